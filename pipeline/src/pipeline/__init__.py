@@ -1,0 +1,1 @@
+"""What Thumbmill's services share: the words they exchange and the rules of delivery."""

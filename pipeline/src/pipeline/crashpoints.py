@@ -1,0 +1,33 @@
+"""The places where a test can kill a process between two steps, all in one list.
+
+Nothing happens unless ``CRASH_POINT`` names one of them; the process then dies as by ``kill -9``.
+"""
+
+import os
+import signal
+
+THUMBNAILER = (
+    "after_receive",
+    "after_fetch",
+    "after_decode",
+    "after_put",
+    "before_publish",
+    "after_publish",
+)
+TRACKER = ("in_transaction", "after_commit")
+
+_armed = ""
+
+
+def arm(point: str) -> None:
+    """Make ``crash_at(point)`` deadly. Raises ValueError for a name that is not in the list."""
+    if point and point not in THUMBNAILER + TRACKER:
+        raise ValueError(f"CRASH_POINT: {point!r} is none of {', '.join(THUMBNAILER + TRACKER)}")
+    global _armed  # noqa: PLW0603 - the process as a whole is armed
+    _armed = point
+
+
+def crash_at(point: str) -> None:
+    """Die here if armed so."""
+    if _armed == point:
+        os.kill(os.getpid(), signal.SIGKILL)

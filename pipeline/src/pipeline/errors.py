@@ -1,0 +1,33 @@
+"""Why an image ends as FAILED: the codes that users see, each with what it means for them."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """A code is stable; its sentence may be improved."""
+
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    UNREADABLE_IMAGE = "unreadable_image"
+    IMAGE_TOO_LARGE = "image_too_large"
+    FILE_TOO_LARGE = "file_too_large"
+    EMPTY_FILE = "empty_file"
+    DECODER_CRASHED = "decoder_crashed"
+    DECODER_TIMEOUT = "decoder_timeout"
+    DECODER_OUT_OF_MEMORY = "decoder_out_of_memory"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+
+
+MEANINGS = {
+    ErrorCode.UNSUPPORTED_FORMAT: "The content is none of the supported image formats.",
+    ErrorCode.UNREADABLE_IMAGE: "The file claims a supported format, but is damaged or incomplete.",
+    ErrorCode.IMAGE_TOO_LARGE: "The picture has more pixels than the service decodes.",
+    ErrorCode.FILE_TOO_LARGE: "The file has more bytes than the service reads.",
+    ErrorCode.EMPTY_FILE: "The file holds no bytes.",
+    ErrorCode.DECODER_CRASHED: "The decoder died on this picture, twice.",
+    ErrorCode.DECODER_TIMEOUT: "The picture took longer to decode than allowed, twice.",
+    ErrorCode.DECODER_OUT_OF_MEMORY: "The picture took more memory to decode than allowed, twice.",
+    ErrorCode.ATTEMPTS_EXHAUSTED: "The service failed on this picture four times; it may work later.",
+}
+
+# Another try with the same bytes can help only where the fault may have been ours.
+RETRYABLE = frozenset({ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY})

@@ -1,0 +1,214 @@
+"""The lifecycle events: what the services say of an image.
+
+Contracts change only by addition: unknown fields are ignored, a removed field means a new event type.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
+from pipeline.identity import Source, fact_id, image_id_of
+from pipeline.outcomes import NotAnEvent, explain
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Kind(StrEnum):
+    """The routing keys on ``image.lifecycle``; a type is ``thumbmill.<kind>.v1``."""
+
+    REQUESTED = "upload.requested"
+    PROCESSING = "image.processing"
+    RETRYING = "image.retrying"
+    DONE = "image.done"
+    FAILED = "image.failed"
+    REMOVED = "image.removed"
+    WATERMARK = "tracker.watermark"
+
+    @property
+    def type(self) -> str:
+        return f"thumbmill.{self.value}.v1"
+
+
+class Variant(_Contract):
+    """One picture made from the original."""
+
+    type: str  # the preset's name
+    key: str
+    width: int  # pixels
+    height: int  # pixels
+    bytes: int
+    content_type: str
+
+
+class UploadRequested(_Contract):
+    """The gateway handed out a form for one key."""
+
+    kind: Literal[Kind.REQUESTED] = Kind.REQUESTED
+    key: str
+    file_name: str | None = None
+    content_type: str
+    expires_at: datetime
+
+
+class _AboutSource(_Contract):
+    """Complete in itself, since it may arrive before the event that announced the object."""
+
+    key: str
+    source: Source
+    content_type: str | None = None
+    file_name: str | None = None
+    run: str = ""  # names a reprocessing; later runs sort after earlier ones, the first is empty
+    attempt: int = Field(1, ge=1)
+
+
+class Processing(_AboutSource):
+    """The thumbnailer began."""
+
+    kind: Literal[Kind.PROCESSING] = Kind.PROCESSING
+
+
+class Retrying(_AboutSource):
+    """An attempt failed for a reason that may pass."""
+
+    kind: Literal[Kind.RETRYING] = Kind.RETRYING
+    next_attempt_at: datetime
+    reason: str
+
+
+class Done(_AboutSource):
+    """Every variant is in the bucket."""
+
+    kind: Literal[Kind.DONE] = Kind.DONE
+    sha256: str
+    width: int  # pixels, as shown
+    height: int  # pixels, as shown
+    format: str
+    variants: list[Variant]
+
+
+class Failure(_Contract):
+    """What the API shows as ``error``."""
+
+    code: ErrorCode
+    detail: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, code: ErrorCode, detail: str = "") -> "Failure":
+        """Describe a code; the detail adds what is particular to this picture."""
+        return cls(code=code, detail=detail or MEANINGS[code], retryable=code in RETRYABLE)
+
+
+class Failed(_AboutSource):
+    """There will be no variants of this source."""
+
+    kind: Literal[Kind.FAILED] = Kind.FAILED
+    error: Failure
+
+
+class Removed(_Contract):
+    """The object is gone, and its variants with it. ``cause`` is the sequencer of the event that told."""
+
+    kind: Literal[Kind.REMOVED] = Kind.REMOVED
+    key: str
+    cause: str
+
+
+class Watermark(_Contract):
+    """The tracker's mark in its own queue: everything published before ``time`` was ahead of it."""
+
+    kind: Literal[Kind.WATERMARK] = Kind.WATERMARK
+
+
+Lifecycle = UploadRequested | Processing | Retrying | Done | Failed | Removed | Watermark
+_LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
+
+
+class CloudEvent(_Contract):
+    """CloudEvents 1.0, structured JSON; ``subject`` is the image's id."""
+
+    id: uuid.UUID
+    source: str  # who says it: /thumbnailer
+    time: datetime
+    subject: str = ""
+    traceparent: str | None = None
+    data: Lifecycle
+
+    @property
+    def kind(self) -> Kind:
+        return self.data.kind
+
+    @property
+    def image_id(self) -> uuid.UUID:
+        """The image spoken of; raises ValueError for an event about none."""
+        return uuid.UUID(self.subject)
+
+    def to_json(self) -> bytes:
+        """Write the message's body."""
+        envelope: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": str(self.id),
+            "source": self.source,
+            "type": self.kind.type,
+            "time": self.time.isoformat(),
+            "datacontenttype": "application/json",
+            "data": self.data.model_dump(mode="json", exclude={"kind"}),
+        }
+        envelope |= {"subject": self.subject} if self.subject else {}
+        envelope |= {"traceparent": self.traceparent} if self.traceparent else {}
+        return TypeAdapter(dict[str, Any]).dump_json(envelope)
+
+
+def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: datetime | None = None) -> CloudEvent:
+    """Wrap what a service has to say; the id follows from what is said, not from when."""
+    now = now or datetime.now(UTC)
+    match data:
+        case Watermark():
+            return CloudEvent(id=uuid.uuid4(), source=f"/{by}", time=now, data=data)
+        case UploadRequested():
+            identity = fact_id(data.key, data.kind.value)
+        case Removed():
+            identity = fact_id(image_id_of(data.key), data.cause, data.kind.value)
+        case _:
+            identity = fact_id(image_id_of(data.key), data.source, data.run, data.attempt, data.kind.value)
+    subject = str(image_id_of(data.key))
+    return CloudEvent(id=identity, source=f"/{by}", time=now, subject=subject, traceparent=traceparent, data=data)
+
+
+class _Envelope(_Contract):
+    specversion: Literal["1.0"]
+    id: uuid.UUID
+    source: str
+    type: str
+    time: datetime
+    subject: str = ""
+    traceparent: str | None = None
+    data: dict[str, Any]
+
+
+def parse_lifecycle_event(body: bytes) -> CloudEvent:
+    """Read a lifecycle event. Raises NotAnEvent, also for a type that this version does not know."""
+    try:
+        envelope = _Envelope.model_validate_json(body)
+        kind = envelope.type.removeprefix("thumbmill.").removesuffix(".v1")
+        data = _LIFECYCLE.validate_python({**envelope.data, "kind": kind})
+        if not isinstance(data, Watermark) and str(image_id_of(data.key)) != envelope.subject:
+            raise NotAnEvent(f"subject {envelope.subject!r} is not the id of key {data.key!r}")
+    except (ValidationError, ValueError) as fault:
+        raise NotAnEvent(explain(fault)) from fault
+    return CloudEvent(
+        id=envelope.id,
+        source=envelope.source,
+        time=envelope.time,
+        subject=envelope.subject,
+        traceparent=envelope.traceparent,
+        data=data,
+    )

@@ -1,0 +1,90 @@
+"""Who an image is: its id, its generations, and the names under which its variants are kept.
+
+Everything here is a pure function of the bucket's facts, so every service computes the same answer.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+ORIGINALS = "images-original"
+PROCESSED = "images-processed"
+
+_NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
+_OWN_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")
+_PLAIN_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the bucket holds under a key: another source under the same key is a new generation.
+
+    An uploader can forge ETag and date, so a source is only ever compared for equality, never ordered.
+    """
+
+    etag: str
+    size: int  # bytes
+    modified: int  # seconds since 1970: all that a HEAD tells
+
+    def __str__(self) -> str:
+        return f"{self.etag}/{self.size}/{self.modified}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Source":
+        """Undo ``str(source)``; raises ValueError on anything else."""
+        etag, size, modified = text.split("/")
+        return cls(etag, int(size), int(modified))
+
+
+def new_image_id() -> uuid.UUID:
+    """Make a UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then chance."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def made_at(image_id: uuid.UUID) -> datetime | None:
+    """When a UUIDv7 was made, UTC; None for an id that holds no time."""
+    if image_id.version != 7:
+        return None
+    return datetime.fromtimestamp((image_id.int >> 80) / 1000, UTC)
+
+
+def own_key(image_id: uuid.UUID) -> str:
+    """Give the key of an image that the gateway names."""
+    return f"uploads/{image_id}/original"
+
+
+def image_id_of(key: str) -> uuid.UUID:
+    """Compute the id of the object under a key of the originals' bucket.
+
+    Only a key that matches the gateway's pattern as a whole has the id written in it; every other key gets a
+    UUIDv5, so nobody can write under somebody else's id.
+    """
+    own = _OWN_KEY.fullmatch(key)
+    return uuid.UUID(own[1]) if own else uuid.uuid5(_NAMESPACE, f"{ORIGINALS}/{key}")
+
+
+def fact_id(*parts: object) -> uuid.UUID:
+    """Name a fact by what it says, so that twins and redeliveries fall together."""
+    return uuid.uuid5(_NAMESPACE, "\n".join(str(part) for part in parts))
+
+
+def tame_etag(etag: str) -> str:
+    """Keep an ETag that a server made; hash one that an uploader forged."""
+    bare = etag.strip('"')
+    return bare if _PLAIN_ETAG.fullmatch(bare) else "x" + hashlib.sha256(bare.encode()).hexdigest()[:31]
+
+
+def variant_prefix(image_id: uuid.UUID) -> str:
+    """Everything that was ever made of an image is kept below this prefix."""
+    return f"{image_id}/"
+
+
+def variant_key(image_id: uuid.UUID, sha256: str, preset: str, version: str, extension: str) -> str:
+    """Name a variant after the original's bytes: a rerun writes the same, an old source overwrites nothing."""
+    return f"{variant_prefix(image_id)}{sha256[:16]}-{version}/{preset}.{extension}"

@@ -1,0 +1,51 @@
+"""Structured logs on stdout: JSON for machines, readable on a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+from pipeline.settings import ServiceSettings
+
+# pika logs every connection fault of its own, at length; ours say the same in a line.
+_QUIETER = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
+
+
+def configure(settings: ServiceSettings, service: str) -> None:
+    """Send structlog's and the libraries' logs to stdout, each line with the service's name."""
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stdout.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="time", pad_event_to=24)]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    if not console:
+        structlog.contextvars.bind_contextvars(service=service)
+    _adopt_libraries(shared, last, settings.log_level)
+
+
+def _adopt_libraries(
+    shared: list[structlog.typing.Processor], last: list[structlog.typing.Processor], level: str
+) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name, least in _QUIETER.items():
+        logging.getLogger(name).setLevel(least)

@@ -1,0 +1,128 @@
+"""Publishing: confirmed and mandatory, so that a publish that returns is a message in a queue."""
+
+from typing import Any, Self
+
+import pika
+import structlog
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import (
+    AMQPError,
+    NackError,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+    UnroutableError,
+)
+
+from pipeline.events import CONTENT_TYPE, CloudEvent
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.settings import BrokerSettings
+from pipeline.topology import LIFECYCLE
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 15  # a vanished peer is noticed within two
+BLOCKED_SECONDS = 30  # how long a memory or disk alarm may hold a publish
+CONNECT_SECONDS = 5
+
+
+def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
+    """Open a connection that shows as ``name`` in the management UI. Raises DependencyAway, Refused."""
+    parameters = pika.ConnectionParameters(
+        host=broker.rabbitmq_host,
+        port=broker.rabbitmq_port,
+        virtual_host=broker.rabbitmq_vhost,
+        credentials=pika.PlainCredentials(broker.rabbitmq_user, broker.rabbitmq_password.get_secret_value()),
+        heartbeat=HEARTBEAT_SECONDS,
+        blocked_connection_timeout=BLOCKED_SECONDS,
+        socket_timeout=CONNECT_SECONDS,
+        stack_timeout=2 * CONNECT_SECONDS,
+        client_properties={"connection_name": name},
+    )
+    try:
+        return pika.BlockingConnection(parameters)
+    except ProbableAuthenticationError as fault:
+        raise Refused("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD") from fault
+    except ProbableAccessDeniedError as fault:
+        raise Refused("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}") from fault
+    except (AMQPError, OSError) as fault:
+        raise DependencyAway("rabbitmq", fault or type(fault).__name__) from fault
+
+
+class Publisher:
+    """A connection of its own, for one thread; it is opened when needed and again when it was lost."""
+
+    def __init__(self, broker: BrokerSettings, name: str) -> None:
+        self._broker = broker
+        self._name = name
+        self._channel: BlockingChannel | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def say(self, event: CloudEvent) -> None:
+        """Publish a lifecycle event. Raises DependencyAway."""
+        self.publish(
+            LIFECYCLE, event.kind.value, event.to_json(), content_type=CONTENT_TYPE, message_id=str(event.id)
+        )
+
+    def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        *,
+        headers: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+        message_id: str | None = None,
+    ) -> None:
+        """Return once the broker has the message in a queue, on disk.
+
+        A connection that died while idle is normal, so there is a second try. Raises DependencyAway when that
+        fails too, or when no queue takes the message: then the topology is missing, which its owner mends.
+        """
+        properties = pika.BasicProperties(
+            content_type=content_type,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            headers=headers,
+            message_id=message_id,
+        )
+        for last_try in (False, True):
+            try:
+                self._open().basic_publish(exchange, key, body, properties, mandatory=True)
+            except (UnroutableError, NackError) as fault:
+                raise DependencyAway("rabbitmq", f"{exchange} took no message for {key!r}") from fault
+            except (AMQPError, OSError) as fault:
+                self.close()
+                if last_try:
+                    raise DependencyAway("rabbitmq", fault or type(fault).__name__) from fault
+            else:
+                return
+
+    def keep_alive(self) -> None:
+        """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""
+        if self._channel is None:
+            return
+        try:
+            self._channel.connection.process_data_events(0)
+        except (AMQPError, OSError):
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next publish opens another."""
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        try:
+            channel.connection.close()
+        except (AMQPError, OSError):
+            log.debug("publisher_close_failed", exc_info=True)
+
+    def _open(self) -> BlockingChannel:
+        if self._channel is None or not self._channel.is_open:
+            channel = connect(self._broker, self._name).channel()
+            channel.confirm_delivery()
+            self._channel = channel
+        return self._channel

@@ -1,0 +1,249 @@
+"""The object store, in our words: what is in the two buckets, and the faults that matter to a handler.
+
+One instance serves all threads of a process; it must be made after any fork.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from io import BytesIO
+from typing import Any
+
+import urllib3
+from minio.datatypes import Part, PostPolicy
+from minio.deleteobjects import DeleteObject
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from minio import Minio
+from pipeline.identity import Source, tame_etag
+from pipeline.notifications import read_file_name
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.settings import StoreSettings
+
+CONNECT_SECONDS = 3
+READ_SECONDS = 20  # between two bytes
+
+_REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+
+
+class NotThereError(Exception):
+    """There is no object under this key."""
+
+
+class ChangedError(Exception):
+    """The object is not the one that was asked for."""
+
+
+class BadKeyError(Exception):
+    """The store refuses this key or these bytes; the text says why."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the store says of an object without its bytes."""
+
+    source: Source
+    etag: str  # as the store has it, for If-Match
+    content_type: str | None
+    metadata: dict[str, str]  # the uploader's, keys in lower case without prefix
+
+    @property
+    def file_name(self) -> str | None:
+        return read_file_name(self.metadata)
+
+
+class Storage:
+    """A client for both buckets."""
+
+    def __init__(self, settings: StoreSettings, *, connections: int = 10, retries: int = 1) -> None:
+        self._url = settings.minio_url
+        self._http = urllib3.PoolManager(
+            maxsize=connections,
+            block=False,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            # One silent retry for a kept connection that the server closed; more is the queue's work.
+            retries=urllib3.Retry(total=retries, backoff_factor=0.1, redirect=0),
+        )
+        self._minio = Minio(
+            settings.minio_url.partition("://")[2],
+            access_key=settings.minio_access_key,
+            secret_key=settings.minio_secret_key.get_secret_value(),
+            secure=settings.minio_url.startswith("https:"),
+            region=settings.minio_region,  # spares a request for the bucket's region
+            http_client=self._http,
+        )
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def head(self, bucket: str, key: str) -> Head:
+        """Say what is under a key now. Raises NotThereError, DependencyAway, Refused."""
+        with _translated(key):
+            stat = self._minio.stat_object(bucket, key)
+            return _head(stat.metadata or {}, stat.size or 0)
+
+    @contextmanager
+    def open(
+        self, bucket: str, key: str, *, etag: str | None = None
+    ) -> Iterator[tuple[Head, urllib3.BaseHTTPResponse]]:
+        """Open an object for reading, only if it still has this ETag.
+
+        Raises NotThereError, ChangedError, DependencyAway, Refused, also while the caller reads.
+        """
+        response = None
+        with _translated(key):
+            try:
+                response = self._minio.get_object(
+                    bucket, key, request_headers={"If-Match": f'"{etag}"'} if etag else None
+                )
+                yield _head(response.headers, int(response.headers.get("Content-Length", 0))), response
+            finally:
+                if response is not None:
+                    response.close()
+                    response.release_conn()
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """List the keys below a prefix. Raises DependencyAway, Refused."""
+        with _translated(prefix):
+            found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
+            return [thing.object_name for thing in found if thing.object_name]
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def put(
+        self, bucket: str, key: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> str:
+        """Write an object in one request and return its ETag. Raises BadKeyError, DependencyAway, Refused."""
+        with _translated(key):
+            result = self._minio.put_object(
+                bucket,
+                key,
+                BytesIO(data),
+                len(data),
+                content_type=content_type,
+                metadata=dict(metadata or {}),
+                part_size=max(len(data), 5 * 1024 * 1024),
+            )
+            return result.etag or ""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; deleting nothing is no fault. Raises DependencyAway, Refused."""
+        with _translated(key):
+            self._minio.remove_object(bucket, key)
+
+    def delete_all(self, bucket: str, keys: list[str]) -> None:
+        """Delete many objects. Raises DependencyAway, Refused, if one of them stays."""
+        with _translated(bucket):
+            for fault in self._minio.remove_objects(bucket, [DeleteObject(key) for key in keys]):
+                raise DependencyAway("minio", f"{fault.code} deleting {fault.name}")
+
+    # Multipart uploads, for a body whose length is not known: minio-py offers them only for a stream that it
+    # pulls from; ours is pushed. The four calls are private there and the version is pinned below 8.
+
+    def start_parts(self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]) -> str:
+        """Begin a multipart upload and return its id. Raises BadKeyError, DependencyAway, Refused."""
+        headers: Any = {"Content-Type": content_type, **{f"X-Amz-Meta-{k}": v for k, v in metadata.items()}}
+        with _translated(key):
+            return str(self._minio._create_multipart_upload(bucket, key, headers))  # noqa: SLF001
+
+    def put_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> Part:
+        """Send one part, numbered from 1. Raises DependencyAway, Refused."""
+        with _translated(key):
+            etag = self._minio._upload_part(bucket, key, data, None, upload, number)  # noqa: SLF001
+            return Part(number, str(etag))
+
+    def finish_parts(self, bucket: str, key: str, upload: str, parts: list[Part]) -> str:
+        """Make the parts an object and return its ETag. Raises DependencyAway, Refused."""
+        with _translated(key):
+            done = self._minio._complete_multipart_upload(bucket, key, upload, parts)  # noqa: SLF001
+            return str(done.etag)
+
+    def drop_parts(self, bucket: str, key: str, upload: str) -> None:
+        """Give up a multipart upload. Raises DependencyAway, Refused."""
+        with _translated(key):
+            self._minio._abort_multipart_upload(bucket, key, upload)  # noqa: SLF001
+
+    # --- handing out ---------------------------------------------------------------------------------------
+
+    def sign_form(
+        self, bucket: str, key: str, content_type: str, max_bytes: int, lifetime: timedelta
+    ) -> dict[str, str]:
+        """Sign the fields of a POST form for one key, one content type and 1..max_bytes; needs no network."""
+        policy = PostPolicy(bucket, datetime.now(UTC) + lifetime)
+        policy.add_equals_condition("key", key)
+        policy.add_equals_condition("Content-Type", content_type)
+        policy.add_content_length_range_condition(1, max_bytes)
+        fields: dict[str, str] = self._minio.presigned_post_policy(policy)
+        return {"key": key, "Content-Type": content_type, **fields}
+
+    # --- checking ------------------------------------------------------------------------------------------
+
+    def check(self, *buckets: str) -> None:
+        """Make sure that the store answers and knows us, and that the buckets exist.
+
+        Raises DependencyAway, or Refused where it is not a matter of waiting.
+        """
+        for bucket in buckets:
+            with _translated(bucket):
+                if not self._minio.bucket_exists(bucket):
+                    raise Refused(
+                        "minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)"
+                    )
+
+    def is_versioned(self, bucket: str) -> bool:
+        """Tell whether somebody turned versioning on, unsupported here. Raises DependencyAway, Refused."""
+        with _translated(bucket):
+            return self._minio.get_bucket_versioning(bucket).status == "Enabled"
+
+    def ping(self) -> None:
+        """Ask MinIO whether it is ready. Raises DependencyAway."""
+        with _translated(""):
+            answer = self._http.request(
+                "GET", f"{self._url}/minio/health/ready", timeout=CONNECT_SECONDS, retries=False
+            )
+            if answer.status != 200:
+                raise DependencyAway("minio", f"health check answered {answer.status}")
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except S3Error as fault:
+        raise _our_fault(fault, key) from fault
+    except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
+        raise DependencyAway("minio", fault) from fault
+    except (MinioException, ValueError) as fault:
+        raise BadKeyError(str(fault)) from fault
+
+
+def _our_fault(fault: S3Error, key: str) -> Exception:
+    status = fault.response.status if fault.response is not None else 0
+    if fault.code in {"NoSuchKey", "NoSuchObject"}:
+        return NotThereError(key)
+    if fault.code == "PreconditionFailed":
+        return ChangedError(key)
+    if fault.code == "NoSuchBucket":
+        return Refused(
+            "minio", f"there is no bucket {fault.bucket_name!r}: run the set-up (infra/minio/provision.py)"
+        )
+    if fault.code in _REFUSALS:
+        return Refused("minio", f"{fault.code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
+    if status and status < 500 and status not in {408, 429}:
+        return BadKeyError(f"{fault.code}: {fault.message}")
+    return DependencyAway("minio", fault.code)
+
+
+def _head(headers: Any, size: int) -> Head:
+    lower = {name.lower(): value for name, value in headers.items()}
+    etag = lower.get("etag", "").strip('"')
+    modified = parsedate_to_datetime(lower["last-modified"])
+    metadata = {k.removeprefix("x-amz-meta-"): v for k, v in lower.items() if k.startswith("x-amz-meta-")}
+    return Head(
+        source=Source(tame_etag(etag), size, int(modified.timestamp())),
+        etag=etag,
+        content_type=lower.get("content-type"),
+        metadata=metadata,
+    )

@@ -1,0 +1,177 @@
+"""Every exchange, queue, binding and policy, as values; each name is written once and derived ever after.
+
+``infra/rabbitmq/definitions.json`` is this file printed by ``python -m pipeline.topology``.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.outcomes import DELAYS
+
+STORAGE_EVENTS = "storage.events"
+LIFECYCLE = "image.lifecycle"
+RETRY = "image.retry"
+UNROUTED = "unrouted"
+
+INSTANT, LEDGER, RECOVERED = "instant", "ledger", "recovered"
+
+IMAGE_QUEUE = "image_queue"
+TRACKER_QUEUE = "status_tracker"
+
+# 4.x drops a message at its 20th delivery unless told otherwise; 3.10 refuses -1.
+DELIVERY_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What an exchange hands to a queue."""
+
+    exchange: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A quorum queue with what it is bound to."""
+
+    name: str
+    bindings: tuple[Binding, ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"x-queue-type": "quorum", **self.extra}
+
+
+EXCHANGES = (
+    Exchange(STORAGE_EVENTS, "topic"),
+    Exchange(LIFECYCLE, "topic"),
+    Exchange(RETRY, "direct"),
+)
+
+
+def delay_name(queue: str, delay: str) -> str:
+    """Name the queue in which a message of ``queue`` waits; also its routing key on ``image.retry``."""
+    return f"{queue}.retry.{delay}"
+
+
+def dead_name(queue: str) -> str:
+    """Name the queue that keeps what ``queue`` could not handle; also its routing key on ``image.retry``."""
+    return f"{queue}.dead"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A work queue and where its messages wait or end: what its consumer declares on every connection."""
+
+    work: Queue
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        name = self.work.name
+        delays = (_waiting(name, delay, int(time.total_seconds() * 1000)) for delay, time in DELAYS.items())
+        return (self.work, *delays, Queue(dead_name(name), (Binding(RETRY, dead_name(name)),)))
+
+
+def _waiting(work: str, delay: str, milliseconds: int) -> Queue:
+    name = delay_name(work, delay)
+    back_without_loss = {
+        "x-message-ttl": milliseconds,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": work,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # at-least-once needs it
+    }
+    return Queue(name, (Binding(RETRY, name),), back_without_loss)
+
+
+def image_family(name: str = IMAGE_QUEUE) -> Family:
+    """What the thumbnailer consumes."""
+    return Family(Queue(name, (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, RECOVERED))))
+
+
+def tracker_family(name: str = TRACKER_QUEUE) -> Family:
+    """What the status tracker consumes.
+
+    One tracker is active at a time, the others stand by: with two at work, neither could say up to which
+    moment every fact has been seen.
+    """
+    bindings = (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, LEDGER), Binding(LIFECYCLE, "#"))
+    return Family(Queue(name, bindings, {"x-single-active-consumer": True}))
+
+
+def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, Any]:
+    """Give RabbitMQ's definitions file: everything but users, who come from secrets."""
+    queues = [
+        *image_family(image_queue).queues,
+        *tracker_family().queues,
+        Queue(UNROUTED, (Binding(UNROUTED, ""),)),
+    ]
+    return {
+        "vhosts": [{"name": vhost}],
+        "policies": [
+            _policy(vhost, "delivery-limit", ".*", "queues", {"delivery-limit": DELIVERY_LIMIT}),
+            # A policy, since MinIO redeclares the exchange without arguments and would be refused.
+            _policy(vhost, "alternate", rf"^{STORAGE_EVENTS}$", "exchanges", {"alternate-exchange": UNROUTED}),
+        ],
+        "exchanges": [
+            {
+                "name": exchange.name,
+                "vhost": vhost,
+                "type": exchange.type,
+                "durable": True,
+                "auto_delete": False,
+                "internal": False,
+                "arguments": {},
+            }
+            for exchange in (*EXCHANGES, Exchange(UNROUTED, "fanout"))
+        ],
+        "queues": [
+            {
+                "name": queue.name,
+                "vhost": vhost,
+                "durable": True,
+                "auto_delete": False,
+                "arguments": queue.arguments,
+            }
+            for queue in queues
+        ],
+        "bindings": [
+            {
+                "source": binding.exchange,
+                "vhost": vhost,
+                "destination": queue.name,
+                "destination_type": "queue",
+                "routing_key": binding.key,
+                "arguments": {},
+            }
+            for queue in queues
+            for binding in queue.bindings
+        ],
+    }
+
+
+def _policy(vhost: str, name: str, pattern: str, apply_to: str, definition: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "vhost": vhost,
+        "name": name,
+        "pattern": pattern,
+        "apply-to": apply_to,
+        "definition": definition,
+        "priority": 0,
+    }
+
+
+if __name__ == "__main__":
+    json.dump(definitions(), sys.stdout, indent=2)
+    sys.stdout.write("\n")
