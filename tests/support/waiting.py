@@ -1,0 +1,22 @@
+"""Waiting for a condition, which is how every test waits."""
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_TICK = Event()  # never set: a pause that reads as what it is
+
+
+def wait_until(predicate: Callable[[], T], timeout: float = 30, what: str = "the condition") -> T:
+    """Return the first true answer of the predicate; fail with the last one after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = predicate()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s in vain for {what}; last answer: {answer!r}")
+        _TICK.wait(0.05)

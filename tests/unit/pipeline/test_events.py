@@ -1,0 +1,102 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ErrorCode
+from pipeline.events import Done, Failed, Failure, Kind, Processing, Removed, Watermark, parse_lifecycle_event, say
+from pipeline.identity import Source, image_id_of, new_image_id, own_key
+from pipeline.outcomes import NotAnEvent
+
+SOURCE = Source("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
+
+
+def done(**changes):
+    facts = {"sha256": "ab" * 32, "width": 4, "height": 3, "format": "jpeg", "variants": []}
+    return Done(**{"key": "a b", "source": SOURCE, **facts, **changes})
+
+
+def test_an_event_survives_its_json():
+    event = say(done(), by="thumbnailer", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+    assert parse_lifecycle_event(event.to_json()) == event
+
+
+def test_the_envelope_is_cloudevents():
+    body = json.loads(say(done(), by="thumbnailer").to_json())
+    assert body["specversion"] == "1.0"
+    assert body["type"] == "thumbmill.image.done.v1"
+    assert body["subject"] == str(image_id_of("a b"))
+    assert body["source"] == "/thumbnailer"
+    assert datetime.fromisoformat(body["time"]).tzinfo is not None
+
+
+def test_twins_have_one_id_and_different_facts_have_different_ones():
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    assert say(done(), by="a").id == say(done(), by="b", now=later).id
+    others = [
+        say(fact, by="a").id
+        for fact in (
+            done(),
+            done(attempt=2),
+            done(run="2"),
+            done(key="c"),
+            done(source=Source("d41d8cd98f00b204e9800998ecf8427e", 13, 1790000000)),
+            Processing(key="a b", source=SOURCE),
+            Failed(key="a b", source=SOURCE, error=Failure.of(ErrorCode.EMPTY_FILE)),
+            Removed(key="a b", cause="1"),
+            Removed(key="a b", cause="2"),
+        )
+    ]
+    assert len(set(others)) == len(others)
+
+
+def test_unknown_fields_are_ignored():
+    body = json.loads(say(done(), by="thumbnailer").to_json())
+    body["later"] = body["data"]["later"] = {"version": 2}
+    assert parse_lifecycle_event(json.dumps(body).encode()).kind is Kind.DONE
+
+
+def test_a_watermark_is_about_no_image():
+    event = parse_lifecycle_event(say(Watermark(), by="status-tracker").to_json())
+    with pytest.raises(ValueError, match="badly formed"):
+        _ = event.image_id
+
+
+def spoilt(**changes):
+    return json.dumps(json.loads(say(done(), by="thumbnailer").to_json()) | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        spoilt(type="thumbmill.image.done.v2"),
+        spoilt(type="something.else.v1"),
+        spoilt(specversion="0.3"),
+        spoilt(data={"key": "a b"}),
+        spoilt(data=None),
+        spoilt(subject=str(new_image_id())),
+        spoilt(id="1"),
+    ],
+)
+def test_what_is_no_event_says_why(body):
+    with pytest.raises(NotAnEvent) as caught:
+        parse_lifecycle_event(body)
+    assert str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_no_garbage_gets_through(body):
+    with pytest.raises(NotAnEvent):
+        parse_lifecycle_event(body)
+
+
+def test_nobody_speaks_of_another_image_than_the_keys():
+    event = say(done(key=own_key(new_image_id())), by="thumbnailer")
+    assert str(event.image_id) in event.data.key

@@ -1,0 +1,71 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.identity import Source, image_id_of, made_at, new_image_id, own_key, tame_etag, variant_key
+
+
+def test_the_gateways_keys_carry_their_id():
+    image_id = new_image_id()
+    assert image_id.version == 7
+    assert image_id.variant == uuid.RFC_4122
+    assert image_id_of(own_key(image_id)) == image_id
+
+
+def test_an_own_id_tells_when_it_was_made():
+    made = made_at(new_image_id())
+    assert made is not None
+    assert abs(datetime.now(UTC) - made) < timedelta(minutes=1)
+    assert made_at(uuid.uuid4()) is None
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "uploads/{id}/original.jpg",
+        "uploads/{id}/original/",
+        "uploads/{id}/",
+        "uploads/{id}/ORIGINAL",
+        "x/uploads/{id}/original",
+        "uploads/{ID}/original",
+        "uploads/{v4}/original",
+        "uploads/{id}/original\n",
+    ],
+)
+def test_nobody_writes_under_somebody_elses_id(foreign):
+    image_id = new_image_id()
+    key = foreign.format(id=image_id, ID=str(image_id).upper(), v4=uuid.uuid4())
+    assert image_id_of(key).version == 5
+    assert image_id_of(key) != image_id
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_different_keys_are_different_images(one, other):
+    assert (image_id_of(one) == image_id_of(other)) == (one == other)
+
+
+@pytest.mark.parametrize("etag", ["d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e-12"])
+def test_a_servers_etag_is_kept(etag):
+    assert tame_etag(f'"{etag}"') == etag
+
+
+@pytest.mark.parametrize(
+    "etag", ["deadbeef", "", "D41D8CD98F00B204E9800998ECF8427E", "a/b", "d" * 33, "d" * 32 + "-x"]
+)
+def test_a_forged_etag_is_hashed(etag):
+    assert len(tame_etag(etag)) == 32
+    assert tame_etag(etag).startswith("x")
+
+
+def test_a_source_survives_its_text():
+    source = Source("d41d8cd98f00b204e9800998ecf8427e-3", 12, 1790000000)
+    assert Source.parse(str(source)) == source
+
+
+def test_variants_of_one_source_and_preset_version_have_one_key():
+    image_id = new_image_id()
+    key = variant_key(image_id, "ab" * 32, "thumbnail", "v1", "jpg")
+    assert key == f"{image_id}/{'ab' * 8}-v1/thumbnail.jpg"

@@ -1,0 +1,57 @@
+import pytest
+
+from pipeline.errors import MEANINGS, ErrorCode
+from pipeline.outcomes import ATTEMPTS, Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, decide
+
+
+def decided(fault, attempt=1, deferrals=0, *, suspect=False):
+    return decide(fault, attempt=attempt, deferrals=deferrals, suspect=suspect)
+
+
+@pytest.mark.parametrize(
+    ("fault", "action"),
+    [
+        (None, Action.ACK),
+        (DependencyAway("minio"), Action.RELEASE),
+        (NotAnEvent("no JSON"), Action.DEAD_LETTER),
+        (GiveUp(ErrorCode.EMPTY_FILE), Action.GIVE_UP),
+        (RetryLater("busy"), Action.DELAY),
+        (KeyError("x"), Action.DELAY),
+    ],
+)
+def test_the_ack_table(fault, action):
+    assert decided(fault).action is action
+
+
+def test_an_unknown_fault_costs_an_attempt_and_waits_longer_each_time():
+    verdicts = [decided(KeyError("x"), attempt) for attempt in range(1, ATTEMPTS)]
+    assert [(v.delay, v.attempt) for v in verdicts] == [("5s", 2), ("30s", 3), ("5m", 4)]
+
+
+def test_the_last_attempt_ends_in_the_dead_queue():
+    verdict = decided(KeyError("x"), ATTEMPTS)
+    assert (verdict.action, verdict.code) == (Action.DEAD_LETTER, ErrorCode.ATTEMPTS_EXHAUSTED)
+
+
+def test_a_passing_fault_costs_no_attempt_and_never_ends():
+    verdicts = [decided(RetryLater("busy"), 2, deferrals) for deferrals in range(5)]
+    assert [(v.action, v.delay, v.attempt, v.deferrals) for v in verdicts] == [
+        (Action.DELAY, "5s", 2, 1),
+        (Action.DELAY, "30s", 2, 2),
+        (Action.DELAY, "5m", 2, 3),
+        (Action.DELAY, "5m", 2, 4),
+        (Action.DELAY, "5m", 2, 5),
+    ]
+
+
+def test_a_suspect_that_fails_alone_gets_no_other_try():
+    assert decided(KeyError("x"), suspect=True).code is ErrorCode.ATTEMPTS_EXHAUSTED
+
+
+@pytest.mark.parametrize("fault", [None, DependencyAway("minio"), RetryLater("busy")])
+def test_a_suspect_that_does_not_fail_is_like_any_other(fault):
+    assert decided(fault, suspect=True) == decided(fault)
+
+
+def test_every_code_has_a_meaning():
+    assert set(MEANINGS) == set(ErrorCode)

@@ -1,0 +1,35 @@
+import json
+from pathlib import Path
+
+from pipeline.topology import DELIVERY_LIMIT, definitions
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def test_the_brokers_definitions_are_ours():
+    """After a change: ``python -m pipeline.topology > infra/rabbitmq/definitions.json``."""
+    assert json.loads((REPOSITORY / "infra/rabbitmq/definitions.json").read_text()) == definitions()
+
+
+def test_no_queue_can_drop_a_message():
+    for queue in definitions()["queues"]:
+        arguments = queue["arguments"]
+        assert arguments["x-queue-type"] == "quorum"
+        assert "x-max-length" not in arguments
+        if "x-message-ttl" in arguments:
+            assert arguments["x-dead-letter-strategy"] == "at-least-once"
+            assert arguments["x-overflow"] == "reject-publish"
+    limits = [p for p in definitions()["policies"] if p["definition"].get("delivery-limit") == DELIVERY_LIMIT]
+    assert [p["pattern"] for p in limits] == [".*"]
+
+
+def test_every_binding_joins_things_that_exist():
+    all_ = definitions()
+    exchanges, queues = ({thing["name"] for thing in all_[kind]} for kind in ("exchanges", "queues"))
+    for binding in all_["bindings"]:
+        assert binding["source"] in exchanges
+        assert binding["destination"] in queues
+
+
+def test_no_users_in_the_definitions():
+    assert not {"users", "permissions", "topic_permissions"} & set(definitions())
