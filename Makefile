@@ -1,0 +1,56 @@
+# Thin names for what infra/local, pytest and the tools do. PYTHON is the interpreter the virtual environment is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+SERVICES := gateway thumbnailer status-tracker
+
+.DEFAULT_GOAL := help
+.PHONY: help venv up down clean status smoke test test-compose bench lint lock
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv/.made  ## make .venv from the locked requirements
+
+# Pip runs again only when a lock or a package's own pyproject.toml has changed.
+.venv/.made: requirements/dev.txt $(wildcard */pyproject.toml)
+	@$(PYTHON) infra/local venv
+	@touch $@
+
+up: venv  ## install what is missing, start everything, stay in the foreground
+	@$(BIN)/python infra/local up
+
+down: venv  ## stop a running `make up` from another terminal
+	@$(BIN)/python infra/local down
+
+status: venv  ## say what is running
+	@$(BIN)/python infra/local status
+
+smoke: venv  ## send a sample picture through a running system
+	@$(BIN)/python infra/local smoke
+
+clean: venv  ## remove .local with all data
+	@$(BIN)/python infra/local clean
+
+test: venv  ## set up and run every test, beside a running `make up` if there is one
+	@$(BIN)/python infra/local setup
+	$(BIN)/pytest
+
+test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
+	$(BIN)/pytest -m compose
+
+bench: venv  ## measure, and print a table
+	$(BIN)/python benchmarks
+
+lint: venv  ## ruff, mypy, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: venv  ## resolve requirements/*.txt anew (needs uv)
+	$(LOCK) requirements/dev.in $(addsuffix /pyproject.toml,pipeline $(SERVICES)) --output-file requirements/dev.txt
+	for service in $(SERVICES); do \
+		$(LOCK) $$service/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
+			--no-emit-package thumbmill-pipeline --output-file requirements/$$service.txt || exit 1; \
+	done

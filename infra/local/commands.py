@@ -1,0 +1,209 @@
+"""The commands of `python infra/local`."""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from local.account import remove_data
+from local.console import follow_logs, say
+from local.faults import LaunchError
+from local.install import install_servers, make_environment
+from local.ports import DEFAULTS, ports_from, require_free
+from local.processes import read_pid_file, write_pid_file
+from local.site import CHECKOUT
+from local.smoke import run_smoke
+from local.stack import Stack, describe_exit
+
+DIRECTORY = CHECKOUT / ".local"
+_LAUNCHER = "launcher.pid"
+_DOWN_SECONDS = 120.0
+
+
+class Interrupted(Exception):  # noqa: N818 (a wish, not an error)
+    """Somebody pressed Ctrl-C, or sent SIGTERM or SIGHUP."""
+
+
+def main() -> int:
+    """Run the command of the command line; 1 with a message for what a person has to put right."""
+    parser = argparse.ArgumentParser(
+        prog="python infra/local",
+        description="Runs Thumbmill on this machine without Docker; everything it keeps is under .local/.",
+        epilog="Ports are moved by variables: " + ", ".join(f"{name}={port}" for name, port in DEFAULTS.items()),
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("venv", help="make the virtual environment .venv from requirements/dev.txt")
+    commands.add_parser("setup", help="install RabbitMQ and PostgreSQL if missing, build MinIO once")
+    up = commands.add_parser("up", help="start everything and stay in the foreground; Ctrl-C stops it")
+    up.add_argument("--backing", action="store_true", help="only MinIO, RabbitMQ and Postgres, provisioned")
+    commands.add_parser("down", help="stop a running `up` from another terminal")
+    commands.add_parser("status", help="say what is running")
+    commands.add_parser("smoke", help="send a sample picture through a running system")
+    commands.add_parser("clean", help="remove .local with all data")
+    arguments = parser.parse_args()
+    try:
+        return _run(arguments)
+    except LaunchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (Interrupted, KeyboardInterrupt):
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "venv":
+            make_environment(say)
+        case "setup":
+            install_servers(say)
+        case "up":
+            return up(backing_only=arguments.backing)
+        case "down":
+            down()
+        case "status":
+            return status()
+        case "smoke":
+            run_smoke(ports_from(os.environ), os.environ, say)
+        case "clean":
+            clean()
+    return 0
+
+
+def up(*, backing_only: bool) -> int:
+    """Run the system until it is interrupted or a process of it dies; 1 in that case."""
+    _handle_signals()
+    with _lock():
+        install_servers(say)
+        ports = ports_from(os.environ)
+        stack = Stack(DIRECTORY, ports, say=say)
+        stack.end_leftovers()
+        require_free(ports)
+        started = time.monotonic()
+        try:
+            stack.up(backing_only=backing_only)
+            say(f"everything is up after {time.monotonic() - started:.1f} s")
+            smoked = DIRECTORY / "smoke-done"
+            if not backing_only and not smoked.exists():
+                run_smoke(ports, os.environ, say)
+                smoked.touch()
+            _print_addresses(stack, backing_only=backing_only)
+            return _watch(stack)
+        except Interrupted:
+            return 0
+        finally:
+            stack.close()
+            say("stopped")
+
+
+def down() -> None:
+    """Stop the running `up` and wait until it has. Raises LaunchError when it does not."""
+    pid = read_pid_file(DIRECTORY / _LAUNCHER)
+    if pid is None:
+        if DIRECTORY.exists():
+            Stack(DIRECTORY, say=say).end_leftovers()
+        say("nothing is running")
+        return
+    say(f"stopping the `up` with process {pid}")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_SECONDS
+    while read_pid_file(DIRECTORY / _LAUNCHER):
+        if time.monotonic() > deadline:
+            raise LaunchError(f"process {pid} has not stopped for {_DOWN_SECONDS:.0f} s")
+        threading.Event().wait(0.1)
+    say("stopped")
+
+
+def status() -> int:
+    """Print one line for each process; 1 unless all of them answer."""
+    if not DIRECTORY.exists():
+        say("nothing was ever started here")
+        return 1
+    stack = Stack(DIRECTORY)
+    all_ready = True
+    for name, process in stack.table.items():
+        pid = read_pid_file(stack.site.pids / f"{name}.pid")
+        ready = pid is not None and process.is_ready()
+        all_ready = all_ready and ready
+        state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'does not answer'}"
+        print(f"{name:<15} {state}   {stack.log_path(name)}")
+    return 0 if all_ready else 1
+
+
+def clean() -> None:
+    """Remove everything under .local. Raises LaunchError while it is in use."""
+    if not DIRECTORY.exists():
+        return
+    with _lock():
+        Stack(DIRECTORY, say=say).end_leftovers()
+        remove_data(DIRECTORY)
+    say(f"removed {DIRECTORY}")
+
+
+def _watch(stack: Stack) -> int:
+    stopping = threading.Event()
+    follower = follow_logs({name: stack.log_path(name) for name in stack.table}, stopping)
+    try:
+        while (dead := stack.find_dead()) is None:
+            signal.sigtimedwait([], 0.25)
+        code = stack.exit_code(dead) or 0
+        say(f"{dead} ended unasked with {describe_exit(code)}; stopping everything\n{stack.log_tail(dead)}")
+        return 1
+    finally:
+        stopping.set()
+        follower.join()
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Hold .local against a second `up` and against `clean`. Raises LaunchError when somebody else does."""
+    DIRECTORY.mkdir(exist_ok=True)
+    with (DIRECTORY / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LaunchError(f"an `up` is running in {CHECKOUT}: stop it by `make down`") from None
+        write_pid_file(DIRECTORY / _LAUNCHER, os.getpid())
+        try:
+            yield
+        finally:
+            (DIRECTORY / _LAUNCHER).unlink(missing_ok=True)
+
+
+def _handle_signals() -> None:
+    """Turn the first signal to stop into an exception; later ones say that it is being done."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, _say_patience)
+        say(f"{signal.Signals(number).name}: stopping everything in reverse order")
+        raise Interrupted
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
+
+
+def _say_patience(_number: int, _frame: FrameType | None) -> None:
+    say("still stopping; nothing will be left behind")
+
+
+def _print_addresses(stack: Stack, *, backing_only: bool) -> None:
+    addresses, ports = stack.addresses, stack.site.ports
+    minio = " / ".join(addresses.root_keys)
+    rows = [
+        ("MinIO console", addresses.minio_console, minio),
+        ("RabbitMQ UI", addresses.rabbitmq_management, f"admin / {addresses.rabbitmq_password('admin')}"),
+        ("MinIO (S3)", addresses.minio, minio),
+        ("RabbitMQ (AMQP)", f"127.0.0.1:{ports['RABBITMQ_PORT']}", "passwords in .local/secrets.env"),
+        ("Postgres", f"127.0.0.1:{ports['POSTGRES_PORT']}/thumbmill", "passwords in .local/secrets.env"),
+    ]
+    if not backing_only:
+        rows.insert(0, ("API docs", f"{addresses.gateway}/docs", ""))
+    for what, address, login in rows:
+        say(f"  {what:<16} {address:<32} {login}".rstrip())
+    say(f"logs in {stack.site.logs}; Ctrl-C stops everything")

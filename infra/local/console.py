@@ -1,0 +1,48 @@
+"""What a person sees in the foreground: the launcher's own lines and those of all processes, told apart."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+_COLOURS = (36, 33, 35, 32, 34, 31, 96)
+_WIDTH = 14
+_POLL_SECONDS = 0.1
+
+
+def say(text: str) -> None:
+    """Print a line of the launcher's own."""
+    _print("thumbmill", text, "1")
+
+
+def follow_logs(logs: Mapping[str, Path], stopping: threading.Event) -> threading.Thread:
+    """Print what is appended to the logs from now on, each line after its process's name, until told to stop."""
+    files = {}
+    for name, path in logs.items():
+        path.touch()
+        files[name] = path.open("rb")
+        files[name].seek(0, 2)
+    thread = threading.Thread(target=_follow, args=(files, stopping), name="logs", daemon=True)
+    thread.start()
+    return thread
+
+
+def _follow(files: Mapping[str, BinaryIO], stopping: threading.Event) -> None:
+    unfinished = dict.fromkeys(files, b"")
+    last_round = False
+    while not last_round:
+        last_round = stopping.wait(_POLL_SECONDS)  # one more look after the word to stop: the last lines count
+        for index, (name, file) in enumerate(files.items()):
+            *lines, unfinished[name] = (unfinished[name] + file.read()).split(b"\n")
+            for line in lines:
+                _print(name, line.decode(errors="replace"), str(_COLOURS[index % len(_COLOURS)]))
+    for file in files.values():
+        file.close()
+
+
+def _print(name: str, text: str, colour: str) -> None:
+    prefix = f"{name:<{_WIDTH}} |"
+    if sys.stdout.isatty():
+        prefix = f"\033[{colour}m{prefix}\033[0m"
+    print(prefix, text, flush=True)

@@ -1,0 +1,65 @@
+"""The ports, the variables that move them, and whether they are free."""
+
+import random
+import socket
+from collections.abc import Mapping
+
+from local.faults import LaunchError
+
+DEFAULTS: dict[str, int] = {
+    "GATEWAY_PORT": 8000,
+    "THUMBNAILER_HEALTH_PORT": 8001,
+    "STATUS_TRACKER_HEALTH_PORT": 8002,
+    "MINIO_PORT": 9000,
+    "MINIO_CONSOLE_PORT": 9001,
+    "RABBITMQ_PORT": 5672,
+    "RABBITMQ_MANAGEMENT_PORT": 15672,
+    "RABBITMQ_METRICS_PORT": 15692,
+    "RABBITMQ_DIST_PORT": 25672,
+    "EPMD_PORT": 4370,  # Erlang's own is 4369, which a system's RabbitMQ holds
+    "POSTGRES_PORT": 55432,
+}
+
+# Below Linux's ephemeral ports (32768 up): a server that is stopped and started again gets its port back.
+_TEST_PORTS = range(20000, 32000)
+
+
+def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
+    """Return every port, moved by the variable of its name.
+
+    Raises LaunchError for what is no port and for one given twice.
+    """
+    ports: dict[str, int] = {}
+    owners: dict[int, str] = {}
+    for variable, default in DEFAULTS.items():
+        text = environment.get(variable, "") or str(default)
+        if not text.isdecimal() or not 1 <= int(text) <= 65535:
+            raise LaunchError(f"{variable}={text} is no port: give a number from 1 to 65535")
+        ports[variable] = int(text)
+        other = owners.setdefault(int(text), variable)
+        if other != variable:
+            raise LaunchError(f"{other} and {variable} are both {text}: move one of them")
+    return ports
+
+
+def free_ports() -> dict[str, int]:
+    """Return ports nobody listens on now, for tests beside a running `up`."""
+    candidates = random.sample(_TEST_PORTS, len(_TEST_PORTS))
+    return {variable: next(port for port in iter(candidates.pop, None) if _is_free(port)) for variable in DEFAULTS}
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise one LaunchError that names all ports that somebody holds, each with the variable that moves it."""
+    taken = [f"  {port:>5}  move it with {variable}=..." for variable, port in ports.items() if not _is_free(port)]
+    if taken:
+        raise LaunchError("\n".join(["ports already taken on 127.0.0.1 (is another `up` running?):", *taken]))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection's port is no obstacle
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,72 @@
+"""One sample picture sent through a running system, and the steps of its way."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from local.faults import LaunchError
+from local.picture import make_picture
+
+_DONE_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+_TIMEOUT_SECONDS = 15.0
+
+
+def run_smoke(ports: Mapping[str, int], environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Upload the sample picture and say how it came to be DONE. Raises LaunchError when it did not."""
+    gateway = _Gateway(ports["GATEWAY_PORT"], environment)
+    picture = make_picture()
+    say(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
+    started = time.time()
+    posted = gateway.ask("POST", "/api/v1/images", picture, {"Content-Type": "image/png"})
+    say(f"  {(time.time() - started) * 1000:6.0f} ms  accepted as {posted['id']}, {posted['status']}")
+    image = _wait_done(gateway, posted["id"])
+    for event in gateway.ask("GET", f"/api/v1/images/{posted['id']}/events")["items"]:
+        offset = datetime.fromisoformat(event["occurred_at"]).timestamp() - started
+        say(f"  {offset * 1000:6.0f} ms  {event['type']}")
+    for variant in image["variants"]:
+        say(f"  {variant['type']}: {variant['url']}")
+
+
+class _Gateway:
+    """The API on loopback, spoken to as any client would."""
+
+    def __init__(self, port: int, environment: Mapping[str, str]) -> None:
+        self._port = port
+        key = environment.get("API_KEYS", "").partition(",")[0].strip()
+        self._headers = {"X-API-Key": key} if key else {}
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer's JSON. Raises LaunchError for anything but success."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
+        try:
+            connection.request(method, path, body, {**self._headers, **(headers or {})})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise LaunchError(
+                f"no answer from the gateway on 127.0.0.1:{self._port} ({error}): is `make up` running?"
+            ) from error
+        finally:
+            connection.close()
+        if not 200 <= answer.status < 300:
+            raise LaunchError(f"{method} {path} was answered with {answer.status}: {text}")
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+def _wait_done(gateway: _Gateway, image_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _DONE_SECONDS
+    while (image := gateway.ask("GET", f"/api/v1/images/{image_id}"))["status"] != "DONE":
+        if image["status"] == "FAILED":
+            raise LaunchError(f"the sample picture failed: {image['error']}")
+        if time.monotonic() > deadline:
+            raise LaunchError(f"the sample picture is still {image['status']} after {_DONE_SECONDS:.0f} s")
+        threading.Event().wait(_POLL_SECONDS)
+    return image

@@ -1,0 +1,181 @@
+"""Prepares a running MinIO: users with their policies, buckets, notifications. It may run any number of times.
+
+Run once after MinIO is up, by Compose and by infra/local. Needs the packages minio and tenacity, nothing of ours.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import tenacity
+import urllib3
+from minio.credentials.providers import StaticProvider
+from minio.error import MinioAdminException, S3Error
+from minio.minioadmin import MinioAdmin
+from minio.notificationconfig import NotificationConfig, QueueConfig
+
+from minio import Minio
+
+POLICIES = Path(__file__).parent / "policies"
+# Each user's access key is its policy's name; its secret is in this variable, or in the file that X_FILE names.
+SECRETS = {
+    "gateway": "GATEWAY_MINIO_SECRET_KEY",
+    "upload-signer": "UPLOAD_SIGNER_SECRET_KEY",
+    "thumbnailer": "THUMBNAILER_MINIO_SECRET_KEY",
+    "status-tracker": "STATUS_TRACKER_MINIO_SECRET_KEY",
+}
+ORIGINALS = "images-original"
+BUCKETS = (ORIGINALS, "images-processed")
+TARGETS = ("arn:minio:sqs::INSTANT:amqp", "arn:minio:sqs::LEDGER:amqp")
+# One by one: s3:ObjectCreated:* would include changes of tags and retention.
+EVENTS = (
+    "s3:ObjectCreated:Put",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+)
+_HTTP_TIMEOUT_SECONDS = 10.0
+
+
+class ProvisionError(Exception):
+    """The message says what to do."""
+
+
+def main() -> int:
+    """Prepare the server and say what was done; 1 with a message for what a person has to put right."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0],
+        epilog=f"Environment: MINIO_URL, MINIO_ROOT_USER, MINIO_ROOT_PASSWORD, {', '.join(SECRETS.values())}. "
+        "Any secret X may be given as a file by X_FILE.",
+    )
+    parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="for MinIO to answer (60)")
+    arguments = parser.parse_args()
+    try:
+        provision(os.environ.get("MINIO_URL") or "http://127.0.0.1:9000", arguments.wait)
+    except (ProvisionError, MinioAdminException, S3Error, urllib3.exceptions.HTTPError) as error:
+        print(f"provision: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def provision(url: str, patience_seconds: float) -> None:
+    """Bring the server at the URL to the state this project needs. Raises ProvisionError."""
+    address = urlsplit(url)
+    user, password = read_secret("MINIO_ROOT_USER"), read_secret("MINIO_ROOT_PASSWORD")
+    secrets = {name: read_secret(variable) for name, variable in SECRETS.items()}
+    http = urllib3.PoolManager(timeout=_HTTP_TIMEOUT_SECONDS, retries=False)
+    secure = address.scheme == "https"
+    admin = MinioAdmin(
+        endpoint=address.netloc, credentials=StaticProvider(user, password), secure=secure, http_client=http
+    )
+
+    def connect(access_key: str, secret_key: str) -> Minio:
+        keys = StaticProvider(access_key, secret_key)
+        return Minio(address.netloc, credentials=keys, secure=secure, region="us-east-1", http_client=http)
+
+    client = connect(user, password)
+    wait_for_targets(admin, url, patience_seconds)
+    for name, secret in secrets.items():
+        add_user(admin, connect, name, secret)
+    for bucket in BUCKETS:
+        make_bucket(client, bucket)
+    subscribe(client, ORIGINALS)
+
+
+def read_secret(name: str) -> str:
+    """Return the variable's value, or the content of the file that NAME_FILE names. Raises ProvisionError."""
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    if value := os.environ.get(name):
+        return value
+    raise ProvisionError(f"set {name} (or {name}_FILE)")
+
+
+def wait_for_targets(admin: MinioAdmin, url: str, patience_seconds: float) -> None:
+    """Wait until the server answers, and check that it has both notification targets. Raises ProvisionError."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_passing),
+        wait=tenacity.wait_exponential(0.1, max=2),
+        stop=tenacity.stop_after_delay(patience_seconds),
+        reraise=True,
+    )
+    try:
+        found = json.loads(retrying(admin.info)).get("sqsARN") or []
+    except urllib3.exceptions.HTTPError as error:
+        raise ProvisionError(f"MinIO at MINIO_URL={url} does not answer: {error}") from error
+    if missing := sorted(set(TARGETS) - set(found)):
+        raise ProvisionError(
+            f"MinIO has no notification target {' and '.join(missing)} (it has {', '.join(found) or 'none'}). "
+            "It drops all of them for one bad value, and ignores misspelt names: compare its variables "
+            "MINIO_NOTIFY_AMQP_* with infra/minio/minio.env, and look for 'notify' in its log"
+        )
+    print(f"notification targets: {', '.join(TARGETS)}")
+
+
+def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str) -> None:
+    """Make the user with its policy and no other, or bring both up to date."""
+    policy = json.loads((POLICIES / f"{name}.json").read_text(encoding="utf-8"))
+    admin.policy_add(name, policy=policy)
+    if not _is_secret_of(connect(name, secret)):  # what is encrypted for the administrator's interface costs 0.1 s
+        admin.user_add(name, secret)
+    attached = set(json.loads(admin.user_info(name)).get("policyName", "").split(",")) - {""}
+    if name not in attached:
+        admin.attach_policy([name], user=name)
+    if others := sorted(attached - {name}):
+        admin.detach_policy(others, user=name)
+        print(f"user {name} had the policies {', '.join(others)}: taken away")
+    print(f"user {name} with its policy")
+
+
+def _is_secret_of(client: Minio) -> bool:
+    """Tell whether the user exists and has this secret, whatever else it may do."""
+    try:
+        next(client.list_objects(ORIGINALS), None)  # no HEAD: its answer would not tell the one 403 from the other
+    except S3Error as error:
+        return error.code not in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "XMinioAccessKeyDisabled"}
+    return True
+
+
+def make_bucket(client: Minio, bucket: str) -> None:
+    """Make the bucket unless it is there. Raises ProvisionError when versioning was ever switched on."""
+    try:
+        client.make_bucket(bucket)
+    except S3Error as error:
+        if error.code != "BucketAlreadyOwnedByYou":
+            raise
+    status = client.get_bucket_versioning(bucket).status
+    if status not in (None, "Off"):
+        raise ProvisionError(
+            f"versioning of bucket {bucket} is {status}: a deleted image would stay readable. It cannot be "
+            "switched off again: move the objects to a new bucket of that name"
+        )
+    print(f"bucket {bucket}")
+
+
+def subscribe(client: Minio, bucket: str) -> None:
+    """Have both targets told of the bucket's events; left alone when it is so, since setting it opens a gap."""
+    wanted = [QueueConfig(queue=target, events=list(EVENTS), config_id=target.split(":")[-2]) for target in TARGETS]
+    if _comparable(client.get_bucket_notification(bucket).queue_config_list) != _comparable(wanted):
+        client.set_bucket_notification(bucket, NotificationConfig(queue_config_list=wanted))
+    print(f"bucket {bucket} tells both targets of {len(EVENTS)} kinds of events")
+
+
+def _comparable(queues: Iterable[QueueConfig]) -> set[tuple[str | None, frozenset[str]]]:
+    return {(queue.queue, frozenset(queue.events)) for queue in queues}
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Tell whether MinIO may still be starting: not there yet, or answering 503."""
+    return isinstance(error, urllib3.exceptions.HTTPError) or (
+        isinstance(error, MinioAdminException) and "Status: 503" in str(error)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

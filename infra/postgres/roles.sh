@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes the database's roles; may run again, and then sets changed passwords. Run by the Postgres image out of
+# /docker-entrypoint-initdb.d and by infra/local. What the roles may touch is granted by the migrations.
+#
+# Environment: POSTGRES_USER (the owner), POSTGRES_DB, STATUS_TRACKER_DATABASE_PASSWORD and GATEWAY_DATABASE_PASSWORD
+# (or the same names with _FILE), and libpq's PGHOST, PGPORT, PGPASSWORD where the server is not on the socket.
+set -eu
+
+read_secret() {
+    eval "value=\${$1:-} file=\${$1_FILE:-}"
+    if [ -n "$file" ]; then value=$(cat "$file"); fi
+    if [ -z "$value" ]; then
+        echo "roles.sh: set $1 (or $1_FILE)" >&2
+        exit 1
+    fi
+}
+
+read_secret STATUS_TRACKER_DATABASE_PASSWORD
+export STATUS_TRACKER_DATABASE_PASSWORD="$value"
+read_secret GATEWAY_DATABASE_PASSWORD
+export GATEWAY_DATABASE_PASSWORD="$value"
+
+run_sql() {
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$1"
+}
+
+# The image makes the database itself, infra/local leaves it to this script.
+POSTGRES_DB="$POSTGRES_DB" run_sql postgres <<'SQL'
+\getenv database POSTGRES_DB
+SELECT format('CREATE DATABASE %I', :'database')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
+SQL
+
+# The passwords go by environment: arguments can be seen by every user of the machine.
+run_sql "$POSTGRES_DB" <<'SQL'
+\getenv database POSTGRES_DB
+\getenv status_tracker_password STATUS_TRACKER_DATABASE_PASSWORD
+\getenv gateway_password GATEWAY_DATABASE_PASSWORD
+SELECT format('CREATE ROLE %I', name)
+FROM unnest(ARRAY['status_tracker', 'gateway']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+ALTER ROLE status_tracker LOGIN PASSWORD :'status_tracker_password';
+ALTER ROLE gateway LOGIN PASSWORD :'gateway_password';
+ALTER ROLE gateway SET default_transaction_read_only = on;
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database" TO status_tracker, gateway;
+SQL

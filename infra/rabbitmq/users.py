@@ -1,0 +1,124 @@
+"""Writes RabbitMQ's users and their permissions as a definitions file, from the secrets in the environment.
+
+RabbitMQ loads it beside definitions.json, which holds no secrets, at every start: a changed password takes effect
+with a restart. Needs Python alone.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+# Every user's password is in this variable, or in the file that X_FILE names.
+SECRETS = {
+    "admin": "RABBITMQ_ADMIN_PASSWORD",
+    "minio": "MINIO_RABBITMQ_PASSWORD",
+    "gateway": "GATEWAY_RABBITMQ_PASSWORD",
+    "thumbnailer": "THUMBNAILER_RABBITMQ_PASSWORD",
+    "status-tracker": "STATUS_TRACKER_RABBITMQ_PASSWORD",
+}
+VHOST = "/"
+_STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "image.retry"
+# What a client may write to by that name is the default exchange. Whoever declares a queue that dead-letters
+# through an exchange needs to be allowed to write there, and the delay queues dead-letter through this one.
+_DEFAULT = "amq.default"
+_TRACKER_QUEUE = "status_tracker"
+
+
+def main() -> int:
+    """Write the file; 1 with a message that names the missing variable."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0],
+        epilog=f"Environment: {', '.join(SECRETS.values())}; RABBITMQ_QUEUE, the image queue's name (image_queue). "
+        "Any secret X may be given as a file by X_FILE.",
+    )
+    parser.add_argument("path", type=Path, help="the definitions file to write")
+    arguments = parser.parse_args()
+    try:
+        passwords = {user: _read_secret(variable) for user, variable in SECRETS.items()}
+    except (KeyError, OSError) as error:
+        print(f"users: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+    queue = os.environ.get("RABBITMQ_QUEUE") or "image_queue"
+    text = json.dumps(define_users(passwords, queue), indent=2)
+    arguments.path.write_text(f"{text}\n", encoding="utf-8")
+    return 0
+
+
+def define_users(passwords: dict[str, str], image_queue: str) -> dict[str, Any]:
+    """Return the definitions: one user per service, each with what its work needs and nothing else."""
+    tags = {"admin": ["administrator"]}
+    return {
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {
+                "name": user,
+                "password_hash": hash_password(password, os.urandom(4)),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": tags.get(user, []),
+            }
+            for user, password in passwords.items()
+        ],
+        "permissions": [
+            {"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read}
+            for user, (configure, write, read) in permissions(image_queue).items()
+        ],
+    }
+
+
+def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
+    """Return each user's patterns (configure, write, read).
+
+    A consumer declares its exchanges, its queue and that queue's delay and dead queues itself, so that a deleted
+    one comes back; to bind, it needs to write to the queue and to read from the exchange.
+    """
+    images, tracker = _family(image_queue), _family(_TRACKER_QUEUE)
+    exchanges = [re.escape(name) for name in (_STORAGE, _LIFECYCLE, _RETRY)]
+    storage, lifecycle, retry = exchanges
+    default = re.escape(_DEFAULT)
+    return {
+        "admin": (".*", ".*", ".*"),
+        "minio": (_any(storage), _any(storage), _any()),
+        "gateway": (_any(), _any(lifecycle), _any()),
+        "thumbnailer": (
+            _any(*exchanges, images),
+            _any(lifecycle, retry, default, images),
+            _any(storage, retry, images),
+        ),
+        # It publishes what was missed to storage.events again, and asks how long the image queue is.
+        "status-tracker": (
+            _any(*exchanges, tracker),
+            _any(storage, retry, default, tracker),
+            _any(*exchanges, tracker, re.escape(image_queue)),
+        ),
+    }
+
+
+def hash_password(password: str, salt: bytes) -> str:
+    """Return RabbitMQ's password hash: base64 of the 4 bytes of salt and SHA-256 of salt and password."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _family(queue: str) -> str:
+    return rf"{re.escape(queue)}(\.retry\.(5s|30s|5m)|\.dead)?"
+
+
+def _any(*patterns: str) -> str:
+    return f"^({'|'.join(patterns)})$"
+
+
+def _read_secret(name: str) -> str:
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    if value := os.environ.get(name):
+        return value
+    raise KeyError(f"set {name} (or {name}_FILE)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""The launcher's own stack for tests: on free ports, with data of its own, beside a running `make up`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.account import remove_data
+from local.ports import free_ports
+from local.site import CHECKOUT
+from local.stack import Stack
+
+
+@contextmanager
+def run_stack(*, backing_only: bool = False, **environment: str) -> Iterator[Stack]:
+    """Give a running system, with settings for its services, and leave nothing of it.
+
+    To see a server's own words, print ``stack.log_tail(name)``.
+    """
+    parent = CHECKOUT / ".local" / "tests"
+    parent.mkdir(parents=True, exist_ok=True)
+    parent.chmod(0o755)
+    directory = Path(tempfile.mkdtemp(prefix="stack-", dir=parent))
+    directory.chmod(0o755)  # the servers' account has to pass
+    stack = Stack(directory, free_ports(), environment)
+    try:
+        stack.up(backing_only=backing_only)
+        yield stack
+    finally:
+        stack.close()
+        remove_data(directory)
