@@ -1,0 +1,130 @@
+"""What the tracker is told. A message becomes facts of one shape, whoever sent it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pipeline.events import (
+    CONTENT_TYPE,
+    CloudEvent,
+    Done,
+    Failed,
+    Processing,
+    Removed,
+    Retrying,
+    UploadRequested,
+    Watermark,
+    parse_lifecycle_event,
+)
+from pipeline.identity import Source
+from pipeline.messages import Message
+from pipeline.metrics import IGNORED
+from pipeline.notifications import StorageEvent, parse_storage_events
+from pipeline.outcomes import NotAnEvent
+from pipeline.topology import INSTANT, LEDGER
+
+KEY_BYTES = 1024  # S3's limit
+STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
+
+Progress = Processing | Retrying | Done | Failed
+Said = StorageEvent | UploadRequested | Progress | Removed
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One row of the timeline, and perhaps a reason to change the image's row."""
+
+    id: UUID
+    image_id: UUID
+    key: str
+    type: str
+    occurred: datetime  # as its author says, but never later than now: an uploader can forge a date
+    recorded_by: str  # who told: instant, ledger, /thumbnailer, /gateway
+    said: Said
+    body: bytes = field(default=b"", repr=False)  # as it came
+
+    @property
+    def source(self) -> Source | None:
+        """The object spoken of; None where the fact is about none or about its absence."""
+        return getattr(self.said, "source", None)
+
+    @property
+    def is_removal(self) -> bool:
+        return isinstance(self.said, Removed) or (isinstance(self.said, StorageEvent) and self.said.is_removal)
+
+    @property
+    def twin(self) -> UUID | None:
+        """Under which id INSTANT announces what LEDGER announced; None for any other fact."""
+        if self.recorded_by == LEDGER and isinstance(self.said, StorageEvent):
+            return self.said.identity(INSTANT)
+        return None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the timeline shows beside the columns that it has for everything."""
+        shown_elsewhere = {"kind", "key", "source", "bucket", "name", "occurred", "traceparent"}
+        return self.said.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The tracker's own watermark came back: what was published before ``time`` has been seen."""
+
+    id: UUID
+    time: datetime
+
+
+def read(message: Message) -> list[Fact | Mark]:
+    """Say what a message tells; events that are not for us are counted and left out. Raises NotAnEvent."""
+    if message.content_type == CONTENT_TYPE:
+        return [_from_lifecycle(parse_lifecycle_event(message.body), message.body)]
+    # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
+    target = INSTANT if message.routing_key == INSTANT else LEDGER
+    facts: list[Fact | Mark] = []
+    for event in parse_storage_events(message.body):
+        if event.is_ours:
+            facts.append(from_storage(event, target, message.body))
+        else:
+            IGNORED.labels("not ours").inc()
+    return facts
+
+
+def from_storage(event: StorageEvent, target: str, body: bytes) -> Fact:
+    """Make a fact of what a notification target announced."""
+    return Fact(
+        id=event.identity(target),
+        image_id=event.image_id,
+        key=_checked(event.key),
+        type=STORAGE + event.name,
+        occurred=_not_later_than_now(event.occurred),
+        recorded_by=target,
+        said=event,
+        body=body,
+    )
+
+
+def _from_lifecycle(event: CloudEvent, body: bytes) -> Fact | Mark:
+    if isinstance(event.data, Watermark):
+        return Mark(event.id, event.time)
+    return Fact(
+        id=event.id,
+        image_id=event.image_id,
+        key=_checked(event.data.key),
+        type=event.kind.value,
+        occurred=_not_later_than_now(event.time),
+        recorded_by=event.source,
+        said=event.data,
+        body=body,
+    )
+
+
+def _checked(key: str) -> str:
+    if not key or "\0" in key or len(key.encode(errors="replace")) > KEY_BYTES:
+        raise NotAnEvent(f"no object can have the key {key[:100]!r}")
+    return key
+
+
+def _not_later_than_now(time: datetime) -> datetime:
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return min(aware, datetime.now(UTC))

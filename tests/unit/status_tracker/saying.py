@@ -1,0 +1,84 @@
+"""Facts about one image, as its authors would say them."""
+
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import ErrorCode
+from pipeline.events import (
+    CONTENT_TYPE,
+    Done,
+    Failed,
+    Failure,
+    Lifecycle,
+    Processing,
+    Removed,
+    Retrying,
+    UploadRequested,
+    Variant,
+    say,
+)
+from pipeline.identity import ORIGINALS, Source
+from pipeline.messages import Message
+from pipeline.notifications import StorageEvent
+from pipeline.topology import INSTANT
+from status_tracker.facts import Fact, from_storage, read
+
+KEY = "holiday/ä b+c 100%.jpg"
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+V1 = Source("1" * 32, 1000, 1_700_000_001)
+V2 = Source("2" * 32, 2000, 1_700_000_002)
+
+
+def put(source: Source = V1, *, key: str = KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
+    return from_storage(_event("ObjectCreated:Put", key, source, f"{source.modified * 10**9:X}", at), target, b"{}")
+
+
+def delete(sequencer: str = "17A", *, key: str = KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
+    return from_storage(_event("ObjectRemoved:Delete", key, None, sequencer, at), target, b"{}")
+
+
+def processing(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = "") -> Fact:
+    return said(Processing(key=key, source=source, attempt=attempt, run=run))
+
+
+def retrying(source: Source = V1, attempt: int = 1, *, key: str = KEY) -> Fact:
+    again = NOON + timedelta(seconds=5)
+    return said(Retrying(key=key, source=source, attempt=attempt, next_attempt_at=again, reason="no luck"))
+
+
+def done(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = "") -> Fact:
+    variant = Variant(
+        type="thumbnail", key=f"x/{source.etag}.webp", width=256, height=170, bytes=9, content_type="image/webp"
+    )
+    return said(
+        Done(
+            key=key, source=source, attempt=attempt, run=run, sha256=source.etag * 2,
+            width=3000, height=2000, format="JPEG", variants=[variant],
+        )
+    )  # fmt: skip
+
+
+def failed(source: Source = V1, attempt: int = 1, *, key: str = KEY) -> Fact:
+    return said(Failed(key=key, source=source, attempt=attempt, error=Failure.of(ErrorCode.EMPTY_FILE)))
+
+
+def removed(cause: str = "17A", *, key: str = KEY) -> Fact:
+    return said(Removed(key=key, cause=cause))
+
+
+def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes=15)) -> Fact:
+    ticket = UploadRequested(key=key, file_name="a.jpg", content_type="image/jpeg", expires_at=expires_at)
+    return said(ticket, by="gateway")
+
+
+def said(data: Lifecycle, *, by: str = "thumbnailer") -> Fact:
+    body = say(data, by=by, now=NOON).to_json()
+    fact = read(Message(body, data.kind.value, CONTENT_TYPE))[0]
+    assert isinstance(fact, Fact)
+    return fact
+
+
+def _event(name: str, key: str, source: Source | None, sequencer: str, at: datetime) -> StorageEvent:
+    return StorageEvent(
+        bucket=ORIGINALS, key=key, name=name, sequencer=sequencer, source=source,
+        content_type="image/jpeg", file_name=None, traceparent=None, occurred=at,
+    )  # fmt: skip

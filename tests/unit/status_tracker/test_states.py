@@ -1,0 +1,239 @@
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.identity import Source
+from status_tracker.states import Seen, Status, apply, awaits_thumbnailer, fold, needs_look
+from unit.status_tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested, retrying
+
+GONE = Seen(None)
+TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
+
+
+def never():
+    raise AssertionError("nobody needed to look into the bucket")
+
+
+def row_after(*facts, look=never):
+    return fold(None, facts, look)
+
+
+# --- the path of one image -----------------------------------------------------------------------------------
+
+
+def test_the_common_path_never_looks_into_the_bucket():
+    facts = [put(), put(target="ledger"), processing(), done()]
+    states = [row_after(*facts[:n]).status for n in range(1, 5)]
+    assert states == [Status.PENDING, Status.PENDING, Status.PROCESSING, Status.DONE]
+
+
+def test_a_ticket_waits_and_takes_its_first_object_without_a_look():
+    row = row_after(requested())
+    assert (row.status, row.generation, row.file_name) == (Status.AWAITING_UPLOAD, 0, "a.jpg")
+    row = row_after(requested(), put())
+    assert (row.status, row.generation, row.source) == (Status.PENDING, 1, V1)
+
+
+def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
+    before = row_after(put(), done())
+    after = apply(before, requested())
+    assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
+    assert (after.file_name, after.expires_at) == ("a.jpg", requested().said.expires_at)
+    assert apply(after, requested()) == after
+
+
+@pytest.mark.parametrize("first", [processing, retrying, done, failed])
+def test_the_thumbnailers_word_makes_a_row_before_the_buckets(first):
+    row = row_after(first())
+    assert row.source == V1
+    assert row_after(first(), put(), put(target="ledger")) == replace(row, content_type="image/jpeg")
+
+
+def test_what_a_done_image_shows():
+    row = row_after(put(), done())
+    assert (row.width, row.height, row.format, row.sha256, row.attempts) == (3000, 2000, "JPEG", "1" * 64, 1)
+    assert [variant.type for variant in row.variants] == ["thumbnail"]
+
+
+def test_a_wait_between_two_attempts_is_processing_with_a_time():
+    row = row_after(put(), processing(), retrying())
+    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, retrying().said.next_attempt_at)
+    row = row_after(put(), processing(), retrying(), processing(attempt=2))
+    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 2, None)
+
+
+def test_another_object_is_a_new_generation_and_begins_anew():
+    row = row_after(put(), failed(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    assert (row.status, row.source, row.generation, row.error, row.attempts) == (Status.PENDING, V2, 2, None, 0)
+    assert (row.content_type, row.file_name) == ("image/png", "b.png")
+
+
+# --- the bucket is the judge ---------------------------------------------------------------------------------
+
+
+def test_a_removal_of_a_living_object_changes_nothing():
+    row = row_after(put(), done())
+    assert fold(row, [delete()], lambda: Seen(V1)) == row
+
+
+def test_a_removal_deletes_and_the_thumbnailers_word_adds_that_the_variants_are_gone():
+    deleted = row_after(put(), done(), delete(), look=lambda: GONE)
+    assert (deleted.status, deleted.variants, deleted.variants_removed) == (Status.DELETED, (), False)
+    assert fold(deleted, [removed()], never).variants_removed
+
+
+def test_a_removal_of_what_never_was_is_forgotten():
+    assert row_after(delete(), removed(), delete(target="ledger")) is None
+    ticket = row_after(requested())
+    assert fold(ticket, [delete(), removed()], never) == ticket
+
+
+def test_a_first_fact_behind_a_removal_is_not_believed():
+    row = row_after(delete(), put(), done(), look=lambda: GONE)
+    assert (row.status, row.source) == (Status.DELETED, V1)
+    assert fold(None, [done()], lambda: GONE, removal_known=True).status is Status.DELETED
+
+
+def test_an_object_that_is_back_is_pending_again_even_if_it_is_the_same():
+    deleted = row_after(put(), done(), delete(), removed(), look=lambda: GONE)
+    back = fold(deleted, [put()], lambda: Seen(V1))
+    assert (back.status, back.generation, back.variants_removed) == (Status.PENDING, 2, False)
+    assert fold(back, [done()], never).status is Status.DONE
+
+
+def test_late_news_of_a_deleted_object_leaves_it_deleted():
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert fold(deleted, [processing(), done(), put(target="ledger")], lambda: GONE) == deleted
+
+
+def test_news_of_another_object_is_for_the_timeline_alone_unless_the_bucket_agrees():
+    row = row_after(put(), processing())
+    assert fold(row, [done(V2)], lambda: Seen(V1)) == row
+    adopted = fold(row, [done(V2)], lambda: Seen(V2))
+    assert (adopted.status, adopted.source, adopted.generation) == (Status.DONE, V2, 2)
+
+
+def test_the_bucket_is_believed_even_where_it_shows_a_third_object():
+    third = Source("3" * 32, 3, 3)
+    row = row_after(put(), done(V2), look=lambda: Seen(third))
+    assert (row.status, row.source) == (Status.PENDING, third)
+
+
+# --- facts about one source are ordered -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", list(permutations([processing(), retrying(), processing(attempt=2)])))
+def test_the_latest_attempt_shows(order):
+    row = row_after(put(), *order)
+    assert (row.attempts, row.next_attempt_at) == (2, None)
+
+
+@pytest.mark.parametrize("order", list(permutations([put(), processing(attempt=3), failed(attempt=4), done()])))
+def test_done_beats_failed_and_everything_else(order):
+    row = row_after(*order)
+    assert (row.status, row.error) == (Status.DONE, None)
+
+
+def test_only_a_later_run_begins_again():
+    row = row_after(put(), done())
+    assert fold(row, [processing(attempt=9)], never) == row
+    assert fold(row, [processing(run="2026")], never).status is Status.PROCESSING
+
+
+# --- any order, any number of times ---------------------------------------------------------------------------
+
+EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), failed(V1), removed(), requested()]
+FINAL = [Seen(None), Seen(V1), Seen(V2)]
+
+
+def check_against(bucket, row):
+    if bucket.source is None:
+        assert row.status is Status.DELETED
+    else:
+        assert (row.status, row.source) == (Status.DONE, bucket.source)
+
+
+@pytest.mark.parametrize("bucket", FINAL, ids=["gone", "v1", "v2"])
+def test_every_order_ends_where_the_bucket_is(bucket):
+    for order in permutations([fact for fact in EVERYTHING if fact.type not in {"image.failed", "upload.requested"}]):
+        check_against(bucket, fold(None, order, lambda: bucket))
+
+
+@given(st.permutations([*EVERYTHING, *EVERYTHING]), st.sampled_from(FINAL))
+def test_every_order_of_everything_twice_ends_where_the_bucket_is(order, bucket):
+    check_against(bucket, fold(None, order, lambda: bucket))
+
+
+@given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
+def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
+    row = fold(None, order, lambda: bucket)
+    again = fold(row, order, lambda: bucket, removal_known=True)
+    if row.status is Status.DELETED:  # a late image.removed may still add that the variants are gone
+        assert (again.status, again.source, again.generation) == (row.status, row.source, row.generation)
+        assert again.variants_removed
+    else:
+        assert again == row
+
+
+@given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
+def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
+    row, removal_known = None, False
+    for fact in order:
+        seen = bucket if needs_look(row, fact, removal_known=removal_known) else None
+        after = apply(row, fact, seen)
+        removal_known |= fact.is_removal
+        if row is not None and row.status in TERMINAL and after.status is not row.status:
+            better = (row.status, after.status) == (Status.FAILED, Status.DONE)
+            assert better or after.status is Status.DELETED or after.source != row.source
+        row = after
+
+
+@st.composite
+def histories(draw):
+    """What was done to a key; the facts of it with the moment each was true from, in the order they arrive."""
+    moments, facts = [Seen(None)], []
+    for number in range(draw(st.integers(1, 5))):
+        moment = len(moments)
+        if moments[-1].source and draw(st.booleans()):
+            moments.append(Seen(None))
+            news = [delete(f"{number:X}"), delete(f"{number:X}", target="ledger"), removed(f"{number:X}")]
+        else:
+            source = Source(f"{number:032}", number, 100 + number) if draw(st.integers(0, 3)) else V1
+            moments.append(Seen(source))
+            news = [put(source), put(source, target="ledger"), processing(source), done(source)]
+        facts += [(moment, fact) for fact in news]
+    return moments, draw(st.permutations(facts)), draw(st.randoms(use_true_random=False))
+
+
+@given(histories())
+def test_looks_that_see_the_moments_between_do_no_harm(history):
+    moments, arriving, chance = history
+    row, removal_known, now = None, False, 0
+    for moment, fact in arriving:
+        now = chance.randint(max(now, moment), len(moments) - 1)
+        seen = moments[now] if needs_look(row, fact, removal_known=removal_known) else None
+        row = apply(row, fact, seen)
+        removal_known |= fact.is_removal
+    final = moments[-1].source
+    if final is None:
+        assert row.status is Status.DELETED
+    else:
+        # An object that came back as it was may have to be made again: then the row says so by PENDING.
+        assert row.source == final
+        assert row.status in {Status.PENDING, Status.PROCESSING, Status.DONE}
+
+
+# --- what the thumbnailer still has to do -----------------------------------------------------------------------
+
+
+def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
+    assert awaits_thumbnailer(row_after(put()), put(target="ledger"))
+    assert not awaits_thumbnailer(row_after(put(), processing()), put(target="ledger"))
+    assert not awaits_thumbnailer(row_after(put()), put(V2, target="ledger"))
+    assert not awaits_thumbnailer(None, delete(target="ledger"))
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert awaits_thumbnailer(deleted, delete(target="ledger"))
+    assert not awaits_thumbnailer(fold(deleted, [removed()], never), delete(target="ledger"))
