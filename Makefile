@@ -1,7 +1,8 @@
 # Thin names for what infra/local, pytest and the tools do. PYTHON is the interpreter the virtual environment is made with.
 PYTHON ?= python3
 BIN := .venv/bin
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
+	--custom-compile-command "make lock"
 SERVICES := gateway thumbnailer status-tracker
 
 .DEFAULT_GOAL := help
@@ -48,9 +49,10 @@ lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: venv  ## resolve requirements/*.txt anew (needs uv)
-	$(LOCK) requirements/dev.in $(addsuffix /pyproject.toml,pipeline $(SERVICES)) --output-file requirements/dev.txt
+lock:  ## resolve requirements/*.txt anew, from *.in and the packages' pyproject.toml (needs uv)
+	$(LOCK) requirements/dev.in pipeline/pyproject.toml $(SERVICES:=/pyproject.toml) --output-file requirements/dev.txt
+	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	for service in $(SERVICES); do \
 		$(LOCK) $$service/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
-			--no-emit-package thumbmill-pipeline --output-file requirements/$$service.txt || exit 1; \
+			--output-file requirements/$$service.txt || exit 1; \
 	done

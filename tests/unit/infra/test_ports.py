@@ -1,0 +1,41 @@
+"""Ports: moved by variables, never twice the same, and one error for all that are taken."""
+
+import pytest
+
+from local import ports
+from local.faults import LaunchError
+
+
+def test_a_variable_moves_its_port_and_no_other():
+    assert ports.ports_from({"MINIO_PORT": "19000"}) == {**ports.DEFAULTS, "MINIO_PORT": 19000}
+
+
+def test_an_empty_variable_is_none():
+    assert ports.ports_from({"MINIO_PORT": ""}) == ports.DEFAULTS
+
+
+@pytest.mark.parametrize("text", ["x", "0", "65536", "-1", "80.0"])
+def test_what_is_no_port_is_refused_by_name(text):
+    with pytest.raises(LaunchError, match="GATEWAY_PORT"):
+        ports.ports_from({"GATEWAY_PORT": text})
+
+
+def test_one_port_for_two_is_refused_with_both_names():
+    with pytest.raises(LaunchError, match="GATEWAY_PORT and MINIO_PORT"):
+        ports.ports_from({"MINIO_PORT": "8000"})
+
+
+def test_one_error_names_every_taken_port_with_its_variable(monkeypatch):
+    monkeypatch.setattr(ports, "_is_free", lambda port: port not in (9000, 5672))
+    with pytest.raises(LaunchError) as error:
+        ports.require_free(ports.DEFAULTS)
+    named = [line.split() for line in str(error.value).splitlines()[1:]]
+    assert [(line[0], line[-1]) for line in named] == [("9000", "MINIO_PORT=..."), ("5672", "RABBITMQ_PORT=...")]
+
+
+def test_free_ports_are_distinct_and_below_the_ephemeral_ones(monkeypatch):
+    monkeypatch.setattr(ports, "_is_free", lambda port: port % 2 == 0)
+    found = ports.free_ports()
+    assert found.keys() == ports.DEFAULTS.keys()
+    assert len(set(found.values())) == len(found)
+    assert all(port % 2 == 0 and port < 32768 for port in found.values())

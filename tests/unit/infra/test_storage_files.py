@@ -1,0 +1,93 @@
+"""MinIO's files: least privilege with the way of signing named, and one spelling of every name."""
+
+import json
+import re
+import runpy
+
+import pytest
+
+from local.envfile import read_env_file
+from local.minio_build import MODULE
+from local.site import CHECKOUT
+from pipeline import topology
+
+MINIO = CHECKOUT / "infra" / "minio"
+PROVISION = runpy.run_path(str(MINIO / "provision.py"))
+POLICIES = {path.stem: json.loads(path.read_text()) for path in (MINIO / "policies").glob("*.json")}
+VARIABLES = read_env_file(MINIO / "minio.env")
+
+
+def test_every_user_has_a_policy():
+    assert POLICIES.keys() == PROVISION["SECRETS"].keys()
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_every_statement_names_the_way_of_signing(name):
+    signing = "POST" if name == "upload-signer" else "REST-HEADER"
+    for statement in POLICIES[name]["Statement"]:
+        assert statement["Effect"] == "Allow"
+        assert statement["Condition"] == {"StringEquals": {"s3:authType": signing}}
+
+
+def rights(name):
+    return {
+        (action, resource.removeprefix("arn:aws:s3:::"))
+        for statement in POLICIES[name]["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+def test_the_signer_of_forms_can_put_uploads_and_nothing_else():
+    assert rights("upload-signer") == {("s3:PutObject", "images-original/uploads/*")}
+
+
+def test_only_the_thumbnailer_writes_processed_images():
+    writers = {
+        name
+        for name in POLICIES
+        for action, resource in rights(name)
+        if resource.startswith("images-processed") and action in ("s3:PutObject", "s3:DeleteObject")
+    }
+    assert writers == {"thumbnailer"}
+
+
+@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])
+def test_a_head_of_nothing_is_404_because_the_bucket_may_be_listed(name):
+    buckets = {resource.removesuffix("/*") for action, resource in rights(name) if action == "s3:GetObject"}
+    assert {("s3:ListBucket", bucket) for bucket in buckets} <= rights(name)
+
+
+def test_no_right_is_a_pattern_of_rights():
+    assert not [action for name in POLICIES for action, _ in rights(name) if "*" in action]
+
+
+@pytest.mark.parametrize(("target", "key"), [("INSTANT", topology.INSTANT), ("LEDGER", topology.LEDGER)])
+def test_both_targets_publish_to_the_exchange_that_the_topology_declares(target, key):
+    exchange = next(exchange for exchange in topology.EXCHANGES if exchange.name == topology.STORAGE_EVENTS)
+    found = {
+        name.removeprefix("MINIO_NOTIFY_AMQP_").removesuffix(f"_{target}"): value
+        for name, value in VARIABLES.items()
+        if name.endswith(f"_{target}")
+    }
+    assert found["ENABLE"] == found["DURABLE"] == "on", "MinIO takes anything else, `true` too, for off"
+    assert (found["EXCHANGE"], found["EXCHANGE_TYPE"], found["ROUTING_KEY"]) == (exchange.name, exchange.type, key)
+    assert found["DELIVERY_MODE"] == "2"
+    assert ("QUEUE_DIR" in found) == (found["PUBLISHING_CONFIRMS"] == "on") == (target == "LEDGER")
+
+
+def test_provisioning_asks_for_the_targets_that_the_variables_make():
+    enabled = {name.rpartition("_")[2] for name in VARIABLES if "_ENABLE_" in name}
+    assert {arn.split(":")[-2] for arn in PROVISION["TARGETS"]} == enabled
+
+
+def test_events_are_part_of_the_upload():
+    assert VARIABLES["MINIO_API_SYNC_EVENTS"] == "on"
+
+
+def test_events_are_named_one_by_one():
+    assert not [event for event in PROVISION["EVENTS"] if "*" in event]
+
+
+def test_image_and_launcher_build_the_same_module():
+    assert re.findall(r"github\.com/\S+", (MINIO / "Dockerfile").read_text()) == [MODULE]
