@@ -1,0 +1,60 @@
+"""The child of a decoder: takes pictures from a socket on stdin, answers with variants, ends when stdin closes.
+
+It starts with an empty environment, so it has no credentials. Started by ``decoder``.
+"""
+
+import json
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import asdict
+from typing import Any
+
+from thumbnailer import faults, frames
+from thumbnailer.confinement import allow_cpu, confine
+from thumbnailer.imaging import make_picture
+from thumbnailer.pictures import BadPictureError, Limits
+from thumbnailer.presets import THUMBNAIL
+
+
+def main() -> None:
+    """Serve until the parent hangs up."""
+    limits = Limits(**json.loads(sys.argv[1]))
+    for signal_of_the_end in (signal.SIGINT, signal.SIGTERM):  # a terminal or systemd sends them to us too,
+        signal.signal(signal_of_the_end, signal.SIG_IGN)  # but the parent wants to finish what it has in hand
+    confine(limits.memory_bytes)
+    with socket.socket(fileno=sys.stdin.fileno()) as channel:
+        frames.send(channel, {"ready": True})
+        try:
+            while True:
+                _, (data,) = frames.receive(channel, limits.file_bytes)
+                allow_cpu(limits.seconds)
+                header, parts = answer(data, limits)
+                del data
+                frames.send(channel, header, *parts)
+        except (frames.HungUpError, ConnectionError):
+            return
+
+
+def answer(data: bytes, limits: Limits) -> tuple[frames.Header, list[bytes]]:
+    """Decode one picture; whatever goes wrong is an answer too."""
+    try:
+        if limits.faults:
+            faults.fail_if_asked(data)
+        picture = make_picture(data, THUMBNAIL, limits.pixels)
+    except BadPictureError as fault:
+        return {"bad": fault.code.value, "detail": fault.detail}, []
+    except MemoryError:
+        return {"out_of_memory": True}, []
+    except Exception:  # noqa: BLE001 - the parent decides
+        return {"fault": traceback.format_exc(limit=-3)}, []
+    return {"picture": asdict(picture, dict_factory=_without_bytes)}, [r.data for r in picture.renditions]
+
+
+def _without_bytes(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if not isinstance(value, bytes)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The thumbnailer's own metrics; those that every consumer has are in ``pipeline.metrics``."""
+
+from prometheus_client import Counter, Histogram
+
+IMAGES = Counter("thumbmill_images", "Images by what became of them", ["outcome"])
+DECODING = Histogram(
+    "thumbmill_decoding_seconds",
+    "Time in a decoder's child, second tries included, waiting for a free one not",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+)
+DEATHS = Counter("thumbmill_decoder_deaths", "Decoder children that died of a picture", ["code"])
