@@ -1,0 +1,1 @@
+"""Thumbmill's HTTP API: takes uploads, hands out tickets, tells the state of images."""

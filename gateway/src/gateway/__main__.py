@@ -1,0 +1,98 @@
+"""``gateway``: Thumbmill's HTTP API."""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+
+import structlog
+import uvicorn
+import uvloop
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from gateway.app import create_app
+from gateway.parts import build
+from gateway.settings import Settings
+from pipeline import crashpoints, logs
+from pipeline.outcomes import Refused
+from pipeline.settings import load_or_exit, masked
+
+log = structlog.get_logger()
+
+STOP_SECONDS = 20  # how long requests under way may take to end when stopping
+KEEP_ALIVE_SECONDS = 30
+BACKLOG = 2048
+
+
+def main() -> None:
+    """Read the settings, listen, serve until SIGTERM or SIGINT."""
+    _parser().parse_args()
+    settings = load_or_exit(Settings)
+    logs.configure(settings, "gateway")
+    crashpoints.arm(settings.crash_point)
+    log.info("settings", **masked(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> int:
+    async with build(settings) as parts:
+        try:
+            away = await parts.readiness.check_start()
+            listener = _listen(settings.gateway_host, settings.gateway_port)
+        except (Refused, OSError) as fault:
+            log.error("cannot_start", fault=str(fault))  # noqa: TRY400 - a person reads it, the trace says no more
+            return 1
+        for trouble in away.values():
+            log.warning("dependency_away", fault=trouble)
+        config = uvicorn.Config(
+            create_app(parts),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        log.info("serving", address=f"http://{settings.gateway_host}:{settings.gateway_port}", docs="/docs")
+        await uvicorn.Server(config).serve(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the address. Raises OSError that says which setting moves it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as fault:
+        raise OSError(
+            f"cannot listen on {host}:{port}: {fault.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
+        ) from fault
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [
+        f"  {name.upper():26} {field.description}{_default(field)}" for name, field in Settings.model_fields.items()
+    ]
+    return argparse.ArgumentParser(
+        prog="gateway",
+        description="Thumbmill's HTTP API: uploads, tickets, status.",
+        epilog="environment variables, each of which may be given as a file by NAME_FILE:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return " (required)"
+    return f" (default: {field.default})" if field.default and not isinstance(field.default, SecretStr) else ""
+
+
+if __name__ == "__main__":
+    main()

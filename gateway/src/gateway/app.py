@@ -1,0 +1,44 @@
+"""The application: routes, problems, middleware, put together."""
+
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
+
+from gateway import health, legacy, problems, routes
+from gateway.access import require_key
+from gateway.parts import Parts
+from gateway.requestlog import RequestLog
+
+_ABOUT = """
+Upload pictures, follow them to their thumbnails.
+
+Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`.
+"""
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Put the application together from parts that are built and will be closed by the caller."""
+    app = FastAPI(title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
+    app.state.parts = parts
+    problems.install(app)
+    for router in (routes.router, legacy.router):
+        app.include_router(router, dependencies=[Depends(require_key)], responses=problems.describe(*_ANYWHERE))
+    app.include_router(health.router)
+    app.add_api_route("/", _go_to_docs, include_in_schema=False)
+    app.add_middleware(RequestLog)
+    if parts.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=parts.settings.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["X-API-Key", "Authorization", "Content-Type", "If-None-Match", "traceparent"],
+            expose_headers=["Location", "Retry-After", "ETag"],
+        )
+    return app
+
+
+_ANYWHERE = (problems.Code.UNAUTHORIZED, problems.Code.INTERNAL_ERROR)
+
+
+async def _go_to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")

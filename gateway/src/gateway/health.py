@@ -1,0 +1,126 @@
+"""Whether the gateway can do its work: probes for people and for machines."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+
+from gateway.reader import Reader, check_login
+from gateway.settings import Settings
+from gateway.threads import Threads
+from pipeline.identity import ORIGINALS, PROCESSED
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.publisher import Publisher, connect
+from pipeline.storage import Storage
+
+RARELY_SECONDS = 10  # what seldom changes is asked again after so long
+OFTEN_SECONDS = 1  # the rest, however many probes come
+PROBE_SECONDS = 4
+
+router = APIRouter(tags=["health"])
+
+
+@dataclass
+class Readiness:
+    """Asks the servers that requests need, not more often than is of use."""
+
+    settings: Settings
+    reader: Reader
+    storage: Storage
+    threads: Threads
+    publisher: Publisher
+    thread: Threads
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _known: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    _until: float = 0
+    _unversioned_until: float = 0
+    _broker_until: float = 0
+
+    async def ask(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Say what is away, and what is away without stopping uploads; each with its fault."""
+        async with self._asking:
+            if time.monotonic() >= self._until:
+                database, store, broker = await asyncio.gather(
+                    _fault(self.reader.check()), _fault(self._check_store()), _fault(self._check_broker())
+                )
+                away = {"postgres": database, "minio": store}
+                self._known = _faults(away), _faults({"rabbitmq": broker})
+                self._until = time.monotonic() + OFTEN_SECONDS
+            return self._known
+
+    async def check_start(self) -> dict[str, str]:
+        """Say which servers are away. Raises Refused where one answers that no waiting will change."""
+        url = self.settings.database_url.get_secret_value()
+        checks = {
+            "postgres": check_login(url),
+            "minio": self.threads.run(self.storage.check, ORIGINALS, PROCESSED),
+            "rabbitmq": self._check_broker(),
+        }
+        results = await asyncio.gather(*checks.values(), return_exceptions=True)
+        for fault in results:
+            if isinstance(fault, BaseException) and (isinstance(fault, Refused) or not _is_away(fault)):
+                raise fault
+        return {name: str(fault) for name, fault in zip(checks, results, strict=True) if fault is not None}
+
+    async def _check_store(self) -> None:
+        await self.threads.run(self.storage.check, ORIGINALS, PROCESSED)
+        if time.monotonic() < self._unversioned_until:
+            return
+        for bucket in (ORIGINALS, PROCESSED):
+            if await self.threads.run(self.storage.is_versioned, bucket):
+                raise DependencyAway("minio", f"versioning is on in {bucket}: turn it off, it is not supported")
+        self._unversioned_until = time.monotonic() + RARELY_SECONDS
+
+    async def _check_broker(self) -> None:
+        if time.monotonic() >= self._broker_until:
+            await self.thread.run(_connect_once, self.settings)
+            self._broker_until = time.monotonic() + RARELY_SECONDS
+
+
+@router.get("/health", summary="For people: the gateway answers")
+@router.get("/livez", summary="For machines: the gateway answers")
+async def live() -> dict[str, str]:
+    """Answer; nothing else is asked."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Whether the servers that requests need are there", responses={503: {}})
+async def ready(request: Request) -> JSONResponse:
+    """Name what is away, and under `degraded` what only tickets need."""
+    readiness: Readiness = request.app.state.parts.readiness
+    away, degraded = await readiness.ask()
+    content = {"status": "not ready" if away else "ok", "away": away, "degraded": degraded}
+    return JSONResponse(content, 503 if away else 200)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Show the metrics as Prometheus reads them."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _fault(check: Awaitable[None]) -> str:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await check
+    except DependencyAway as fault:
+        return str(fault)
+    except TimeoutError:
+        return f"no answer in {PROBE_SECONDS} s"
+    return ""
+
+
+def _faults(found: dict[str, str]) -> dict[str, str]:
+    return {name: fault for name, fault in found.items() if fault}
+
+
+def _is_away(fault: BaseException) -> bool:
+    return isinstance(fault, DependencyAway)
+
+
+def _connect_once(settings: Settings) -> None:
+    connect(settings, "gateway probe").close()

@@ -1,0 +1,43 @@
+"""The older interface: one upload route, kept for the clients that know it."""
+
+import uuid
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from gateway.parts import Parts
+from gateway.problems import Code, Problem, describe
+from gateway.routes import UPLOAD_BODY
+from gateway.status import Status
+from pipeline.identity import ORIGINALS
+
+router = APIRouter(tags=["older interface"])
+
+
+class Uploaded(BaseModel):
+    """An image that is stored and will be processed."""
+
+    id: uuid.UUID
+    filename: str | None
+    bucket: str = ORIGINALS
+    key: str
+    status: Status = Status.PENDING
+
+
+@router.post(
+    "/upload-image/",
+    summary="Upload a picture",
+    openapi_extra=UPLOAD_BODY,
+    responses=describe(Code.MISSING_FILE, Code.EMPTY_FILE, Code.TOO_MANY_UPLOADS, Code.STORAGE_TIMEOUT),
+)
+@router.post("/upload-image", include_in_schema=False)
+async def upload_image(request: Request) -> Uploaded:
+    """Take a form with a field `file`; whatever is wrong with it is a 400."""
+    parts: Parts = request.app.state.parts
+    try:
+        stored = await parts.uploads.take(request)
+    except Problem as problem:
+        if problem.is_callers:
+            problem.status = 400
+        raise
+    return Uploaded(id=stored.image_id, filename=stored.file_name, key=stored.key)

@@ -1,0 +1,105 @@
+"""Everything the gateway is made of, built in one place and closed in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.access import Access
+from gateway.health import Readiness
+from gateway.lookup import Lookup
+from gateway.reader import Reader
+from gateway.settings import Settings
+from gateway.threads import Threads
+from gateway.tickets import PUBLISH_SECONDS, Tickets
+from gateway.uploads import Uploads
+from gateway.variants import Variants
+from pipeline.publisher import Publisher
+from pipeline.storage import Storage
+
+READERS = 16  # threads that ask the store and read from it
+ASK_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes use."""
+
+    settings: Settings
+    access: Access
+    uploads: Uploads
+    tickets: Tickets
+    reader: Reader
+    lookup: Lookup
+    variants: Variants
+    storage: Storage
+    threads: Threads
+    readiness: Readiness
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Parts]:
+    """Build the gateway; nothing is asked of anybody yet, so servers may be away."""
+    places = settings.max_concurrent_uploads
+    async with AsyncExitStack() as closing:
+        threads = Threads("minio", READERS, deadline_seconds=ASK_SECONDS)
+        closing.callback(threads.close)
+        storage = Storage(settings, connections=READERS)
+
+        # Never sent twice: a second PUT after a late answer would be a second generation of the image.
+        sender = Storage(settings, connections=places, retries=0)
+        senders = Threads("minio", places, deadline_seconds=settings.upload_deadline_seconds)
+        closing.callback(senders.close)
+        uploads = Uploads(
+            sender,
+            senders,
+            places=places,
+            max_bytes=settings.max_upload_bytes,
+            deadline_seconds=settings.upload_deadline_seconds,
+        )
+        closing.push_async_callback(uploads.close)
+
+        publisher = Publisher(settings, "gateway")
+        thread = Threads("rabbitmq", 1, deadline_seconds=PUBLISH_SECONDS)
+        closing.callback(thread.close)
+        closing.push_async_callback(_close_publisher, publisher, thread)
+        tickets = Tickets(
+            signer=Storage(settings.signer, connections=1),
+            publisher=publisher,
+            thread=thread,
+            form_url=settings.form_url,
+            lifetime=timedelta(seconds=settings.ticket_lifetime_seconds),
+            max_bytes=settings.max_upload_bytes,
+        )
+        heart = asyncio.create_task(tickets.keep_alive())
+        closing.push_async_callback(_end, heart)
+
+        reader = Reader(settings.database_url.get_secret_value())
+        closing.push_async_callback(reader.close)
+        await reader.open()
+        access = Access(settings.keys)
+        lookup = Lookup(reader, storage, threads)
+        yield Parts(
+            settings=settings,
+            access=access,
+            uploads=uploads,
+            tickets=tickets,
+            reader=reader,
+            lookup=lookup,
+            variants=Variants(lookup, storage, threads, is_public=access.is_open),
+            storage=storage,
+            threads=threads,
+            readiness=Readiness(settings, reader, storage, threads, publisher, thread),
+        )
+
+
+async def _close_publisher(publisher: Publisher, thread: Threads) -> None:
+    with suppress(Exception):  # a broker that is away is no reason to stay
+        await thread.run(publisher.close)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

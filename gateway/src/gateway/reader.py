@@ -1,0 +1,186 @@
+"""Reading Postgres: the tracker's views, through a role that may do nothing else."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString, TypeVar
+
+from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from pipeline.outcomes import DependencyAway, Refused
+
+CONNECTIONS = 8
+WAIT_SECONDS = 3  # for a connection
+ANSWER_SECONDS = 5  # for everything
+_REFUSALS = (
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidPassword,
+    errors.InvalidCatalogName,
+    errors.InsufficientPrivilege,
+)
+
+_COLUMNS = (
+    "id, key, status, file_name, content_type, size, generation, format, width, height, variants, attempts, "
+    "next_attempt_at, error, created_at, updated_at, expires_at, version"
+)
+# One statement sees one moment: read apart, a row could appear between the two, and look as if it never came.
+_IMAGE = f"""
+    SELECT {_COLUMNS}, caught_up_to
+    FROM (SELECT (SELECT caught_up_to FROM tracker_progress LIMIT 1) AS caught_up_to) AS progress
+    LEFT JOIN image_status ON image_status.id = %(id)s
+"""  # noqa: S608 - constants
+_PAGE = f"""
+    SELECT {_COLUMNS} FROM image_status
+    WHERE (%(status)s::text IS NULL OR status = %(status)s)
+      AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s, %(id)s::uuid))
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(limit)s
+"""  # noqa: S608 - constants
+_TIMELINE = """
+    SELECT id, type, source, occurred, recorded, recorded_by, data FROM image_timeline
+    WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
+"""
+_PROGRESS = "SELECT caught_up_to FROM tracker_progress"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image as the tracker has it."""
+
+    id: uuid.UUID
+    key: str
+    status: str
+    file_name: str | None
+    content_type: str | None
+    size: int | None
+    generation: int
+    format: str | None
+    width: int | None
+    height: int | None
+    variants: list[dict[str, Any]] | None
+    attempts: int
+    next_attempt_at: datetime | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True)
+class Found(Row):
+    """A row, all None where there is none, and up to when the tracker had seen every fact at that moment."""
+
+    caught_up_to: datetime | None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of an image's timeline."""
+
+    id: uuid.UUID
+    type: str
+    source: str | None
+    occurred: datetime
+    recorded: datetime
+    recorded_by: str
+    data: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class _Progress:
+    caught_up_to: datetime | None
+
+
+class Reader:
+    """The views, asked through a pool. Every method raises DependencyAway, Refused."""
+
+    def __init__(self, url: str) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            url,
+            open=False,
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=WAIT_SECONDS,
+            reconnect_timeout=0,  # tries as long as it takes
+            name="gateway",
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": WAIT_SECONDS,
+                "application_name": "thumbmill-gateway",
+                "prepare_threshold": 3,
+            },
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; whether that works, the first question shows."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=1)
+
+    async def image(self, image_id: uuid.UUID) -> tuple[Row | None, datetime | None]:
+        """Give an image's row, if there is one, and the tracker's progress, both at one moment."""
+        found = (await self._ask(_IMAGE, {"id": image_id}, Found))[0]
+        return (None if found.id is None else found), found.caught_up_to
+
+    async def page(self, status: str | None, after: tuple[datetime, uuid.UUID] | None, limit: int) -> Sequence[Row]:
+        """List images, newest first."""
+        created_at, image_id = after or (None, None)
+        return await self._ask(
+            _PAGE, {"status": status, "created_at": created_at, "id": image_id, "limit": limit}, Row
+        )
+
+    async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[Fact]:
+        """List what became known of an image, in the order in which it happened."""
+        return await self._ask(_TIMELINE, {"id": image_id, "limit": limit}, Fact)
+
+    async def check(self) -> None:
+        """Make sure that the database answers and has the views."""
+        await self._ask(_PROGRESS, {}, _Progress)
+
+    async def _ask(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                try:
+                    return await self._fetch(query, values, shape)
+                except OperationalError as fault:
+                    if isinstance(fault, (PoolTimeout, *_REFUSALS)):
+                        raise
+                    await self._pool.check()  # the server went and came back: kept connections are dead
+                    return await self._fetch(query, values, shape)
+        except (Error, TimeoutError) as fault:
+            raise our_fault(fault) from fault
+
+    async def _fetch(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(shape)) as cursor:
+            return await (await cursor.execute(query, values)).fetchall()
+
+
+async def check_login(url: str) -> None:
+    """Connect once, outside the pool, which would not say why it can't. Raises DependencyAway, Refused."""
+    try:
+        async with await AsyncConnection.connect(url, connect_timeout=WAIT_SECONDS) as connection:
+            await connection.execute(_PROGRESS)
+    except Error as fault:
+        raise our_fault(fault) from fault
+
+
+def our_fault(fault: BaseException) -> DependencyAway:
+    """Tell a server that is away from one that refuses us."""
+    text = " ".join(str(fault).split()) or type(fault).__name__
+    if isinstance(fault, errors.InsufficientPrivilege):
+        return Refused(
+            "postgres", f"{text}: DATABASE_URL must log in as the role 'gateway', which may read the views"
+        )
+    if isinstance(fault, _REFUSALS) or "authentication failed" in text:
+        return Refused("postgres", f"{text}: check DATABASE_URL")
+    if isinstance(fault, errors.UndefinedTable | errors.UndefinedColumn):
+        return DependencyAway("postgres", f"{text}: run `status-tracker migrate`")
+    return DependencyAway("postgres", text)

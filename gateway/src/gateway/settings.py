@@ -1,0 +1,113 @@
+"""The gateway's settings: the shared groups and its own variables."""
+
+import ipaddress
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from pipeline.settings import BrokerSettings, ServiceSettings, StoreSettings, check_http_url
+
+
+# ServiceSettings comes last: pydantic takes the configuration of the last base.
+class Settings(StoreSettings, BrokerSettings, ServiceSettings):
+    """What the gateway takes."""
+
+    gateway_host: str = Field("127.0.0.1", description="Address to listen on")
+    gateway_port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
+    database_url: SecretStr = Field(description="Postgres, as a role that reads: `postgresql://user:pass@host/db`")
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="Keys that clients may show, comma separated; without one, loopback only"
+    )
+    allow_anonymous: bool = Field(
+        default=False, description="Serve everybody, on any address, though there are no `API_KEYS`"
+    )
+    public_url: str = Field("", description="The gateway's address as clients see it; else that of each request")
+    minio_public_url: str = Field("", description="MinIO's address as clients see it, for forms; else `MINIO_URL`")
+    cors_allow_origins: str = Field("", description="Origins whose pages may call the API, comma separated, or `*`")
+    max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest file that is taken, in bytes")
+    max_concurrent_uploads: int = Field(
+        32, ge=1, le=1000, description="Uploads taken at once; each needs up to 5 MiB of memory and a thread"
+    )
+    upload_deadline_seconds: float = Field(
+        10, gt=0, le=300, description="How long MinIO may take to answer one request before the client gets a 503"
+    )
+    ticket_lifetime_seconds: int = Field(
+        900, ge=1, le=604_800, description="How long the form of a ticket can be used"
+    )
+    upload_signer_access_key: str = Field(description="The MinIO user that signs forms and can do nothing else")
+    upload_signer_secret_key: SecretStr = Field(description="Its secret")
+
+    @field_validator("public_url", "minio_public_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        return check_http_url(url) if url else url
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("give it as postgresql://user:password@host:port/database")
+        return url
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, keys: SecretStr) -> SecretStr:
+        for key in _split(keys.get_secret_value()):
+            if not key.isascii() or not key.isprintable() or " " in key:
+                raise ValueError("a key is made of printable ASCII characters other than space and comma")
+        return keys
+
+    @field_validator("cors_allow_origins")
+    @classmethod
+    def _check_origins(cls, origins: str) -> str:
+        for origin in _split(origins):
+            if origin != "*":
+                check_http_url(origin)
+        return origins
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if not (self.keys or self.allow_anonymous or is_loopback(self.gateway_host)):
+            raise ValueError(
+                f"API_KEYS is not set, and GATEWAY_HOST={self.gateway_host} can be reached from elsewhere: "
+                "set API_KEYS, or ALLOW_ANONYMOUS=true if everybody may upload, read and delete, "
+                "or GATEWAY_HOST=127.0.0.1"
+            )
+        return self
+
+    @property
+    def keys(self) -> list[str]:
+        return _split(self.api_keys.get_secret_value())
+
+    @property
+    def origins(self) -> list[str]:
+        return _split(self.cors_allow_origins)
+
+    @property
+    def form_url(self) -> str:
+        """MinIO's address in the forms that clients send to it."""
+        return self.minio_public_url or self.minio_url
+
+    @property
+    def signer(self) -> StoreSettings:
+        """MinIO as the user that signs forms."""
+        return StoreSettings(
+            minio_url=self.form_url,
+            minio_access_key=self.upload_signer_access_key,
+            minio_secret_key=self.upload_signer_secret_key,
+            minio_region=self.minio_region,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,185 @@
+"""An image as the API shows it, made from the tracker's row."""
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gateway.links import Links
+from gateway.reader import Fact, Row
+from gateway.sniff import harmless
+from pipeline.events import Failure, Variant
+from pipeline.identity import made_at
+from pipeline.storage import Head
+
+
+class Status(StrEnum):
+    """The states of an image, as design has them."""
+
+    AWAITING_UPLOAD = "AWAITING_UPLOAD"
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    DELETED = "DELETED"
+
+
+TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
+WITHOUT_OBJECT = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED, Status.DELETED})
+ORIGINAL = "original"
+
+
+class VariantOut(BaseModel):
+    """One form of the picture: the original, or something made from it."""
+
+    type: str = Field(description="`original`, or a preset's name", examples=["thumbnail"])
+    content_type: str
+    bytes: int | None = None
+    width: int | None = Field(None, description="Pixels")
+    height: int | None = Field(None, description="Pixels")
+    url: str
+
+
+class ImageOut(BaseModel):
+    """An image, its state and its variants."""
+
+    id: uuid.UUID
+    status: Status
+    file_name: str | None = Field(None, description="As the client named it", examples=["cat.jpg"])
+    key: str = Field(description="In the bucket of originals")
+    content_type: str | None = Field(None, description="Of the original")
+    bytes: int | None = Field(None, description="Of the original")
+    format: str | None = Field(None, description="As decoded", examples=["JPEG"])
+    width: int | None = Field(None, description="Pixels, as shown")
+    height: int | None = Field(None, description="Pixels, as shown")
+    variants: list[VariantOut]
+    generation: int = Field(1, description="Counts the objects that were stored under this key")
+    attempts: int = Field(description="How often processing began")
+    next_attempt_at: datetime | None = None
+    error: Failure | None = None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None = Field(None, description="Until when a ticket's form can be used")
+
+
+class ImagePage(BaseModel):
+    """Images, newest first."""
+
+    items: list[ImageOut]
+    next: str | None = Field(None, description="Give this as `cursor` for the next page")
+
+
+class FactOut(BaseModel):
+    """Something that became known of an image."""
+
+    id: uuid.UUID
+    type: str = Field(examples=["image.done"])
+    source: str | None = Field(None, description="Which object it speaks of: ETag, size and time")
+    occurred: datetime
+    recorded: datetime
+    recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "instant"])
+    data: dict[str, Any] | None = None
+
+
+class Timeline(BaseModel):
+    """What became known of an image, in the order in which it happened."""
+
+    items: list[FactOut]
+
+
+def show(row: Row, links: Links) -> ImageOut:
+    """Make the API's picture of a row."""
+    return ImageOut(
+        id=row.id,
+        status=Status(row.status),
+        file_name=row.file_name,
+        key=row.key,
+        content_type=row.content_type,
+        bytes=row.size,
+        format=row.format,
+        width=row.width,
+        height=row.height,
+        variants=_variants(row, links),
+        generation=row.generation,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        error=Failure.model_validate(row.error) if row.error else None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        expires_at=row.expires_at,
+    )
+
+
+def show_fact(fact: Fact) -> FactOut:
+    """Make the API's picture of a line of the timeline."""
+    return FactOut.model_validate(fact, from_attributes=True)
+
+
+def made(row: Row) -> list[Variant]:
+    """What was made of the image, while it is not deleted."""
+    if row.status == Status.DELETED:
+        return []
+    return [Variant.model_validate(variant) for variant in row.variants or []]
+
+
+def content_name(variant: Variant) -> str:
+    """Name what the variant was made from and how: the middle of its key. Equal names, equal bytes."""
+    return variant.key.split("/")[1]
+
+
+def validator(row: Row) -> str:
+    """Give the ETag of an image's representation; EXPIRED comes without a new version."""
+    return f'W/"{row.version}-{row.status}"'
+
+
+def unseen(image_id: uuid.UUID, key: str, head: Head) -> Row:
+    """Describe an object that is in the bucket, and that the tracker has not heard of yet."""
+    modified = datetime.fromtimestamp(head.source.modified, UTC)
+    return Row(
+        id=image_id,
+        key=key,
+        status=Status.PENDING,
+        file_name=head.file_name,
+        content_type=head.content_type,
+        size=head.source.size,
+        generation=1,
+        format=None,
+        width=None,
+        height=None,
+        variants=None,
+        attempts=0,
+        next_attempt_at=None,
+        error=None,
+        created_at=made_at(image_id) or modified,
+        updated_at=modified,
+        expires_at=None,
+        version=0,
+    )
+
+
+def _variants(row: Row, links: Links) -> list[VariantOut]:
+    if row.status in WITHOUT_OBJECT:
+        return []
+    original = VariantOut(
+        type=ORIGINAL,
+        content_type=harmless(row.content_type),
+        bytes=row.size,
+        width=row.width,
+        height=row.height,
+        url=links.variant(row.id, ORIGINAL),
+    )
+    return [original, *(_variant(row, variant, links) for variant in made(row))]
+
+
+def _variant(row: Row, variant: Variant, links: Links) -> VariantOut:
+    return VariantOut(
+        type=variant.type,
+        content_type=variant.content_type,
+        bytes=variant.bytes,
+        width=variant.width,
+        height=variant.height,
+        url=links.variant(row.id, variant.type, content_name(variant)),
+    )

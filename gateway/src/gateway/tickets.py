@@ -1,0 +1,91 @@
+"""Tickets: a signed form with which a client sends one file to MinIO by itself."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, Field
+
+from gateway.forms import tame_name
+from gateway.metrics import TICKETS
+from gateway.problems import Code, Problem
+from gateway.sniff import SUPPORTED
+from gateway.status import Status
+from gateway.threads import Threads
+from pipeline.events import UploadRequested, say
+from pipeline.identity import ORIGINALS, new_image_id, own_key
+from pipeline.outcomes import DependencyAway
+from pipeline.publisher import Publisher
+from pipeline.storage import Storage
+
+KEEP_ALIVE_SECONDS = 5
+PUBLISH_SECONDS = 10  # a broker in an alarm takes a publish and never confirms it
+
+
+class TicketRequest(BaseModel):
+    """What a client means to upload."""
+
+    content_type: str = Field(
+        description="The file's content type; the form takes no other", examples=["image/jpeg"]
+    )
+    file_name: str | None = Field(None, max_length=1000, examples=["cat.jpg"])
+
+
+class Form(BaseModel):
+    """A multipart form: all fields as they are, then the file in a field ``file``, the last one."""
+
+    url: str
+    method: str = "POST"
+    fields: dict[str, str]
+
+
+class Ticket(BaseModel):
+    """Leave to upload one file."""
+
+    id: uuid.UUID
+    status: Status = Status.AWAITING_UPLOAD
+    key: str
+    form: Form
+    expires_at: datetime
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Signs forms with a key that can do nothing else, and tells the tracker of each before it is given out."""
+
+    signer: Storage
+    publisher: Publisher
+    thread: Threads  # the publisher's own
+    form_url: str
+    lifetime: timedelta
+    max_bytes: int
+
+    async def issue(self, wanted: TicketRequest, traceparent: str) -> Ticket:
+        """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
+        if wanted.content_type not in SUPPORTED:
+            raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
+        image_id = new_image_id()
+        key = own_key(image_id)
+        fields = self.signer.sign_form(ORIGINALS, key, wanted.content_type, self.max_bytes, self.lifetime)
+        expires_at = datetime.now(UTC) + self.lifetime
+        requested = UploadRequested(
+            key=key,
+            file_name=tame_name(wanted.file_name or ""),
+            content_type=wanted.content_type,
+            expires_at=expires_at,
+        )
+        await self.thread.run(self.publisher.say, say(requested, by="gateway", traceparent=traceparent))
+        TICKETS.inc()
+        form = Form(url=f"{self.form_url}/{ORIGINALS}", fields=fields)
+        return Ticket(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
+
+    async def keep_alive(self) -> None:
+        """Answer the broker's heartbeats for as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            try:
+                await self.thread.run(self.publisher.keep_alive)
+            except DependencyAway:
+                continue  # the next ticket says so to somebody whom it concerns

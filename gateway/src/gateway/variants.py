@@ -1,0 +1,148 @@
+"""Giving out bytes: originals as attachments that no browser runs, variants with caching."""
+
+import uuid
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import quote
+
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.lookup import Lookup
+from gateway.problems import Code, Problem
+from gateway.reader import Row
+from gateway.sniff import ENOUGH_BYTES, EXTENSIONS, OTHER, sniff
+from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, Status, content_name, made
+from gateway.threads import Threads
+from pipeline.events import Variant
+from pipeline.identity import ORIGINALS, PROCESSED
+from pipeline.storage import Head, NotThereError, Storage
+
+CHUNK_BYTES = 256 * 1024
+_YEAR_SECONDS = 31_536_000
+_SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+
+Reading = Generator[Head | bytes, None, None]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Streams from the bucket through the gateway: docs/decisions/003 says why."""
+
+    lookup: Lookup
+    storage: Storage
+    threads: Threads
+    is_public: bool  # caches that many share may keep what everybody may see
+
+    async def give(self, request: Request, image_id: uuid.UUID, type_: str, wanted: str | None) -> Response:
+        """Answer with a variant's bytes, or 304; ``wanted`` names the content, if the URL does. Raises Problem."""
+        row = await self.lookup.image(image_id)
+        if row.status == Status.DELETED:
+            raise Problem(Code.GONE)
+        known = request.headers.get("if-none-match", "")
+        if type_ == ORIGINAL:
+            return await self._give_original(row, known)
+        variant = _choose(row, type_)
+        content = content_name(variant)
+        headers = self._headers(content, forever=wanted == content)
+        if is_known(known, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        opened = await self._open(PROCESSED, variant.key)
+        return await self._answer(opened, variant.content_type, headers)
+
+    async def _give_original(self, row: Row, known: str) -> Response:
+        if row.status in WITHOUT_OBJECT:
+            raise Problem(Code.NOT_READY)
+        opened = await self._open(ORIGINALS, row.key)
+        headers = self._headers(opened.head.source.etag, forever=False)
+        if is_known(known, headers["ETag"]):
+            await self.threads.run(opened.rest.close)
+            return Response(status_code=304, headers=headers)
+        content_type = sniff(opened.start[:ENOUGH_BYTES]) or OTHER
+        headers["Content-Disposition"] = attachment(row.file_name or _name_for(row, content_type))
+        return await self._answer(opened, content_type, headers)
+
+    def _headers(self, content: str, *, forever: bool) -> dict[str, str]:
+        scope = "public" if self.is_public else "private"
+        caching = f"{scope}, max-age={_YEAR_SECONDS}, immutable" if forever else f"{scope}, no-cache"
+        return {**_SAFE, "ETag": f'"{content}"', "Cache-Control": caching}
+
+    async def _open(self, bucket: str, key: str) -> "_Opened":
+        try:
+            return await self.threads.run(_open, self.storage, bucket, key)
+        except NotThereError as fault:
+            raise Problem(Code.GONE) from fault  # deleted a moment ago; the tracker will hear of it
+
+    async def _answer(self, opened: "_Opened", content_type: str, headers: dict[str, str]) -> Response:
+        size = opened.head.source.size
+        if len(opened.start) == size:
+            return Response(opened.start, headers=headers, media_type=content_type)
+        headers["Content-Length"] = str(size)
+        return StreamingResponse(self._stream(opened), headers=headers, media_type=content_type)
+
+    async def _stream(self, opened: "_Opened") -> AsyncIterator[bytes]:
+        try:
+            chunk = opened.start
+            while chunk:
+                yield chunk
+                chunk = await self.threads.run(_next_chunk, opened.rest)
+        finally:
+            await self.threads.start(opened.rest.close)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An object whose first bytes are here."""
+
+    head: Head
+    start: bytes
+    rest: Reading
+
+
+def _open(storage: Storage, bucket: str, key: str) -> _Opened:
+    """Open an object and read its first chunk, which is all of most thumbnails."""
+    reading = _read(storage, bucket, key)
+    head = cast("Head", next(reading))
+    start = _next_chunk(reading)
+    if len(start) == head.source.size:
+        reading.close()
+    return _Opened(head, start, reading)
+
+
+def _read(storage: Storage, bucket: str, key: str) -> Reading:
+    with storage.open(bucket, key) as (head, stream):
+        yield head
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _next_chunk(reading: Reading) -> bytes:
+    return cast("bytes", next(reading, b""))
+
+
+def _choose(row: Row, type_: str) -> Variant:
+    """Find a variant of a row. Raises Problem: not yet, or never."""
+    for variant in made(row):
+        if variant.type == type_:
+            return variant
+    if row.status in TERMINAL:
+        raise Problem(Code.VARIANT_NOT_FOUND, f"the image is {row.status}")
+    raise Problem(Code.NOT_READY, f"the image is {row.status}")
+
+
+def is_known(if_none_match: str, etag: str) -> bool:
+    """Compare weakly (RFC 9110, 13.1.2): the client has these bytes already."""
+    bare = etag.removeprefix("W/")
+    return any(one.strip().removeprefix("W/") in {bare, "*"} for one in if_none_match.split(","))
+
+
+def attachment(file_name: str) -> str:
+    """Write a Content-Disposition that makes a browser save (RFC 6266), with the name in full and in ASCII."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in file_name)
+    encoded = quote(file_name, safe="", errors="replace")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def _name_for(row: Row, content_type: str) -> str:
+    return f"{row.id}.{EXTENSIONS.get(content_type, 'bin')}"
