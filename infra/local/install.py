@@ -37,10 +37,10 @@ def make_environment(say: Callable[[str], None]) -> None:
     say(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
     if not _is_whole(python):
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
     _run([*pip, "--require-hashes", "--requirement", str(lock)])
     ours = [part for package in PACKAGES for part in ("--editable", str(CHECKOUT / package))]
-    _run([*pip, "--no-deps", "--no-build-isolation", *ours])
+    _run([*pip, "--quiet", "--no-deps", "--no-build-isolation", *ours])
 
 
 def require_linux() -> None:

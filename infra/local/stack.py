@@ -51,6 +51,7 @@ class Stack:
         ]
         self.table: dict[str, Process] = {row.name: row for row in rows}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         # A child gets its parent-death signal when the *thread* that started it ends: one thread starts them all.
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
@@ -63,8 +64,8 @@ class Stack:
         for log in self.site.logs.glob("*.log"):
             log.rename(log.with_suffix(".log.1"))
         self.start("epmd")
+        self.start("rabbitmq", wait=False)  # the slowest by far; the others start meanwhile
         self.start("postgres", wait=False)
-        self.start("rabbitmq", wait=False)
         self.wait_ready("postgres")
         self._run_step("roles", *describe_roles(self.site))
         if not backing_only:
@@ -89,6 +90,7 @@ class Stack:
         process = self.table[name]
         if self.is_running(name):
             raise LaunchError(f"{name} is running already")
+        self._started[name] = time.monotonic()
         process.prepare()
         merged = {**process.environment, **environment}
         arguments = (process, self.log_path(name), self._pid_file(name), merged)
@@ -102,16 +104,16 @@ class Stack:
         Raises LaunchError, with the end of its log, when it ends or takes too long.
         """
         process = self.table[name]
-        started = time.monotonic()
         patience = seconds or process.start_seconds
+        deadline = time.monotonic() + patience
         while not process.is_ready():
             code = self._children[name].poll()
             if code is not None:
                 raise LaunchError(f"{name} ended with {describe_exit(code)}\n{self.log_tail(name)}")
-            if time.monotonic() - started > patience:
+            if time.monotonic() > deadline:
                 raise LaunchError(f"{name} does not answer after {patience:.0f} s\n{self.log_tail(name)}")
             _wait_a_turn()
-        self._say(f"{name} is ready ({time.monotonic() - started:.1f} s)")
+        self._say(f"{name} is ready ({time.monotonic() - self._started[name]:.1f} s)")
 
     def stop(self, name: str, seconds: float = _STOP_SECONDS) -> None:
         """Stop one process gracefully, if it runs; kill it with all it started when it takes too long."""
