@@ -1,6 +1,7 @@
 """Publishing: confirmed and mandatory, so that a publish that returns is a message in a queue."""
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import pika
 import structlog
@@ -19,6 +20,8 @@ from pipeline.settings import BrokerSettings
 from pipeline.topology import LIFECYCLE
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 15  # a vanished peer is noticed within two
 BLOCKED_SECONDS = 30  # how long a memory or disk alarm may hold a publish
@@ -89,17 +92,30 @@ class Publisher:
             headers=headers,
             message_id=message_id,
         )
+        try:
+            self._try_twice(lambda channel: channel.basic_publish(exchange, key, body, properties, mandatory=True))
+        except (UnroutableError, NackError) as fault:
+            raise DependencyAway("rabbitmq", f"{exchange} took no message for {key!r}") from fault
+
+    def queue_length(self, queue: str) -> int:
+        """Count the messages that wait in a queue, those in a consumer's hands not among them.
+
+        Raises DependencyAway, also when there is no such queue.
+        """
+        declared = self._try_twice(lambda channel: channel.queue_declare(queue, passive=True))
+        return int(declared.method.message_count)
+
+    def _try_twice(self, action: Callable[[BlockingChannel], T]) -> T:
         for last_try in (False, True):
             try:
-                self._open().basic_publish(exchange, key, body, properties, mandatory=True)
-            except (UnroutableError, NackError) as fault:
-                raise DependencyAway("rabbitmq", f"{exchange} took no message for {key!r}") from fault
+                return action(self._open())
+            except (UnroutableError, NackError):
+                raise
             except (AMQPError, OSError) as fault:
                 self.close()
                 if last_try:
                     raise DependencyAway("rabbitmq", fault or type(fault).__name__) from fault
-            else:
-                return
+        raise AssertionError("the last try returns or raises")
 
     def keep_alive(self) -> None:
         """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""

@@ -1,0 +1,1 @@
+"""The status tracker: facts in, rows in Postgres out."""

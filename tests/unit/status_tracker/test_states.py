@@ -60,7 +60,8 @@ def test_what_a_done_image_shows():
 
 def test_a_wait_between_two_attempts_is_processing_with_a_time():
     row = row_after(put(), processing(), retrying())
-    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, retrying().said.next_attempt_at)
+    again = retrying().said.next_attempt_at
+    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, again)
     row = row_after(put(), processing(), retrying(), processing(attempt=2))
     assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 2, None)
 
@@ -145,7 +146,7 @@ def test_only_a_later_run_begins_again():
 
 # --- any order, any number of times ---------------------------------------------------------------------------
 
-EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), failed(V1), removed(), requested()]
+EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
 FINAL = [Seen(None), Seen(V1), Seen(V2)]
 
 
@@ -158,7 +159,7 @@ def check_against(bucket, row):
 
 @pytest.mark.parametrize("bucket", FINAL, ids=["gone", "v1", "v2"])
 def test_every_order_ends_where_the_bucket_is(bucket):
-    for order in permutations([fact for fact in EVERYTHING if fact.type not in {"image.failed", "upload.requested"}]):
+    for order in permutations(EVERYTHING[:6]):
         check_against(bucket, fold(None, order, lambda: bucket))
 
 

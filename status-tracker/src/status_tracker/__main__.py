@@ -1,0 +1,230 @@
+"""``status-tracker run`` and ``status-tracker migrate``."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from http.server import ThreadingHTTPServer
+from threading import Event, Lock
+from typing import TypeVar
+
+import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from pipeline import crashpoints, health, logs
+from pipeline.consumer import Consumer
+from pipeline.identity import ORIGINALS
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.publisher import Publisher
+from pipeline.settings import load_or_exit, masked
+from pipeline.storage import Storage
+from pipeline.topology import tracker_family
+from status_tracker.database import UnstorableError
+from status_tracker.migrations import check_version, migrate
+from status_tracker.periodic import repeat
+from status_tracker.repository import Repository
+from status_tracker.settings import MigrationSettings, Settings
+from status_tracker.sweep import Sweep
+from status_tracker.tracker import Tracker
+from status_tracker.watermarks import Watermarks
+
+log = structlog.get_logger()
+
+NAME = "status-tracker"
+MARK_SECONDS = 1  # between two watermarks
+
+
+def main() -> None:
+    """Run the command and exit: 0 after a clean stop, 1 when a server refuses us, 2 for wrong settings."""
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Keeps every image's state and timeline in Postgres.", epilog="Settings: README.md."
+    )
+    commands = parser.add_subparsers(required=True, metavar="{run,migrate}")
+    for name, command, what in (
+        ("run", run, "consume events until stopped (SIGTERM, SIGINT)"),
+        ("migrate", run_migrate, "bring the database to this program's schema; needs only MIGRATION_DATABASE_URL"),
+    ):
+        commands.add_parser(name, help=what, description=what).set_defaults(command=command)
+    sys.exit(parser.parse_args().command())
+
+
+def run_migrate() -> int:
+    """Wait for Postgres and apply the migrations that are missing."""
+    settings = load_or_exit(MigrationSettings)
+    logs.configure(settings, f"{NAME} migrate")
+    stop = _stop_on_signal()
+    applied: list[str] = []
+
+    def apply() -> None:
+        applied.extend(migrate(settings.migration_database_url.get_secret_value()))
+
+    try:
+        _insist(apply, stop)
+    except (Refused, UnstorableError) as fault:
+        log.critical("cannot_migrate", fault=str(fault))
+        return 1
+    except DependencyAway:
+        return 1  # stopped while waiting
+    for name in applied:
+        log.info("migration_applied", name=name)
+    log.info("schema_is_current", applied=len(applied))
+    return 0
+
+
+def run() -> int:
+    """Consume until stopped."""
+    settings = load_or_exit(Settings)
+    logs.configure(settings, NAME)
+    stop = _stop_on_signal()
+    try:
+        crashpoints.arm(settings.crash_point)
+        log.info("starting", **masked(settings))
+        with ExitStack() as open_things:
+            _consume(settings, stop, open_things)
+    except ValueError as fault:
+        log.critical("wrong_settings", fault=str(fault))
+        return 2
+    except Refused as fault:
+        log.critical("cannot_run", fault=str(fault))
+        return 1
+    except DependencyAway as away:  # it was stopped while it waited
+        log.info("never_started", fault=str(away))
+    log.info("stopped")
+    return 0
+
+
+def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
+    """Build everything, consume until stopped; what is opened here is closed in reverse order."""
+    storage = Storage(settings)
+    watermarks = Watermarks()
+    books, sweep_books, health_books = (
+        _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
+        for purpose in ("handler", "sweep", "health")
+    )
+    sweep_publisher, mark_publisher = (
+        _opened(Publisher(settings, f"{NAME} {purpose}"), open_things) for purpose in ("sweep", "watermarks")
+    )
+    consumer = Consumer(
+        name=NAME,
+        broker=settings,
+        family=tracker_family(),
+        handle=Tracker(books, storage, watermarks).handle,
+        probes={"minio": storage.ping, "postgres": books.ping},
+        prefetch=2 * settings.tracker_batch_size,
+        batch=settings.tracker_batch_size,
+        grace_seconds=settings.stop_grace_seconds,
+    )
+    sweep = Sweep(
+        repository=sweep_books,
+        tracker=Tracker(sweep_books, storage, Watermarks()),
+        storage=storage,
+        publisher=sweep_publisher,
+        image_queue=settings.rabbitmq_queue,
+        age=timedelta(seconds=settings.sweep_after_seconds),
+    )
+    consuming = Event()
+    side_port = _serve_health(settings, consumer, consuming, {"postgres": health_books.ping, "minio": storage.ping})
+    open_things.callback(side_port.shutdown)
+
+    _insist(partial(check_version, settings.database_url.get_secret_value()), stop)
+    _insist(partial(storage.check, ORIGINALS), stop)
+
+    def send_mark() -> None:
+        if not consumer.ready():
+            watermarks.send(mark_publisher)
+
+    threads = [
+        repeat("watermarks", MARK_SECONDS, stop, send_mark),
+        repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
+    ]
+    _stop_on_signal(stop, consumer.stop)
+    consuming.set()
+    try:
+        consumer.run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(settings.stop_grace_seconds)
+
+
+def _serve_health(
+    settings: Settings, consumer: Consumer, consuming: Event, pings: dict[str, Callable[[], None]]
+) -> ThreadingHTTPServer:
+    lock = Lock()  # probes come side by side, a connection serves one at a time
+
+    def fault_of(ping: Callable[[], None]) -> str:
+        with lock:
+            try:
+                ping()
+            except DependencyAway as away:
+                return str(away)
+            return ""
+
+    try:
+        return health.serve(
+            settings.health_host,
+            settings.health_port,
+            live=lambda: consumer.live() if consuming.is_set() else "",
+            ready={"rabbitmq": consumer.ready} | {name: partial(fault_of, ping) for name, ping in pings.items()},
+        )
+    except OSError as fault:
+        raise ValueError(f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_port}: {fault}") from fault
+
+
+def _insist(action: Callable[[], None], stop: Event) -> None:
+    """Try until it works. Raises Refused, and DependencyAway once stopped."""
+
+    def is_away(fault: BaseException) -> bool:
+        return isinstance(fault, DependencyAway) and not isinstance(fault, Refused)
+
+    def report(state: RetryCallState) -> None:
+        fault = state.outcome.exception() if state.outcome else None
+        log.warning("waiting", fault=str(fault), attempt=state.attempt_number)
+
+    Retrying(
+        retry=retry_if_exception(is_away),
+        wait=wait_random_exponential(0.2, max=3),
+        stop=stop_when_event_set(stop),
+        sleep=sleep_using_event(stop),
+        before_sleep=report,
+        reraise=True,
+    )(action)
+
+
+def _stop_on_signal(stop: Event | None = None, also: Callable[[], None] = lambda: None) -> Event:
+    """Have SIGTERM and SIGINT set the event; a second signal kills, as is customary."""
+    stop = stop or Event()
+
+    def on_signal(*_: object) -> None:
+        stop.set()
+        also()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if stop.is_set():
+        also()
+    return stop
+
+
+T = TypeVar("T", Repository, Publisher)
+
+
+def _opened(thing: T, open_things: ExitStack) -> T:
+    open_things.callback(thing.close)
+    return thing
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""What the tracker counts beside the metrics of every consumer."""
+
+from prometheus_client import Counter, Gauge
+
+FACTS = Counter("thumbmill_tracker_facts", "Facts by type and by who told", ["type", "by"])
+CONFLICTS = Counter("thumbmill_tracker_conflicts", "Batches redone since somebody else wrote the same rows")
+RECOVERED = Counter("thumbmill_tracker_recovered", "Events told to the thumbnailer again", ["found_by", "event"])
+CAUGHT_UP_TO = Gauge(
+    "thumbmill_tracker_caught_up_to_seconds", "Time, in seconds since 1970, up to which every fact has been seen"
+)

@@ -1,0 +1,27 @@
+"""Doing something again and again beside the consumer."""
+
+from collections.abc import Callable
+from threading import Event, Thread
+
+import structlog
+
+from pipeline.outcomes import DependencyAway
+
+log = structlog.get_logger()
+
+
+def repeat(name: str, seconds: float, stop: Event, action: Callable[[], object]) -> Thread:
+    """Start a thread that acts every so often until stopped; a fault is logged and the next turn tries again."""
+
+    def turn() -> None:
+        while not stop.wait(seconds):
+            try:
+                action()
+            except DependencyAway as away:
+                log.warning("waits", what=name, fault=str(away))
+            except Exception:
+                log.exception("turn_failed", what=name)
+
+    thread = Thread(target=turn, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,141 @@
+"""What the tracker keeps in Postgres, in the words of ``states`` and ``facts``."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+from pydantic_core import to_json
+
+from pipeline.events import Failure, Variant
+from pipeline.identity import Source
+from status_tracker.database import ConflictError, Connection, connect, execute, translated
+from status_tracker.facts import Fact
+from status_tracker.states import Row, Status
+
+_ROW = tuple(field.name for field in fields(Row))
+_NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may stand in front of an innocent u0000
+
+
+class Repository:
+    """A connection for one thread; it is opened when needed and again when it was lost.
+
+    Every method raises DependencyAway, Refused, ConflictError or UnstorableError.
+    """
+
+    def __init__(self, url: SecretStr, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator["Books"]:
+        """Open the books; what was written stays if the block ends well, and none of it otherwise."""
+        with translated():
+            connection = self._open()
+            with connection.transaction():
+                yield Books(connection)
+
+    def claim_overdue(self, age: timedelta, limit: int) -> list[Row]:
+        """Take images that wait for the thumbnailer since ``age``, and leave them alone for as long again."""
+        with translated():
+            return [_row(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)]
+
+    def ping(self) -> None:
+        """Ask Postgres for an answer."""
+        with translated():
+            self._open().execute("SELECT 1")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url.get_secret_value(), self._name)
+        return self._connection
+
+
+class Books:
+    """An open transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock_images(self, ids: Iterable[UUID]) -> dict[UUID, Row]:
+        """Read the rows that exist, and keep others from writing them."""
+        found = execute(self._connection, "lock_images", ids=list(ids))
+        return {record["id"]: _row(record) for record in found}
+
+    def find_removals(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Say which of these images a removal was told of."""
+        return self._find("find_removals", ids)
+
+    def find_events(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Say which of these events are in the timeline."""
+        return self._find("find_events", ids)
+
+    def add_events(self, facts: Iterable[Fact]) -> None:
+        """Add to the timeline what it does not know yet."""
+        ordered = sorted(facts, key=lambda fact: fact.id)  # so that two writers can't wait for each other
+        execute(self._connection, "add_events", events=_json([_event_record(fact) for fact in ordered]))
+
+    def save(self, rows: Iterable[Row]) -> None:
+        """Write rows that are new (version 0) or changed. Raises ConflictError if somebody else did."""
+        rows = sorted(rows, key=lambda row: row.id)
+        for statement, part in (
+            ("add_images", [row for row in rows if row.version == 0]),
+            ("change_images", [row for row in rows if row.version > 0]),
+        ):
+            if part:
+                written = execute(self._connection, statement, images=_json([_record(row) for row in part]))
+                if written.rowcount != len(part):
+                    raise ConflictError(f"{statement}: {written.rowcount} of {len(part)} rows")
+
+    def _find(self, statement: str, ids: Iterable[UUID]) -> set[UUID]:
+        wanted = list(ids)
+        return {record["id"] for record in execute(self._connection, statement, ids=wanted)} if wanted else set()
+
+    def catch_up(self, time: datetime) -> None:
+        """Note that every fact told before this time is in."""
+        execute(self._connection, "catch_up", time=time)
+
+
+def _row(record: dict[str, Any]) -> Row:
+    values = {
+        **record,
+        "status": Status(record["status"]),
+        "source": Source.parse(record["source"]) if record["source"] else None,
+        "error": Failure.model_validate(record["error"]) if record["error"] else None,
+        "variants": tuple(Variant.model_validate(variant) for variant in record["variants"]),
+    }
+    return Row(**values)
+
+
+def _record(row: Row) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in _ROW}
+    source = {"source": str(row.source), "size": row.source.size} if row.source else {"source": None}
+    return values | source
+
+
+def _event_record(fact: Fact) -> dict[str, Any]:
+    return {
+        "id": fact.id,
+        "image_id": fact.image_id,
+        "type": fact.type,
+        "source": str(fact.source) if fact.source else None,
+        "occurred": fact.occurred,
+        "recorded_by": fact.recorded_by,
+        "data": fact.data,
+    }
+
+
+def _json(records: list[dict[str, Any]]) -> str:
+    """Write rows as one parameter. Postgres takes no NUL, which a file name or a decoder's words may hold."""
+    text = to_json(records).decode()
+    return _NUL.sub(lambda found: found[1] or "\\ufffd", text) if "\\u0000" in text else text

@@ -1,0 +1,31 @@
+"""The tracker's settings: environment variables."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings
+
+
+def _check_database_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("give it as postgresql://user:password@host:port/database")
+    return url
+
+
+class Settings(ServiceSettings, StoreSettings, ConsumerSettings):
+    """What ``status-tracker run`` takes."""
+
+    health_port: int = Field(8002, ge=1, le=65535, description="Port of the side port for probes and metrics")
+    database_url: SecretStr = Field(description="Postgres, as `status_tracker`: postgresql://user:password@host/db")
+    tracker_batch_size: int = Field(100, ge=1, le=1000, description="Most messages in one transaction")
+    sweep_interval_seconds: float = Field(10, gt=0, description="How often images left lying are looked for")
+    sweep_after_seconds: float = Field(60, gt=0, description="How long an image may lie untouched")
+
+    _check = field_validator("database_url")(_check_database_url)
+
+
+class MigrationSettings(ServiceSettings):
+    """What ``status-tracker migrate`` takes."""
+
+    migration_database_url: SecretStr = Field(description="Postgres, as the owner of the schema")
+
+    _check = field_validator("migration_database_url")(_check_database_url)

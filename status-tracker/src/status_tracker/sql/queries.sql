@@ -1,0 +1,69 @@
+-- name: lock_images
+-- The rows of a batch, in an order that every writer keeps.
+SELECT id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, created_at
+FROM images
+WHERE id = ANY(%(ids)s)
+ORDER BY id
+FOR UPDATE;
+
+-- name: find_removals
+-- Which of these images the timeline knows a removal of.
+SELECT DISTINCT image_id AS id
+FROM events
+WHERE image_id = ANY(%(ids)s) AND (type LIKE 'storage.ObjectRemoved:%%' OR type = 'image.removed');
+
+-- name: add_events
+INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)
+SELECT id, image_id, type, source, occurred, recorded_by, data
+FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: find_events
+SELECT id
+FROM events
+WHERE id = ANY(%(ids)s);
+
+-- name: add_images
+-- Fewer rows than given: somebody else was first, and the batch is to be redone.
+INSERT INTO images (id, key, status, source, size, generation, file_name, content_type, run, attempts,
+    next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
+    updated_at, version)
+SELECT id, key, status, source, size, generation, file_name, content_type, run, attempts,
+    next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
+    clock_timestamp(), 1
+FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: change_images
+-- Fewer rows than given: likewise.
+UPDATE images
+SET status = new.status, source = new.source, size = new.size, generation = new.generation,
+    file_name = new.file_name, content_type = new.content_type, run = new.run, attempts = new.attempts,
+    next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
+    height = new.height, sha256 = new.sha256, variants = new.variants, variants_removed = new.variants_removed,
+    expires_at = new.expires_at, updated_at = clock_timestamp(), version = new.version + 1
+FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb) AS new
+WHERE images.id = new.id AND images.version = new.version;
+
+-- name: catch_up
+UPDATE progress
+SET caught_up_to = greatest(caught_up_to, %(time)s);
+
+-- name: claim_overdue
+-- Images that nobody has acted upon for a while. Claimed, so that two sweeps never announce one twice, and for as
+-- long again, so that no sweep does.
+UPDATE images
+SET recovered_at = clock_timestamp()
+WHERE id IN (
+    SELECT id
+    FROM images
+    WHERE (status = 'PENDING' OR (status = 'DELETED' AND NOT variants_removed))
+        AND updated_at < clock_timestamp() - %(age)s
+        AND (recovered_at IS NULL OR recovered_at < clock_timestamp() - %(age)s)
+    ORDER BY updated_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, created_at;
