@@ -72,7 +72,7 @@ class Consumer:
     grace_seconds: float = 20
 
     def __post_init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()  # None ends a worker
         self._stopping = Event()
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
@@ -104,6 +104,8 @@ class Consumer:
                 self._stopping.wait(random.uniform(*RECONNECT_SECONDS))  # noqa: S311 - jitter
         finally:
             self._stopping.set()
+            for _ in threads:
+                self._jobs.put(None)
             for thread in threads:
                 thread.join(self.grace_seconds)
 
@@ -179,12 +181,14 @@ class Consumer:
             channel.basic_nack(delivery.tag, requeue=True)
 
     def _drop_jobs(self) -> list[Delivery]:
-        dropped = []
+        dropped: list[Delivery] = []
         while True:
             try:
-                dropped.append(self._jobs.get_nowait())
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return dropped
+            if job is not None:
+                dropped.append(job)
 
     def _settle(self, deliveries: list[Delivery], *, ack: bool) -> None:
         for delivery in deliveries:
@@ -206,12 +210,8 @@ class Consumer:
 
     def _work(self, number: int) -> None:
         with Publisher(self.broker, f"{self.name} publisher {number}") as publisher:
-            while True:
-                try:
-                    deliveries = self._take()
-                except queue.Empty:
-                    if self._stopping.is_set():
-                        return
+            while (deliveries := self._take()) is not None:
+                if not deliveries:
                     publisher.keep_alive()
                     continue
                 self._busy.add(number)
@@ -222,14 +222,17 @@ class Consumer:
                 if away:
                     self._wait_for(away, number)
 
-    def _take(self) -> list[Delivery]:
-        timeout = 0.1 if self._stopping.is_set() else IDLE_SECONDS
-        taken = [self._jobs.get(timeout=timeout)]
+    def _take(self) -> list[Delivery] | None:
+        """Give what there is to do, nothing after a while without work, None at the end."""
+        taken: list[Delivery] = []
         while len(taken) < self.batch:
             try:
-                taken.append(self._jobs.get_nowait())
+                job = self._jobs.get(timeout=IDLE_SECONDS) if not taken else self._jobs.get_nowait()
             except queue.Empty:
                 break
+            if job is None:
+                return None
+            taken.append(job)
         return taken
 
     def _handle(self, deliveries: list[Delivery], publisher: Publisher) -> DependencyAway | None:

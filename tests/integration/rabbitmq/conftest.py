@@ -1,0 +1,94 @@
+"""A RabbitMQ to break, spoken to as its administrator."""
+
+import json
+import urllib.request
+from base64 import b64encode
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pika
+import pytest
+
+from pipeline.publisher import Publisher, connect
+from pipeline.settings import BrokerSettings
+from support.waiting import wait_until
+
+
+@dataclass(frozen=True)
+class Broker:
+    settings: BrokerSettings
+    management: str
+
+    @contextmanager
+    def channel(self):
+        connection = connect(self.settings, "the test's own")
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+    def send(self, queue, *bodies):
+        with Publisher(self.settings, "the test's own") as publisher:
+            for body in bodies:
+                publisher.publish("", queue, body)
+
+    def length(self, queue):
+        with self.channel() as channel:
+            return channel.queue_declare(queue, passive=True).method.message_count
+
+    def exists(self, queue):
+        with self.channel() as channel:
+            try:
+                channel.queue_declare(queue, passive=True)
+            except pika.exceptions.ChannelClosedByBroker:
+                return False
+            return True
+
+    def take(self, queue):
+        with self.channel() as channel:
+            _, properties, body = channel.basic_get(queue, auto_ack=True)
+            return body, properties.headers
+
+    def take_and_die(self, queue):
+        """Get a message and end the connection without a word, as a killed consumer does."""
+
+        def take():
+            with self.channel() as channel:
+                return channel.basic_get(queue)[0]
+
+        wait_until(take, 10, f"a message in {queue}")
+
+    def close_connections_named(self, name):
+        def close():
+            ours = [
+                c
+                for c in self._ask("GET", "/connections")
+                if c.get("client_properties", {}).get("connection_name") == name
+            ]
+            for connection in ours:
+                self._ask("DELETE", f"/connections/{quote(connection['name'], safe='')}")
+            return ours
+
+        wait_until(close, 20, f"a connection named {name!r} in the management API")
+
+    def _ask(self, method, path):
+        login = f"{self.settings.rabbitmq_user}:{self.settings.rabbitmq_password.get_secret_value()}"
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.management}/api{path}",
+            method=method,
+            headers={"Authorization": "Basic " + b64encode(login.encode()).decode()},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.loads(answer.read() or b"null")
+
+
+@pytest.fixture(scope="session")
+def broker(stack):
+    ports = stack.site.ports
+    settings = BrokerSettings(
+        rabbitmq_port=ports["RABBITMQ_PORT"],
+        rabbitmq_user="admin",
+        rabbitmq_password=stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"],
+    )
+    return Broker(settings, f"http://127.0.0.1:{ports['RABBITMQ_MANAGEMENT_PORT']}")

@@ -1,0 +1,231 @@
+"""The ack table, row by row, on a real RabbitMQ."""
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pika
+import pytest
+
+from pipeline.consumer import Consumer, declare, one_by_one
+from pipeline.outcomes import DELAYS, DependencyAway, NotAnEvent, RetryLater
+from pipeline.topology import Family, Queue, dead_name, delay_name
+from support.waiting import wait_until
+
+PATIENCE = 20
+
+
+@pytest.fixture
+def family(broker, request):
+    """A queue family of this test's own, gone afterwards."""
+    family = Family(Queue(f"test.{request.node.name[:60]}.{threading.get_native_id()}", ()))
+    with broker.channel() as channel:
+        declare(channel, family)
+    yield family
+    with broker.channel() as channel:
+        for queue in family.queues:
+            channel.queue_delete(queue.name)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Delays of a fraction of a second; to be asked for before ``family``."""
+    for delay in DELAYS:
+        monkeypatch.setitem(DELAYS, delay, timedelta(milliseconds=150))
+
+
+@contextmanager
+def consuming(broker, family, handle: Callable, **options):
+    consumer = Consumer(name="test", broker=broker.settings, family=family, handle=handle, **options)
+    thread = threading.Thread(target=consumer.run)
+    thread.start()
+    try:
+        yield consumer
+    finally:
+        consumer.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class Record:
+    """What a handler was given, and what it is to do about it."""
+
+    def __init__(self, respond=lambda _message: None):
+        self.seen = []
+        self.respond = respond
+
+    def __call__(self, message, _publisher):
+        self.seen.append(message)
+        self.respond(message)
+
+    @property
+    def bodies(self):
+        return [message.body for message in self.seen]
+
+
+def test_a_message_whose_handler_returns_is_gone(broker, family):
+    record = Record()
+    broker.send(family.work.name, b"one", b"two")
+    with consuming(broker, family, one_by_one(record)):
+        wait_until(lambda: len(record.seen) == 2, PATIENCE)
+    assert broker.length(family.work.name) == 0
+
+
+def test_a_fault_comes_back_three_times_and_ends_in_the_dead_queue(quick, broker, family):
+    announced = []
+
+    def fail(_message):
+        raise KeyError("broken")
+
+    record = Record(fail)
+    broker.send(family.work.name, b"poison")
+    with consuming(
+        broker, family, one_by_one(record), announce=lambda m, v, _p: announced.append((m.attempt, v.action.value))
+    ):
+        wait_until(lambda: broker.length(dead_name(family.work.name)), PATIENCE)
+    assert [message.attempt for message in record.seen] == [1, 2, 3, 4]
+    assert announced == [(1, "delay"), (2, "delay"), (3, "delay"), (4, "dead_letter")]
+    body, headers = broker.take(dead_name(family.work.name))
+    assert body == b"poison"
+    assert headers["x-reason"] == "KeyError: 'broken'"
+    assert headers["x-error-code"] == "attempts_exhausted"
+
+
+def test_later_costs_no_attempt(quick, broker, family):
+    def busy_five_times(message):
+        if message.deferrals < 5:
+            raise RetryLater("busy")
+
+    record = Record(busy_five_times)
+    broker.send(family.work.name, b"x")
+    with consuming(broker, family, one_by_one(record)):
+        wait_until(lambda: len(record.seen) == 6, PATIENCE)
+    assert {message.attempt for message in record.seen} == {1}
+    assert broker.length(family.work.name) == 0
+
+
+def test_garbage_is_kept_with_its_reason_and_the_next_message_is_handled(broker, family):
+    def parse(message):
+        if message.body == b"garbage":
+            raise NotAnEvent("no JSON")
+
+    record = Record(parse)
+    broker.send(family.work.name, b"garbage", b"good")
+    with consuming(broker, family, one_by_one(record)):
+        wait_until(lambda: len(record.seen) == 2, PATIENCE)
+        wait_until(lambda: broker.length(dead_name(family.work.name)) == 1, PATIENCE)
+    assert broker.take(dead_name(family.work.name))[1]["x-reason"] == "not an event: no JSON"
+
+
+def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):
+    back, probes = threading.Event(), []
+
+    def need(_message):
+        if not back.is_set():
+            raise DependencyAway("minio", "gone")
+
+    def probe():
+        probes.append(1)
+        if not back.is_set():
+            raise DependencyAway("minio", "still gone")
+
+    record = Record(need)
+    broker.send(family.work.name, *(b"%d" % n for n in range(10)))
+    with consuming(broker, family, one_by_one(record), probes={"minio": probe}, prefetch=4, workers=2) as consumer:
+        wait_until(lambda: len(probes) >= 4, PATIENCE)
+        assert len(record.seen) <= 4
+        assert consumer.ready() == "waits for minio"
+        assert broker.length(family.work.name) == 10  # given back, not held
+        back.set()
+        wait_until(lambda: len(record.seen) >= 10 + 2 and broker.length(family.work.name) == 0, PATIENCE)
+        wait_until(lambda: consumer.ready() == "", PATIENCE)
+    assert {message.attempt for message in record.seen} == {1}
+    assert broker.length(dead_name(family.work.name)) == 0
+    assert broker.length(delay_name(family.work.name, "5s")) == 0
+
+
+def test_in_a_batch_only_the_offender_pays(broker, family):
+    batches = []
+
+    def handle(messages, _publisher):
+        batches.append([message.body for message in messages])
+        if b"bad" in batches[-1]:
+            raise ValueError("cannot be written")
+
+    broker.send(family.work.name, b"1", b"bad", b"3")
+    with consuming(broker, family, handle, prefetch=10, batch=10):
+        wait_until(lambda: broker.length(delay_name(family.work.name, "5s")) == 1, PATIENCE)
+        assert broker.take(delay_name(family.work.name, "5s"))[0] == b"bad"
+    assert broker.length(family.work.name) == 0
+    assert [b"1"] in batches or [b"1", b"bad", b"3"] not in batches
+
+
+def test_stopping_finishes_what_is_in_hand_and_gives_back_the_rest(broker, family):
+    begun, finish = threading.Event(), threading.Event()
+
+    def work(_message):
+        begun.set()
+        finish.wait(PATIENCE)
+
+    record = Record(work)
+    broker.send(family.work.name, *(b"%d" % n for n in range(5)))
+    with consuming(broker, family, one_by_one(record), prefetch=5) as consumer:
+        begun.wait(PATIENCE)
+        consumer.stop()
+        wait_until(lambda: broker.length(family.work.name) == 4, PATIENCE)
+        finish.set()
+    assert record.bodies == [b"0"]
+    assert broker.length(family.work.name) == 4
+
+
+def test_a_lost_connection_costs_nothing(broker, family):
+    begun, finish = threading.Event(), threading.Event()
+
+    def work(message):
+        if message.body == b"long" and not finish.is_set():
+            begun.set()
+            finish.wait(PATIENCE)
+
+    record = Record(work)
+    broker.send(family.work.name, b"long", b"next")
+    with consuming(broker, family, one_by_one(record)):
+        begun.wait(PATIENCE)
+        broker.close_connections_named("test")
+        finish.set()
+        wait_until(lambda: record.bodies.count(b"next") >= 1 and broker.length(family.work.name) == 0, PATIENCE)
+    assert record.bodies.count(b"long") == 2  # once without an acknowledgement, once with
+    assert {message.attempt for message in record.seen} == {1}
+
+
+def test_a_deleted_queue_comes_back(broker, family):
+    record = Record()
+    with consuming(broker, family, one_by_one(record)) as consumer:
+        wait_until(lambda: consumer.ready() == "", PATIENCE)
+        with broker.channel() as channel:
+            channel.queue_delete(family.work.name)
+        wait_until(lambda: broker.exists(family.work.name) and consumer.ready() == "", PATIENCE)
+        broker.send(family.work.name, b"after")
+        wait_until(lambda: record.bodies == [b"after"], PATIENCE)
+
+
+def test_a_message_that_four_consumers_died_of_runs_alone_and_fails_for_good(broker, family):
+    broker.send(family.work.name, b"suspect")
+    for _ in range(4):
+        broker.take_and_die(family.work.name)
+
+    def fail(_message):
+        raise KeyError("again")
+
+    record = Record(fail)
+    with consuming(broker, family, one_by_one(record)):
+        wait_until(lambda: broker.length(dead_name(family.work.name)) == 1, PATIENCE)
+    assert [(message.attempt, message.is_suspect) for message in record.seen] == [(1, True)]
+
+
+def test_messages_survive_that_nobody_consumes(broker, family):
+    """The properties of a publish are ours: persistent, confirmed, mandatory."""
+    broker.send(family.work.name, b"kept")
+    with broker.channel() as channel:
+        _, properties, _ = channel.basic_get(family.work.name, auto_ack=True)
+    assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
