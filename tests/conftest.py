@@ -1,6 +1,7 @@
 """What all tests share: one running system for those that need servers, started when the first of them asks."""
 
 import pytest
+
 from support.stack import run_stack
 
 

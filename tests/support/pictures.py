@@ -1,0 +1,53 @@
+"""Pictures made on the spot, so that nothing foreign lies in the repository."""
+
+import io
+import struct
+import zlib
+
+from PIL import Image
+
+ORIENTATION = 0x0112  # the EXIF tag
+
+
+def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes:
+    """A picture whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes its own.
+
+    ``orientation`` is written as EXIF: the picture then shows turned or mirrored.
+    """
+    picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+    picture.paste((220, 20, 20), (0, 0, width // 2, height // 2))
+    picture.putpixel((width - 1, height - 1), (seed % 256, seed // 256 % 256, seed // 65536 % 256))
+    options = {}
+    if orientation != 1:
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        options["exif"] = exif
+    if seed and kind == "JPEG":
+        options["comment"] = f"seed {seed}".encode()
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def faulty_photo(fault: str) -> bytes:
+    """A good JPEG that makes a decoder with its faults switched on crash, hang or eat memory."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (10, 120, 10)).save(file, "JPEG", comment=f"thumbmill-fault:{fault}".encode())
+    return file.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG of any size, with hardly any pixels behind it."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def opened(data: bytes) -> Image.Image:
+    """Decode a picture to its last byte; raises where it is none."""
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture

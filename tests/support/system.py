@@ -1,0 +1,158 @@
+"""The running system as its users and its operators have it: HTTP, S3, AMQP, SQL, and nothing of our packages."""
+
+import json
+from contextlib import contextmanager
+from functools import cached_property
+
+import boto3
+import httpx
+import pika
+import psycopg
+from botocore.config import Config
+
+from local.postgres import OWNER, database_url
+from local.stack import Stack
+from support.waiting import wait_until
+
+ORIGINALS, PROCESSED = "images-original", "images-processed"
+TERMINAL = {"DONE", "FAILED", "DELETED", "EXPIRED"}
+
+
+class System:
+    """Every door of one stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.ports = stack.site.ports
+        self.secrets = stack.site.secrets
+
+    # --- HTTP ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}", timeout=30)
+
+    def post_form(self, data, name="photo.jpg"):
+        """Upload as a browser does; give the answer's body."""
+        answer = self.http.post("/api/v1/images", files={"file": (name, data, "image/jpeg")})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def ticket(self, content_type="image/jpeg", file_name="photo.jpg"):
+        """Ask for a presigned form."""
+        answer = self.http.post("/api/v1/uploads", json={"content_type": content_type, "file_name": file_name})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def send_form(self, ticket, data, **changes):
+        """Send bytes to MinIO itself with a ticket's form."""
+        return httpx.post(
+            ticket["url"], data=ticket["fields"] | changes, files={"file": ("photo.jpg", data)}, timeout=60
+        )
+
+    def image(self, image_id):
+        """What the API says of an image; None where it says 404."""
+        answer = self.http.get(f"/api/v1/images/{image_id}")
+        if answer.status_code == 404:
+            return None
+        return answer.json() if answer.status_code == 200 else {"status": f"HTTP {answer.status_code}"}
+
+    def image_of(self, key):
+        """What the API says of the object under a key; None where it knows of none."""
+        answer = self.http.get("/api/v1/images", params={"key": key})
+        if answer.status_code != 200:
+            return None
+        items = answer.json()["items"]
+        return items[0] if items else None
+
+    def wait_status(self, image_id, status="DONE", timeout=30):
+        """Wait until an image has a status and give what the API says then; another terminal one fails at once."""
+
+        def reached():
+            image = self.image(image_id) or {"status": "none"}
+            if image["status"] in TERMINAL - {status} and status in {"DONE", "FAILED"}:
+                raise AssertionError(f"{image_id} is {image['status']}, not {status}: {image}")
+            return image if image["status"] == status else None
+
+        return wait_until(reached, timeout, f"{image_id} to be {status}; it is {self.image(image_id)}")
+
+    def wait_key(self, key, status="DONE", timeout=30):
+        """The same for the object under a key."""
+        image = wait_until(lambda: self.image_of(key), timeout, f"an image for {key!r}")
+        return self.wait_status(image["id"], status, timeout)
+
+    def timeline(self, image_id):
+        """The types of an image's events, in order."""
+        answer = self.http.get(f"/api/v1/images/{image_id}/events")
+        assert answer.status_code == 200, answer.text
+        return [event["type"] for event in answer.json()["items"]]
+
+    def thumbnail(self, image_id):
+        """The thumbnail's bytes, by its stable URL."""
+        answer = self.http.get(f"/api/v1/images/{image_id}/variants/thumbnail")
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    # --- S3 ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def s3(self):
+        return self.s3_as(self.secrets["MINIO_ROOT_USER"], self.secrets["MINIO_ROOT_PASSWORD"])
+
+    def s3_as(self, access_key, secret_key):
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self.ports['MINIO_PORT']}",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name="us-east-1",
+            config=Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
+        )
+
+    def put(self, key, data, **options):
+        return self.s3.put_object(Bucket=ORIGINALS, Key=key, Body=data, **options)
+
+    def keys(self, bucket, prefix=""):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [thing["Key"] for page in pages for thing in page.get("Contents", [])]
+
+    # --- AMQP ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def channel(self):
+        """A channel of the administrator's, without confirms."""
+        login = pika.PlainCredentials("admin", self.secrets["RABBITMQ_ADMIN_PASSWORD"])
+        parameters = pika.ConnectionParameters("127.0.0.1", self.ports["RABBITMQ_PORT"], credentials=login)
+        connection = pika.BlockingConnection(parameters)
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+    def queue_length(self, queue):
+        with self.channel() as channel:
+            return channel.queue_declare(queue, passive=True).method.message_count
+
+    def drain(self, queue):
+        """Take everything out of a queue: a list of bodies and their headers."""
+        taken = []
+        with self.channel() as channel:
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                taken.append((got[2], got[1].headers or {}))
+        return taken
+
+    def publish_storage_event(self, body, key="instant"):
+        with self.channel() as channel:
+            channel.confirm_delivery()
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            channel.basic_publish(
+                "storage.events", key, body, pika.BasicProperties(delivery_mode=2), mandatory=True
+            )
+
+    # --- SQL -----------------------------------------------------------------------------------------------
+
+    def query(self, sql, *parameters):
+        """Ask the database as its owner."""
+        url = database_url(self.stack.site, OWNER, self.secrets["POSTGRES_PASSWORD"])
+        with psycopg.connect(url) as connection:
+            return connection.execute(sql, parameters).fetchall()

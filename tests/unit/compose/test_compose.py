@@ -1,0 +1,213 @@
+"""compose.yaml, alone and under compose.prod.yaml: every name is spelt as what it names spells it."""
+
+import re
+import runpy
+from urllib.parse import urlsplit
+
+import pytest
+from thumbnailer.settings import Settings as ThumbnailerSettings
+
+from gateway.settings import Settings as GatewaySettings
+from local.envfile import read_env_file
+from local.ports import DEFAULTS
+from pipeline.settings import load
+from status_tracker.settings import MigrationSettings
+from status_tracker.settings import Settings as TrackerSettings
+from support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
+
+WRITTEN = read_compose("compose.yaml")
+SYSTEMS = {
+    "development": resolve(WRITTEN),
+    "production": resolve(merge_compose(WRITTEN, read_compose("compose.prod.yaml")), SECRETS_DIR="/s"),
+}
+SETTINGS = {
+    "gateway": GatewaySettings,
+    "thumbnailer": ThumbnailerSettings,
+    "status-tracker": TrackerSettings,
+    "migrate": MigrationSettings,
+}
+PROVISION = runpy.run_path(str(CHECKOUT / "infra/minio/provision.py"))
+USERS = runpy.run_path(str(CHECKOUT / "infra/rabbitmq/users.py"))
+SET_UP = {
+    "minio-setup": {"MINIO_URL", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", *PROVISION["SECRETS"].values()},
+    "rabbitmq-users": set(USERS["SECRETS"].values()),
+}
+LONG_RUNNING = {"postgres", "rabbitmq", "minio", "gateway", "thumbnailer", "status-tracker"}
+ONE_SHOT = {"rabbitmq-users", "minio-setup", "migrate"}
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request):
+    return SYSTEMS[request.param]
+
+
+@pytest.fixture
+def services(system):
+    return system["services"]
+
+
+def without_file(name):
+    return name.removesuffix("_FILE")
+
+
+def test_the_services_are_these(services):
+    assert services.keys() == LONG_RUNNING | ONE_SHOT
+
+
+def test_what_is_built_is_a_target_and_what_is_pulled_is_pinned(services):
+    _, stages = read_dockerfile()
+    for name, service in services.items():
+        if "build" in service:
+            assert service["build"]["target"] in stages, name
+            assert service["build"]["context"] == "."
+        else:
+            assert re.search(r":[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?$", service["image"]), name
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_variable_is_a_setting(services, name):
+    fields = {field.upper() for field in SETTINGS[name].model_fields}
+    given = [without_file(variable) for variable in services[name]["environment"]]
+    assert set(given) <= fields
+    assert len(given) == len(set(given)), "given both as a value and as a file"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_settings_take_what_is_given(services, name, monkeypatch, tmp_path):
+    for variable in (*(field.upper() for field in SETTINGS[name].model_fields), "API_KEYS_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in services[name]["environment"].items():
+        if variable.endswith("_FILE"):
+            path = tmp_path / variable
+            path.write_text("postgresql://u:p@postgres/thumbmill" if "DATABASE_URL" in variable else "secret")
+            monkeypatch.setenv(variable, str(path))
+        else:
+            monkeypatch.setenv(variable, "http://example.org" if value.startswith("<") else value)
+    load(SETTINGS[name])
+
+
+@pytest.mark.parametrize("name", SET_UP)
+def test_a_set_up_program_gets_exactly_its_variables(services, name):
+    assert {without_file(variable) for variable in services[name]["environment"]} == SET_UP[name]
+    assert (CHECKOUT / services[name]["command"][0]).is_file()
+
+
+def test_postgres_gets_what_its_script_reads(services):
+    script = (CHECKOUT / "infra/postgres/roles.sh").read_text()
+    given = {without_file(variable) for variable in services["postgres"]["environment"]}
+    assert set(re.findall(r"read_secret (\w+)", script)) | {"POSTGRES_USER", "POSTGRES_DB"} <= given
+
+
+def test_minio_gets_its_targets_and_no_variable_twice(services):
+    shared = read_env_file(CHECKOUT / services["minio"]["env_file"])
+    own = services["minio"]["environment"]
+    assert not shared.keys() & own.keys()
+    assert all(variable.startswith("MINIO_") for variable in own)
+    assert shared["MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER"].startswith("/data/")
+    assert services["minio"]["command"][1] == "/data/drive"  # beside the queue, or MinIO would take it for a bucket
+
+
+def test_every_mounted_file_is_there_for_the_server_to_read(services):
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source, target, *_ = volume.split(":")
+            if not source.startswith("."):
+                continue
+            mode = (CHECKOUT / source).stat().st_mode
+            assert mode & 0o004, source
+            assert mode & 0o001 or not target.endswith(".sh"), source
+
+
+def test_volumes_are_declared_and_lie_where_the_servers_keep_their_data(system):
+    places = {
+        (source, target)
+        for service in system["services"].values()
+        for source, target, *_ in (volume.split(":") for volume in service.get("volumes", []))
+        if not source.startswith(".")
+    }
+    assert {source for source, _ in places} == system["volumes"].keys()
+    assert {("postgres", "/var/lib/postgresql"), ("rabbitmq", "/var/lib/rabbitmq"), ("minio", "/data")} <= places
+    directory = read_rabbitmq_setting("load_definitions")
+    assert ("rabbitmq-definitions", directory) in places
+    assert (
+        f"./infra/rabbitmq/definitions.json:{directory}/definitions.json:ro"
+        in system["services"]["rabbitmq"]["volumes"]
+    )
+
+
+def read_rabbitmq_setting(name):
+    [value] = re.findall(rf"^{name} = (.+)$", (CHECKOUT / "infra/rabbitmq/rabbitmq.conf").read_text(), re.MULTILINE)
+    return value
+
+
+def test_the_users_file_is_written_where_rabbitmq_looks(services):
+    [volume] = services["rabbitmq-users"]["volumes"]
+    assert services["rabbitmq-users"]["command"][1].startswith(volume.split(":")[1] + "/")
+
+
+def test_what_waits_waits_for_the_right_thing(services):
+    for name, service in services.items():
+        for other, condition in service.get("depends_on", {}).items():
+            wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+            assert condition == {"condition": wanted}, f"{name} on {other}"
+    awaited = {other for service in services.values() for other in service.get("depends_on", {})}
+    assert awaited >= ONE_SHOT
+
+
+def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
+    for name in LONG_RUNNING:
+        assert services[name]["restart"] == "unless-stopped"
+        assert services[name]["healthcheck"]["test"][0] == "CMD"
+    for name in ONE_SHOT:
+        assert services[name]["restart"] == "no"
+        assert "healthcheck" not in services[name]
+
+
+@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])
+def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
+    environment = services[name]["environment"]
+    port = environment.get("GATEWAY_PORT") or environment["HEALTH_PORT"]
+    assert f"http://127.0.0.1:{port}/readyz" in services[name]["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT)])
+def test_what_is_ours_has_no_rights(services, name):
+    assert services[name]["read_only"] is True
+    assert services[name]["cap_drop"] == ["ALL"]
+    assert services[name]["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", ["thumbnailer", "status-tracker"])
+def test_work_in_hand_may_end_before_the_kill(services, name):
+    grace = SETTINGS[name].model_fields["stop_grace_seconds"].default
+    assert int(services[name]["stop_grace_period"].removesuffix("s")) >= grace + 5
+
+
+@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker", "minio-setup"])
+def test_addresses_name_services(services, name):
+    environment = services[name]["environment"]
+    assert environment.get("RABBITMQ_HOST", "rabbitmq") == "rabbitmq"
+    assert environment["MINIO_URL"] == "http://minio:9000"
+    if "DATABASE_URL" in environment:
+        assert urlsplit(environment["DATABASE_URL"]).hostname == "postgres"
+
+
+def test_every_published_port_is_on_loopback_and_moved_by_its_variable():
+    for name, variable, inside in (
+        ("gateway", "GATEWAY_PORT", SYSTEMS["development"]["services"]["gateway"]["environment"]["GATEWAY_PORT"]),
+        ("minio", "MINIO_PORT", "9000"),
+        ("minio", "MINIO_CONSOLE_PORT", "9001"),
+        ("rabbitmq", "RABBITMQ_MANAGEMENT_PORT", "15672"),
+    ):
+        written = f"127.0.0.1:${{{variable}:-{DEFAULTS[variable]}}}:{inside}"
+        assert written in WRITTEN["services"][name]["ports"]
+    published = [port for service in WRITTEN["services"].values() for port in service.get("ports", [])]
+    assert len(published) == 4
+
+
+def test_addresses_for_clients_follow_the_ports():
+    environment = WRITTEN["services"]["gateway"]["environment"]
+    moved = resolve(environment, GATEWAY_PORT="18000", MINIO_PORT="19000")
+    assert moved["PUBLIC_URL"] == "http://127.0.0.1:18000"
+    assert moved["MINIO_PUBLIC_URL"] == "http://127.0.0.1:19000"
+    assert moved["GATEWAY_PORT"] == environment["GATEWAY_PORT"]
