@@ -21,7 +21,8 @@ def describe_services(site: Site) -> list[Process]:
 def describe_migrate(site: Site) -> tuple[list[str], dict[str, str]]:
     """Return the command and environment that bring the database to the present schema."""
     url = database_url(site, OWNER, site.secrets["POSTGRES_PASSWORD"])
-    return [_script("status-tracker"), "migrate"], _over_own({"MIGRATION_DATABASE_URL": url}, site.overrides)
+    settings = {"LOG_FORMAT": "console", "MIGRATION_DATABASE_URL": url}
+    return [_script("status-tracker"), "migrate"], _over_own(settings, site.overrides)
 
 
 def _describe_gateway(site: Site) -> Process:

@@ -26,7 +26,7 @@ def run_smoke(ports: Mapping[str, int], environment: Mapping[str, str], say: Cal
     say(f"  {(time.time() - started) * 1000:6.0f} ms  accepted as {posted['id']}, {posted['status']}")
     image = _wait_done(gateway, posted["id"])
     for event in gateway.ask("GET", f"/api/v1/images/{posted['id']}/events")["items"]:
-        offset = datetime.fromisoformat(event["occurred_at"]).timestamp() - started
+        offset = datetime.fromisoformat(event["occurred"]).timestamp() - started
         say(f"  {offset * 1000:6.0f} ms  {event['type']}")
     for variant in image["variants"]:
         say(f"  {variant['type']}: {variant['url']}")
