@@ -2,7 +2,9 @@
 
 from prometheus_client import Counter, Histogram
 
-IMAGES = Counter("thumbmill_images", "Images by what became of them", ["outcome"])
+TOLD = Counter("thumbmill_facts_told", "Lifecycle events published", ["kind"])
+SUPERSEDED = Counter("thumbmill_events_superseded", "Uploads that were replaced before they were read")
+WITHDRAWN = Counter("thumbmill_variants_withdrawn", "Variants deleted since their original was gone or replaced")
 DECODING = Histogram(
     "thumbmill_decoding_seconds",
     "Time in a decoder's child, second tries included, waiting for a free one not",

@@ -1,0 +1,89 @@
+"""``thumbnailer``: consume bucket events until SIGTERM or SIGINT."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from functools import partial
+from threading import Event
+
+import structlog
+
+from pipeline import crashpoints, logs
+from pipeline.consumer import Consumer, one_by_one
+from pipeline.identity import ORIGINALS, PROCESSED
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.settings import load_or_exit, masked
+from pipeline.startup import insist, serve_probes, stop_on_signals
+from pipeline.storage import Storage
+from pipeline.topology import image_family
+from thumbnailer.decoder import Decoder, DecoderBrokenError
+from thumbnailer.handler import Thumbnailer
+from thumbnailer.settings import Settings
+
+log = structlog.get_logger()
+
+NAME = "thumbnailer"
+
+
+def main() -> None:
+    """Run and exit: 0 after a clean stop, 1 when something refuses us, 2 for wrong settings."""
+    argparse.ArgumentParser(
+        prog=NAME,
+        description="Makes thumbnails of what arrives in images-original, until SIGTERM or SIGINT.",
+        epilog="Settings are environment variables: see README.md.",
+    ).parse_args()
+    settings = load_or_exit(Settings)
+    logs.configure(settings, NAME)
+    try:
+        crashpoints.arm(settings.crash_point)
+    except ValueError as fault:
+        log.critical("wrong_settings", fault=str(fault))
+        sys.exit(2)
+    log.info("starting", **masked(settings))
+    sys.exit(run(settings))
+
+
+def run(settings: Settings) -> int:
+    """Consume until stopped and return the exit code."""
+    stop = Event()
+    try:
+        with ExitStack() as open_things:
+            consume(settings, stop, open_things)
+    except (Refused, DecoderBrokenError, OSError) as fault:
+        log.critical("cannot_run", fault=str(fault))
+        return 1
+    except DependencyAway as away:
+        log.info("never_started", fault=str(away))  # stopped while it waited
+    log.info("stopped")
+    return 0
+
+
+def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
+    """Build everything and consume until stopped; what is opened here is closed in reverse order."""
+    storage = Storage(settings, connections=2 * settings.prefetch)
+    decoder = Decoder(settings.limits, settings.thumbnailer_decoders)
+    thumbnailer = Thumbnailer(storage, decoder.decode, settings.max_upload_bytes)
+    check_storage = partial(storage.check, ORIGINALS, PROCESSED)
+    consumer = Consumer(
+        name=NAME,
+        broker=settings,
+        family=image_family(settings.rabbitmq_queue),
+        handle=one_by_one(thumbnailer.handle),
+        announce=thumbnailer.announce,
+        probes={"minio": check_storage},
+        workers=settings.prefetch,
+        prefetch=settings.prefetch,
+        grace_seconds=settings.stop_grace_seconds,
+    )
+    stop_on_signals(stop, consumer)
+    started = Event()
+    side_port = serve_probes(settings, settings.health_port, consumer, started, {"minio": storage.ping})
+    open_things.callback(side_port.shutdown)
+    open_things.enter_context(decoder)
+    insist(check_storage, stop)
+    started.set()
+    consumer.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The way of one event: make images-processed match what the bucket of originals holds now.
+
+The event is a hint, the bucket is the truth. Nothing is said of an object that was not read, and the bucket is
+asked once more before it is said. Whoever deletes variants looks for an original afterwards, so two workers on one
+key may tread on each other's variants and still end with the right ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from pipeline.crashpoints import crash_at
+from pipeline.errors import ErrorCode
+from pipeline.events import Done, Failed, Failure, Lifecycle, Processing, Removed, Retrying, Variant, say
+from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, variant_key, variant_prefix
+from pipeline.messages import Message
+from pipeline.metrics import IGNORED
+from pipeline.notifications import StorageEvent, parse_storage_events
+from pipeline.outcomes import DELAYS, Action, GiveUp, NotAnEvent, RetryLater, Verdict
+from pipeline.publisher import Publisher
+from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError, Storage
+from thumbnailer.decoder import Decoded
+from thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
+from thumbnailer.pictures import Rendition
+from thumbnailer.presets import VERSION
+
+log = structlog.get_logger()
+
+ROUNDS = 5  # how often an object may change while it is in hand; then its message waits
+
+Tell = Callable[[Lifecycle], None]
+About = dict[str, Any]  # what every fact about an object has in common
+
+
+@dataclass(frozen=True)
+class Thumbnailer:
+    """What it takes to make thumbnails; one instance serves all workers."""
+
+    storage: Storage
+    decode: Callable[[bytes], Decoded]
+    max_bytes: int  # of an original
+
+    def handle(self, message: Message, publisher: Publisher) -> None:
+        """Follow a bucket notification. Returns or raises by the table in ``pipeline.outcomes``."""
+        crash_at("after_receive")
+        failures = []
+        for event in parse_storage_events(message.body):
+            if not event.is_ours:
+                IGNORED.labels(event.name).inc()
+                continue
+            structlog.contextvars.bind_contextvars(image_id=str(event.image_id))
+            outcome = self._follow(event, message.attempt, partial(_tell, publisher, event.traceparent))
+            failures += [outcome.error] if isinstance(outcome, Failed) else []
+        if failures:
+            raise GiveUp(failures[0].code, failures[0].detail)
+
+    def _follow(self, event: StorageEvent, attempt: int, tell: Tell) -> Done | Failed | None:
+        """Do what an event calls for; return what came out, or None where the object is gone or replaced."""
+        gone = event.is_removal
+        etag = event.source.etag if event.source else None
+        for _ in range(ROUNDS):
+            if gone:
+                self._withdraw(self.storage.keys(PROCESSED, variant_prefix(event.image_id)))
+            try:
+                if outcome := self._process(event.key, etag, attempt, tell):
+                    return outcome
+            except ChangedError:
+                SUPERSEDED.inc()  # the newer object has an event of its own
+                return None
+            except NotThereError:
+                if gone:
+                    tell(Removed(key=event.key, cause=event.sequencer))
+                    return None
+                gone = True
+            etag = None  # another worker's variants may have been withdrawn: make those of whatever is there now
+        raise RetryLater(f"the object changed {ROUNDS} times while it was in hand")
+
+    def _process(self, key: str, etag: str | None, attempt: int, tell: Tell) -> Done | Failed | None:
+        """Make what the bucket holds into variants and tell; None if it holds something else by then.
+
+        Raises NotThereError, and ChangedError for an object with another ETag than this.
+        """
+        about, data = self._fetch(key, etag, attempt, tell)
+        crash_at("after_fetch")
+        outcome = self._make(about, data)
+        found = self._find(key)
+        if found is None or found.source != about["source"]:
+            self._withdraw([variant.key for variant in outcome.variants] if isinstance(outcome, Done) else [])
+            return None
+        crash_at("before_publish")
+        tell(outcome)
+        crash_at("after_publish")
+        return outcome
+
+    # --- the steps -----------------------------------------------------------------------------------------
+
+    def _fetch(self, key: str, etag: str | None, attempt: int, tell: Tell) -> tuple[About, bytes]:
+        try:
+            with self.storage.open(ORIGINALS, key, etag=etag) as (head, body):
+                about = _about(key, head, attempt)
+                tell(Processing(**about))
+                return about, body.read() if head.source.size <= self.max_bytes else b""
+        except BadKeyError as fault:
+            raise NotAnEvent(f"no object can have the key {key!r}: {fault}") from fault
+
+    def _make(self, about: About, data: bytes) -> Done | Failed:
+        """Decode the original and store its variants; a picture's own fault is an outcome like any other."""
+        try:
+            self._check_size(about["source"].size)
+            decoded = self.decode(data)
+        except GiveUp as fault:
+            return Failed(**about, error=Failure.of(fault.code, fault.detail))
+        crash_at("after_decode")
+        picture = decoded.picture
+        variants = [self._store(about["key"], decoded.sha256, rendition) for rendition in picture.renditions]
+        crash_at("after_put")
+        return Done(
+            **about,
+            sha256=decoded.sha256,
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            variants=variants,
+        )
+
+    def _check_size(self, size: int) -> None:
+        if size == 0:
+            raise GiveUp(ErrorCode.EMPTY_FILE)
+        if size > self.max_bytes:
+            raise GiveUp(ErrorCode.FILE_TOO_LARGE, f"{size} bytes, more than {self.max_bytes}")
+
+    def _store(self, original: str, sha256: str, rendition: Rendition) -> Variant:
+        key = variant_key(image_id_of(original), sha256, rendition.preset, VERSION, rendition.extension)
+        self.storage.put(PROCESSED, key, rendition.data, rendition.content_type)
+        return Variant(
+            type=rendition.preset,
+            key=key,
+            width=rendition.width,
+            height=rendition.height,
+            bytes=len(rendition.data),
+            content_type=rendition.content_type,
+        )
+
+    def _find(self, key: str) -> Head | None:
+        try:
+            return self.storage.head(ORIGINALS, key)
+        except NotThereError:
+            return None
+
+    def _withdraw(self, keys: list[str]) -> None:
+        if keys:
+            self.storage.delete_all(PROCESSED, keys)
+            WITHDRAWN.inc(len(keys))
+
+    # --- what is told when an attempt failed ---------------------------------------------------------------
+
+    def announce(self, message: Message, verdict: Verdict, publisher: Publisher) -> None:
+        """Tell of an attempt that failed, if the bucket still holds what the message is about.
+
+        A picture's own fault was told when it showed, ``RetryLater`` costs no attempt, and a body that is no event
+        is about nothing.
+        """
+        delayed = verdict.action is Action.DELAY and verdict.attempt > message.attempt
+        exhausted = verdict.action is Action.DEAD_LETTER and verdict.code is not None
+        for event in parse_storage_events(message.body) if delayed or exhausted else []:
+            head = self._find(event.key) if event.is_ours and event.source else None
+            if not head or not event.source or head.source.etag != event.source.etag:
+                continue
+            about = _about(event.key, head, message.attempt)
+            tell = partial(_tell, publisher, event.traceparent)
+            if delayed:
+                due = datetime.now(UTC) + DELAYS[verdict.delay]
+                tell(Retrying(**about, next_attempt_at=due, reason=verdict.reason))
+            else:
+                tell(Failed(**about, error=Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED)))
+
+
+def _about(key: str, head: Head, attempt: int) -> About:
+    return {
+        "key": key,
+        "source": head.source,
+        "content_type": head.content_type,
+        "file_name": head.file_name,
+        "attempt": attempt,
+    }
+
+
+def _tell(publisher: Publisher, traceparent: str | None, fact: Lifecycle) -> None:
+    publisher.say(say(fact, by="thumbnailer", traceparent=traceparent))
+    TOLD.labels(fact.kind.value).inc()
+    log.info(fact.kind.value)
