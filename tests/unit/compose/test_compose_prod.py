@@ -5,10 +5,10 @@ import re
 import runpy
 
 import pytest
-from thumbnailer.settings import Settings as ThumbnailerSettings
 
 from local.envfile import read_env_file
 from support.compose_files import CHECKOUT, Tagged, merge_compose, read_compose, resolve
+from thumbnailer.settings import Settings as ThumbnailerSettings
 
 DEVELOPMENT = read_compose("compose.yaml")
 WRITTEN = read_compose("compose.prod.yaml")

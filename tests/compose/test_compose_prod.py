@@ -1,0 +1,87 @@
+"""compose.prod.yaml for real: generated secrets, a photo through each door, nothing else open."""
+
+import json
+import runpy
+
+import httpx
+import pytest
+
+from support.compose_files import CHECKOUT
+from support.compose_system import ask_docker, run_compose
+from support.doors import make_photo, post_form, post_ticket, put_object, thumbnail_of, wait_done
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+write_secrets = runpy.run_path(str(CHECKOUT / "infra/compose/secret_files.py"))["write_secrets"]
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("secrets")
+    write_secrets(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def system(secrets):
+    with run_compose(
+        "production-test",
+        "compose.yaml",
+        "compose.prod.yaml",
+        SECRETS_DIR=str(secrets),
+        PUBLIC_URL="http://127.0.0.1:{GATEWAY_PORT}",
+        MINIO_PUBLIC_URL="http://127.0.0.1:{MINIO_PORT}",
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def api(system, secrets):
+    headers = {"X-API-Key": (secrets / "api_keys").read_text().strip()}
+    base = system.variables["PUBLIC_URL"]
+    with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
+        yield client
+
+
+def test_a_photo_through_each_door_is_done(system, secrets, api):
+    user, password = ((secrets / name).read_text().strip() for name in ("minio_root_user", "minio_root_password"))
+    url = system.variables["MINIO_PUBLIC_URL"]
+    for image_id in (
+        post_form(api, make_photo(1)),
+        post_ticket(api, make_photo(2)),
+        put_object(api, make_photo(3), url=url, user=user, password=password, key="holiday/ä b+c 100%.jpg"),
+    ):
+        assert max(thumbnail_of(api, wait_done(api, image_id)).size) == 256
+
+
+def test_nobody_comes_in_without_a_key(system):
+    assert httpx.get(f"{system.variables['PUBLIC_URL']}/api/v1/images").status_code == 401
+
+
+def test_only_the_two_doors_are_published(system):
+    published = {
+        name: [binding for bindings in container["NetworkSettings"]["Ports"].values() for binding in bindings or []]
+        for name, container in system.containers().items()
+    }
+    assert {name for name, bindings in published.items() if bindings} == {"gateway", "minio"}
+    assert {binding["HostIp"] for bindings in published.values() for binding in bindings} == {"127.0.0.1"}
+
+
+def test_no_secret_shows_in_a_container_s_description(system, secrets):
+    text = json.dumps(system.containers())
+    assert not [path.name for path in secrets.iterdir() if path.read_text().strip().splitlines()[0] in text]
+
+
+def test_a_service_that_is_not_published_has_no_way_out(system):
+    script = "print(any(line.split()[1] == '00000000' for line in open('/proc/net/route').readlines()[1:]))"
+    ways_out = {
+        name: system.run("exec", "--no-TTY", name, "python", "-c", script).strip()
+        for name in ("gateway", "thumbnailer", "status-tracker")
+    }
+    assert ways_out == {"gateway": "True", "thumbnailer": "False", "status-tracker": "False"}
+
+
+def test_a_missing_secret_or_address_stops_compose_with_its_name():
+    files = ("--env-file", "/dev/null", "--file", "compose.yaml", "--file", "compose.prod.yaml")
+    ended = ask_docker("compose", *files, "config")
+    assert ended.returncode != 0
+    assert {"SECRETS_DIR", "PUBLIC_URL", "MINIO_PUBLIC_URL"} <= set(ended.stderr.split())
