@@ -35,8 +35,8 @@ DATABASE_URLS = {
 }
 MINIO_TARGETS = "minio_targets"
 _SECRET_BYTES = 24  # 32 characters; MinIO takes 8 to 40
-# The services run as other accounts than the files' owner, and Compose mounts the files as they are. On this machine
-# the directory keeps everybody else out.
+# The services run as other accounts than the files' owner, and Compose mounts the files as they are. On this
+# machine the directory keeps everybody else out.
 _DIRECTORY_MODE, _FILE_MODE = 0o700, 0o444
 
 
