@@ -123,7 +123,7 @@ def test_the_bucket_is_believed_even_where_it_shows_a_third_object():
     assert (row.status, row.source) == (Status.PENDING, third)
 
 
-# --- facts about one source are ordered -----------------------------------------------------------------------
+# --- facts about one source are ordered ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", list(permutations([processing(), retrying(), processing(attempt=2)])))
@@ -144,7 +144,7 @@ def test_only_a_later_run_begins_again():
     assert fold(row, [processing(run="2026")], never).status is Status.PROCESSING
 
 
-# --- any order, any number of times ---------------------------------------------------------------------------
+# --- any order, any number of times --------------------------------------------------------------------------
 
 EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
 FINAL = [Seen(None), Seen(V1), Seen(V2)]
@@ -227,7 +227,7 @@ def test_looks_that_see_the_moments_between_do_no_harm(history):
         assert row.status in {Status.PENDING, Status.PROCESSING, Status.DONE}
 
 
-# --- what the thumbnailer still has to do -----------------------------------------------------------------------
+# --- what the thumbnailer still has to do --------------------------------------------------------------------
 
 
 def test_a_buckets_event_waits_until_the_thumbnailer_spoke():

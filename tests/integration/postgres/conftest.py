@@ -1,0 +1,135 @@
+"""A Postgres with the real roles; every test gets a database of its own, copied from a migrated one."""
+
+import itertools
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from local.postgres import database_url
+from pipeline.storage import NotThereError
+from status_tracker.migrations import migrate
+from status_tracker.repository import Repository
+from status_tracker.tracker import Tracker
+from status_tracker.watermarks import Watermarks
+
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Database:
+    """Addresses of one database by role, and a look inside as its owner."""
+
+    owner: str
+    tracker: str
+    gateway: str
+
+    def ask(self, query, values=(), *, url=""):
+        with closing(psycopg.connect(url or self.owner, autocommit=True, row_factory=dict_row)) as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def status(self, image_id):
+        rows = self.ask("SELECT * FROM image_status WHERE id = %s", [image_id], url=self.gateway)
+        return rows[0] if rows else None
+
+    def timeline(self, image_id):
+        query = "SELECT * FROM image_timeline WHERE image_id = %s ORDER BY recorded"
+        return self.ask(query, [image_id], url=self.gateway)
+
+
+@dataclass
+class Publications:
+    """Stands for a publisher: remembers what was published."""
+
+    bodies: list
+
+    def publish(self, exchange, key, body):
+        assert (exchange, key) == ("storage.events", "recovered")
+        self.bodies.append(body)
+
+    def queue_length(self, queue):
+        assert queue == "image_queue"
+        return 0
+
+
+class Bucket:
+    """Stands for the store: what a HEAD shows, and how often somebody looked."""
+
+    def __init__(self):
+        self.heads = {}
+        self.looks = 0
+        self.fault = None
+
+    def head(self, bucket, key):
+        assert bucket == "images-original"
+        self.looks += 1
+        if self.fault:
+            raise self.fault
+        if key not in self.heads:
+            raise NotThereError(key)
+        return self.heads[key]
+
+
+def url_of(stack, database, role, secret):
+    return database_url(stack.site, role, stack.site.secrets[secret]).rsplit("/", 1)[0] + f"/{database}"
+
+
+def create(stack, template="template0"):
+    name = f"test_{next(_NUMBERS)}"
+    with closing(
+        psycopg.connect(url_of(stack, "postgres", "thumbmill", "POSTGRES_PASSWORD"), autocommit=True)
+    ) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return Database(
+        url_of(stack, name, "thumbmill", "POSTGRES_PASSWORD"),
+        url_of(stack, name, "status_tracker", "STATUS_TRACKER_DATABASE_PASSWORD"),
+        url_of(stack, name, "gateway", "GATEWAY_DATABASE_PASSWORD"),
+    )
+
+
+@pytest.fixture
+def empty_database(stack):
+    return create(stack)
+
+
+@pytest.fixture(scope="session")
+def migrated(stack):
+    database = create(stack)
+    assert migrate(database.owner)
+    return database.owner.rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def database(stack, migrated):
+    return create(stack, migrated)
+
+
+@pytest.fixture
+def repository(database):
+    repository = Repository(SecretStr(database.tracker), "test")
+    yield repository
+    repository.close()
+
+
+@pytest.fixture
+def bucket():
+    return Bucket()
+
+
+@pytest.fixture
+def publications():
+    return Publications([])
+
+
+@pytest.fixture
+def watermarks():
+    return Watermarks()
+
+
+@pytest.fixture
+def tracker(repository, bucket, watermarks):
+    return Tracker(repository, bucket, watermarks)

@@ -1,0 +1,72 @@
+"""The schema: reached by migrations, equal to the snapshot people read, checked when the tracker starts."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline.outcomes import Refused
+from status_tracker import migrations
+from status_tracker.migrations import check_version, migrate
+
+SNAPSHOT = Path(__file__).parents[3] / "status-tracker" / "schema.sql"
+_CATALOGUE = """
+    SELECT 'column' AS kind, table_name || '.' || column_name AS name,
+        concat_ws(' ', data_type, is_nullable, column_default, ordinal_position) AS what
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'public'
+    UNION ALL
+    SELECT 'grant', table_name || ' to ' || grantee, string_agg(privilege_type, ' ' ORDER BY privilege_type)
+    FROM information_schema.table_privileges WHERE table_schema = 'public' GROUP BY 1, 2
+    ORDER BY 1, 2, 3
+"""
+
+
+def test_the_snapshot_is_where_the_migrations_lead(empty_database, database):
+    empty_database.ask(SNAPSHOT.read_text())
+    assert empty_database.ask(_CATALOGUE) == database.ask(_CATALOGUE)
+    progress = "SELECT caught_up_to::text FROM progress"
+    assert empty_database.ask(progress) == database.ask(progress)
+
+
+def test_numbers_have_no_gap():
+    steps = migrations.migrations()
+    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+
+
+def test_a_second_run_does_nothing(database):
+    assert migrate(database.owner) == []
+    check_version(database.tracker)
+
+
+def test_two_at_once_apply_each_step_once(empty_database):
+    with ThreadPoolExecutor() as pool:
+        applied = list(pool.map(migrate, [empty_database.owner] * 4))
+    assert sorted(map(len, applied)) == [0, 0, 0, len(migrations.migrations())]
+
+
+def test_the_tracker_refuses_an_older_schema_and_says_what_to_run(empty_database):
+    with pytest.raises(Refused, match="run `status-tracker migrate`"):
+        check_version(empty_database.tracker)
+
+
+def test_the_tracker_refuses_a_newer_schema(database):
+    database.ask("INSERT INTO schema_migrations (number, name) VALUES (9999, 'from the future')")
+    with pytest.raises(Refused, match="9999"):
+        check_version(database.tracker)
+
+
+def test_missing_roles_are_named(empty_database, monkeypatch):
+    monkeypatch.setattr(migrations, "ROLES", ("gateway", "nobody_made_me"))
+    with pytest.raises(Refused, match=r"no role nobody_made_me: run infra/postgres/roles\.sh"):
+        migrate(empty_database.owner)
+
+
+def test_only_the_owner_migrates(empty_database):
+    with pytest.raises(Refused, match="MIGRATION_DATABASE_URL"):
+        migrate(empty_database.tracker)
+    with pytest.raises(Refused, match="MIGRATION_DATABASE_URL"):
+        migrate(empty_database.owner.replace("thumbmill:", "thumbmill:x"))
