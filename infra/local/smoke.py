@@ -11,6 +11,13 @@ from typing import Any
 from local.faults import LaunchError
 from local.picture import make_picture
 
+_STATES = {
+    "storage.ObjectCreated": "PENDING",
+    "image.processing": "PROCESSING",
+    "image.retrying": "PROCESSING",
+    "image.done": "DONE",
+    "image.failed": "FAILED",
+}
 _DONE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _TIMEOUT_SECONDS = 15.0
@@ -23,11 +30,15 @@ def run_smoke(ports: Mapping[str, int], environment: Mapping[str, str], say: Cal
     say(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
     started = time.time()
     posted = gateway.ask("POST", "/api/v1/images", picture, {"Content-Type": "image/png"})
-    say(f"  {(time.time() - started) * 1000:6.0f} ms  accepted as {posted['id']}, {posted['status']}")
+    steps = [(time.time(), f"the upload was answered: {posted['id']} is {posted['status']}")]
     image = _wait_done(gateway, posted["id"])
     for event in gateway.ask("GET", f"/api/v1/images/{posted['id']}/events")["items"]:
-        offset = datetime.fromisoformat(event["occurred"]).timestamp() - started
-        say(f"  {offset * 1000:6.0f} ms  {event['type']}")
+        state = _STATES.get(event["type"].partition(":")[0], "")
+        steps.append(
+            (datetime.fromisoformat(event["occurred"]).timestamp(), f"{event['type']:<26} {state}".strip())
+        )
+    for when, what in sorted(steps):
+        say(f"  {(when - started) * 1000:6.0f} ms  {what}")
     for variant in image["variants"]:
         say(f"  {variant['type']}: {variant['url']}")
 

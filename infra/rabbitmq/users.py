@@ -28,6 +28,16 @@ _STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "image.retry
 # through an exchange needs to be allowed to write there, and the delay queues dead-letter through this one.
 _DEFAULT = "amq.default"
 _TRACKER_QUEUE = "status_tracker"
+_ALL, _NONE = ".*", "^$"
+# Who may say what on the two topic exchanges (write), and bind which routing keys (read).
+TOPIC_PERMISSIONS = {
+    ("minio", _STORAGE): (r"^(instant|ledger)$", _NONE),
+    ("status-tracker", _STORAGE): (r"^recovered$", _ALL),
+    ("thumbnailer", _STORAGE): (_NONE, _ALL),
+    ("gateway", _LIFECYCLE): (r"^upload\.requested$", _NONE),
+    ("thumbnailer", _LIFECYCLE): (r"^image\.[a-z]+$", _NONE),
+    ("status-tracker", _LIFECYCLE): (r"^tracker\.watermark$", _ALL),
+}
 
 
 def main() -> int:
@@ -68,6 +78,10 @@ def define_users(passwords: dict[str, str], image_queue: str) -> dict[str, Any]:
             {"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read}
             for user, (configure, write, read) in permissions(image_queue).items()
         ],
+        "topic_permissions": [
+            {"user": user, "vhost": VHOST, "exchange": exchange, "write": write, "read": read}
+            for (user, exchange), (write, read) in TOPIC_PERMISSIONS.items()
+        ],
     }
 
 
@@ -90,10 +104,11 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
             _any(lifecycle, retry, default, images),
             _any(storage, retry, images),
         ),
-        # It publishes what was missed to storage.events again, and asks how long the image queue is.
+        # It publishes what was missed to storage.events again, sends itself marks through image.lifecycle, and
+        # asks how long the image queue is.
         "status-tracker": (
             _any(*exchanges, tracker),
-            _any(storage, retry, default, tracker),
+            _any(*exchanges, default, tracker),
             _any(*exchanges, tracker, re.escape(image_queue)),
         ),
     }

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pipeline import topology
-from rabbitmq.users import SECRETS, define_users, hash_password, permissions
+from pipeline import events, topology
+from rabbitmq.users import SECRETS, TOPIC_PERMISSIONS, define_users, hash_password, permissions
 
 IMAGES = topology.image_family().queues
 TRACKER = topology.tracker_family().queues
@@ -59,12 +59,40 @@ def test_a_consumer_has_no_hand_in_the_others_family():
     assert not {queue.name for queue in IMAGES} & (tracker[0] | tracker[1])
 
 
-def test_only_the_thumbnailer_and_the_gateway_write_lifecycle_events():
-    assert {user for user in SECRETS if "image.lifecycle" in allowed(user)[1]} == {
-        "admin",
-        "gateway",
-        "thumbnailer",
+def sayable(user):
+    """What the user may say on image.lifecycle."""
+    write, _ = TOPIC_PERMISSIONS[user, topology.LIFECYCLE]
+    return {kind.value for kind in events.Kind if re.search(write, kind.value)}
+
+
+def test_each_says_only_what_is_its_own_to_say():
+    others = sayable("gateway") | sayable("status-tracker")
+    assert others == {"upload.requested", "tracker.watermark"}
+    assert sayable("thumbnailer") == {kind.value for kind in events.Kind} - others
+
+
+@pytest.mark.parametrize(
+    ("key", "user"),
+    [(topology.INSTANT, "minio"), (topology.LEDGER, "minio"), (topology.RECOVERED, "status-tracker")],
+)
+def test_storage_events_come_from_minio_and_again_from_the_tracker(key, user):
+    writers = {
+        name
+        for (name, exchange), (write, _) in TOPIC_PERMISSIONS.items()
+        if exchange == topology.STORAGE_EVENTS and re.search(write, key)
     }
+    assert writers == {user}
+
+
+def test_whoever_may_write_to_a_topic_exchange_has_its_topics_named():
+    named = {
+        (user, exchange)
+        for user in SECRETS
+        if user != "admin"
+        for exchange in (topology.STORAGE_EVENTS, topology.LIFECYCLE)
+        if exchange in allowed(user)[1]
+    }
+    assert named <= TOPIC_PERMISSIONS.keys()
 
 
 def test_another_image_queue_moves_the_permissions():
