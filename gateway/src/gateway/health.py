@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
@@ -62,7 +63,7 @@ class Readiness:
         }
         results = await asyncio.gather(*checks.values(), return_exceptions=True)
         for fault in results:
-            if isinstance(fault, BaseException) and (isinstance(fault, Refused) or not _is_away(fault)):
+            if isinstance(fault, Refused) or (fault is not None and not isinstance(fault, DependencyAway)):
                 raise fault
         return {name: str(fault) for name, fault in zip(checks, results, strict=True) if fault is not None}
 
@@ -118,9 +119,7 @@ def _faults(found: dict[str, str]) -> dict[str, str]:
     return {name: fault for name, fault in found.items() if fault}
 
 
-def _is_away(fault: BaseException) -> bool:
-    return isinstance(fault, DependencyAway)
-
-
 def _connect_once(settings: Settings) -> None:
-    connect(settings, "gateway probe").close()
+    connection = connect(settings, "gateway probe")
+    with suppress(Exception):  # it answered, and that was the question
+        connection.close()

@@ -35,15 +35,17 @@ class Lookup:
         row, caught_up_to = await self.reader.image(image_id)
         if row is not None:
             return row
-        if not _may_be_ours(image_id, arrived):
-            raise Problem(Code.IMAGE_NOT_FOUND)
-        made = made_at(image_id)
-        if made is not None:
+        if image_id.version == 7:
             head = await self.head(own_key(image_id))
             if head is not None:
                 return unseen(image_id, own_key(image_id), head)
+            made = made_at(image_id)
+            if made is None or made > arrived + SKEW:
+                raise Problem(Code.IMAGE_NOT_FOUND)
             if caught_up_to is None or made > caught_up_to:
                 raise Problem(Code.NOT_CAUGHT_UP)
+        elif image_id.version != 5:
+            raise Problem(Code.IMAGE_NOT_FOUND)
         return await self._wait_for_tracker(image_id, arrived)
 
     async def by_key(self, key: str) -> Row | None:
@@ -74,9 +76,3 @@ class Lookup:
             if loop.time() >= deadline:
                 raise Problem(Code.NOT_CAUGHT_UP)
             await asyncio.sleep(STEP_SECONDS)
-
-
-def _may_be_ours(image_id: uuid.UUID, now: datetime) -> bool:
-    """Tell an id that the API may have handed out from one that it never makes."""
-    made = made_at(image_id)
-    return image_id.version == 5 if made is None else made < now + SKEW

@@ -163,7 +163,9 @@ async def _answer_invalid(request: Request, fault: Exception) -> JSONResponse:
 
 def invalid(errors: Any) -> Problem:
     """Say which part of a request is wrong, from pydantic's list of errors."""
-    faults = [{"at": ".".join(str(step) for step in error["loc"]), "message": error["msg"]} for error in errors]
+    faults = [
+        {"at": ".".join(str(step) for step in error["loc"]) or "body", "message": error["msg"]} for error in errors
+    ]
     detail = "; ".join(f"{fault['at']}: {fault['message']}" for fault in faults)
     return Problem(Code.INVALID_REQUEST, detail, errors=faults)
 

@@ -27,24 +27,19 @@ _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, variants, attempts, "
     "next_attempt_at, error, created_at, updated_at, expires_at, version"
 )
+# The tracker begins at -infinity, which is no datetime.
+_CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
 # One statement sees one moment: read apart, a row could appear between the two, and look as if it never came.
 _IMAGE = f"""
     SELECT {_COLUMNS}, caught_up_to
-    FROM (SELECT (SELECT caught_up_to FROM tracker_progress LIMIT 1) AS caught_up_to) AS progress
+    FROM (SELECT {_CAUGHT_UP_TO}) AS progress
     LEFT JOIN image_status ON image_status.id = %(id)s
-"""  # noqa: S608 - constants
-_PAGE = f"""
-    SELECT {_COLUMNS} FROM image_status
-    WHERE (%(status)s::text IS NULL OR status = %(status)s)
-      AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s, %(id)s::uuid))
-    ORDER BY created_at DESC, id DESC
-    LIMIT %(limit)s
 """  # noqa: S608 - constants
 _TIMELINE = """
     SELECT id, type, source, occurred, recorded, recorded_by, data FROM image_timeline
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """
-_PROGRESS = "SELECT caught_up_to FROM tracker_progress"
+_PROGRESS = f"SELECT {_CAUGHT_UP_TO}"
 
 T = TypeVar("T")
 
@@ -133,9 +128,9 @@ class Reader:
     async def page(self, status: str | None, after: tuple[datetime, uuid.UUID] | None, limit: int) -> Sequence[Row]:
         """List images, newest first."""
         created_at, image_id = after or (None, None)
-        return await self._ask(
-            _PAGE, {"status": status, "created_at": created_at, "id": image_id, "limit": limit}, Row
-        )
+        stored = "AWAITING_UPLOAD" if status == "EXPIRED" else status
+        values = {"status": status, "stored": stored, "created_at": created_at, "id": image_id, "limit": limit}
+        return await self._ask(_page(by_status=status is not None, later=after is not None), values, Row)
 
     async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[Fact]:
         """List what became known of an image, in the order in which it happened."""
@@ -163,6 +158,21 @@ class Reader:
             return await (await cursor.execute(query, values)).fetchall()
 
 
+def _page(*, by_status: bool, later: bool) -> LiteralString:
+    """Write the list's query without conditions that do not apply, so that each form of it has an index."""
+    conditions: list[LiteralString] = ["true"]
+    if by_status:
+        conditions.append("stored_status = %(stored)s AND status = %(status)s")
+    if later:
+        conditions.append("(created_at, id) < (%(created_at)s, %(id)s)")
+    where = " AND ".join(conditions)
+    return f"""
+        SELECT {_COLUMNS} FROM image_status
+        WHERE {where}
+        ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+    """  # noqa: S608 - constants
+
+
 async def check_login(url: str) -> None:
     """Connect once, outside the pool, which would not say why it can't. Raises DependencyAway, Refused."""
     try:
@@ -179,8 +189,8 @@ def our_fault(fault: BaseException) -> DependencyAway:
         return Refused(
             "postgres", f"{text}: DATABASE_URL must log in as the role 'gateway', which may read the views"
         )
-    if isinstance(fault, _REFUSALS) or "authentication failed" in text:
-        return Refused("postgres", f"{text}: check DATABASE_URL")
     if isinstance(fault, errors.UndefinedTable | errors.UndefinedColumn):
         return DependencyAway("postgres", f"{text}: run `status-tracker migrate`")
+    if isinstance(fault, _REFUSALS) or "authentication failed" in text or "does not exist" in text:
+        return Refused("postgres", f"{text}: check DATABASE_URL")
     return DependencyAway("postgres", text)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote
@@ -57,7 +58,7 @@ class Variants:
         opened = await self._open(ORIGINALS, row.key)
         headers = self._headers(opened.head.source.etag, forever=False)
         if is_known(known, headers["ETag"]):
-            await self.threads.run(opened.rest.close)
+            await self.threads.run(_close, opened.rest)
             return Response(status_code=304, headers=headers)
         content_type = sniff(opened.start[:ENOUGH_BYTES]) or OTHER
         headers["Content-Disposition"] = attachment(row.file_name or _name_for(row, content_type))
@@ -88,7 +89,7 @@ class Variants:
                 yield chunk
                 chunk = await self.threads.run(_next_chunk, opened.rest)
         finally:
-            await self.threads.start(opened.rest.close)
+            await self.threads.start(_close, opened.rest)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ def _read(storage: Storage, bucket: str, key: str) -> Reading:
 
 def _next_chunk(reading: Reading) -> bytes:
     return cast("bytes", next(reading, b""))
+
+
+def _close(reading: Reading) -> None:
+    with suppress(ValueError):  # another thread still reads: then it is closed as it is forgotten
+        reading.close()
 
 
 def _choose(row: Row, type_: str) -> Variant:

@@ -48,10 +48,13 @@ def new_image_id() -> uuid.UUID:
 
 
 def made_at(image_id: uuid.UUID) -> datetime | None:
-    """When a UUIDv7 was made, UTC; None for an id that holds no time."""
+    """When a UUIDv7 was made, UTC; None for an id that holds no time, or one after the year 9999."""
     if image_id.version != 7:
         return None
-    return datetime.fromtimestamp((image_id.int >> 80) / 1000, UTC)
+    try:
+        return datetime.fromtimestamp((image_id.int >> 80) / 1000, UTC)
+    except (ValueError, OverflowError):  # anybody can write such an id, into a request or a key
+        return None
 
 
 def own_key(image_id: uuid.UUID) -> str:

@@ -1,0 +1,105 @@
+"""A store in memory, and requests that come from nowhere."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+
+from starlette.requests import Request
+
+from gateway.threads import Threads
+from gateway.uploads import Uploads
+from pipeline.storage import NotThereError
+
+
+class FakeStorage:
+    """Keeps objects, and multipart uploads that are none yet."""
+
+    def __init__(self):
+        self.objects = {}
+        self.unfinished = {}
+        self.fault = None  # raised by the next call
+        self.gate = threading.Event()  # calls wait for it
+        self.gate.set()
+
+    def _pass(self):
+        self.gate.wait()
+        if self.fault:
+            raise self.fault
+
+    def put(self, bucket, key, data, content_type, metadata):
+        self._pass()
+        self.objects[bucket, key] = (data, content_type, metadata)
+
+    def start_parts(self, bucket, key, content_type, metadata):
+        self._pass()
+        self.unfinished[key] = ([], content_type, metadata)
+        return f"upload of {key}"
+
+    def put_part(self, bucket, key, upload, number, data):
+        assert upload == f"upload of {key}"
+        self._pass()
+        parts = self.unfinished[key][0]
+        parts.append(data)
+        assert number == len(parts)
+        return number
+
+    def finish_parts(self, bucket, key, upload, parts):
+        self._pass()
+        sent, content_type, metadata = self.unfinished.pop(key)
+        assert parts == list(range(1, len(sent) + 1))
+        self.objects[bucket, key] = (b"".join(sent), content_type, metadata)
+
+    def drop_parts(self, bucket, key, upload):
+        del self.unfinished[key]
+
+    def head(self, bucket, key):
+        self._pass()
+        if (bucket, key) not in self.objects:
+            raise NotThereError(key)
+        return self.objects[bucket, key]
+
+
+class Parts:
+    def __init__(self, **parts):
+        self.__dict__.update(parts)
+
+
+class App:
+    def __init__(self, **parts):
+        self.state = Parts(parts=Parts(**parts))
+
+
+def make_request(chunks, headers, *, complete=True, stuck=False):
+    """Make a request whose body comes in these chunks; an incomplete one ends as when the client goes away."""
+    messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    if complete:
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
+    else:
+        messages.append({"type": "http.disconnect"})
+
+    async def receive():
+        if stuck:
+            await asyncio.Event().wait()
+        return messages.pop(0)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/images",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "query_string": b"",
+        "app": App(settings=Parts(public_url="http://here")),
+    }
+    request = Request(scope, receive)
+    request.left = messages  # what nobody has read
+    return request
+
+
+@contextmanager
+def uploads_into(storage, *, places=2, max_bytes=20_000_000, deadline_seconds=5):
+    threads = Threads("minio", places, deadline_seconds=deadline_seconds)
+    try:
+        yield Uploads(storage, threads, places=places, max_bytes=max_bytes, deadline_seconds=deadline_seconds)
+    finally:
+        storage.gate.set()
+        threads.close()

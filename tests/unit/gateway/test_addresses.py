@@ -1,0 +1,55 @@
+import uuid
+
+import pytest
+
+from gateway.links import Links
+from gateway.traces import traceparent_from
+from gateway.variants import attachment, is_known
+from gateway.writer import encode_name
+from pipeline.notifications import read_file_name
+
+ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_links_are_absolute():
+    links = Links("https://pictures.example.com/")
+    assert links.image(ID) == f"https://pictures.example.com/api/v1/images/{ID}"
+    assert links.variant(ID, "original").endswith(f"/{ID}/variants/original")
+    assert links.variant(ID, "thumbnail", "abc-v1").endswith(f"/{ID}/variants/thumbnail?v=abc-v1")
+
+
+def test_a_valid_traceparent_is_kept():
+    assert traceparent_from(TRACE) == TRACE
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "nonsense", TRACE.upper(), TRACE + "\n", f"00-{'0' * 32}-00f067aa0ba902b7-01"]
+)
+def test_any_other_begins_a_trace(header):
+    made = traceparent_from(header)
+    assert made != header
+    assert traceparent_from(made) == made
+
+
+@pytest.mark.parametrize("name", ["ä b+c 100%.jpg", 'a"b\\c;d.jpg', "日本語" * 85, "\U0001f600" * 255])
+def test_names_survive_as_metadata(name):
+    written = encode_name(name)
+    assert written.isascii()
+    assert len(written) < 1500
+    assert name.startswith(read_file_name({"file-name": written}))
+    assert len(name) > 100 or read_file_name({"file-name": written}) == name
+
+
+def test_names_cannot_break_out_of_the_header():
+    written = attachment('a"; x=\r\né.jpg')
+    assert written == "attachment; filename=\"a_; x=___.jpg\"; filename*=UTF-8''a%22%3B%20x%3D%0D%0A%C3%A9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [('"a"', True), ('W/"a"', True), ('"b", W/"a"', True), ("*", True), ('"b"', False), ("", False), ("a", False)],
+)
+def test_etags_are_compared_weakly(header, known):
+    assert is_known(header, '"a"') is known
+    assert is_known(header, 'W/"a"') is known

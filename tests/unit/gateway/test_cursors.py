@@ -1,0 +1,35 @@
+import uuid
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cursors import read_cursor, write_cursor
+from gateway.problems import Problem
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.uuids())
+def test_a_cursor_comes_back_as_it_was(created_at, image_id):
+    assert read_cursor(write_cursor(created_at, image_id)) == (created_at, image_id)
+
+
+def encoded(text):
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        "ä",
+        "=",
+        encoded("2026-11-22"),
+        encoded(f"2026-11-22T00:00:00 {uuid.UUID(int=1)}"),  # without a zone it is no moment
+        encoded(f"{datetime.now(UTC).isoformat()} nobody"),
+    ],
+)
+def test_what_we_did_not_write_is_refused(cursor):
+    with pytest.raises(Problem, match="cursor"):
+        read_cursor(cursor)

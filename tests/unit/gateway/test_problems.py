@@ -1,0 +1,33 @@
+import pytest
+
+from gateway.problems import PROBLEMS, Code, Problem, away
+from pipeline.outcomes import DependencyAway, Refused
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_a_status_and_a_title(code):
+    problem = Problem(code, "because")
+    assert problem.body() == {
+        "type": f"urn:thumbmill:problem:{code}",
+        "title": PROBLEMS[code][1],
+        "status": PROBLEMS[code][0],
+        "code": code,
+        "detail": "because",
+    }
+    assert problem.response().media_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("code", [code for code in Code if PROBLEMS[code][0] == 503])
+def test_what_may_pass_says_when_to_try_again(code):
+    assert int(Problem(code).headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("dependency", "code"),
+    [("minio", Code.STORAGE_AWAY), ("postgres", Code.DATABASE_AWAY), ("rabbitmq", Code.BROKER_AWAY)],
+)
+@pytest.mark.parametrize("fault", [DependencyAway, Refused])
+def test_clients_hear_which_server_is_away_and_no_more(dependency, code, fault):
+    problem = away(fault(dependency, "password authentication failed for 10.0.0.7"))
+    assert problem.code is code
+    assert "10.0.0.7" not in str(problem.body())

@@ -1,0 +1,95 @@
+import pytest
+
+from gateway.settings import Settings, is_loopback
+from pipeline.settings import SettingsError, load, masked
+
+REQUIRED = {
+    "MINIO_ACCESS_KEY": "gateway",
+    "MINIO_SECRET_KEY": "minio-secret",
+    "RABBITMQ_USER": "gateway",
+    "RABBITMQ_PASSWORD": "rabbit-secret",
+    "DATABASE_URL": "postgresql://gateway:database-secret@db/thumbmill",
+    "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
+    "UPLOAD_SIGNER_SECRET_KEY": "signer-secret",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_is_missing_is_named(name, monkeypatch):
+    monkeypatch.delenv(name)
+    with pytest.raises(SettingsError, match=f"^{name}: is required and not set$"):
+        load(Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_PORT", "0"),
+        ("PUBLIC_URL", "example.com"),
+        ("MINIO_PUBLIC_URL", "http://minio:9000/path"),
+        ("DATABASE_URL", "host=db"),
+        ("MAX_CONCURRENT_UPLOADS", "none"),
+        ("CORS_ALLOW_ORIGINS", "https://a.example,nonsense"),
+        ("API_KEYS", "good, b\u00e4d"),
+        ("ALLOW_ANONYMOUS", "perhaps"),
+    ],
+)
+def test_what_makes_no_sense_is_named(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load(Settings)
+
+
+def test_everybody_may_come_only_if_that_is_meant(monkeypatch):
+    monkeypatch.setenv("GATEWAY_HOST", "0.0.0.0")
+    with pytest.raises(SettingsError, match=r"API_KEYS is not set.*ALLOW_ANONYMOUS=true"):
+        load(Settings)
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "true")
+    assert load(Settings).keys == []
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "false")
+    monkeypatch.setenv("API_KEYS", " one,two ,")
+    assert load(Settings).keys == ["one", "two"]
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch):
+    monkeypatch.setenv("GATEWAY_PORT", "")
+    monkeypatch.setenv("API_KEYS", "")
+    assert load(Settings).gateway_port == 8000
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.com", False),
+    ],
+)
+def test_loopback(host, expected):
+    assert is_loopback(host) is expected
+
+
+def test_forms_are_signed_by_the_signer_for_the_address_that_clients_use(monkeypatch):
+    monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.com/")
+    signer = load(Settings).signer
+    assert signer.minio_url == "https://files.example.com"
+    assert signer.minio_access_key == "upload-signer"
+    assert signer.minio_secret_key.get_secret_value() == "signer-secret"
+
+
+def test_no_secret_is_logged(monkeypatch):
+    monkeypatch.setenv("API_KEYS", "key-secret")
+    assert "secret" not in str(masked(load(Settings)).values())

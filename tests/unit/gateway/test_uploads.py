@@ -1,0 +1,161 @@
+import asyncio
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from gateway import uploads as uploads_module
+from gateway.problems import Code, Problem
+from pipeline.identity import ORIGINALS, image_id_of
+from pipeline.outcomes import DependencyAway
+from unit.gateway.fakes import FakeStorage, make_request, uploads_into
+
+RAW = {"content-type": "image/png"}  # declared wrongly, which must not matter
+JPEG = b"\xff\xd8\xff\xe0" + b"picture " * 8
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+MIB = 1024 * 1024
+
+
+def take(storage, request, **limits):
+    async def run():
+        with uploads_into(storage, **limits) as uploads:
+            try:
+                return await uploads.take(request)
+            finally:
+                storage.gate.set()
+                await uploads.close()
+
+    return asyncio.run(run())
+
+
+def refused(storage, request, **limits):
+    with pytest.raises(Problem) as caught:
+        take(storage, request, **limits)
+    return caught.value
+
+
+def test_a_small_file_is_stored_with_what_is_known_of_it():
+    storage = FakeStorage()
+    headers = {
+        "content-type": "multipart/form-data; boundary=x",
+        "traceparent": TRACE,
+    }
+    start = '--x\r\nContent-Disposition: form-data; name="file"; filename="ä.jpg"\r\n\r\n'.encode()
+    stored = take(storage, make_request([start, JPEG, b"\r\n--x--\r\n"], headers))
+    assert stored.image_id == image_id_of(stored.key)
+    assert stored.image_id.version == 7
+    assert (stored.file_name, stored.content_type, stored.size) == ("ä.jpg", "image/jpeg", len(JPEG))
+    data, content_type, metadata = storage.objects[ORIGINALS, stored.key]
+    assert (data, content_type) == (JPEG, "image/jpeg")
+    assert metadata == {"file-name": "%C3%A4.jpg", "traceparent": TRACE}
+
+
+@pytest.mark.parametrize("size", [5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 11 * MIB])
+def test_a_large_file_is_stored_as_it_was(size):
+    storage = FakeStorage()
+    content = JPEG + b"x" * (size - len(JPEG))
+    chunks = [content[i : i + 100_000] for i in range(0, size, 100_000)]
+    stored = take(storage, make_request(chunks, RAW))
+    assert storage.objects[ORIGINALS, stored.key][0] == content
+    assert stored.size == size
+    assert not storage.unfinished
+
+
+def test_bytes_one_by_one():
+    storage = FakeStorage()
+    stored = take(storage, make_request([JPEG[i : i + 1] for i in range(len(JPEG))], RAW))
+    assert storage.objects[ORIGINALS, stored.key][:2] == (JPEG, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "code"),
+    [
+        ([], Code.EMPTY_FILE),
+        ([b"<html>"], Code.UNSUPPORTED_FORMAT),
+        ([b"plain text, ", b"to be read no further"], Code.UNSUPPORTED_FORMAT),
+        ([JPEG, b"x" * 1000], Code.FILE_TOO_LARGE),
+    ],
+)
+def test_what_is_refused_leaves_nothing(chunks, code):
+    storage = FakeStorage()
+    assert refused(storage, make_request(chunks, RAW), max_bytes=1000).code is code
+    assert not storage.objects
+
+
+def test_no_picture_is_refused_by_its_first_bytes():
+    request = make_request([b"plain text, ", *[b"more of it"] * 50], RAW)
+    assert refused(FakeStorage(), request).code is Code.UNSUPPORTED_FORMAT
+    assert len(request.left) == 51
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread():
+    request = make_request([JPEG], RAW | {"content-length": "2000000000"})
+    assert refused(FakeStorage(), request).code is Code.FILE_TOO_LARGE
+    assert len(request.left) == 2
+
+
+@pytest.mark.parametrize("size", [100, 6 * MIB])
+def test_a_client_that_goes_away_leaves_nothing(size):
+    storage = FakeStorage()
+    with pytest.raises(ClientDisconnect):
+        take(storage, make_request([JPEG, b"x" * size], RAW, complete=False))
+    assert not storage.objects
+    assert not storage.unfinished
+
+
+def test_a_file_that_turns_out_too_large_leaves_no_parts():
+    storage = FakeStorage()
+    problem = refused(storage, make_request([JPEG, *[b"x" * MIB] * 9], RAW), max_bytes=8 * MIB)
+    assert problem.code is Code.FILE_TOO_LARGE
+    assert not storage.unfinished
+
+
+def test_a_client_that_sends_nothing_gives_up_its_place(monkeypatch):
+    monkeypatch.setattr(uploads_module, "IDLE_SECONDS", 0.01)
+    assert refused(FakeStorage(), make_request([], RAW, stuck=True)).code is Code.UPLOAD_STALLED
+
+
+def test_a_store_that_is_away_is_told_with_the_id():
+    storage = FakeStorage()
+    storage.fault = DependencyAway("minio", "connection refused")
+    problem = refused(storage, make_request([JPEG], RAW))
+    assert problem.code is Code.STORAGE_AWAY
+    assert problem.headers["Location"] == f"http://here/api/v1/images/{problem.members['id']}"
+
+
+def test_a_store_that_does_not_answer_is_told_in_time_and_the_image_may_be_stored():
+    storage = FakeStorage()
+    storage.gate.clear()
+    problem = refused(storage, make_request([JPEG], RAW), deadline_seconds=0.05)
+    assert problem.code is Code.STORAGE_TIMEOUT
+    assert problem.headers["Location"].endswith(problem.members["id"])
+    assert "Retry-After" in problem.headers
+    [(_, key)] = storage.objects  # it came through in the end
+    assert str(image_id_of(key)) == problem.members["id"]
+
+
+def test_parts_that_were_sent_too_late_are_dropped():
+    storage = FakeStorage()
+    storage.gate.clear()
+    problem = refused(storage, make_request([JPEG, b"x" * 6 * MIB], RAW), deadline_seconds=0.05)
+    assert problem.code is Code.STORAGE_TIMEOUT
+    assert not storage.unfinished
+    assert not storage.objects
+
+
+def test_places_are_counted_until_the_store_has_let_go():
+    storage = FakeStorage()
+
+    async def run():
+        with uploads_into(storage, places=1, deadline_seconds=0.05) as uploads:
+            storage.gate.clear()
+            with pytest.raises(Problem, match="storage_timeout"):
+                await uploads.take(make_request([JPEG], RAW))
+            with pytest.raises(Problem, match="too_many_uploads") as busy:
+                await uploads.take(unread := make_request([JPEG], RAW))
+            assert len(unread.left) == 2
+            assert "Retry-After" in busy.value.headers
+            storage.gate.set()
+            await uploads.close()
+            await uploads.take(make_request([JPEG], RAW))
+
+    asyncio.run(run())
