@@ -16,7 +16,8 @@ from pipeline.settings import load_or_exit, masked
 from pipeline.startup import insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import image_family
-from thumbnailer.decoder import Decoder, DecoderBrokenError
+from thumbnailer.child_process import DecoderBrokenError
+from thumbnailer.decoder import Decoder
 from thumbnailer.handler import Thumbnailer
 from thumbnailer.settings import Settings
 

@@ -23,7 +23,7 @@ from pipeline.notifications import StorageEvent, parse_storage_events
 from pipeline.outcomes import DELAYS, Action, GiveUp, NotAnEvent, RetryLater, Verdict
 from pipeline.publisher import Publisher
 from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError, Storage
-from thumbnailer.decoder import Decoded
+from thumbnailer.child_process import Decoded
 from thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
 from thumbnailer.pictures import Rendition
 from thumbnailer.presets import VERSION

@@ -1,0 +1,298 @@
+import io
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from pipeline.errors import ErrorCode
+from support.pictures import ORIENTATION, opened, photo, png_header
+from thumbnailer.imaging import FORMATS, STEPS, fit, make_picture
+from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import THUMBNAIL
+
+MAX_PIXELS = 50_000_000
+RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (250, 250, 250)
+
+
+def picture_of(data):
+    return make_picture(data, THUMBNAIL, MAX_PIXELS)
+
+
+def thumbnail_of(data):
+    (rendition,) = picture_of(data).renditions
+    image = opened(rendition.data)
+    assert image.size == (rendition.width, rendition.height)
+    assert Image.MIME[image.format] == rendition.content_type
+    return image
+
+
+def written(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def quarters(width=600, height=400):
+    """Red, green / blue, white: no turn or mirror of it looks like another."""
+    image = Image.new("RGB", (width, height), WHITE)
+    image.paste(RED, (0, 0, width // 2, height // 2))
+    image.paste(GREEN, (width // 2, 0, width, height // 2))
+    image.paste(BLUE, (0, height // 2, width // 2, height))
+    return image
+
+
+def corners(image):
+    image = image.convert("RGB")
+    places = [
+        (x, y) for y in (image.height // 4, 3 * image.height // 4) for x in (image.width // 4, 3 * image.width // 4)
+    ]
+    return "".join(name_of(image.getpixel(place)) for place in places)
+
+
+def name_of(pixel):
+    names = {"r": RED, "g": GREEN, "b": BLUE, "w": WHITE}
+    return min(names, key=lambda name: sum((a - b) ** 2 for a, b in zip(names[name], pixel, strict=True)))
+
+
+def refusal(data, max_pixels=MAX_PIXELS):
+    with pytest.raises(BadPictureError) as raised:
+        make_picture(data, THUMBNAIL, max_pixels)
+    return raised.value.code
+
+
+# --- size ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((4000, 3000), (256, 192)),
+        ((3000, 4000), (192, 256)),
+        ((1025, 1025), (256, 256)),
+        ((256, 256), (256, 256)),
+        ((100, 50), (100, 50)),  # never enlarged
+        ((1, 1), (1, 1)),
+        ((10_000, 1), (256, 1)),
+        ((1, 10_000), (1, 256)),
+        ((4031, 2999), (256, 190)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_fitted_into_its_box(size, expected, kind):
+    assert fit(size, 256) == expected
+    assert thumbnail_of(written(Image.new("RGB", size, RED), kind)).size == expected
+
+
+def test_the_picture_is_described_as_it_is_shown():
+    picture = picture_of(photo(640, 480, orientation=6))
+    assert (picture.format, picture.width, picture.height) == ("JPEG", 480, 640)
+
+
+# --- orientation -----------------------------------------------------------------------------------------------
+
+SHOWN = {1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "wgbr", 8: "gwrb"}
+
+
+@pytest.mark.parametrize(("orientation", "shown"), SHOWN.items())
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_camera_may_be_held_in_any_way(orientation, shown, kind):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    thumbnail = thumbnail_of(written(quarters(), kind, exif=exif))
+    assert corners(thumbnail) == shown
+    assert thumbnail.size == ((256, 171) if orientation < 5 else (171, 256))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"garbage" * 9])
+def test_damaged_metadata_spoil_no_picture(exif):
+    assert corners(thumbnail_of(written(quarters(), "JPEG", exif=exif))) == "rgbw"
+
+
+def test_an_orientation_that_does_not_exist_is_none():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 99
+    assert corners(thumbnail_of(written(quarters(), "JPEG", exif=exif))) == "rgbw"
+
+
+# --- modes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_every_mode_of_jpeg_becomes_rgb(mode):
+    thumbnail = thumbnail_of(written(quarters().convert(mode), "JPEG"))
+    assert (thumbnail.format, thumbnail.mode) == ("JPEG", "RGB")
+    assert mode == "L" or corners(thumbnail) == "rgbw"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_every_opaque_mode_of_png_becomes_rgb(mode):
+    thumbnail = thumbnail_of(written(quarters().convert(mode), "PNG"))
+    assert (thumbnail.format, thumbnail.mode) == ("JPEG", "RGB")
+    assert mode in {"1", "L"} or corners(thumbnail) == "rgbw"
+
+
+def test_sixteen_bits_of_grey_are_scaled_and_not_clipped():
+    grey = Image.new("I;16", (400, 400), 128 * 256)
+    assert thumbnail_of(written(grey, "PNG")).getpixel((100, 100)) == pytest.approx((128, 128, 128), abs=2)
+
+
+def half_clear(mode):
+    image = quarters().convert("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 300, 400))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP")])
+def test_what_shows_through_stays_so(mode, kind):
+    thumbnail = thumbnail_of(written(half_clear(mode), kind))
+    assert (thumbnail.format, thumbnail.mode) == ("WEBP", "RGBA")
+    assert [thumbnail.getpixel((x, 80))[3] for x in (40, 200)] == [0, 255]
+
+
+def test_a_palette_with_a_clear_entry_keeps_it():
+    palette = Image.new("P", (600, 400), 0)
+    palette.putpalette([*RED, *BLUE])
+    palette.paste(1, (300, 0, 600, 400))
+    for kind in ("PNG", "GIF"):
+        thumbnail = thumbnail_of(written(palette, kind, transparency=0))
+        assert [thumbnail.getpixel((x, 80))[3] for x in (40, 200)] == [0, 255], kind
+
+
+def test_a_single_clear_colour_keeps_being_clear():
+    image = quarters()
+    image.paste((1, 2, 3), (0, 0, 300, 400))
+    thumbnail = thumbnail_of(written(image, "PNG", transparency=(1, 2, 3)))
+    assert [thumbnail.getpixel((x, 80))[3] for x in (40, 200)] == [0, 255]
+
+
+def test_a_clear_grey_of_sixteen_bits_is_ignored():
+    grey = Image.new("I;16", (400, 400), 65535)
+    assert thumbnail_of(written(grey, "PNG", transparency=65535)).mode == "RGB"
+
+
+def test_alpha_that_hides_nothing_is_dropped():
+    assert thumbnail_of(written(quarters().convert("RGBA"), "PNG")).format == "JPEG"
+
+
+def test_clear_pixels_lend_no_colour_to_their_neighbours():
+    image = Image.new("RGBA", (1024, 1024), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 1024, 512))
+    edge = [thumbnail_of(written(image, "PNG")).getpixel((128, y)) for y in range(122, 134)]
+    assert all(red < 60 for red, _, _, alpha in edge if alpha > 100)
+
+
+# --- formats ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_formats_we_take(kind):
+    picture = picture_of(written(quarters(), kind))
+    assert picture.format == kind
+    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken(kind):
+    others = [Image.new("RGB", (600, 400), BLUE), Image.new("RGB", (600, 400), GREEN)]
+    moving = written(quarters(), kind, save_all=True, append_images=others, duration=100, loop=0)
+    assert corners(thumbnail_of(moving)) == "rgbw"
+
+
+def test_a_camera_s_several_pictures_in_one_are_a_jpeg():
+    picture = picture_of(
+        written(quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (600, 400), BLUE)])
+    )
+    assert picture.format == "JPEG"
+    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+
+
+def test_a_progressive_jpeg():
+    assert corners(thumbnail_of(written(quarters(2400, 1600), "JPEG", progressive=True))) == "rgbw"
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO", "TGA"])
+def test_other_formats_are_refused_though_pillow_knows_them(kind):
+    assert refusal(written(quarters(64, 64), kind)) is ErrorCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize(
+    "data", [b"just a text\n" * 50, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 99, b"%!PS"]
+)
+def test_what_is_no_picture(data):
+    assert refusal(data) is ErrorCode.UNSUPPORTED_FORMAT
+
+
+# --- damage and excess -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.9])
+def test_a_cut_file_is_unreadable(kind, part):
+    noise = Image.effect_noise((700, 500), 80).convert("RGB")
+    data = written(noise, kind)
+    assert refusal(data[: int(len(data) * part)]) is ErrorCode.UNREADABLE_IMAGE
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0\0\0WEBP"])
+def test_a_signature_with_nothing_behind_it_is_unreadable(start):
+    assert refusal(start + b"\x01" * 40) is ErrorCode.UNREADABLE_IMAGE
+
+
+def test_a_header_that_claims_too_much_is_refused_unread():
+    assert refusal(png_header(30_000, 30_000)) is ErrorCode.IMAGE_TOO_LARGE
+    assert refusal(png_header(400_000, 400_000)) is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_the_limit_counts_pixels_exactly():
+    assert refusal(photo(100, 100), max_pixels=9_999) is ErrorCode.IMAGE_TOO_LARGE
+    assert make_picture(photo(100, 100), THUMBNAIL, 10_000).width == 100
+
+
+# --- what comes out --------------------------------------------------------------------------------------------
+
+
+def test_no_metadata_leaves_the_house():
+    exif = Image.Exif()
+    exif[0x010F] = "secret camera"
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Author", "secret author")
+    small, large = quarters(60, 40), quarters()
+    for image in (small, large):
+        clear = image.convert("RGBA")
+        clear.putpixel((0, 0), (0, 0, 0, 0))
+        for data in (
+            written(
+                image, "JPEG", exif=exif, comment=b"secret comment", icc_profile=b"secret profile", dpi=(99, 99)
+            ),
+            written(image, "PNG", exif=exif, pnginfo=text),
+            written(image, "WEBP", exif=exif, xmp=b"<x:xmpmeta>secret</x:xmpmeta>"),
+            written(clear, "WEBP", exif=exif, xmp=b"<x:xmpmeta>secret</x:xmpmeta>"),
+        ):
+            (rendition,) = picture_of(data).renditions
+            assert b"secret" not in rendition.data
+            left = opened(rendition.data).info.keys() - {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
+            assert left <= {"loop", "background", "timestamp", "duration"}  # Pillow's words for any WebP
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_same_original_gives_the_same_bytes(mode):
+    data = written(half_clear(mode), "PNG")
+    assert picture_of(data).renditions == picture_of(data).renditions
+
+
+def test_shrinking_on_load_looks_like_a_full_decode():
+    noise = Image.effect_noise((64, 48), 90).resize((4032, 3024), Image.Resampling.BICUBIC).convert("RGB")
+    ours = thumbnail_of(written(noise, "JPEG", quality=95))
+    full = noise.resize((256, 192), Image.Resampling.LANCZOS)
+    pairs = zip(ours.convert("L").tobytes(), full.convert("L").tobytes(), strict=True)
+    assert sum((a - b) ** 2 for a, b in pairs) / (256 * 192) < 15  # 36 dB, with JPEG's own losses
+
+
+def test_the_order_of_the_steps_is_the_speed():
+    names = [step.__name__ for step in STEPS]
+    assert (
+        names.index("shrink_on_load")
+        < names.index("load_first_frame")
+        < names.index("resize")
+        < names.index("orient")
+    )
