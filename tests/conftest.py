@@ -19,6 +19,9 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def stack():
-    """The whole system on ports and data of its own; whoever breaks it mends it."""
-    with run_stack(backing_only=True) as running:
+    """The whole system on ports and data of its own; whoever breaks it mends it.
+
+    Pictures may ask a decoder to fail, and a decoder gets two seconds, so that one that hangs is soon given up.
+    """
+    with run_stack(DECODER_FAULTS="on", DECODE_TIMEOUT_SECONDS="2") as running:
         yield running

@@ -1,5 +1,7 @@
 """The running system, whole again before every test."""
 
+import signal
+
 import pytest
 
 from support.system import System
@@ -15,7 +17,11 @@ def system(stack):
 
 
 def mend(stack):
-    """Start what does not run."""
+    """Start what does not run or stands still, and wait until everything answers."""
     for name in ("epmd", "postgres", "rabbitmq", "minio", *SERVICES):
-        if not stack.is_running(name):
+        if stack.is_running(name):
+            stack.signal(name, signal.SIGCONT)
+        else:
             stack.start(name)
+    for name in SERVICES:
+        stack.wait_ready(name)

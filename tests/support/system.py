@@ -26,6 +26,24 @@ class System:
         self.ports = stack.site.ports
         self.secrets = stack.site.secrets
 
+    @contextmanager
+    def restarted(self, name, **settings):
+        """One service with settings of its own for a while."""
+        self.stack.restart(name, **settings)
+        try:
+            yield
+        finally:
+            self.stack.restart(name)
+
+    @contextmanager
+    def stopped(self, name):
+        """One process away for a while."""
+        self.stack.stop(name)
+        try:
+            yield
+        finally:
+            self.stack.start(name)
+
     # --- HTTP ----------------------------------------------------------------------------------------------
 
     @cached_property
@@ -44,10 +62,15 @@ class System:
         assert answer.status_code == 201, answer.text
         return answer.json()
 
-    def send_form(self, ticket, data, **changes):
-        """Send bytes to MinIO itself with a ticket's form."""
+    def send_form(self, ticket, data, *, headers=None, **changes):
+        """Send bytes to MinIO itself with a ticket's form, its fields changed or added to."""
+        form = ticket["form"]
         return httpx.post(
-            ticket["url"], data=ticket["fields"] | changes, files={"file": ("photo.jpg", data)}, timeout=60
+            form["url"],
+            data=form["fields"] | changes,
+            files={"file": ("photo.jpg", data)},
+            headers=headers,
+            timeout=60,
         )
 
     def image(self, image_id):
@@ -81,11 +104,15 @@ class System:
         image = wait_until(lambda: self.image_of(key), timeout, f"an image for {key!r}")
         return self.wait_status(image["id"], status, timeout)
 
-    def timeline(self, image_id):
-        """The types of an image's events, in order."""
+    def events(self, image_id):
+        """An image's timeline."""
         answer = self.http.get(f"/api/v1/images/{image_id}/events")
         assert answer.status_code == 200, answer.text
-        return [event["type"] for event in answer.json()["items"]]
+        return answer.json()["items"]
+
+    def timeline(self, image_id):
+        """The types of an image's events, in order."""
+        return [event["type"] for event in self.events(image_id)]
 
     def thumbnail(self, image_id):
         """The thumbnail's bytes, by its stable URL."""
