@@ -140,7 +140,11 @@ def clean() -> None:
     if not DIRECTORY.exists():
         return
     with _lock():
+        if any(read_pid_file(pid_file) for pid_file in DIRECTORY.glob("tests/*/run/*.pid")):
+            raise LaunchError("tests are running with data under .local/tests: wait for them, or stop them")
         Stack(DIRECTORY, say=say).end_leftovers()
+        for pointer in DIRECTORY.glob("tests/*/data-directory"):
+            remove_data(pointer.parent)
         remove_data(DIRECTORY)
     say(f"removed {DIRECTORY}")
 
