@@ -32,25 +32,24 @@ class FakeStorage:
 
     def start_parts(self, bucket, key, content_type, metadata):
         self._pass()
-        self.unfinished[key] = ([], content_type, metadata)
-        return f"upload of {key}"
+        self.unfinished[bucket, key, "an upload"] = ([], content_type, metadata)
+        return "an upload"
 
     def put_part(self, bucket, key, upload, number, data):
-        assert upload == f"upload of {key}"
         self._pass()
-        parts = self.unfinished[key][0]
+        parts = self.unfinished[bucket, key, upload][0]
         parts.append(data)
         assert number == len(parts)
         return number
 
     def finish_parts(self, bucket, key, upload, parts):
         self._pass()
-        sent, content_type, metadata = self.unfinished.pop(key)
+        sent, content_type, metadata = self.unfinished.pop((bucket, key, upload))
         assert parts == list(range(1, len(sent) + 1))
         self.objects[bucket, key] = (b"".join(sent), content_type, metadata)
 
     def drop_parts(self, bucket, key, upload):
-        del self.unfinished[key]
+        del self.unfinished[bucket, key, upload]
 
     def head(self, bucket, key):
         self._pass()

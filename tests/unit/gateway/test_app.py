@@ -1,0 +1,145 @@
+"""The application without its servers: what it answers before it would need one."""
+
+import asyncio
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.access import Access
+from gateway.app import create_app
+from unit.gateway.fakes import FakeStorage, Parts, uploads_into
+
+PICTURE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 picture")}
+
+
+@pytest.fixture(autouse=True)
+def logged():
+    with capture_logs() as lines:
+        yield lines
+
+
+class Broken:
+    async def page(self, *_):
+        raise RuntimeError("a bug")
+
+
+def call(method, path, *, keys=(), origins=(), **request):
+    async def run():
+        with uploads_into(FakeStorage()) as uploads:
+            settings = Parts(public_url="", origins=list(origins))
+            app = create_app(Parts(settings=settings, access=Access(keys), uploads=uploads, reader=Broken()))
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await client.request(method, path, **request)
+
+    return asyncio.run(run())
+
+
+def test_a_bug_is_logged_with_its_trace(logged):
+    call("GET", "/api/v1/images")
+    assert [line["event"] for line in logged if line.get("exc_info")] == ["request_failed"]
+    assert logged[-1]["status"] == 500
+
+
+def test_an_upload_is_accepted():
+    answer = call("POST", "/api/v1/images", files=PICTURE)
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "PENDING"
+    assert answer.headers["Location"] == f"http://here/api/v1/images/{answer.json()['id']}"
+
+
+def test_the_older_interface():
+    answer = call("POST", "/upload-image/", files=PICTURE)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"id", "filename", "bucket", "key", "status"}
+    assert answer.json()["filename"] == "cat.jpg"
+    assert call("POST", "/upload-image", files=PICTURE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"files": {"file": b"text, not a picture"}}, "unsupported_format"),
+        ({"files": {"file": b""}}, "empty_file"),
+        ({"files": {"picture": b"x"}}, "missing_file"),
+        ({"json": {}}, "unsupported_content_type"),
+    ],
+)
+def test_in_the_older_interface_every_fault_of_an_upload_is_a_400(request_, code):
+    answer = call("POST", "/upload-image/", **request_)
+    assert answer.status_code == 400
+    assert (answer.json()["status"], answer.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("PUT", "/api/v1/images", 405, "method_not_allowed"),
+        ("GET", "/api/v1/images/nobody", 422, "invalid_request"),
+        ("GET", "/api/v1/images?limit=201", 422, "invalid_request"),
+        ("GET", "/api/v1/images?status=SOME", 422, "invalid_request"),
+        ("GET", "/api/v1/images?cursor=x", 422, "invalid_request"),
+        ("GET", "/api/v1/images", 500, "internal_error"),
+        ("POST", "/api/v1/uploads", 422, "invalid_request"),
+    ],
+)
+def test_every_fault_is_a_problem(method, path, status, code):
+    answer = call(method, path)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert "a bug" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/images"),
+        ("POST", "/upload-image/"),
+        ("POST", "/api/v1/uploads"),
+        ("GET", "/api/v1/images"),
+        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"),
+        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/events"),
+        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/variants/original"),
+        ("DELETE", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}])
+def test_without_a_key_nothing_opens(method, path, headers):
+    answer = call(method, path, keys=["right"], headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "unauthorized"
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("headers", [{"X-API-Key": "right"}, {"Authorization": "Bearer right"}])
+def test_with_a_key_the_api_opens(headers):
+    assert (
+        call("POST", "/api/v1/images", keys=["other", "right"], headers=headers, files=PICTURE).status_code == 202
+    )
+
+
+@pytest.mark.parametrize("path", ["/health", "/livez", "/metrics", "/docs", "/openapi.json"])
+def test_probes_and_documentation_need_no_key(path):
+    assert call("GET", path, keys=["right"]).status_code == 200
+
+
+def test_the_description_names_problems_with_examples():
+    described = call("GET", "/openapi.json").json()
+    upload = described["paths"]["/api/v1/images"]["post"]
+    assert set(upload["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
+    assert {"202", "400", "401", "413", "415", "503"} <= set(upload["responses"])
+    examples = upload["responses"]["503"]["content"]["application/problem+json"]["examples"]
+    assert examples["storage_timeout"]["value"]["code"] == "storage_timeout"
+    variant = described["paths"]["/api/v1/images/{image_id}/variants/{type}"]["get"]
+    assert "410" in variant["responses"]
+
+
+def test_listed_origins_may_read_answers_and_failures():
+    headers = {"Origin": "https://a.example"}
+    for path in ("/health", "/api/v1/images"):  # the second one fails
+        answer = call("GET", path, origins=["https://a.example"], headers=headers)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Access-Control-Allow-Origin" not in call("GET", "/health", headers=headers).headers

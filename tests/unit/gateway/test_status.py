@@ -1,0 +1,82 @@
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.links import Links
+from gateway.reader import Row
+from gateway.status import Status, content_name, made, show, unseen, validator
+from pipeline.identity import Source
+from pipeline.storage import Head
+
+ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+VARIANT = {
+    "type": "thumbnail",
+    "key": f"{ID}/0123456789abcdef-v1/thumbnail.jpg",
+    "width": 256,
+    "height": 171,
+    "bytes": 9000,
+    "content_type": "image/jpeg",
+}
+DONE = Row(
+    id=ID,
+    key=f"uploads/{ID}/original",
+    status="DONE",
+    file_name="cat.jpg",
+    content_type="image/jpeg",
+    size=1000,
+    generation=1,
+    format="JPEG",
+    width=600,
+    height=400,
+    variants=[VARIANT],
+    attempts=1,
+    next_attempt_at=None,
+    error=None,
+    created_at=NOW,
+    updated_at=NOW,
+    expires_at=None,
+    version=7,
+)
+LINKS = Links("http://here")
+
+
+def test_a_done_image_shows_its_variants():
+    shown = show(DONE, LINKS)
+    original, thumbnail = shown.variants
+    assert (original.type, original.bytes, original.content_type) == ("original", 1000, "image/jpeg")
+    assert (thumbnail.type, thumbnail.width, thumbnail.height, thumbnail.bytes) == ("thumbnail", 256, 171, 9000)
+    assert thumbnail.url == f"http://here/api/v1/images/{ID}/variants/thumbnail?v=0123456789abcdef-v1"
+    assert content_name(made(DONE)[0]) == "0123456789abcdef-v1"
+
+
+@pytest.mark.parametrize("status", ["AWAITING_UPLOAD", "EXPIRED", "DELETED"])
+def test_without_an_object_there_are_no_variants(status):
+    assert show(replace(DONE, status=status), LINKS).variants == []
+
+
+def test_a_failed_image_says_why():
+    error = {"code": "unsupported_format", "detail": "text", "retryable": False}
+    shown = show(replace(DONE, status="FAILED", variants=[], error=error), LINKS)
+    assert shown.error.code == "unsupported_format"
+    assert [variant.type for variant in shown.variants] == ["original"]
+
+
+def test_a_declared_type_that_a_browser_runs_is_not_offered():
+    shown = show(replace(DONE, content_type="text/html"), LINKS)
+    assert shown.variants[0].content_type == "application/octet-stream"
+
+
+def test_expiring_changes_the_etag_though_no_fact_came():
+    waiting = replace(DONE, status="AWAITING_UPLOAD")
+    assert validator(waiting) != validator(replace(waiting, status="EXPIRED"))
+    assert validator(waiting) != validator(replace(waiting, version=8))
+
+
+def test_an_object_that_nobody_reported_yet_is_pending():
+    head = Head(Source("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"})
+    row = unseen(ID, DONE.key, head)
+    assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
+    assert row.created_at.year == 2026  # its id says so
