@@ -38,7 +38,7 @@ test: venv  ## set up and run every test, beside a running `make up` if there is
 	$(BIN)/pytest
 
 test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
-	$(BIN)/pytest -m compose
+	$(BIN)/pytest tests/compose -m compose -v -s
 
 bench: venv  ## measure, and print a table
 	$(BIN)/python benchmarks
