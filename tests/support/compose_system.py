@@ -27,14 +27,16 @@ class ComposeSystem:
     variables: Mapping[str, str]
     ports: Mapping[str, int] = field(default_factory=free_ports)
 
-    def run(self, *arguments: str) -> str:
-        """Run `docker compose ARGUMENTS`, its progress on the terminal, and return its output."""
+    def run(self, *arguments: str, progress: str = "quiet") -> str:
+        """Run `docker compose ARGUMENTS`, its progress (if wanted) on the terminal, and return its output."""
         files = [word for name in self.files for word in ("--file", str(CHECKOUT / name))]
         command = [
             _DOCKER,
             "compose",
             "--env-file",
             "/dev/null",
+            "--progress",
+            progress,
             "--project-name",
             self.project,
             *files,
@@ -82,7 +84,7 @@ def run_compose(name: str, *files: str, **variables: str) -> Iterator[ComposeSys
     filled = {variable: value.format(**ports) for variable, value in variables.items()}
     system = ComposeSystem(f"thumbmill-{name}-{os.getpid()}", files, filled, ports)
     try:
-        system.run("up", "--build", "--wait", "--wait-timeout", str(_START_SECONDS))
+        system.run("up", "--build", "--wait", "--wait-timeout", str(_START_SECONDS), progress="plain")
         yield system
     except BaseException:
         print(system.run("ps", "--all"), system.run("logs", "--tail", "40"))  # noqa: T201 (pytest shows it)
