@@ -23,7 +23,24 @@ LEAST_PIXELS = 2_000_000
 
 # Renderings, logos and paintings among them, told apart by eye.
 DRAWN = frozenset(
-    ["Autumn", "Elephants", "Elephants_3840x2160", "Elephants_5640x3172", "Flow", "Fossa_by_Jasper_Roks", "GreenTraditional", "Honeywave", "Infinite-Sea_by_Aury88", "Painting-Colors_by__herobrine7gamer", "PastelHills", "SafeLanding", "Shell", "Volna", "umang_by_Abhishek_Mudgal", "waves-purple-logo"]
+    [
+        "Autumn",
+        "Elephants",
+        "Elephants_3840x2160",
+        "Elephants_5640x3172",
+        "Flow",
+        "Fossa_by_Jasper_Roks",
+        "GreenTraditional",
+        "Honeywave",
+        "Infinite-Sea_by_Aury88",
+        "Painting-Colors_by__herobrine7gamer",
+        "PastelHills",
+        "SafeLanding",
+        "Shell",
+        "Volna",
+        "umang_by_Abhishek_Mudgal",
+        "waves-purple-logo",
+    ]
 )
 
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from corpus import Photo
@@ -66,17 +67,17 @@ class Client:
         wish = {"file_name": "photo.jpg", "content_type": "image/jpeg"}
         async with self._session.post(f"{self._gateway}/api/v1/uploads", json=wish) as answer:
             ticket = await _json(answer, 201)
-        body = _form(ticket["fields"], self._bytes[photo])
-        async with self._session.post(ticket["url"], data=body, headers=_form_headers()) as answer:
+        body = _form(ticket["form"]["fields"], self._bytes[photo])
+        async with self._session.post(ticket["form"]["url"], data=body, headers=_form_headers()) as answer:
             if answer.status not in {200, 201, 204}:
                 raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
         return str(ticket["id"])
 
 
-async def _json(answer: aiohttp.ClientResponse, expected: int) -> dict[str, object]:
+async def _json(answer: aiohttp.ClientResponse, expected: int) -> dict[str, Any]:
     if answer.status != expected:
         raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
-    content: dict[str, object] = await answer.json()
+    content: dict[str, Any] = await answer.json()
     return content
 
 
