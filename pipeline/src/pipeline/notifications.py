@@ -70,7 +70,7 @@ class StorageEvent(_Contract):
 
 class _Object(_Contract):
     key: str
-    size: int = 0  # absent for an empty object
+    size: int = Field(0, ge=0, lt=2**63)  # absent for an empty object
     e_tag: str = Field("", alias="eTag")
     sequencer: str
     content_type: str | None = Field(None, alias="contentType")
@@ -100,7 +100,7 @@ def parse_storage_events(body: bytes) -> list[StorageEvent]:
     try:
         notification = _Notification.model_validate_json(body)
         return [_from_record(record) for record in notification.records]
-    except (ValidationError, ValueError, OverflowError) as fault:
+    except (ValidationError, ValueError, OverflowError, OSError) as fault:  # the last two: a date beyond time_t
         raise NotAnEvent(explain(fault)) from fault
 
 

@@ -1,0 +1,89 @@
+"""What goes through the broker: listening in, putting messages there by hand, and knowing when they are done."""
+
+import re
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import httpx
+import pika
+
+from support.system import System
+from support.waiting import wait_until
+
+CLOUD_EVENT = "application/cloudevents+json"
+_DELIVERIES = re.compile(r'^thumbmill_deliveries_total\{action="(\w+)",queue="\w+"\} (\S+)$', re.MULTILINE)
+
+
+class Letter(NamedTuple):
+    """A message as it lies in a queue, with what is needed to publish it again."""
+
+    body: bytes
+    exchange: str
+    key: str
+    content_type: str
+
+
+class Listener:
+    """A scratch queue that gets copies of what is published."""
+
+    def __init__(self, channel, queue):
+        self._channel = channel
+        self._queue = queue
+
+    def take(self, count, timeout=30):
+        """Wait for so many messages and give them in the order in which they were published."""
+        taken = []
+
+        def enough():
+            while len(taken) < count:
+                method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
+                if method is None:
+                    return False
+                taken.append(Letter(body, method.exchange, method.routing_key, properties.content_type))
+            return True
+
+        wait_until(enough, timeout, f"{count} messages")
+        return taken
+
+
+@contextmanager
+def listening(system: System, exchange, *keys):
+    """Listen in on an exchange."""
+    with system.channel() as channel:
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        for key in keys:
+            channel.queue_bind(queue, exchange, key)
+        yield Listener(channel, queue)
+
+
+def post(system: System, letters):
+    """Publish letters in their order."""
+    with system.channel() as channel:
+        for letter in letters:
+            properties = pika.BasicProperties(content_type=letter.content_type, delivery_mode=2)
+            channel.basic_publish(letter.exchange, letter.key, letter.body, properties)
+        channel.queue_declare("unrouted", passive=True)  # answered when everything before it has arrived
+
+
+def purge(system: System, *queues):
+    """Throw away what waits in queues that nobody consumes."""
+    with system.channel() as channel:
+        for queue in queues:
+            channel.queue_purge(queue)
+
+
+def settled(system: System, port):
+    """Count the messages that a consumer has settled since it started, by action; ``port`` names its side port."""
+    text = httpx.get(f"http://127.0.0.1:{system.ports[port]}/metrics").text
+    return {action: int(float(count)) for action, count in _DELIVERIES.findall(text)}
+
+
+def wait_tracker(system: System, timeout=30):
+    """Wait until the tracker has seen everything that was published before this moment."""
+    now = datetime.now(UTC)
+    wait_until(
+        lambda: system.query("SELECT 1 FROM tracker_progress WHERE caught_up_to > %s", now),
+        timeout,
+        "the tracker to catch up",
+    )
