@@ -1,6 +1,7 @@
 """The running system, whole again before every test."""
 
 import signal
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +13,8 @@ SERVICES = ("gateway", "thumbnailer", "status-tracker")
 @pytest.fixture
 def system(stack):
     """Every door of the system; what a test stopped or changed is as it was when the test is over."""
-    yield System(stack)
+    with closing(System(stack)) as system:
+        yield system
     mend(stack)
 
 

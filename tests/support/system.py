@@ -1,7 +1,7 @@
 """The running system as its users and its operators have it: HTTP, S3, AMQP, SQL, and nothing of our packages."""
 
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 import boto3
@@ -25,6 +25,11 @@ class System:
         self.stack = stack
         self.ports = stack.site.ports
         self.secrets = stack.site.secrets
+        self._open = ExitStack()
+
+    def close(self):
+        """Hang up everywhere."""
+        self._open.close()
 
     @contextmanager
     def restarted(self, name, **settings):
@@ -48,7 +53,8 @@ class System:
 
     @cached_property
     def http(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}", timeout=30)
+        base_url = f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}"
+        return self._open.enter_context(httpx.Client(base_url=base_url, timeout=30))
 
     def post_form(self, data, name="photo.jpg"):
         """Upload as a browser does; give the answer's body."""
@@ -114,6 +120,20 @@ class System:
         """The types of an image's events, in order."""
         return [event["type"] for event in self.events(image_id)]
 
+    def wait_generation(self, image_id, number, timeout=30):
+        """Wait until the object that was stored under a key the so-manieth time is DONE."""
+
+        def reached():
+            image = self.image(image_id)
+            return image if image["generation"] == number and image["status"] == "DONE" else None
+
+        return wait_until(reached, timeout, f"generation {number} of {image_id} to be DONE")
+
+    def metric(self, port, name):
+        """One of a service's metrics, with its labels as they are shown; 0 where it was never counted."""
+        lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics").text.splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0)
+
     def thumbnail(self, image_id):
         """The thumbnail's bytes, by its stable URL."""
         answer = self.http.get(f"/api/v1/images/{image_id}/variants/thumbnail")
@@ -127,7 +147,7 @@ class System:
         return self.s3_as(self.secrets["MINIO_ROOT_USER"], self.secrets["MINIO_ROOT_PASSWORD"])
 
     def s3_as(self, access_key, secret_key):
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{self.ports['MINIO_PORT']}",
             aws_access_key_id=access_key,
@@ -135,6 +155,8 @@ class System:
             region_name="us-east-1",
             config=Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
         )
+        self._open.callback(client.close)
+        return client
 
     def put(self, key, data, **options):
         return self.s3.put_object(Bucket=ORIGINALS, Key=key, Body=data, **options)
@@ -142,6 +164,10 @@ class System:
     def keys(self, bucket, prefix=""):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [thing["Key"] for page in pages for thing in page.get("Contents", [])]
+
+    def unfinished(self):
+        """The keys of multipart uploads that are neither complete nor given up."""
+        return [upload["Key"] for upload in self.s3.list_multipart_uploads(Bucket=ORIGINALS).get("Uploads", [])]
 
     # --- AMQP ----------------------------------------------------------------------------------------------
 
@@ -183,3 +209,14 @@ class System:
         url = database_url(self.stack.site, OWNER, self.secrets["POSTGRES_PASSWORD"])
         with psycopg.connect(url) as connection:
             return connection.execute(sql, parameters).fetchall()
+
+
+def problem(answer, status):
+    """The code of an answer that has to be a problem (RFC 9457) with this status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["type"] == f"urn:thumbmill:problem:{body['code']}"
+    return body["code"]

@@ -1,0 +1,169 @@
+"""A photo by every door, all the way to its thumbnail."""
+
+from contextlib import closing
+
+import pytest
+
+from support.pictures import noise, opened, photo, red_quarter
+from support.system import ORIGINALS, PROCESSED, System, problem
+from support.waiting import wait_until
+
+STRANGE_KEY = "holiday/ä b+c 100%.jpg"
+
+PUT, POST = "storage.ObjectCreated:Put", "storage.ObjectCreated:Post"
+MADE = ["image.processing", "image.done"]
+
+
+def by_form(system, data):
+    return system.post_form(data)["id"]
+
+
+def by_raw_body(system, data):
+    answer = system.http.post("/api/v1/images", content=data, headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"].endswith(f"/api/v1/images/{answer.json()['id']}")
+    assert answer.json()["status"] == "PENDING"
+    return answer.json()["id"]
+
+
+def by_ticket(system, data):
+    ticket = system.ticket()
+    sent = system.send_form(ticket, data)
+    assert sent.status_code == 204, sent.text
+    return ticket["id"]
+
+
+def by_s3(system, data):
+    system.put(STRANGE_KEY, data)
+    return system.wait_key(STRANGE_KEY)["id"]
+
+
+def by_older_interface(system, data):
+    answer = system.http.post("/upload-image/", files={"file": ("photo.jpg", data, "image/jpeg")})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told == {
+        "id": told["id"],
+        "filename": "photo.jpg",
+        "bucket": ORIGINALS,
+        "key": f"uploads/{told['id']}/original",
+        "status": "PENDING",
+    }
+    return told["id"]
+
+
+DOORS = {  # how to enter, and what the bucket then says
+    "form": (by_form, PUT),
+    "raw body": (by_raw_body, PUT),
+    "presigned POST": (by_ticket, POST),
+    "S3 client": (by_s3, PUT),
+    "older interface": (by_older_interface, PUT),
+}
+
+
+@pytest.fixture(scope="module")
+def entered(stack):
+    """One photo by each door, lying on its side; all at once, since the ledger's word takes up to three seconds."""
+    with closing(System(stack)) as system:
+        return {
+            name: enter(system, photo(800, 600, orientation=6, seed=number))
+            for number, (name, (enter, _)) in enumerate(DOORS.items(), start=1)
+        }
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_photo_by_every_door_becomes_an_upright_thumbnail(system, entered, door):
+    image = system.wait_status(entered[door])
+    assert (image["width"], image["height"], image["format"]) == (600, 800, "JPEG")
+    assert (image["attempts"], image["generation"], image["error"]) == (1, 1, None)
+    original, thumbnail = image["variants"]
+    assert (original["type"], original["bytes"]) == ("original", image["bytes"])
+    data = system.http.get(thumbnail["url"]).content
+    picture = opened(data)
+    assert picture.size == (thumbnail["width"], thumbnail["height"]) == (192, 256)
+    assert red_quarter(data) == "right upper"
+    assert not picture.getexif()
+    assert thumbnail["bytes"] == len(data)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_images_processed_holds_the_thumbnail_and_nothing_else_of_the_image(system, entered, door):
+    image = system.wait_status(entered[door])
+    [key] = system.keys(PROCESSED, f"{image['id']}/")
+    assert key.endswith("/thumbnail.jpg")
+    stored = system.s3.get_object(Bucket=PROCESSED, Key=key)
+    assert stored["ContentType"] == "image/jpeg"
+    assert stored["Body"].read() == system.thumbnail(image["id"])
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_timeline_explains_the_image(system, entered, door):
+    system.wait_status(entered[door])
+    stored = DOORS[door][1]
+    wanted = [stored, stored, *MADE]
+    if door == "presigned POST":
+        wanted.append("upload.requested")
+    events = wait_until(
+        lambda: [events for events in [system.events(entered[door])] if len(events) >= len(wanted)],
+        what="both notification targets to have told",
+    )[0]
+    assert sorted(event["type"] for event in events) == sorted(wanted)
+    assert [event["occurred"] for event in events] == sorted(event["occurred"] for event in events)
+    tellers = {event["recorded_by"] for event in events if event["type"] == stored}
+    assert tellers == {"instant", "ledger"}
+    assert len({event["source"] for event in events if event["type"] != "upload.requested"}) == 1
+
+
+def test_an_s3_clients_key_comes_back_letter_for_letter(system, entered):
+    assert system.image(entered["S3 client"])["key"] == STRANGE_KEY
+    assert system.image_of(STRANGE_KEY)["id"] == entered["S3 client"]
+    assert system.image_of(STRANGE_KEY.replace("+", " ")) is None
+
+
+def test_every_exif_orientation_is_shown_upright(system):
+    shown = {
+        1: "left upper", 2: "right upper", 3: "right lower", 4: "left lower",
+        5: "left upper", 6: "right upper", 7: "right lower", 8: "left lower",
+    }  # fmt: skip
+    for orientation in shown:
+        system.put(f"orientations/{orientation}.jpg", photo(800, 600, orientation=orientation))
+    for orientation, quarter in shown.items():
+        data = system.thumbnail(system.wait_key(f"orientations/{orientation}.jpg")["id"])
+        assert red_quarter(data) == quarter, orientation
+        assert opened(data).size == ((256, 192) if orientation < 5 else (192, 256)), orientation
+
+
+def test_every_supported_format_becomes_a_thumbnail(system):
+    kinds = ("JPEG", "PNG", "WEBP", "GIF")
+    ids = {kind: system.post_form(photo(kind=kind), name="a picture")["id"] for kind in kinds}
+    for kind, image_id in ids.items():
+        assert system.wait_status(image_id)["format"] == kind
+        assert red_quarter(system.thumbnail(image_id)) == "left upper"
+
+
+def test_a_small_picture_is_not_enlarged(system):
+    image = system.wait_status(system.post_form(photo(40, 30))["id"])
+    assert (image["variants"][1]["width"], image["variants"][1]["height"]) == (40, 30)
+
+
+def test_a_file_of_several_parts_becomes_one_object(system):
+    data = noise(2400, 1600)
+    assert len(data) > 2 * 5 * 1024 * 1024
+    image = system.wait_status(system.post_form(data, name="noise.png")["id"])
+    assert system.s3.head_object(Bucket=ORIGINALS, Key=image["key"])["ETag"].endswith('-3"')
+    assert system.http.get(image["variants"][0]["url"]).content == data
+    assert system.timeline(image["id"])[0] == "storage.ObjectCreated:CompleteMultipartUpload"
+    assert system.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"files": {"file": ("photo.jpg", b"hello, I am text")}}, "unsupported_format"),
+        ({"files": {"file": ("photo.jpg", b"")}}, "empty_file"),
+        ({"files": {"picture": ("photo.jpg", photo())}}, "missing_file"),
+        ({"json": {}}, "unsupported_content_type"),
+    ],
+)
+def test_the_older_interface_answers_400_whatever_is_wrong_with_the_upload(system, form, code):
+    assert problem(system.http.post("/upload-image/", **form), 400) == code
