@@ -1,0 +1,72 @@
+"""The README says what the code says. ``python tests/unit/test_readme.py`` prints the table of settings for it."""
+
+import re
+import sys
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+import gateway.settings
+import status_tracker.settings
+import thumbnailer.settings
+
+REPOSITORY = Path(__file__).parents[2]
+README = REPOSITORY / "README.md"
+SERVICES = {
+    "gateway": gateway.settings.Settings,
+    "thumbnailer": thumbnailer.settings.Settings,
+    "tracker": status_tracker.settings.Settings,
+    "migrate": status_tracker.settings.MigrationSettings,
+}
+
+
+def settings_table():
+    rows = {}
+    for service, settings in SERVICES.items():
+        for name, field in settings.model_fields.items():
+            users, defaults, meanings = rows.setdefault(name.upper(), ([], {}, {}))
+            users.append(service)
+            defaults[default_of(field)] = meanings[field.description] = None  # dictionaries, for their order
+    lines = ["| variable | for | default | meaning |", "|---|---|---|---|"]
+    for name, (users, defaults, meanings) in rows.items():
+        everybody = "all" if set(users) >= {"gateway", "thumbnailer", "tracker"} else ", ".join(users)
+        lines.append(
+            f"| `{name}` | {everybody} | {', '.join(defaults)} | {'; '.join(meanings).replace('|', '/')} |"
+        )
+    return "\n".join(lines)
+
+
+def default_of(field):
+    if field.default_factory is not None:
+        return ""
+    default = field.default
+    if default is PydanticUndefined:
+        return "required"
+    if hasattr(default, "get_secret_value"):
+        default = default.get_secret_value()
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default}`" if default not in (None, "") else ""
+
+
+def test_the_table_of_settings_is_the_codes():
+    assert settings_table() in README.read_text(), (
+        "put what `python tests/unit/test_readme.py` prints into README.md"
+    )
+
+
+def test_every_link_leads_somewhere():
+    for page in (README, *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("*/README.md")):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+
+
+def test_the_two_commands_exist():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for verb in re.findall(r"^make ([a-z-]+)", README.read_text(), re.MULTILINE):
+        assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_table() + "\n")
