@@ -1,0 +1,48 @@
+from threading import Event
+
+import pytest
+
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.startup import insist
+
+
+class Dependency:
+    """Answers a few times with a fault, then well."""
+
+    def __init__(self, *faults):
+        self.faults = list(faults)
+
+    def ask(self):
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+@pytest.fixture
+def patient():
+    """An event that ends every wait at once and is never set."""
+
+    class Impatient(Event):
+        def wait(self, timeout=None):  # noqa: ARG002 - the name that Event's callers use
+            return False
+
+    return Impatient()
+
+
+def test_what_is_away_is_waited_for(patient):
+    dependency = Dependency(*[DependencyAway("minio")] * 5)
+    insist(dependency.ask, patient)
+    assert dependency.faults == []
+
+
+def test_what_refuses_is_not_waited_for(patient):
+    dependency = Dependency(DependencyAway("minio"), Refused("minio", "wrong secret"), DependencyAway("minio"))
+    with pytest.raises(Refused, match="wrong secret"):
+        insist(dependency.ask, patient)
+    assert len(dependency.faults) == 1
+
+
+def test_a_stop_ends_the_wait():
+    stop = Event()
+    stop.set()
+    with pytest.raises(DependencyAway):
+        insist(Dependency(DependencyAway("minio"), DependencyAway("minio")).ask, stop)
