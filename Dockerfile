@@ -85,7 +85,8 @@ CMD ["run"]
 # The tracker's environment has what the programs import. A volume at /definitions takes its owner from the directory.
 FROM runtime AS setup
 COPY --from=tracker-packages /app/.venv /app/.venv
-COPY --chown=10001:10001 infra/minio infra/minio
+COPY --chown=10001:10001 infra/minio/provision.py infra/minio/
+COPY --chown=10001:10001 infra/minio/policies infra/minio/policies
 COPY --chown=10001:10001 infra/rabbitmq/users.py infra/rabbitmq/
 USER root
 RUN install --directory --owner 10001 /definitions
