@@ -163,6 +163,11 @@ def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
         assert "healthcheck" not in services[name]
 
 
+def test_minio_s_probe_is_a_program_of_our_own_image_of_it_too(services):
+    program = services["minio"]["healthcheck"]["test"][1]
+    assert f"install --no-install-recommends --yes {program} " in (CHECKOUT / "infra/minio/Dockerfile").read_text()
+
+
 @pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])
 def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
     environment = services[name]["environment"]
