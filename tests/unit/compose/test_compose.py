@@ -5,7 +5,6 @@ import runpy
 from urllib.parse import urlsplit
 
 import pytest
-from thumbnailer.settings import Settings as ThumbnailerSettings
 
 from gateway.settings import Settings as GatewaySettings
 from local.envfile import read_env_file
@@ -14,6 +13,7 @@ from pipeline.settings import load
 from status_tracker.settings import MigrationSettings
 from status_tracker.settings import Settings as TrackerSettings
 from support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
+from thumbnailer.settings import Settings as ThumbnailerSettings
 
 WRITTEN = read_compose("compose.yaml")
 SYSTEMS = {
