@@ -57,7 +57,8 @@ class Consumer:
 
     ``handle`` gets up to ``batch`` messages at once and returns or raises, by the table in ``outcomes``; a batch
     that fails is redone one by one, so that only the offender pays. ``announce`` tells the world of a delay or a
-    failure before the message moves. ``probes`` says how to find out that a dependency is back.
+    failure before the message moves. ``probes`` says how to find out that a dependency is back. ``pause`` says for
+    how many seconds messages may gather behind a batch of a given size.
     """
 
     name: str  # shows in the management UI
@@ -66,6 +67,7 @@ class Consumer:
     handle: Handle
     announce: Announce = lambda _message, _verdict, _publisher: None
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    pause: Callable[[int], float] = lambda _size: 0
     workers: int = 1
     prefetch: int = 1
     batch: int = 1
@@ -221,6 +223,8 @@ class Consumer:
                     self._busy.discard(number)
                 if away:
                     self._wait_for(away, number)
+                elif seconds := self.pause(len(deliveries)):
+                    self._stopping.wait(seconds)
 
     def _take(self) -> list[Delivery] | None:
         """Give what there is to do, nothing after a while without work, None at the end."""

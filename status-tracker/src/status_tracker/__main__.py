@@ -31,6 +31,7 @@ from pipeline.storage import Storage
 from pipeline.topology import tracker_family
 from status_tracker.database import UnstorableError
 from status_tracker.migrations import check_version, migrate
+from status_tracker.pace import Pace
 from status_tracker.periodic import repeat
 from status_tracker.repository import Repository
 from status_tracker.settings import MigrationSettings, Settings
@@ -120,6 +121,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         family=tracker_family(),
         handle=Tracker(books, storage, watermarks).handle,
         probes={"minio": storage.ping, "postgres": books.ping},
+        pause=Pace(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
         grace_seconds=settings.stop_grace_seconds,

@@ -80,22 +80,17 @@ class Books:
         """Say which of these events are in the timeline."""
         return self._find("find_events", ids)
 
-    def add_events(self, facts: Iterable[Fact]) -> None:
-        """Add to the timeline what it does not know yet."""
-        ordered = sorted(facts, key=lambda fact: fact.id)  # so that two writers can't wait for each other
-        execute(self._connection, "add_events", events=_json([_event_record(fact) for fact in ordered]))
+    def write(self, facts: Iterable[Fact], rows: Iterable[Row]) -> None:
+        """Add facts to the timeline where it does not know them; write rows that are new (version 0) or changed.
 
-    def save(self, rows: Iterable[Row]) -> None:
-        """Write rows that are new (version 0) or changed. Raises ConflictError if somebody else did."""
-        rows = sorted(rows, key=lambda row: row.id)
-        for statement, part in (
-            ("add_images", [row for row in rows if row.version == 0]),
-            ("change_images", [row for row in rows if row.version > 0]),
-        ):
-            if part:
-                written = execute(self._connection, statement, images=_json([_record(row) for row in part]))
-                if written.rowcount != len(part):
-                    raise ConflictError(f"{statement}: {written.rowcount} of {len(part)} rows")
+        Raises ConflictError if somebody else wrote one of the rows since it was read.
+        """
+        # In one order for every writer, so that no two can wait for each other.
+        events = [_event_record(fact) for fact in sorted(facts, key=lambda fact: fact.id)]
+        images = [_record(row) for row in sorted(rows, key=lambda row: row.id)]
+        done = execute(self._connection, "write", events=_json(events), images=_json(images)).fetchone()
+        if done is None or done["written"] != len(images):
+            raise ConflictError(f"{done} of {len(images)} rows")
 
     def _find(self, statement: str, ids: Iterable[UUID]) -> set[UUID]:
         wanted = list(ids)

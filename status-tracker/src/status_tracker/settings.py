@@ -11,7 +11,7 @@ def _check_database_url(url: SecretStr) -> SecretStr:
     return url
 
 
-class Settings(ServiceSettings, StoreSettings, ConsumerSettings):
+class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     """What ``status-tracker run`` takes."""
 
     health_port: int = Field(8002, ge=1, le=65535, description="Port of the side port for probes and metrics")

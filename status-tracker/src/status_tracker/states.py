@@ -178,12 +178,12 @@ def _judged(row: Row, seen: Seen) -> Row:
 
 
 def _described(row: Row, fact: Fact) -> Row:
-    """Fill in what an earlier fact left open."""
-    return replace(
-        row,
-        file_name=row.file_name or getattr(fact.said, "file_name", None),
-        content_type=row.content_type or getattr(fact.said, "content_type", None),
-    )
+    """Fill in what earlier facts left open."""
+    file_name = row.file_name or getattr(fact.said, "file_name", None)
+    content_type = row.content_type or getattr(fact.said, "content_type", None)
+    if (file_name, content_type) == (row.file_name, row.content_type):
+        return row
+    return replace(row, file_name=file_name, content_type=content_type)
 
 
 def _told(row: Row, said: Progress) -> Row:

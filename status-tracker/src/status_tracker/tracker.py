@@ -75,8 +75,7 @@ class Tracker:
             id_: fold(before.get(id_), told, self._look_at(told[0].key), removal_known=id_ in removed)
             for id_, told in news.items()
         }
-        books.add_events(facts)
-        books.save(row for id_, row in after.items() if row is not None and row != before.get(id_))
+        books.write(facts, [row for id_, row in after.items() if row is not None and row != before.get(id_)])
         return after
 
     def _look_at(self, key: str) -> Callable[[], Seen]:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.events import CONTENT_TYPE, Watermark, say
-from pipeline.identity import ORIGINALS, Source, image_id_of, new_image_id, own_key
+from pipeline.identity import ORIGINALS, image_id_of, new_image_id, own_key
 from pipeline.messages import Message
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import DependencyAway, NotAnEvent, Refused
@@ -101,10 +101,9 @@ def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, d
 
 
 def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, database, publications):
-    giant = Source("1" * 32, 10**30, 5)
     other = own_key(new_image_id())
     with pytest.raises(UnstorableError):
-        tracker.handle([announced(key=other), announced(giant)], publications)
+        tracker.handle([announced(key=other), spoken(saying.processing(attempt=2**40))], publications)
     assert database.ask("SELECT * FROM images") == database.ask("SELECT * FROM events") == []
     tracker.handle([announced(key=other)], publications)
     assert database.status(image_id_of(other))["status"] == "PENDING"
@@ -353,7 +352,7 @@ def test_who_is_second_to_make_a_row_starts_over(bucket, database, repository, p
     with closing(other):
         second = Tracker(other, bucket, Watermarks())
         with repository.transaction() as books:
-            books.save([apply(None, saying.put())])
+            books.write([], [apply(None, saying.put())])
             waiting = Thread(target=second.record, args=([saying.done()],))
             waiting.start()
             wait_until(lambda: _is_blocked(database, "other"), 10, "the second writer to wait for the first")
@@ -367,7 +366,7 @@ def test_a_row_that_moved_on_is_not_overwritten(tracker, database, repository, p
         stale = books.lock_images([ID])[ID]
     tracker.handle([spoken(saying.processing())], publications)
     with pytest.raises(ConflictError), repository.transaction() as books:
-        books.save([stale])
+        books.write([], [stale])
 
 
 def test_a_deadlock_is_tried_again_at_once(tracker, database, publications):

@@ -13,38 +13,48 @@ SELECT DISTINCT image_id AS id
 FROM events
 WHERE image_id = ANY(%(ids)s) AND (type LIKE 'storage.ObjectRemoved:%%' OR type = 'image.removed');
 
--- name: add_events
-INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)
-SELECT id, image_id, type, source, occurred, recorded_by, data
-FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
-ON CONFLICT (id) DO NOTHING;
+-- name: write
+-- A whole batch in one round trip: facts that the timeline does not know yet, rows that are new (version 0) and rows
+-- that changed. Fewer rows written than given: somebody else was first, and the batch is to be redone.
+WITH facts AS (
+    INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)
+    SELECT id, image_id, type, source, occurred, recorded_by, data
+    FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
+    ON CONFLICT (id) DO NOTHING
+),
+given AS (
+    SELECT *
+    FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb)
+),
+added AS (
+    INSERT INTO images (id, key, status, source, size, generation, file_name, content_type, run, attempts,
+        next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
+        updated_at, version)
+    SELECT id, key, status, source, size, generation, file_name, content_type, run, attempts,
+        next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
+        clock_timestamp(), 1
+    FROM given
+    WHERE version = 0
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+),
+changed AS (
+    UPDATE images
+    SET status = new.status, source = new.source, size = new.size, generation = new.generation,
+        file_name = new.file_name, content_type = new.content_type, run = new.run, attempts = new.attempts,
+        next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
+        height = new.height, sha256 = new.sha256, variants = new.variants, variants_removed = new.variants_removed,
+        expires_at = new.expires_at, updated_at = clock_timestamp(), version = new.version + 1
+    FROM given AS new
+    WHERE images.id = new.id AND images.version = new.version AND new.version > 0
+    RETURNING images.id
+)
+SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM changed) AS written;
 
 -- name: find_events
 SELECT id
 FROM events
 WHERE id = ANY(%(ids)s);
-
--- name: add_images
--- Fewer rows than given: somebody else was first, and the batch is to be redone.
-INSERT INTO images (id, key, status, source, size, generation, file_name, content_type, run, attempts,
-    next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
-    updated_at, version)
-SELECT id, key, status, source, size, generation, file_name, content_type, run, attempts,
-    next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
-    clock_timestamp(), 1
-FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb)
-ON CONFLICT (id) DO NOTHING;
-
--- name: change_images
--- Fewer rows than given: likewise.
-UPDATE images
-SET status = new.status, source = new.source, size = new.size, generation = new.generation,
-    file_name = new.file_name, content_type = new.content_type, run = new.run, attempts = new.attempts,
-    next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
-    height = new.height, sha256 = new.sha256, variants = new.variants, variants_removed = new.variants_removed,
-    expires_at = new.expires_at, updated_at = clock_timestamp(), version = new.version + 1
-FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb) AS new
-WHERE images.id = new.id AND images.version = new.version;
 
 -- name: catch_up
 UPDATE progress

@@ -1,0 +1,73 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.events import CONTENT_TYPE, Watermark, say
+from pipeline.identity import image_id_of
+from pipeline.messages import Message
+from pipeline.notifications import parse_storage_events
+from pipeline.outcomes import NotAnEvent
+from pipeline.storage import Head
+from status_tracker.facts import Fact, Mark, read
+from status_tracker.recovery import removal_body, upload_body
+from unit.status_tracker.saying import KEY, V1, done
+
+UPLOAD = upload_body(KEY, Head(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
+
+
+def told(body, key="instant", content_type="application/json"):
+    (fact,) = read(Message(body, key, content_type))
+    return fact
+
+
+def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
+    instant, ledger = told(UPLOAD), told(UPLOAD, "ledger")
+    assert instant.id != ledger.id
+    assert (instant.twin, ledger.twin) == (None, instant.id)
+    assert (instant.image_id, instant.type, instant.source) == (image_id_of(KEY), "storage.ObjectCreated:Put", V1)
+
+
+def test_what_somebody_put_in_by_hand_counts_as_the_ledgers():
+    assert told(UPLOAD, "status_tracker").recorded_by == "ledger"
+
+
+def test_the_tracker_writes_notifications_that_read_like_minios():
+    (upload,) = parse_storage_events(UPLOAD)
+    assert (upload.key, upload.source, upload.file_name, upload.content_type) == (KEY, V1, "a b.jpg", "image/jpeg")
+    (removal,) = parse_storage_events(removal_body(KEY))
+    assert (removal.key, removal.source, removal.is_removal, removal.is_ours) == (KEY, None, True, True)
+
+
+def test_the_timeline_shows_the_thumbnailers_words_without_what_has_a_column():
+    fact = told(done().body, "image.done", CONTENT_TYPE)
+    assert (fact.type, fact.recorded_by, fact.source) == ("image.done", "/thumbnailer", V1)
+    assert {"width", "height", "variants", "attempt"} <= fact.data.keys()
+    assert not {"key", "kind", "source"} & fact.data.keys()
+
+
+def test_a_date_in_the_future_is_forged_and_counts_as_now():
+    forged = UPLOAD.replace(f"{V1.modified * 10**9:X}".encode(), f"{7_300_000_000 * 10**9:X}".encode())
+    assert told(forged).occurred <= datetime.now(UTC)
+
+
+def test_a_watermark_is_no_fact():
+    event = say(Watermark(), by="status-tracker")
+    assert told(event.to_json(), "tracker.watermark", CONTENT_TYPE) == Mark(event.id, event.time)
+
+
+@pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025, "ü" * 513])
+def test_a_key_that_no_object_can_have_makes_no_event(key):
+    with pytest.raises(NotAnEvent):
+        told(upload_body(key, Head(V1, V1.etag, None, {})))
+
+
+def test_other_buckets_and_other_events_are_let_pass():
+    assert read(Message(UPLOAD.replace(b"images-original", b"images-processed"), "instant", "")) == []
+    assert read(Message(UPLOAD.replace(b"Created:Put", b"Accessed:Head"), "instant", "")) == []
+
+
+def test_several_records_in_one_message_are_several_facts():
+    body = UPLOAD.replace(
+        b'"Records": [', b'"Records": [' + UPLOAD[UPLOAD.index(b'"Records": [') + 12 : -2] + b", "
+    )
+    assert [isinstance(fact, Fact) for fact in read(Message(body, "instant", ""))] == [True, True]
