@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from gateway.app import create_app
 from gateway.parts import build
 from gateway.settings import Settings
-from pipeline import crashpoints, logs
+from pipeline import logs
 from pipeline.outcomes import Refused
 from pipeline.settings import load_or_exit, masked
 
@@ -31,7 +31,6 @@ def main() -> None:
     _parser().parse_args()
     settings = load_or_exit(Settings)
     logs.configure(settings, "gateway")
-    crashpoints.arm(settings.crash_point)
     log.info("settings", **masked(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on
@@ -45,7 +44,7 @@ async def _serve(settings: Settings) -> int:
             away = await parts.readiness.check_start()
             listener = _listen(settings.gateway_host, settings.gateway_port)
         except (Refused, OSError) as fault:
-            log.error("cannot_start", fault=str(fault))  # noqa: TRY400 - a person reads it, the trace says no more
+            log.critical("cannot_run", fault=str(fault))
             return 1
         for trouble in away.values():
             log.warning("dependency_away", fault=trouble)

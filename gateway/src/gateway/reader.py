@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, TypeVar
 
-from psycopg import AsyncConnection, Error, OperationalError, errors
+from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -16,12 +16,14 @@ from pipeline.outcomes import DependencyAway, Refused
 CONNECTIONS = 8
 WAIT_SECONDS = 3  # for a connection
 ANSWER_SECONDS = 5  # for everything
+_MISSING = (errors.UndefinedTable, errors.UndefinedColumn)
 _REFUSALS = (
     errors.InvalidAuthorizationSpecification,
     errors.InvalidPassword,
     errors.InvalidCatalogName,
     errors.InsufficientPrivilege,
 )
+_EXPECTED = (OperationalError, InterfaceError, *_REFUSALS, *_MISSING)  # any other would be a bug of ours
 
 _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, variants, attempts, "
@@ -150,7 +152,7 @@ class Reader:
                         raise
                     await self._pool.check()  # the server went and came back: kept connections are dead
                     return await self._fetch(query, values, shape)
-        except (Error, TimeoutError) as fault:
+        except (*_EXPECTED, TimeoutError) as fault:
             raise our_fault(fault) from fault
 
     async def _fetch(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
@@ -178,7 +180,7 @@ async def check_login(url: str) -> None:
     try:
         async with await AsyncConnection.connect(url, connect_timeout=WAIT_SECONDS) as connection:
             await connection.execute(_PROGRESS)
-    except Error as fault:
+    except _EXPECTED as fault:
         raise our_fault(fault) from fault
 
 
@@ -189,7 +191,7 @@ def our_fault(fault: BaseException) -> DependencyAway:
         return Refused(
             "postgres", f"{text}: DATABASE_URL must log in as the role 'gateway', which may read the views"
         )
-    if isinstance(fault, errors.UndefinedTable | errors.UndefinedColumn):
+    if isinstance(fault, _MISSING):
         return DependencyAway("postgres", f"{text}: run `status-tracker migrate`")
     if isinstance(fault, _REFUSALS) or "authentication failed" in text or "does not exist" in text:
         return Refused("postgres", f"{text}: check DATABASE_URL")

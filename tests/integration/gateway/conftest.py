@@ -1,0 +1,149 @@
+"""A gateway on the real servers, with neither thumbnailer nor tracker: tests write the rows that it reads."""
+
+import itertools
+import json
+import uuid
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import boto3
+import httpx
+import psycopg
+import pytest
+from botocore.config import Config
+from PIL import Image
+
+from local.stack import Stack
+from support.waiting import wait_until
+
+_NUMBERS = itertools.count()
+ORIGINALS, PROCESSED = "images-original", "images-processed"
+OTHERS = ("thumbnailer", "status-tracker")  # stopped meanwhile: the tests say what the rows are
+KEYS = ("first-key", "second-key")
+SETTINGS = {"UPLOAD_DEADLINE_SECONDS": "1.5", "MAX_UPLOAD_BYTES": str(30 * 1024 * 1024), "LOG_FORMAT": "json"}
+
+
+@dataclass(frozen=True)
+class System:
+    """The servers and the gateway, from outside."""
+
+    stack: Stack
+    client: httpx.Client
+    s3: object
+
+    @property
+    def owner(self):
+        return self.stack.addresses.database()
+
+    def sql(self, query, values=()):
+        with closing(psycopg.connect(self.owner, autocommit=True)) as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def put_row(self, **values):
+        """Write an image as the tracker would."""
+        image_id = values.get("id", uuid.uuid4())
+        row = {
+            "id": image_id,
+            "key": f"uploads/{image_id}/original",
+            "status": "DONE",
+            "source": "e/3/1",
+            "size": 3,
+            "generation": 1,
+            "run": "",
+            "attempts": 1,
+            "variants": "[]",
+            "variants_removed": False,
+            "created_at": datetime.now(UTC),
+            "updated_at": datetime.now(UTC),
+            "version": next(_NUMBERS),
+        } | values
+        names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+        self.sql(f"INSERT INTO images ({names}) VALUES ({places})", list(row.values()))  # noqa: S608
+        return image_id
+
+    def put_done(self, thumbnail=b"thumbnail", **values):
+        """Write an image that is done, with a thumbnail in the bucket."""
+        image_id = uuid.uuid4()
+        key = f"{image_id}/0123456789abcdef-v1/thumbnail.jpg"
+        self.s3.put_object(Bucket=PROCESSED, Key=key, Body=thumbnail)
+        variant = {"type": "thumbnail", "key": key, "width": 256, "height": 171, "bytes": len(thumbnail)}
+        variants = json.dumps([variant | {"content_type": "image/jpeg"}])
+        return self.put_row(id=image_id, variants=variants, **values)
+
+    def catch_up(self, moment=None):
+        """Have the tracker's mark say that everything up to a moment was seen."""
+        self.sql("UPDATE progress SET caught_up_to = %s", [moment or datetime.now(UTC) + timedelta(minutes=5)])
+
+    def keys(self, bucket=ORIGINALS):
+        return {thing["Key"] for thing in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
+
+    def begin_anew(self):
+        self.sql("TRUNCATE images, events")
+        self.sql("UPDATE progress SET caught_up_to = '-infinity'")
+        for bucket in (ORIGINALS, PROCESSED):
+            for key in self.keys(bucket):
+                self.s3.delete_object(Bucket=bucket, Key=key)
+
+    def parts_on_disk(self):
+        """Find parts of unfinished uploads: MinIO lists them only to those who know the key."""
+        return list((self.stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
+
+    def wait_until_ready(self):
+        wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a gateway with all its servers")
+
+
+def begin_upload(length):
+    """Write the head of an upload of raw bytes, for a socket."""
+    head = (
+        f"POST /api/v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+    )
+    return head.encode()
+
+
+READY = {"status": "ok", "away": {}, "degraded": {}}
+
+
+@pytest.fixture(scope="package")
+def system(stack):
+    for name in OTHERS:
+        stack.stop(name)
+    stack.restart("gateway", **SETTINGS)
+    access_key, secret_key = stack.addresses.root_keys
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stack.addresses.minio,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"max_attempts": 0}),
+    )
+    with httpx.Client(base_url=stack.addresses.gateway, timeout=30) as client:
+        running = System(stack, client, s3)
+        yield running
+        running.begin_anew()
+    s3.close()
+    stack.restart("gateway")
+    for name in OTHERS:
+        stack.start(name)
+
+
+@pytest.fixture
+def client(system):
+    return system.client
+
+
+@pytest.fixture
+def clean(system):
+    """Begin with no image and a tracker that has seen nothing."""
+    system.begin_anew()
+    return system
+
+
+@pytest.fixture(scope="session")
+def photo():
+    file = BytesIO()
+    Image.effect_noise((600, 400), 80).convert("RGB").save(file, "JPEG")
+    return file.getvalue()

@@ -1,0 +1,203 @@
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from integration.gateway.conftest import ORIGINALS
+from pipeline.identity import image_id_of, new_image_id
+from support.waiting import wait_until
+
+S3_KEY = "holiday/ä b+c 100%.jpg"
+
+
+def test_an_image_and_its_etag(clean, client):
+    image_id = clean.put_done(file_name="cat.jpg", content_type="image/jpeg", format="JPEG", width=600, height=400)
+    answer = client.get(f"/api/v1/images/{image_id}")
+    image = answer.json()
+    assert (image["status"], image["file_name"], image["attempts"], image["error"]) == ("DONE", "cat.jpg", 1, None)
+    assert [(v["type"], v["width"], v["height"]) for v in image["variants"]] == [
+        ("original", 600, 400),
+        ("thumbnail", 256, 171),
+    ]
+    assert "Retry-After" not in answer.headers
+    same = client.get(f"/api/v1/images/{image_id}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    clean.sql("UPDATE images SET version = version + 1000")
+    assert client.get(same.url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 200
+
+
+def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):
+    image_id = clean.put_row(status="PROCESSING", attempts=2, next_attempt_at=datetime.now(UTC))
+    answer = client.get(f"/api/v1/images/{image_id}")
+    assert answer.headers["Retry-After"] == "1"
+    assert "no-cache" in answer.headers["Cache-Control"]
+    assert answer.json()["next_attempt_at"]
+
+
+def test_a_ticket_that_ran_out_is_expired(clean, client):
+    gone = datetime.now(UTC) - timedelta(hours=1)
+    image_id = clean.put_row(status="AWAITING_UPLOAD", source=None, size=None, attempts=0, expires_at=gone)
+    assert client.get(f"/api/v1/images/{image_id}").json()["status"] == "EXPIRED"
+    for status, found in (("EXPIRED", [str(image_id)]), ("AWAITING_UPLOAD", [])):
+        listed = client.get("/api/v1/images", params={"status": status}).json()
+        assert [item["id"] for item in listed["items"]] == found
+    answer = client.delete(f"/api/v1/images/{image_id}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "ticket_not_used")
+
+
+def test_unknown_ids(clean, client):
+    def ask(image_id):
+        answer = client.get(f"/api/v1/images/{image_id}")
+        return answer.status_code, answer.json()["code"]
+
+    assert ask(new_image_id()) == (503, "not_caught_up")  # the tracker has never said how far it is
+    assert ask(image_id_of(S3_KEY)) == (503, "not_caught_up")
+    assert ask(uuid.uuid4()) == (404, "image_not_found")
+    clean.catch_up()
+    assert ask(new_image_id()) == (404, "image_not_found")
+    assert ask(image_id_of(S3_KEY)) == (404, "image_not_found")
+    assert ask("nobody") == (422, "invalid_request")
+
+
+def test_pages_come_newest_first_and_miss_nobody(clean, client):
+    moment = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    ids = [clean.put_row(created_at=moment + timedelta(seconds=n // 2)) for n in range(7)]  # two of each second
+    expected = sorted(map(str, ids), key=lambda i: (ids.index(uuid.UUID(i)) // 2, i), reverse=True)
+    seen, cursor = [], None
+    while True:
+        page = client.get("/api/v1/images", params={"limit": 3} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+        if not cursor:
+            break
+    assert seen == expected
+
+
+def test_lists_by_status(clean, client):
+    failed = {"code": "unsupported_format", "detail": "text", "retryable": False}
+    clean.put_row()
+    image_id = clean.put_row(status="FAILED", error=json.dumps(failed))
+    [item] = client.get("/api/v1/images", params={"status": "FAILED"}).json()["items"]
+    assert (item["id"], item["error"]) == (str(image_id), failed)
+
+
+def test_an_s3_clients_upload_is_found_by_its_key(clean, client):
+    def ask(**params):
+        return client.get("/api/v1/images", params={"key": S3_KEY, **params}).json()["items"]
+
+    assert ask() == []
+    clean.s3.put_object(Bucket=ORIGINALS, Key=S3_KEY, Body=b"x")
+    [item] = ask()
+    assert (item["id"], item["status"], item["bytes"]) == (str(image_id_of(S3_KEY)), "PENDING", 1)
+    clean.put_row(id=image_id_of(S3_KEY), key=S3_KEY)
+    assert [item["status"] for item in ask()] == ["DONE"]
+    assert ask(status="PENDING") == []
+    assert client.get("/api/v1/images", params={"key": "a//b"}).json()["items"] == []
+
+
+def test_the_timeline(clean, client):
+    image_id = clean.put_row()
+    moment = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    for n, kind in enumerate(["image.done", "image.processing", "storage.ObjectCreated:Put"]):
+        clean.sql(
+            "INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                uuid.uuid4(),
+                image_id,
+                kind,
+                "e/3/1",
+                moment - timedelta(seconds=n),
+                "/thumbnailer",
+                '{"attempt": 1}',
+            ],
+        )
+    items = client.get(f"/api/v1/images/{image_id}/events").json()["items"]
+    assert [item["type"] for item in items] == ["storage.ObjectCreated:Put", "image.processing", "image.done"]
+    assert items[0]["data"] == {"attempt": 1}
+
+
+def test_a_thumbnail_may_be_kept_for_ever_under_the_address_that_names_its_content(clean, client):
+    content = b"\xff\xd8\xff thumbnail"
+    image_id = clean.put_done(content)
+    url = client.get(f"/api/v1/images/{image_id}").json()["variants"][1]["url"]
+    answer = client.get(url)
+    assert answer.content == content
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    bare = client.get(f"/api/v1/images/{image_id}/variants/thumbnail")
+    assert bare.content == content
+    assert "no-cache" in bare.headers["Cache-Control"]
+    assert "no-cache" in client.get(url.replace("0123", "4567")).headers["Cache-Control"]
+    assert client.get(bare.url, headers={"If-None-Match": bare.headers["ETag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("size", [40, 3_000_000])
+def test_an_original_is_nothing_that_a_browser_runs(clean, client, size):
+    content = b"<script>alert(1)</script>".ljust(size)
+    key = "évil.html"
+    clean.s3.put_object(Bucket=ORIGINALS, Key=key, Body=content, ContentType="text/html")
+    [item] = client.get("/api/v1/images", params={"key": key}).json()["items"]
+    clean.put_row(id=item["id"], key=key, status="FAILED", content_type="text/html", file_name="évil.html")
+    original = client.get(f"/api/v1/images/{item['id']}").json()["variants"][0]
+    assert original["content_type"] == "application/octet-stream"
+    answer = client.get(original["url"])
+    assert answer.content == content
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert (
+        answer.headers["Content-Disposition"]
+        == "attachment; filename=\"_vil.html\"; filename*=UTF-8''%C3%A9vil.html"
+    )
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("row", "type_", "status", "code"),
+    [
+        ({"status": "PROCESSING"}, "thumbnail", 409, "not_ready"),
+        (
+            {"status": "AWAITING_UPLOAD", "source": None, "expires_at": "2999-01-01T00:00:00Z"},
+            "original",
+            409,
+            "not_ready",
+        ),
+        ({"status": "DONE"}, "poster", 404, "variant_not_found"),
+        ({"status": "DELETED"}, "thumbnail", 410, "gone"),
+        ({"status": "DELETED"}, "original", 410, "gone"),
+        ({"status": "DONE"}, "original", 410, "gone"),  # the object is gone, the tracker has not heard of it
+    ],
+)
+def test_variants_that_are_not_there(clean, client, row, type_, status, code):
+    image_id = clean.put_row(**row)
+    answer = client.get(f"/api/v1/images/{image_id}/variants/{type_}")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ("Retry-After" in answer.headers) == (code == "not_ready")
+
+
+def test_deleting_removes_the_object(clean, client, photo):
+    accepted = client.post("/api/v1/images", files={"file": photo}).json()
+    answer = client.delete(f"/api/v1/images/{accepted['id']}")  # no row yet
+    assert answer.status_code == 202
+    assert not clean.keys()
+    image_id = clean.put_row()
+    clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=photo)
+    assert client.delete(f"/api/v1/images/{image_id}").status_code == 202
+    assert not clean.keys()
+    assert client.delete(f"/api/v1/images/{clean.put_row(status='DELETED')}").status_code == 202
+
+
+def test_a_ticket_used_a_moment_ago_can_be_deleted(clean, client, photo):
+    expires = datetime.now(UTC) + timedelta(minutes=10)
+    image_id = clean.put_row(status="AWAITING_UPLOAD", source=None, size=None, expires_at=expires)
+    clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=photo)
+    assert client.delete(f"/api/v1/images/{image_id}").status_code == 202
+    assert not clean.keys()
+
+
+def test_a_row_that_comes_while_somebody_waits_is_found(clean, client):
+    """The question about an S3 client's id is held until the tracker knows, or has seen everything before it."""
+    image_id = image_id_of(S3_KEY)
+    clean.put_row(id=image_id, key=S3_KEY)
+    wait_until(lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200, 5, "the row")
