@@ -1,6 +1,7 @@
 """The running system as its users and its operators have it: HTTP, S3, AMQP, SQL, and nothing of our packages."""
 
 import json
+import signal
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
@@ -48,6 +49,15 @@ class System:
             yield
         finally:
             self.stack.start(name)
+
+    @contextmanager
+    def held(self, name):
+        """One process standing still for a while: it keeps its connections and what it has in hand."""
+        self.stack.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.stack.signal(name, signal.SIGCONT)
 
     # --- HTTP ----------------------------------------------------------------------------------------------
 
