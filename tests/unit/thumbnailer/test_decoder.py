@@ -89,6 +89,7 @@ def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_tr
     with Decoder(LIMITS, children=1) as lonely:
         (pid,) = children() - earlier
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 10, "its death")
         before = deaths()
         assert lonely.decode(photo()).picture.width == 640
         assert deaths() == before

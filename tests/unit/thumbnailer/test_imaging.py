@@ -131,6 +131,14 @@ def test_every_opaque_mode_of_png_becomes_rgb(mode):
     assert mode in {"1", "L"} or corners(thumbnail) == "rgbw"
 
 
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_pixels_are_averaged_and_not_picked(mode):
+    chess = Image.new("1", (1024, 1024))
+    chess.putdata([255 * ((x ^ y) & 1) for y in range(1024) for x in range(1024)])
+    data = written(chess.convert(mode), "PNG")
+    assert thumbnail_of(data).getpixel((100, 100)) == pytest.approx((128, 128, 128), abs=6)
+
+
 def test_sixteen_bits_of_grey_are_scaled_and_not_clipped():
     grey = Image.new("I;16", (400, 400), 128 * 256)
     assert thumbnail_of(written(grey, "PNG")).getpixel((100, 100)) == pytest.approx((128, 128, 128), abs=2)
