@@ -50,7 +50,7 @@ class Thumbnailer:
         failures = []
         for event in parse_storage_events(message.body):
             if not event.is_ours:
-                IGNORED.labels(event.name).inc()
+                IGNORED.labels("other bucket" if event.bucket != ORIGINALS else "other event").inc()
                 continue
             structlog.contextvars.bind_contextvars(image_id=str(event.image_id))
             outcome = self._follow(event, message.attempt, partial(_tell, publisher, event.traceparent))
