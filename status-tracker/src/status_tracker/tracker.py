@@ -60,8 +60,10 @@ class Tracker:
             missed = _find_missed(facts, rows, books)
             if caught_up_to:
                 books.catch_up(caught_up_to)
-            crash_at("in_transaction")
-        crash_at("after_commit")
+            if facts:  # a watermark alone, once a second, is nothing to die of
+                crash_at("in_transaction")
+        if facts:
+            crash_at("after_commit")
         _count(facts, rows, caught_up_to)
         return missed
 
