@@ -48,7 +48,7 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
     except ProbableAccessDeniedError as fault:
         raise Refused("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}") from fault
     except (AMQPError, OSError) as fault:
-        raise DependencyAway("rabbitmq", fault or type(fault).__name__) from fault
+        raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
 
 
 class Publisher:
@@ -58,6 +58,7 @@ class Publisher:
         self._broker = broker
         self._name = name
         self._channel: BlockingChannel | None = None
+        self._casual: BlockingChannel | None = None  # without confirms
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +70,18 @@ class Publisher:
         """Publish a lifecycle event. Raises DependencyAway."""
         self.publish(
             LIFECYCLE, event.kind.value, event.to_json(), content_type=CONTENT_TYPE, message_id=str(event.id)
+        )
+
+    def mention(self, event: CloudEvent) -> None:
+        """Publish a lifecycle event without waiting for a confirm, which saves a round trip and two flushes.
+
+        For news that the next event outdates: nothing is missed if it is lost. Raises DependencyAway.
+        """
+        properties = pika.BasicProperties(
+            content_type=CONTENT_TYPE, delivery_mode=pika.DeliveryMode.Persistent, message_id=str(event.id)
+        )
+        self._try_twice(
+            lambda _: self._open_casual().basic_publish(LIFECYCLE, event.kind.value, event.to_json(), properties)
         )
 
     def publish(
@@ -114,7 +127,7 @@ class Publisher:
             except (AMQPError, OSError) as fault:
                 self.close()
                 if last_try:
-                    raise DependencyAway("rabbitmq", fault or type(fault).__name__) from fault
+                    raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
         raise AssertionError("the last try returns or raises")
 
     def keep_alive(self) -> None:
@@ -128,7 +141,7 @@ class Publisher:
 
     def close(self) -> None:
         """Close the connection, if there is one; the next publish opens another."""
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._casual = self._channel, None, None
         if channel is None:
             return
         try:
@@ -142,3 +155,8 @@ class Publisher:
             channel.confirm_delivery()
             self._channel = channel
         return self._channel
+
+    def _open_casual(self) -> BlockingChannel:
+        if self._casual is None or not self._casual.is_open:
+            self._casual = self._open().connection.channel()
+        return self._casual
