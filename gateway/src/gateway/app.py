@@ -6,6 +6,7 @@ from starlette.responses import RedirectResponse
 
 from gateway import health, legacy, problems, routes
 from gateway.access import require_key
+from gateway.apidoc import ANYWHERE
 from gateway.parts import Parts
 from gateway.requestlog import RequestLog
 
@@ -22,7 +23,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     problems.install(app)
     for router in (routes.router, legacy.router):
-        app.include_router(router, dependencies=[Depends(require_key)], responses=problems.describe(*_ANYWHERE))
+        app.include_router(router, dependencies=[Depends(require_key)], responses=ANYWHERE)
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
     app.add_middleware(RequestLog)
@@ -35,9 +36,6 @@ def create_app(parts: Parts) -> FastAPI:
             expose_headers=["Location", "Retry-After", "ETag"],
         )
     return app
-
-
-_ANYWHERE = (problems.Code.UNAUTHORIZED, problems.Code.INTERNAL_ERROR)
 
 
 async def _go_to_docs() -> RedirectResponse:

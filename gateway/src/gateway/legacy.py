@@ -5,10 +5,10 @@ import uuid
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from gateway.apidoc import OLDER_UPLOAD_ANSWERS, UPLOAD_BODY
+from gateway.models import Status
 from gateway.parts import Parts
-from gateway.problems import Code, Problem, describe
-from gateway.routes import UPLOAD_BODY
-from gateway.status import Status
+from gateway.problems import Problem
 from pipeline.identity import ORIGINALS
 
 router = APIRouter(tags=["older interface"])
@@ -28,7 +28,7 @@ class Uploaded(BaseModel):
     "/upload-image/",
     summary="Upload a picture",
     openapi_extra=UPLOAD_BODY,
-    responses=describe(Code.MISSING_FILE, Code.EMPTY_FILE, Code.TOO_MANY_UPLOADS, Code.STORAGE_TIMEOUT),
+    responses=OLDER_UPLOAD_ANSWERS,
 )
 @router.post("/upload-image", include_in_schema=False)
 async def upload_image(request: Request) -> Uploaded:

@@ -177,28 +177,3 @@ async def _answer_http(request: Request, fault: Exception) -> JSONResponse:
     detail = "" if fault.detail == HTTPStatus(fault.status_code).phrase else str(fault.detail)
     problem = Problem(code, detail, status=fault.status_code, headers=fault.headers)
     return await _answer_problem(request, problem)
-
-
-def describe(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """Describe problem answers for OpenAPI, one for each status, with an example for each code."""
-    described: dict[int | str, dict[str, Any]] = {}
-    for code in codes:
-        status, title = PROBLEMS[code]
-        answer = described.setdefault(
-            status, {"description": title, "content": {MEDIA_TYPE: {"schema": _SCHEMA, "examples": {}}}}
-        )
-        answer["content"][MEDIA_TYPE]["examples"][code.value] = {"value": Problem(code).body()}
-    return described
-
-
-_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "enum": [code.value for code in Code]},
-        "detail": {"type": "string"},
-    },
-}

@@ -2,92 +2,18 @@
 
 import uuid
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
-
-from pydantic import BaseModel, Field
 
 from gateway.links import Links
+from gateway.models import FactOut, ImageOut, Status, VariantOut
 from gateway.reader import Fact, Row
 from gateway.sniff import harmless
 from pipeline.events import Failure, Variant
 from pipeline.identity import made_at
 from pipeline.storage import Head
 
-
-class Status(StrEnum):
-    """The states of an image, as design has them."""
-
-    AWAITING_UPLOAD = "AWAITING_UPLOAD"
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-    EXPIRED = "EXPIRED"
-    DELETED = "DELETED"
-
-
 TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
 WITHOUT_OBJECT = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED, Status.DELETED})
 ORIGINAL = "original"
-
-
-class VariantOut(BaseModel):
-    """One form of the picture: the original, or something made from it."""
-
-    type: str = Field(description="`original`, or a preset's name", examples=["thumbnail"])
-    content_type: str
-    bytes: int | None = None
-    width: int | None = Field(None, description="Pixels")
-    height: int | None = Field(None, description="Pixels")
-    url: str
-
-
-class ImageOut(BaseModel):
-    """An image, its state and its variants."""
-
-    id: uuid.UUID
-    status: Status
-    file_name: str | None = Field(None, description="As the client named it", examples=["cat.jpg"])
-    key: str = Field(description="In the bucket of originals")
-    content_type: str | None = Field(None, description="Of the original")
-    bytes: int | None = Field(None, description="Of the original")
-    format: str | None = Field(None, description="As decoded", examples=["JPEG"])
-    width: int | None = Field(None, description="Pixels, as shown")
-    height: int | None = Field(None, description="Pixels, as shown")
-    variants: list[VariantOut]
-    generation: int = Field(1, description="Counts the objects that were stored under this key")
-    attempts: int = Field(description="How often processing began")
-    next_attempt_at: datetime | None = None
-    error: Failure | None = None
-    created_at: datetime
-    updated_at: datetime
-    expires_at: datetime | None = Field(None, description="Until when a ticket's form can be used")
-
-
-class ImagePage(BaseModel):
-    """Images, newest first."""
-
-    items: list[ImageOut]
-    next: str | None = Field(None, description="Give this as `cursor` for the next page")
-
-
-class FactOut(BaseModel):
-    """Something that became known of an image."""
-
-    id: uuid.UUID
-    type: str = Field(examples=["image.done"])
-    source: str | None = Field(None, description="Which object it speaks of: ETag, size and time")
-    occurred: datetime
-    recorded: datetime
-    recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "instant"])
-    data: dict[str, Any] | None = None
-
-
-class Timeline(BaseModel):
-    """What became known of an image, in the order in which it happened."""
-
-    items: list[FactOut]
 
 
 def show(row: Row, links: Links) -> ImageOut:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from gateway.forms import tame_name
 from gateway.metrics import TICKETS
+from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.sniff import SUPPORTED
-from gateway.status import Status
 from gateway.threads import Threads
 from pipeline.events import UploadRequested, say
 from pipeline.identity import ORIGINALS, new_image_id, own_key

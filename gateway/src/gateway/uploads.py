@@ -2,13 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
 
+from gateway.bodies import read_body
 from gateway.forms import open_body
 from gateway.links import links_of
 from gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
@@ -18,7 +17,6 @@ from gateway.traces import traceparent_from
 from gateway.writer import ObjectWriter
 from pipeline.storage import Storage
 
-IDLE_SECONDS = 30  # a client that sends nothing for so long gives up its place
 OVERHEAD_BYTES = 1024 * 1024  # what a form may hold beside the file
 
 
@@ -109,25 +107,6 @@ class Uploads:
     def _free(self) -> None:
         self._taken -= 1
         UPLOADS_RUNNING.dec()
-
-
-async def read_body(receive: Receive, max_bytes: int) -> AsyncIterator[bytes]:
-    """Give a body's chunks. Raises Problem for one that is too long or stalls, ClientDisconnect."""
-    total, more = 0, True
-    while more:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                message = await receive()
-        except TimeoutError as fault:
-            raise Problem(Code.UPLOAD_STALLED) from fault
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        data, more = message.get("body", b""), message.get("more_body", False)
-        total += len(data)
-        if total > max_bytes:
-            raise Problem(Code.BODY_TOO_LARGE, f"the limit is {max_bytes} bytes")
-        if data:
-            yield data
 
 
 def _with_whereabouts(problem: Problem, writer: ObjectWriter, request: Request) -> Problem:

@@ -11,10 +11,11 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.lookup import Lookup
+from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.reader import Row
 from gateway.sniff import ENOUGH_BYTES, EXTENSIONS, OTHER, sniff
-from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, Status, content_name, made
+from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, made
 from gateway.threads import Threads
 from pipeline.events import Variant
 from pipeline.identity import ORIGINALS, PROCESSED

@@ -6,8 +6,8 @@ import pytest
 
 from gateway import lookup as lookup_module
 from gateway.lookup import Lookup
+from gateway.models import Status
 from gateway.problems import Code, Problem
-from gateway.status import Status
 from gateway.threads import Threads
 from pipeline.identity import ORIGINALS, Source, image_id_of, new_image_id, own_key
 from pipeline.storage import Head

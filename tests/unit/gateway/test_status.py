@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.links import Links
+from gateway.models import Status
 from gateway.reader import Row
-from gateway.status import Status, content_name, made, show, unseen, validator
+from gateway.status import content_name, made, show, unseen, validator
 from pipeline.identity import Source
 from pipeline.storage import Head
 

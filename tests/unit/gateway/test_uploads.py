@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from starlette.requests import ClientDisconnect
 
-from gateway import uploads as uploads_module
+from gateway import bodies
 from gateway.problems import Code, Problem
 from pipeline.identity import ORIGINALS, image_id_of
 from pipeline.outcomes import DependencyAway
@@ -110,7 +110,7 @@ def test_a_file_that_turns_out_too_large_leaves_no_parts():
 
 
 def test_a_client_that_sends_nothing_gives_up_its_place(monkeypatch):
-    monkeypatch.setattr(uploads_module, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.01)
     assert refused(FakeStorage(), make_request([], RAW, stuck=True)).code is Code.UPLOAD_STALLED
 
 
