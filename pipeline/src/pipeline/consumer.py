@@ -31,7 +31,7 @@ from pipeline.topology import EXCHANGES, RETRY, Family, dead_name, delay_name
 
 log = structlog.get_logger()
 
-TURN_SECONDS = 1.0  # the loop turns at least this often
+TURN_SECONDS = 0.3  # the loop turns at least this often, and so notices that it is to stop
 STUCK_SECONDS = 30  # a loop that has not turned for so long is reported by /livez
 IDLE_SECONDS = 5  # how long a worker without work waits before it answers its publisher's heartbeats
 RECONNECT_SECONDS = (0.5, 3.0)  # a lost connection is tried again after a time between these
@@ -193,17 +193,16 @@ class Consumer:
                 dropped.append(job)
 
     def _settle(self, deliveries: list[Delivery], *, ack: bool) -> None:
-        for delivery in deliveries:
-            self._settle_one(delivery, ack=ack)
-
-    def _settle_one(self, delivery: Delivery, *, ack: bool) -> None:
-        channel: BlockingChannel | None = self._channel
-        if channel is None or channel is not delivery.channel or not channel.is_open:
-            return  # that connection is gone, and the broker has the message back
-        if ack:
-            channel.basic_ack(delivery.tag)
-        else:
-            channel.basic_nack(delivery.tag, requeue=True)
+        # A single worker has settled all that came earlier, so that one word is enough for a batch.
+        at_once = ack and self.workers == 1
+        for delivery in deliveries[-1:] if at_once else deliveries:
+            channel: BlockingChannel | None = self._channel
+            if channel is None or channel is not delivery.channel or not channel.is_open:
+                return  # that connection is gone, and the broker has the messages back
+            if ack:
+                channel.basic_ack(delivery.tag, multiple=at_once)
+            else:
+                channel.basic_nack(delivery.tag, requeue=True)
 
     def _turned(self) -> None:
         self._last_turn = time.monotonic()
@@ -213,6 +212,7 @@ class Consumer:
     def _work(self, number: int) -> None:
         with Publisher(self.broker, f"{self.name} publisher {number}") as publisher:
             while (deliveries := self._take()) is not None:
+                structlog.contextvars.clear_contextvars()  # a handler's words are about its own message
                 if not deliveries:
                     publisher.keep_alive()
                     continue
@@ -281,15 +281,24 @@ class Consumer:
             _report(verdict, fault)
             match verdict.action:
                 case Action.GIVE_UP:
-                    self.announce(message, verdict, publisher)
+                    self._announce(message, verdict, publisher)
                 case Action.DELAY:
-                    self.announce(message, verdict, publisher)
+                    self._announce(message, verdict, publisher)
                     self._move(message, verdict, delay_name(self.family.work.name, verdict.delay), publisher)
                 case Action.DEAD_LETTER:
-                    self.announce(message, verdict, publisher)
+                    self._announce(message, verdict, publisher)
                     self._move(message, verdict, dead_name(self.family.work.name), publisher)
         DELIVERIES.labels(self.family.work.name, verdict.action.value).inc()
         return verdict.action
+
+    def _announce(self, message: Message, verdict: Verdict, publisher: Publisher) -> None:
+        try:
+            self.announce(message, verdict, publisher)
+        except DependencyAway:
+            raise
+        except Exception as fault:  # what can't be told must not be lost: the message goes back, after a pause
+            log.exception("announcement_failed")
+            raise DependencyAway("announcement", fault) from fault
 
     def _move(self, message: Message, verdict: Verdict, to: str, publisher: Publisher) -> None:
         publisher.publish(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
 from pipeline.identity import Source, fact_id, image_id_of
@@ -164,7 +165,7 @@ class CloudEvent(_Contract):
         }
         envelope |= {"subject": self.subject} if self.subject else {}
         envelope |= {"traceparent": self.traceparent} if self.traceparent else {}
-        return TypeAdapter(dict[str, Any]).dump_json(envelope)
+        return to_json(envelope)
 
 
 def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: datetime | None = None) -> CloudEvent:

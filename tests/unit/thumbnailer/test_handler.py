@@ -107,6 +107,8 @@ class Publisher:
     def say(self, event):
         self.said.append(event)
 
+    mention = say
+
     @property
     def kinds(self):
         return [event.kind for event in self.said]

@@ -190,6 +190,10 @@ def _about(key: str, head: Head, attempt: int) -> About:
 
 
 def _tell(publisher: Publisher, traceparent: str | None, fact: Lifecycle) -> None:
-    publisher.say(say(fact, by="thumbnailer", traceparent=traceparent))
+    event = say(fact, by="thumbnailer", traceparent=traceparent)
+    if isinstance(fact, Processing):
+        publisher.mention(event)  # the next fact outdates it, so nothing waits for its confirm
+    else:
+        publisher.say(event)
     TOLD.labels(fact.kind.value).inc()
     log.info(fact.kind.value)
