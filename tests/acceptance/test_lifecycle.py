@@ -1,0 +1,132 @@
+"""Images that are deleted or replaced, at every moment of their way."""
+
+import pytest
+
+from support.pictures import photo, red_quarter
+from support.system import PROCESSED, problem
+from support.waiting import wait_until
+
+IMAGES = "/api/v1/images"
+
+
+def delete(system, image_id):
+    answer = system.http.delete(f"{IMAGES}/{image_id}")
+    assert answer.status_code == 202, answer.text
+
+
+def wait_removed(system, image_id):
+    """Wait until the thumbnailer says that nothing is left of an image; give its timeline."""
+    wait_until(lambda: "image.removed" in system.timeline(image_id), what=f"image.removed for {image_id}")
+    system.wait_status(image_id, "DELETED")
+    assert system.keys(PROCESSED, f"{image_id}/") == []
+    return system.timeline(image_id)
+
+
+def assert_gone(system, image):
+    """What the API says of an image that was deleted."""
+    told = system.image(image["id"])
+    assert (told["status"], told["variants"], told["error"]) == ("DELETED", [], None)
+    for variant in ("original", "thumbnail", "poster"):
+        assert problem(system.http.get(f"{IMAGES}/{image['id']}/variants/{variant}"), 410) == "gone"
+    assert system.keys("images-original", image["key"]) == []
+
+
+def test_deleted_after_processing(system):
+    image = system.wait_status(system.post_form(photo())["id"])
+    delete(system, image["id"])
+    system.wait_status(image["id"], "DELETED", timeout=10)
+    timeline = wait_removed(system, image["id"])
+    assert "storage.ObjectRemoved:Delete" in timeline
+    assert_gone(system, image)
+    for variant in image["variants"]:
+        assert system.http.get(variant["url"]).status_code == 410
+    delete(system, image["id"])  # once more is no fault
+
+
+def test_deleted_by_an_s3_client(system):
+    system.put("deleted/by-s3.jpg", photo())
+    image = system.wait_key("deleted/by-s3.jpg")
+    system.s3.delete_object(Bucket="images-original", Key=image["key"])
+    wait_removed(system, image["id"])
+    assert_gone(system, image)
+
+
+def test_deleted_before_processing(system):
+    with system.stopped("thumbnailer"):
+        image = system.post_form(photo())
+        system.wait_status(image["id"], "PENDING")
+        delete(system, image["id"])
+        system.wait_status(image["id"], "DELETED")
+    timeline = wait_removed(system, image["id"])
+    assert not {"image.processing", "image.done", "image.failed"} & set(timeline)
+    assert_gone(system, image)
+
+
+def test_deleted_while_it_is_decoded(system):
+    image = system.post_form(photo(7000, 7000, kind="PNG"), name="large.png")  # takes its time
+    wait_until(lambda: (system.image(image["id"]) or {}).get("status") == "PROCESSING")
+    with system.held("thumbnailer"):
+        delete(system, image["id"])
+        system.wait_status(image["id"], "DELETED")
+    timeline = wait_removed(system, image["id"])
+    assert "image.processing" in timeline
+    assert not {"image.done", "image.failed"} & set(timeline)
+    assert_gone(system, image)
+
+
+@pytest.mark.parametrize("point", ["after_fetch", "after_put", "before_publish", "after_publish"])
+def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
+    system.stack.restart("thumbnailer", CRASH_POINT=point)
+    image = system.post_form(photo())
+    assert system.stack.wait_exit("thumbnailer", 20) == -9
+    stored = system.keys(PROCESSED, f"{image['id']}/")
+    assert len(stored) == (0 if point == "after_fetch" else 1)
+    delete(system, image["id"])
+    system.wait_status(image["id"], "DELETED")
+    system.stack.start("thumbnailer")
+    wait_removed(system, image["id"])
+    assert_gone(system, image)
+
+
+def test_replaced_while_a_thumbnailer_lies_dead_between_two_steps(system):
+    system.stack.restart("thumbnailer", CRASH_POINT="before_publish")
+    system.put("replaced/while.jpg", photo(seed=1))
+    assert system.stack.wait_exit("thumbnailer", 20) == -9
+    system.put("replaced/while.jpg", photo(seed=2, orientation=3))
+    system.stack.start("thumbnailer")
+    image = system.wait_generation(system.image_of("replaced/while.jpg")["id"], 2)
+    assert red_quarter(system.thumbnail(image["id"])) == "right lower"
+    assert system.timeline(image["id"]).count("image.done") == 1
+
+
+def test_replaced_after_processing(system):
+    system.put("replaced/after.jpg", photo())
+    first = system.wait_key("replaced/after.jpg")
+    system.put("replaced/after.jpg", photo(orientation=3))
+    second = system.wait_generation(first["id"], 2)
+    assert red_quarter(system.thumbnail(first["id"])) == "right lower"
+    assert second["variants"][1]["url"] != first["variants"][1]["url"]
+    assert second["created_at"] == first["created_at"]
+
+
+def test_replaced_by_what_is_no_picture_and_back(system):
+    system.put("replaced/by-text.jpg", photo())
+    image = system.wait_key("replaced/by-text.jpg")
+    system.put("replaced/by-text.jpg", b"hello, I am text")
+    failed = wait_until(lambda: [i for i in [system.image(image["id"])] if i["status"] == "FAILED"])[0]
+    assert (failed["generation"], failed["error"]["code"]) == (2, "unsupported_format")
+    assert system.http.get(f"{IMAGES}/{image['id']}/variants/thumbnail").status_code == 404
+    system.put("replaced/by-text.jpg", photo(seed=5))
+    mended = system.wait_generation(image["id"], 3)
+    assert mended["error"] is None
+
+
+def test_deleted_and_uploaded_again(system):
+    system.put("again.jpg", photo())
+    image = system.wait_key("again.jpg")
+    delete(system, image["id"])
+    wait_removed(system, image["id"])
+    system.put("again.jpg", photo())
+    again = system.wait_generation(image["id"], 2)
+    assert red_quarter(system.thumbnail(image["id"])) == "left upper"
+    assert len(system.keys(PROCESSED, f"{again['id']}/")) == 1
