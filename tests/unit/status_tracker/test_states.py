@@ -1,8 +1,9 @@
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.identity import Source
@@ -10,6 +11,7 @@ from status_tracker.states import Seen, Status, apply, awaits_thumbnailer, fold,
 from unit.status_tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested, retrying
 
 GONE = Seen(None)
+UNHURRIED = settings(deadline=None)  # no time is asserted
 TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
 
 
@@ -42,7 +44,8 @@ def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
     after = apply(before, requested())
     assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
     assert (after.file_name, after.expires_at) == ("a.jpg", requested().said.expires_at)
-    assert apply(after, requested()) == after
+    later = after.expires_at + timedelta(hours=1)
+    assert apply(after, requested()) == apply(after, requested(expires_at=later)) == after
 
 
 @pytest.mark.parametrize("first", [processing, retrying, done, failed])
@@ -163,11 +166,13 @@ def test_every_order_ends_where_the_bucket_is(bucket):
         check_against(bucket, fold(None, order, lambda: bucket))
 
 
+@UNHURRIED
 @given(st.permutations([*EVERYTHING, *EVERYTHING]), st.sampled_from(FINAL))
 def test_every_order_of_everything_twice_ends_where_the_bucket_is(order, bucket):
     check_against(bucket, fold(None, order, lambda: bucket))
 
 
+@UNHURRIED
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
 def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
     row = fold(None, order, lambda: bucket)
@@ -179,6 +184,7 @@ def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
         assert again == row
 
 
+@UNHURRIED
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
 def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
     row, removal_known = None, False
@@ -209,6 +215,7 @@ def histories(draw):
     return moments, draw(st.permutations(facts)), draw(st.randoms(use_true_random=False))
 
 
+@UNHURRIED
 @given(histories())
 def test_looks_that_see_the_moments_between_do_no_harm(history):
     moments, arriving, chance = history
