@@ -21,6 +21,7 @@ from PIL import (
 from pipeline.errors import ErrorCode
 from thumbnailer.pictures import BadPictureError, ContentType, Format, Picture, Rendition
 from thumbnailer.presets import Preset
+from thumbnailer.scans import drop_unseen_scans
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 # MPO is a JPEG with further pictures behind the first, as many cameras write it.
@@ -54,6 +55,8 @@ def make_picture(data: bytes, preset: Preset, max_pixels: int) -> Picture:
     check_pixels(image, max_pixels)
     name, (width, height) = image.format, image.size
     wanted = fit(image.size, preset.edge)
+    if image.info.get("progressive") and draft_scale(image.size, wanted) == 8:
+        image = open_image(drop_unseen_scans(data))
     for step in STEPS:
         image = step(image, wanted)
     if find_orientation(image) >= _FIRST_ON_ITS_SIDE:
@@ -87,8 +90,19 @@ def shrink_on_load(image: Image.Image, wanted: Size) -> Image.Image:
     Pillow compares each edge with the target's, so the target must have the picture's proportions: with the
     square box, half of all photos would be decoded at twice the scale they need.
     """
-    image.draft(None, (int(wanted[0] * DRAFT_MARGIN), int(wanted[1] * DRAFT_MARGIN)))
+    image.draft(None, _with_margin(wanted))
     return image
+
+
+def draft_scale(size: Size, wanted: Size) -> int:
+    """Say by what a JPEG's edges are divided when it is decoded: 8, 4, 2 or 1, as ``draft`` chooses."""
+    target = _with_margin(wanted)
+    room = min(size[0] // target[0], size[1] // target[1])
+    return next((scale for scale in (8, 4, 2) if room >= scale), 1)
+
+
+def _with_margin(wanted: Size) -> Size:
+    return int(wanted[0] * DRAFT_MARGIN), int(wanted[1] * DRAFT_MARGIN)
 
 
 def load_first_frame(image: Image.Image, _wanted: Size) -> Image.Image:

@@ -1,0 +1,98 @@
+"""What is left out of a progressive JPEG does not show at an eighth of its size, and nothing else is left out."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.errors import ErrorCode
+from thumbnailer import imaging
+from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import THUMBNAIL
+from thumbnailer.scans import drop_unseen_scans
+
+
+def jpeg(mode="RGB", size=(2400, 3208), *, seed=7, **options):
+    noise = Image.effect_noise((size[0] // 8 + 1, size[1] // 8 + 1), 90 + seed).resize(size)
+    picture = Image.merge("RGB", (noise, Image.linear_gradient("L").resize(size), noise.rotate(180)))
+    file = io.BytesIO()
+    picture.convert(mode).save(file, "JPEG", quality=90, **({"progressive": True} | options))
+    return file.getvalue()
+
+
+def at_an_eighth(data):
+    picture = Image.open(io.BytesIO(data))
+    picture.draft(None, (picture.width // 8, picture.height // 8))
+    picture.load()
+    return picture.size, picture.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"subsampling": "4:2:0"}),
+        ("RGB", {"subsampling": "4:2:2"}),
+        ("RGB", {"subsampling": "4:4:4"}),
+        ("RGB", {"restart_marker_blocks": 5}),
+        ("L", {}),
+        ("CMYK", {}),
+        ("RGB", {"size": (2411, 1999)}),
+    ],
+    ids=str,
+)
+def test_the_pixels_are_the_same_and_the_work_is_less(mode, options):
+    data = jpeg(mode, **options)
+    short = drop_unseen_scans(data)
+    assert len(short) < 0.8 * len(data)
+    assert at_an_eighth(short) == at_an_eighth(data)
+
+
+def test_the_variant_is_the_same(monkeypatch):
+    data = jpeg()
+    with_filter = imaging.make_picture(data, THUMBNAIL, 50_000_000)
+    monkeypatch.setattr(imaging, "drop_unseen_scans", lambda data: data)
+    assert imaging.make_picture(data, THUMBNAIL, 50_000_000) == with_filter
+
+
+def test_a_picture_that_needs_its_scans_keeps_them(monkeypatch):
+    def refuse(_data):
+        raise AssertionError("decoded at a quarter, this needs every scan")
+
+    monkeypatch.setattr(imaging, "drop_unseen_scans", refuse)
+    imaging.make_picture(jpeg(size=(1600, 1200)), THUMBNAIL, 50_000_000)
+
+
+def test_exif_and_what_stands_behind_the_picture_stay():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = jpeg(exif=exif) + b"a motion photo's film"
+    short = drop_unseen_scans(data)
+    assert imaging.find_orientation(Image.open(io.BytesIO(short))) == 6
+    assert short.endswith(b"a motion photo's film")
+
+
+def test_a_baseline_file_comes_back_as_it_is():
+    data = jpeg(progressive=False)
+    assert drop_unseen_scans(data) == data
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_cut_file_is_left_to_the_decoder_which_refuses_it(part):
+    data = jpeg()
+    cut = data[: int(len(data) * part)]
+    assert drop_unseen_scans(cut) == cut
+    with pytest.raises(BadPictureError) as refused:
+        imaging.make_picture(cut, THUMBNAIL, 50_000_000)
+    assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
+
+
+SAMPLE = jpeg(size=(320, 240))
+
+
+@given(st.binary(max_size=300), st.integers(0, 800))
+def test_no_bytes_upset_it(garbage, where):
+    drop_unseen_scans(garbage)
+    drop_unseen_scans(b"\xff\xd8" + garbage)
+    drop_unseen_scans(SAMPLE[:where] + garbage + SAMPLE[where + len(garbage) :])
