@@ -1,0 +1,125 @@
+"""kill -9 between any two steps: the picture is DONE after a restart, and nothing shows that it happened."""
+
+import signal
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.messages import listening, post, purge, wait_tracker
+from support.pictures import opened, photo
+from support.system import PROCESSED
+from support.waiting import wait_until
+
+# The thumbnailer's crash points, and what has happened by then: a thumbnail stored, the end told.
+THUMBNAILER = {
+    "after_receive": (False, False),
+    "after_fetch": (False, False),
+    "after_decode": (False, False),
+    "after_put": (True, False),
+    "before_publish": (True, False),
+    "after_publish": (True, True),
+}
+DEATHS = 5  # the fifth delivery after as many is one that the consumer takes alone
+
+
+@pytest.mark.parametrize("point", THUMBNAILER)
+def test_the_thumbnailer_dies(system, stack, point):
+    stored, told = THUMBNAILER[point]
+    with armed(stack, "thumbnailer", point):
+        image_id = system.post_form(photo())["id"]
+        wait_killed(stack, "thumbnailer")
+        wait_tracker(system)
+        assert bool(system.keys(PROCESSED, f"{image_id}/")) == stored
+        assert ("image.done" in system.timeline(image_id)) == told
+    check_done(system, image_id)
+
+
+def test_the_thumbnailer_dies_again_and_again(system, stack):
+    with armed(stack, "thumbnailer", "after_decode"):
+        image_id = system.post_form(photo())["id"]
+        for _ in range(DEATHS):
+            wait_killed(stack, "thumbnailer")
+            stack.start("thumbnailer", wait=False, CRASH_POINT="after_decode")
+    check_done(system, image_id)
+
+
+@pytest.mark.parametrize(("key", "first"), [("image.done", "image.done"), ("instant", "storage.ObjectCreated:Put")])
+@pytest.mark.parametrize(("point", "is_in"), [("in_transaction", False), ("after_commit", True)])
+def test_the_tracker_dies(system, stack, point, is_in, key, first):
+    stack.stop("status-tracker")
+    image_id, told = make_untracked(system)
+    post(system, sorted(told, key=lambda letter: letter.key != key))
+    with armed(stack, "status-tracker", point, TRACKER_BATCH_SIZE="1"):
+        wait_killed(stack, "status-tracker")
+        before = row(system, image_id)
+        assert bool(before) == is_in
+        assert [type_ for (type_,) in system.query(TYPES, image_id)] == ([first] if is_in else [])
+    check_done(system, image_id)
+    if is_in and first == "image.done":
+        assert row(system, image_id) == before, "a fact that was known changed the row"
+
+
+ROW = "SELECT status, version, updated_at FROM image_status WHERE id = %s"
+TYPES = "SELECT type FROM image_timeline WHERE image_id = %s"
+
+
+def row(system, image_id):
+    return system.query(ROW, image_id)
+
+
+def make_untracked(system):
+    """Have a picture made while no tracker runs; give its id and what was told, which is in no queue any more."""
+    with (
+        listening(system, "storage.events", "instant", "ledger") as bucket,
+        listening(system, "image.lifecycle", "#") as lifecycle,
+    ):
+        image_id = system.post_form(photo())["id"]
+        told = lifecycle.take(2) + bucket.take(2)
+    purge(system, "status_tracker")
+    return image_id, told
+
+
+@contextmanager
+def armed(stack, name, point, **environment):
+    """Run a service that will die at a crash point; afterwards it runs as ever."""
+    stack.restart(name, wait=False, CRASH_POINT=point, **environment)
+    try:
+        yield
+    finally:
+        stack.restart(name)
+
+
+def wait_killed(stack, name):
+    """Wait for a service to die, and for its children to notice."""
+    session = stack.pid(name)
+    assert stack.wait_exit(name, 30) == -signal.SIGKILL, stack.log_tail(name)
+    wait_until(lambda: not running_in(session), 10, f"the children of a killed {name} to end")
+
+
+def running_in(session):
+    """The processes of a session; the launcher gives every service one of its own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()  # proc_pid_stat(5), from the third on
+        except OSError:
+            continue  # ended meanwhile
+        if fields[0] != "Z" and fields[3] == str(session):
+            found.append(entry.name)
+    return found
+
+
+def check_done(system, image_id):
+    """What must be so in the end, whatever died on the way."""
+    image = system.wait_status(image_id)
+    wait_tracker(system)
+    told = Counter((event["type"], event["recorded_by"]) for event in system.events(image_id))
+    assert {type_ for type_, _ in told} == {"storage.ObjectCreated:Put", "image.processing", "image.done"}
+    assert set(told.values()) == {1}, told
+    assert image["attempts"] == 1
+    assert len(system.keys(PROCESSED, f"{image_id}/")) == 1
+    assert opened(system.thumbnail(image_id)).size == (256, 192)
+    for queue in ("image_queue", "image_queue.dead", "status_tracker.dead"):
+        assert system.queue_length(queue) == 0, queue
