@@ -32,7 +32,7 @@ class Lookup:
     async def image(self, image_id: uuid.UUID) -> Row:
         """Find an image. Raises Problem: image_not_found, or not_caught_up while nobody can know."""
         arrived = datetime.now(UTC)
-        row, caught_up_to = await self.reader.image(image_id)
+        row, _ = await self.reader.image(image_id)
         if row is not None:
             return row
         if image_id.version == 7:
@@ -42,8 +42,6 @@ class Lookup:
             made = made_at(image_id)
             if made is None or made > arrived + SKEW:
                 raise Problem(Code.IMAGE_NOT_FOUND)
-            if caught_up_to is None or made > caught_up_to:
-                raise Problem(Code.NOT_CAUGHT_UP)
         elif image_id.version != 5:
             raise Problem(Code.IMAGE_NOT_FOUND)
         return await self._wait_for_tracker(image_id, arrived)

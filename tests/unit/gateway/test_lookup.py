@@ -62,11 +62,6 @@ def test_an_object_without_a_row_is_pending():
     assert (row.id, row.key, row.status, row.size) == (image_id, own_key(image_id), Status.PENDING, 3)
 
 
-@pytest.mark.parametrize("caught_up_to", [None, now() - A_WHILE])
-def test_an_id_that_the_tracker_may_not_have_heard_of_is_no_404(caught_up_to):
-    assert find(new_image_id(), (None, caught_up_to)) is Code.NOT_CAUGHT_UP
-
-
 @pytest.mark.parametrize("image_id", [new_image_id(), image_id_of(S3_KEY)])
 def test_once_everything_up_to_the_question_was_seen_there_is_none(image_id):
     assert find(image_id, (None, now() + A_WHILE)) is Code.IMAGE_NOT_FOUND
@@ -74,9 +69,9 @@ def test_once_everything_up_to_the_question_was_seen_there_is_none(image_id):
 
 
 @pytest.mark.parametrize("caught_up_to", [None, now() - A_WHILE])
-def test_an_s3_clients_id_waits_for_the_tracker(caught_up_to):
+@pytest.mark.parametrize("image_id", [new_image_id(), image_id_of(S3_KEY)])
+def test_an_id_that_the_tracker_may_not_have_heard_of_waits_for_it(image_id, caught_up_to):
     row = object()
-    image_id = image_id_of(S3_KEY)
     assert find(image_id, (None, caught_up_to)) is Code.NOT_CAUGHT_UP
     assert find(image_id, (None, caught_up_to), (None, caught_up_to), (row, caught_up_to)) is row
 
@@ -86,7 +81,8 @@ def test_an_s3_clients_id_waits_for_the_tracker(caught_up_to):
     [
         uuid.uuid4(),
         uuid.UUID(int=0),
-        uuid.UUID("ffffffff-ffff-7fff-8fff-ffffffffffff"),  # a UUIDv7 from the year 10889
+        uuid.UUID("07000000-0000-7000-8000-000000000000"),  # a UUIDv7 from the year 2213
+        uuid.UUID("ffffffff-ffff-7fff-8fff-ffffffffffff"),  # one from the year 10889
     ],
 )
 def test_ids_that_were_never_given_out_need_no_waiting(image_id):
