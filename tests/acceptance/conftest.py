@@ -18,6 +18,20 @@ def system(stack):
     mend(stack)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def early_birds(request):
+    """What takes a minute begins at once, if any test will ask for it."""
+    if any("lapsed_ticket" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("lapsed_ticket")
+
+
+@pytest.fixture(scope="session")
+def lapsed_ticket(stack):
+    """A ticket whose form can be used for a second, and a minute later counts as expired."""
+    with closing(System(stack)) as system, system.restarted("gateway", TICKET_LIFETIME_SECONDS="1"):
+        return system.ticket()
+
+
 def mend(stack):
     """Start what does not run or stands still, and wait until everything answers."""
     for name in ("epmd", "postgres", "rabbitmq", "minio", *SERVICES):

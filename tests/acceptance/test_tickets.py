@@ -1,0 +1,163 @@
+"""Tickets: forms that are used once, twice, late, never, and for something else."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from support.pictures import photo, red_quarter
+from support.system import ORIGINALS, PROCESSED, problem
+from support.waiting import wait_until
+
+TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
+MIB = 1024 * 1024
+
+
+def wait_awaiting(system, ticket):
+    """Wait until the tracker knows of a ticket."""
+    return system.wait_status(ticket["id"], "AWAITING_UPLOAD")
+
+
+def refused(answer):
+    """The code of MinIO's refusal, and its status."""
+    return answer.status_code, answer.text.partition("<Code>")[2].partition("</Code>")[0]
+
+
+def test_a_ticket_says_what_it_is_good_for(system):
+    asked = datetime.now(UTC)
+    answer = system.http.post(TICKETS, json={"content_type": "image/png", "file_name": "a/b/Père Noël.png"})
+    ticket = answer.json()
+    assert answer.headers["location"].endswith(f"{IMAGES}/{ticket['id']}")
+    assert ticket["key"] == f"uploads/{ticket['id']}/original"
+    assert ticket["max_bytes"] == 50 * MIB
+    lifetime = datetime.fromisoformat(ticket["expires_at"]) - asked
+    assert timedelta(minutes=14) < lifetime < timedelta(minutes=16)
+    image = wait_awaiting(system, ticket)
+    assert (image["file_name"], image["content_type"]) == ("Père Noël.png", "image/png")
+    assert (image["variants"], image["expires_at"][:19]) == ([], ticket["expires_at"][:19])
+    assert system.timeline(ticket["id"]) == ["upload.requested"]
+    for variant in ("original", "thumbnail"):
+        assert problem(system.http.get(f"{IMAGES}/{ticket['id']}/variants/{variant}"), 409) == "not_ready"
+
+
+@pytest.mark.parametrize("content_type", ["image/svg+xml", "text/html", "", "image/jpeg; charset=x"])
+def test_there_are_tickets_for_supported_pictures_only(system, content_type):
+    answer = system.http.post(TICKETS, json={"content_type": content_type})
+    assert problem(answer, 415) == "unsupported_format"
+
+
+def test_a_ticket_without_a_content_type_is_422(system):
+    assert problem(system.http.post(TICKETS, json={}), 422) == "invalid_request"
+    assert problem(system.http.post(TICKETS, content=b"{"), 422) == "invalid_request"
+
+
+def test_a_ticket_that_was_not_used_cannot_be_deleted(system):
+    ticket = system.ticket()
+    wait_awaiting(system, ticket)
+    assert problem(system.http.delete(f"{IMAGES}/{ticket['id']}"), 409) == "ticket_not_used"
+    assert system.send_form(ticket, photo()).status_code == 204
+    system.wait_status(ticket["id"])
+    assert system.http.delete(f"{IMAGES}/{ticket['id']}").status_code == 202
+    system.wait_status(ticket["id"], "DELETED")
+
+
+def test_a_ticket_that_is_used_twice_gives_the_last_object(system):
+    ticket = system.ticket()
+    assert system.send_form(ticket, photo(seed=1)).status_code == 204
+    first = system.wait_status(ticket["id"])
+    assert first["generation"] == 1
+    assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
+    system.wait_generation(ticket["id"], 2)
+    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+
+
+def test_a_ticket_that_is_used_twice_before_anybody_looks(system):
+    ticket = system.ticket()
+    with system.held("thumbnailer"):
+        assert system.send_form(ticket, photo(seed=1)).status_code == 204
+        assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
+    system.wait_status(ticket["id"])
+    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+    assert len(system.keys(PROCESSED, f"{ticket['id']}/")) == 1
+
+
+def test_a_ticket_that_is_used_again_after_a_delete(system):
+    ticket = system.ticket()
+    assert system.send_form(ticket, photo(seed=1)).status_code == 204
+    system.wait_status(ticket["id"])
+    system.http.delete(f"{IMAGES}/{ticket['id']}")
+    system.wait_status(ticket["id"], "DELETED")
+    assert system.send_form(ticket, photo(seed=1)).status_code == 204
+    system.wait_generation(ticket["id"], 2)
+
+
+def test_a_ticket_that_is_used_when_the_tracker_has_given_it_up(system):
+    """The form is still good, but the database's clock has passed its end: as with bytes that took very long."""
+    ticket = system.ticket()
+    wait_awaiting(system, ticket)
+    moved = system.query(
+        "UPDATE images SET expires_at = now() - interval '2 minutes' WHERE id = %s RETURNING id", ticket["id"]
+    )
+    assert len(moved) == 1
+    system.wait_status(ticket["id"], "EXPIRED")
+    assert problem(system.http.delete(f"{IMAGES}/{ticket['id']}"), 409) == "ticket_not_used"
+    with system.held("thumbnailer"):
+        assert system.send_form(ticket, photo(orientation=3)).status_code == 204
+        system.wait_status(ticket["id"], "PENDING")
+    image = wait_until(lambda: [i for i in [system.image(ticket["id"])] if i["status"] == "DONE"])[0]
+    assert (image["generation"], image["file_name"]) == (1, "photo.jpg")
+    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"key": "uploads/another/original"}, (403, "AccessDenied")),
+        ({"key": "holiday.jpg"}, (403, "AccessDenied")),
+        ({"Content-Type": "text/html"}, (403, "AccessDenied")),
+        ({"x-amz-meta-file-name": "other.jpg"}, (403, "AccessDenied")),
+        ({"X-Minio-Source-Mtime": "2200-01-01T00:00:00Z"}, (403, "AccessDenied")),
+        ({"x-amz-credential": "gateway/20261122/us-east-1/s3/aws4_request"}, (403, "")),
+        ({"x-amz-signature": "0" * 64}, (403, "SignatureDoesNotMatch")),
+        ({"policy": "e30="}, (403, "")),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_form_is_good_for_nothing_else(system, changes, refusal):
+    ticket = system.ticket()
+    before = system.keys(ORIGINALS)
+    status, code = refused(system.send_form(ticket, photo(), **changes))
+    assert status == refusal[0]
+    assert not refusal[1] or code == refusal[1]
+    assert system.keys(ORIGINALS) == before
+
+
+def test_a_form_is_good_for_its_bucket_only(system):
+    ticket = system.ticket()
+    url = ticket["form"]["url"].replace(ORIGINALS, PROCESSED)
+    answer = httpx.post(url, data=ticket["form"]["fields"], files={"file": ("photo.jpg", photo())})
+    assert answer.status_code == 403
+    assert system.keys(PROCESSED, "uploads/") == []
+
+
+def test_a_form_takes_no_file_that_is_too_large_or_empty(system):
+    ticket = system.ticket()
+    assert refused(system.send_form(ticket, photo().ljust(50 * MIB + 1, b"\0"))) == (400, "EntityTooLarge")
+    assert refused(system.send_form(ticket, b"")) == (400, "EntityTooSmall")
+    assert system.keys(ORIGINALS, ticket["key"]) == []
+    assert wait_awaiting(system, ticket)
+
+
+def test_a_ticket_that_is_not_used_expires(system, lapsed_ticket):
+    image_id = lapsed_ticket["id"]
+    assert system.send_form(lapsed_ticket, photo()).status_code in {400, 403}
+    assert system.keys(ORIGINALS, lapsed_ticket["key"]) == []
+    system.wait_status(image_id, "EXPIRED", timeout=75)
+    shown = system.http.get(f"{IMAGES}/{image_id}")
+    assert "retry-after" not in shown.headers
+    assert problem(system.http.delete(f"{IMAGES}/{image_id}"), 409) == "ticket_not_used"
+    listed = system.http.get(IMAGES, params={"status": "EXPIRED"}).json()["items"]
+    assert image_id in {item["id"] for item in listed}
+    waiting = system.http.get(IMAGES, params={"status": "AWAITING_UPLOAD"}).json()["items"]
+    assert image_id not in {item["id"] for item in waiting}
+    assert system.timeline(image_id) == ["upload.requested"]
