@@ -143,9 +143,9 @@ def awaits_thumbnailer(row: Row | None, fact: Fact) -> bool:
     """Tell whether a bucket's event still waits to be acted upon, as far as the row shows."""
     if row is None or not isinstance(fact.said, StorageEvent):
         return False
-    if fact.is_removal:
-        return row.status is Status.DELETED and not row.variants_removed
-    return row.status is Status.PENDING and row.source == fact.source
+    if row.status is Status.DELETED:
+        return not row.variants_removed  # an upload makes it look too: its removal may have been here first
+    return row.status is Status.PENDING and fact.source == row.source
 
 
 def _requested(row: Row | None, fact: Fact, ticket: UploadRequested) -> Row:

@@ -245,3 +245,10 @@ def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
     deleted = row_after(put(), delete(), look=lambda: GONE)
     assert awaits_thumbnailer(deleted, delete(target="ledger"))
     assert not awaits_thumbnailer(fold(deleted, [removed()], never), delete(target="ledger"))
+
+
+def test_an_upload_behind_its_own_removal_waits_too():
+    late = put(target="ledger")
+    deleted = fold(row_after(delete(target="ledger")), [late], lambda: GONE, removal_known=True)
+    assert awaits_thumbnailer(deleted, late)
+    assert not awaits_thumbnailer(fold(deleted, [removed()], never), late)
