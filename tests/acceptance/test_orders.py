@@ -1,0 +1,203 @@
+"""The bucket's events in any order and any number: row and variants follow what the bucket holds."""
+
+import hashlib
+import itertools
+import json
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+
+import pytest
+
+from support.messages import listening, post, purge, settled, wait_tracker
+from support.pictures import opened, photo
+from support.system import ORIGINALS, PROCESSED
+from support.waiting import wait_until
+
+# Pictures that are told apart by the sizes of their thumbnails.
+V1, V2, V3 = photo(64, 48), photo(48, 64), photo(80, 40)
+
+# What was done to a key, None being a removal; the last of it is what the bucket holds.
+HISTORIES = {
+    "v1": [V2, None, V1],
+    "v2": [V1, None, V2],
+    "deleted": [V1, V2, None],
+    "made anew": [V1, V2, None, V3],
+    "made anew as it was": [V1, V2, None, V1],
+}
+
+SERVICES = ("thumbnailer", "status-tracker")
+TIMES = 100
+WRITERS, KEYS = 8, 50
+
+
+def test_the_same_event_a_hundred_times(system):
+    with listening(system, "storage.events", "instant", "ledger") as bucket:
+        image_id = system.post_form(photo())["id"]
+        told = bucket.take(2)
+    system.wait_status(image_id)
+    wait_quiet(system)
+    before = everything_about(system, image_id)
+    handled = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
+
+    post(system, told * TIMES)
+    wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] >= handled + TIMES, 60, "the thumbnailer")
+    wait_quiet(system)
+
+    assert everything_about(system, image_id) == before
+    storage = [(type_, by) for type_, by, _ in before["events"] if type_.startswith("storage.")]
+    assert storage == [("storage.ObjectCreated:Put", "instant"), ("storage.ObjectCreated:Put", "ledger")]
+
+
+def everything_about(system, image_id):
+    events = system.query("SELECT type, recorded_by, recorded FROM image_timeline WHERE image_id = %s", image_id)
+    return {
+        "row": system.query("SELECT * FROM image_status WHERE id = %s", image_id),
+        "events": sorted(events),
+        "variants": system.keys(PROCESSED, f"{image_id}/"),
+    }
+
+
+@pytest.mark.parametrize("first", ["thumbnailer", "status-tracker", "both"])
+def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, first):
+    for name in SERVICES:
+        stack.stop(name)
+    cases = {
+        f"orders, {first} first/{state}, {targets}/{' '.join(map(str, order))}": (history, order, targets)
+        for state, history in HISTORIES.items()
+        for order in itertools.permutations(range(len(history)))
+        for targets in ("both targets", "ledger alone")
+    }
+    told = write_history(system, {key: history for key, (history, _, _) in cases.items()})
+    for key, (_, order, targets) in cases.items():
+        letters = told[key]
+        again = [letters["ledger"][n] for n in order]
+        post(system, again if targets == "ledger alone" else [letters["instant"][n] for n in order] + again)
+
+    if first == "both":
+        for name in SERVICES:
+            stack.start(name, wait=False)
+    else:
+        stack.start(first, **{"status-tracker": {"TRACKER_BATCH_SIZE": "1"}}.get(first, {}))
+        wait_until(lambda: system.queue_length(QUEUES[first]) == 0, 60, f"{QUEUES[first]} to be empty")
+        stack.start(*set(SERVICES) - {first})
+
+    check_all(system, {key: history[-1] for key, (history, _, _) in cases.items()})
+
+
+QUEUES = {"thumbnailer": "image_queue", "status-tracker": "status_tracker"}
+
+
+def write_history(system, histories):
+    """Do to every key what its history says; give what each target told of it, none of which is left in a queue."""
+    count = sum(map(len, histories.values()))
+    with (
+        listening(system, "storage.events", "instant") as instant,
+        listening(system, "storage.events", "ledger") as ledger,
+    ):
+        for key, history in histories.items():
+            for data in history:
+                write(system, key, data)
+        told = defaultdict(lambda: defaultdict(list))
+        for letter in instant.take(count) + ledger.take(count, 60):
+            told[json.loads(letter.body)["Key"].removeprefix(f"{ORIGINALS}/")][letter.key].append(letter)
+    purge(system, *QUEUES.values())
+    return told
+
+
+@pytest.mark.parametrize("deleters", [0, 2])
+def test_many_writers_of_one_key(system, deleters):
+    keys = [f"writers, {deleters} deleters/{n}" for n in range(KEYS)]
+    barrier = Barrier(WRITERS)
+
+    def work(writer):
+        pictures = [None if writer < deleters else photo(48 + 16 * writer, 64, seed=n + 1) for n in range(KEYS)]
+        for key, data in zip(keys, pictures, strict=True):
+            barrier.wait(30)
+            write(system, key, data)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(work, range(WRITERS)))
+
+    check_all(system, {key: read(system, key) for key in keys}, alone=False)
+
+
+def write(system, key, data):
+    if data is None:
+        system.s3.delete_object(Bucket=ORIGINALS, Key=key)
+    else:
+        system.put(key, data)
+
+
+def read(system, key):
+    if not system.keys(ORIGINALS, key):
+        return None
+    return system.s3.get_object(Bucket=ORIGINALS, Key=key)["Body"].read()
+
+
+def check_all(system, objects, *, alone=True):
+    """See every key end with what the bucket holds; ``alone``: nothing is left that was made of other objects."""
+    with suppress(AssertionError):  # what is wrong then, the next lines say better
+        wait_until(lambda: not find_wrong(system, objects, alone=alone), 40)
+    wait_quiet(system)
+    wrong = find_wrong(system, objects, alone=alone)
+    assert not wrong, f"{len(wrong)} of {len(objects)} keys"
+    for queue in ("image_queue.dead", "status_tracker.dead"):
+        assert system.queue_length(queue) == 0, queue
+    for key, data in objects.items():
+        image = system.image_of(key)
+        if data is None:
+            assert "image.removed" in system.timeline(image["id"]), key
+            assert system.http.get(f"/api/v1/images/{image['id']}/variants/thumbnail").status_code == 410, key
+        else:
+            assert opened(system.thumbnail(image["id"])).size == opened(data).size, key
+
+
+def find_wrong(system, objects, *, alone):
+    """Compare rows and variants with what the bucket holds; give the keys where they differ, and how."""
+    rows = {key: rest for key, *rest in system.query(ROWS, list(objects))}
+    sources = {}
+    for page in system.s3.get_paginator("list_objects_v2").paginate(Bucket=ORIGINALS):
+        for thing in page.get("Contents", []):
+            etag = thing["ETag"].strip('"')
+            sources[thing["Key"]] = f"{etag}/{thing['Size']}/{int(thing['LastModified'].timestamp())}"
+    made = defaultdict(set)
+    for variant in system.keys(PROCESSED):
+        made[variant.partition("/")[0]].add(variant)
+
+    wrong = {}
+    for key, data in objects.items():
+        image_id, status, source, variants = rows.get(key, (None, None, None, []))
+        kept = made[str(image_id)]
+        if data is None:
+            right = status == "DELETED" and not kept
+        else:
+            own = {variant for variant in kept if hashlib.sha256(data).hexdigest()[:16] in variant}
+            right = (
+                (status, source) == ("DONE", sources[key])
+                and len(own) == 1
+                and own == {variant["key"] for variant in variants}
+                and (own == kept or not alone)
+            )
+        if not right:
+            wrong[key] = (status, source, sources.get(key), variants, kept)
+    return wrong
+
+
+ROWS = "SELECT key, id, status, source, variants FROM image_status WHERE key = ANY(%s)"
+
+
+def wait_quiet(system):
+    """Wait until nothing is on its way any more: what the tracker asks for again included."""
+
+    def is_quiet():
+        before = settled(system, "THUMBNAILER_HEALTH_PORT")
+        wait_tracker(system)
+        return (
+            system.queue_length("image_queue") == 0
+            and system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}') == 0
+            and settled(system, "THUMBNAILER_HEALTH_PORT") == before
+        )
+
+    wait_until(is_quiet, 60, "the system to be quiet")
