@@ -144,8 +144,11 @@ def test_one_look_serves_a_batch(tracker, database, bucket, publications):
     assert bucket.looks == 1
 
 
-def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, database, publications):
-    tracker.handle([withdrawn()], publications)
+@pytest.mark.parametrize(
+    "removal", [withdrawn(), spoken(saying.removed())], ids=["the bucket's", "the thumbnailer's"]
+)
+def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, database, publications, removal):
+    tracker.handle([removal], publications)
     assert database.status(ID) is None
     tracker.handle([announced(), spoken(saying.done())], publications)
     assert database.status(ID)["status"] == "DELETED"
@@ -286,6 +289,14 @@ def test_two_sweeps_share_the_work(tracker, repository, database, publications):
     with closing(other):
         claimed = [row.key for books in (repository, other) for row in books.claim_overdue(age, 20)]
     assert sorted(claimed) == sorted(keys)
+
+
+def test_the_sweep_waits_for_nobody(tracker, sweep, database, publications):
+    tracker.handle([announced()], publications)
+    grow_old(database)
+    with closing(psycopg.connect(database.owner)) as writer:
+        writer.execute("SELECT FROM images FOR UPDATE")
+        assert sweep.run() == 0
 
 
 # --- how far it has caught up --------------------------------------------------------------------------------
