@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from gateway.threads import Threads
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import DependencyAway, Refused
-from pipeline.publisher import Publisher, connect
+from pipeline.publisher import connect
 from pipeline.storage import Storage
 
 RARELY_SECONDS = 10  # what seldom changes is asked again after so long
@@ -33,8 +33,7 @@ class Readiness:
     reader: Reader
     storage: Storage
     threads: Threads
-    publisher: Publisher
-    thread: Threads
+    thread: Threads  # the publisher's
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: tuple[dict[str, str], dict[str, str]] = ({}, {})
     _until: float = 0

@@ -90,7 +90,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             variants=Variants(lookup, storage, threads, is_public=access.is_open),
             storage=storage,
             threads=threads,
-            readiness=Readiness(settings, reader, storage, threads, publisher, thread),
+            readiness=Readiness(settings, reader, storage, threads, thread),
         )
 
 
