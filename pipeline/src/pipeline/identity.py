@@ -17,6 +17,7 @@ PROCESSED = "images-processed"
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
 _OWN_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,11 @@ def fact_id(*parts: object) -> uuid.UUID:
 
 
 def tame_etag(etag: str) -> str:
-    """Keep an ETag that a server made; hash one that an uploader forged."""
-    bare = etag.strip('"')
+    """Keep an ETag that a server made; hash one that an uploader forged.
+
+    What is not ASCII counts as one sign: MinIO's events show such bytes as U+FFFD or UTF-8, a HEAD as Latin-1.
+    """
+    bare = _NOT_ASCII.sub("?", etag).strip('"')
     return bare if _PLAIN_ETAG.fullmatch(bare) else "x" + hashlib.sha256(bare.encode()).hexdigest()[:31]
 
 

@@ -60,6 +60,13 @@ def test_a_forged_etag_is_hashed(etag):
     assert tame_etag(etag).startswith("x")
 
 
+@pytest.mark.parametrize(
+    ("in_event", "in_header"), [("\ufffd", "\xe4"), ("\u00e4", "\xc3\xa4"), ("a\ufffd\ufffdb", "a\xe4\xe5b")]
+)
+def test_a_forged_etag_is_the_same_in_an_event_and_in_a_header(in_event, in_header):
+    assert tame_etag(in_event) == tame_etag(f'"{in_header}"')
+
+
 def test_a_source_survives_its_text():
     source = Source("d41d8cd98f00b204e9800998ecf8427e-3", 12, 1790000000)
     assert Source.parse(str(source)) == source
