@@ -14,14 +14,6 @@ def delete(system, image_id):
     assert answer.status_code == 202, answer.text
 
 
-def wait_removed(system, image_id):
-    """Wait until the thumbnailer says that nothing is left of an image; give its timeline."""
-    wait_until(lambda: "image.removed" in system.timeline(image_id), what=f"image.removed for {image_id}")
-    system.wait_status(image_id, "DELETED")
-    assert system.keys(PROCESSED, f"{image_id}/") == []
-    return system.timeline(image_id)
-
-
 def assert_gone(system, image):
     """What the API says of an image that was deleted."""
     told = system.image(image["id"])
@@ -35,7 +27,7 @@ def test_deleted_after_processing(system):
     image = system.wait_status(system.post_form(photo())["id"])
     delete(system, image["id"])
     system.wait_status(image["id"], "DELETED", timeout=10)
-    timeline = wait_removed(system, image["id"])
+    timeline = system.wait_removed(image["id"])
     assert "storage.ObjectRemoved:Delete" in timeline
     assert_gone(system, image)
     for variant in image["variants"]:
@@ -47,7 +39,7 @@ def test_deleted_by_an_s3_client(system):
     system.put("deleted/by-s3.jpg", photo())
     image = system.wait_key("deleted/by-s3.jpg")
     system.s3.delete_object(Bucket="images-original", Key=image["key"])
-    wait_removed(system, image["id"])
+    system.wait_removed(image["id"])
     assert_gone(system, image)
 
 
@@ -57,7 +49,7 @@ def test_deleted_before_processing(system):
         system.wait_status(image["id"], "PENDING")
         delete(system, image["id"])
         system.wait_status(image["id"], "DELETED")
-    timeline = wait_removed(system, image["id"])
+    timeline = system.wait_removed(image["id"])
     assert not {"image.processing", "image.done", "image.failed"} & set(timeline)
     assert_gone(system, image)
 
@@ -68,7 +60,7 @@ def test_deleted_while_it_is_decoded(system):
     with system.held("thumbnailer"):
         delete(system, image["id"])
         system.wait_status(image["id"], "DELETED")
-    timeline = wait_removed(system, image["id"])
+    timeline = system.wait_removed(image["id"])
     assert "image.processing" in timeline
     assert not {"image.done", "image.failed"} & set(timeline)
     assert_gone(system, image)
@@ -84,7 +76,7 @@ def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
     delete(system, image["id"])
     system.wait_status(image["id"], "DELETED")
     system.stack.start("thumbnailer")
-    wait_removed(system, image["id"])
+    system.wait_removed(image["id"])
     assert_gone(system, image)
 
 
@@ -125,7 +117,7 @@ def test_deleted_and_uploaded_again(system):
     system.put("again.jpg", photo())
     image = system.wait_key("again.jpg")
     delete(system, image["id"])
-    wait_removed(system, image["id"])
+    system.wait_removed(image["id"])
     system.put("again.jpg", photo())
     again = system.wait_generation(image["id"], 2)
     assert red_quarter(system.thumbnail(image["id"])) == "left upper"

@@ -139,6 +139,13 @@ class System:
 
         return wait_until(reached, timeout, f"generation {number} of {image_id} to be DONE")
 
+    def wait_removed(self, image_id):
+        """Wait until the thumbnailer says that nothing is left of a deleted image; give its timeline."""
+        wait_until(lambda: "image.removed" in self.timeline(image_id), what=f"image.removed for {image_id}")
+        self.wait_status(image_id, "DELETED")
+        assert self.keys(PROCESSED, f"{image_id}/") == []
+        return self.timeline(image_id)
+
     def metric(self, port, name):
         """One of a service's metrics, with its labels as they are shown; 0 where it was never counted."""
         lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics").text.splitlines()
