@@ -26,7 +26,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     cors_allow_origins: str = Field("", description="Origins whose pages may call the API, comma separated, or `*`")
     max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest file that is taken, in bytes")
     max_concurrent_uploads: int = Field(
-        32, ge=1, le=1000, description="Uploads taken at once; each needs up to 5 MiB of memory and a thread"
+        32, ge=1, le=1000, description="Uploads taken at once; each needs about 8 MiB of memory and a thread"
     )
     upload_deadline_seconds: float = Field(
         10, gt=0, le=300, description="How long MinIO may take to answer one request before the client gets a 503"

@@ -22,7 +22,14 @@ def configure(settings: ServiceSettings, service: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="time", pad_event_to=24)]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(),
+                timestamp_key="time",
+                pad_event_to=24,
+                exception_formatter=structlog.dev.plain_traceback,  # rich's takes seconds, and shows variables
+            )
+        ]
         if console
         else [_naming(service), structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
