@@ -58,7 +58,7 @@ class Consumer:
     ``handle`` gets up to ``batch`` messages at once and returns or raises, by the table in ``outcomes``; a batch
     that fails is redone one by one, so that only the offender pays. ``announce`` tells the world of a delay or a
     failure before the message moves. ``probes`` says how to find out that a dependency is back. ``pause`` says for
-    how many seconds messages may gather behind a batch of a given size.
+    how many seconds messages may gather after so many have come at once.
     """
 
     name: str  # shows in the management UI
@@ -78,6 +78,7 @@ class Consumer:
         self._stopping = Event()
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
+        self._arrived: list[Delivery] = []
         self._away: dict[int, str] = {}  # worker -> the dependency it waits for
         self._busy: set[int] = set()
         self._aisle = Aisle()
@@ -141,6 +142,7 @@ class Consumer:
             raise
         finally:
             self._channel = self._connection = None
+            self._arrived.clear()
             self._drop_jobs()
             if connection.is_open:
                 connection.close()
@@ -156,7 +158,7 @@ class Consumer:
                 consuming = channel.basic_consume(self.family.work.name, self._receive)
                 self._trouble = ""
                 log.info("consuming", queue=self.family.work.name)
-            connection.process_data_events(TURN_SECONDS)
+            self._listen(connection)
             if consuming and consuming not in channel.consumer_tags:
                 raise DependencyAway("rabbitmq", "the broker cancelled the consumer")  # its queue was deleted
         if consuming:
@@ -168,13 +170,26 @@ class Consumer:
             connection.process_data_events(0.05)
         connection.process_data_events(0)  # the last acknowledgements
 
+    def _listen(self, connection: BlockingConnection) -> None:
+        """Hand over together all that has come, and let more gather where that is wanted: waking up costs."""
+        count = 0
+        connection.process_data_events(TURN_SECONDS)
+        while count < len(self._arrived):
+            count = len(self._arrived)
+            connection.process_data_events(0)
+        for delivery in self._arrived:
+            self._jobs.put(delivery)
+        self._arrived.clear()
+        if count and (seconds := self.pause(count)):
+            self._stopping.wait(seconds)
+
     def _receive(
         self, channel: BlockingChannel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
         message = Message.read(
             body, method.routing_key or "", properties.content_type or "", dict(properties.headers or {})
         )
-        self._jobs.put(Delivery(message, channel, method.delivery_tag or 0))
+        self._arrived.append(Delivery(message, channel, method.delivery_tag or 0))
 
     def _give_back(self, channel: BlockingChannel, consuming: str) -> None:
         """Stop consuming; what no worker has begun goes back to the queue."""
@@ -223,8 +238,6 @@ class Consumer:
                     self._busy.discard(number)
                 if away:
                     self._wait_for(away, number)
-                elif seconds := self.pause(len(deliveries)):
-                    self._stopping.wait(seconds)
 
     def _take(self) -> list[Delivery] | None:
         """Give what there is to do, nothing after a while without work, None at the end."""
