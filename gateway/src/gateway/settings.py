@@ -39,7 +39,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
     @field_validator("public_url", "minio_public_url")
     @classmethod
-    def _check_url(cls, url: str) -> str:
+    def _check_public_url(cls, url: str) -> str:
         return check_http_url(url) if url else url
 
     @field_validator("database_url")
