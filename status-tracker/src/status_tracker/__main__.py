@@ -44,6 +44,8 @@ log = structlog.get_logger()
 NAME = "status-tracker"
 MARK_SECONDS = 1  # between two watermarks
 
+T = TypeVar("T", Repository, Publisher)
+
 
 def main() -> None:
     """Run the command and exit: 0 after a clean stop, 1 when a server refuses us, 2 for wrong settings."""
@@ -218,9 +220,6 @@ def _stop_on_signal(stop: Event | None = None, also: Callable[[], None] = lambda
     if stop.is_set():
         also()
     return stop
-
-
-T = TypeVar("T", Repository, Publisher)
 
 
 def _opened(thing: T, open_things: ExitStack) -> T:
