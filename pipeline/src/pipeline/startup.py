@@ -18,9 +18,10 @@ from tenacity import (
 )
 
 from pipeline import health
-from pipeline.consumer import Consumer, Probe
+from pipeline.consumer import Consumer
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.settings import ConsumerSettings
+from pipeline.workers import Probe
 
 log = structlog.get_logger()
 

@@ -3,6 +3,7 @@
 One instance serves all threads of a process; it must be made after any fork.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from pipeline.settings import StoreSettings
 CONNECT_SECONDS = 3
 READ_SECONDS = 20  # between two bytes
 
+_CODE = re.compile("<Code>(.+?)</Code>")
 _REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
@@ -180,6 +182,20 @@ class Storage:
         policy.add_content_length_range_condition(1, max_bytes)
         fields: dict[str, str] = self._minio.presigned_post_policy(policy)
         return {"key": key, "Content-Type": content_type, **fields}
+
+    def refusal_of_form(self, bucket: str, key: str) -> str:
+        """Say why the store takes no forms that we sign, if so; asked with a file too small to be stored.
+
+        Raises DependencyAway.
+        """
+        fields = self.sign_form(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
+        with _translated(key):
+            answer = self._http.request("POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")})
+        found = _CODE.search(answer.data.decode(errors="replace"))
+        code = found[1] if found else str(answer.status)
+        if answer.status != 403 and code != "EntityTooSmall":
+            raise DependencyAway("minio", f"{code} for a form")
+        return f"{code} for a form" if answer.status == 403 else ""
 
     # --- checking ------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pika
 import pytest
 
-from pipeline.consumer import Consumer, declare, one_by_one
+from pipeline.consumer import Consumer, declare
 from pipeline.outcomes import DELAYS, DependencyAway, NotAnEvent, RetryLater
 from pipeline.topology import Family, Queue, dead_name, delay_name
+from pipeline.workers import one_by_one
 from support.waiting import wait_until
 
 PATIENCE = 20

@@ -9,13 +9,14 @@ from threading import Event
 import structlog
 
 from pipeline import crashpoints, logs
-from pipeline.consumer import Consumer, one_by_one
+from pipeline.consumer import Consumer
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.settings import load_or_exit, masked
 from pipeline.startup import insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import image_family
+from pipeline.workers import one_by_one
 from thumbnailer.child_process import DecoderBrokenError
 from thumbnailer.decoder import Decoder
 from thumbnailer.handler import Thumbnailer
