@@ -139,6 +139,17 @@ def refusals(system, name):
     ]
     signer = {"MINIO_ACCESS_KEY": "upload-signer", "MINIO_SECRET_KEY": system.secrets["UPLOAD_SIGNER_SECRET_KEY"]}
     gateway = {"RABBITMQ_USER": "gateway", "RABBITMQ_PASSWORD": system.secrets["GATEWAY_RABBITMQ_PASSWORD"]}
+    forms = [
+        ({"UPLOAD_SIGNER_SECRET_KEY": "wrong-secret"}, "UPLOAD_SIGNER_SECRET_KEY"),
+        ({"UPLOAD_SIGNER_ACCESS_KEY": "nobody"}, "UPLOAD_SIGNER_ACCESS_KEY"),
+        (
+            {
+                "UPLOAD_SIGNER_ACCESS_KEY": "thumbnailer",
+                "UPLOAD_SIGNER_SECRET_KEY": system.secrets["THUMBNAILER_MINIO_SECRET_KEY"],
+            },
+            "UPLOAD_SIGNER_ACCESS_KEY",
+        ),
+    ]
     return [
         ({"MINIO_SECRET_KEY": "wrong-secret"}, "MINIO_SECRET_KEY"),
         ({"MINIO_ACCESS_KEY": "nobody"}, "MINIO_ACCESS_KEY"),
@@ -146,6 +157,7 @@ def refusals(system, name):
         ({"RABBITMQ_PASSWORD": "wrong"}, "RABBITMQ_PASSWORD"),
         ({"RABBITMQ_VHOST": "nowhere"}, "RABBITMQ_VHOST"),
         *(database if login else []),
+        *(forms if name == "gateway" else []),
         *([(gateway, "user 'gateway'")] if name != "gateway" else []),
     ]
 

@@ -32,6 +32,7 @@ class Readiness:
     settings: Settings
     reader: Reader
     storage: Storage
+    signer: Storage
     threads: Threads
     thread: Threads  # the publisher's
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -58,6 +59,7 @@ class Readiness:
         checks = {
             "postgres": check_login(url),
             "minio": self.threads.run(self.storage.check, ORIGINALS, PROCESSED),
+            "minio for forms": self._check_signer(),
             "rabbitmq": self._check_broker(),
         }
         results = await asyncio.gather(*checks.values(), return_exceptions=True)
@@ -65,6 +67,12 @@ class Readiness:
             if isinstance(fault, Refused) or (fault is not None and not isinstance(fault, DependencyAway)):
                 raise fault
         return {name: str(fault) for name, fault in zip(checks, results, strict=True) if fault is not None}
+
+    async def _check_signer(self) -> None:
+        fault = await self.threads.run(self.signer.refusal_of_form, ORIGINALS, "uploads/check")
+        if fault:
+            advice = "check UPLOAD_SIGNER_ACCESS_KEY, UPLOAD_SIGNER_SECRET_KEY and that user's policy"
+            raise Refused("minio", f"{fault}: {advice}")
 
     async def _check_store(self) -> None:
         await self.threads.run(self.storage.check, ORIGINALS, PROCESSED)

@@ -64,8 +64,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         thread = Threads("rabbitmq", 1, deadline_seconds=PUBLISH_SECONDS)
         closing.callback(thread.close)
         closing.push_async_callback(_close_publisher, publisher, thread)
+        signer = Storage(settings.signer, connections=1)
         tickets = Tickets(
-            signer=Storage(settings.signer, connections=1),
+            signer=signer,
             publisher=publisher,
             thread=thread,
             form_url=settings.form_url,
@@ -90,7 +91,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             variants=Variants(lookup, storage, threads, is_public=access.is_open),
             storage=storage,
             threads=threads,
-            readiness=Readiness(settings, reader, storage, threads, thread),
+            readiness=Readiness(settings, reader, storage, signer, threads, thread),
         )
 
 

@@ -92,7 +92,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def signer(self) -> StoreSettings:
         """MinIO as the user that signs forms."""
         return StoreSettings(
-            minio_url=self.form_url,
+            minio_url=self.minio_url,
             minio_access_key=self.upload_signer_access_key,
             minio_secret_key=self.upload_signer_secret_key,
             minio_region=self.minio_region,

@@ -82,10 +82,12 @@ def test_loopback(host, expected):
     assert is_loopback(host) is expected
 
 
-def test_forms_are_signed_by_the_signer_for_the_address_that_clients_use(monkeypatch):
+def test_forms_are_signed_by_the_signer_and_sent_to_the_address_that_clients_use(monkeypatch):
     monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.com/")
-    signer = load(Settings).signer
-    assert signer.minio_url == "https://files.example.com"
+    settings = load(Settings)
+    assert settings.form_url == "https://files.example.com"
+    signer = settings.signer
+    assert signer.minio_url == settings.minio_url
     assert signer.minio_access_key == "upload-signer"
     assert signer.minio_secret_key.get_secret_value() == "signer-secret"
 
