@@ -46,7 +46,7 @@ def insist(action: Callable[[], None], stop: Event) -> None:
     )(action)
 
 
-def stop_on_signals(stop: Event, consumer: Consumer) -> None:
+def stop_on_signals(stop: Event, tell: Callable[[], None] = lambda: None) -> None:
     """Have SIGTERM and SIGINT ask for a clean end; a second one ends the process at once, with code 1."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -54,7 +54,7 @@ def stop_on_signals(stop: Event, consumer: Consumer) -> None:
             os._exit(1)
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
-        consumer.stop()
+        tell()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)

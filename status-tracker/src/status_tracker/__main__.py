@@ -1,32 +1,22 @@
 """``status-tracker run`` and ``status-tracker migrate``."""
 
 import argparse
-import signal
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
-from http.server import ThreadingHTTPServer
 from threading import Event, Lock
 from typing import TypeVar
 
 import structlog
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
-from pipeline import crashpoints, health, logs
+from pipeline import crashpoints, logs
 from pipeline.consumer import Consumer
 from pipeline.identity import ORIGINALS
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.publisher import Publisher
 from pipeline.settings import load_or_exit, masked
+from pipeline.startup import insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import tracker_family
 from status_tracker.database import UnstorableError
@@ -65,14 +55,15 @@ def run_migrate() -> int:
     """Wait for Postgres and apply the migrations that are missing."""
     settings = load_or_exit(MigrationSettings)
     logs.configure(settings, f"{NAME} migrate")
-    stop = _stop_on_signal()
+    stop = Event()
+    stop_on_signals(stop)
     applied: list[str] = []
 
     def apply() -> None:
         applied.extend(migrate(settings.migration_database_url.get_secret_value()))
 
     try:
-        _insist(apply, stop)
+        insist(apply, stop)
     except (Refused, UnstorableError) as fault:
         log.critical("cannot_migrate", fault=str(fault))
         return 1
@@ -88,16 +79,16 @@ def run() -> int:
     """Consume until stopped."""
     settings = load_or_exit(Settings)
     logs.configure(settings, NAME)
-    stop = _stop_on_signal()
     try:
         crashpoints.arm(settings.crash_point)
-        log.info("starting", **masked(settings))
-        with ExitStack() as open_things:
-            _consume(settings, stop, open_things)
     except ValueError as fault:
         log.critical("wrong_settings", fault=str(fault))
         return 2
-    except Refused as fault:
+    log.info("starting", **masked(settings))
+    try:
+        with ExitStack() as open_things:
+            _consume(settings, Event(), open_things)
+    except (Refused, OSError) as fault:
         log.critical("cannot_run", fault=str(fault))
         return 1
     except DependencyAway as away:  # it was stopped while it waited
@@ -136,12 +127,19 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         image_queue=settings.rabbitmq_queue,
         age=timedelta(seconds=settings.sweep_after_seconds),
     )
-    consuming = Event()
-    side_port = _serve_health(settings, consumer, consuming, {"postgres": health_books.ping, "minio": storage.ping})
+    stop_on_signals(stop, consumer.stop)
+    consuming, one_probe = Event(), Lock()
+
+    def ping_postgres() -> None:
+        with one_probe:  # probes come side by side, a connection serves one at a time
+            health_books.ping()
+
+    pings = {"postgres": ping_postgres, "minio": storage.ping}
+    side_port = serve_probes(settings, settings.health_port, consumer, consuming, pings)
     open_things.callback(side_port.shutdown)
 
-    _insist(partial(check_version, settings.database_url.get_secret_value()), stop)
-    _insist(partial(storage.check, ORIGINALS), stop)
+    insist(partial(check_version, settings.database_url.get_secret_value()), stop)
+    insist(partial(storage.check, ORIGINALS), stop)
 
     def send_mark() -> None:
         if not consumer.ready():
@@ -151,7 +149,6 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         repeat("watermarks", MARK_SECONDS, stop, send_mark),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
     ]
-    _stop_on_signal(stop, consumer.stop)
     consuming.set()
     try:
         consumer.run()
@@ -159,67 +156,6 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         stop.set()
         for thread in threads:
             thread.join(settings.stop_grace_seconds)
-
-
-def _serve_health(
-    settings: Settings, consumer: Consumer, consuming: Event, pings: dict[str, Callable[[], None]]
-) -> ThreadingHTTPServer:
-    lock = Lock()  # probes come side by side, a connection serves one at a time
-
-    def fault_of(ping: Callable[[], None]) -> str:
-        with lock:
-            try:
-                ping()
-            except DependencyAway as away:
-                return str(away)
-            return ""
-
-    try:
-        return health.serve(
-            settings.health_host,
-            settings.health_port,
-            live=lambda: consumer.live() if consuming.is_set() else "",
-            ready={"rabbitmq": consumer.ready} | {name: partial(fault_of, ping) for name, ping in pings.items()},
-        )
-    except OSError as fault:
-        raise ValueError(f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_port}: {fault}") from fault
-
-
-def _insist(action: Callable[[], None], stop: Event) -> None:
-    """Try until it works. Raises Refused, and DependencyAway once stopped."""
-
-    def is_away(fault: BaseException) -> bool:
-        return isinstance(fault, DependencyAway) and not isinstance(fault, Refused)
-
-    def report(state: RetryCallState) -> None:
-        fault = state.outcome.exception() if state.outcome else None
-        log.warning("waiting", fault=str(fault), attempt=state.attempt_number)
-
-    Retrying(
-        retry=retry_if_exception(is_away),
-        wait=wait_random_exponential(0.2, max=3),
-        stop=stop_when_event_set(stop),
-        sleep=sleep_using_event(stop),
-        before_sleep=report,
-        reraise=True,
-    )(action)
-
-
-def _stop_on_signal(stop: Event | None = None, also: Callable[[], None] = lambda: None) -> Event:
-    """Have SIGTERM and SIGINT set the event; a second signal kills, as is customary."""
-    stop = stop or Event()
-
-    def on_signal(*_: object) -> None:
-        stop.set()
-        also()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    if stop.is_set():
-        also()
-    return stop
 
 
 def _opened(thing: T, open_things: ExitStack) -> T:

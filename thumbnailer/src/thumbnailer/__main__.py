@@ -77,7 +77,7 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         prefetch=settings.prefetch,
         grace_seconds=settings.stop_grace_seconds,
     )
-    stop_on_signals(stop, consumer)
+    stop_on_signals(stop, consumer.stop)
     started = Event()
     side_port = serve_probes(settings, settings.health_port, consumer, started, {"minio": storage.ping})
     open_things.callback(side_port.shutdown)
