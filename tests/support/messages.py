@@ -87,3 +87,18 @@ def wait_tracker(system: System, timeout=30):
         timeout,
         "the tracker to catch up",
     )
+
+
+def wait_quiet(system: System):
+    """Wait until nothing is on its way any more: what the tracker asks for again included."""
+
+    def is_quiet():
+        before = settled(system, "THUMBNAILER_HEALTH_PORT")
+        wait_tracker(system)
+        return (
+            system.queue_length("image_queue") == 0
+            and system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}') == 0
+            and settled(system, "THUMBNAILER_HEALTH_PORT") == before
+        )
+
+    wait_until(is_quiet, 60, "the system to be quiet")

@@ -1,0 +1,55 @@
+"""Files that are no pictures, and pictures that kill decoders: each is FAILED with its code and harms no other."""
+
+import random
+from collections import Counter
+
+from support.messages import wait_quiet
+from support.pictures import faulty_photo, opened, photo, png_header
+from support.system import PROCESSED
+
+# What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds.
+POISON = {
+    "notes.jpg": (b"Dear diary, this is no picture at all.\n" * 100, "unsupported_format", False),
+    "empty.jpg": (b"", "empty_file", False),
+    "truncated.jpg": (photo(1600, 1200)[:9000], "unreadable_image", False),
+    "bomb.png": (png_header(30_000, 30_000), "image_too_large", False),
+    "crash.jpg": (faulty_photo("crash"), "decoder_crashed", False),
+    "hang.jpg": (faulty_photo("hang"), "decoder_timeout", True),
+    "memory.jpg": (faulty_photo("memory"), "decoder_out_of_memory", True),
+}
+GOOD = 20
+
+
+def test_poison_among_good_pictures(system, stack):
+    pid, told_before = stack.pid("thumbnailer"), stack.log_path("thumbnailer").stat().st_size
+    pictures = {f"poison/{name}": data for name, (data, _, _) in POISON.items()}
+    pictures |= {f"poison/good {n}.jpg": photo(seed=n + 1) for n in range(GOOD)}
+    keys = random.Random(1).sample(sorted(pictures), len(pictures))
+    for key in keys:
+        system.put(key, pictures[key])
+
+    for key in keys:
+        if key.startswith("poison/good"):
+            image = system.wait_key(key)
+            assert opened(system.thumbnail(image["id"])).size == (256, 192)
+    failed = {name: system.wait_key(f"poison/{name}", "FAILED") for name in POISON}
+    wait_quiet(system)
+
+    errors = {name: (image["error"]["code"], image["error"]["retryable"]) for name, image in failed.items()}
+    assert errors == {name: (code, retryable) for name, (_, code, retryable) in POISON.items()}
+    for name, image in failed.items():
+        assert image["error"]["detail"], name
+        assert image["attempts"] == 1, name
+        assert [variant["type"] for variant in image["variants"]] == ["original"], name
+        assert system.keys(PROCESSED, f"{image['id']}/") == [], name
+        told = Counter(system.timeline(image["id"]))
+        assert (told["image.processing"], told["image.failed"], told["image.done"]) == (1, 1, 0), name
+
+    assert stack.pid("thumbnailer") == pid
+    assert stack.is_running("thumbnailer")
+    log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
+    assert log.count("decoder_died") == 6, "each of the three had a second try in a fresh child"
+    for trouble in ("starting", "broker_lost", "Traceback"):
+        assert trouble not in log
+    for queue in ("image_queue", "image_queue.retry.5s", "image_queue.dead", "status_tracker.dead"):
+        assert system.queue_length(queue) == 0, queue
