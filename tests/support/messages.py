@@ -1,6 +1,7 @@
 """What goes through the broker: listening in, putting messages there by hand, and knowing when they are done."""
 
 import re
+from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def purge(system: System, *queues):
 def settled(system: System, port):
     """Count the messages that a consumer has settled since it started, by action; ``port`` names its side port."""
     text = httpx.get(f"http://127.0.0.1:{system.ports[port]}/metrics").text
-    return {action: int(float(count)) for action, count in _DELIVERIES.findall(text)}
+    return Counter({action: int(float(count)) for action, count in _DELIVERIES.findall(text)})
 
 
 def wait_tracker(system: System, timeout=30):

@@ -1,0 +1,66 @@
+"""Bodies that are no events, in both queues: put aside with a reason, at no cost to what is."""
+
+from collections import Counter
+
+import pytest
+
+from support.garbage import make_foreign, make_garbage
+from support.messages import Letter, post, settled, wait_quiet
+from support.pictures import photo
+from support.waiting import wait_until
+
+QUEUES = ("image_queue", "status_tracker")
+CONSUMERS = ("thumbnailer", "status-tracker")
+TO_EACH, TO_BOTH = 600, 400  # by the queue's own name, and by the exchange that the bucket's events come through
+
+
+@pytest.fixture
+def no_dead(system):
+    """Begin and leave with nothing put aside."""
+    yield
+    for queue in QUEUES:
+        system.drain(f"{queue}.dead")
+
+
+def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
+    for queue in QUEUES:
+        assert system.queue_length(f"{queue}.dead") == 0
+    pids = [stack.pid(name) for name in CONSUMERS]
+    both = make_garbage(TO_BOTH, "both")
+    garbage = {queue: make_garbage(TO_EACH, queue) + both for queue in QUEUES}
+    letters = [Letter(body, "storage.events", "instant", kind) for body, kind in both]
+    for queue in QUEUES:
+        letters += [Letter(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
+    half = len(letters) // 2
+
+    post(system, letters[:half])
+    amid = system.post_form(photo(seed=1))["id"]
+    post(system, letters[half:])
+    behind = system.post_form(photo(seed=2))["id"]
+
+    system.wait_status(amid, timeout=60)
+    system.wait_status(behind, timeout=60)
+    wait_until(lambda: all(system.queue_length(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "the dead")
+    wait_quiet(system)
+    for queue in QUEUES:
+        dead = system.drain(f"{queue}.dead")
+        assert Counter(body for body, _ in dead) == Counter(body for body, _ in garbage[queue])
+        assert all(headers["x-reason"].startswith("not an event: ") for _, headers in dead)
+        for waiting in (queue, *(f"{queue}.retry.{delay}" for delay in ("5s", "30s", "5m"))):
+            assert system.queue_length(waiting) == 0, waiting
+    assert [stack.pid(name) for name in CONSUMERS] == pids
+    assert all(stack.is_running(name) for name in CONSUMERS)
+
+
+def test_events_that_are_not_for_us_are_let_go(system, stack):
+    bodies = make_foreign()
+    before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
+    rows = system.query("SELECT count(*) FROM image_timeline")
+    for exchange, key in (("storage.events", "instant"), ("storage.events", "ledger"), ("", "status_tracker")):
+        post(system, [Letter(body, exchange, key, "application/json") for body in bodies])
+    handled = len(bodies)
+    wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + handled, 20, "the thumbnailer")
+    wait_quiet(system)
+    assert system.query("SELECT count(*) FROM image_timeline") == rows
+    for queue in QUEUES:
+        assert system.queue_length(f"{queue}.dead") == 0
