@@ -35,10 +35,12 @@ def make_environment(say: Callable[[str], None]) -> None:
     lock = CHECKOUT / "requirements" / "dev.txt"
     python = VENV / "bin" / "python"
     say(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
-    if not _is_whole(python):
+    is_new = not _is_whole(python)
+    if is_new:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
-    _run([*pip, "--require-hashes", "--requirement", str(lock)])
+    how_loud = [] if is_new else ["--quiet"]  # the first time takes a minute; later ones would only say "satisfied"
+    _run([*pip, *how_loud, "--require-hashes", "--requirement", str(lock)])
     ours = [part for package in PACKAGES for part in ("--editable", str(CHECKOUT / package))]
     _run([*pip, "--quiet", "--no-deps", "--no-build-isolation", *ours])
 

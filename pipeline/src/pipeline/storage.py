@@ -250,6 +250,8 @@ def _our_fault(fault: S3Error, key: str) -> Exception:
         )
     if fault.code in _REFUSALS:
         return Refused("minio", f"{fault.code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
+    if fault.code == "RequestTimeTooSkewed":
+        return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if status and status < 500 and status not in {408, 429}:
         return BadKeyError(f"{fault.code}: {fault.message}")
     return DependencyAway("minio", fault.code)
