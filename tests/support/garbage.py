@@ -55,7 +55,7 @@ _WRONG_IN_ENVELOPE = [
 
 
 def make_garbage(count, seed):
-    """Give so many bodies that are no events, no two alike, with their content types; the same for the same seed."""
+    """Give bodies that are no events, no two alike, with their content types; always the same for a seed."""
     chance = random.Random(seed)
     found = {}
     while len(found) < count:
