@@ -1,6 +1,7 @@
 """The application: routes, problems, middleware, put together."""
 
 from fastapi import Depends, FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 
@@ -19,7 +20,8 @@ Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`.
 
 def create_app(parts: Parts) -> FastAPI:
     """Put the application together from parts that are built and will be closed by the caller."""
-    app = FastAPI(title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
+    # Its documentation brings its scripts along: many who host this themselves have no way out to a CDN.
+    app = FastAPIOffline(redoc_url=None, title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
     app.state.parts = parts
     problems.install(app)
     for router in (routes.router, legacy.router):

@@ -1,6 +1,7 @@
 """The application without its servers: what it answers before it would need one."""
 
 import asyncio
+import re
 
 import httpx
 import pytest
@@ -143,3 +144,12 @@ def test_listed_origins_may_read_answers_and_failures():
         answer = call("GET", path, origins=["https://a.example"], headers=headers)
         assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
     assert "Access-Control-Allow-Origin" not in call("GET", "/health", headers=headers).headers
+
+
+def test_the_documentation_needs_nothing_from_elsewhere():
+    page = call("GET", "/docs").text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(loaded) >= 3
+    for address in loaded:
+        assert address.startswith("/"), address
+        assert call("GET", address).status_code == 200
