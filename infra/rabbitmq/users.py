@@ -27,7 +27,7 @@ _STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "image.retry
 # What a client may write to by that name is the default exchange. Whoever declares a queue that dead-letters
 # through an exchange needs to be allowed to write there, and the delay queues dead-letter through this one.
 _DEFAULT = "amq.default"
-_TRACKER_QUEUE = "status_tracker"
+_TRACKER_QUEUE, _UNROUTED = "status_tracker", "unrouted"
 _ALL, _NONE = ".*", "^$"
 # Who may say what on the two topic exchanges (write), and bind which routing keys (read).
 TOPIC_PERMISSIONS = {
@@ -105,11 +105,11 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
             _any(storage, retry, images),
         ),
         # It publishes what was missed to storage.events again, sends itself marks through image.lifecycle, and
-        # asks how long the image queue is.
+        # asks how long the queues are.
         "status-tracker": (
             _any(*exchanges, tracker),
             _any(*exchanges, default, tracker),
-            _any(*exchanges, tracker, re.escape(image_queue)),
+            _any(*exchanges, tracker, rf"{re.escape(image_queue)}(\.dead)?", _UNROUTED),
         ),
     }
 

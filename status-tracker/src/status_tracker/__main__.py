@@ -23,6 +23,7 @@ from status_tracker.database import UnstorableError
 from status_tracker.migrations import check_version, migrate
 from status_tracker.pace import Pace
 from status_tracker.periodic import repeat
+from status_tracker.queues import measure_queues, watched_queues
 from status_tracker.repository import Repository
 from status_tracker.settings import MigrationSettings, Settings
 from status_tracker.sweep import Sweep
@@ -105,8 +106,9 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
         for purpose in ("handler", "sweep", "health")
     )
-    sweep_publisher, mark_publisher = (
-        _opened(Publisher(settings, f"{NAME} {purpose}"), open_things) for purpose in ("sweep", "watermarks")
+    sweep_publisher, mark_publisher, counting = (
+        _opened(Publisher(settings, f"{NAME} {purpose}"), open_things)
+        for purpose in ("sweep", "watermarks", "queue lengths")
     )
     consumer = Consumer(
         name=NAME,
@@ -145,9 +147,11 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         if not consumer.ready():
             watermarks.send(mark_publisher)
 
+    queues = watched_queues(settings.rabbitmq_queue)
     threads = [
         repeat("watermarks", MARK_SECONDS, stop, send_mark),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
+        repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
     ]
     consuming.set()
     try:

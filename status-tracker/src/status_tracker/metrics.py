@@ -8,3 +8,4 @@ RECOVERED = Counter("thumbmill_tracker_recovered", "Events told to the thumbnail
 CAUGHT_UP_TO = Gauge(
     "thumbmill_tracker_caught_up_to_seconds", "Time, in seconds since 1970, up to which every fact has been seen"
 )
+QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, as of the last sweep", ["queue"])

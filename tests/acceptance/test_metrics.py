@@ -1,0 +1,29 @@
+"""What an operator watches."""
+
+import re
+
+import httpx
+
+from support.waiting import wait_until
+
+
+def tracker_metric(system, name):
+    page = httpx.get(f"http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}/metrics", timeout=10).text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def test_what_no_queue_takes_is_kept_and_shows(system):
+    unrouted = 'thumbmill_queue_length{queue="unrouted"}'
+    system.drain("unrouted")
+    wait_until(lambda: tracker_metric(system, unrouted) == 0, 30, "the metric to say that nothing is unrouted")
+    system.publish_storage_event(b"{}", key="nobody listens")
+    wait_until(lambda: tracker_metric(system, unrouted) == 1, 30, "the metric to show the message")
+    assert [body for body, _ in system.drain("unrouted")] == [b"{}"]
+
+
+def test_the_dead_show(system):
+    dead = 'thumbmill_queue_length{queue="image_queue.dead"}'
+    before = system.queue_length("image_queue.dead")
+    system.publish_storage_event(b"no event")
+    wait_until(lambda: tracker_metric(system, dead) == before + 1, 40, "the metric to count the dead")
