@@ -27,3 +27,5 @@ def test_the_dead_show(system):
     before = system.queue_length("image_queue.dead")
     system.publish_storage_event(b"no event")
     wait_until(lambda: tracker_metric(system, dead) == before + 1, 40, "the metric to count the dead")
+    system.drain("image_queue.dead")
+    system.drain("status_tracker.dead")
