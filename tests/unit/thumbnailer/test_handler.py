@@ -18,6 +18,7 @@ from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError
 from thumbnailer.child_process import Decoded
 from thumbnailer.handler import ROUNDS, Thumbnailer
 from thumbnailer.pictures import Picture, Rendition
+from thumbnailer.presets import VERSION
 
 KEY = "holiday/ä b+c 100%.jpg"
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -171,7 +172,7 @@ def message(*records, attempt=1):
 
 
 def variant(data, key=KEY):
-    return f"{image_id_of(key)}/{hashlib.sha256(data).hexdigest()[:16]}-v1/thumbnail.jpg"
+    return f"{image_id_of(key)}/{hashlib.sha256(data).hexdigest()[:16]}-{VERSION}/thumbnail.jpg"
 
 
 PROCESSING, DONE, FAILED, REMOVED = Kind.PROCESSING, Kind.DONE, Kind.FAILED, Kind.REMOVED

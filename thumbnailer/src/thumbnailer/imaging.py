@@ -19,6 +19,7 @@ from PIL import (
 )
 
 from pipeline.errors import ErrorCode
+from thumbnailer.imaging_colour import convert_to_srgb
 from thumbnailer.pictures import BadPictureError, ContentType, Format, Picture, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.scans import drop_unseen_scans
@@ -133,6 +134,11 @@ def orient(image: Image.Image, _wanted: Size) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def settle_colours(image: Image.Image, _wanted: Size) -> Image.Image:
+    """Make the colours sRGB's, as nothing in the variant will say that they are others."""
+    return convert_to_srgb(image)
+
+
 def settle_mode(image: Image.Image, _wanted: Size) -> Image.Image:
     """End with RGB, or RGBA where something shows through."""
     if not image.has_transparency_data:
@@ -148,6 +154,7 @@ STEPS: tuple[Step, ...] = (
     make_resizable,
     resize,
     orient,
+    settle_colours,
     settle_mode,
 )
 

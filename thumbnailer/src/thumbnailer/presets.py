@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Part of every variant's key: a change that alters bytes needs a new version, or caches keep the old ones.
-VERSION = "v1"
+VERSION = "v2"
 
 
 @dataclass(frozen=True)
