@@ -5,18 +5,6 @@ import pytest
 from support.stack import run_stack
 
 
-def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the slow tests too")
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
-
-
 @pytest.fixture(scope="session")
 def stack():
     """The whole system on ports and data of its own; whoever breaks it mends it.
