@@ -12,8 +12,9 @@ from pipeline.crashpoints import crash_at
 from pipeline.identity import ORIGINALS
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
+from pipeline.outcomes import NotAnEvent
 from pipeline.publisher import Publisher
-from pipeline.storage import NotThereError, Storage
+from pipeline.storage import BadKeyError, NotThereError, Storage
 from status_tracker.database import ConflictError
 from status_tracker.facts import Fact, Mark, read
 from status_tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
@@ -89,6 +90,8 @@ class Tracker:
                 head = self._storage.head(ORIGINALS, key)
             except NotThereError:
                 return Seen(None)
+            except BadKeyError as fault:
+                raise NotAnEvent(f"no object can have the key {key[:100]!r}: {fault}") from fault
             return Seen(head.source, head.content_type, head.file_name)
 
         return look

@@ -15,7 +15,7 @@ from pipeline.identity import ORIGINALS, image_id_of, new_image_id, own_key
 from pipeline.messages import Message
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import DependencyAway, NotAnEvent, Refused
-from pipeline.storage import Head
+from pipeline.storage import BadKeyError, Head
 from status_tracker.database import ConflictError, UnstorableError
 from status_tracker.recovery import removal_body, upload_body
 from status_tracker.repository import Repository
@@ -152,6 +152,13 @@ def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, 
     assert database.status(ID) is None
     tracker.handle([announced(), spoken(saying.done())], publications)
     assert database.status(ID)["status"] == "DELETED"
+
+
+def test_a_key_that_the_store_refuses_is_no_objects(tracker, bucket, publications):
+    tracker.handle([announced(key="a//b")], publications)
+    bucket.fault = BadKeyError("Object name contains unsupported characters.")
+    with pytest.raises(NotAnEvent, match=r"a//b.*unsupported characters"):
+        tracker.handle([announced(V2, key="a//b")], publications)
 
 
 def test_with_the_store_away_nothing_is_written(tracker, database, bucket, publications):
