@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
 SERVICES := gateway thumbnailer status-tracker
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and ta
 
 bench: venv  ## measure, and print a table
 	$(BIN)/python benchmarks
+
+bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
+	$(BIN)/python benchmarks/imaging
 
 lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/ruff check

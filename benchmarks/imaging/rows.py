@@ -1,0 +1,24 @@
+"""What is measured, as data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of source and the size that is made of it."""
+
+    title: str
+    source: str  # a folder of ``files.py``
+    edge: int  # pixels: the square that the output fits into
+
+
+QUALITY = 82  # as the thumbnail preset has it
+ROWS = (
+    Row("baseline JPEG -> 256", "baseline", 256),
+    Row("progressive JPEG -> 256", "progressive", 256),
+    Row("Display P3 JPEG -> 256", "p3", 256),
+    Row("baseline JPEG -> 1024", "baseline", 1024),
+    Row("PNG -> 256", "png", 256),
+    Row("WebP -> 256", "webp", 256),
+    Row("AVIF -> 256", "avif", 256),
+)
