@@ -6,6 +6,9 @@ import struct
 import zlib
 
 from PIL import Image
+from pillow_heif import register_heif_opener
+
+register_heif_opener()  # tests write HEIC too
 
 ORIENTATION = 0x0112  # the EXIF tag
 

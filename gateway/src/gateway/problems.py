@@ -69,7 +69,10 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.GONE: (410, "The image was deleted."),
     Code.FILE_TOO_LARGE: (413, "The file is larger than the service takes."),
     Code.BODY_TOO_LARGE: (413, "The body is larger than this address takes."),
-    Code.UNSUPPORTED_FORMAT: (415, "The content is none of the supported image formats: JPEG, PNG, GIF, WebP."),
+    Code.UNSUPPORTED_FORMAT: (
+        415,
+        "The content is none of the supported image formats: JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP.",
+    ),
     Code.UNSUPPORTED_CONTENT_TYPE: (415, "Send multipart/form-data, or the bytes with an image/* content type."),
     Code.INVALID_REQUEST: (422, "The request does not say what it must."),
     Code.HTTP_ERROR: (400, "The request cannot be answered."),

@@ -1,23 +1,29 @@
 """What a file is, by its first bytes: what a client declares is never believed."""
 
-ENOUGH_BYTES = 12  # the longest signature, WebP's
+import re
+
+ENOUGH_BYTES = 12  # the longest signatures, WebP's and those of AVIF and HEIF
 
 OTHER = "application/octet-stream"
-SUPPORTED = ("image/jpeg", "image/png", "image/gif", "image/webp")
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp"}
+# HEIF's "mif1" says no more than "an image", and an AVIF may begin with it as well.
+_SIGNATURES = {
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF....WEBP",
+    "image/avif": rb"....ftypavi[fs]",
+    "image/heic": rb"....ftyphe[iv][cxms]",
+    "image/heif": rb"....ftypm[is]f1",
+    "image/tiff": rb"II[*+]\0|MM\0[*+]",
+    "image/bmp": rb"BM....\0\0\0\0",
+}
+SUPPORTED = tuple(_SIGNATURES)
+EXTENSIONS = {name: name.removeprefix("image/") for name in SUPPORTED} | {"image/jpeg": "jpg", "image/tiff": "tif"}
 
 
 def sniff(start: bytes) -> str | None:
     """Name the content type that these first bytes begin, or None for nothing that is supported."""
-    if start.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if start.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "image/webp"
-    return None
+    return next((name for name, begins in _SIGNATURES.items() if re.match(begins, start, re.DOTALL)), None)
 
 
 def harmless(content_type: str | None) -> str:

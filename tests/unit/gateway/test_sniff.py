@@ -12,6 +12,18 @@ from gateway.sniff import harmless, sniff
         (b"GIF89a", "image/gif"),
         (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
         (b"RIFF\x00\x00\x00\x00WAVE", None),
+        (b"\0\0\0\x20ftypavif", "image/avif"),
+        (b"\0\0\0\x18ftypheic", "image/heic"),
+        (b"\0\0\0\x18ftypmif1", "image/heif"),
+        (b"\0\0\0\x18ftypisom", None),  # a film
+        (b"II*\0\x08\0\0\0", "image/tiff"),
+        (b"MM\0*\0\0\0\x08", "image/tiff"),
+        (b"BM\x36\0\x0c\0\0\0\0\0", "image/bmp"),
+        (b"BMW is no picture", None),
+        (b"%PDF-1.7", None),
+        (b"8BPS\0\x01", None),
+        (b"%!PS-Adobe-3.0", None),
+        (b"\0\0\x01\0\x01\0", None),  # an icon
         (b"RIFF", None),
         (b"\xff\xd8", None),
         (b"<svg xmlns=", None),

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from pipeline.errors import ErrorCode
 from pipeline.outcomes import GiveUp
@@ -15,6 +17,7 @@ from support.pictures import faulty_photo, photo, png_header
 from support.waiting import wait_until
 from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBrokenError
 from thumbnailer.decoder import Decoder
+from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.metrics import DEATHS
 from thumbnailer.pictures import Limits
 
@@ -77,6 +80,29 @@ def test_a_picture_that_kills_gets_a_second_child_and_then_its_code(decoder, fau
     assert raised.value.code is code
     assert deaths() == before + 2
     assert decoder.decode(photo()).picture.width == 640
+
+
+HUNGRY = [
+    ("JPEG", "CMYK", {"progressive": True}),
+    ("PNG", "RGB", {"transparency": (1, 2, 3)}),
+    ("GIF", "P", {"transparency": 1}),
+    ("WEBP", "RGBA", {"lossless": True, "quality": 0, "method": 0}),
+    ("BMP", "RGB", {}),
+    ("TIFF", "RGBA", {"compression": "tiff_lzw"}),
+    ("AVIF", "RGBA", {"speed": 10}),
+    ("HEIF", "RGB", {"quality": 10, "enc_params": {"preset": "ultrafast"}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "mode", "options"), HUNGRY, ids=[kind for kind, *_ in HUNGRY])
+def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options):
+    memory = 256 * 2**20
+    per_pixel = FORMATS[kind].bytes_per_pixel + (6 if kind == "BMP" else 1)
+    edge = int(((memory - 128 * 2**20) / per_pixel) ** 0.5)
+    file = io.BytesIO()
+    Image.new(mode, (edge, edge), 1).save(file, kind, **options)
+    with Decoder(Limits(2**26, 10**8, memory, 20), children=1) as small:
+        assert small.decode(file.getvalue()).picture.width == edge
 
 
 def test_faults_are_a_test_s_alone():

@@ -5,7 +5,8 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ErrorCode
 from support.pictures import ORIENTATION, opened, photo, png_header
-from thumbnailer.imaging import FORMATS, STEPS, fit, make_picture
+from thumbnailer.imaging import STEPS, fit, make_picture
+from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.pictures import BadPictureError
 from thumbnailer.presets import THUMBNAIL
 
@@ -93,11 +94,11 @@ SHOWN = {1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "w
 
 
 @pytest.mark.parametrize(("orientation", "shown"), SHOWN.items())
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_the_camera_may_be_held_in_any_way(orientation, shown, kind):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    thumbnail = thumbnail_of(written(quarters(), kind, exif=exif))
+    thumbnail = thumbnail_of(written(quarters(), kind, exif=exif.tobytes()))
     assert corners(thumbnail) == shown
     assert thumbnail.size == ((256, 171) if orientation < 5 else (171, 256))
 
@@ -150,7 +151,10 @@ def half_clear(mode):
     return image.convert(mode)
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP")])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "TIFF"), ("RGBA", "AVIF"), ("RGBA", "HEIF")],
+)
 def test_what_shows_through_stays_so(mode, kind):
     thumbnail = thumbnail_of(written(half_clear(mode), kind))
     assert (thumbnail.format, thumbnail.mode) == ("WEBP", "RGBA")
@@ -218,7 +222,9 @@ def test_a_progressive_jpeg():
     assert corners(thumbnail_of(written(quarters(2400, 1600), "JPEG", progressive=True))) == "rgbw"
 
 
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO", "TGA"])
+@pytest.mark.parametrize(
+    "kind", ["DIB", "PPM", "ICO", "TGA", "EPS", "JPEG2000", "ICNS", "PDF", "DDS", "SGI", "PCX"]
+)
 def test_other_formats_are_refused_though_pillow_knows_them(kind):
     assert refusal(written(quarters(64, 64), kind)) is ErrorCode.UNSUPPORTED_FORMAT
 
@@ -241,7 +247,10 @@ def test_a_cut_file_is_unreadable(kind, part):
     assert refusal(data[: int(len(data) * part)]) is ErrorCode.UNREADABLE_IMAGE
 
 
-@pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0\0\0WEBP"])
+@pytest.mark.parametrize(
+    "start",
+    [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0\0\0WEBP", b"\0\0\0\x18ftypheic", b"MM\0*"],
+)
 def test_a_signature_with_nothing_behind_it_is_unreadable(start):
     assert refusal(start + b"\x01" * 40) is ErrorCode.UNREADABLE_IMAGE
 
@@ -254,6 +263,23 @@ def test_a_header_that_claims_too_much_is_refused_unread():
 def test_the_limit_counts_pixels_exactly():
     assert refusal(photo(100, 100), max_pixels=9_999) is ErrorCode.IMAGE_TOO_LARGE
     assert make_picture(photo(100, 100), THUMBNAIL, 10_000).width == 100
+
+
+def test_a_format_that_takes_more_memory_has_a_lower_limit():
+    memory = 128 * 2**20 + 10 * 1000 * 1000
+    for kind, fits in (("JPEG", True), ("BMP", False), ("WEBP", False)):
+        data = written(Image.new("RGB", (1000, 1000), RED), kind)
+        if fits:
+            make_picture(data, THUMBNAIL, MAX_PIXELS, memory)
+            continue
+        with pytest.raises(BadPictureError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
+            make_picture(data, THUMBNAIL, MAX_PIXELS, memory)
+        assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_only_the_first_page_of_a_fax_is_looked_at():
+    pages = [Image.new("RGB", (600, 400), BLUE)] * 3
+    assert corners(thumbnail_of(written(quarters(), "TIFF", save_all=True, append_images=pages))) == "rgbw"
 
 
 # --- what comes out --------------------------------------------------------------------------------------------

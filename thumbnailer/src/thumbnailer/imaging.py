@@ -4,30 +4,16 @@ The order is what makes it fast: a JPEG is decoded at the scale that is needed, 
 pixel comes after the picture has become small.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 
-from PIL import (
-    GifImagePlugin,  # noqa: F401 - a plugin registers itself when imported; named here so that no other one is
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    MpoImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
-)
+from PIL import Image
 
-from pipeline.errors import ErrorCode
 from thumbnailer.imaging_colour import convert_to_srgb
-from thumbnailer.pictures import BadPictureError, ContentType, Format, Picture, Rendition
+from thumbnailer.imaging_formats import check_cost, damage_told, name_format, open_image
+from thumbnailer.pictures import ContentType, Picture, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.scans import drop_unseen_scans
-
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
-# MPO is a JPEG with further pictures behind the first, as many cameras write it.
-_NAMES: dict[str | None, Format] = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "GIF": "GIF", "WEBP": "WEBP"}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 # Reduced decoding stops at this many times the size that is wanted, so that Lanczos has enough to work with:
 # 49 dB PSNR against a full decode. At 2 it would be 2.5 dB better and a tenth slower.
@@ -50,11 +36,11 @@ Size = tuple[int, int]  # pixels: width, height
 Step = Callable[[Image.Image, Size], Image.Image]  # takes the size that is wanted, before any turning
 
 
-def make_picture(data: bytes, preset: Preset, max_pixels: int) -> Picture:
+def make_picture(data: bytes, preset: Preset, max_pixels: int, memory_bytes: int = 1024**3) -> Picture:
     """Make a picture's variant. Raises BadPictureError, and MemoryError where the limit is reached."""
     image = open_image(data)
-    check_pixels(image, max_pixels)
-    name, (width, height) = image.format, image.size
+    check_cost(image, len(data), max_pixels, memory_bytes)
+    name, (width, height) = name_format(image), image.size
     wanted = fit(image.size, preset.edge)
     if image.info.get("progressive") and draft_scale(image.size, wanted) == 8:
         image = open_image(drop_unseen_scans(data))
@@ -62,27 +48,7 @@ def make_picture(data: bytes, preset: Preset, max_pixels: int) -> Picture:
         image = step(image, wanted)
     if find_orientation(image) >= _FIRST_ON_ITS_SIDE:
         width, height = height, width
-    return Picture(_NAMES[name], width, height, [encode(image, preset)])
-
-
-def open_image(data: bytes) -> Image.Image:
-    """Read the header. The content decides the format; the file's name and type are hearsay."""
-    Image.MAX_IMAGE_PIXELS = None  # ``check_pixels`` is the limit, for every format alike
-    try:
-        with _damage_told():
-            return Image.open(BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as fault:
-        is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-        if is_webp or data.startswith(_SIGNATURES):
-            raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
-        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT) from fault
-
-
-def check_pixels(image: Image.Image, max_pixels: int) -> None:
-    """Refuse before anything is decoded: a few bytes can claim gigabytes."""
-    if image.width * image.height > max_pixels:
-        detail = f"{image.width} x {image.height} pixels, more than {max_pixels}"
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
+    return Picture(name, width, height, [encode(image, preset)])
 
 
 def shrink_on_load(image: Image.Image, wanted: Size) -> Image.Image:
@@ -108,7 +74,7 @@ def _with_margin(wanted: Size) -> Size:
 
 def load_first_frame(image: Image.Image, _wanted: Size) -> Image.Image:
     """Decode the pixels; of an animation only the first frame."""
-    with _damage_told():
+    with damage_told():
         image.load()
     return image
 
@@ -188,14 +154,3 @@ def find_orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - its parser raises whatever a broken file leads it to
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-@contextmanager
-def _damage_told() -> Iterator[None]:
-    """Put whatever Pillow raises on a broken file into our word for it."""
-    try:
-        yield
-    except (MemoryError, UnidentifiedImageError):
-        raise
-    except Exception as fault:
-        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, str(fault)[:200]) from fault

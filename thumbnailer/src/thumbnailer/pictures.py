@@ -5,7 +5,7 @@ from typing import Literal
 
 from pipeline.errors import ErrorCode
 
-Format = Literal["JPEG", "PNG", "GIF", "WEBP"]
+Format = Literal["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
 ContentType = Literal["image/jpeg", "image/webp"]
 
 

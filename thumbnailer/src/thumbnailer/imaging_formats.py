@@ -1,0 +1,96 @@
+"""The formats that are taken, as a table, and the look at a header that decides which of them a file is."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,  # noqa: F401 - a plugin registers itself when imported; named here so that no other one is
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    MpoImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+from pillow_heif import register_heif_opener
+
+from pipeline.errors import ErrorCode
+from thumbnailer.pictures import BadPictureError, Format
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A format as its files begin, and what decoding and resizing one takes: the most of any mode, measured."""
+
+    signature: bytes  # a pattern
+    bytes_per_pixel: int
+
+
+# AVIF stands before HEIF: a file that says only "an image" (mif1) may be either, and each declines the other.
+FORMATS: dict[Format, _Kind] = {
+    "JPEG": _Kind(rb"\xff\xd8\xff", 9),  # progressive ones; see ``_bytes_per_pixel``
+    "PNG": _Kind(rb"\x89PNG\r\n\x1a\n", 13),
+    "GIF": _Kind(rb"GIF8[79]a", 9),
+    "WEBP": _Kind(rb"RIFF....WEBP", 18),
+    "BMP": _Kind(rb"BM....\0\0\0\0", 9),
+    "TIFF": _Kind(rb"II[*+]\0|MM\0[*+]", 13),
+    "AVIF": _Kind(rb"....ftypavi[fs]", 10),
+    "HEIF": _Kind(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", 13),
+}
+_BASE_BYTES = 128 * 1024 * 1024  # the interpreter and all libraries take 70 MB of address space, thread stacks more
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Read the header. The content decides the format; the file's name and type are hearsay."""
+    Image.MAX_IMAGE_PIXELS = None  # ``check_cost`` is the limit, for every format alike
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
+    # A thumbnail inside the file may show something else than the file.
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    try:
+        with damage_told():
+            return Image.open(BytesIO(data), formats=list(FORMATS))
+    except UnidentifiedImageError as fault:
+        if any(re.match(kind.signature, data, re.DOTALL) for kind in FORMATS.values()):
+            raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
+        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT) from fault
+
+
+def name_format(image: Image.Image) -> Format:
+    """Name a picture's format; MPO is a JPEG with further pictures behind the first, as many cameras write it."""
+    return next((name for name in FORMATS if name == image.format), "JPEG")
+
+
+def check_cost(image: Image.Image, file_bytes: int, max_pixels: int, memory_bytes: int) -> None:
+    """Refuse before anything is decoded: a few bytes can claim gigabytes."""
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        detail = f"{image.width} x {image.height} pixels, more than {max_pixels}"
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
+    needed = _BASE_BYTES + 2 * file_bytes + pixels * _bytes_per_pixel(image)
+    if needed > memory_bytes:
+        detail = f"{image.width} x {image.height} pixels of {name_format(image)} take {needed >> 20} MiB to decode"
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {memory_bytes >> 20}")
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    name = name_format(image)
+    if name == "JPEG" and not image.info.get("progressive"):
+        return 1  # decoded row by row, and on a smaller scale
+    return FORMATS[name].bytes_per_pixel
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Put whatever Pillow raises on a broken file into our word for it."""
+    try:
+        yield
+    except (MemoryError, UnidentifiedImageError):
+        raise
+    except Exception as fault:
+        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, str(fault)[:200]) from fault
