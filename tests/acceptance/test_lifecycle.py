@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.messages import wait_tracker
 from support.pictures import photo, red_quarter
 from support.system import PROCESSED, problem
 from support.waiting import wait_until
@@ -12,6 +13,11 @@ IMAGES = "/api/v1/images"
 def delete(system, image_id):
     answer = system.http.delete(f"{IMAGES}/{image_id}")
     assert answer.status_code == 202, answer.text
+
+
+def in_hand(system):
+    """How many messages the thumbnailer is busy with."""
+    return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}')
 
 
 def assert_gone(system, image):
@@ -58,8 +64,12 @@ def test_deleted_while_it_is_decoded(system):
     image = system.post_form(photo(7000, 7000, kind="PNG"), name="large.png")  # takes its time
     wait_until(lambda: (system.image(image["id"]) or {}).get("status") == "PROCESSING")
     with system.held("thumbnailer"):
+        wait_tracker(system)
+        assert system.image(image["id"])["status"] == "PROCESSING", "too late: it was done already"
         delete(system, image["id"])
         system.wait_status(image["id"], "DELETED")
+    wait_until(lambda: in_hand(system) == 0, what="the thumbnailer to be done with it")
+    wait_tracker(system)
     timeline = system.wait_removed(image["id"])
     assert "image.processing" in timeline
     assert not {"image.done", "image.failed"} & set(timeline)

@@ -58,7 +58,7 @@ def test_the_list_goes_back_in_time_page_by_page(system):
 def test_all_pages_have_every_image_once(system, done):
     ids, cursor = [], ""
     while cursor is not None:
-        answer = system.http.get(IMAGES, params={"limit": 10} | ({"cursor": cursor} if cursor else {}))
+        answer = system.http.get(IMAGES, params={"limit": 4} | ({"cursor": cursor} if cursor else {}))
         ids += [item["id"] for item in answer.json()["items"]]
         cursor = answer.json()["next"]
     assert done["id"] in ids
