@@ -55,6 +55,7 @@ def test_a_child_s_limits_follow_the_settings(environment):
     environment.setenv("DECODE_TIMEOUT_SECONDS", "2.5")
     limits = load(Settings).limits
     assert (limits.pixels, limits.seconds, limits.memory_bytes, limits.faults) == (1000, 2.5, 2**30, False)
+    assert limits.jpeg_scans == 100
     environment.setenv("DECODER_FAULTS", "on")
     assert load(Settings).limits.faults is True
 

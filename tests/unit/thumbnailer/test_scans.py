@@ -44,7 +44,7 @@ def at_an_eighth(data):
 )
 def test_the_pixels_are_the_same_and_the_work_is_less(mode, options):
     data = jpeg(mode, **options)
-    short = drop_unseen_scans(data)
+    short = drop_unseen_scans(data, 100)
     assert len(short) < 0.8 * len(data)
     assert at_an_eighth(short) == at_an_eighth(data)
 
@@ -52,37 +52,56 @@ def test_the_pixels_are_the_same_and_the_work_is_less(mode, options):
 def test_the_variant_is_the_same(monkeypatch):
     data = jpeg()
     with_filter = imaging.make_picture(data, THUMBNAIL, 50_000_000)
-    monkeypatch.setattr(imaging, "drop_unseen_scans", lambda data: data)
+    monkeypatch.setattr(imaging, "drop_unseen_scans", lambda data, _: data)
     assert imaging.make_picture(data, THUMBNAIL, 50_000_000) == with_filter
 
 
 def test_a_picture_that_needs_its_scans_keeps_them(monkeypatch):
-    def refuse(_data):
-        raise AssertionError("decoded at a quarter, this needs every scan")
+    data = jpeg(size=(1600, 1200))  # decoded at a quarter
+    expected = imaging.make_picture(data, THUMBNAIL, 50_000_000)
+    monkeypatch.setattr(imaging, "drop_unseen_scans", lambda *_: b"")
+    assert imaging.make_picture(data, THUMBNAIL, 50_000_000) == expected
 
-    monkeypatch.setattr(imaging, "drop_unseen_scans", refuse)
-    imaging.make_picture(jpeg(size=(1600, 1200)), THUMBNAIL, 50_000_000)
+
+def with_scans(data, scans):
+    """Repeat the beginning of a progressive file's last scan until there are so many."""
+    last = data[data.rindex(b"\xff\xda") :][:14].replace(b"\xff", b"\0")
+    return data[:-2] + (b"\xff" + last[1:]) * (scans - data.count(b"\xff\xda")) + data[-2:]
+
+
+@pytest.mark.parametrize("size", [(2400, 3208), (640, 480)], ids=["at an eighth", "larger"])
+def test_too_many_scans_are_refused_before_they_are_decoded(size):
+    data = jpeg(size=size)
+    imaging.make_picture(with_scans(data, 100), THUMBNAIL, 50_000_000)
+    for bomb in (with_scans(data, 101), with_scans(data, 101)[:-2], with_scans(data, 20_000)):
+        with pytest.raises(BadPictureError, match="than 100 scans") as refused:
+            imaging.make_picture(bomb, THUMBNAIL, 50_000_000)
+        assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
+
+
+def test_what_stands_behind_the_picture_is_no_scan():
+    imaging.make_picture(jpeg(size=(640, 480)) + b"\xff\xda" * 500, THUMBNAIL, 50_000_000)
 
 
 def test_exif_and_what_stands_behind_the_picture_stay():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = jpeg(exif=exif) + b"a motion photo's film"
-    short = drop_unseen_scans(data)
+    short = drop_unseen_scans(data, 100)
     assert imaging.find_orientation(Image.open(io.BytesIO(short))) == 6
     assert short.endswith(b"a motion photo's film")
 
 
 def test_a_baseline_file_comes_back_as_it_is():
     data = jpeg(progressive=False)
-    assert drop_unseen_scans(data) == data
+    assert drop_unseen_scans(data, 100) == data
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 def test_a_cut_file_is_left_to_the_decoder_which_refuses_it(part):
     data = jpeg()
     cut = data[: int(len(data) * part)]
-    assert drop_unseen_scans(cut) == cut
+    assert drop_unseen_scans(cut, 100) == cut
     with pytest.raises(BadPictureError) as refused:
         imaging.make_picture(cut, THUMBNAIL, 50_000_000)
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
@@ -93,6 +112,6 @@ SAMPLE = jpeg(size=(320, 240))
 
 @given(st.binary(max_size=300), st.integers(0, 800))
 def test_no_bytes_upset_it(garbage, where):
-    drop_unseen_scans(garbage)
-    drop_unseen_scans(b"\xff\xd8" + garbage)
-    drop_unseen_scans(SAMPLE[:where] + garbage + SAMPLE[where + len(garbage) :])
+    drop_unseen_scans(garbage, 100)
+    drop_unseen_scans(b"\xff\xd8" + garbage, 100)
+    drop_unseen_scans(SAMPLE[:where] + garbage + SAMPLE[where + len(garbage) :], 100)

@@ -42,7 +42,7 @@ def answer(data: bytes, limits: Limits) -> tuple[frames.Header, list[bytes]]:
     try:
         if limits.faults:
             faults.fail_if_asked(data)
-        picture = make_picture(data, THUMBNAIL, limits.pixels, limits.memory_bytes)
+        picture = make_picture(data, THUMBNAIL, limits.pixels, limits.memory_bytes, limits.jpeg_scans)
     except BadPictureError as fault:
         return {"bad": fault.code.value, "detail": fault.detail}, []
     except MemoryError:

@@ -7,11 +7,13 @@ pixel comes after the picture has become small.
 from collections.abc import Callable
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
+from pipeline.errors import ErrorCode
 from thumbnailer.imaging_colour import convert_to_srgb
+from thumbnailer.imaging_damage import add_data, ends_in_grey
 from thumbnailer.imaging_formats import check_cost, damage_told, name_format, open_image
-from thumbnailer.pictures import ContentType, Picture, Rendition
+from thumbnailer.pictures import BadPictureError, ContentType, Picture, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.scans import drop_unseen_scans
 
@@ -36,14 +38,17 @@ Size = tuple[int, int]  # pixels: width, height
 Step = Callable[[Image.Image, Size], Image.Image]  # takes the size that is wanted, before any turning
 
 
-def make_picture(data: bytes, preset: Preset, max_pixels: int, memory_bytes: int = 1024**3) -> Picture:
+def make_picture(
+    data: bytes, preset: Preset, max_pixels: int, memory_bytes: int = 1024**3, max_scans: int = 100
+) -> Picture:
     """Make a picture's variant. Raises BadPictureError, and MemoryError where the limit is reached."""
     image = open_image(data)
     check_cost(image, len(data), max_pixels, memory_bytes)
     name, (width, height) = name_format(image), image.size
     wanted = fit(image.size, preset.edge)
-    if image.info.get("progressive") and draft_scale(image.size, wanted) == 8:
-        image = open_image(drop_unseen_scans(data))
+    if image.info.get("progressive"):
+        shortened = drop_unseen_scans(data, max_scans)
+        image = open_image(shortened) if draft_scale(image.size, wanted) == 8 else image
     for step in STEPS:
         image = step(image, wanted)
     if find_orientation(image) >= _FIRST_ON_ITS_SIDE:
@@ -72,11 +77,23 @@ def _with_margin(wanted: Size) -> Size:
     return int(wanted[0] * DRAFT_MARGIN), int(wanted[1] * DRAFT_MARGIN)
 
 
-def load_first_frame(image: Image.Image, _wanted: Size) -> Image.Image:
+def load_first_frame(image: Image.Image, wanted: Size) -> Image.Image:
     """Decode the pixels; of an animation only the first frame."""
+    file = image.fp if isinstance(image, ImageFile.ImageFile) else None
     with damage_told():
         image.load()
+    if isinstance(file, BytesIO) and name_format(image) == "JPEG" and ends_in_grey(image):
+        check_end(image, file.getvalue(), wanted)
     return image
+
+
+def check_end(image: Image.Image, data: bytes, wanted: Size) -> None:
+    """Refuse a JPEG that wants more data than it has; see ``imaging_damage``."""
+    with damage_told():
+        fed = shrink_on_load(open_image(add_data(data)), wanted)
+        fed.load()
+    if fed.tobytes() != image.tobytes():
+        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "its data end before the picture does")
 
 
 def make_resizable(image: Image.Image, _wanted: Size) -> Image.Image:

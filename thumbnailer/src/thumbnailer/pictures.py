@@ -17,6 +17,7 @@ class Limits:
     pixels: int
     memory_bytes: int  # address space of the child as a whole
     seconds: float  # CPU and wall clock
+    jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
     faults: bool = False  # tests only: pictures may ask the child to fail
 
 

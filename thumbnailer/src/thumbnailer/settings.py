@@ -30,6 +30,9 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     )
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1, description="Largest original that is read")
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture that is decoded, width times height")
+    max_jpeg_scans: int = Field(
+        100, ge=10, description="Most scans of a progressive JPEG; usual ones have about ten, and each costs time"
+    )
     decode_timeout_seconds: float = Field(10, gt=0, description="CPU and wall-clock time for one picture")
     decode_memory_bytes: int = Field(
         1024**3, ge=256 * 1024**2, description="Address space of a decoding child process"
@@ -47,5 +50,6 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
             pixels=self.max_pixels,
             memory_bytes=self.decode_memory_bytes,
             seconds=self.decode_timeout_seconds,
+            jpeg_scans=self.max_jpeg_scans,
             faults=self.decoder_faults == "on",
         )
