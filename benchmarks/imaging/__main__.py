@@ -53,8 +53,8 @@ class Bench:
                 if "refused" in answer:
                     result.skipped = f"skipped: {contestant.name} does not take such files ({answer['refused']})"
                     return result
-                result.cpu_ms.setdefault(contestant.name, []).append(float(str(answer["cpu_ms"])))
-                self.versions[contestant.name] = str(answer["version"])
+                result.cpu_ms.setdefault(contestant.name, []).append(answer["cpu_ms"])
+                self.versions[contestant.name] = answer["version"]
             say(f"  {row.title}: round {number + 1} of {rounds}")
         result.scores = self.score(row, QUALITY)
         result.fine = self.score(row, 100)
@@ -72,26 +72,28 @@ class Bench:
             contestant.run(self.job(row, quality, folder))
             folders[contestant.name] = str(folder)
         job = self.job(row) | {"folders": folders}
-        return ask("scoring", (str(self.scorer), str(HERE / "scores.py")), job, {})  # type: ignore[return-value]
+        scores: dict[str, dict[str, float]] = ask("scoring", (str(self.scorer), str(HERE / "scores.py")), job, {})
+        return scores
 
 
 def make_files(base: Path, photos: list[corpus.Photo], python: Path) -> Path:
     recipe, folder = HERE / "files.py", base / "files"
     made_of = fingerprint(recipe, *(photo.path for photo in photos))
     command = [str(python), str(recipe), str(folder), *(str(photo.path) for photo in photos)]
-    make_once(folder, made_of, "writing photographs in every format", lambda: _run(command))
+    make_once(folder, made_of, "writing photographs in every format", lambda: run(command))
     return folder
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
     subprocess.run(command, check=True)
 
 
 def table(results: list[Result], rivals: list[str]) -> str:
+    names = ["ours", *rivals]
     head = [
         "work",
         *(f"{rival} / ours" for rival in rivals),
-        "CPU-ms",
+        f"CPU-ms: {' / '.join(names)}",
         "SSIM",
         "PSNR, dB",
         "PSNR at quality 100, dB",
@@ -101,7 +103,6 @@ def table(results: list[Result], rivals: list[str]) -> str:
         if result.skipped:
             lines.append([result.row.title, result.skipped, *[""] * (len(head) - 2)])
             continue
-        names = ["ours", *rivals]
         lines.append(
             [
                 result.row.title,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 LONGEST_SECONDS = 300  # for what takes seconds
@@ -26,12 +27,13 @@ class Contestant:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, job: dict[str, object]) -> dict[str, object]:
+    def run(self, job: dict[str, object]) -> dict[str, Any]:
         """Have a job done by a fresh process. Raises SystemExit when it fails."""
-        return ask(self.name, self.command, job, self.environment)
+        answer: dict[str, Any] = ask(self.name, self.command, job, self.environment)
+        return answer
 
 
-def ask(name: str, command: tuple[str, ...], job: object, environment: dict[str, str]) -> dict[str, object]:
+def ask(name: str, command: tuple[str, ...], job: object, environment: dict[str, str]) -> Any:
     """Give a program its job and take its answer. Raises SystemExit with what it said when it fails."""
     try:
         done = subprocess.run(
@@ -47,8 +49,7 @@ def ask(name: str, command: tuple[str, ...], job: object, environment: dict[str,
         raise SystemExit(f"{name} was not done after {LONGEST_SECONDS} s; is the machine busy?") from fault
     if done.returncode:
         raise SystemExit(f"{name} failed with code {done.returncode}:\n{done.stderr.strip()[-2000:]}")
-    answer: dict[str, object] = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
 def install_python(base: Path) -> Path:
