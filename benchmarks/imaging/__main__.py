@@ -131,7 +131,7 @@ def main() -> None:
         prog="benchmarks/imaging", description=(__doc__ or "").split("\n\n", maxsplit=1)[0]
     )
     parser.add_argument("--corpus", type=Path, help="a folder of JPEGs (default: made once under .local/corpus)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds for each row, some 6 s each (default: 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds for each row, 3 to 20 s each (default: 7)")
     parser.add_argument("--source", choices=sources, action="append", help="only rows with this source")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
