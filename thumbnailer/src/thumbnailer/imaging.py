@@ -100,7 +100,7 @@ def make_resizable(image: Image.Image, _wanted: Size) -> Image.Image:
     """Give the picture a mode whose pixels can be averaged; palette entries can't."""
     if image.mode.startswith("I;16"):
         image.info.pop("transparency", None)  # one grey of 65,536, which no photo uses
-        wide = image if image.mode == "I;16" else image.convert("I")  # of the others Pillow can do no more than this
+        wide = image if image.mode == "I;16" else image.convert("I")  # all that Pillow can do to others
         return wide.point(lambda value: value / 256).convert("L")  # convert alone would clip
     if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
