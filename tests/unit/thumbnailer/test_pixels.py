@@ -91,7 +91,7 @@ def test_a_first_frame_that_does_not_fill_its_canvas_stands_where_it_belongs():
     whole = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
     whole.paste((255, 0, 0, 255), (200, 150, 400, 300))
     other = Image.new("RGBA", (400, 300), (0, 0, 255, 255))
-    for kind in ("GIF", "PNG"):
+    for kind in ("GIF", "WEBP", "PNG"):
         data = written(whole, kind, save_all=True, append_images=[other], disposal=2, duration=50)
         (rendition,) = make_picture(data, THUMBNAIL, 10**7).renditions
         image = opened(rendition.data)

@@ -54,11 +54,21 @@ def open_image(data: bytes) -> Image.Image:
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     try:
         with damage_told():
-            return Image.open(BytesIO(data), formats=list(FORMATS))
+            return Image.open(BytesIO(_admit_alpha(data)), formats=list(FORMATS))
     except UnidentifiedImageError as fault:
         if any(re.match(kind.signature, data, re.DOTALL) for kind in FORMATS.values()):
             raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
         raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT) from fault
+
+
+def _admit_alpha(data: bytes) -> bytes:
+    """Have an animated WebP say that it has alpha, or what its first frame leaves free would turn out black.
+
+    Writers leave the flag out where each frame by itself is opaque. The two flags are those of the chunk VP8X.
+    """
+    if data[:4] != b"RIFF" or data[12:16] != b"VP8X" or len(data) < 21 or not data[20] & 0x02:
+        return data
+    return data[:20] + bytes((data[20] | 0x10,)) + data[21:]
 
 
 def name_format(image: Image.Image) -> Format:
