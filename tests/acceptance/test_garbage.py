@@ -55,12 +55,13 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
 def test_events_that_are_not_for_us_are_let_go(system, stack):
     bodies = make_foreign()
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
-    rows = system.query("SELECT count(*) FROM image_timeline")
+    # Not rows: LEDGER may still be about to tell of an earlier test's photo.
+    images = system.query("SELECT count(DISTINCT image_id) FROM image_timeline")
     for exchange, key in (("storage.events", "instant"), ("storage.events", "ledger"), ("", "status_tracker")):
         post(system, [Letter(body, exchange, key, "application/json") for body in bodies])
     handled = len(bodies)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + handled, 20, "the thumbnailer")
     wait_quiet(system)
-    assert system.query("SELECT count(*) FROM image_timeline") == rows
+    assert system.query("SELECT count(DISTINCT image_id) FROM image_timeline") == images
     for queue in QUEUES:
         assert system.queue_length(f"{queue}.dead") == 0
