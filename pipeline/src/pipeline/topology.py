@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,6 +122,7 @@ def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, A
         "vhosts": [{"name": vhost}],
         "policies": [
             _policy(vhost, "delivery-limit", ".*", "queues", {"delivery-limit": DELIVERY_LIMIT}),
+            *(_keeping_policy(vhost, queue) for queue in (image_queue, TRACKER_QUEUE)),
             # A policy, since MinIO redeclares the exchange without arguments and would be refused.
             _policy(vhost, "alternate", rf"^{STORAGE_EVENTS}$", "exchanges", {"alternate-exchange": UNROUTED}),
         ],
@@ -159,6 +161,18 @@ def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, A
             for binding in queue.bindings
         ],
     }
+
+
+def _keeping_policy(vhost: str, queue: str) -> dict[str, Any]:
+    """Have what reaches the delivery limit of a work queue kept with its dead: the broker would drop it."""
+    definition = {
+        "delivery-limit": DELIVERY_LIMIT,
+        "dead-letter-exchange": RETRY,
+        "dead-letter-routing-key": dead_name(queue),
+        "dead-letter-strategy": "at-least-once",
+        "overflow": "reject-publish",  # which that strategy asks for; there is no length to overflow
+    }
+    return {**_policy(vhost, f"{queue}-limit", f"^{re.escape(queue)}$", "queues", definition), "priority": 1}
 
 
 def _policy(vhost: str, name: str, pattern: str, apply_to: str, definition: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 IDLE_SECONDS = 5  # how long a worker without work waits before it answers its publisher's heartbeats
 PROBE_SECONDS = (0.3, 2.0)  # a dependency that is away is asked again after a time between these
+MOST_DOUBLINGS = 5  # of that time, where a dependency answers probes and still fails every message
 
 Handle = Callable[[Sequence[Message], Publisher], None]
 Announce = Callable[[Message, Verdict, Publisher], None]
@@ -68,6 +69,7 @@ class Workers:
         self._stopping = Event()
         self._busy: set[int] = set()
         self._away: dict[int, str] = {}  # worker -> the dependency it waits for
+        self._promises = 0  # how often a probe said that a dependency is back, since a message last found it so
         self._aisle = Aisle()
 
     # --- for the connection's thread -----------------------------------------------------------------------
@@ -133,6 +135,8 @@ class Workers:
                     self._busy.discard(number)
                 if away:
                     self._wait_for(away, number)
+                else:
+                    self._promises = 0
 
     def _take(self) -> list[Delivery] | None:
         """Give what there is to do, nothing after a while without work, None at the end."""
@@ -219,15 +223,27 @@ class Workers:
         probe = self.probes.get(name)
         self._away[number] = name
         log.warning("dependency_away", dependency=name, fault=str(away))
-        while not self._stopping.wait(random.uniform(*PROBE_SECONDS)):  # noqa: S311 - jitter
+        seconds = random.uniform(*PROBE_SECONDS) * stretch(self._promises, self.count)  # noqa: S311 - jitter
+        while not self._stopping.wait(seconds):
+            seconds = random.uniform(*PROBE_SECONDS)  # noqa: S311 - jitter
             try:
                 if probe:
                     probe()
+                self._promises += 1
                 break
             except DependencyAway as still:
                 log.debug("dependency_still_away", dependency=name, fault=str(still))
         self._away.pop(number, None)
         log.info("dependency_back", dependency=name)
+
+
+def stretch(promises: int, workers: int) -> int:
+    """How many times longer to wait, after so many probes of all workers have promised what no message found.
+
+    A store that is full, or lacks a permission, answers every probe. Each message tried in vain is a redelivery to
+    the broker, which counts them, and at its limit takes the message away.
+    """
+    return int(2 ** min(promises // workers, MOST_DOUBLINGS))
 
 
 def one_by_one(handle: Callable[[Message, Publisher], None]) -> Handle:

@@ -20,7 +20,17 @@ def test_no_queue_can_drop_a_message():
             assert arguments["x-dead-letter-strategy"] == "at-least-once"
             assert arguments["x-overflow"] == "reject-publish"
     limits = [p for p in definitions()["policies"] if p["definition"].get("delivery-limit") == DELIVERY_LIMIT]
-    assert [p["pattern"] for p in limits] == [".*"]
+    assert [p["pattern"] for p in limits] == [".*", "^image_queue$", "^status_tracker$"]
+
+
+def test_what_reaches_the_delivery_limit_of_a_work_queue_is_kept_with_its_dead():
+    policies = {p["pattern"]: p for p in definitions()["policies"]}
+    for queue in ("image_queue", "status_tracker"):
+        policy = policies[f"^{queue}$"]
+        assert policy["priority"] > policies[".*"]["priority"]
+        assert policy["definition"]["dead-letter-exchange"] == "image.retry"
+        assert policy["definition"]["dead-letter-routing-key"] == f"{queue}.dead"
+        assert policy["definition"]["dead-letter-strategy"] == "at-least-once"
 
 
 def test_every_binding_joins_things_that_exist():
