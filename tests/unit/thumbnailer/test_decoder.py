@@ -222,7 +222,7 @@ def test_a_child_dies_with_its_parent(tmp_path):
         "import os, sys\n"
         "from thumbnailer.decoder import Decoder\n"
         "from thumbnailer.pictures import Limits\n"
-        "with Decoder(Limits(2**20, 10**7, 2**29, 60, True), 1) as decoder:\n"
+        "with Decoder(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), 1) as decoder:\n"
         "    print('ready', flush=True)\n"
         "    decoder.decode(sys.stdin.buffer.read())\n"
     )
