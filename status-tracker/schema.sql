@@ -30,6 +30,8 @@ CREATE TABLE images (
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL,                -- grows with every change
     recovered_at timestamptz,               -- when the sweep last announced it again: no change of the image
+    details jsonb,                          -- null unless DONE, and where nobody looked yet
+    damaged boolean NOT NULL DEFAULT false, -- DONE though parts of the file could not be read
     CHECK ((status = 'AWAITING_UPLOAD') = (source IS NULL))
 );
 
@@ -69,7 +71,8 @@ SELECT
     END AS status,
     status AS stored_status,                -- without EXPIRED: has an index
     file_name, content_type, size, source, generation, format, width, height, sha256, variants,
-    attempts, next_attempt_at, error, created_at, updated_at, expires_at, version
+    attempts, next_attempt_at, error, created_at, updated_at, expires_at, version,
+    details, damaged
 FROM images;
 
 CREATE VIEW image_timeline AS

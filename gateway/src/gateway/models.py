@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from pipeline.events import Failure
+from pipeline.events import Details, Failure
 from pipeline.identity import ORIGINALS
 
 
@@ -46,6 +46,12 @@ class ImageOut(BaseModel):
     format: str | None = Field(None, description="As decoded", examples=["JPEG"])
     width: int | None = Field(None, description="Pixels, as shown")
     height: int | None = Field(None, description="Pixels, as shown")
+    sha256: str | None = Field(None, description="Of the original's bytes, 64 hex digits; known once it is DONE")
+    details: Details | None = Field(None, description="What else was found out about the original")
+    damaged: bool = Field(
+        default=False,
+        description="Parts of the original could not be read; only where `ACCEPT_DAMAGED` is on, else it is FAILED",
+    )
     variants: list[VariantOut]
     generation: int = Field(1, description="Counts the objects that were stored under this key")
     attempts: int = Field(description="How often processing began")

@@ -26,8 +26,8 @@ _REFUSALS = (
 _EXPECTED = (OperationalError, InterfaceError, *_REFUSALS, *_MISSING)  # any other would be a bug of ours
 
 _COLUMNS = (
-    "id, key, status, file_name, content_type, size, generation, format, width, height, variants, attempts, "
-    "next_attempt_at, error, created_at, updated_at, expires_at, version"
+    "id, key, status, file_name, content_type, size, generation, format, width, height, sha256, variants, "
+    "details, damaged, attempts, next_attempt_at, error, created_at, updated_at, expires_at, version"
 )
 # The tracker begins at -infinity, which is no datetime.
 _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
@@ -60,7 +60,10 @@ class Row:
     format: str | None
     width: int | None
     height: int | None
+    sha256: str | None
     variants: list[dict[str, Any]] | None
+    details: dict[str, Any] | None
+    damaged: bool
     attempts: int
     next_attempt_at: datetime | None
     error: dict[str, Any] | None

@@ -7,7 +7,7 @@ from gateway.links import Links
 from gateway.models import FactOut, ImageOut, Status, VariantOut
 from gateway.reader import Fact, Row
 from gateway.sniff import harmless
-from pipeline.events import Failure, Variant
+from pipeline.events import Details, Failure, Variant
 from pipeline.identity import made_at
 from pipeline.storage import Head
 
@@ -28,6 +28,9 @@ def show(row: Row, links: Links) -> ImageOut:
         format=row.format,
         width=row.width,
         height=row.height,
+        sha256=row.sha256,
+        details=Details.model_validate(row.details) if row.details else None,
+        damaged=row.damaged,
         variants=_variants(row, links),
         generation=row.generation,
         attempts=row.attempts,
@@ -75,7 +78,10 @@ def unseen(image_id: uuid.UUID, key: str, head: Head) -> Row:
         format=None,
         width=None,
         height=None,
+        sha256=None,
         variants=None,
+        details=None,
+        damaged=False,
         attempts=0,
         next_attempt_at=None,
         error=None,

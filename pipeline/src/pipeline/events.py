@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
@@ -16,6 +16,8 @@ from pipeline.identity import Source, fact_id, image_id_of
 from pipeline.outcomes import NotAnEvent, explain
 
 CONTENT_TYPE = "application/cloudevents+json"
+
+LONGEST_TEXT = 200  # characters of what a file says of itself: cameras say less, a stranger's file may say anything
 
 
 class _Contract(BaseModel):
@@ -84,6 +86,40 @@ class Retrying(_AboutSource):
     reason: str
 
 
+def _tame(text: object) -> object:
+    """Make a stranger's words harmless: one line, of bounded length, that JSON and Postgres can hold."""
+    if not isinstance(text, str):
+        return text
+    printable = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * LONGEST_TEXT])
+    return " ".join(printable.split())[:LONGEST_TEXT].rstrip()
+
+
+Words = Annotated[str, BeforeValidator(_tame)]
+
+
+class Place(_Contract):
+    """Where a picture was taken, as WGS 84."""
+
+    latitude: float = Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, north is positive")
+    longitude: float = Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, east is positive")
+
+
+class Details(_Contract):
+    """What was found out about an original beside its size. Words come from the file: believe them as you like."""
+
+    frames: int = Field(ge=1, description="Pictures in the file: more than 1 for an animation", examples=[1])
+    has_alpha: bool = Field(description="Whether something shows through")
+    colour_space: Words = Field(description="As the file says, before it was made sRGB", examples=["Display P3"])
+    dominant_colour: Words = Field(description="`#rrggbb`, to fill the place until the picture is there")
+    thumbhash: Words = Field(description="ThumbHash of the picture as shown, base64: a blurred preview in 30 bytes")
+    taken_at: Words | None = Field(
+        None, description="ISO 8601, by the camera's clock; with an offset only if the file has one"
+    )
+    camera: Words | None = Field(None, description="Maker and model", examples=["Fairphone FP4"])
+    lens: Words | None = None
+    gps: Place | None = Field(None, description="Only where the setting `EXPOSE_GPS` says so")
+
+
 class Done(_AboutSource):
     """Every variant is in the bucket."""
 
@@ -93,6 +129,8 @@ class Done(_AboutSource):
     height: int  # pixels, as shown
     format: str
     variants: list[Variant]
+    details: Details | None = None  # of the original; none from thumbnailers that did not look yet
+    damaged: bool = False  # parts of the original could not be read, and it was to be shown all the same
 
 
 class Failure(_Contract):

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from pydantic_core import to_json
 
-from pipeline.events import Failure, Variant
+from pipeline.events import Details, Failure, Variant
 from pipeline.identity import Source
 from status_tracker.database import ConflictError, Connection, connect, execute, translated
 from status_tracker.facts import Fact
@@ -108,6 +108,7 @@ def _row(record: dict[str, Any]) -> Row:
         "source": Source.parse(record["source"]) if record["source"] else None,
         "error": Failure.model_validate(record["error"]) if record["error"] else None,
         "variants": tuple(Variant.model_validate(variant) for variant in record["variants"]),
+        "details": Details.model_validate(record["details"]) if record["details"] else None,
     }
     return Row(**values)
 

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pipeline.events import Done, Failed, Failure, Processing, Removed, Retrying, UploadRequested, Variant
+from pipeline.events import Details, Done, Failed, Failure, Processing, Removed, Retrying, UploadRequested, Variant
 from pipeline.identity import Source
 from pipeline.notifications import StorageEvent
 from status_tracker.facts import Fact, Progress
@@ -63,6 +63,8 @@ class Row:
     height: int | None = None  # pixels
     sha256: str | None = None
     variants: tuple[Variant, ...] = ()
+    details: Details | None = None
+    damaged: bool = False
 
     @property
     def rank(self) -> tuple[str, int, int, datetime]:
@@ -91,6 +93,8 @@ _NOTHING_SAID: dict[str, Any] = {
     "height": None,
     "sha256": None,
     "variants": (),
+    "details": None,
+    "damaged": False,
 }
 
 
@@ -205,4 +209,6 @@ def _told(row: Row, said: Progress) -> Row:
                 height=said.height,
                 sha256=said.sha256,
                 variants=tuple(said.variants),
+                details=said.details,
+                damaged=said.damaged,
             )

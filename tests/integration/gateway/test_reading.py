@@ -20,11 +20,30 @@ def test_an_image_and_its_etag(clean, client):
         ("original", 600, 400),
         ("thumbnail", 256, 171),
     ]
+    assert (image["sha256"], image["details"], image["damaged"]) == (None, None, False)
     assert "Retry-After" not in answer.headers
     same = client.get(f"/api/v1/images/{image_id}", headers={"If-None-Match": answer.headers["ETag"]})
     assert (same.status_code, same.content) == (304, b"")
     clean.sql("UPDATE images SET version = version + 1000")
     assert client.get(same.url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 200
+
+
+def test_what_was_found_out_about_an_original(clean, client):
+    details = {
+        "frames": 3,
+        "has_alpha": True,
+        "colour_space": "Display P3",
+        "dominant_colour": "#336699",
+        "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw",
+        "taken_at": "2026-01-31T12:00:00",
+        "camera": "A camera",
+        "lens": None,
+        "gps": {"latitude": 52.5, "longitude": -13.25},
+    }
+    image_id = clean.put_row(sha256="ab" * 32, details=json.dumps(details), damaged=True)
+    image = client.get(f"/api/v1/images/{image_id}").json()
+    assert (image["sha256"], image["details"], image["damaged"]) == ("ab" * 32, details, True)
+    assert client.get("/api/v1/images").json()["items"] == [image]
 
 
 def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):

@@ -1,5 +1,6 @@
 """The schema: reached by migrations, equal to the snapshot people read, checked when the tracker starts."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.outcomes import Refused
 from status_tracker import migrations
 from status_tracker.migrations import check_version, migrate
 
+ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
 SNAPSHOT = Path(__file__).parents[3] / "status-tracker" / "schema.sql"
 _CATALOGUE = """
     SELECT 'column' AS kind, table_name || '.' || column_name AS name,
@@ -40,6 +42,22 @@ def test_numbers_have_no_gap():
 def test_a_second_run_does_nothing(database):
     assert migrate(database.owner) == []
     check_version(database.tracker)
+
+
+def test_images_of_an_older_schema_stay_and_are_shown(empty_database, monkeypatch):
+    steps = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: steps[:1])
+    migrate(empty_database.owner)
+    empty_database.ask(
+        "INSERT INTO images (id, key, status, source, generation, run, attempts, variants, variants_removed,"
+        " created_at, updated_at, version)"
+        " VALUES (%s, 'a', 'DONE', 'e/1/1', 1, '', 1, '[]', false, now(), now(), 1)",
+        [ID],
+    )
+    monkeypatch.setattr(migrations, "migrations", lambda: steps)
+    assert migrate(empty_database.owner) == [step.name for step in steps[1:]]
+    row = empty_database.status(ID)
+    assert (row["status"], row["details"], row["damaged"]) == ("DONE", None, False)
 
 
 def test_two_at_once_apply_each_step_once(empty_database):

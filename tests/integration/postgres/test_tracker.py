@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from types import SimpleNamespace
@@ -65,6 +66,7 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
     assert (row["status"], row["key"], row["size"], row["source"]) == ("DONE", KEY, V1.size, str(V1))
     assert (row["width"], row["height"], row["format"], row["version"]) == (3000, 2000, "JPEG", 2)
     assert [variant["type"] for variant in row["variants"]] == ["thumbnail"]
+    assert (row["details"], row["damaged"]) == (saying.DETAILS.model_dump(mode="json"), True)
     first, *others = [(fact["type"], fact["recorded_by"]) for fact in database.timeline(ID)]
     assert first == ("storage.ObjectCreated:Put", "instant")
     assert sorted(others) == [
@@ -73,6 +75,18 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
         ("storage.ObjectCreated:Put", "ledger"),
     ]
     assert (bucket.looks, publications.bodies) == (0, [])
+
+
+def test_what_was_said_is_read_again(tracker, repository, publications):
+    tracker.handle([announced(), spoken(saying.done())], publications)
+    with repository.transaction() as books:
+        row = books.lock_images([ID])[ID]
+    assert (row.details, row.damaged) == (saying.DETAILS, True)
+    with repository.transaction() as books:
+        books.write([], [replace(row, details=None, damaged=False)])
+    with repository.transaction() as books:
+        row = books.lock_images([ID])[ID]
+    assert (row.details, row.damaged) == (None, False)
 
 
 def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, publications):

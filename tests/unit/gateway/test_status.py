@@ -21,6 +21,17 @@ VARIANT = {
     "bytes": 9000,
     "content_type": "image/jpeg",
 }
+DETAILS = {
+    "frames": 1,
+    "has_alpha": False,
+    "colour_space": "sRGB",
+    "dominant_colour": "#336699",
+    "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A",
+    "taken_at": "2026-01-31T12:00:00",
+    "camera": "A camera",
+    "lens": None,
+    "gps": {"latitude": 52.5, "longitude": -13.25},
+}
 DONE = Row(
     id=ID,
     key=f"uploads/{ID}/original",
@@ -32,7 +43,10 @@ DONE = Row(
     format="JPEG",
     width=600,
     height=400,
+    sha256="01" * 32,
     variants=[VARIANT],
+    details=DETAILS,
+    damaged=False,
     attempts=1,
     next_attempt_at=None,
     error=None,
@@ -51,6 +65,14 @@ def test_a_done_image_shows_its_variants():
     assert (thumbnail.type, thumbnail.width, thumbnail.height, thumbnail.bytes) == ("thumbnail", 256, 171, 9000)
     assert thumbnail.url == f"http://here/api/v1/images/{ID}/variants/thumbnail?v=0123456789abcdef-v1"
     assert content_name(made(DONE)[0]) == "0123456789abcdef-v1"
+
+
+def test_a_done_image_shows_what_was_found_out():
+    shown = show(DONE, LINKS)
+    assert shown.model_dump(mode="json")["details"] == DETAILS
+    assert (shown.sha256, shown.damaged) == ("01" * 32, False)
+    assert show(replace(DONE, damaged=True), LINKS).damaged
+    assert show(replace(DONE, details=None), LINKS).details is None  # from before they were looked for
 
 
 @pytest.mark.parametrize("status", ["AWAITING_UPLOAD", "EXPIRED", "DELETED"])
@@ -81,3 +103,5 @@ def test_an_object_that_nobody_reported_yet_is_pending():
     row = unseen(ID, DONE.key, head)
     assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
     assert row.created_at.year == 2026  # its id says so
+    shown = show(row, LINKS)
+    assert (shown.sha256, shown.details, shown.damaged) == (None, None, False)

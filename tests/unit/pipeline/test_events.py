@@ -4,13 +4,33 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.errors import ErrorCode
-from pipeline.events import Done, Failed, Failure, Kind, Processing, Removed, Watermark, parse_lifecycle_event, say
+from pipeline.events import (
+    Details,
+    Done,
+    Failed,
+    Failure,
+    Kind,
+    Place,
+    Processing,
+    Removed,
+    Watermark,
+    parse_lifecycle_event,
+    say,
+)
 from pipeline.identity import Source, image_id_of, new_image_id, own_key
 from pipeline.outcomes import NotAnEvent
 
 SOURCE = Source("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
+DETAILS = {
+    "frames": 1,
+    "has_alpha": False,
+    "colour_space": "sRGB",
+    "dominant_colour": "#336699",
+    "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A",
+}
 
 
 def done(**changes):
@@ -89,6 +109,30 @@ def test_what_is_no_event_says_why(body):
     with pytest.raises(NotAnEvent) as caught:
         parse_lifecycle_event(body)
     assert str(caught.value)
+
+
+def test_a_done_of_before_there_were_details_is_understood():
+    body = json.loads(say(done(), by="thumbnailer").to_json())
+    del body["data"]["details"], body["data"]["damaged"]
+    said = parse_lifecycle_event(json.dumps(body).encode()).data
+    assert (said.details, said.damaged) == (None, False)
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=2000))
+def test_a_strangers_words_become_a_short_line(words):
+    details = Details(**DETAILS, camera=words, lens="a\0b\n\N{RIGHT-TO-LEFT OVERRIDE}c", taken_at=" 2026 " * 99)
+    assert details.lens == "a b c"
+    for text in (details.camera, details.taken_at):
+        assert len(text) <= 200
+        assert not text or text.isprintable()
+    event = say(done(details=details, damaged=True), by="thumbnailer")
+    assert parse_lifecycle_event(event.to_json()) == event
+
+
+@pytest.mark.parametrize("place", [(91, 0), (0, -181), (float("nan"), 0), (0, float("inf"))])
+def test_a_place_is_on_earth(place):
+    with pytest.raises(ValidationError):
+        Place(latitude=place[0], longitude=place[1])
 
 
 @given(st.binary(max_size=200))

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
+    Details,
     Done,
     Failed,
     Failure,
     Lifecycle,
+    Place,
     Processing,
     Removed,
     Retrying,
@@ -26,6 +28,10 @@ KEY = "holiday/ä b+c 100%.jpg"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 V1 = Source("1" * 32, 1000, 1_700_000_001)
 V2 = Source("2" * 32, 2000, 1_700_000_002)
+DETAILS = Details(
+    frames=1, has_alpha=False, colour_space="sRGB", dominant_colour="#336699", thumbhash="3OcRJYB4d3h/iIeHeEh3eIhw",
+    taken_at="2026-01-31T12:00:00", camera="A camera", gps=Place(latitude=52.5, longitude=-13.25),
+)  # fmt: skip
 
 
 def put(source: Source = V1, *, key: str = KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
@@ -52,7 +58,7 @@ def done(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = ""
     return said(
         Done(
             key=key, source=source, attempt=attempt, run=run, sha256=source.etag * 2,
-            width=3000, height=2000, format="JPEG", variants=[variant],
+            width=3000, height=2000, format="JPEG", variants=[variant], details=DETAILS, damaged=True,
         )
     )  # fmt: skip
 

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 
 from pipeline.identity import Source
 from status_tracker.states import Seen, Status, apply, awaits_thumbnailer, fold, needs_look
-from unit.status_tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested, retrying
+from unit.status_tracker.saying import (
+    DETAILS,
+    V1,
+    V2,
+    delete,
+    done,
+    failed,
+    processing,
+    put,
+    removed,
+    requested,
+    retrying,
+)
 
 GONE = Seen(None)
 UNHURRIED = settings(deadline=None)  # no time is asserted
@@ -59,6 +71,7 @@ def test_what_a_done_image_shows():
     row = row_after(put(), done())
     assert (row.width, row.height, row.format, row.sha256, row.attempts) == (3000, 2000, "JPEG", "1" * 64, 1)
     assert [variant.type for variant in row.variants] == ["thumbnail"]
+    assert (row.details, row.damaged) == (DETAILS, True)
 
 
 def test_a_wait_between_two_attempts_is_processing_with_a_time():
@@ -73,6 +86,8 @@ def test_another_object_is_a_new_generation_and_begins_anew():
     row = row_after(put(), failed(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
     assert (row.status, row.source, row.generation, row.error, row.attempts) == (Status.PENDING, V2, 2, None, 0)
     assert (row.content_type, row.file_name) == ("image/png", "b.png")
+    row = row_after(put(), done(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    assert (row.status, row.variants, row.details, row.damaged) == (Status.PENDING, (), None, False)
 
 
 # --- the bucket is the judge ---------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 -- name: lock_images
 -- The rows of a batch, in an order that every writer keeps.
 SELECT id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, created_at
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
 FROM images
 WHERE id = ANY(%(ids)s)
 ORDER BY id
@@ -28,11 +28,11 @@ given AS (
 ),
 added AS (
     INSERT INTO images (id, key, status, source, size, generation, file_name, content_type, run, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
-        updated_at, version)
+        next_attempt_at, error, format, width, height, sha256, variants, details, damaged, variants_removed,
+        expires_at, created_at, updated_at, version)
     SELECT id, key, status, source, size, generation, file_name, content_type, run, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, variants_removed, expires_at, created_at,
-        clock_timestamp(), 1
+        next_attempt_at, error, format, width, height, sha256, variants, details, damaged, variants_removed,
+        expires_at, created_at, clock_timestamp(), 1
     FROM given
     WHERE version = 0
     ON CONFLICT (id) DO NOTHING
@@ -43,8 +43,9 @@ changed AS (
     SET status = new.status, source = new.source, size = new.size, generation = new.generation,
         file_name = new.file_name, content_type = new.content_type, run = new.run, attempts = new.attempts,
         next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
-        height = new.height, sha256 = new.sha256, variants = new.variants, variants_removed = new.variants_removed,
-        expires_at = new.expires_at, updated_at = clock_timestamp(), version = new.version + 1
+        height = new.height, sha256 = new.sha256, variants = new.variants, details = new.details,
+        damaged = new.damaged, variants_removed = new.variants_removed, expires_at = new.expires_at,
+        updated_at = clock_timestamp(), version = new.version + 1
     FROM given AS new
     WHERE images.id = new.id AND images.version = new.version AND new.version > 0
     RETURNING images.id
@@ -76,4 +77,5 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED
 )
 RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, created_at;
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged,
+    created_at;
