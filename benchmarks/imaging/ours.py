@@ -1,21 +1,19 @@
 """The thumbnailer's imaging as a contestant, without the child process that it runs in otherwise."""
 
-from dataclasses import replace
-
 import PIL
 from contest import Maker, refuse, take_job
 
 from pipeline.errors import ErrorCode
 from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import THUMBNAIL
+from thumbnailer.pictures import BadPictureError, Limits, Recipe
+from thumbnailer.presets import Preset
 
-MAX_PIXELS = 50_000_000  # the thumbnailer's default
+LIMITS = Limits(file_bytes=2**26, pixels=50_000_000, memory_bytes=2**30, seconds=10)  # the thumbnailer's defaults
 
 
 def prepare(edge: int, quality: int) -> Maker:
-    preset = replace(THUMBNAIL, edge=edge, quality=quality)
-    return lambda data: make_picture(data, preset, MAX_PIXELS).renditions[0].data
+    recipe = Recipe(LIMITS, (Preset("only", width=edge, height=edge, quality=quality),))
+    return lambda data: make_picture(data, recipe).renditions[0].data
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.errors import ErrorCode
 from thumbnailer.imaging import make_picture
 from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import THUMBNAIL
+from unit.thumbnailer.recipes import recipe
 
 GREY = (128, 128, 128)
 
@@ -27,7 +27,7 @@ def jpeg(image, **options):
 
 
 def make(data):
-    return make_picture(data, THUMBNAIL, 10**7)
+    return make_picture(data, recipe())
 
 
 def refused(data):

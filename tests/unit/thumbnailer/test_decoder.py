@@ -19,14 +19,14 @@ from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBroke
 from thumbnailer.decoder import Decoder
 from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.metrics import DEATHS
-from thumbnailer.pictures import Limits
+from unit.thumbnailer.recipes import recipe
 
-LIMITS = Limits(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=0.6, faults=True)
+RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=0.6, faults=True)
 
 
 @pytest.fixture(scope="module")
 def decoder():
-    with Decoder(LIMITS, children=2) as running:
+    with Decoder(RECIPE, children=2) as running:
         yield running
 
 
@@ -101,18 +101,18 @@ def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options)
     edge = int(((memory - 128 * 2**20) / per_pixel) ** 0.5)
     file = io.BytesIO()
     Image.new(mode, (edge, edge), 1).save(file, kind, **options)
-    with Decoder(Limits(2**26, 10**8, memory, 20), children=1) as small:
+    with Decoder(recipe(pixels=10**8, memory_bytes=memory, seconds=20), children=1) as small:
         assert small.decode(file.getvalue()).picture.width == edge
 
 
 def test_faults_are_a_test_s_alone():
-    with Decoder(Limits(2**20, 10**7, 2**29, 5), children=1) as sober:
+    with Decoder(recipe(), children=1) as sober:
         assert sober.decode(faulty_photo("crash")).picture.width == 64
 
 
 def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_try():
     earlier = children()
-    with Decoder(LIMITS, children=1) as lonely:
+    with Decoder(RECIPE, children=1) as lonely:
         (pid,) = children() - earlier
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 10, "its death")
@@ -161,7 +161,7 @@ def test_a_bad_neighbour_harms_nobody(decoder):
 @pytest.fixture
 def lone_child():
     earlier = children()
-    with Decoder(LIMITS, children=1) as running:
+    with Decoder(RECIPE, children=1) as running:
         (pid,) = children() - earlier
         yield running, psutil.Process(pid)
 
@@ -173,7 +173,7 @@ def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
     assert sum(target.startswith("socket:") for target in targets) == 1
     status = Path(f"/proc/{child.pid}/limits").read_text()
     limits = {line[:26].strip(): line[26:].split()[0] for line in status.splitlines()[1:]}
-    assert limits["Max address space"] == str(LIMITS.memory_bytes)
+    assert limits["Max address space"] == str(RECIPE.limits.memory_bytes)
     assert limits["Max core file size"] == limits["Max file size"] == "0"
     assert int(limits["Max open files"]) < 100
 
@@ -195,7 +195,7 @@ def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
 
 def test_children_end_with_the_decoder():
     earlier = children()
-    with Decoder(LIMITS, children=2):
+    with Decoder(RECIPE, children=2):
         started = [psutil.Process(pid) for pid in children() - earlier]
     assert len(started) == 2
     assert not any(process.is_running() for process in started)
@@ -205,7 +205,7 @@ def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with (
         pytest.raises(DecoderBrokenError, match=r"/bin/false.*child_main"),
-        Decoder(LIMITS, children=1),
+        Decoder(RECIPE, children=1),
     ):
         pass
 
@@ -221,8 +221,8 @@ def test_a_child_dies_with_its_parent(tmp_path):
     program = (
         "import os, sys\n"
         "from thumbnailer.decoder import Decoder\n"
-        "from thumbnailer.pictures import Limits\n"
-        "with Decoder(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), 1) as decoder:\n"
+        "from thumbnailer.pictures import Limits, Recipe\n"
+        "with Decoder(Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), ()), 1) as decoder:\n"
         "    print('ready', flush=True)\n"
         "    decoder.decode(sys.stdin.buffer.read())\n"
     )

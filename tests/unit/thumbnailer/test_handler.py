@@ -17,12 +17,12 @@ from pipeline.outcomes import Action, DependencyAway, GiveUp, NotAnEvent, RetryL
 from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError
 from thumbnailer.child_process import Decoded
 from thumbnailer.handler import ROUNDS, Thumbnailer
-from thumbnailer.pictures import Picture, Rendition
-from thumbnailer.presets import VERSION
+from thumbnailer.pictures import Details, Picture, Rendition
 
 KEY = "holiday/ä b+c 100%.jpg"
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 MAX_BYTES = 1000
+DETAILS = Details(1, has_alpha=False, colour_space="sRGB", dominant_colour="#808080", thumbhash="")
 
 
 class Bucket:
@@ -121,14 +121,14 @@ class Bench:
     def __init__(self):
         self.bucket = Bucket()
         self.publisher = Publisher()
-        self.thumbnailer = Thumbnailer(self.bucket, self.decode, MAX_BYTES)
+        self.thumbnailer = Thumbnailer(self.bucket, self.decode, MAX_BYTES, "v7")
         self.faults = []
 
     def decode(self, data):
         if self.faults:
             raise self.faults.pop(0)
         rendition = Rendition("thumbnail", "image/jpeg", 4, 3, b"small " + data)
-        return Decoded(Picture("JPEG", 40, 30, [rendition]), hashlib.sha256(data).hexdigest())
+        return Decoded(Picture("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
 
     def handle(self, *records, attempt=1):
         self.publisher.said.clear()
@@ -172,7 +172,7 @@ def message(*records, attempt=1):
 
 
 def variant(data, key=KEY):
-    return f"{image_id_of(key)}/{hashlib.sha256(data).hexdigest()[:16]}-{VERSION}/thumbnail.jpg"
+    return f"{image_id_of(key)}/{hashlib.sha256(data).hexdigest()[:16]}-v7/thumbnail.jpg"
 
 
 PROCESSING, DONE, FAILED, REMOVED = Kind.PROCESSING, Kind.DONE, Kind.FAILED, Kind.REMOVED

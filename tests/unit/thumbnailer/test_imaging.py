@@ -5,17 +5,18 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ErrorCode
 from support.pictures import ORIENTATION, opened, photo, png_header
-from thumbnailer.imaging import STEPS, fit, make_picture
+from thumbnailer.imaging import STEPS, make_picture
 from thumbnailer.imaging_formats import FORMATS
+from thumbnailer.layout import lay_out
 from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import THUMBNAIL
+from unit.thumbnailer.recipes import THUMBNAIL, recipe
 
 MAX_PIXELS = 50_000_000
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (250, 250, 250)
 
 
 def picture_of(data):
-    return make_picture(data, THUMBNAIL, MAX_PIXELS)
+    return make_picture(data, recipe())
 
 
 def thumbnail_of(data):
@@ -56,7 +57,7 @@ def name_of(pixel):
 
 def refusal(data, max_pixels=MAX_PIXELS):
     with pytest.raises(BadPictureError) as raised:
-        make_picture(data, THUMBNAIL, max_pixels)
+        make_picture(data, recipe(pixels=max_pixels))
     return raised.value.code
 
 
@@ -79,7 +80,7 @@ def refusal(data, max_pixels=MAX_PIXELS):
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_picture_is_fitted_into_its_box(size, expected, kind):
-    assert fit(size, 256) == expected
+    assert lay_out(size, THUMBNAIL).final == expected
     assert thumbnail_of(written(Image.new("RGB", size, RED), kind)).size == expected
 
 
@@ -262,7 +263,7 @@ def test_a_header_that_claims_too_much_is_refused_unread():
 
 def test_the_limit_counts_pixels_exactly():
     assert refusal(photo(100, 100), max_pixels=9_999) is ErrorCode.IMAGE_TOO_LARGE
-    assert make_picture(photo(100, 100), THUMBNAIL, 10_000).width == 100
+    assert make_picture(photo(100, 100), recipe(pixels=10_000)).width == 100
 
 
 def test_a_format_that_takes_more_memory_has_a_lower_limit():
@@ -270,10 +271,10 @@ def test_a_format_that_takes_more_memory_has_a_lower_limit():
     for kind, fits in (("JPEG", True), ("BMP", False), ("WEBP", False)):
         data = written(Image.new("RGB", (1000, 1000), RED), kind)
         if fits:
-            make_picture(data, THUMBNAIL, MAX_PIXELS, memory)
+            make_picture(data, recipe(memory_bytes=memory))
             continue
         with pytest.raises(BadPictureError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
-            make_picture(data, THUMBNAIL, MAX_PIXELS, memory)
+            make_picture(data, recipe(memory_bytes=memory))
         assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from support.pictures import ORIENTATION, opened
 from thumbnailer.imaging import make_picture
-from thumbnailer.presets import THUMBNAIL
+from unit.thumbnailer.recipes import recipe
 
 WRITABLE = {
     "JPEG": ["L", "RGB", "CMYK"],
@@ -57,14 +57,14 @@ def test_the_size_follows_its_rule_and_the_bytes_their_original(case, width, hei
     exif[ORIENTATION] = orientation
     turned = kind in TURNABLE and orientation >= 5
     data = written(plain(mode, (width, height)), kind, **({"exif": exif} if kind in TURNABLE else {}))
-    picture = make_picture(data, THUMBNAIL, 10**7)
+    picture = make_picture(data, recipe())
     shown = (height, width) if turned else (width, height)
     assert (picture.width, picture.height) == shown
     (rendition,) = picture.renditions
     image = opened(rendition.data)
     scale = min(1, 256 / max(shown))
     assert image.size == (rendition.width, rendition.height) == tuple(max(1, round(edge * scale)) for edge in shown)
-    assert make_picture(data, THUMBNAIL, 10**7) == picture
+    assert make_picture(data, recipe()) == picture
 
 
 @pytest.mark.parametrize("level", [255, 100, 0])
@@ -74,7 +74,7 @@ def test_the_size_follows_its_rule_and_the_bytes_their_original(case, width, hei
 def test_a_grey_stays_the_grey_it_was(kind, mode, level):
     level = 255 * (level > 127) if mode == "1" else level
     data = written(plain(mode, (400, 300), level), kind)
-    (rendition,) = make_picture(data, THUMBNAIL, 10**7).renditions
+    (rendition,) = make_picture(data, recipe()).renditions
     assert opened(rendition.data).convert("RGB").getpixel((99, 99)) == pytest.approx((level,) * 3, abs=4)
 
 
@@ -82,7 +82,7 @@ def test_a_grey_stays_the_grey_it_was(kind, mode, level):
 def test_sixteen_bits_become_eight_without_bands(mode):
     levels = b"".join((n * 256).to_bytes(2, "big" if mode.endswith("B") else "little") for n in range(256))
     data = written(Image.frombytes(mode, (256, 200), levels * 200), "TIFF")
-    (rendition,) = make_picture(data, THUMBNAIL, 10**7).renditions
+    (rendition,) = make_picture(data, recipe()).renditions
     row = [opened(rendition.data).convert("L").getpixel((x, 100)) for x in range(256)]
     assert row == pytest.approx(list(range(256)), abs=4)
 
@@ -93,7 +93,7 @@ def test_a_first_frame_that_does_not_fill_its_canvas_stands_where_it_belongs():
     other = Image.new("RGBA", (400, 300), (0, 0, 255, 255))
     for kind in ("GIF", "WEBP", "PNG"):
         data = written(whole, kind, save_all=True, append_images=[other], disposal=2, duration=50)
-        (rendition,) = make_picture(data, THUMBNAIL, 10**7).renditions
+        (rendition,) = make_picture(data, recipe()).renditions
         image = opened(rendition.data)
         assert image.getpixel((40, 40))[3] == 0, kind
         red, _, blue, alpha = image.getpixel((200, 150))

@@ -9,9 +9,10 @@ from PIL import Image
 
 from pipeline.errors import ErrorCode
 from thumbnailer import imaging
+from thumbnailer.imaging_exif import read_exif
 from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import THUMBNAIL
 from thumbnailer.scans import drop_unseen_scans
+from unit.thumbnailer.recipes import recipe
 
 
 def jpeg(mode="RGB", size=(2400, 3208), *, seed=7, **options):
@@ -51,16 +52,16 @@ def test_the_pixels_are_the_same_and_the_work_is_less(mode, options):
 
 def test_the_variant_is_the_same(monkeypatch):
     data = jpeg()
-    with_filter = imaging.make_picture(data, THUMBNAIL, 50_000_000)
+    with_filter = imaging.make_picture(data, recipe())
     monkeypatch.setattr(imaging, "drop_unseen_scans", lambda data, _: data)
-    assert imaging.make_picture(data, THUMBNAIL, 50_000_000) == with_filter
+    assert imaging.make_picture(data, recipe()) == with_filter
 
 
 def test_a_picture_that_needs_its_scans_keeps_them(monkeypatch):
     data = jpeg(size=(1600, 1200))  # decoded at a quarter
-    expected = imaging.make_picture(data, THUMBNAIL, 50_000_000)
+    expected = imaging.make_picture(data, recipe())
     monkeypatch.setattr(imaging, "drop_unseen_scans", lambda *_: b"")
-    assert imaging.make_picture(data, THUMBNAIL, 50_000_000) == expected
+    assert imaging.make_picture(data, recipe()) == expected
 
 
 def with_scans(data, scans):
@@ -72,15 +73,15 @@ def with_scans(data, scans):
 @pytest.mark.parametrize("size", [(2400, 3208), (640, 480)], ids=["at an eighth", "larger"])
 def test_too_many_scans_are_refused_before_they_are_decoded(size):
     data = jpeg(size=size)
-    imaging.make_picture(with_scans(data, 100), THUMBNAIL, 50_000_000)
+    imaging.make_picture(with_scans(data, 100), recipe())
     for bomb in (with_scans(data, 101), with_scans(data, 101)[:-2], with_scans(data, 20_000)):
         with pytest.raises(BadPictureError, match="than 100 scans") as refused:
-            imaging.make_picture(bomb, THUMBNAIL, 50_000_000)
+            imaging.make_picture(bomb, recipe())
         assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
 def test_what_stands_behind_the_picture_is_no_scan():
-    imaging.make_picture(jpeg(size=(640, 480)) + b"\xff\xda" * 500, THUMBNAIL, 50_000_000)
+    imaging.make_picture(jpeg(size=(640, 480)) + b"\xff\xda" * 500, recipe())
 
 
 def test_exif_and_what_stands_behind_the_picture_stay():
@@ -88,7 +89,7 @@ def test_exif_and_what_stands_behind_the_picture_stay():
     exif[0x0112] = 6
     data = jpeg(exif=exif) + b"a motion photo's film"
     short = drop_unseen_scans(data, 100)
-    assert imaging.find_orientation(Image.open(io.BytesIO(short))) == 6
+    assert read_exif(Image.open(io.BytesIO(short)), keep_gps=False).orientation == 6
     assert short.endswith(b"a motion photo's film")
 
 
@@ -103,7 +104,7 @@ def test_a_cut_file_is_left_to_the_decoder_which_refuses_it(part):
     cut = data[: int(len(data) * part)]
     assert drop_unseen_scans(cut, 100) == cut
     with pytest.raises(BadPictureError) as refused:
-        imaging.make_picture(cut, THUMBNAIL, 50_000_000)
+        imaging.make_picture(cut, recipe())
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 

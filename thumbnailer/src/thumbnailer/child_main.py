@@ -3,7 +3,6 @@
 It starts with an empty environment, so it has no credentials. Started by ``child_process``.
 """
 
-import json
 import signal
 import socket
 import sys
@@ -14,13 +13,13 @@ from typing import Any
 from thumbnailer import faults, frames
 from thumbnailer.confinement import allow_cpu, confine
 from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError, Limits
-from thumbnailer.presets import THUMBNAIL
+from thumbnailer.pictures import BadPictureError, Recipe
 
 
 def main() -> None:
     """Serve until the parent hangs up."""
-    limits = Limits(**json.loads(sys.argv[1]))
+    recipe = Recipe.from_json(sys.argv[1])
+    limits = recipe.limits
     for signal_of_the_end in (signal.SIGINT, signal.SIGTERM):  # a terminal or systemd sends them to us too,
         signal.signal(signal_of_the_end, signal.SIG_IGN)  # but the parent wants to finish what it has in hand
     confine(limits.memory_bytes)
@@ -30,19 +29,19 @@ def main() -> None:
             while True:
                 _, (data,) = frames.receive(channel, limits.file_bytes)
                 allow_cpu(limits.seconds)
-                header, parts = answer(data, limits)
+                header, parts = answer(data, recipe)
                 del data
                 frames.send(channel, header, *parts)
         except (frames.HungUpError, ConnectionError):
             return
 
 
-def answer(data: bytes, limits: Limits) -> tuple[frames.Header, list[bytes]]:
+def answer(data: bytes, recipe: Recipe) -> tuple[frames.Header, list[bytes]]:
     """Decode one picture; whatever goes wrong is an answer too."""
     try:
-        if limits.faults:
+        if recipe.limits.faults:
             faults.fail_if_asked(data)
-        picture = make_picture(data, THUMBNAIL, limits.pixels, limits.memory_bytes, limits.jpeg_scans)
+        picture = make_picture(data, recipe)
     except BadPictureError as fault:
         return {"bad": fault.code.value, "detail": fault.detail}, []
     except MemoryError:

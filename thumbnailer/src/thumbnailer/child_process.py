@@ -1,24 +1,23 @@
 """One child process, as its parent holds it; what runs inside is ``child_main``."""
 
 import hashlib
-import json
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from pipeline.errors import ErrorCode
 from thumbnailer import frames
-from thumbnailer.pictures import BadPictureError, Limits, Picture
+from thumbnailer.pictures import BadPictureError, Picture, Recipe
 
 START_SECONDS = 20
 END_SECONDS = 2
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
 _OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
 
 _PICTURE = TypeAdapter(Picture)  # a child that a picture has taken over may answer anything
@@ -48,10 +47,10 @@ class Decoded:
 class ChildProcess:
     """One process and the socket to it; used by one thread at a time."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._seconds = limits.seconds
+    def __init__(self, recipe: Recipe) -> None:
+        self._seconds = recipe.limits.seconds
         self._channel, theirs = socket.socketpair()
-        command = [sys.executable, *_OPTIONS, "-m", "thumbnailer.child_main", json.dumps(asdict(limits))]
+        command = [sys.executable, *_OPTIONS, "-m", "thumbnailer.child_main", recipe.to_json()]
         with theirs:
             # An empty environment: whatever a picture does to the child, there is no password in it.
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env={})  # noqa: S603

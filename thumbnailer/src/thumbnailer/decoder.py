@@ -12,7 +12,7 @@ import structlog
 from pipeline.outcomes import GiveUp
 from thumbnailer.child_process import ChildDiedError, ChildProcess, Decoded, DecoderBrokenError
 from thumbnailer.metrics import DEATHS, DECODING
-from thumbnailer.pictures import BadPictureError, Limits
+from thumbnailer.pictures import BadPictureError, Recipe
 
 log = structlog.get_logger()
 
@@ -20,8 +20,8 @@ log = structlog.get_logger()
 class Decoder:
     """A fixed number of children, shared by all threads; to be used in a ``with``."""
 
-    def __init__(self, limits: Limits, children: int) -> None:
-        self._limits = limits
+    def __init__(self, recipe: Recipe, children: int) -> None:
+        self._recipe = recipe
         self._children = children
         self._idle: queue.LifoQueue[ChildProcess | None] = queue.LifoQueue()  # None: one to be started when needed
         # The kernel kills a child when the thread that started it ends, so this one starts them all.
@@ -74,4 +74,4 @@ class Decoder:
         return self._start()
 
     def _start(self) -> ChildProcess:
-        return self._starter.submit(ChildProcess, self._limits).result()
+        return self._starter.submit(ChildProcess, self._recipe).result()

@@ -6,7 +6,7 @@ key may tread on each other's variants and still end with the right ones.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import structlog
 
 from pipeline.crashpoints import crash_at
 from pipeline.errors import ErrorCode
-from pipeline.events import Done, Failed, Failure, Lifecycle, Processing, Removed, Retrying, Variant, say
+from pipeline.events import Details, Done, Failed, Failure, Lifecycle, Processing, Removed, Retrying, Variant, say
 from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, variant_key, variant_prefix
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
@@ -26,7 +26,6 @@ from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError, Sto
 from thumbnailer.child_process import Decoded
 from thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
 from thumbnailer.pictures import Rendition
-from thumbnailer.presets import VERSION
 
 log = structlog.get_logger()
 
@@ -43,6 +42,7 @@ class Thumbnailer:
     storage: Storage
     decode: Callable[[bytes], Decoded]
     max_bytes: int  # of an original
+    version: str  # of what is made of it; part of every variant's key
 
     def handle(self, message: Message, publisher: Publisher) -> None:
         """Follow a bucket notification. Returns or raises by the table in ``pipeline.outcomes``."""
@@ -125,6 +125,8 @@ class Thumbnailer:
             height=picture.height,
             format=picture.format,
             variants=variants,
+            details=Details.model_validate(asdict(picture.details)),
+            damaged=picture.damaged,
         )
 
     def _check_size(self, size: int) -> None:
@@ -134,7 +136,7 @@ class Thumbnailer:
             raise GiveUp(ErrorCode.FILE_TOO_LARGE, f"{size} bytes, more than {self.max_bytes}")
 
     def _store(self, original: str, sha256: str, rendition: Rendition) -> Variant:
-        key = variant_key(image_id_of(original), sha256, rendition.preset, VERSION, rendition.extension)
+        key = variant_key(image_id_of(original), sha256, rendition.preset, self.version, rendition.extension)
         self.storage.put(PROCESSED, key, rendition.data, rendition.content_type)
         return Variant(
             type=rendition.preset,

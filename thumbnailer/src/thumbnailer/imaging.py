@@ -1,19 +1,33 @@
-"""From an original's bytes to a variant's, as a list of steps. Runs in a decoder's child process alone.
+"""From an original's bytes to its variants, as a list of steps. Runs in a decoder's child process alone.
 
-The order is what makes it fast: a JPEG is decoded at the scale that is needed, and whatever costs time for each
-pixel comes after the picture has become small.
+One decode serves all variants. The order is what makes it fast: a JPEG is decoded at the scale that the largest
+variant needs, whatever costs time for each pixel comes after the picture has become small, and a small variant is
+made from a larger one.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 from PIL import Image, ImageFile
 
 from pipeline.errors import ErrorCode
-from thumbnailer.imaging_colour import convert_to_srgb
+from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
 from thumbnailer.imaging_damage import add_data, ends_in_grey
-from thumbnailer.imaging_formats import check_cost, damage_told, name_format, open_image
-from thumbnailer.pictures import BadPictureError, ContentType, Picture, Rendition
+from thumbnailer.imaging_details import describe_pixels
+from thumbnailer.imaging_exif import Exif, read_exif, turn
+from thumbnailer.imaging_formats import (
+    ANIMATED,
+    check_cost,
+    check_frames,
+    count_frames,
+    damage_told,
+    name_format,
+    open_image,
+)
+from thumbnailer.imaging_output import encode, encode_animation, place
+from thumbnailer.layout import Layout, Size, lay_out
+from thumbnailer.pictures import BadPictureError, Details, Format, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.scans import drop_unseen_scans
 
@@ -21,49 +35,87 @@ from thumbnailer.scans import drop_unseen_scans
 # 49 dB PSNR against a full decode. At 2 it would be 2.5 dB better and a tenth slower.
 DRAFT_MARGIN = 1.5
 REDUCING_GAP = 3.0  # likewise for formats that decode at full size only: 8 times faster, 52 dB
+CASCADE_MARGIN = 1.5  # likewise for a variant that is made from a larger one
 
-_ORIENTATION = 0x0112  # the EXIF tag
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_FIRST_ON_ITS_SIDE = 5
-
-Size = tuple[int, int]  # pixels: width, height
-Step = Callable[[Image.Image, Size], Image.Image]  # takes the size that is wanted, before any turning
+_FRAME_MILLISECONDS = 100  # where an animation does not say
 
 
-def make_picture(
-    data: bytes, preset: Preset, max_pixels: int, memory_bytes: int = 1024**3, max_scans: int = 100
-) -> Picture:
-    """Make a picture's variant. Raises BadPictureError, and MemoryError where the limit is reached."""
+@dataclass
+class Work:
+    """A picture on its way through the steps."""
+
+    data: bytes
+    recipe: Recipe
+    image: Image.Image
+    format: Format
+    size: Size  # pixels, as stored
+    exif: Exif = field(default_factory=Exif)
+    frames: int = 1
+    colour_space: str = ""
+    damaged: bool = False
+    renditions: list[Rendition] = field(default_factory=list)
+
+    @property
+    def shown(self) -> Size:
+        """Give the size after orientation."""
+        return self.exif.orient(self.size)
+
+    @property
+    def layouts(self) -> list[tuple[Preset, Layout]]:
+        """Give what is to be made of the picture, the largest first."""
+        pairs = [(preset, lay_out(self.shown, preset)) for preset in self.recipe.presets]
+        return sorted(pairs, key=lambda pair: pair[1].scaled, reverse=True)
+
+    @property
+    def wanted(self) -> Size:
+        """Give the size, as stored, that serves every variant: the largest one's, or the picture's own."""
+        _, layout = self.layouts[0]
+        return min(self.exif.orient(layout.scaled), self.size)
+
+
+Step = Callable[[Work], None]
+
+
+def make_picture(data: bytes, recipe: Recipe) -> Picture:
+    """Make a picture's variants. Raises BadPictureError, and MemoryError where the limit is reached."""
     image = open_image(data)
-    check_cost(image, len(data), max_pixels, memory_bytes)
-    name, (width, height) = name_format(image), image.size
-    wanted = fit(image.size, preset.edge)
-    if image.info.get("progressive"):
-        shortened = drop_unseen_scans(data, max_scans)
-        image = open_image(shortened) if draft_scale(image.size, wanted) == 8 else image
+    work = Work(data, recipe, image, name_format(image), image.size)
     for step in STEPS:
-        image = step(image, wanted)
-    if find_orientation(image) >= _FIRST_ON_ITS_SIDE:
-        width, height = height, width
-    return Picture(name, width, height, [encode(image, preset)])
+        step(work)
+    return Picture(work.format, *work.shown, work.renditions, describe(work), work.damaged)
 
 
-def shrink_on_load(image: Image.Image, wanted: Size) -> Image.Image:
+# --- before there are pixels -----------------------------------------------------------------------------------
+
+
+def check_limits(work: Work) -> None:
+    """Refuse what would cost too much, before it does."""
+    check_cost(work.image, len(work.data), work.recipe.limits)
+    work.frames = count_frames(work.image, work.data)
+    check_frames(work.image, work.frames, work.recipe)
+
+
+def read_metadata(work: Work) -> None:
+    """Read a JPEG's EXIF, which says how its edges will lie; in other formats it may stand behind the pixels."""
+    if work.format == "JPEG":
+        work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
+
+
+def leave_out_scans(work: Work) -> None:
+    """Shorten a progressive JPEG by what can't show."""
+    if work.image.info.get("progressive"):
+        shortened = drop_unseen_scans(work.data, work.recipe.limits.jpeg_scans)
+        if draft_scale(work.size, work.wanted) == 8:
+            work.image = open_image(shortened)
+
+
+def shrink_on_load(work: Work) -> None:
     """Have a JPEG decoded at 1/2, 1/4 or 1/8; other formats can't and don't.
 
     Pillow compares each edge with the target's, so the target must have the picture's proportions: with the
     square box, half of all photos would be decoded at twice the scale they need.
     """
-    image.draft(None, _with_margin(wanted))
-    return image
+    work.image.draft(None, _with_margin(work.wanted))
 
 
 def draft_scale(size: Size, wanted: Size) -> int:
@@ -77,98 +129,136 @@ def _with_margin(wanted: Size) -> Size:
     return int(wanted[0] * DRAFT_MARGIN), int(wanted[1] * DRAFT_MARGIN)
 
 
-def load_first_frame(image: Image.Image, wanted: Size) -> Image.Image:
+# --- from pixels as stored to pixels as wanted: the first frame goes this way, and each one of an animation ----
+
+
+def load_first_frame(work: Work) -> None:
     """Decode the pixels; of an animation only the first frame."""
-    file = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    file = work.image.fp if isinstance(work.image, ImageFile.ImageFile) else None
     with damage_told():
-        image.load()
-    if isinstance(file, BytesIO) and name_format(image) == "JPEG" and ends_in_grey(image):
-        check_end(image, file.getvalue(), wanted)
-    return image
+        work.image.load()
+    if isinstance(file, BytesIO) and work.format == "JPEG" and ends_in_grey(work.image):
+        check_end(work, file.getvalue())
+    if work.format != "JPEG":
+        work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
 
 
-def check_end(image: Image.Image, data: bytes, wanted: Size) -> None:
+def check_end(work: Work, data: bytes) -> None:
     """Refuse a JPEG that wants more data than it has; see ``imaging_damage``."""
+    fed = replace(work, image=open_image(add_data(data)))
+    shrink_on_load(fed)
     with damage_told():
-        fed = shrink_on_load(open_image(add_data(data)), wanted)
-        fed.load()
-    if fed.tobytes() != image.tobytes():
+        fed.image.load()
+    if fed.image.tobytes() != work.image.tobytes():
         raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "its data end before the picture does")
 
 
-def make_resizable(image: Image.Image, _wanted: Size) -> Image.Image:
+def make_resizable(work: Work) -> None:
     """Give the picture a mode whose pixels can be averaged; palette entries can't."""
+    image = work.image
     if image.mode.startswith("I;16"):
         image.info.pop("transparency", None)  # one grey of 65,536, which no photo uses
         wide = image if image.mode == "I;16" else image.convert("I")  # all that Pillow can do to others
-        return wide.point(lambda value: value / 256).convert("L")  # convert alone would clip
-    if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return image
+        work.image = wide.point(lambda value: value / 256).convert("L")  # convert alone would clip
+    elif image.mode in {"1", "P", "PA"} or "transparency" in image.info:
+        work.image = image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def resize(image: Image.Image, wanted: Size) -> Image.Image:
-    """Average pixels until the picture has its size."""
-    return image.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+def resize(work: Work) -> None:
+    """Average pixels until the picture has the largest variant's size."""
+    work.image = work.image.resize(work.wanted, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
 
 
-def orient(image: Image.Image, _wanted: Size) -> Image.Image:
+def orient(work: Work) -> None:
     """Turn the picture as EXIF says; a thousand times cheaper now than before it was small."""
-    turn = _TURNS.get(find_orientation(image))
-    return image if turn is None else image.transpose(turn)
+    work.image = turn(work.image, work.exif.orientation)
 
 
-def settle_colours(image: Image.Image, _wanted: Size) -> Image.Image:
-    """Make the colours sRGB's, as nothing in the variant will say that they are others."""
-    return convert_to_srgb(image)
+def settle_colours(work: Work) -> None:
+    """Make the colours sRGB's, as nothing in the variants will say that they are others."""
+    work.colour_space = name_colour_space(work.image)
+    work.image = convert_to_srgb(work.image)
 
 
-def settle_mode(image: Image.Image, _wanted: Size) -> Image.Image:
-    """End with RGB, or RGBA where something shows through."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    lowest, _ = image.getchannel("A").getextrema()
-    return image if isinstance(lowest, int) and lowest < 255 else image.convert("RGB")
+def settle_mode(work: Work) -> None:
+    """End with RGB, or RGBA where something shows through, and nothing but pixels."""
+    image = work.image
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        lowest, _ = image.getchannel("A").getextrema()
+        image = image if isinstance(lowest, int) and lowest < 255 else image.convert("RGB")
+    work.image = image if image.mode in {"RGB", "RGBA"} else image.convert("RGB")
+    work.image.info = {}  # Pillow would write a comment or a profile back
 
 
+# --- the variants ----------------------------------------------------------------------------------------------
+
+
+def make_variants(work: Work) -> None:
+    """Make each variant from the smallest picture that is large enough. The smallest whole one stays in hand."""
+    wholes, made = [work.image], dict[str, Rendition]()
+    for preset, layout in work.layouts:
+        if preset.animated == "keep" and work.frames > 1 and work.format in ANIMATED:
+            made[preset.name] = make_animation(work, preset, layout)
+            continue
+        enough = [whole for whole in wholes if whole.width >= CASCADE_MARGIN * layout.scaled[0]]
+        picture = cut(enough[-1] if enough else wholes[0], layout)
+        if layout.visible == layout.scaled and picture.width < wholes[-1].width:
+            wholes.append(picture)
+        made[preset.name] = encode(place(picture, preset, layout), preset)
+    work.renditions = [made[preset.name] for preset in work.recipe.presets]
+    work.image = wholes[-1]
+
+
+def cut(image: Image.Image, layout: Layout) -> Image.Image:
+    """Scale what is to be seen of a picture."""
+    if image.size == layout.scaled == layout.visible:
+        return image
+    box = layout.visible_box(image.size)
+    return image.resize(layout.visible, Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+
+
+def make_animation(work: Work, preset: Preset, layout: Layout) -> Rendition:
+    """Take every frame the way of the first."""
+    source = open_image(work.data)
+    loops = int(source.info.get("loop", 1))
+    frames, milliseconds = list[Image.Image](), list[int]()
+    for number in range(work.frames):
+        with damage_told():
+            source.seek(number)
+            source.load()
+        milliseconds.append(int(source.info.get("duration", 0)) or _FRAME_MILLISECONDS)
+        frame = replace(work, image=source.copy())
+        for step in TO_WANTED_PIXELS:
+            step(frame)
+        frames.append(place(cut(frame.image, layout), preset, layout))
+    return encode_animation(frames, milliseconds, loops, preset)
+
+
+def describe(work: Work) -> Details:
+    """Say what was learned of the original."""
+    has_alpha, dominant_colour, thumbhash = describe_pixels(work.image)
+    exif = work.exif
+    return Details(
+        frames=work.frames,
+        has_alpha=has_alpha,
+        colour_space=work.colour_space,
+        dominant_colour=dominant_colour,
+        thumbhash=thumbhash,
+        taken_at=exif.taken_at,
+        camera=exif.camera,
+        lens=exif.lens,
+        gps=exif.gps,
+    )
+
+
+TO_WANTED_PIXELS: tuple[Step, ...] = (make_resizable, resize, orient, settle_colours, settle_mode)
 STEPS: tuple[Step, ...] = (
+    check_limits,
+    read_metadata,
+    leave_out_scans,
     shrink_on_load,
     load_first_frame,
-    make_resizable,
-    resize,
-    orient,
-    settle_colours,
-    settle_mode,
+    *TO_WANTED_PIXELS,
+    make_variants,
 )
-
-
-def encode(image: Image.Image, preset: Preset) -> Rendition:
-    """Write JPEG, or WebP where alpha must be kept; pixels alone, no metadata."""
-    bare = image.copy()
-    bare.info = {}  # Pillow would write a JPEG's comment back
-    out = BytesIO()
-    content_type: ContentType
-    if bare.mode == "RGBA":
-        content_type = "image/webp"
-        bare.save(out, "WEBP", quality=preset.quality, method=2)  # method 4 takes twice as long for 3 % less
-    else:
-        content_type = "image/jpeg"
-        bare.save(out, "JPEG", quality=preset.quality)
-    return Rendition(preset.name, content_type, bare.width, bare.height, out.getvalue())
-
-
-def fit(size: Size, edge: int) -> Size:
-    """Shrink a size until it fits into a square, keeping its proportions; no edge becomes 0."""
-    width, height = size
-    scale = min(1.0, edge / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def find_orientation(image: Image.Image) -> int:
-    """Read EXIF's orientation, 1 to 8; damaged metadata spoil no picture."""
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - its parser raises whatever a broken file leads it to
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -12,26 +12,51 @@ from PIL import Image, ImageChops, ImageCms
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _MAX_PROFILE_BYTES = 4 * 1024 * 1024  # presses' largest have two to three; it bounds what the cache can grow to
 _CACHED = 16
+_MAX_NAME = 100  # characters
 _UNSEEN_LEVELS = 2  # of 255: the many profiles that call themselves sRGB are this near to each other
+
+
+def name_colour_space(image: Image.Image) -> str:
+    """Name the space of a picture's colours: as its profile calls itself, else by the kind of its pixels."""
+    found = _find_profile(image)
+    name = _name_profile(found[0]) if found else ""
+    bare = image.mode.removesuffix("A")
+    return name or {"L": "Grey", "1": "Grey", "CMYK": "CMYK", "LAB": "Lab"}.get(bare, "sRGB")
 
 
 def convert_to_srgb(image: Image.Image) -> Image.Image:
     """Put the colours into sRGB. A profile that is broken, or is another kind of picture's, is ignored."""
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
+    found = _find_profile(image)
+    transform = _find_transform(*found) if found else None
+    if found is None or transform is None:
         return image
-    mode = _MODES.get(profile[16:20])
-    bare = image.mode.removesuffix("A")
-    if mode is None or (mode != bare and (bare, mode) != ("L", "RGB")):
-        return image
-    transform = _find_transform(profile, mode)
-    if transform is None:
-        return image
+    _, mode = found
     converted = transform.apply(image.convert(mode))
     if image.mode.endswith("A"):
         converted.putalpha(image.getchannel("A"))
     converted.info = {**image.info}
     return converted
+
+
+def _find_profile(image: Image.Image) -> tuple[bytes, str] | None:
+    """Give a picture's profile and the mode that it explains, unless it is another kind of picture's."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
+        return None
+    mode = _MODES.get(profile[16:20])
+    bare = image.mode.removesuffix("A")
+    return (profile, mode) if mode is not None and (mode == bare or (bare, mode) == ("L", "RGB")) else None
+
+
+@lru_cache(_CACHED)
+def _name_profile(profile: bytes) -> str:
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - a broken profile has no name
+        return ""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:_MAX_NAME]
 
 
 @lru_cache(_CACHED)

@@ -21,7 +21,7 @@ from PIL import (
 from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
-from thumbnailer.pictures import BadPictureError, Format
+from thumbnailer.pictures import BadPictureError, Format, Limits, Recipe
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ FORMATS: dict[Format, _Kind] = {
     "AVIF": _Kind(rb"....ftypavi[fs]", 10),
     "HEIF": _Kind(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", 13),
 }
+ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+_PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
 _BASE_BYTES = 128 * 1024 * 1024  # the interpreter and all libraries take 70 MB of address space, thread stacks more
 
 
@@ -76,16 +78,48 @@ def name_format(image: Image.Image) -> Format:
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
-def check_cost(image: Image.Image, file_bytes: int, max_pixels: int, memory_bytes: int) -> None:
+def check_cost(image: Image.Image, file_bytes: int, limits: Limits) -> None:
     """Refuse before anything is decoded: a few bytes can claim gigabytes."""
     pixels = image.width * image.height
-    if pixels > max_pixels:
-        detail = f"{image.width} x {image.height} pixels, more than {max_pixels}"
+    if pixels > limits.pixels:
+        detail = f"{image.width} x {image.height} pixels, more than {limits.pixels}"
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
     needed = _BASE_BYTES + 2 * file_bytes + pixels * _bytes_per_pixel(image)
-    if needed > memory_bytes:
+    if needed > limits.memory_bytes:
         detail = f"{image.width} x {image.height} pixels of {name_format(image)} take {needed >> 20} MiB to decode"
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {memory_bytes >> 20}")
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
+
+
+def count_frames(image: Image.Image, data: bytes) -> int:
+    """Count an animation's frames or a TIFF's pages, decoding none; 1 where the file is too damaged to tell."""
+    name = name_format(image)
+    if name not in ANIMATED | _PAGED:
+        return 1
+    try:
+        # Another look at the file, since walking through it leaves a picture at its end.
+        counted = open_image(data) if name in _PAGED else image
+        return int(getattr(counted, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the first frame may be whole for all that
+        return 1
+
+
+def check_frames(image: Image.Image, frames: int, recipe: Recipe) -> None:
+    """Refuse too many frames, where they are kept too many pixels, and any animation if a preset says so."""
+    limits, wants = recipe.limits, {preset.animated for preset in recipe.presets}
+    if frames > limits.frames:
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{frames} frames, more than {limits.frames}")
+    if frames == 1 or name_format(image) not in ANIMATED:
+        return
+    if "reject" in wants:
+        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT, f"it is an animation of {frames} frames")
+    pixels = frames * image.width * image.height
+    if "keep" in wants and pixels > limits.animation_pixels:
+        detail = (
+            f"{frames} frames of {image.width} x {image.height} pixels, more than {limits.animation_pixels} in all"
+        )
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
 
 
 def _bytes_per_pixel(image: Image.Image) -> int:

@@ -1,12 +1,21 @@
 """What a decoder is told and what it answers: no pixels and no Pillow here, since both processes import it."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Self
 
 from pipeline.errors import ErrorCode
+from thumbnailer.presets import Preset
 
 Format = Literal["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
-ContentType = Literal["image/jpeg", "image/webp"]
+ContentType = Literal["image/jpeg", "image/webp", "image/avif", "image/png"]
+
+EXTENSIONS: dict[ContentType, str] = {
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/avif": "avif",
+    "image/png": "png",
+}
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,53 @@ class Limits:
     memory_bytes: int  # address space of the child as a whole
     seconds: float  # CPU and wall clock
     jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
+    frames: int = 1000
+    animation_pixels: int = 100_000_000  # of all frames together, where a preset keeps them
     faults: bool = False  # tests only: pictures may ask the child to fail
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a child makes of every picture."""
+
+    limits: Limits
+    presets: tuple[Preset, ...]
+    keep_gps: bool = False  # tell where a picture was taken
+    keep_damaged: bool = False  # make what can be made of a damaged file, and say so
+
+    def to_json(self) -> str:
+        """Write it for a child."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what ``to_json`` wrote."""
+        fields = json.loads(text)
+        presets = tuple(Preset(**preset) for preset in fields.pop("presets"))
+        return cls(limits=Limits(**fields.pop("limits")), presets=presets, **fields)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture was taken, in degrees, north and east of zero."""
+
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True)
+class Details:
+    """What was learned of the original beside its size; texts are what its maker wrote, shortened."""
+
+    frames: int  # of an animation, or pages of a TIFF
+    has_alpha: bool  # something shows through
+    colour_space: str  # sRGB, Grey, CMYK, or as the picture's profile calls itself
+    dominant_colour: str  # #rrggbb
+    thumbhash: str  # a blurred preview of 21 to 25 bytes, in base64
+    taken_at: str | None = None  # ISO 8601, with an offset if the camera knew it
+    camera: str | None = None
+    lens: str | None = None
+    gps: Place | None = None  # only if the recipe keeps it
 
 
 @dataclass(frozen=True)
@@ -33,7 +88,7 @@ class Rendition:
 
     @property
     def extension(self) -> str:
-        return "jpg" if self.content_type == "image/jpeg" else "webp"
+        return EXTENSIONS[self.content_type]
 
 
 @dataclass(frozen=True)
@@ -44,6 +99,8 @@ class Picture:
     width: int  # pixels
     height: int  # pixels
     renditions: list[Rendition]
+    details: Details
+    damaged: bool = False
 
 
 class BadPictureError(Exception):

@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings
-from thumbnailer.pictures import Limits
+from thumbnailer import presets
+from thumbnailer.pictures import Limits, Recipe
 
 
 def count_cores() -> int:
@@ -42,6 +43,10 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     @property
     def prefetch(self) -> int:
         return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.limits, presets.DEFAULT.presets)
 
     @property
     def limits(self) -> Limits:

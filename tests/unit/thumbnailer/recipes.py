@@ -1,0 +1,13 @@
+"""What the tests of imaging have made: the thumbnail alone, unless they say otherwise."""
+
+from dataclasses import replace
+
+from thumbnailer.pictures import Limits, Recipe
+from thumbnailer.presets import Preset
+
+LIMITS = Limits(file_bytes=2**26, pixels=50_000_000, memory_bytes=2**30, seconds=10)
+THUMBNAIL = Preset("thumbnail", width=256, height=256)
+
+
+def recipe(*presets, limits=LIMITS, keep_gps=False, keep_damaged=False, **changed):
+    return Recipe(replace(limits, **changed), presets or (THUMBNAIL,), keep_gps=keep_gps, keep_damaged=keep_damaged)
