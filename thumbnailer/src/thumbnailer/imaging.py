@@ -96,8 +96,8 @@ def check_limits(work: Work) -> None:
 
 
 def read_metadata(work: Work) -> None:
-    """Read a JPEG's EXIF, which says how its edges will lie; in other formats it may stand behind the pixels."""
-    if work.format == "JPEG":
+    """Read EXIF, which says how the edges will lie; only in a PNG it may stand behind the pixels."""
+    if work.format != "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
 
 
@@ -139,7 +139,7 @@ def load_first_frame(work: Work) -> None:
         work.image.load()
     if isinstance(file, BytesIO) and work.format == "JPEG" and ends_in_grey(work.image):
         check_end(work, file.getvalue())
-    if work.format != "JPEG":
+    if work.format == "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
 
 
@@ -237,11 +237,11 @@ def make_animation(work: Work, preset: Preset, layout: Layout) -> Rendition:
 
 def describe(work: Work) -> Details:
     """Say what was learned of the original."""
-    has_alpha, dominant_colour, thumbhash = describe_pixels(work.image)
+    dominant_colour, thumbhash = describe_pixels(work.image)
     exif = work.exif
     return Details(
         frames=work.frames,
-        has_alpha=has_alpha,
+        has_alpha=work.image.mode == "RGBA",
         colour_space=work.colour_space,
         dominant_colour=dominant_colour,
         thumbhash=thumbhash,

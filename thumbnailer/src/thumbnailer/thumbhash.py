@@ -1,101 +1,75 @@
 """ThumbHash: a picture's blurred preview in about 25 bytes, as its format's reference decoders read it.
 
 The picture is split into brightness, two colour differences and alpha; of each, the lowest frequencies of a cosine
-transform are kept, four bits apiece. Only pixels go in: 32 along the longer edge are plenty for seven frequencies.
+transform are kept, four bits apiece. 24 pixels along the longer edge are plenty for its seven frequencies.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import mul
 
-Pixel = tuple[int, int, int, int]  # red, green, blue, alpha: 0 to 255
-Rows = list[list[float]]
+from thumbnailer.layout import Size
 
 _BRIGHT, _BRIGHT_WITH_ALPHA = 7, 5  # frequencies along the longer edge
 _COLOUR, _ALPHA = 3, 5
 
 
-def hash_pixels(width: int, height: int, pixels: list[Pixel]) -> bytes:
-    """Hash a small picture, given row by row. The time grows with its pixels: keep it at 32 x 32 or less."""
-    longer = max(width, height)
-    has_alpha = any(pixel[3] < 255 for pixel in pixels)
-    bright = _BRIGHT_WITH_ALPHA if has_alpha else _BRIGHT
-    across, down = (max(1, math.floor(bright * edge / longer + 0.5)) for edge in (width, height))
+@dataclass(frozen=True)
+class Planes:
+    """A small picture's planes, row by row, each level from 0 to 255. What is clear has the mean colour."""
 
-    *colours, alpha = (_rows(plane, width) for plane in _planes(pixels))
-    light, warm, red = (
-        _frequencies(plane, *counts)
-        for plane, counts in zip(
-            colours, [(max(3, across), max(3, down)), (_COLOUR, _COLOUR), (_COLOUR, _COLOUR)], strict=True
-        )
-    )
-    clear = _frequencies(alpha, _ALPHA, _ALPHA) if has_alpha else None
+    size: Size
+    light: Sequence[int]  # the mean of red, green and blue
+    warm: Sequence[int]  # yellow against blue, 127.5 where they balance
+    red: Sequence[int]  # red against green, likewise
+    alpha: Sequence[int] | None  # None where nothing shows through
+
+
+def make_thumbhash(planes: Planes) -> bytes:
+    """Hash a picture."""
+    width, height = planes.size
+    longer, bright = max(planes.size), _BRIGHT if planes.alpha is None else _BRIGHT_WITH_ALPHA
+    across, down = (max(1, (2 * bright * edge + longer) // (2 * longer)) for edge in planes.size)
+    light = _transform(planes.light, width, max(3, across), max(3, down))
+    warm = _transform(planes.warm, width, _COLOUR, _COLOUR)
+    red = _transform(planes.red, width, _COLOUR, _COLOUR)
+    alpha = _transform(planes.alpha, width, _ALPHA, _ALPHA) if planes.alpha is not None else None
 
     landscape = width > height
-    head = (
-        _level(light.mean, 63)
-        | _level(0.5 + 0.5 * warm.mean, 63) << 6
-        | _level(0.5 + 0.5 * red.mean, 63) << 12
-        | _level(light.scale, 31) << 18
-        | has_alpha << 23
-    )
-    shape = (
-        (down if landscape else across) | _level(warm.scale, 63) << 3 | _level(red.scale, 63) << 9 | landscape << 15
-    )
+    head = _level(light.mean, 63) | _level(warm.mean, 63) << 6 | _level(red.mean, 63) << 12
+    head |= _level(light.scale, 31) << 18 | (alpha is not None) << 23
+    shape = (down if landscape else across) | landscape << 15
+    shape |= _level(2 * warm.scale, 63) << 3 | _level(2 * red.scale, 63) << 9  # differences go from -1 to 1
+    levels = light.levels + warm.levels + red.levels
     out = head.to_bytes(3, "little") + shape.to_bytes(2, "little")
-    if clear:
-        out += bytes((_level(clear.mean, 15) | _level(clear.scale, 15) << 4,))
-    parts = [part for channel in (light, warm, red, clear) if channel for part in channel.levels()]
-    parts += [0] * (len(parts) % 2)
-    return out + bytes(low | high << 4 for low, high in zip(parts[::2], parts[1::2], strict=True))
+    if alpha is not None:
+        out += bytes((_level(alpha.mean, 15) | _level(alpha.scale, 15) << 4,))
+        levels += alpha.levels
+    levels += [0] * (len(levels) % 2)
+    return out + bytes(low | high << 4 for low, high in zip(levels[::2], levels[1::2], strict=True))
 
 
+@dataclass(frozen=True)
 class _Frequencies:
-    """A plane's mean, and how strong each frequency is, of which the strongest is the scale."""
-
-    def __init__(self, mean: float, others: list[float]) -> None:
-        self.mean = mean
-        self.scale = max(map(abs, others), default=0.0)
-        self._others = others
-
-    def levels(self) -> list[int]:
-        if not self.scale:
-            return [0] * len(self._others)
-        return [_level(0.5 + 0.5 * value / self.scale, 15) for value in self._others]
+    mean: float  # 0 to 1
+    scale: float  # the strongest of the others
+    levels: list[int]  # the others, from 0 for -scale to 15 for +scale
 
 
-def _planes(pixels: list[Pixel]) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Split pixels into light, yellow - blue, red - green, and alpha; clear ones get the mean colour."""
-    weight = sum(pixel[3] for pixel in pixels)
-    mean = [sum(pixel[band] * pixel[3] for pixel in pixels) / weight if weight else 0.0 for band in range(3)]
-    light, warm, red_green, alpha = list[float](), list[float](), list[float](), list[float]()
-    for *colour, opacity in pixels:
-        opaque = opacity / 255
-        red, green, blue = (
-            (own * opaque + common * (1 - opaque)) / 255 for own, common in zip(colour, mean, strict=True)
-        )
-        light.append((red + green + blue) / 3)
-        warm.append((red + green) / 2 - blue)
-        red_green.append(red - green)
-        alpha.append(opaque)
-    return light, warm, red_green, alpha
-
-
-def _rows(plane: list[float], width: int) -> Rows:
-    return [plane[start : start + width] for start in range(0, len(plane), width)]
-
-
-def _frequencies(rows: Rows, across: int, down: int) -> _Frequencies:
-    """Transform along the rows, then along what came out; only the triangle of low frequencies is kept."""
-    width, height = len(rows[0]), len(rows)
+def _transform(plane: Sequence[int], width: int, across: int, down: int) -> _Frequencies:
+    """Transform along the rows, then along what came out of it; only the triangle of low frequencies is kept."""
+    rows = [plane[start : start + width] for start in range(0, len(plane), width)]
     columns = [[sum(map(mul, row, _wave(width, fx))) for row in rows] for fx in range(across)]
-    found = [
-        sum(map(mul, columns[fx], _wave(height, fy))) / (width * height)
+    mean, *others = (
+        sum(map(mul, columns[fx], _wave(len(rows), fy))) / (255 * len(plane))
         for fy in range(down)
         for fx in range(across)
         if fx * down < across * (down - fy)
-    ]
-    return _Frequencies(found[0], found[1:])
+    )
+    scale = max(map(abs, others))
+    return _Frequencies(mean, scale, [_level(0.5 + value / scale / 2, 15) if scale else 0 for value in others])
 
 
 @lru_cache(1024)

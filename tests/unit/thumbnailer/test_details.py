@@ -1,0 +1,176 @@
+"""What is told of an original beside its size: safe words from EXIF, a colour and a blur."""
+
+import base64
+import io
+
+import pytest
+from PIL import Image, ImageCms
+
+from support.pictures import ORIENTATION, photo
+from thumbnailer.imaging import make_picture
+from thumbnailer.imaging_details import describe_pixels
+from unit.thumbnailer.recipes import recipe
+
+MAKE, MODEL, EXIF, GPS, TAKEN, OFFSET, LENS = 0x010F, 0x0110, 0x8769, 0x8825, 0x9003, 0x9011, 0xA434
+
+
+def written(image, kind="JPEG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def details_of(data, **changed):
+    return make_picture(data, recipe(**changed)).details
+
+
+def shot(*, make="Fairphone", model="FP4", gps=None, **of_shot):
+    exif = Image.Exif()
+    exif[MAKE], exif[MODEL] = make, model
+    exif.get_ifd(EXIF).update({TAKEN: "2026:05:04 12:34:56"} | {int(tag[1:], 16): of_shot[tag] for tag in of_shot})
+    if gps:
+        exif.get_ifd(GPS).update(gps)
+    return exif
+
+
+GREENWICH = {1: "N", 2: (51.0, 28.0, 40.2), 3: "W", 4: (0.0, 0.0, 5.4)}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_the_camera_and_the_time_are_told(kind):
+    exif = shot(x9011="+02:00", xA434="28 mm f/1.8", gps=GREENWICH)
+    details = details_of(written(Image.new("RGB", (60, 40)), kind, exif=exif.tobytes()))
+    assert (details.taken_at, details.camera, details.lens) == (
+        "2026-05-04T12:34:56+02:00",
+        "Fairphone FP4",
+        "28 mm f/1.8",
+    )
+
+
+def test_the_place_is_told_only_if_that_is_wanted():
+    data = written(Image.new("RGB", (60, 40)), exif=shot(gps=GREENWICH))
+    assert details_of(data).gps is None
+    place = details_of(data, keep_gps=True).gps
+    assert (place.latitude, place.longitude) == pytest.approx((51.477833, -0.0015))
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "camera"),
+    [
+        ("Canon", "Canon EOS 5D", "Canon EOS 5D"),
+        ("", "FP4", "FP4"),
+        ("Maker\0hidden", "", "Maker"),
+        ("two\nlines", "\x1b[31mred", "two lines [31mred"),
+        ("M" * 500, "", "M" * 100),
+    ],
+)
+def test_a_camera_s_name_is_one_short_line(make, model, camera):
+    assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(make=make, model=model))).camera == camera
+
+
+@pytest.mark.parametrize("moment", ["0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday", "2026:05:04", 5])
+def test_a_time_that_is_none_is_left_out(moment):
+    assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003=moment))).taken_at is None
+
+
+@pytest.mark.parametrize("gps", [{1: "N"}, GREENWICH | {2: (151.0, 0.0, 0.0)}, GREENWICH | {2: (1.0,)}], ids=str)
+def test_a_place_that_is_none_is_left_out(gps):
+    data = written(Image.new("RGB", (60, 40)), exif=shot(gps=gps))
+    assert details_of(data, keep_gps=True).gps is None
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_metadata_that_are_rubbish_are_left_out():
+    details = details_of(written(Image.new("RGB", (60, 40)), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff" + b"\x99" * 99))
+    assert (details.taken_at, details.camera, details.lens) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "space"), [("RGB", "JPEG", "sRGB"), ("L", "PNG", "Grey"), ("CMYK", "JPEG", "CMYK")]
+)
+def test_the_colour_space_goes_by_the_pixels(mode, kind, space):
+    assert details_of(written(Image.new(mode, (60, 40)), kind)).colour_space == space
+
+
+def test_a_profile_says_its_own_name():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = written(Image.new("RGB", (60, 40)), icc_profile=profile.replace(b"s\0R\0G\0B", b"W\0i\0d\0e"))
+    assert details_of(data).colour_space.startswith("Wide")
+    assert details_of(written(Image.new("RGB", (60, 40)), icc_profile=b"x" * 200)).colour_space == "sRGB"
+
+
+def test_frames_and_alpha_are_told():
+    frames = [Image.new("RGBA", (60, 40), (red, 0, 0, 99)) for red in (0, 100, 200)]
+    moving = details_of(written(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    assert (moving.frames, moving.has_alpha) == (3, True)
+    still = details_of(written(Image.new("RGBA", (60, 40), (0, 0, 0, 255)), "PNG"))
+    assert (still.frames, still.has_alpha) == (1, False)  # its alpha hides nothing
+    fax = [Image.new("L", (60, 40))] * 3
+    assert details_of(written(fax[0], "TIFF", save_all=True, append_images=fax[1:])).frames == 3
+
+
+def test_the_dominant_colour_is_the_commonest_and_not_the_mean():
+    image = Image.new("RGB", (300, 200), (200, 30, 30))
+    image.paste((20, 20, 220), (0, 0, 100, 200))
+    red, green, blue = bytes.fromhex(details_of(written(image, "PNG")).dominant_colour[1:])
+    assert (red, green, blue) == pytest.approx((200, 30, 30), abs=12)
+
+
+def test_the_colour_of_what_is_clear_does_not_count():
+    image = Image.new("RGBA", (300, 200), (0, 255, 0, 0))
+    image.paste((200, 30, 30, 255), (0, 0, 100, 200))
+    red, green, blue = bytes.fromhex(details_of(written(image, "PNG")).dominant_colour[1:])
+    assert (red, green, blue) == pytest.approx((200, 30, 30), abs=12)
+
+
+# What the reference implementation, version 0.1.1, makes of these pixels.
+HASHES = {
+    "4PcJPZyAh4dweHh4iHiHh4BwCPiI": (24, 16, lambda x, y: (255 * x // 23, 255 * y // 15, 128, 255)),
+    "1okJWxiAm3iIiId4iG8oB4c=": (9, 24, lambda x, y: (x * 20, 255 - y * 10, (x * y) % 256, 255)),
+    "2tUKRxSAeId5iHh3iIh4d4h39/iPid8I": (
+        20,
+        20,
+        lambda x, y: (255, 0, 0, 255) if x < 10 > y else (x * 9, 40, 255 - y * 5, 255),
+    ),
+    "11qFEwhYBKt3h3gEq0dAhY91iIh3iHg=": (
+        16,
+        24,
+        lambda x, y: (10 + x * 20, 200 - y * 3, 30, 255) if x < 8 else (0, 0, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "recipe_of_pixels"), HASHES.items())
+def test_the_thumbhash_is_the_reference_s(expected, recipe_of_pixels):
+    width, height, pixel = recipe_of_pixels
+    image = Image.new("RGBA", (width, height))
+    image.putdata([pixel(x, y) for y in range(height) for x in range(width)])
+    opaque = image.getchannel("A").getextrema() == (255, 255)
+    _, ours = describe_pixels(image.convert("RGB") if opaque else image)
+    ours, theirs = base64.b64decode(ours), base64.b64decode(expected)
+    assert len(ours) == len(theirs)
+    assert levels(ours) == pytest.approx(levels(theirs), abs=1)  # rounded to whole levels before the transform
+
+
+def levels(hashed):
+    """Take a hash apart: the means and scales, then four bits for each frequency."""
+    head, shape = int.from_bytes(hashed[:3], "little"), int.from_bytes(hashed[3:5], "little")
+    means = [head & 63, head >> 6 & 63, head >> 12 & 63, head >> 18 & 31, head >> 23]
+    form = [shape & 7, shape >> 3 & 63, shape >> 9 & 63, shape >> 15]
+    return means + form + [half for byte in hashed[5:] for half in (byte & 15, byte >> 4)]
+
+
+def test_the_smallest_picture_has_a_thumbhash_too():
+    details = details_of(written(Image.new("RGB", (1, 1), (255, 255, 255)), "PNG"))
+    assert len(base64.b64decode(details.thumbhash)) > 5
+    assert details.dominant_colour == "#ffffff"
+
+
+def test_the_thumbhash_is_of_the_picture_as_shown():
+    upright = details_of(photo(400, 300))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    lying = Image.open(io.BytesIO(photo(400, 300))).transpose(Image.Transpose.ROTATE_90)
+    turned = details_of(written(lying, quality=95, exif=exif))
+    shape_of = [base64.b64decode(details.thumbhash)[4] >> 7 for details in (upright, turned)]
+    assert shape_of == [1, 1]  # the bit for landscape

@@ -1,0 +1,239 @@
+"""What presets ask for: sizes to the pixel, cuts and padding, formats, animations, and one decode for all."""
+
+import io
+
+import pytest
+from PIL import Image, ImageChops, ImageSequence, ImageStat
+
+from pipeline.errors import ErrorCode
+from support.pictures import ORIENTATION, opened
+from thumbnailer import imaging
+from thumbnailer.imaging import make_picture
+from thumbnailer.layout import lay_out
+from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import Preset
+from unit.thumbnailer.recipes import recipe
+
+RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (255, 255, 255)
+THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
+
+
+def written(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def thirds(width=900, height=300):
+    """Red, green and blue from left to right."""
+    image = Image.new("RGB", (width, height), GREEN)
+    image.paste(RED, (0, 0, width // 3, height))
+    image.paste(BLUE, (2 * width // 3, 0, width, height))
+    return image
+
+
+def variant_of(data, preset, **changed):
+    (rendition,) = make_picture(data, recipe(preset, **changed)).renditions
+    image = opened(rendition.data)
+    assert image.size == (rendition.width, rendition.height)
+    assert Image.MIME[image.format] == rendition.content_type
+    return image
+
+
+def is_near(pixel, colour):
+    return max(abs(a - b) for a, b in zip(pixel[:3], colour, strict=True)) < 20
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "preset", "scaled", "final", "offset"),
+    [
+        ((900, 300), Preset("p", 300, 300), (300, 100), (300, 100), (0, 0)),
+        ((900, 300), Preset("p", width=300), (300, 100), (300, 100), (0, 0)),
+        ((900, 300), Preset("p", height=150), (450, 150), (450, 150), (0, 0)),
+        ((900, 300), Preset("p", 100, 100, fit="cover"), (300, 100), (100, 100), (-100, 0)),
+        ((900, 300), Preset("p", 100, 100, fit="cover", gravity="west"), (300, 100), (100, 100), (0, 0)),
+        ((900, 300), Preset("p", 100, 100, fit="cover", gravity="southeast"), (300, 100), (100, 100), (-200, 0)),
+        ((900, 300), Preset("p", 300, 300, fit="contain"), (300, 100), (300, 300), (0, 100)),
+        ((900, 300), Preset("p", 300, 300, fit="contain", gravity="north"), (300, 100), (300, 300), (0, 0)),
+        ((90, 30), Preset("p", 300, 300), (90, 30), (90, 30), (0, 0)),
+        ((90, 30), Preset("p", 300, 300, without_enlargement=False), (300, 100), (300, 100), (0, 0)),
+        ((90, 30), Preset("p", 60, 60, fit="cover"), (90, 30), (60, 30), (-15, 0)),
+        ((90, 30), Preset("p", 60, 60, fit="cover", without_enlargement=False), (180, 60), (60, 60), (-60, 0)),
+        ((90, 30), Preset("p", 100, 100, fit="contain"), (90, 30), (100, 100), (5, 35)),
+        ((1000, 3), Preset("p", 100, 100), (100, 1), (100, 1), (0, 0)),  # 0.3 pixels
+        ((1000, 25), Preset("p", 100, 100), (100, 3), (100, 3), (0, 0)),  # 2.5 pixels
+    ],
+)
+def test_the_rule_of_each_fit(size, preset, scaled, final, offset):
+    layout = lay_out(size, preset)
+    assert (layout.scaled, layout.final, layout.offset) == (scaled, final, offset)
+
+
+def test_a_box_is_one_for_the_picture_as_shown():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    lying = written(thirds(), "JPEG", exif=exif)  # shown: 300 wide, 900 high
+    assert variant_of(lying, Preset("p", 100, 500)).size == (100, 300)
+    high = variant_of(lying, Preset("p", 100, 200, fit="cover", gravity="north"))
+    assert high.size == (100, 200)
+    assert is_near(high.getpixel((50, 20)), RED)
+
+
+# --- cuts and padding ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gravity", "colour"), [("west", RED), ("centre", GREEN), ("east", BLUE), ("northwest", RED), ("south", GREEN)]
+)
+def test_cover_keeps_the_side_it_is_told_to(gravity, colour):
+    square = variant_of(written(thirds()), Preset("p", 90, 90, fit="cover", gravity=gravity))
+    assert square.size == (90, 90)
+    assert all(is_near(square.getpixel(place), colour) for place in ((10, 45), (45, 45), (80, 45)))
+
+
+def test_contain_pads_with_the_background():
+    padded = variant_of(written(thirds()), Preset("p", 300, 300, fit="contain", background="#ff8800", format="png"))
+    assert padded.size == (300, 300)
+    assert is_near(padded.getpixel((150, 20)), (255, 136, 0))
+    assert is_near(padded.getpixel((50, 150)), RED)
+
+
+def test_contain_may_pad_with_nothing():
+    padded = variant_of(written(thirds()), Preset("p", 300, 300, fit="contain", background="transparent"))
+    assert (padded.format, padded.mode) == ("WEBP", "RGBA")
+    assert [padded.getpixel((150, y))[3] for y in (20, 150)] == [0, 255]
+
+
+def test_what_shows_through_shows_the_background_where_the_format_has_no_alpha():
+    clear = thirds().convert("RGBA")
+    clear.paste((0, 0, 0, 0), (0, 0, 300, 300))
+    flat = variant_of(written(clear), Preset("p", 300, 300, format="jpeg", background="#0044ff"))
+    assert is_near(flat.getpixel((50, 50)), (0, 68, 255))
+    assert is_near(flat.getpixel((150, 50)), GREEN)
+
+
+# --- formats ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written_as"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("avif", "AVIF"), ("png", "PNG")]
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_preset_names_its_format(wanted, written_as, mode):
+    image = thirds().convert(mode)
+    if mode == "RGBA":
+        image.paste((0, 0, 0, 0), (0, 0, 90, 90))
+    made = variant_of(written(image), Preset("p", 90, 90, format=wanted))
+    assert made.format == written_as
+    assert made.mode == ("RGB" if wanted == "jpeg" else mode)
+    assert is_near(made.getpixel((45, 20)), GREEN)
+
+
+def test_quality_is_the_preset_s():
+    data = written(Image.effect_mandelbrot((400, 400), (-2, -1.5, 1, 1.5), 90).convert("RGB"), "JPEG")
+    for kind in ("jpeg", "webp", "avif"):
+        low, high = (
+            make_picture(data, recipe(Preset("p", 256, 256, quality=quality, format=kind))).renditions[0].data
+            for quality in (20, 90)
+        )
+        assert len(low) < 0.6 * len(high)
+
+
+# --- several ---------------------------------------------------------------------------------------------------
+
+
+def test_every_preset_has_its_variant_in_the_order_of_the_file():
+    picture = make_picture(written(thirds(3000, 1500), "JPEG"), recipe(*THREE))
+    assert [(made.preset, made.width, made.height) for made in picture.renditions] == [
+        ("thumbnail", 256, 128),
+        ("small", 640, 320),
+        ("large", 1600, 800),
+    ]
+
+
+def test_a_picture_is_decoded_once_for_all(monkeypatch):
+    decoded = []
+    load = imaging.load_first_frame
+    steps = [step if step is not load else lambda work: (decoded.append(1), load(work)) for step in imaging.STEPS]
+    monkeypatch.setattr(imaging, "STEPS", steps)
+    make_picture(written(thirds(), "JPEG"), recipe(*THREE))
+    assert decoded == [1]
+
+
+def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
+    chess = Image.effect_mandelbrot((2400, 1800), (-2, -1.5, 1, 1.5), 90).convert("RGB")
+    data = written(chess, "JPEG", quality=95)
+    alone, among = (
+        opened(make_picture(data, recipe(*presets)).renditions[0].data) for presets in (THREE[:1], THREE)
+    )
+    assert max(ImageStat.Stat(ImageChops.difference(alone, among)).rms) < 4
+
+
+def test_an_enlarged_variant_lends_nothing_to_the_others():
+    tiny = thirds(90, 30)
+    huge = Preset("huge", 900, 900, without_enlargement=False)
+    picture = make_picture(written(tiny), recipe(huge, Preset("same", 90, 90, format="png")))
+    assert [(made.width, made.height) for made in picture.renditions] == [(900, 300), (90, 30)]
+    assert opened(picture.renditions[1].data).tobytes() == tiny.tobytes()
+
+
+# --- animations ------------------------------------------------------------------------------------------------
+
+
+def film(kind, size=(400, 300), count=3):
+    frames = [Image.new("RGB", size, colour) for colour in (RED, GREEN, BLUE)][:count]
+    return written(frames[0], kind, save_all=True, append_images=frames[1:], duration=[50, 70, 90][:count], loop=0)
+
+
+@pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
+def test_an_animation_may_be_kept(source, wanted):
+    made = variant_of(film(source), Preset("p", 100, 100, animated="keep", format=wanted))
+    assert made.size == (100, 75)
+    frames = [frame.convert("RGB").getpixel((50, 40)) for frame in ImageSequence.Iterator(made)]
+    assert len(frames) == 3
+    assert all(is_near(pixel, colour) for pixel, colour in zip(frames, (RED, GREEN, BLUE), strict=True))
+
+
+def test_a_kept_animation_keeps_its_time():
+    made = variant_of(film("GIF"), Preset("p", 100, 100, animated="keep", format="webp"))
+    times = []
+    for number in range(made.n_frames):
+        made.seek(number)
+        made.load()
+        times.append(made.info["duration"])
+    assert times == [50, 70, 90]
+    assert made.info["loop"] == 0
+
+
+def test_a_still_picture_is_still_where_animations_are_kept():
+    made = variant_of(written(thirds()), Preset("p", 100, 100, animated="keep"))
+    assert (made.format, getattr(made, "n_frames", 1)) == ("JPEG", 1)
+
+
+def test_an_animation_may_be_rejected():
+    rejecting = Preset("p", 100, 100, animated="reject")
+    with pytest.raises(BadPictureError, match="animation of 3 frames") as raised:
+        make_picture(film("GIF"), recipe(rejecting))
+    assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert variant_of(film("GIF", count=1), rejecting).size == (100, 75)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
+def test_frames_have_a_limit(kind):
+    assert make_picture(film(kind), recipe(frames=3)).details.frames == 3
+    with pytest.raises(BadPictureError, match="3 frames, more than 2") as raised:
+        make_picture(film(kind), recipe(frames=2))
+    assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_the_pixels_of_kept_frames_have_a_limit_together():
+    keeping = Preset("p", 100, 100, animated="keep")
+    make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300))
+    with pytest.raises(BadPictureError, match="more than 359999 in all") as raised:
+        make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300 - 1))
+    assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
+    make_picture(film("GIF"), recipe(animation_pixels=1))  # where only the first frame is wanted, it is no matter
