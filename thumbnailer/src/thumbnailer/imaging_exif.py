@@ -43,13 +43,16 @@ class Exif:
 
 
 def read_exif(image: Image.Image, *, keep_gps: bool) -> Exif:
-    """Read what is safe to tell, and where the picture was taken only if that is wanted."""
+    """Read what is safe to tell, and where the picture was taken only if that is wanted.
+
+    A TIFF counts as upright, since Pillow turns it by itself when it loads it.
+    """
     exif = _spared(image.getexif)
     if not exif:
         return Exif()
     of_shot = _spared(lambda: exif.get_ifd(ExifTags.IFD.Exif)) or {}
     return Exif(
-        orientation=_spared(lambda: _orientation(exif)) or _UPRIGHT,
+        orientation=(_spared(lambda: _orientation(exif)) or _UPRIGHT) if image.format != "TIFF" else _UPRIGHT,
         taken_at=_spared(lambda: _moment(of_shot)),
         camera=_spared(lambda: _camera(exif)),
         lens=_spared(lambda: _text(of_shot.get(ExifTags.Base.LensModel))),
