@@ -9,6 +9,7 @@ from thumbnailer.imaging import STEPS, make_picture
 from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.layout import lay_out
 from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import Preset
 from unit.thumbnailer.recipes import THUMBNAIL, recipe
 
 MAX_PIXELS = 50_000_000
@@ -276,6 +277,19 @@ def test_a_format_that_takes_more_memory_has_a_lower_limit():
         with pytest.raises(BadPictureError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
             make_picture(data, recipe(memory_bytes=memory))
         assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("edge", "progressive", "fits"), [(200, False, True), (2000, False, False), (200, True, False)]
+)
+def test_a_jpeg_takes_as_much_memory_as_the_scale_it_is_decoded_at(edge, progressive, fits):
+    data = written(Image.new("RGB", (2000, 2000), RED), "JPEG", progressive=progressive)
+    wanted = recipe(Preset("p", edge, edge), memory_bytes=128 * 2**20 + 20_000_000)
+    if fits:
+        make_picture(data, wanted)
+        return
+    with pytest.raises(BadPictureError, match="MiB to decode"):
+        make_picture(data, wanted)
 
 
 def test_only_the_first_page_of_a_fax_is_looked_at():

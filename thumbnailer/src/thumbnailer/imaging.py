@@ -72,6 +72,18 @@ class Work:
         _, layout = self.layouts[0]
         return min(self.exif.orient(layout.scaled), self.size)
 
+    @property
+    def target(self) -> Size:
+        """Give the least size at which a JPEG may be decoded."""
+        width, height = self.wanted
+        return int(width * DRAFT_MARGIN), int(height * DRAFT_MARGIN)
+
+    @property
+    def scale(self) -> int:
+        """Say by what a JPEG's edges are divided when it is decoded: 8, 4, 2 or 1, as ``draft`` chooses."""
+        room = min(edge // least for edge, least in zip(self.size, self.target, strict=True))
+        return next((scale for scale in (8, 4, 2) if room >= scale), 1) if self.format == "JPEG" else 1
+
 
 Step = Callable[[Work], None]
 
@@ -88,24 +100,24 @@ def make_picture(data: bytes, recipe: Recipe) -> Picture:
 # --- before there are pixels -----------------------------------------------------------------------------------
 
 
-def check_limits(work: Work) -> None:
-    """Refuse what would cost too much, before it does."""
-    check_cost(work.image, len(work.data), work.recipe.limits)
-    work.frames = count_frames(work.image, work.data)
-    check_frames(work.image, work.frames, work.recipe)
-
-
 def read_metadata(work: Work) -> None:
     """Read EXIF, which says how the edges will lie; only in a PNG it may stand behind the pixels."""
     if work.format != "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
 
 
+def check_limits(work: Work) -> None:
+    """Refuse what would cost too much, before it does."""
+    check_cost(work.image, len(work.data), work.recipe.limits, work.scale)
+    work.frames = count_frames(work.image, work.data)
+    check_frames(work.image, work.frames, work.recipe)
+
+
 def leave_out_scans(work: Work) -> None:
     """Shorten a progressive JPEG by what can't show."""
     if work.image.info.get("progressive"):
         shortened = drop_unseen_scans(work.data, work.recipe.limits.jpeg_scans)
-        if draft_scale(work.size, work.wanted) == 8:
+        if work.scale == 8:
             work.image = open_image(shortened)
 
 
@@ -115,18 +127,7 @@ def shrink_on_load(work: Work) -> None:
     Pillow compares each edge with the target's, so the target must have the picture's proportions: with the
     square box, half of all photos would be decoded at twice the scale they need.
     """
-    work.image.draft(None, _with_margin(work.wanted))
-
-
-def draft_scale(size: Size, wanted: Size) -> int:
-    """Say by what a JPEG's edges are divided when it is decoded: 8, 4, 2 or 1, as ``draft`` chooses."""
-    target = _with_margin(wanted)
-    room = min(size[0] // target[0], size[1] // target[1])
-    return next((scale for scale in (8, 4, 2) if room >= scale), 1)
-
-
-def _with_margin(wanted: Size) -> Size:
-    return int(wanted[0] * DRAFT_MARGIN), int(wanted[1] * DRAFT_MARGIN)
+    work.image.draft(None, work.target)
 
 
 # --- from pixels as stored to pixels as wanted: the first frame goes this way, and each one of an animation ----
@@ -254,8 +255,8 @@ def describe(work: Work) -> Details:
 
 TO_WANTED_PIXELS: tuple[Step, ...] = (make_resizable, resize, orient, settle_colours, settle_mode)
 STEPS: tuple[Step, ...] = (
-    check_limits,
     read_metadata,
+    check_limits,
     leave_out_scans,
     shrink_on_load,
     load_first_frame,

@@ -34,7 +34,7 @@ class _Kind:
 
 # AVIF stands before HEIF: a file that says only "an image" (mif1) may be either, and each declines the other.
 FORMATS: dict[Format, _Kind] = {
-    "JPEG": _Kind(rb"\xff\xd8\xff", 9),  # progressive ones; see ``_bytes_per_pixel``
+    "JPEG": _Kind(rb"\xff\xd8\xff", 12),  # at the scale it is decoded at; see ``_count_bytes``
     "PNG": _Kind(rb"\x89PNG\r\n\x1a\n", 13),
     "GIF": _Kind(rb"GIF8[79]a", 9),
     "WEBP": _Kind(rb"RIFF....WEBP", 18),
@@ -45,6 +45,7 @@ FORMATS: dict[Format, _Kind] = {
 }
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
+_PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes
 _BASE_BYTES = 128 * 1024 * 1024  # the interpreter and all libraries take 70 MB of address space, thread stacks more
 
 
@@ -78,16 +79,24 @@ def name_format(image: Image.Image) -> Format:
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
-def check_cost(image: Image.Image, file_bytes: int, limits: Limits) -> None:
-    """Refuse before anything is decoded: a few bytes can claim gigabytes."""
+def check_cost(image: Image.Image, file_bytes: int, limits: Limits, scale: int) -> None:
+    """Refuse before anything is decoded: a few bytes can claim gigabytes. ``scale``: a JPEG's, 1 for others."""
     pixels = image.width * image.height
     if pixels > limits.pixels:
         detail = f"{image.width} x {image.height} pixels, more than {limits.pixels}"
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
-    needed = _BASE_BYTES + 2 * file_bytes + pixels * _bytes_per_pixel(image)
+    needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, scale)
     if needed > limits.memory_bytes:
         detail = f"{image.width} x {image.height} pixels of {name_format(image)} take {needed >> 20} MiB to decode"
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
+
+
+def _count_bytes(image: Image.Image, scale: int) -> int:
+    """Count what decoding and resizing take; a progressive JPEG is kept whole until its last scan."""
+    pixels, weight = image.width * image.height, FORMATS[name_format(image)].bytes_per_pixel
+    if image.info.get("progressive"):
+        return _PROGRESSIVE_BYTES * pixels + (weight - _PROGRESSIVE_BYTES) * pixels // scale**2
+    return weight * pixels // scale**2
 
 
 def count_frames(image: Image.Image, data: bytes) -> int:
@@ -120,13 +129,6 @@ def check_frames(image: Image.Image, frames: int, recipe: Recipe) -> None:
             f"{frames} frames of {image.width} x {image.height} pixels, more than {limits.animation_pixels} in all"
         )
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    name = name_format(image)
-    if name == "JPEG" and not image.info.get("progressive"):
-        return 1  # decoded row by row, and on a smaller scale
-    return FORMATS[name].bytes_per_pixel
 
 
 @contextmanager
