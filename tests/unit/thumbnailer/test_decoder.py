@@ -1,11 +1,11 @@
 import hashlib
 import io
-import os
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
@@ -18,7 +18,7 @@ from support.waiting import wait_until
 from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBrokenError
 from thumbnailer.decoder import Decoder
 from thumbnailer.imaging_formats import FORMATS
-from thumbnailer.metrics import DEATHS
+from thumbnailer.metrics import DEATHS, RETIREMENTS
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=0.6, faults=True)
@@ -31,13 +31,30 @@ def decoder():
 
 
 def children():
-    return {process.pid for process in psutil.Process().children()}
+    return {process.pid for process in psutil.Process().children() if not is_gone(process)}
+
+
+def started_since(earlier, count=2):
+    """The children of a new decoder, the spare last."""
+    pids = wait_until(lambda: len(new := children() - earlier) == count and new, 10, f"{count} children")
+    return sorted(map(psutil.Process, pids), key=psutil.Process.create_time)
+
+
+def is_gone(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def total(counter):
+    return sum(
+        sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
 
 
 def deaths():
-    return sum(
-        sample.value for metric in DEATHS.collect() for sample in metric.samples if sample.name.endswith("_total")
-    )
+    return total(DEATHS)
 
 
 def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):
@@ -58,17 +75,18 @@ def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):
     ],
 )
 def test_a_bad_picture_costs_no_child(decoder, data, code):
-    before = children()
+    before = deaths(), children()
     with pytest.raises(GiveUp) as raised:
         decoder.decode(data)
     assert raised.value.code is code
-    assert children() == before
+    assert (deaths(), children()) == before
 
 
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
         ("crash", ErrorCode.DECODER_CRASHED),
+        ("raise", ErrorCode.DECODER_CRASHED),
         ("hang", ErrorCode.DECODER_TIMEOUT),
         ("memory", ErrorCode.DECODER_OUT_OF_MEMORY),
     ],
@@ -113,12 +131,49 @@ def test_faults_are_a_test_s_alone():
 def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_try():
     earlier = children()
     with Decoder(RECIPE, children=1) as lonely:
-        (pid,) = children() - earlier
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 10, "its death")
+        for process in started_since(earlier):  # even if it happened to the spare as well
+            process.kill()
+            wait_until(lambda process=process: is_gone(process), 10, "its death")
         before = deaths()
         assert lonely.decode(photo()).picture.width == 640
         assert deaths() == before
+
+
+def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
+    earlier, retired = children(), total(RETIREMENTS)
+    with Decoder(RECIPE, children=1, retirement=3) as running:
+        first, spare = started_since(earlier)
+        for seed in range(3):
+            assert running.decode(photo(seed=seed)).picture.width == 640
+        assert first.is_running()
+        assert total(RETIREMENTS) == retired
+        assert running.decode(photo()).picture.width == 640
+        assert total(RETIREMENTS) == retired + 1
+        wait_until(lambda: is_gone(first), 10, "the end of the first")
+        assert started_since(earlier)[0] == spare, "which has a successor of its own by now"
+        assert spare.cpu_times().user > 0
+        before = deaths()
+        for seed in range(10):
+            assert running.decode(photo(seed=seed)).picture.width == 640
+        assert (total(RETIREMENTS), deaths()) == (retired + 4, before)
+
+
+def test_the_second_try_need_not_wait_for_a_start(monkeypatch):
+    """The spare is there already: nothing is started before the second try has its answer."""
+    earlier = children()
+    with Decoder(RECIPE, children=1) as running:
+        started_since(earlier)
+        may_start, real = Event(), ChildProcess.__init__
+
+        def start_late(self, recipe):
+            may_start.wait(10)
+            real(self, recipe)
+
+        monkeypatch.setattr(ChildProcess, "__init__", start_late)
+        with pytest.raises(GiveUp):
+            running.decode(faulty_photo("crash"))
+        assert not may_start.is_set()
+        may_start.set()
 
 
 def test_the_second_try_can_succeed(decoder, monkeypatch):
@@ -162,8 +217,7 @@ def test_a_bad_neighbour_harms_nobody(decoder):
 def lone_child():
     earlier = children()
     with Decoder(RECIPE, children=1) as running:
-        (pid,) = children() - earlier
-        yield running, psutil.Process(pid)
+        yield running, started_since(earlier)[0]
 
 
 def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
@@ -196,9 +250,37 @@ def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
 def test_children_end_with_the_decoder():
     earlier = children()
     with Decoder(RECIPE, children=2):
-        started = [psutil.Process(pid) for pid in children() - earlier]
-    assert len(started) == 2
+        started = started_since(earlier, 3)
     assert not any(process.is_running() for process in started)
+
+
+def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture():
+    with (
+        pytest.raises(DecoderBrokenError, match=r"(?s)can't decode what it should.*more than 100"),
+        Decoder(recipe(memory_bytes=100 * 2**20), children=1),
+    ):
+        pass
+
+
+def test_a_picture_is_not_blamed_where_no_child_starts_any_more(monkeypatch):
+    def start_in_vain(*_):
+        raise DecoderBrokenError("for the test")
+
+    with Decoder(RECIPE, children=1) as running:
+        monkeypatch.setattr(ChildProcess, "__init__", start_in_vain)
+        for _ in range(2):  # the spare, and then nothing
+            with pytest.raises((GiveUp, DecoderBrokenError)) as raised:
+                running.decode(faulty_photo("crash"))
+        assert raised.type is DecoderBrokenError
+        monkeypatch.undo()
+        wait_until(lambda: decodes(running), 10, "its recovery")
+
+
+def decodes(decoder):
+    try:
+        return decoder.decode(photo()).picture.width == 640
+    except DecoderBrokenError:
+        return False
 
 
 def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
@@ -210,28 +292,25 @@ def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
         pass
 
 
-def is_gone(process):
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_a_child_dies_with_its_parent(tmp_path):
     program = (
         "import os, sys\n"
         "from thumbnailer.decoder import Decoder\n"
         "from thumbnailer.pictures import Limits, Recipe\n"
-        "with Decoder(Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), ()), 1) as decoder:\n"
+        "from thumbnailer.presets import Preset\n"
+        "recipe = Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), (Preset('small', 64),))\n"
+        "with Decoder(recipe, 1) as decoder:\n"
         "    print('ready', flush=True)\n"
         "    decoder.decode(sys.stdin.buffer.read())\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with parent:
-        assert parent.stdout.readline() == b"ready\n"
-        (child,) = psutil.Process(parent.pid).children()
+        assert b"ready\n" in iter(parent.stdout.readline, b"")
         parent.stdin.write(faulty_photo("hang"))
         parent.stdin.close()
-        wait_until(lambda: child.cpu_times().user > 0 and child.status() == psutil.STATUS_SLEEPING, 10, "the child")
+        pair = wait_until(
+            lambda: len(now := psutil.Process(parent.pid).children()) == 2 and now, 10, "the children"
+        )
+        wait_until(lambda: all(child.status() == psutil.STATUS_SLEEPING for child in pair), 10, "them at rest")
         parent.kill()
-    wait_until(lambda: is_gone(child), 10, "the child's death")
+    wait_until(lambda: all(map(is_gone, pair)), 10, "the children's death")

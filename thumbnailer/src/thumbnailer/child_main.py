@@ -3,6 +3,7 @@
 It starts with an empty environment, so it has no credentials. Started by ``child_process``.
 """
 
+import base64
 import signal
 import socket
 import sys
@@ -11,9 +12,18 @@ from dataclasses import asdict
 from typing import Any
 
 from thumbnailer import faults, frames
-from thumbnailer.confinement import allow_cpu, confine
+from thumbnailer.confinement import allow_cpu, limit_resources, limit_system_calls
 from thumbnailer.imaging import make_picture
 from thumbnailer.pictures import BadPictureError, Recipe
+
+# Pictures of one pixel; the PNG's is transparent.
+_JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBkeF"
+    "xlZ2P/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAABP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AC//Z"
+)
+_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
+)
 
 
 def main() -> None:
@@ -22,9 +32,16 @@ def main() -> None:
     limits = recipe.limits
     for signal_of_the_end in (signal.SIGINT, signal.SIGTERM):  # a terminal or systemd sends them to us too,
         signal.signal(signal_of_the_end, signal.SIG_IGN)  # but the parent wants to finish what it has in hand
-    confine(limits.memory_bytes)
     with socket.socket(fileno=sys.stdin.fileno()) as channel:
-        frames.send(channel, {"ready": True})
+        try:
+            limit_resources(limits.memory_bytes)
+            make_samples(recipe)  # Pillow imports some of its modules when they are needed, which will be too late
+            unconfined = limit_system_calls()
+            make_samples(recipe)
+        except Exception:  # noqa: BLE001 - it may not write to stderr any more
+            frames.send(channel, {"broken": traceback.format_exc()})
+            return
+        frames.send(channel, {"ready": True, "unconfined": unconfined})
         try:
             while True:
                 _, (data,) = frames.receive(channel, limits.file_bytes)
@@ -34,6 +51,12 @@ def main() -> None:
                 frames.send(channel, header, *parts)
         except (frames.HungUpError, ConnectionError):
             return
+
+
+def make_samples(recipe: Recipe) -> None:
+    """Prove that this installation decodes, so that whatever fails from here on is a picture's own fault."""
+    for sample in (_JPEG, _PNG):
+        make_picture(sample, recipe)
 
 
 def answer(data: bytes, recipe: Recipe) -> tuple[frames.Header, list[bytes]]:
@@ -46,7 +69,7 @@ def answer(data: bytes, recipe: Recipe) -> tuple[frames.Header, list[bytes]]:
         return {"bad": fault.code.value, "detail": fault.detail}, []
     except MemoryError:
         return {"out_of_memory": True}, []
-    except Exception:  # noqa: BLE001 - the parent decides
+    except Exception:  # noqa: BLE001 - it is not known to be the picture's fault, so the parent tries it again
         return {"fault": traceback.format_exc(limit=-3)}, []
     return {"picture": asdict(picture, dict_factory=_without_bytes)}, [r.data for r in picture.renditions]
 

@@ -54,18 +54,24 @@ class ChildProcess:
         with theirs:
             # An empty environment: whatever a picture does to the child, there is no password in it.
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env={})  # noqa: S603
+        self.pictures = 0  # that it was given
         try:
-            self._receive(time.monotonic() + START_SECONDS)
+            answer, _ = self._receive(time.monotonic() + START_SECONDS)
         except (frames.HungUpError, OSError, ValueError) as fault:
             self._kill()
             raise DecoderBrokenError(f"does not start ({fault!r}); try: {shlex.join(command)}") from fault
+        if broken := answer.get("broken"):
+            self._kill()
+            raise DecoderBrokenError(f"can't decode what it should: {broken}")
+        self.unconfined = str(answer.get("unconfined", ""))  # why it can make every system call, if it can
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def decode(self, data: bytes) -> Decoded:
-        """Have a picture decoded. Raises BadPictureError, ChildDiedError, DecoderBrokenError."""
+        """Have a picture decoded. Raises BadPictureError, ChildDiedError."""
+        self.pictures += 1
         deadline = time.monotonic() + self._seconds
         try:
             self._channel.settimeout(self._seconds)
@@ -130,7 +136,7 @@ def read_answer(answer: frames.Header, parts: list[bytes]) -> Picture:
             raise BadPictureError(ErrorCode(code), str(detail))
         case {"out_of_memory": True}:  # and who knows what is missing in it now: it goes
             raise ChildDiedError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
-        case {"fault": text}:
-            raise DecoderBrokenError(str(text))
+        case {"fault": text}:  # the picture led our code or a library astray: no telling in what state they are
+            raise ChildDiedError(ErrorCode.DECODER_CRASHED, str(text))
         case _:
             raise ValueError(f"unknown keys {sorted(answer)}")

@@ -1,23 +1,73 @@
 """A test's way to see a decoder fail: a JPEG whose comment asks for it. Works only with ``DECODER_FAULTS=on``."""
 
 import ctypes
+import os
 import re
-import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
-_REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(crash|hang|memory)", re.DOTALL)  # COM, length, text
+from pipeline.errors import ErrorCode
+from thumbnailer.pictures import BadPictureError
+
+_REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, length, text
 _CHUNK_BYTES = 16 * 1024 * 1024
+_PTRACE_ATTACH = 16  # sys/ptrace.h
 
 
 def fail_if_asked(data: bytes) -> None:
-    """Crash, hang for ever, or eat memory until the limit, if the picture's comment says so."""
+    """Crash, raise, hang for ever, eat memory until the limit, or try to escape, if the picture's comment says so.
+
+    Raises BadPictureError after trying to escape; its text tells what was refused.
+    """
     request = _REQUEST.search(data, 0, 4096)
     match request[1] if request else None:
         case b"crash":
             ctypes.string_at(0)
+        case b"raise":
+            raise ValueError("asked to")
         case b"hang":
-            while True:
-                signal.pause()
+            threading.Event().wait()
         case b"memory":
             hoard = []
             while True:
                 hoard.append(bytes(_CHUNK_BYTES))
+        case b"escape":
+            raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, try_to_escape())
+
+
+def try_to_escape() -> str:
+    """Try what a picture that has taken the child over would try, and say what was refused."""
+    refused = []
+    for name, attempt in _ATTEMPTS.items():
+        try:
+            attempt()
+        except PermissionError:
+            refused.append(name)
+    return "refused: " + ", ".join(refused)
+
+
+def _call(function: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc[function](*arguments) == -1:
+        raise OSError(ctypes.get_errno(), function)
+
+
+def _fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+_ATTEMPTS: dict[str, Callable[[], object]] = {
+    "socket": lambda: socket.socket(socket.AF_INET),
+    "connect": lambda: _call("connect", 0, b"\1\0/run/docker.sock", 18),
+    "execve": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
+    "fork": _fork,
+    "read": lambda: Path("/etc/passwd").read_bytes(),
+    "write": lambda: Path("thumbmill-escaped").write_bytes(b""),
+    "list": lambda: list(Path("/").iterdir()),
+    "unlink": lambda: Path("thumbmill-escaped").unlink(),
+    "kill": lambda: os.kill(os.getppid(), 0),
+    "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, os.getppid(), None, None),
+}

@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import pytest
+from structlog.testing import capture_logs
+
+from pipeline.outcomes import GiveUp
+from support.pictures import faulty_photo, photo
+from thumbnailer.child_process import ChildProcess
+from thumbnailer.decoder import Decoder
+from unit.thumbnailer.recipes import recipe
+
+RECIPE = recipe(seconds=5, faults=True)
+ESCAPES = "socket, connect, execve, fork, read, write, list, unlink, kill, ptrace"
+
+
+def run(program):
+    """Run lines in a process of their own, and give what they print."""
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
+    with capture_logs() as lines, Decoder(RECIPE, children=1) as decoder:
+        with pytest.raises(GiveUp) as raised:
+            decoder.decode(faulty_photo("escape"))
+        assert raised.value.detail == f"refused: {ESCAPES}"
+        assert decoder.decode(photo()).picture.width == 640
+    assert [line["event"] for line in lines] == ["decoder_confined"]
+
+
+def test_threads_are_no_processes():
+    assert "works" in run(
+        "from threading import Thread\n"
+        "from thumbnailer.confinement import limit_system_calls\n"
+        "assert limit_system_calls() == ''\n"
+        "thread = Thread(target=print, args=('works',))\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+
+
+def test_threads_that_are_there_already_are_confined_too():
+    assert "refused" in run(
+        "import socket\n"
+        "from threading import Event, Thread\n"
+        "from thumbnailer.confinement import limit_system_calls\n"
+        "go = Event()\n"
+        "def work():\n"
+        "    go.wait()\n"
+        "    try: socket.socket()\n"
+        "    except PermissionError: print('refused')\n"
+        "thread = Thread(target=work)\n"
+        "thread.start()\n"
+        "assert limit_system_calls() == ''\n"
+        "go.set()\n"
+        "thread.join()\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("os.uname = lambda: SimpleNamespace(machine='riscv64')", "there is no table of system calls for riscv64"),
+        ("confinement._SECCOMP_SET_MODE_FILTER = 99", "the kernel takes no seccomp filter: Invalid argument"),
+    ],
+)
+def test_what_stands_in_the_way_of_a_filter_is_told(broken, reason):
+    program = (
+        "import os\n"
+        "from types import SimpleNamespace\n"
+        "from thumbnailer import confinement\n"
+        f"{broken}\n"
+        "print(confinement.limit_system_calls())\n"
+    )
+    assert run(program) == reason
+
+
+def test_a_decoder_without_a_filter_works_and_warns_once(monkeypatch):
+    start = ChildProcess.__init__
+
+    def start_unconfined(self, recipe):
+        start(self, recipe)
+        self.unconfined = "the kernel is too old"
+
+    monkeypatch.setattr(ChildProcess, "__init__", start_unconfined)
+    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+        decoder.decode(photo())
+    assert [(line["log_level"], line["event"], line.get("reason")) for line in lines] == [
+        ("warning", "decoder_unconfined", "the kernel is too old")
+    ]

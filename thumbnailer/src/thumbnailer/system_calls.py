@@ -1,0 +1,86 @@
+"""The system calls that a decoder may make, and the kernel's filter (seccomp-bpf) that refuses all others.
+
+It lists what is allowed, since that is short, and since calls that kernels learn tomorrow are not on it. A call
+that is refused returns EPERM and does not kill: libraries try more than they need, and where a picture leads one
+astray, that library's own error is a better answer than a dead child.
+"""
+
+import errno
+import struct
+from dataclasses import dataclass
+
+# Each with its number on x86_64 (asm/unistd_64.h) and on aarch64 (asm-generic/unistd.h, which has ppoll for poll).
+# None takes the name of a file, an address or another process: a child reads and writes what it was given open.
+_ALLOWED = """
+    recvfrom 45 207        sendto 44 206           recvmsg 47 212             sendmsg 46 211
+    read 0 63              write 1 64              readv 19 65                writev 20 66
+    close 3 57             lseek 8 62              poll 7 73                  ppoll 271 73
+    brk 12 214             mmap 9 222              munmap 11 215              mremap 25 216
+    mprotect 10 226        madvise 28 233          getrandom 318 278          membarrier 324 283
+    futex 202 98           set_robust_list 273 99  rseq 334 293               set_tid_address 218 96
+    sched_yield 24 124     getcpu 309 168          sched_getaffinity 204 123  sysinfo 99 179
+    gettid 186 178         getpid 39 172           exit 60 93                 exit_group 231 94
+    rt_sigaction 13 134    rt_sigprocmask 14 135   rt_sigreturn 15 139        sigaltstack 131 132
+    clock_gettime 228 113  clock_getres 229 114    clock_nanosleep 230 115    restart_syscall 219 128
+    gettimeofday 96 169    nanosleep 35 101        getrusage 98 165           uname 63 160
+    fstat 5 80
+"""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a kernel is called; of the calls that are not simply allowed, the numbers."""
+
+    audit: int  # AUDIT_ARCH_* of linux/audit.h
+    column: int  # of the table above
+    seccomp: int
+    clone: int
+    newfstatat: int
+    prlimit64: int
+    tgkill: int
+    clone3: int = 435
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture(0xC000003E, 1, seccomp=317, clone=56, newfstatat=262, prlimit64=302, tgkill=234),
+    "aarch64": Architecture(0xC00000B7, 2, seccomp=277, clone=220, newfstatat=79, prlimit64=261, tgkill=131),
+}
+_CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000  # linux/sched.h, linux/fcntl.h
+_WHOLE = 0xFFFFFFFF
+
+# linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+_LOAD, _AND, _COMPARE, _RETURN = 0x20, 0x54, 0x15, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # what can be loaded, by its offset in struct seccomp_data
+_ALLOW, _FAIL = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
+
+
+def write_filter(on: Architecture, pid: int) -> bytes:
+    """Write the filter for the process ``pid``: an array of struct sock_filter, of eight bytes each."""
+    filtered = [
+        *(_allow(int(number)) for number in _ALLOWED.split()[on.column :: 3]),
+        _allow_if(on.clone, 0, _CLONE_THREAD, _CLONE_THREAD),  # a thread, not a process
+        _allow_if(on.newfstatat, 3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),  # an open file, as glibc's fstat has it
+        _allow_if(on.prlimit64, 0, _WHOLE, 0),  # its own limits
+        _allow_if(on.tgkill, 0, _WHOLE, pid),  # itself, as abort does
+        # Its flags are where a filter can't look; where a kernel does not know it, glibc takes clone.
+        _do(_COMPARE, on.clone3, skip_unless=1) + _do(_RETURN, _FAIL | errno.ENOSYS),
+    ]
+    refuse = _do(_RETURN, _FAIL | errno.EPERM)
+    # First the architecture: a process of x86_64 can make the calls of i386, whose numbers are others.
+    head = _do(_LOAD, _ARCHITECTURE) + _do(_COMPARE, on.audit, skip_if=1) + refuse + _do(_LOAD, _NUMBER)
+    return head + b"".join(filtered) + refuse
+
+
+def _allow(number: int) -> bytes:
+    return _do(_COMPARE, number, skip_unless=1) + _do(_RETURN, _ALLOW)
+
+
+def _allow_if(number: int, argument: int, bits: int, value: int) -> bytes:
+    """Allow a call whose argument has this value in these bits, all of its lower half; refuse it otherwise."""
+    look = _do(_LOAD, _ARGUMENTS + 8 * argument) + _do(_AND, bits) + _do(_COMPARE, value, skip_unless=1)
+    then = look + _do(_RETURN, _ALLOW) + _do(_RETURN, _FAIL | errno.EPERM)
+    return _do(_COMPARE, number, skip_unless=len(then) // 8) + then
+
+
+def _do(code: int, value: int, *, skip_if: int = 0, skip_unless: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, skip_if, skip_unless, value)
