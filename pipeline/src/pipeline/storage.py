@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from typing import Any
 
 import urllib3
@@ -22,12 +21,13 @@ from minio import Minio
 from pipeline.identity import Source, tame_etag
 from pipeline.notifications import read_file_name
 from pipeline.outcomes import DependencyAway, Refused
+from pipeline.s3 import CONNECT_SECONDS, READ_SECONDS, S3, Answer, Login
 from pipeline.settings import StoreSettings
 
-CONNECT_SECONDS = 3
-READ_SECONDS = 20  # between two bytes
-
 _CODE = re.compile("<Code>(.+?)</Code>")
+_MESSAGE = re.compile("<Message>(.*?)</Message>")
+_FAULT_BYTES = 64 * 1024  # of an answer that tells a fault; usual ones have 400
+_HEAD_CODES = {403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}  # where there is no text to say
 _REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
@@ -77,37 +77,31 @@ class Storage:
             region=settings.minio_region,  # spares a request for the bucket's region
             http_client=self._http,
         )
+        login = Login(
+            settings.minio_access_key, settings.minio_secret_key.get_secret_value(), settings.minio_region
+        )
+        self._s3 = S3(settings.minio_url, login, connections=connections, resend=retries > 0)
 
     # --- reading -------------------------------------------------------------------------------------------
 
     def head(self, bucket: str, key: str) -> Head:
         """Say what is under a key now. Raises NotThereError, DependencyAway, Refused."""
-        with _translated(key):
-            stat = self._minio.stat_object(bucket, key)
-            return _head(stat.metadata or {}, stat.size or 0)
+        with self._asked("HEAD", bucket, key) as answer:
+            return _head(answer.headers)
 
     @contextmanager
-    def open(
-        self, bucket: str, key: str, *, etag: str | None = None
-    ) -> Iterator[tuple[Head, urllib3.BaseHTTPResponse]]:
+    def open(self, bucket: str, key: str, *, etag: str | None = None) -> Iterator[tuple[Head, Answer]]:
         """Open an object for reading, only if it still has this ETag, as ``Source`` has it.
 
         Raises NotThereError, ChangedError, DependencyAway, Refused, also while the caller reads.
         """
         # A forged ETag may not survive a header, and ours for it is a hash: then the answer alone decides.
-        condition: Any = {"If-Match": f'"{etag}"'} if etag and tame_etag(etag) == etag else None
-        response = None
-        with _translated(key):
-            try:
-                response = self._minio.get_object(bucket, key, request_headers=condition)
-                head = _head(response.headers, int(response.headers.get("Content-Length", 0)))
-                if etag and head.source.etag != etag:
-                    raise ChangedError(key)
-                yield head, response
-            finally:
-                if response is not None:
-                    response.close()
-                    response.release_conn()
+        condition = {"If-Match": f'"{etag}"'} if etag and tame_etag(etag) == etag else None
+        with self._asked("GET", bucket, key, condition) as answer:
+            head = _head(answer.headers)
+            if etag and head.source.etag != etag:
+                raise ChangedError(key)
+            yield head, answer
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """List the keys below a prefix. Raises DependencyAway, Refused."""
@@ -121,17 +115,9 @@ class Storage:
         self, bucket: str, key: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> str:
         """Write an object in one request and return its ETag. Raises BadKeyError, DependencyAway, Refused."""
-        with _translated(key):
-            result = self._minio.put_object(
-                bucket,
-                key,
-                BytesIO(data),
-                len(data),
-                content_type=content_type,
-                metadata=dict(metadata or {}),
-                part_size=max(len(data), 5 * 1024 * 1024),
-            )
-            return result.etag or ""
+        named = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        with self._asked("PUT", bucket, key, {"Content-Type": content_type, **named}, data) as answer:
+            return answer.headers.get("etag", "").strip('"')
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; deleting nothing is no fault. Raises DependencyAway, Refused."""
@@ -197,6 +183,18 @@ class Storage:
             raise DependencyAway("minio", f"{code} for a form")
         return f"{code} for a form" if answer.status == 403 else ""
 
+    @contextmanager
+    def _asked(
+        self, method: str, bucket: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Iterator[Answer]:
+        with _translated(key):
+            if not key:
+                raise ValueError("the key is empty")
+            with self._s3.exchange(method, bucket, key, headers, body) as answer:
+                if answer.status != 200:
+                    raise _told_fault(answer, bucket, key)
+                yield answer
+
     # --- checking ------------------------------------------------------------------------------------------
 
     def check(self, *buckets: str) -> None:
@@ -231,40 +229,48 @@ def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except S3Error as fault:
-        raise _our_fault(fault, key) from fault
+        status = fault.response.status if fault.response is not None else 0
+        raise _our_fault(fault.code or "", fault.message or "", status, fault.bucket_name or "", key) from fault
     except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
         raise DependencyAway("minio", fault) from fault
     except (MinioException, ValueError) as fault:
         raise BadKeyError(str(fault)) from fault
 
 
-def _our_fault(fault: S3Error, key: str) -> Exception:
-    status = fault.response.status if fault.response is not None else 0
-    if fault.code in {"NoSuchKey", "NoSuchObject"}:
+def _told_fault(answer: Answer, bucket: str, key: str) -> Exception:
+    """Read an answer that is no success."""
+    text = answer.read(_FAULT_BYTES).decode(errors="replace")
+    code, message = _CODE.search(text), _MESSAGE.search(text)
+    named = code[1] if code else answer.headers.get("x-minio-error-code") or _HEAD_CODES.get(answer.status)
+    if named is None:
+        return DependencyAway("minio", f"it answered {answer.status}")
+    return _our_fault(named, message[1] if message else "", answer.status, bucket, key)
+
+
+def _our_fault(code: str, message: str, status: int, bucket: str, key: str) -> Exception:
+    if code in {"NoSuchKey", "NoSuchObject"}:
         return NotThereError(key)
-    if fault.code == "PreconditionFailed":
+    if code == "PreconditionFailed":
         return ChangedError(key)
-    if fault.code == "NoSuchBucket":
-        return Refused(
-            "minio", f"there is no bucket {fault.bucket_name!r}: run the set-up (infra/minio/provision.py)"
-        )
-    if fault.code in _REFUSALS:
-        return Refused("minio", f"{fault.code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
-    if fault.code == "RequestTimeTooSkewed":
+    if code == "NoSuchBucket":
+        return Refused("minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)")
+    if code in _REFUSALS:
+        return Refused("minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
+    if code == "RequestTimeTooSkewed":
         return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if status and status < 500 and status not in {408, 429}:
-        return BadKeyError(f"{fault.code}: {fault.message}")
-    return DependencyAway("minio", fault.code)
+        return BadKeyError(f"{code}: {message}")
+    return DependencyAway("minio", code)
 
 
-def _head(headers: Any, size: int) -> Head:
-    lower = {name.lower(): value for name, value in headers.items()}
-    etag = lower.get("etag", "").strip('"')
-    modified = parsedate_to_datetime(lower["last-modified"])
-    metadata = {k.removeprefix("x-amz-meta-"): v for k, v in lower.items() if k.startswith("x-amz-meta-")}
+def _head(headers: Mapping[str, str]) -> Head:
+    """Read an answer's headers, their names in lower case."""
+    etag = headers.get("etag", "").strip('"')
+    modified = parsedate_to_datetime(headers["last-modified"])
+    metadata = {k.removeprefix("x-amz-meta-"): v for k, v in headers.items() if k.startswith("x-amz-meta-")}
     return Head(
-        source=Source(tame_etag(etag), size, int(modified.timestamp())),
+        source=Source(tame_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp())),
         etag=etag,
-        content_type=lower.get("content-type"),
+        content_type=headers.get("content-type"),
         metadata=metadata,
     )

@@ -1,0 +1,109 @@
+"""Our own requests to the store, against a server that behaves as MinIO never does, or seldom."""
+
+import socket
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from pipeline.s3 import S3, Login, NoAnswerError
+
+FINE = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: "e"\r\n\r\nbody'
+
+
+@contextmanager
+def answering(*answers, **options):
+    """A client, and a server that gives these answers in turn; ``None`` hangs up without one."""
+    heard = []
+
+    def serve(listener):
+        connection = None
+        for answer in answers:
+            connection = connection or listener.accept()[0]
+            heard.append(connection.recv(65536))
+            if answer is not None:
+                connection.sendall(answer)
+            if answer is None or not answer.startswith((FINE, b"HTTP/1.1 1")):
+                connection.close()
+                connection = None
+        if connection:
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield S3(url, Login("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options), heard
+        thread.join(5)
+
+
+def get(client, **options):
+    with client.exchange("GET", "bucket", "key", **options) as answer:
+        return answer.status, answer.read()
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_replaced():
+    with answering(FINE, None, FINE) as (client, heard):
+        assert get(client) == (200, b"body")
+        assert get(client) == (200, b"body")
+    assert len(heard) == 3
+
+
+def test_nothing_is_sent_twice_where_that_is_not_wanted():
+    with answering(FINE, None, resend=False) as (client, heard):
+        assert get(client) == (200, b"body")
+        with pytest.raises(ConnectionError):
+            get(client)
+    assert len(heard) == 2
+
+
+def test_a_new_connection_that_gives_no_answer_is_not_tried_again():
+    with answering(None) as (client, heard), pytest.raises(NoAnswerError, match="hung up"):
+        get(client)
+    assert len(heard) == 1
+
+
+def test_what_is_said_before_the_answer_is_passed_over():
+    with answering(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + FINE) as (client, _):
+        assert get(client) == (200, b"body")
+
+
+def test_a_body_that_ends_early_is_no_body():
+    with answering(FINE[:-2]) as (client, _), pytest.raises(NoAnswerError, match="2 bytes before its end"):
+        get(client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"Y" * 20_000 + b": y\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_is_a_fault_of_the_connection(answer):
+    with answering(answer) as (client, _), pytest.raises(NoAnswerError):
+        get(client)
+
+
+def test_a_body_is_read_in_pieces_and_into_place():
+    with answering(FINE) as (client, _), client.exchange("GET", "bucket", "key") as answer:
+        room = bytearray(2)
+        assert answer.readinto(memoryview(room)) == 2
+        assert (bytes(room), answer.read(1), answer.read(10), answer.read()) == (b"bo", b"d", b"y", b"")
+
+
+def test_an_answer_that_was_not_read_to_its_end_takes_its_connection_with_it():
+    with answering(FINE, FINE) as (client, _):
+        with client.exchange("GET", "bucket", "key") as answer:
+            assert answer.read(1) == b"b"
+        assert not client._idle  # noqa: SLF001
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "\x00", "ä", "two  spaces"])
+def test_a_header_that_would_change_the_request_is_refused(value):
+    with pytest.raises(ValueError, match="x-amz-meta-name"), answering() as (client, heard):
+        get(client, headers={"x-amz-meta-name": value})
+    assert not heard
