@@ -1,7 +1,8 @@
 """Requests for one object, over connections that are kept: what every image takes several of.
 
 minio-py does all else. Its way through urllib3 and http.client takes 0.5 to 0.8 ms of CPU a request, this one a
-third. It knows header-signed requests (AWS Signature Version 4) and HTTP/1.1 answers that tell their length, no more.
+third. It knows header-signed requests (AWS Signature Version 4) and HTTP/1.1 answers that tell their length, and no
+more.
 """
 
 import hashlib
