@@ -9,7 +9,7 @@ import pytest
 
 from support.messages import listening, post, purge, wait_tracker
 from support.pictures import opened, photo
-from support.system import PROCESSED
+from support.system import PRESETS, PROCESSED
 from support.waiting import wait_until
 
 # The thumbnailer's crash points, and what has happened by then: a thumbnail stored, the end told.
@@ -119,7 +119,7 @@ def check_done(system, image_id):
     assert {type_ for type_, _ in told} == {"storage.ObjectCreated:Put", "image.processing", "image.done"}
     assert set(told.values()) == {1}, told
     assert image["attempts"] == 1
-    assert len(system.keys(PROCESSED, f"{image_id}/")) == 1
+    assert len(system.keys(PROCESSED, f"{image_id}/")) == len(PRESETS)
     assert opened(system.thumbnail(image_id)).size == (256, 192)
     for queue in ("image_queue", "image_queue.dead", "status_tracker.dead"):
         assert system.queue_length(queue) == 0, queue

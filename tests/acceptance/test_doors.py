@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from support.pictures import noise, opened, photo, red_quarter
-from support.system import ORIGINALS, PROCESSED, System, problem
+from support.system import ORIGINALS, PRESETS, PROCESSED, System, problem
 from support.waiting import wait_until
 
 STRANGE_KEY = "holiday/ä b+c 100%.jpg"
@@ -72,28 +72,33 @@ def entered(stack):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_photo_by_every_door_becomes_an_upright_thumbnail(system, entered, door):
+def test_a_photo_by_every_door_becomes_upright_variants(system, entered, door):
     image = system.wait_status(entered[door])
     assert (image["width"], image["height"], image["format"]) == (600, 800, "JPEG")
     assert (image["attempts"], image["generation"], image["error"]) == (1, 1, None)
-    original, thumbnail = image["variants"]
+    original, *variants = image["variants"]
     assert (original["type"], original["bytes"]) == ("original", image["bytes"])
-    data = system.http.get(thumbnail["url"]).content
-    picture = opened(data)
-    assert picture.size == (thumbnail["width"], thumbnail["height"]) == (192, 256)
-    assert red_quarter(data) == "right upper"
-    assert not picture.getexif()
-    assert thumbnail["bytes"] == len(data)
+    sizes = {variant["type"]: (variant["width"], variant["height"]) for variant in variants}
+    assert sizes == {"thumbnail": (192, 256), "small": (480, 640), "large": (600, 800)}
+    for variant in variants:
+        data = system.http.get(variant["url"]).content
+        picture = opened(data)
+        assert picture.size == sizes[variant["type"]]
+        assert red_quarter(data) == "right upper"
+        assert not picture.getexif()
+        assert variant["bytes"] == len(data)
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_images_processed_holds_the_thumbnail_and_nothing_else_of_the_image(system, entered, door):
+def test_images_processed_holds_the_variants_and_nothing_else_of_the_image(system, entered, door):
     image = system.wait_status(entered[door])
-    [key] = system.keys(PROCESSED, f"{image['id']}/")
-    assert key.endswith("/thumbnail.jpg")
-    stored = system.s3.get_object(Bucket=PROCESSED, Key=key)
-    assert stored["ContentType"] == "image/jpeg"
-    assert stored["Body"].read() == system.thumbnail(image["id"])
+    keys = {key.rpartition("/")[2].partition(".")[0]: key for key in system.keys(PROCESSED, f"{image['id']}/")}
+    assert keys.keys() == set(PRESETS)
+    for preset, key in keys.items():
+        assert key.endswith(f"/{preset}.jpg")
+        stored = system.s3.get_object(Bucket=PROCESSED, Key=key)
+        assert stored["ContentType"] == "image/jpeg"
+        assert stored["Body"].read() == system.thumbnail(image["id"], preset)
 
 
 @pytest.mark.parametrize("door", DOORS)

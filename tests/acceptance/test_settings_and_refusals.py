@@ -52,6 +52,12 @@ WRONG = {
         "DECODE_TIMEOUT_SECONDS": "0",
         "DECODE_MEMORY_BYTES": "1000",
         "DECODER_FAULTS": "maybe",
+        "DECODER_RETIREMENT": "0",
+        "MAX_FRAMES": "0",
+        "MAX_ANIMATION_PIXELS": "few",
+        "PRESETS_FILE": "/no/such/presets.yaml",
+        "EXPOSE_GPS": "perhaps",
+        "ACCEPT_DAMAGED": "2",
         "STOP_GRACE_SECONDS": "never",
     },
     "status-tracker": EVERYWHERE_WRONG

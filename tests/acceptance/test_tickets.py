@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from support.pictures import photo, red_quarter
-from support.system import ORIGINALS, PROCESSED, problem
+from support.system import ORIGINALS, PRESETS, PROCESSED, problem
 from support.waiting import wait_until
 
 TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
@@ -78,7 +78,7 @@ def test_a_ticket_that_is_used_twice_before_anybody_looks(system):
         assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
     system.wait_status(ticket["id"])
     assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
-    assert len(system.keys(PROCESSED, f"{ticket['id']}/")) == 1
+    assert len(system.keys(PROCESSED, f"{ticket['id']}/")) == len(PRESETS)
 
 
 def test_a_ticket_that_is_used_again_after_a_delete(system):

@@ -5,7 +5,7 @@ import random
 import struct
 import zlib
 
-from PIL import Image
+from PIL import ExifTags, Image
 from pillow_heif import register_heif_opener
 
 register_heif_opener()  # tests write HEIC too
@@ -30,6 +30,24 @@ def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes
         options["comment"] = f"seed {seed}".encode()
     file = io.BytesIO()
     picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def travel_photo() -> bytes:
+    """A photo on its side, with what a telephone writes beside it: camera, lens, time and place."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Fairphone", "FP4"
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {
+            ExifTags.Base.DateTimeOriginal: "2026:05:04 12:34:56",
+            ExifTags.Base.OffsetTimeOriginal: "+02:00",
+            ExifTags.Base.LensModel: "28 mm f/1.8",
+        }
+    )
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (51.0, 28.0, 40.2), 3: "W", 4: (0.0, 0.0, 5.4)})
+    file = io.BytesIO()
+    opened(photo(800, 600)).save(file, "JPEG", exif=exif)
     return file.getvalue()
 
 

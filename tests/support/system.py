@@ -17,6 +17,7 @@ from local.stack import Stack
 from support.waiting import wait_until
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
+PRESETS = ("thumbnail", "small", "large")  # what is made of every image unless a test says otherwise
 TERMINAL = {"DONE", "FAILED", "DELETED", "EXPIRED"}
 
 
@@ -170,9 +171,9 @@ class System:
         lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics").text.splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0)
 
-    def thumbnail(self, image_id):
-        """The thumbnail's bytes, by its stable URL."""
-        answer = self.http.get(f"/api/v1/images/{image_id}/variants/thumbnail")
+    def thumbnail(self, image_id, preset="thumbnail"):
+        """The bytes of the thumbnail or another variant, by its stable URL."""
+        answer = self.http.get(f"/api/v1/images/{image_id}/variants/{preset}")
         assert answer.status_code == 200, answer.text
         return answer.content
 

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     DONE = "image.done"
     FAILED = "image.failed"
     REMOVED = "image.removed"
+    REDRIVEN = "image.redriven"
+    DROPPED = "image.dropped"
     WATERMARK = "tracker.watermark"
 
     @property
@@ -107,11 +109,11 @@ class Place(_Contract):
 class Details(_Contract):
     """What was found out about an original beside its size. Words come from the file: believe them as you like."""
 
-    frames: int = Field(ge=1, description="Pictures in the file: more than 1 for an animation", examples=[1])
+    frames: int = Field(ge=1, description="Frames of an animation, pages of a TIFF; else 1")
     has_alpha: bool = Field(description="Whether something shows through")
     colour_space: Words = Field(description="As the file says, before it was made sRGB", examples=["Display P3"])
     dominant_colour: Words = Field(description="`#rrggbb`, to fill the place until the picture is there")
-    thumbhash: Words = Field(description="ThumbHash of the picture as shown, base64: a blurred preview in 30 bytes")
+    thumbhash: Words = Field(description="ThumbHash of the picture as shown, base64: a blur in some 25 bytes")
     taken_at: Words | None = Field(
         None, description="ISO 8601, by the camera's clock; with an offset only if the file has one"
     )
@@ -161,13 +163,35 @@ class Removed(_Contract):
     cause: str
 
 
+class _ByOperator(_Contract):
+    """What somebody did with a dead letter about an image. It changes nothing: what follows from it is told apart."""
+
+    key: str
+    operator: Words  # who
+    queue: str  # whose letter it was: image_queue or status_tracker
+    code: str  # why it had died
+    run: str  # when: the run that a redriven message's facts belong to
+
+
+class Redriven(_ByOperator):
+    """A dead letter goes back to its queue."""
+
+    kind: Literal[Kind.REDRIVEN] = Kind.REDRIVEN
+
+
+class Dropped(_ByOperator):
+    """A dead letter is thrown away; its image stays what it is."""
+
+    kind: Literal[Kind.DROPPED] = Kind.DROPPED
+
+
 class Watermark(_Contract):
     """The tracker's mark in its own queue: everything published before ``time`` was ahead of it."""
 
     kind: Literal[Kind.WATERMARK] = Kind.WATERMARK
 
 
-Lifecycle = UploadRequested | Processing | Retrying | Done | Failed | Removed | Watermark
+Lifecycle = UploadRequested | Processing | Retrying | Done | Failed | Removed | Redriven | Dropped | Watermark
 _LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
 
 
@@ -216,6 +240,8 @@ def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: dateti
             identity = fact_id(data.key, data.kind.value)
         case Removed():
             identity = fact_id(image_id_of(data.key), data.cause, data.kind.value)
+        case Redriven() | Dropped():
+            identity = fact_id(image_id_of(data.key), data.queue, data.run, data.kind.value)
         case _:
             identity = fact_id(image_id_of(data.key), data.source, data.run, data.attempt, data.kind.value)
     subject = str(image_id_of(data.key))

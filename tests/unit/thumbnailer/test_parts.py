@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pipeline.settings import SettingsError, load
+from pipeline.settings import SettingsError, load, load_or_exit, masked
+from thumbnailer.presets import Preset
 from thumbnailer.settings import Settings, count_cores
 
 REQUIRED = {"MINIO_ACCESS_KEY": "a", "MINIO_SECRET_KEY": "b", "RABBITMQ_USER": "c", "RABBITMQ_PASSWORD": "d"}
@@ -60,8 +61,45 @@ def test_a_child_s_limits_follow_the_settings(environment):
     assert load(Settings).limits.faults is True
 
 
+def test_the_recipe_follows_the_settings(environment, tmp_path):
+    recipe = load(Settings).recipe
+    assert [preset.name for preset in recipe.presets] == ["thumbnail", "small", "large"]
+    assert (recipe.limits, recipe.keep_gps, recipe.keep_damaged) == (load(Settings).limits, False, False)
+    assert (recipe.limits.frames, recipe.limits.animation_pixels) == (1000, 100_000_000)
+    path = tmp_path / "own.yaml"
+    path.write_text("version: 7\npresets: [{name: tiny, width: 16}]")
+    settings = {"PRESETS_FILE": str(path), "EXPOSE_GPS": "true", "ACCEPT_DAMAGED": "1"}
+    for name, value in (settings | {"MAX_FRAMES": "5", "MAX_ANIMATION_PIXELS": "6"}).items():
+        environment.setenv(name, value)
+    changed = load(Settings)
+    assert changed.recipe.presets == (Preset("tiny", width=16),)
+    assert (changed.recipe.keep_gps, changed.recipe.keep_damaged) == (True, True)
+    assert (changed.limits.frames, changed.limits.animation_pixels) == (5, 6)
+    assert changed.presets.key_version.startswith("7.")
+    assert masked(changed)["PRESETS_FILE"] == str(path)
+
+
+def test_faults_in_a_file_of_presets_are_told_like_those_of_settings(environment, tmp_path, capsys):
+    path = tmp_path / "own.yaml"
+    path.write_text("version: 7\npresets:\n- name: tiny\n  width: 0\n  quality: 0")
+    environment.setenv("PRESETS_FILE", str(path))
+    with pytest.raises(SystemExit) as ended:
+        load_or_exit(Settings)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"settings: PRESETS_FILE: {path}:4: presets[0].width: must be 1 to 16383, is 0",
+        f"settings: {path}:5: presets[0].quality: must be 1 to 100, is 0",
+    ]
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("DECODER_FAULTS", "yes"), ("DECODE_MEMORY_BYTES", "5"), ("HEALTH_PORT", "0")]
+    ("name", "value"),
+    [
+        ("DECODER_FAULTS", "yes"),
+        ("PRESETS_FILE", "/no/such/file"),
+        ("DECODE_MEMORY_BYTES", "5"),
+        ("HEALTH_PORT", "0"),
+    ],
 )
 def test_a_wrong_value_is_told_by_name(environment, name, value):
     environment.setenv(name, value)

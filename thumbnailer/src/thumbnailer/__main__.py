@@ -17,7 +17,6 @@ from pipeline.startup import insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import image_family
 from pipeline.workers import one_by_one
-from thumbnailer import presets
 from thumbnailer.child_process import DecoderBrokenError
 from thumbnailer.decoder import Decoder
 from thumbnailer.handler import Thumbnailer
@@ -65,7 +64,7 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     """Build everything and consume until stopped; what is opened here is closed in reverse order."""
     storage = Storage(settings, connections=2 * settings.prefetch)
     decoder = Decoder(settings.recipe, settings.thumbnailer_decoders)
-    thumbnailer = Thumbnailer(storage, decoder.decode, settings.max_upload_bytes, presets.DEFAULT.key_version)
+    thumbnailer = Thumbnailer(storage, decoder.decode, settings.max_upload_bytes, settings.presets.key_version)
     check_storage = partial(storage.check, ORIGINALS, PROCESSED)
     consumer = Consumer(
         name=NAME,

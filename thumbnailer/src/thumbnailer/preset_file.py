@@ -1,21 +1,15 @@
-"""Reading presets from a file, and saying of every fault in it where it stands.
+"""Presets as their file has them: read, checked, and every fault named with its line and its field."""
 
-The file is YAML. Its scalars are taken as the text that stands there, and the fields' own types decide what that
-means: so a version may be 1 or 2026-01-31, and nobody's preset called ``on`` turns into a truth.
-"""
-
+import json
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from thumbnailer.marked_yaml import NotYamlError, Place, read_yaml
 from thumbnailer.presets import Animated, Fit, Gravity, OutputFormat, Preset, PresetSet
 
 MOST_PRESETS = 20
@@ -24,22 +18,32 @@ MOST_BYTES = 100_000  # twenty presets take five thousand
 
 ORIGINAL = "original"  # what the API calls the upload itself
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_VERSION = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}")  # both are part of keys and addresses
+_VERSION = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}")  # like a name, part of keys and addresses
 _COLOUR = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})|transparent")
+
+Fault = tuple[Place, str]
 
 
 class PresetsError(ValueError):
-    """What is wrong with a file of presets: a line for each fault, with the file's name, its line and the field."""
-
-
-def load_default() -> PresetSet:
-    """Read the presets that come with the package."""
-    with as_file(files("thumbnailer") / "presets.yaml") as path:
-        return load_presets(path)
+    """What is wrong with a file of presets: a line for each fault, which names file, line and field."""
 
 
 def load_presets(path: Path) -> PresetSet:
-    """Read and check a file. Raises PresetsError."""
+    """Read and check a file. Raises PresetsError with all of its faults."""
+    try:
+        page = read_yaml(_read(path))
+    except NotYamlError as fault:
+        raise PresetsError(f"{path}:{fault.line}: {fault}") from fault
+    faults = [(place, f"stands here again, after line {line}") for place, line in page.repeated]
+    faults += _find_twins(page.content)
+    presets, misfits = _validate(page.content)
+    if faults := faults + misfits:
+        told = sorted((page.line(place), f"{_write(place)}{complaint}") for place, complaint in faults)
+        raise PresetsError("\n".join(f"{path}:{line}: {text}" for line, text in told))
+    return presets
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -47,19 +51,31 @@ def load_presets(path: Path) -> PresetSet:
         raise PresetsError(f"cannot read {path}: {fault.strerror}") from fault
     if len(data) > MOST_BYTES:
         raise PresetsError(f"{path}: is larger than {MOST_BYTES} bytes, which no file of presets is")
-    page = _Page()
-    presets = _read_set(_parse(path, data), page)
-    if page.faults:
-        raise PresetsError("\n".join(f"{path}:{line}: {fault}" for line, fault in sorted(page.faults)))
-    return presets
+    return data
+
+
+def _validate(content: Any) -> tuple[PresetSet, list[Fault]]:
+    """Make presets of what the file says; they are worth something only where no fault comes with them."""
+    try:
+        file = _File.model_validate(content)
+    except ValidationError as fault:
+        errors = fault.errors(include_url=False)
+        return PresetSet("", ()), [found for error in errors for found in _explain(error)]
+    return PresetSet(file.version, tuple(Preset(**entry.model_dump()) for entry in file.presets)), []
 
 
 # --- what may stand in a field -----------------------------------------------------------------------------------
 
 
+def _check_version(version: str) -> str:
+    if not _VERSION.fullmatch(version):
+        raise ValueError("must be 1 to 32 of a-z, 0-9, . and -, and begin with a letter or digit")
+    return version
+
+
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name == ORIGINAL:
-        raise ValueError(f"must be 1 to 32 of a-z, 0-9 and -, not begin with - and not be {ORIGINAL}")
+        raise ValueError(f"must be 1 to 32 of a-z, 0-9 and -, begin with a letter or digit, and not be {ORIGINAL}")
     return name
 
 
@@ -86,8 +102,8 @@ def _check_colour(colour: str) -> str:
 Edge = Annotated[int, AfterValidator(_check_edge)]
 
 
-class _Entry(BaseModel):
-    """A preset as its author wrote it: the fields of ``Preset``, where its defaults are."""
+class Entry(BaseModel):
+    """A preset as its author wrote it; what is left out is as in ``Preset``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,70 +118,81 @@ class _Entry(BaseModel):
     without_enlargement: bool = Preset.without_enlargement
     animated: Animated = Preset.animated
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if faults := list(_contradictions(self)):
+            raise PydanticCustomError("contradictions", "see its context", {"faults": faults})
+        return self
 
-def _contradictions(preset: _Entry) -> Iterator[tuple[str, str]]:
-    """Find what no single field shows: the field to change, and why."""
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[str, AfterValidator(_check_version)]
+    presets: list[Entry] = Field(min_length=1, max_length=MOST_PRESETS)
+
+
+def _contradictions(preset: Entry) -> Iterator[tuple[str, str]]:
+    """Find what no field shows alone: the field to change, and why."""
     if preset.width is None and preset.height is None:
-        yield "", "give a width, a height or both"
+        yield "width", "give a width, a height or both"
     elif preset.fit != "inside" and None in {preset.width, preset.height}:
-        missing = "width" if preset.width is None else "height"
-        yield "fit", f"{preset.fit} needs a {missing} too"
+        yield "fit", f"{preset.fit} needs both width and height"
     if preset.format == "jpeg":
-        if preset.background == "transparent" or (len(preset.background) == 9 and preset.background[7:] != "ff"):
+        if preset.background == "transparent" or preset.background[7:] not in {"", "ff"}:
             yield "background", f"a JPEG cannot show {preset.background}: choose another format or colour"
         if preset.animated == "keep":
             yield "animated", "a JPEG cannot move: choose another format, or first"
 
 
-# --- where it stands ---------------------------------------------------------------------------------------------
+def _find_twins(content: Any) -> list[Fault]:
+    """Find names that stand for two presets."""
+    entries = content.get("presets") if isinstance(content, dict) else None
+    first: dict[str, int] = {}
+    faults: list[Fault] = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and first.setdefault(name, number) != number:
+            faults.append((("presets", number, "name"), f"{name} is the name of presets[{first[name]}] already"))
+    return faults
 
 
-@dataclass
-class _Page:
-    """The faults that were found, by line."""
+# --- in words ----------------------------------------------------------------------------------------------------
 
-    faults: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, node: yaml.Node, place: str, complaint: str) -> None:
-        self.faults.append((node.start_mark.line + 1, f"{place}: {complaint}" if place else complaint))
-
-
-def _parse(path: Path, data: bytes) -> yaml.Node | None:
-    """Read the YAML. Raises PresetsError."""
-    try:
-        for event in yaml.parse(data, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for gigabytes, or for themselves
-                line = event.start_mark.line + 1
-                raise PresetsError(f"{path}:{line}: *{event.anchor}: references are not taken, write it out")
-        return yaml.compose(data, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
-        raise PresetsError(f"{path}:{mark.line + 1 if mark else 1}: {fault.problem or fault.context}") from fault
-    except yaml.reader.ReaderError as fault:
-        line = data[: fault.position].count(b"\n") + 1
-        raise PresetsError(f"{path}:{line}: {fault.reason}") from fault
-    except RecursionError as fault:
-        raise PresetsError(f"{path}:1: lists are nested too deep") from fault
+_A_LIST = f"must be a list of 1 to {MOST_PRESETS}"
+_COMPLAINTS = {
+    "missing": "is required",
+    "extra_forbidden": "there is no such field",
+    "model_type": "must have fields, each with its name and a colon",
+    "list_type": _A_LIST,
+    "too_short": _A_LIST,
+    "too_long": _A_LIST,
+}
+_KINDS = {"int": "must be a whole number", "bool": "must be true or false", "string": "must be a text"}
+_PLAIN = re.compile(r"[\w#.+-]{1,40}")
 
 
-def _read_set(root: yaml.Node | None, page: _Page) -> PresetSet:
-    """Read the whole; what it gives is worth something only if the page has no fault."""
-    if not isinstance(root, yaml.MappingNode):
-        page.faults.append((1, "must have the fields version and presets"))
-        return PresetSet("", ())
-    fields = _read_fields(root, "", page)
-    for name, (key, _) in fields.items():
-        if name not in {"version", "presets"}:
-            page.add(key, name, "there is no such field, only version and presets")
-    version = _read_version(root, fields, page)
-    entries: list[yaml.Node] = []
-    match fields.get("presets"):
-        case None:
-            page.add(root, "presets", "is required")
-        case (key, yaml.SequenceNode(value=[_, *_] as entries)) if len(entries) <= MOST_PRESETS:
-            pass
-        case (key, _):
-            page.add(key, "presets", f"must be a list of 1 to {MOST_PRESETS}")
-    presets = [_read_preset(entry, f"presets[{number}]", page) for number, entry in enumerate(entries)]
-    _check_names(presets, entries, page)
-    return PresetSet(version, tuple(preset for preset in presets if preset))
+def _explain(error: ErrorDetails) -> list[Fault]:
+    """Put a finding of pydantic's into words."""
+    place, kind = error["loc"], error["type"]
+    if kind == "contradictions":
+        return [((*place, name), complaint) for name, complaint in error["ctx"]["faults"]]
+    if kind in _COMPLAINTS:
+        return [(place, _COMPLAINTS[kind])]
+    rule = _KINDS.get(kind.partition("_")[0], error["msg"].removeprefix("Value error, "))
+    if kind == "literal_error":
+        rule = "must be " + error["ctx"]["expected"].replace("'", "")
+    return [(place, f"{rule}, is {_quote(error['input'])}")]
+
+
+def _quote(given: object) -> str:
+    """Show what stands in the file, in one short line."""
+    if not isinstance(given, str):
+        return "a list" if isinstance(given, list) else "a mapping"
+    return given if _PLAIN.fullmatch(given) else json.dumps(given[:40], ensure_ascii=False)
+
+
+def _write(place: Place) -> str:
+    """Write a place as people do: ``presets[1].quality: ``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return f"{text}: " if text else ""

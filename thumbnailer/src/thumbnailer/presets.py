@@ -39,7 +39,3 @@ class PresetSet:
     def key_version(self) -> str:
         """Name what made a variant: the presets, and the code that followed them."""
         return f"{self.version}.{RECIPE_VERSION}"
-
-
-THUMBNAIL = Preset("thumbnail", width=256, height=256)
-DEFAULT = PresetSet("v1", (THUMBNAIL,))

@@ -1,18 +1,38 @@
 """The thumbnailer's settings, put together from the groups that all services share."""
 
 import os
-from typing import Literal
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
+from pydantic_settings import NoDecode
 
 from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings
-from thumbnailer import presets
 from thumbnailer.pictures import Limits, Recipe
+from thumbnailer.preset_file import load_presets
+from thumbnailer.presets import PresetSet
 
 
 def count_cores() -> int:
     """Count the processors that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class PresetsFile:
+    """A file of presets, and what stands in it: read once, so that what was checked is what counts."""
+
+    name: str
+    presets: PresetSet
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _read_presets(path: str) -> PresetsFile:
+    return PresetsFile(path, load_presets(Path(path)))
 
 
 # ServiceSettings comes last: pydantic takes the configuration of the last base.
@@ -38,15 +58,25 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     decode_memory_bytes: int = Field(
         1024**3, ge=256 * 1024**2, description="Address space of a decoding child process"
     )
+    decoder_retirement: int = Field(1000, ge=1, description="Images after which a decoding child is replaced")
+    max_frames: int = Field(1000, ge=1, description="Most frames of an animation, or pages of a TIFF")
+    max_animation_pixels: int = Field(
+        100_000_000, ge=1, description="Most pixels of all frames together of an animation that is kept moving"
+    )
+    presets_file: Annotated[PresetsFile, NoDecode, PlainValidator(_read_presets)] = Field(
+        default_factory=lambda: _read_presets(str(files("thumbnailer") / "presets.yaml")),
+        validate_default=False,
+        description="YAML file that says what is made of every image; default: thumbnails of 256, 640, 1600 pixels",
+    )
+    expose_gps: bool = Field(default=False, description="Tell where a picture was taken, if the file says so")
+    accept_damaged: bool = Field(
+        default=False, description="Show what can be read of a damaged file, as `damaged`, instead of FAILED"
+    )
     decoder_faults: Literal["on", "off"] = Field("off", description="Tests only: pictures may ask to crash a child")
 
     @property
     def prefetch(self) -> int:
         return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe(self.limits, presets.DEFAULT.presets)
 
     @property
     def limits(self) -> Limits:
@@ -56,5 +86,21 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
             memory_bytes=self.decode_memory_bytes,
             seconds=self.decode_timeout_seconds,
             jpeg_scans=self.max_jpeg_scans,
+            frames=self.max_frames,
+            animation_pixels=self.max_animation_pixels,
             faults=self.decoder_faults == "on",
+        )
+
+    @property
+    def presets(self) -> PresetSet:
+        return self.presets_file.presets
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the decoders are told."""
+        return Recipe(
+            limits=self.limits,
+            presets=self.presets.presets,
+            keep_gps=self.expose_gps,
+            keep_damaged=self.accept_damaged,
         )

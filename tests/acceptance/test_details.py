@@ -1,0 +1,62 @@
+"""What the API tells of an original beside its size."""
+
+import base64
+import hashlib
+import io
+
+from PIL import Image, ImageDraw
+
+from support.pictures import opened, travel_photo
+from support.system import PRESETS
+
+
+def test_a_photo_tells_of_its_camera_and_not_of_its_place(system):
+    data = travel_photo()
+    image = system.wait_status(system.post_form(data)["id"])
+    assert image["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (image["format"], image["width"], image["height"], image["damaged"]) == ("JPEG", 600, 800, False)
+    details = image["details"]
+    red, green, blue = bytes.fromhex(details["dominant_colour"].removeprefix("#"))
+    assert red == green == blue or red > 150 > green + blue  # one of the gradient's greys, or the red quarter
+    assert 20 <= len(base64.b64decode(details["thumbhash"], validate=True)) <= 30
+    assert details == {
+        "frames": 1,
+        "has_alpha": False,
+        "colour_space": "sRGB",
+        "dominant_colour": details["dominant_colour"],
+        "thumbhash": details["thumbhash"],
+        "taken_at": "2026-05-04T12:34:56+02:00",
+        "camera": "Fairphone FP4",
+        "lens": "28 mm f/1.8",
+        "gps": None,
+    }
+    assert system.http.get("/api/v1/images", params={"key": image["key"]}).json()["items"] == [image]
+    [done] = [event["data"] for event in system.events(image["id"]) if event["type"] == "image.done"]
+    assert done["details"] == {name: value for name, value in details.items() if value is not None}
+    for preset in PRESETS:
+        variant = system.thumbnail(image["id"], preset)
+        assert not opened(variant).getexif()
+        for word in (b"Exif", b"Fairphone", b"28 mm"):
+            assert word not in variant
+
+
+def test_the_place_is_told_where_a_setting_says_so(system):
+    with system.restarted("thumbnailer", EXPOSE_GPS="true"):
+        told = system.wait_status(system.post_form(travel_photo())["id"])
+    assert (round(told["details"]["gps"]["latitude"], 4), round(told["details"]["gps"]["longitude"], 4)) == (
+        51.4778,
+        -0.0015,
+    )
+
+
+def test_an_animation_that_shows_through(system):
+    frames = [Image.new("RGBA", (60, 40), (0, 0, 0, 0)) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        ImageDraw.Draw(frame).rectangle((10 * number, 0, 10 * number + 30, 40), (30, 160, 60, 255))
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    details = system.wait_status(system.post_form(file.getvalue(), name="moving.webp")["id"])["details"]
+    assert (details["frames"], details["has_alpha"], details["camera"]) == (3, True, None)
+    red, green, blue = bytes.fromhex(details["dominant_colour"].removeprefix("#"))
+    assert green > red
+    assert green > blue
