@@ -2,6 +2,8 @@
 
 import re
 import runpy
+from importlib.resources import files
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -67,23 +69,38 @@ def test_what_is_built_is_a_target_and_what_is_pulled_is_pinned(services):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_variable_is_a_setting(services, name):
     fields = {field.upper() for field in SETTINGS[name].model_fields}
-    given = [without_file(variable) for variable in services[name]["environment"]]
+    given = [
+        variable if variable in fields else without_file(variable) for variable in services[name]["environment"]
+    ]
     assert set(given) <= fields
     assert len(given) == len(set(given)), "given both as a value and as a file"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_settings_take_what_is_given(services, name, monkeypatch, tmp_path):
+def test_the_settings_take_what_is_given(system, services, name, monkeypatch, tmp_path):
+    mounted = {config["target"]: config["source"] for config in services[name].get("configs", [])}
     for variable in (*(field.upper() for field in SETTINGS[name].model_fields), "API_KEYS_FILE"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in services[name]["environment"].items():
-        if variable.endswith("_FILE"):
+        if value in mounted:
+            monkeypatch.setenv(variable, str(CHECKOUT / system["configs"][mounted[value]]["file"]))
+        elif variable.endswith("_FILE"):
             path = tmp_path / variable
             path.write_text("postgresql://u:p@postgres/thumbmill" if "DATABASE_URL" in variable else "secret")
             monkeypatch.setenv(variable, str(path))
         else:
             monkeypatch.setenv(variable, "http://example.org" if value.startswith("<") else value)
     load(SETTINGS[name])
+
+
+def test_presets_are_read_from_a_file_that_a_variable_names(services):
+    thumbnailer = services["thumbnailer"]
+    assert thumbnailer["configs"] == [{"source": "presets", "target": thumbnailer["environment"]["PRESETS_FILE"]}]
+    written = WRITTEN["configs"]["presets"]["file"]
+    assert resolve(written, PRESETS_FILE="./own.yaml") == "./own.yaml"
+    default = CHECKOUT / resolve(written)
+    assert default == Path(str(files("thumbnailer") / "presets.yaml"))
+    assert default.stat().st_mode & 0o004  # the container's account is another
 
 
 @pytest.mark.parametrize("name", SET_UP)
