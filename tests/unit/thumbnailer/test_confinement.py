@@ -1,13 +1,18 @@
+import io
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from structlog.testing import capture_logs
 
 from pipeline.outcomes import GiveUp
-from support.pictures import faulty_photo, photo
+from support.pictures import ORIENTATION, faulty_photo, photo
+from support.profiles import DISPLAY_P3, rgb_profile
 from thumbnailer.child_process import ChildProcess
 from thumbnailer.decoder import Decoder
+from thumbnailer.imaging import make_picture
+from thumbnailer.presets import Preset
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(seconds=5, faults=True)
@@ -90,3 +95,50 @@ def test_a_decoder_without_a_filter_works_and_warns_once(monkeypatch):
     assert [(line["log_level"], line["event"], line.get("reason")) for line in lines] == [
         ("warning", "decoder_unconfined", "the kernel is too old")
     ]
+
+
+OUTPUTS = tuple(Preset(name, 200, 200, fit="contain", format=name) for name in ("jpeg", "webp", "avif", "png"))
+MAKER, GPS = 0x010F, 0x8825
+INPUTS = [
+    ("JPEG", "RGB", {}),
+    ("JPEG", "RGB", {"progressive": True}),
+    ("JPEG", "CMYK", {}),
+    ("PNG", "RGBA", {}),
+    ("PNG", "I;16", {}),
+    ("PNG", "P", {}),
+    ("GIF", "P", {"save_all": True}),
+    ("WEBP", "RGB", {}),
+    ("WEBP", "RGBA", {"lossless": True, "save_all": True}),
+    ("BMP", "RGB", {}),
+    *(
+        ("TIFF", "RGB", {"compression": name})
+        for name in ("jpeg", "tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd")
+    ),
+    ("TIFF", "1", {"compression": "group4"}),
+    ("AVIF", "RGBA", {"speed": 10}),
+    ("HEIF", "RGB", {"quality": 50}),
+]
+
+
+@pytest.fixture(scope="module")
+def confined():
+    """A new one for all pictures: what one library has read or imported can't help the next test's own."""
+    with Decoder(recipe(*OUTPUTS, keep_gps=True), children=1) as decoder:
+        yield decoder
+
+
+@pytest.mark.parametrize(("kind", "mode", "options"), INPUTS, ids=str)
+def test_a_confined_child_makes_the_very_same_of_every_format(confined, kind, mode, options):
+    image = Image.linear_gradient("L").resize((320, 240)).convert("RGB").convert(mode.replace("I;16", "I"))
+    image = image.convert(mode)
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[MAKER] = 6, "Fairphone"
+    exif.get_ifd(GPS).update({1: "N", 2: (51.0, 28.0, 40.2), 3: "W", 4: (0.0, 0.0, 5.4)})
+    options |= {"append_images": [image.rotate(180)]} if options.get("save_all") else {}
+    if mode in {"RGB", "RGBA"}:
+        options |= {"icc_profile": rgb_profile(DISPLAY_P3)}
+    file = io.BytesIO()
+    image.save(file, kind, exif=exif, **options)
+    assert confined.decode(file.getvalue()).picture == make_picture(
+        file.getvalue(), recipe(*OUTPUTS, keep_gps=True)
+    )
