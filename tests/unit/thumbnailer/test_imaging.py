@@ -179,11 +179,6 @@ def test_a_single_clear_colour_keeps_being_clear():
     assert [thumbnail.getpixel((x, 80))[3] for x in (40, 200)] == [0, 255]
 
 
-def test_a_clear_grey_of_sixteen_bits_is_ignored():
-    grey = Image.new("I;16", (400, 400), 65535)
-    assert thumbnail_of(written(grey, "PNG", transparency=65535)).mode == "RGB"
-
-
 def test_alpha_that_hides_nothing_is_dropped():
     assert thumbnail_of(written(quarters().convert("RGBA"), "PNG")).format == "JPEG"
 

@@ -12,6 +12,7 @@ from io import BytesIO
 from PIL import Image, ImageFile
 
 from pipeline.errors import ErrorCode
+from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
 from thumbnailer.imaging_damage import add_data, ends_in_grey
 from thumbnailer.imaging_details import describe_pixels
@@ -157,10 +158,10 @@ def check_end(work: Work, data: bytes) -> None:
 def make_resizable(work: Work) -> None:
     """Give the picture a mode whose pixels can be averaged; palette entries can't."""
     image = work.image
+    if work.format == "PNG":
+        settle_clear_colour(image, work.data)
     if image.mode.startswith("I;16"):
-        image.info.pop("transparency", None)  # one grey of 65,536, which no photo uses
-        wide = image if image.mode == "I;16" else image.convert("I")  # all that Pillow can do to others
-        work.image = wide.point(lambda value: value / 256).convert("L")  # convert alone would clip
+        work.image = to_eight_bits(image)
     elif image.mode in {"1", "P", "PA"} or "transparency" in image.info:
         work.image = image.convert("RGBA" if image.has_transparency_data else "RGB")
 
