@@ -22,6 +22,7 @@ PASSWORDS = (
     "gateway_rabbitmq_password",
     "thumbnailer_rabbitmq_password",
     "status_tracker_rabbitmq_password",
+    "operator_rabbitmq_password",
     "postgres_password",
     "status_tracker_database_password",
     "gateway_database_password",

@@ -61,7 +61,7 @@ class Addresses:
         return user, self.site.secrets[name]
 
     def rabbitmq_password(self, user: str) -> str:
-        """Return the password of admin, minio, gateway, thumbnailer or status-tracker."""
+        """Return the password of admin, minio, gateway, thumbnailer, status-tracker or operator."""
         prefix = user.upper().replace("-", "_")
         return self.site.secrets["RABBITMQ_ADMIN_PASSWORD" if user == "admin" else f"{prefix}_RABBITMQ_PASSWORD"]
 

@@ -21,6 +21,7 @@ SECRETS = {
     "gateway": "GATEWAY_RABBITMQ_PASSWORD",
     "thumbnailer": "THUMBNAILER_RABBITMQ_PASSWORD",
     "status-tracker": "STATUS_TRACKER_RABBITMQ_PASSWORD",
+    "operator": "OPERATOR_RABBITMQ_PASSWORD",
 }
 VHOST = "/"
 _STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "image.retry"
@@ -35,8 +36,9 @@ TOPIC_PERMISSIONS = {
     ("status-tracker", _STORAGE): (r"^recovered$", _ALL),
     ("thumbnailer", _STORAGE): (_NONE, _ALL),
     ("gateway", _LIFECYCLE): (r"^upload\.requested$", _NONE),
-    ("thumbnailer", _LIFECYCLE): (r"^image\.[a-z]+$", _NONE),
+    ("thumbnailer", _LIFECYCLE): (r"^image\.(processing|retrying|done|failed|removed)$", _NONE),
     ("status-tracker", _LIFECYCLE): (r"^tracker\.watermark$", _ALL),
+    ("operator", _LIFECYCLE): (r"^image\.(redriven|dropped)$", _NONE),
 }
 
 
@@ -110,6 +112,12 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
             _any(*exchanges, tracker),
             _any(*exchanges, default, tracker),
             _any(*exchanges, tracker, rf"{re.escape(image_queue)}(\.dead)?", _UNROUTED),
+        ),
+        # People, with the program `thumbmill`: they take out dead letters, send them back, and say so.
+        "operator": (
+            _any(),
+            _any(lifecycle, retry),
+            _any(*(rf"{re.escape(queue)}\.dead" for queue in (image_queue, _TRACKER_QUEUE))),
         ),
     }
 

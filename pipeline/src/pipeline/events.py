@@ -164,7 +164,7 @@ class Removed(_Contract):
 
 
 class _ByOperator(_Contract):
-    """What somebody did with a dead letter about an image. It changes nothing: what follows from it is told apart."""
+    """What somebody did with a dead letter about an image. It changes no row: what follows is told apart."""
 
     key: str
     operator: Words  # who

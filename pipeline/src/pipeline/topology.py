@@ -23,6 +23,8 @@ TRACKER_QUEUE = "status_tracker"
 
 # 4.x drops a message at its 20th delivery unless told otherwise; 3.10 refuses -1.
 DELIVERY_LIMIT = 1000
+# Of a dead letter each look costs a delivery, and at a limit it would be gone: nobody looks so often.
+LOOKS_AT_THE_DEAD = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -97,25 +99,32 @@ def _waiting(work: str, delay: str, milliseconds: int) -> Queue:
 
 
 def image_family(name: str = IMAGE_QUEUE) -> Family:
-    """What the thumbnailer consumes."""
-    return Family(Queue(name, (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, RECOVERED))))
+    """What the thumbnailer consumes; by its own name come the dead letters that an operator sends back."""
+    keys = (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, RECOVERED), Binding(RETRY, name))
+    return Family(Queue(name, keys))
 
 
-def tracker_family(name: str = TRACKER_QUEUE) -> Family:
-    """What the status tracker consumes.
+def tracker_family(image_queue: str = IMAGE_QUEUE) -> Family:
+    """What the status tracker consumes: also a copy of each dead letter of the images.
 
     One tracker is active at a time, the others stand by: with two at work, neither could say up to which
     moment every fact has been seen.
     """
-    bindings = (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, LEDGER), Binding(LIFECYCLE, "#"))
-    return Family(Queue(name, bindings, {"x-single-active-consumer": True}))
+    bindings = (
+        Binding(STORAGE_EVENTS, INSTANT),
+        Binding(STORAGE_EVENTS, LEDGER),
+        Binding(LIFECYCLE, "#"),
+        Binding(RETRY, TRACKER_QUEUE),
+        Binding(RETRY, dead_name(image_queue)),
+    )
+    return Family(Queue(TRACKER_QUEUE, bindings, {"x-single-active-consumer": True}))
 
 
 def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, Any]:
     """Give RabbitMQ's definitions file: everything but users, who come from secrets."""
     queues = [
         *image_family(image_queue).queues,
-        *tracker_family().queues,
+        *tracker_family(image_queue).queues,
         Queue(UNROUTED, (Binding(UNROUTED, ""),)),
     ]
     return {
@@ -123,6 +132,7 @@ def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, A
         "policies": [
             _policy(vhost, "delivery-limit", ".*", "queues", {"delivery-limit": DELIVERY_LIMIT}),
             *(_keeping_policy(vhost, queue) for queue in (image_queue, TRACKER_QUEUE)),
+            _policy(vhost, "dead-limit", r"\.dead$", "queues", {"delivery-limit": LOOKS_AT_THE_DEAD}, priority=1),
             # A policy, since MinIO redeclares the exchange without arguments and would be refused.
             _policy(vhost, "alternate", rf"^{STORAGE_EVENTS}$", "exchanges", {"alternate-exchange": UNROUTED}),
         ],
@@ -172,17 +182,19 @@ def _keeping_policy(vhost: str, queue: str) -> dict[str, Any]:
         "dead-letter-strategy": "at-least-once",
         "overflow": "reject-publish",  # which that strategy asks for; there is no length to overflow
     }
-    return {**_policy(vhost, f"{queue}-limit", f"^{re.escape(queue)}$", "queues", definition), "priority": 1}
+    return _policy(vhost, f"{queue}-limit", f"^{re.escape(queue)}$", "queues", definition, priority=1)
 
 
-def _policy(vhost: str, name: str, pattern: str, apply_to: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _policy(
+    vhost: str, name: str, pattern: str, apply_to: str, definition: dict[str, Any], *, priority: int = 0
+) -> dict[str, Any]:
     return {
         "vhost": vhost,
         "name": name,
         "pattern": pattern,
         "apply-to": apply_to,
         "definition": definition,
-        "priority": 0,
+        "priority": priority,
     }
 
 

@@ -113,7 +113,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     consumer = Consumer(
         name=NAME,
         broker=settings,
-        family=tracker_family(),
+        family=tracker_family(settings.rabbitmq_queue),
         handle=Tracker(books, storage, watermarks).handle,
         probes={"minio": storage.ping, "postgres": books.ping},
         pause=Pace(settings.tracker_batch_size),

@@ -1,34 +1,41 @@
 """What the tracker is told. A message becomes facts of one shape, whoever sent it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
     CloudEvent,
     Done,
+    Dropped,
     Failed,
+    Failure,
     Processing,
+    Redriven,
     Removed,
     Retrying,
     UploadRequested,
     Watermark,
     parse_lifecycle_event,
+    say,
 )
 from pipeline.identity import Source
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
 from pipeline.notifications import StorageEvent, parse_storage_events
 from pipeline.outcomes import NotAnEvent
-from pipeline.topology import INSTANT, LEDGER
+from pipeline.topology import INSTANT, LEDGER, dead_name
 
 KEY_BYTES = 1024  # S3's limit
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
 
 Progress = Processing | Retrying | Done | Failed
-Said = StorageEvent | UploadRequested | Progress | Removed
+Note = Redriven | Dropped  # for the timeline alone
+Said = StorageEvent | UploadRequested | Progress | Removed | Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,11 @@ class Mark:
 
 def read(message: Message) -> list[Fact | Mark]:
     """Say what a message tells; events that are not for us are counted and left out. Raises NotAnEvent."""
+    if message.gave_up:
+        return list(_from_given_up(message))
+    if message.came_by.endswith(dead_name("")):
+        IGNORED.labels("dead letter").inc()  # the thumbnailer has told what there is to tell
+        return []
     if message.content_type == CONTENT_TYPE:
         return [_from_lifecycle(parse_lifecycle_event(message.body), message.body)]
     # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
@@ -104,17 +116,36 @@ def from_storage(event: StorageEvent, target: str, body: bytes) -> Fact:
     )
 
 
+def _from_given_up(message: Message) -> Iterator[Fact]:
+    """Say of a message that the broker took from the thumbnailer what the thumbnailer could not: it has failed."""
+    try:
+        events = parse_storage_events(message.body)
+    except NotAnEvent:
+        IGNORED.labels("dead letter").inc()
+        return
+    error = Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED, "Delivered too often without a result; it may work later.")
+    for event in events:
+        if event.is_ours and event.source:
+            about = event.model_dump(include={"key", "source", "content_type", "file_name"})
+            failed = Failed(**about, run=message.run, attempt=message.attempt, error=error)
+            yield _from_said(say(failed, by="rabbitmq"), failed, message.body)
+
+
 def _from_lifecycle(event: CloudEvent, body: bytes) -> Fact | Mark:
     if isinstance(event.data, Watermark):
         return Mark(event.id, event.time)
+    return _from_said(event, event.data, body)
+
+
+def _from_said(event: CloudEvent, said: Said, body: bytes) -> Fact:
     return Fact(
         id=event.id,
         image_id=event.image_id,
-        key=_checked(event.data.key),
+        key=_checked(said.key),
         type=event.kind.value,
         occurred=_not_later_than_now(event.time),
         recorded_by=event.source,
-        said=event.data,
+        said=said,
         body=body,
     )
 

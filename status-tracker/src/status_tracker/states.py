@@ -23,7 +23,7 @@ from uuid import UUID
 from pipeline.events import Details, Done, Failed, Failure, Processing, Removed, Retrying, UploadRequested, Variant
 from pipeline.identity import Source
 from pipeline.notifications import StorageEvent
-from status_tracker.facts import Fact, Progress
+from status_tracker.facts import Fact, Note, Progress
 
 
 class Status(StrEnum):
@@ -67,10 +67,13 @@ class Row:
     damaged: bool = False
 
     @property
-    def rank(self) -> tuple[str, int, int, datetime]:
-        """How far the thumbnailer got: of two facts about one source the one of higher rank is believed."""
-        certainty = {Status.FAILED: 1, Status.DONE: 2}.get(self.status, 0)
-        return self.run, certainty, self.attempts, self.next_attempt_at or _LONG_AGO
+    def rank(self) -> tuple[bool, str, bool, int, datetime]:
+        """How far the thumbnailer got: of two facts about one source the one of higher rank is believed.
+
+        A later run takes a FAILED image up again. A DONE one stays so, with its variants, until that run is done.
+        """
+        done, failed = self.status is Status.DONE, self.status is Status.FAILED
+        return done, self.run, failed, self.attempts, self.next_attempt_at or _LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def fold(
 
 def needs_look(row: Row | None, fact: Fact, *, removal_known: bool) -> bool:
     """Tell whether only the bucket can say what to make of a fact."""
-    if isinstance(fact.said, UploadRequested):
+    if isinstance(fact.said, UploadRequested | Note):
         return False
     if row is None or row.source is None:
         return removal_known and fact.source is not None
@@ -125,6 +128,8 @@ def needs_look(row: Row | None, fact: Fact, *, removal_known: bool) -> bool:
 
 def apply(row: Row | None, fact: Fact, seen: Seen | None = None) -> Row | None:
     """Give the row after a fact; the same row if the fact changes nothing. None: there is no such image."""
+    if isinstance(fact.said, Note):
+        return row
     if isinstance(fact.said, UploadRequested):
         return _requested(row, fact, fact.said)
     if row is None or row.source is None:

@@ -59,6 +59,12 @@ def test_a_consumer_has_no_hand_in_the_others_family():
     assert not {queue.name for queue in IMAGES} & (tracker[0] | tracker[1])
 
 
+def test_an_operator_takes_dead_letters_and_sends_them_back_and_nothing_else():
+    dead = {"image_queue.dead", "status_tracker.dead"}
+    assert allowed("operator") == (set(), {"image.lifecycle", "image.retry"}, dead)
+    assert re.search(permissions("my.images")["operator"][2], "my.images.dead")
+
+
 def sayable(user):
     """What the user may say on image.lifecycle."""
     write, _ = TOPIC_PERMISSIONS[user, topology.LIFECYCLE]
@@ -66,8 +72,8 @@ def sayable(user):
 
 
 def test_each_says_only_what_is_its_own_to_say():
-    others = sayable("gateway") | sayable("status-tracker")
-    assert others == {"upload.requested", "tracker.watermark"}
+    others = sayable("gateway") | sayable("status-tracker") | sayable("operator")
+    assert others == {"upload.requested", "tracker.watermark", "image.redriven", "image.dropped"}
     assert sayable("thumbnailer") == {kind.value for kind in events.Kind} - others
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 from pipeline.topology import DELIVERY_LIMIT, definitions
@@ -31,6 +32,26 @@ def test_what_reaches_the_delivery_limit_of_a_work_queue_is_kept_with_its_dead()
         assert policy["definition"]["dead-letter-exchange"] == "image.retry"
         assert policy["definition"]["dead-letter-routing-key"] == f"{queue}.dead"
         assert policy["definition"]["dead-letter-strategy"] == "at-least-once"
+
+
+def test_no_number_of_looks_at_a_dead_letter_loses_it():
+    policies = sorted(definitions()["policies"], key=lambda policy: -policy["priority"])
+    for queue in ("image_queue.dead", "status_tracker.dead"):
+        first = next(p for p in policies if p["apply-to"] == "queues" and re.search(p["pattern"], queue))
+        assert first["definition"]["delivery-limit"] > 10**9
+    for queue in ("image_queue", "unrouted", "image_queue.retry.5s"):
+        first = next(p for p in policies if p["apply-to"] == "queues" and re.search(p["pattern"], queue))
+        assert first["definition"]["delivery-limit"] == DELIVERY_LIMIT
+
+
+def test_dead_letters_of_images_are_kept_and_told_to_the_tracker():
+    bound = {
+        (b["routing_key"], b["destination"]) for b in definitions()["bindings"] if b["source"] == "image.retry"
+    }
+    assert {queue for key, queue in bound if key == "image_queue.dead"} == {"image_queue.dead", "status_tracker"}
+    assert {queue for key, queue in bound if key == "status_tracker.dead"} == {"status_tracker.dead"}
+    for queue in ("image_queue", "status_tracker"):
+        assert {other for key, other in bound if key == queue} == {queue}, "the way back"
 
 
 def test_every_binding_joins_things_that_exist():

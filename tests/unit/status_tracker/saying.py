@@ -7,11 +7,13 @@ from pipeline.events import (
     CONTENT_TYPE,
     Details,
     Done,
+    Dropped,
     Failed,
     Failure,
     Lifecycle,
     Place,
     Processing,
+    Redriven,
     Removed,
     Retrying,
     UploadRequested,
@@ -63,8 +65,18 @@ def done(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = ""
     )  # fmt: skip
 
 
-def failed(source: Source = V1, attempt: int = 1, *, key: str = KEY) -> Fact:
-    return said(Failed(key=key, source=source, attempt=attempt, error=Failure.of(ErrorCode.EMPTY_FILE)))
+def failed(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = "") -> Fact:
+    return said(Failed(key=key, source=source, attempt=attempt, run=run, error=Failure.of(ErrorCode.EMPTY_FILE)))
+
+
+def redriven(run: str = "2026", *, key: str = KEY) -> Fact:
+    letter = {"queue": "image_queue", "code": "attempts_exhausted"}
+    return said(Redriven(key=key, operator="ada", run=run, **letter), by="cli")
+
+
+def dropped(run: str = "2026", *, key: str = KEY) -> Fact:
+    letter = {"queue": "image_queue", "code": "attempts_exhausted"}
+    return said(Dropped(key=key, operator="ada", run=run, **letter), by="cli")
 
 
 def removed(cause: str = "17A", *, key: str = KEY) -> Fact:

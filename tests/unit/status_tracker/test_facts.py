@@ -10,7 +10,7 @@ from pipeline.outcomes import NotAnEvent
 from pipeline.storage import Head
 from status_tracker.facts import Fact, Mark, read
 from status_tracker.recovery import removal_body, upload_body
-from unit.status_tracker.saying import KEY, V1, done
+from unit.status_tracker.saying import KEY, V1, done, dropped, redriven
 
 UPLOAD = upload_body(KEY, Head(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
 
@@ -71,3 +71,39 @@ def test_several_records_in_one_message_are_several_facts():
         b'"Records": [', b'"Records": [' + UPLOAD[UPLOAD.index(b'"Records": [') + 12 : -2] + b", "
     )
     assert [isinstance(fact, Fact) for fact in read(Message(body, "instant", ""))] == [True, True]
+
+
+# --- copies of the images' dead letters ----------------------------------------------------------------------
+
+LIMIT = {"x-death": [{"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["instant"]}]}
+
+
+def dead(body=UPLOAD, headers=LIMIT):
+    return read(Message.read(body, "image_queue.dead", "application/json", headers))
+
+
+def test_what_the_broker_gave_up_has_failed():
+    (fact,) = dead(headers={**LIMIT, "x-attempt": 2, "x-routing-key": "instant", "x-run": "2026"})
+    assert (fact.type, fact.recorded_by, fact.source, fact.image_id) == (
+        "image.failed", "/rabbitmq", V1, image_id_of(KEY)
+    )  # fmt: skip
+    assert (fact.said.error.code, fact.said.error.retryable) == ("attempts_exhausted", True)
+    assert (fact.said.attempt, fact.said.run) == (2, "2026")
+    assert dead()[0].id == dead()[0].id
+
+
+def test_other_dead_letters_tell_the_tracker_nothing():
+    assert dead(headers={"x-reason": "KeyError", "x-error-code": "attempts_exhausted"}) == []
+    assert dead(b"garbage", {"x-reason": "not an event"}) == []
+    assert dead(b"garbage") == []
+    assert dead(removal_body(KEY)) == []
+    assert dead(UPLOAD.replace(b"images-original", b"images-processed")) == []
+
+
+def test_an_operators_word_is_a_line_of_the_timeline():
+    fact = redriven("2026-11-22T08:00:00")
+    assert (fact.type, fact.recorded_by, fact.source) == ("image.redriven", "/cli", None)
+    assert fact.data == {
+        "operator": "ada", "queue": "image_queue", "code": "attempts_exhausted", "run": "2026-11-22T08:00:00"
+    }  # fmt: skip
+    assert fact.id != redriven("2026-11-22T09:00:00").id != dropped("2026-11-22T09:00:00").id

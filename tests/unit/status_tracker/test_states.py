@@ -14,9 +14,11 @@ from unit.status_tracker.saying import (
     V2,
     delete,
     done,
+    dropped,
     failed,
     processing,
     put,
+    redriven,
     removed,
     requested,
     retrying,
@@ -157,9 +159,44 @@ def test_done_beats_failed_and_everything_else(order):
 
 
 def test_only_a_later_run_begins_again():
-    row = row_after(put(), done())
+    row = row_after(put(), failed(attempt=4))
     assert fold(row, [processing(attempt=9)], never) == row
-    assert fold(row, [processing(run="2026")], never).status is Status.PROCESSING
+    again = fold(row, [processing(run="2026")], never)
+    assert (again.status, again.attempts, again.error) == (Status.PROCESSING, 1, None)
+
+
+def test_what_is_done_stays_done_until_a_later_run_is_done_too():
+    row = row_after(put(), done())
+    assert fold(row, [processing(run="2026"), failed(run="2026")], never) == row
+    assert fold(row, [done(run="2026")], never).run == "2026"
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(permutations([failed(attempt=4), processing(run="1"), failed(run="1"), redriven("1"), done(run="2")])),
+)
+def test_runs_of_every_order_end_with_what_is_done(order):
+    row = row_after(put(), *order)
+    assert (row.status, row.run, row.error) == (Status.DONE, "2", None)
+
+
+@pytest.mark.parametrize("order", list(permutations([failed(attempt=4), processing(run="1"), failed(run="1")])))
+def test_a_later_run_that_fails_too_is_failed(order):
+    row = row_after(put(), *order)
+    assert (row.status, row.run, row.attempts) == (Status.FAILED, "1", 1)
+
+
+# --- what operators do with dead letters ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("note", [redriven(), dropped()])
+def test_an_operators_note_changes_nothing_and_needs_no_look(note):
+    assert row_after(note) is None
+    for facts in ([requested()], [put()], [put(), failed()], [put(), done()]):
+        row = row_after(*facts)
+        assert fold(row, [note], never) == row
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert fold(deleted, [note], never) == deleted
 
 
 # --- any order, any number of times --------------------------------------------------------------------------

@@ -210,6 +210,16 @@ def test_the_same_event_again_does_and_says_the_same(bench):
     assert bench.bucket.variants() == [variant(b"one")]
 
 
+def test_a_redriven_message_s_facts_are_new_ones_of_its_run(bench):
+    event = bench.bucket.upload(b"one")
+    bench.handle(event)
+    again = Message(message(event).body, "instant", "application/json", lasting={"x-run": "2026"})
+    bench.thumbnailer.handle(again, bench.publisher)
+    said = bench.publisher.said
+    assert [one.data.run for one in said] == ["", "", "2026", "2026"]
+    assert len({one.id for one in said}) == 4
+
+
 def test_an_upload_that_was_replaced_is_left_to_the_newer_event(bench):
     old = bench.bucket.upload(b"one")
     new = bench.bucket.upload(b"two")

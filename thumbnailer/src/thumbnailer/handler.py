@@ -53,12 +53,12 @@ class Thumbnailer:
                 IGNORED.labels("other bucket" if event.bucket != ORIGINALS else "other event").inc()
                 continue
             structlog.contextvars.bind_contextvars(image_id=str(event.image_id))
-            outcome = self._follow(event, message.attempt, partial(_tell, publisher, event.traceparent))
+            outcome = self._follow(event, _tries(message), partial(_tell, publisher, event.traceparent))
             failures += [outcome.error] if isinstance(outcome, Failed) else []
         if failures:
             raise GiveUp(failures[0].code, failures[0].detail)
 
-    def _follow(self, event: StorageEvent, attempt: int, tell: Tell) -> Done | Failed | None:
+    def _follow(self, event: StorageEvent, tries: About, tell: Tell) -> Done | Failed | None:
         """Do what an event calls for; return what came out, or None where the object is gone or replaced."""
         gone = event.is_removal
         etag = event.source.etag if event.source else None
@@ -66,7 +66,7 @@ class Thumbnailer:
             if gone:
                 self._withdraw(self.storage.keys(PROCESSED, variant_prefix(event.image_id)))
             try:
-                if outcome := self._process(event.key, etag, attempt, tell):
+                if outcome := self._process(event.key, etag, tries, tell):
                     return outcome
             except ChangedError:
                 SUPERSEDED.inc()  # the newer object has an event of its own
@@ -79,12 +79,12 @@ class Thumbnailer:
             etag = None  # another worker's variants may have been withdrawn: make those of whatever is there now
         raise RetryLater(f"the object changed {ROUNDS} times while it was in hand")
 
-    def _process(self, key: str, etag: str | None, attempt: int, tell: Tell) -> Done | Failed | None:
+    def _process(self, key: str, etag: str | None, tries: About, tell: Tell) -> Done | Failed | None:
         """Make what the bucket holds into variants and tell; None if it holds something else by then.
 
         Raises NotThereError, and ChangedError for an object with another ETag than this.
         """
-        about, data = self._fetch(key, etag, attempt, tell)
+        about, data = self._fetch(key, etag, tries, tell)
         crash_at("after_fetch")
         outcome = self._make(about, data)
         found = self._find(key)
@@ -98,10 +98,10 @@ class Thumbnailer:
 
     # --- the steps -----------------------------------------------------------------------------------------
 
-    def _fetch(self, key: str, etag: str | None, attempt: int, tell: Tell) -> tuple[About, bytes]:
+    def _fetch(self, key: str, etag: str | None, tries: About, tell: Tell) -> tuple[About, bytes]:
         try:
             with self.storage.open(ORIGINALS, key, etag=etag) as (head, body):
-                about = _about(key, head, attempt)
+                about = _about(key, head, tries)
                 tell(Processing(**about))
                 return about, body.read() if head.source.size <= self.max_bytes else b""
         except BadKeyError as fault:
@@ -172,7 +172,7 @@ class Thumbnailer:
             head = self._find(event.key) if event.is_ours and event.source else None
             if not head or not event.source or head.source.etag != event.source.etag:
                 continue
-            about = _about(event.key, head, message.attempt)
+            about = _about(event.key, head, _tries(message))
             tell = partial(_tell, publisher, event.traceparent)
             if delayed:
                 due = datetime.now(UTC) + DELAYS[verdict.delay]
@@ -181,13 +181,17 @@ class Thumbnailer:
                 tell(Failed(**about, error=Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED)))
 
 
-def _about(key: str, head: Head, attempt: int) -> About:
+def _tries(message: Message) -> About:
+    return {"attempt": message.attempt, "run": message.run}
+
+
+def _about(key: str, head: Head, tries: About) -> About:
     return {
         "key": key,
         "source": head.source,
         "content_type": head.content_type,
         "file_name": head.file_name,
-        "attempt": attempt,
+        **tries,
     }
 
 
