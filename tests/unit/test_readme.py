@@ -4,11 +4,13 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from pydantic_core import PydanticUndefined
 
 import gateway.settings
 import status_tracker.settings
 import thumbnailer.settings
+from thumbnailer.preset_file import PresetsError, load_presets
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
@@ -53,6 +55,18 @@ def test_the_table_of_settings_is_the_codes():
     assert settings_table() in README.read_text(), (
         "put what `python tests/unit/test_readme.py` prints into README.md"
     )
+
+
+def test_the_example_of_presets_is_one(tmp_path):
+    [example] = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "presets.yaml"
+    path.write_text(example)
+    card, large = load_presets(path).presets
+    assert (card.fit, card.format, large.width, large.height) == ("cover", "webp", 2400, None)
+    path.write_text(example.replace("quality: 75", "quality: 750"))
+    with pytest.raises(PresetsError) as caught:
+        load_presets(path)
+    assert f"`{str(caught.value).removeprefix(f'{tmp_path}/')}`" in README.read_text()
 
 
 def test_every_link_leads_somewhere():
