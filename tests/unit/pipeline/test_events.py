@@ -129,7 +129,7 @@ def test_a_strangers_words_become_a_short_line(words):
     assert parse_lifecycle_event(event.to_json()) == event
 
 
-@pytest.mark.parametrize("place", [(91, 0), (0, -181), (float("nan"), 0), (0, float("inf"))])
+@pytest.mark.parametrize("place", [(91, 0), (0, -181), (float("nan"), 0), (0, float("nan")), (0, float("inf"))])
 def test_a_place_is_on_earth(place):
     with pytest.raises(ValidationError):
         Place(latitude=place[0], longitude=place[1])

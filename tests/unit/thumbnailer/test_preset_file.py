@@ -83,6 +83,14 @@ def test_colours_have_one_form(load, written, meant):
     assert load(one(f"width: 1\nbackground: {written}")).presets[0].background == meant
 
 
+@pytest.mark.parametrize(
+    "colour", ["#ab", "#abcd", "#abcde", "#1234567", "#123456789", "#ggg", "transparently", "fff"]
+)
+def test_what_is_no_colour(load, colour):
+    (fault,) = faults(load, one(f"width: 1\nbackground: '{colour}'"))
+    assert fault == f"presets.yaml:5: presets[0].background: {A_COLOUR}, is {colour}"
+
+
 def test_words_that_yaml_takes_for_something_else_are_words(load):
     presets = load("version: 1.10\npresets: [{name: on, width: 1}, {name: 0123, width: 1}]")
     assert (presets.version, [preset.name for preset in presets.presets]) == ("1.10", ["on", "0123"])
@@ -197,6 +205,10 @@ another: 1
     [
         ("", "presets.yaml:1: must have fields, each with its name and a colon"),
         ("# nothing\n", "presets.yaml:1: must have fields, each with its name and a colon"),
+        (
+            "version: 1\n? [a]\n: b\npresets: [{name: a, width: 1}]",
+            "presets.yaml:2: (a list or mapping): there is no such field",
+        ),
         ("- a\n", "presets.yaml:1: must have fields, each with its name and a colon"),
         ("presets:\n- {name: a, width: 1}\n", "presets.yaml:1: version: is required"),
         ("version: 1\n", "presets.yaml:1: presets: is required"),

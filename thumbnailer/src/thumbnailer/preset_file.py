@@ -139,7 +139,7 @@ def _contradictions(preset: Entry) -> Iterator[tuple[str, str]]:
     elif preset.fit != "inside" and None in {preset.width, preset.height}:
         yield "fit", f"{preset.fit} needs both width and height"
     if preset.format == "jpeg":
-        if preset.background == "transparent" or preset.background[7:] not in {"", "ff"}:
+        if preset.background[7:] not in {"", "ff"}:  # "transparent" has more than an alpha there
             yield "background", f"a JPEG cannot show {preset.background}: choose another format or colour"
         if preset.animated == "keep":
             yield "animated", "a JPEG cannot move: choose another format, or first"
