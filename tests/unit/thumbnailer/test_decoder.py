@@ -19,6 +19,7 @@ from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBroke
 from thumbnailer.decoder import Decoder
 from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.metrics import DEATHS, RETIREMENTS
+from unit.thumbnailer.children import children, is_gone, started_since, total
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=0.6, faults=True)
@@ -28,29 +29,6 @@ RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=0.6,
 def decoder():
     with Decoder(RECIPE, children=2) as running:
         yield running
-
-
-def children():
-    return {process.pid for process in psutil.Process().children() if not is_gone(process)}
-
-
-def started_since(earlier, count=2):
-    """The children of a new decoder, the spare last."""
-    pids = wait_until(lambda: len(new := children() - earlier) == count and new, 10, f"{count} children")
-    return sorted(map(psutil.Process, pids), key=psutil.Process.create_time)
-
-
-def is_gone(process):
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def total(counter):
-    return sum(
-        sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
-    )
 
 
 def deaths():

@@ -19,6 +19,7 @@ from thumbnailer.imaging_details import describe_pixels
 from thumbnailer.imaging_exif import Exif, read_exif, turn
 from thumbnailer.imaging_formats import (
     ANIMATED,
+    check_canvas,
     check_cost,
     check_frames,
     count_frames,
@@ -91,6 +92,7 @@ Step = Callable[[Work], None]
 
 def make_picture(data: bytes, recipe: Recipe) -> Picture:
     """Make a picture's variants. Raises BadPictureError, and MemoryError where the limit is reached."""
+    check_canvas(data, recipe.limits)
     image = open_image(data)
     work = Work(data, recipe, image, name_format(image), image.size)
     for step in STEPS:

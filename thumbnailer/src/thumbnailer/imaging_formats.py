@@ -81,14 +81,33 @@ def name_format(image: Image.Image) -> Format:
 
 def check_cost(image: Image.Image, file_bytes: int, limits: Limits, scale: int) -> None:
     """Refuse before anything is decoded: a few bytes can claim gigabytes. ``scale``: a JPEG's, 1 for others."""
-    pixels = image.width * image.height
-    if pixels > limits.pixels:
-        detail = f"{image.width} x {image.height} pixels, more than {limits.pixels}"
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, detail)
+    check_pixels(image.size, limits)
     needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, scale)
     if needed > limits.memory_bytes:
         detail = f"{image.width} x {image.height} pixels of {name_format(image)} take {needed >> 20} MiB to decode"
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
+
+
+def check_canvas(data: bytes, limits: Limits) -> None:
+    """Refuse a WebP by its first bytes: libwebp takes the memory of two whole pictures as soon as it opens one."""
+    match data[:4] + data[12:16]:
+        case b"RIFFVP8X":
+            check_pixels((_number(data[24:27]) + 1, _number(data[27:30]) + 1), limits)
+        case b"RIFFVP8L":
+            check_pixels((_number(data[21:23]) % 2**14 + 1, (_number(data[21:25]) >> 14) % 2**14 + 1), limits)
+        case b"RIFFVP8 ":
+            check_pixels((_number(data[26:28]) % 2**14, _number(data[28:30]) % 2**14), limits)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    """Refuse too large a picture."""
+    width, height = size
+    if width * height > limits.pixels:
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {limits.pixels}")
 
 
 def _count_bytes(image: Image.Image, scale: int) -> int:

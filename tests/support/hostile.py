@@ -1,0 +1,138 @@
+"""Files that are small and mean, made by hand to cost memory, time or a decoder's life."""
+
+import functools
+import io
+import struct
+import zlib
+
+from PIL import Image
+
+from support.pictures import photo
+from support.pngs import SIGNATURE, chunk
+
+_BLOCK = 1 << 20
+
+
+def webp(edge: int) -> bytes:
+    """A lossless WebP of one colour: any number of pixels in 34 bytes, since a code for one value takes no bits."""
+    sizes = (edge - 1) | (edge - 1) << 14
+    stream = b"\x2f" + struct.pack("<I", sizes | 1 << 28) + bytes.fromhex("071011118888fe07")
+    return _riff((b"VP8L", stream))
+
+
+def _riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def webp_that_claims(width: int, height: int) -> bytes:
+    """A lossy WebP of 640 x 480 whose header says otherwise."""
+    data = bytearray(photo(kind="WEBP"))
+    data[26:30] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def animated_webp_that_claims(width: int, height: int) -> bytes:
+    """An animated WebP without a frame."""
+    canvas = b"\2\0\0\0" + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    return _riff((b"VP8X", canvas), (b"ANIM", bytes(6)))
+
+
+def png(width: int, height: int, colour: int = 6) -> bytes:
+    """A PNG of zeros, all of them there: a megabyte takes a kilobyte."""
+    size = height * (1 + width * (4 if colour == 6 else 3))
+    return _png(width, height, colour, [(b"IDAT", deflate_zeros(size))])
+
+
+def _png(width: int, height: int, colour: int, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    head = (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    return SIGNATURE + b"".join(chunk(*each) for each in (head, *chunks, (b"IEND", b"")))
+
+
+def deflate_zeros(size: int) -> bytes:
+    """Compress zeros without having them: one block again and again."""
+    block = _deflate(_BLOCK)
+    adler = (size % 65521) << 16 | 1
+    return b"\x78\x9c" + block * (size // _BLOCK) + _deflate(size % _BLOCK) + b"\x03\x00" + struct.pack(">I", adler)
+
+
+@functools.cache
+def _deflate(size: int) -> bytes:
+    squeeze = zlib.compressobj(9, wbits=-15)
+    return squeeze.compress(bytes(size)) + squeeze.flush(zlib.Z_FULL_FLUSH)
+
+
+def png_with_text(size: int, times: int = 1) -> bytes:
+    """A PNG of one pixel, and compressed texts."""
+    text = (b"zTXt", b"Comment\0\0" + deflate_zeros(size))
+    return _png(1, 1, 2, [text] * times + [(b"IDAT", zlib.compress(bytes(4)))])
+
+
+def png_with_profile(size: int) -> bytes:
+    """A PNG of one pixel whose colour profile is long."""
+    return _png(1, 1, 2, [(b"iCCP", b"sRGB\0\0" + deflate_zeros(size)), (b"IDAT", zlib.compress(bytes(4)))])
+
+
+def jpeg_that_claims(width: int, height: int) -> bytes:
+    """A JPEG of 640 x 480 whose header says otherwise."""
+    data = bytearray(photo())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def jpeg_of_scans(scans: int, edge: int = 2048) -> bytes:
+    """A progressive JPEG that refines nothing, again and again."""
+    file = io.BytesIO()
+    Image.new("L", (edge, edge), 90).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + data[-2:]
+
+
+def gif(frames: int, edge: int = 1) -> bytes:
+    """A GIF whose frames are all alike."""
+    file = io.BytesIO()
+    Image.new("P", (edge, edge)).save(file, "GIF")
+    data = file.getvalue()
+    first = data.index(b",\0\0\0\0")
+    return data[:first] + data[first:-1] * frames + b";"
+
+
+def gif_that_claims(width: int, height: int, top: int = 0) -> bytes:
+    """A GIF of hardly any data; ``top`` moves its frame down, beyond what the header says."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
+    return screen + b"," + struct.pack("<HHHHB", 0, top, width, height, 0) + b"\x02\x02\x44\x01\0;"
+
+
+def tiff_that_claims(width: int, height: int) -> bytes:
+    """A TIFF of eight bits of grey, and one strip of nothing."""
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 8}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0\x10\0\0\0" + bytes(8) + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def bmp_that_claims(width: int, height: int) -> bytes:
+    """A BMP with its two headers alone."""
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info
+
+
+def heif_that_claims(width: int, height: int, kind: str) -> bytes:
+    """An AVIF or HEIF of 64 x 64 whose box of its size says otherwise."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, kind)
+    box = b"ispe" + bytes(4)
+    return file.getvalue().replace(box + struct.pack(">II", 64, 64), box + struct.pack(">II", width, height))
+
+
+def documents() -> dict[str, bytes]:
+    """What other programs would take for a picture, and run."""
+    return {
+        "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+        "pdf": b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",
+        "psd": b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 64, 64, 8, 3) + bytes(64),
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n(/etc/passwd) run\n",
+        "html": b"<!doctype html><img src=x onerror=alert(1)>",
+        "zip": b"PK\3\4" + bytes(26),
+    }

@@ -1,0 +1,36 @@
+"""The children of decoders, as the kernel shows them."""
+
+from pathlib import Path
+
+import psutil
+
+from support.waiting import wait_until
+
+
+def children():
+    return {process.pid for process in psutil.Process().children() if not is_gone(process)}
+
+
+def is_gone(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def started_since(earlier, count=2):
+    """The children of a new decoder, the spare last."""
+    pids = wait_until(lambda: len(new := children() - earlier) == count and new, 10, f"{count} children")
+    return sorted(map(psutil.Process, pids), key=psutil.Process.create_time)
+
+
+def read_status(process, field):
+    """Read a number of kilobytes from what the kernel tells of a process, in bytes."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def total(counter):
+    return sum(
+        sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )

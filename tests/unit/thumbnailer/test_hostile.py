@@ -1,0 +1,133 @@
+"""Small files that cost much: each ends soon, with a code that says why, and costs its neighbours nothing."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.errors import ErrorCode
+from pipeline.outcomes import GiveUp
+from support import hostile
+from support.pictures import photo, png_header
+from thumbnailer.decoder import Decoder
+from unit.thumbnailer.children import children, read_status, started_since
+from unit.thumbnailer.recipes import LIMITS, recipe
+
+LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
+MEBIBYTE = 2**20
+
+# What a header tells is refused before a pixel is decoded.
+AT_THE_DOOR = {
+    "webp of 177 MP": (lambda: hostile.webp(13300), LARGE),
+    "webp of 268 MP, lossy": (lambda: hostile.webp_that_claims(16383, 16383), LARGE),
+    "webp of 281 million MP, animated": (lambda: hostile.animated_webp_that_claims(2**24, 2**24), LARGE),
+    "png of 177 MP": (lambda: hostile.png(13300, 13300), LARGE),
+    "png of 400 MP": (lambda: hostile.png(20000, 20000, colour=2), LARGE),
+    "png of 2^62 pixels": (lambda: png_header(2**31 - 1, 2**31 - 1), LARGE),
+    "jpeg of 4290 MP": (lambda: hostile.jpeg_that_claims(65500, 65500), LARGE),
+    "gif of 4364 MP": (lambda: hostile.gif_that_claims(65535, 65535, top=1066), LARGE),
+    "tiff of 3600 MP": (lambda: hostile.tiff_that_claims(60000, 60000), LARGE),
+    "bmp of 3600 MP": (lambda: hostile.bmp_that_claims(60000, 60000), LARGE),
+    "avif of 81 MP": (lambda: hostile.heif_that_claims(9000, 9000, "AVIF"), LARGE),
+    "heif of 200 MP": (lambda: hostile.heif_that_claims(20000, 10000, "HEIF"), LARGE),
+    "gif of 10,000 frames": (lambda: hostile.gif(10_000), LARGE),
+    "jpeg of 20,000 scans": (lambda: hostile.jpeg_of_scans(20_000), UNREADABLE),
+    "png with 200 MB of text": (lambda: hostile.png_with_text(200 * MEBIBYTE), UNREADABLE),
+    "png with 200 MB of profile": (lambda: hostile.png_with_profile(200 * MEBIBYTE), UNREADABLE),
+    **{name: (lambda data=data: data, UNSUPPORTED) for name, data in hostile.documents().items()},
+}
+# What shows only in the data.
+ON_THE_WAY = {
+    "png with 100 texts of 1 MB": (lambda: hostile.png_with_text(1_000_000, times=100), UNREADABLE),
+    "jpeg that lacks a half": (lambda: photo(4000, 3000)[: len(photo(4000, 3000)) // 2], UNREADABLE),
+    "jpeg that lacks its last 2 KB": (lambda: photo(4000, 3000)[:-2048], UNREADABLE),
+    "jpeg of 640 x 480 that claims to be 640 x 4800": (lambda: hostile.jpeg_that_claims(640, 4800), UNREADABLE),
+    "gif that has no data": (lambda: hostile.gif_that_claims(6000, 6000), UNREADABLE),
+    "tiff that has no data": (lambda: hostile.tiff_that_claims(6000, 6000), UNREADABLE),
+    "bmp that has no data": (lambda: hostile.bmp_that_claims(6000, 6000), UNREADABLE),
+    "png that has no data": (lambda: png_header(6000, 6000), UNREADABLE),
+    # What is large and yet within the limits is done.
+    "webp of 49 MP": (lambda: hostile.webp(7000), (7000, 7000)),
+    "png of 49 MP": (lambda: hostile.png(7000, 7000, colour=2), (7000, 7000)),
+    "gif of 151 frames of 9 MP": (lambda: hostile.gif(151, edge=3000), (3000, 3000)),
+    "gif of 1000 frames": (lambda: hostile.gif(1000), (1, 1)),
+    "jpeg of 90 scans": (lambda: hostile.jpeg_of_scans(80), (2048, 2048)),
+}
+
+
+@contextmanager
+def watched(**limits):
+    """A decoder of one child, and that child."""
+    earlier = children()
+    with Decoder(recipe(**limits), children=1) as decoder:
+        yield decoder, started_since(earlier)[0]
+
+
+@pytest.fixture(scope="module")
+def doorkeeper():
+    with watched() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with watched() as pair:
+        yield pair
+
+
+def judge(decoder, data, seconds=LIMITS.seconds):
+    """Decode within two tries and a little, and give the code of the failure or the picture's size."""
+    with ThreadPoolExecutor(1) as thread:
+        verdict = thread.submit(decoder.decode, data)
+        try:
+            picture = verdict.result(2.4 * seconds).picture
+        except GiveUp as fault:
+            return fault.code
+        return picture.width, picture.height
+
+
+@pytest.mark.parametrize("name", AT_THE_DOOR)
+def test_what_a_header_tells_is_refused_before_it_costs_anything(doorkeeper, name):
+    decoder, child = doorkeeper
+    make, code = AT_THE_DOOR[name]
+    assert judge(decoder, make()) is code
+    assert read_status(child, "VmHWM") < 80 * MEBIBYTE
+    assert judge(decoder, photo()) == (640, 480)
+    assert child.is_running(), "no picture cost it its life"
+
+
+@pytest.mark.parametrize("name", ON_THE_WAY)
+def test_what_the_data_tell_costs_the_picture_and_not_the_child(worker, name):
+    decoder, child = worker
+    make, verdict = ON_THE_WAY[name]
+    assert judge(decoder, make()) == verdict
+    assert read_status(child, "VmPeak") <= LIMITS.memory_bytes
+    assert judge(decoder, photo()) == (640, 480)
+    assert child.is_running()
+
+
+def test_a_smaller_memory_refuses_smaller_pictures():
+    with watched(memory_bytes=512 * MEBIBYTE) as (decoder, child):
+        assert judge(decoder, hostile.webp(7000)) is LARGE
+        assert judge(decoder, photo()) == (640, 480)
+        assert read_status(child, "VmPeak") <= 512 * MEBIBYTE
+
+
+def test_what_no_limit_foresees_ends_with_the_deadline():
+    with watched(jpeg_scans=10**6, seconds=1.5) as (decoder, _):
+        assert judge(decoder, hostile.jpeg_of_scans(20_000), seconds=1.5) is ErrorCode.DECODER_TIMEOUT
+        assert judge(decoder, photo()) == (640, 480)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"])
+def test_flipped_bytes_end_in_a_verdict(worker, kind):
+    decoder, child = worker
+    chance = random.Random(kind)
+    for _ in range(10):
+        data = bytearray(photo(400, 300, kind=kind))
+        for _ in range(chance.choice((1, 5, 200))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        judge(decoder, bytes(data))
+    assert judge(decoder, photo()) == (640, 480)
+    assert child.is_running()

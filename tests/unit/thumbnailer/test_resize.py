@@ -1,0 +1,73 @@
+"""Scaling gives Pillow's Lanczos, whoever computes it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops
+
+from thumbnailer import imaging_resize
+from thumbnailer.imaging_resize import scale
+
+LANCZOS = Image.Resampling.LANCZOS
+
+
+def noise(mode, size=(360, 270)):
+    levels = [Image.effect_noise((size[0] // 6, size[1] // 6), 60 + band).resize(size) for band in range(4)]
+    return Image.merge(mode, levels[: len(Image.getmodebands(mode) * [0])])
+
+
+def furthest(one, other):
+    extremes = ImageChops.difference(one, other).getextrema()
+    return max(high for _, high in (extremes if isinstance(extremes[0], tuple) else [extremes]))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "RGBa", "YCbCr"])
+@pytest.mark.parametrize("size", [(256, 192), (180, 135), (125, 270), (360, 90), (1, 1), (720, 540)])
+def test_it_gives_what_pillow_gives(mode, size):
+    image = noise(mode)
+    assert furthest(scale(image, size), image.resize(size, LANCZOS, reducing_gap=3)) <= 8
+
+
+@pytest.mark.parametrize("box", [(0, 0, 180, 135), (90.5, 0, 270.25, 270), (0, 134.75, 360, 270)])
+def test_a_part_is_scaled_without_what_lies_beside_it(box):
+    image = noise("RGB")
+    assert furthest(scale(image, (90, 70), box), image.resize((90, 70), LANCZOS, box=box)) <= 8
+
+
+def test_what_is_clear_lends_its_neighbours_no_colour():
+    image = Image.new("RGBA", (200, 200), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 101, 200))
+    edge = scale(image, (50, 50)).crop((25, 0, 26, 50))
+    assert all(red <= 2 and blue >= 250 for red, _, blue, alpha in edge.get_flattened_data() if alpha > 20)
+
+
+def test_what_is_known_of_a_picture_goes_with_it():
+    image = noise("RGB")
+    image.info["icc_profile"] = b"a profile"
+    assert scale(image, (20, 15)).info["icc_profile"] == b"a profile"
+
+
+def test_a_picture_of_the_size_that_is_wanted_is_a_picture_of_its_own():
+    image = noise("RGB")
+    copy = scale(image, image.size)
+    assert copy is not image
+    assert copy == image
+
+
+def test_without_the_library_pillow_does_it(monkeypatch):
+    monkeypatch.setattr(imaging_resize, "fast", None)
+    image = noise("RGB")
+    assert scale(image, (100, 75)) == image.resize((100, 75), LANCZOS, reducing_gap=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    wanted=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    cut=st.tuples(*[st.floats(0, 0.9)] * 2, *[st.floats(0.1, 1)] * 2),
+)
+def test_any_part_of_any_size_can_be_scaled_to_any_other(size, wanted, cut):
+    left, top = cut[0] * size[0], cut[1] * size[1]
+    box = left, top, left + cut[2] * (size[0] - left), top + cut[3] * (size[1] - top)
+    grey = Image.new("RGB", size, (90, 120, 150))
+    assert scale(grey, wanted, box).getcolors() == [(wanted[0] * wanted[1], (90, 120, 150))]
