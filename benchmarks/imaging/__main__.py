@@ -62,7 +62,7 @@ class Bench:
 
     def job(self, row: Row, quality: int = QUALITY, out: Path | None = None) -> dict[str, object]:
         files = sorted(str(path) for path in (self.files / row.source).iterdir())
-        return {"files": files, "edge": row.edge, "quality": quality, "out": str(out) if out else None}
+        return {"files": files, "edges": row.edges, "quality": quality, "out": str(out) if out else None}
 
     def score(self, row: Row, quality: int) -> dict[str, dict[str, float]]:
         """Have the pictures made once more, unmeasured, and compared."""

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-Maker = Callable[[bytes], bytes]  # a file in, the small picture's JPEG out
+Maker = Callable[[bytes], list[bytes]]  # a file in, the JPEG of each small picture out
 
 
-def take_job(prepare: Callable[[int, int], Maker], version: str) -> None:
+def take_job(prepare: Callable[[list[int], int], Maker], version: str) -> None:
     """Make all pictures of the job on standard input.
 
     The files are in memory, and the first has been through once, before the clock runs: neither the disk nor a
     library's start counts. CPU time is the process's own with all its threads, user and system.
     """
     job = json.load(sys.stdin)
-    make = prepare(job["edge"], job["quality"])
+    edges: list[int] = job["edges"]
+    make = prepare(edges, job["quality"])
     files = [Path(name) for name in job["files"]]
     originals = [file.read_bytes() for file in files]
     make(originals[0])
@@ -27,8 +28,9 @@ def take_job(prepare: Callable[[int, int], Maker], version: str) -> None:
     made = [make(original) for original in originals]
     spent = _cpu_ms() - before
     if job["out"]:
-        for file, data in zip(files, made, strict=True):
-            (Path(job["out"]) / f"{file.stem}.jpg").write_bytes(data)
+        for file, variants in zip(files, made, strict=True):
+            for edge, data in zip(edges, variants, strict=True):
+                (Path(job["out"]) / f"{file.stem}.{edge}.jpg").write_bytes(data)
     print(json.dumps({"cpu_ms": spent / len(files), "version": version}))
 
 

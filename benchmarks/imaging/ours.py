@@ -8,12 +8,13 @@ from thumbnailer.imaging import make_picture
 from thumbnailer.pictures import BadPictureError, Limits, Recipe
 from thumbnailer.presets import Preset
 
-LIMITS = Limits(file_bytes=2**26, pixels=50_000_000, memory_bytes=2**30, seconds=10)  # the thumbnailer's defaults
+LIMITS = Limits(file_bytes=52_428_800, pixels=50_000_000, memory_bytes=1024**3, seconds=10)  # the defaults
 
 
-def prepare(edge: int, quality: int) -> Maker:
-    recipe = Recipe(LIMITS, (Preset("only", width=edge, height=edge, quality=quality),))
-    return lambda data: make_picture(data, recipe).renditions[0].data
+def prepare(edges: list[int], quality: int) -> Maker:
+    presets = tuple(Preset(str(edge), width=edge, height=edge, quality=quality) for edge in edges)
+    recipe = Recipe(LIMITS, presets)
+    return lambda data: [rendition.data for rendition in make_picture(data, recipe).renditions]
 
 
 if __name__ == "__main__":

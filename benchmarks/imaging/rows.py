@@ -9,16 +9,17 @@ class Row:
 
     title: str
     source: str  # a folder of ``files.py``
-    edge: int  # pixels: the square that the output fits into
+    edges: tuple[int, ...]  # pixels: the squares that the outputs fit into, ascending
 
 
 QUALITY = 82  # as the thumbnail preset has it
 ROWS = (
-    Row("baseline JPEG -> 256", "baseline", 256),
-    Row("progressive JPEG -> 256", "progressive", 256),
-    Row("Display P3 JPEG -> 256", "p3", 256),
-    Row("baseline JPEG -> 1024", "baseline", 1024),
-    Row("PNG -> 256", "png", 256),
-    Row("WebP -> 256", "webp", 256),
-    Row("AVIF -> 256", "avif", 256),
+    Row("baseline JPEG -> 256", "baseline", (256,)),
+    Row("progressive JPEG -> 256", "progressive", (256,)),
+    Row("Display P3 JPEG -> 256", "p3", (256,)),
+    Row("baseline JPEG -> 1024", "baseline", (1024,)),
+    Row("baseline JPEG -> 256, 640, 1600", "baseline", (256, 640, 1600)),
+    Row("PNG -> 256", "png", (256,)),
+    Row("WebP -> 256", "webp", (256,)),
+    Row("AVIF -> 256", "avif", (256,)),
 )

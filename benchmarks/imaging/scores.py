@@ -14,22 +14,26 @@ from PIL import Image, ImageCms, ImageOps
 Plane = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
-def score(originals: list[Path], edge: int, folders: dict[str, Path]) -> dict[str, dict[str, float]]:
-    """Give each folder's mean SSIM and PSNR (dB). Raises SystemExit for an output of another size."""
+def score(originals: list[Path], edges: list[int], folders: dict[str, Path]) -> dict[str, dict[str, float]]:
+    """Give each folder's SSIM and PSNR (dB), means over files and edges. Raises SystemExit for a wrong size."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in folders}
     for original in originals:
-        best = _luma(_reference(original, edge))
-        for name, folder in folders.items():
-            with Image.open(folder / f"{original.stem}.jpg") as image:
-                ours = _luma(image)
-            if ours.shape != best.shape:
-                raise SystemExit(f"{name} made {ours.shape[::-1]} of {original.name}, {best.shape[::-1]} is right")
-            found[name].append((_ssim(ours, best), _psnr(ours, best)))
+        whole = _read(original)
+        for edge in edges:
+            best = _luma(_fitted(whole, edge))
+            for name, folder in folders.items():
+                with Image.open(folder / f"{original.stem}.{edge}.jpg") as image:
+                    made = _luma(image)
+                if made.shape != best.shape:
+                    raise SystemExit(
+                        f"{name} made {made.shape[::-1]} of {original.name}, {best.shape[::-1]} is right"
+                    )
+                found[name].append((_ssim(made, best), _psnr(made, best)))
     means = {name: np.mean(values, axis=0) for name, values in found.items()}
     return {name: {"ssim": float(mean[0]), "psnr": float(mean[1])} for name, mean in means.items()}
 
 
-def _reference(original: Path, edge: int) -> Image.Image:
+def _read(original: Path) -> Image.Image:
     with Image.open(original) as image:
         profile = image.info.get("icc_profile")
         turned = ImageOps.exif_transpose(image).convert("RGB")
@@ -37,8 +41,12 @@ def _reference(original: Path, edge: int) -> Image.Image:
         ImageCms.profileToProfile(
             turned, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), inPlace=True
         )
-    scale = min(1.0, edge / max(turned.size))
-    return turned.resize((round(turned.width * scale), round(turned.height * scale)), Image.Resampling.LANCZOS)
+    return turned
+
+
+def _fitted(whole: Image.Image, edge: int) -> Image.Image:
+    scale = min(1.0, edge / max(whole.size))
+    return whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
 
 
 def _luma(image: Image.Image) -> Plane:
@@ -72,4 +80,4 @@ def _blur(plane: Plane) -> Plane:
 if __name__ == "__main__":
     job = json.load(sys.stdin)
     folders = {name: Path(folder) for name, folder in job["folders"].items()}
-    print(json.dumps(score([Path(name) for name in job["files"]], job["edge"], folders)))
+    print(json.dumps(score([Path(name) for name in job["files"]], job["edges"], folders)))
