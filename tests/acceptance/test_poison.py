@@ -3,7 +3,8 @@
 import random
 from collections import Counter
 
-from support.messages import wait_quiet
+from support import hostile
+from support.messages import settled, wait_quiet
 from support.pictures import faulty_photo, opened, photo, png_header
 from support.system import PROCESSED
 
@@ -13,11 +14,15 @@ POISON = {
     "empty.jpg": (b"", "empty_file", False),
     "truncated.jpg": (photo(1600, 1200)[:9000], "unreadable_image", False),
     "bomb.png": (png_header(30_000, 30_000), "image_too_large", False),
+    "bomb.webp": (hostile.webp(13_300), "image_too_large", False),
+    "scans.jpg": (hostile.jpeg_of_scans(20_000), "unreadable_image", False),
+    "drawing.svg": (hostile.documents()["svg"], "unsupported_format", False),
     "crash.jpg": (faulty_photo("crash"), "decoder_crashed", False),
     "hang.jpg": (faulty_photo("hang"), "decoder_timeout", True),
     "memory.jpg": (faulty_photo("memory"), "decoder_out_of_memory", True),
 }
 GOOD = 20
+KILLERS = {"crash": "decoder_crashed", "hang": "decoder_timeout", "memory": "decoder_out_of_memory"}
 
 
 def test_poison_among_good_pictures(system, stack):
@@ -53,3 +58,32 @@ def test_poison_among_good_pictures(system, stack):
         assert trouble not in log
     for queue in ("image_queue", "image_queue.retry.5s", "image_queue.dead", "status_tracker.dead"):
         assert system.queue_length(queue) == 0, queue
+
+
+def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
+    """Everything waits before the first image is taken, so that each killer has neighbours in all other hands."""
+    with system.stopped("thumbnailer"):
+        killers = {fault: f"killers/{fault}.jpg" for fault in KILLERS}
+        good = [f"killers/good {n}.jpg" for n in range(20 * len(KILLERS))]
+        for turn, (fault, key) in enumerate(killers.items()):
+            twenty = good[20 * turn : 20 * turn + 20]
+            for place, neighbour in enumerate(twenty):
+                system.put(neighbour, photo(seed=1 + 20 * turn + place))
+                if place == 7 + turn:
+                    system.put(key, faulty_photo(fault))
+    stack.wait_ready("thumbnailer")
+    pid = stack.pid("thumbnailer")
+
+    assert all(system.wait_key(key)["attempts"] == 1 for key in good)
+    failed = {fault: system.wait_key(key, "FAILED") for fault, key in killers.items()}
+    wait_quiet(system)
+    assert {fault: image["error"]["code"] for fault, image in failed.items()} == KILLERS
+    assert {fault: image["attempts"] for fault, image in failed.items()} == dict.fromkeys(KILLERS, 1)
+    for code in KILLERS.values():
+        deaths = system.metric("THUMBNAILER_HEALTH_PORT", f'thumbmill_decoder_deaths_total{{code="{code}"}}')
+        assert deaths == 2, f"{code}: one more try in a fresh child, and no third"
+    settled_as = settled(system, "THUMBNAILER_HEALTH_PORT")
+    assert settled_as["give_up"] >= len(KILLERS)
+    assert set(settled_as) <= {"ack", "give_up"}, "nothing came back or was put aside"
+    assert stack.pid("thumbnailer") == pid
+    assert stack.is_running("thumbnailer")
