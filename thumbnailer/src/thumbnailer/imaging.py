@@ -29,6 +29,7 @@ from thumbnailer.imaging_formats import (
 )
 from thumbnailer.imaging_output import encode, encode_animation, place
 from thumbnailer.imaging_resize import scale
+from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.layout import Layout, Size, lay_out
 from thumbnailer.pictures import BadPictureError, Details, Format, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
@@ -139,6 +140,8 @@ def shrink_on_load(work: Work) -> None:
 def load_first_frame(work: Work) -> None:
     """Decode the pixels; of an animation only the first frame."""
     file = work.image.fp if isinstance(work.image, ImageFile.ImageFile) else None
+    if work.format == "WEBP":
+        work.image = scale_planes(work.data, work.image, work.wanted) or work.image
     with damage_told():
         work.image.load()
     if isinstance(file, BytesIO) and work.format == "JPEG" and ends_in_grey(work.image):

@@ -1,0 +1,76 @@
+"""A lossy WebP goes past Pillow, and comes to the same."""
+
+import io
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from thumbnailer import imaging_webp
+from thumbnailer.imaging import make_picture
+from thumbnailer.imaging_resize import scale
+from thumbnailer.imaging_webp import scale_planes
+from unit.thumbnailer.recipes import recipe
+
+
+def photo(size):
+    small = (max(2, size[0] // 12), max(2, size[1] // 12))
+    bands = [Image.effect_noise(small, 50 + 20 * band).resize(size, Image.Resampling.BICUBIC) for band in range(3)]
+    return Image.merge("RGB", bands)
+
+
+def webp(image, **options):
+    file = io.BytesIO()
+    image.save(file, "WEBP", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [(640, 480), (641, 480), (640, 481), (641, 481), (1, 1), (31, 500), (16, 16)])
+@pytest.mark.parametrize("edge", [64, 256, 700])
+def test_it_comes_to_what_pillow_makes_of_it(size, edge):
+    data = webp(photo(size), quality=90)
+    with Image.open(io.BytesIO(data)) as image:
+        wanted = tuple(max(1, length * edge // max(size)) for length in size)
+        ours, pillows = scale_planes(data, image, wanted), scale(image.convert("RGB"), wanted)
+    assert ours.size == wanted
+    difference = ImageStat.Stat(ImageChops.difference(ours, pillows))
+    assert max(difference.rms) < 3
+    means = zip(ImageStat.Stat(ours).mean, ImageStat.Stat(pillows).mean, strict=True)
+    assert all(abs(one - other) < 0.7 for one, other in means)
+
+
+@pytest.mark.parametrize("level", [0, 90, 128, 255])
+def test_greys_stay_the_greys_they_are(level):
+    data = webp(Image.new("RGB", (200, 100), (level,) * 3), quality=100)
+    with Image.open(io.BytesIO(data)) as image:
+        ((count, colour),) = scale_planes(data, image, (50, 25)).getcolors()
+    assert count == 1250
+    assert all(abs(band - level) <= 1 for band in colour)
+
+
+def test_profile_and_exif_do_not_hide_it_and_go_with_it():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = webp(photo((320, 200)), quality=80, exif=exif, icc_profile=b"a profile")
+    with Image.open(io.BytesIO(data)) as image:
+        assert scale_planes(data, image, (32, 20)).info["icc_profile"] == b"a profile"
+    picture = make_picture(data, recipe())
+    assert (picture.width, picture.height) == (200, 320)
+
+
+def test_what_is_not_plain_is_left_to_pillow():
+    opaque, clear = photo((64, 48)), photo((64, 48)).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize((64, 48)))
+    for data in (
+        webp(opaque, lossless=True),
+        webp(clear, quality=80),
+        webp(opaque, quality=80, save_all=True, append_images=[opaque.rotate(180)]),
+        webp(opaque, quality=80)[:-40],
+        webp(opaque, quality=80)[:20],
+        b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(10) + b"JUNK\0\0\0\0" * 1000,
+    ):
+        assert scale_planes(data, opaque, (32, 24)) is None
+
+
+def test_without_the_library_pillow_does_it(monkeypatch):
+    monkeypatch.setattr(imaging_webp, "_library", lambda: None)
+    assert make_picture(webp(photo((320, 200)), quality=80), recipe()).renditions[0].width == 256
