@@ -12,7 +12,7 @@ import pytest
 
 from support.messages import listening, post, purge, settled, wait_quiet
 from support.pictures import opened, photo
-from support.system import ORIGINALS, PROCESSED
+from support.system import ORIGINALS, PRESETS, PROCESSED
 from support.waiting import wait_until
 
 # Pictures that are told apart by the sizes of their thumbnails.
@@ -171,7 +171,7 @@ def find_wrong(system, objects, *, alone):
             own = {variant for variant in kept if hashlib.sha256(data).hexdigest()[:16] in variant}
             right = (
                 (status, source) == ("DONE", sources[key])
-                and len(own) == 1
+                and len(own) == len(PRESETS)
                 and own == {variant["key"] for variant in variants}
                 and (own == kept or not alone)
             )
