@@ -3,9 +3,10 @@
 #   base                                 Python, the same in every stage so that virtual environments can be copied
 #   builder                              pip and the build backend, in no image that runs
 #   wheels                               our packages
-#   gateway|thumbnailer|tracker-packages a service's locked dependencies, then its wheels
+#   gateway|thumbnailer|tracker|cli-packages   a program's locked dependencies, then its wheels
 #   runtime                              base without pip, with an account that owns nothing
 #   gateway, thumbnailer, status-tracker what runs
+#   cli                                  what operators start
 #   setup                                the one-shot programs of infra/
 
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
@@ -28,7 +29,9 @@ COPY pipeline pipeline
 COPY gateway gateway
 COPY thumbnailer thumbnailer
 COPY status-tracker status-tracker
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./pipeline ./gateway ./thumbnailer ./status-tracker
+COPY cli cli
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels \
+    ./pipeline ./gateway ./thumbnailer ./status-tracker ./cli
 
 
 FROM builder AS gateway-packages
@@ -49,6 +52,13 @@ FROM builder AS tracker-packages
 COPY requirements/status-tracker.txt requirements/
 RUN pip --python /app/.venv install --require-hashes --requirement requirements/status-tracker.txt
 COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_status_tracker-* /wheels/
+RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
+
+
+FROM builder AS cli-packages
+COPY requirements/cli.txt requirements/
+RUN pip --python /app/.venv install --require-hashes --requirement requirements/cli.txt
+COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_cli-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 
@@ -80,6 +90,11 @@ COPY --from=tracker-packages /app/.venv /app/.venv
 EXPOSE 8002
 ENTRYPOINT ["status-tracker"]
 CMD ["run"]
+
+
+FROM runtime AS cli
+COPY --from=cli-packages /app/.venv /app/.venv
+ENTRYPOINT ["thumbmill"]
 
 
 # The tracker's environment has what the programs import. A volume at /definitions takes its owner from the directory.

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
 	--custom-compile-command "make lock"
-SERVICES := gateway thumbnailer status-tracker
+PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-compose bench bench-imaging lint lock
@@ -53,9 +53,9 @@ lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 lock:  ## resolve requirements/*.txt anew, from *.in and the packages' pyproject.toml (needs uv)
-	$(LOCK) requirements/dev.in pipeline/pyproject.toml $(SERVICES:=/pyproject.toml) --output-file requirements/dev.txt
+	$(LOCK) requirements/dev.in pipeline/pyproject.toml $(PROGRAMS:=/pyproject.toml) --output-file requirements/dev.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
-	for service in $(SERVICES); do \
-		$(LOCK) $$service/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
-			--output-file requirements/$$service.txt || exit 1; \
+	for program in $(PROGRAMS); do \
+		$(LOCK) $$program/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
+			--output-file requirements/$$program.txt || exit 1; \
 	done

@@ -208,6 +208,7 @@ def _print_addresses(stack: Stack, *, backing_only: bool) -> None:
     ]
     if not backing_only:
         rows.insert(0, ("API docs", f"{addresses.gateway}/docs", ""))
+        rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/operations.md"))
     for what, address, login in rows:
         say(f"  {what:<16} {address:<32} {login}".rstrip())
     say(f"logs in {stack.site.logs}; Ctrl-C stops everything")

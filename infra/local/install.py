@@ -14,7 +14,7 @@ from local.rabbitmq import find_rabbitmq
 from local.site import CHECKOUT
 
 VENV = CHECKOUT / ".venv"
-PACKAGES = ("pipeline", "gateway", "thumbnailer", "status-tracker")
+PACKAGES = ("pipeline", "gateway", "thumbnailer", "status-tracker", "cli")
 
 
 def install_servers(say: Callable[[str], None]) -> None:

@@ -25,6 +25,18 @@ def describe_migrate(site: Site) -> tuple[list[str], dict[str, str]]:
     return [_script("status-tracker"), "migrate"], _over_own(settings, site.overrides)
 
 
+def describe_operator(site: Site) -> dict[str, str]:
+    """Return what `thumbmill` has to know to work on this installation."""
+    return {
+        "RABBITMQ_HOST": "127.0.0.1",
+        "RABBITMQ_PORT": str(site.ports["RABBITMQ_PORT"]),
+        "RABBITMQ_VHOST": "/",
+        "RABBITMQ_USER": "operator",
+        "RABBITMQ_PASSWORD": site.secrets["OPERATOR_RABBITMQ_PASSWORD"],
+        "RABBITMQ_QUEUE": site.queue,
+    }
+
+
 def _describe_gateway(site: Site) -> Process:
     port = site.ports["GATEWAY_PORT"]
     settings = {

@@ -34,6 +34,11 @@ class Site:
         return self.directory / "run"
 
     @property
+    def operator_file(self) -> Path:
+        """What `thumbmill` reads, so that it works beside a running `up`."""
+        return self.directory / "operator.env"
+
+    @property
     def queue(self) -> str:
         """The image queue's name, which RABBITMQ_QUEUE may change."""
         return self.overrides.get("RABBITMQ_QUEUE") or os.environ.get("RABBITMQ_QUEUE") or "image_queue"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local import services
 from local.addresses import Addresses
+from local.envfile import write_private_env_file
 from local.faults import LaunchError
 from local.minio import describe_minio, describe_provision
 from local.ports import ports_from
@@ -63,6 +64,7 @@ class Stack:
         self.end_leftovers()
         for log in self.site.logs.glob("*.log"):
             log.rename(log.with_suffix(".log.1"))
+        write_private_env_file(self.site.operator_file, services.describe_operator(self.site))
         self.start("epmd")
         self.start("rabbitmq", wait=False)  # the slowest by far; the others start meanwhile
         self.start("postgres", wait=False)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 import gateway.settings
 import status_tracker.settings
+import thumbmill.settings
 import thumbnailer.settings
 from thumbnailer.preset_file import PresetsError, load_presets
 
@@ -19,6 +20,7 @@ SERVICES = {
     "thumbnailer": thumbnailer.settings.Settings,
     "tracker": status_tracker.settings.Settings,
     "migrate": status_tracker.settings.MigrationSettings,
+    "thumbmill": thumbmill.settings.Settings,
 }
 
 

@@ -15,14 +15,16 @@ THUMBNAILER = (
     "after_publish",
 )
 TRACKER = ("in_transaction", "after_commit")
+OPERATOR = ("after_record", "after_redrive")
+_ALL = THUMBNAILER + TRACKER + OPERATOR
 
 _armed = ""
 
 
 def arm(point: str) -> None:
     """Make ``crash_at(point)`` deadly. Raises ValueError for a name that is not in the list."""
-    if point and point not in THUMBNAILER + TRACKER:
-        raise ValueError(f"CRASH_POINT: {point!r} is none of {', '.join(THUMBNAILER + TRACKER)}")
+    if point and point not in _ALL:
+        raise ValueError(f"CRASH_POINT: {point!r} is none of {', '.join(_ALL)}")
     global _armed  # noqa: PLW0603 - the process as a whole is armed
     _armed = point
 

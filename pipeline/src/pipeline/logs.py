@@ -1,8 +1,8 @@
-"""Structured logs on stdout: JSON for machines, readable on a terminal."""
+"""Structured logs: JSON for machines, readable on a terminal."""
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -12,9 +12,10 @@ from pipeline.settings import ServiceSettings
 _QUIETER = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
 
 
-def configure(settings: ServiceSettings, service: str) -> None:
-    """Send structlog's and the libraries' logs to stdout, each line with the service's name."""
-    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stdout.isatty())
+def configure(settings: ServiceSettings, service: str, stream: TextIO | None = None) -> None:
+    """Send structlog's and the libraries' logs to a stream (stdout), each line with the service's name."""
+    stream = stream or sys.stdout
+    console = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -24,7 +25,7 @@ def configure(settings: ServiceSettings, service: str) -> None:
     last: list[structlog.typing.Processor] = (
         [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(),
+                colors=stream.isatty(),
                 timestamp_key="time",
                 pad_event_to=24,
                 exception_formatter=structlog.dev.plain_traceback,  # rich's takes seconds, and shows variables
@@ -36,10 +37,10 @@ def configure(settings: ServiceSettings, service: str) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    _adopt_libraries(shared, last, settings.log_level)
+    _adopt_libraries(shared, last, settings.log_level, stream)
 
 
 def _naming(service: str) -> structlog.typing.Processor:
@@ -50,9 +51,9 @@ def _naming(service: str) -> structlog.typing.Processor:
 
 
 def _adopt_libraries(
-    shared: list[structlog.typing.Processor], last: list[structlog.typing.Processor], level: str
+    shared: list[structlog.typing.Processor], last: list[structlog.typing.Processor], level: str, stream: TextIO
 ) -> None:
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],

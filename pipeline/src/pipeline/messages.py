@@ -42,6 +42,11 @@ class Message:
         return self.lasting.get(RUN, "")
 
     @property
+    def redriven_by(self) -> str:
+        """Who took it out of the dead queue the last time; empty for a message that never was there."""
+        return self.lasting.get(REDRIVEN_BY, "")
+
+    @property
     def is_suspect(self) -> bool:
         """Tell whether consumers may have died of this message."""
         return self.earlier_deliveries >= SUSPECT_AFTER

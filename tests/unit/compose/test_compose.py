@@ -15,6 +15,7 @@ from pipeline.settings import load
 from status_tracker.settings import MigrationSettings
 from status_tracker.settings import Settings as TrackerSettings
 from support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
+from thumbmill.settings import Settings as OperatorSettings
 from thumbnailer.settings import Settings as ThumbnailerSettings
 
 WRITTEN = read_compose("compose.yaml")
@@ -27,6 +28,7 @@ SETTINGS = {
     "thumbnailer": ThumbnailerSettings,
     "status-tracker": TrackerSettings,
     "migrate": MigrationSettings,
+    "cli": OperatorSettings,
 }
 PROVISION = runpy.run_path(str(CHECKOUT / "infra/minio/provision.py"))
 USERS = runpy.run_path(str(CHECKOUT / "infra/rabbitmq/users.py"))
@@ -36,6 +38,7 @@ SET_UP = {
 }
 LONG_RUNNING = {"postgres", "rabbitmq", "minio", "gateway", "thumbnailer", "status-tracker"}
 ONE_SHOT = {"rabbitmq-users", "minio-setup", "migrate"}
+ON_REQUEST = {"cli"}
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -53,7 +56,14 @@ def without_file(name):
 
 
 def test_the_services_are_these(services):
-    assert services.keys() == LONG_RUNNING | ONE_SHOT
+    assert services.keys() == LONG_RUNNING | ONE_SHOT | ON_REQUEST
+
+
+def test_what_operators_start_is_not_started_by_up_and_waited_for_by_nobody(services):
+    awaited = {other for service in services.values() for other in service.get("depends_on", {})}
+    for name, service in services.items():
+        assert ("profiles" in service) == (name in ON_REQUEST), name
+    assert not awaited & ON_REQUEST
 
 
 def test_what_is_built_is_a_target_and_what_is_pulled_is_pinned(services):
@@ -175,7 +185,7 @@ def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
     for name in LONG_RUNNING:
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"][0] == "CMD"
-    for name in ONE_SHOT:
+    for name in ONE_SHOT | ON_REQUEST:
         assert services[name]["restart"] == "no"
         assert "healthcheck" not in services[name]
 
@@ -192,7 +202,7 @@ def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
     assert f"http://127.0.0.1:{port}/readyz" in services[name]["healthcheck"]["test"][-1]
 
 
-@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT)])
+@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT | ON_REQUEST)])
 def test_what_is_ours_has_no_rights(services, name):
     assert services[name]["read_only"] is True
     assert services[name]["cap_drop"] == ["ALL"]

@@ -15,7 +15,7 @@ from support.compose_files import (
 )
 
 ARGUMENTS, STAGES = read_dockerfile()
-SERVICES = ["gateway", "thumbnailer", "status-tracker"]
+SERVICES = ["gateway", "thumbnailer", "status-tracker", "cli"]
 RUNNING = [*SERVICES, "setup"]
 IGNORED = [
     line for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")

@@ -1,0 +1,1 @@
+"""Thumbmill's operator: what people do to a running system."""

@@ -1,0 +1,28 @@
+"""``thumbmill``: what people do to a running system."""
+
+import typer
+
+from thumbmill import dead
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Looks after a running Thumbmill.",
+    epilog="Settings: README.md. Exit codes: 0 done, 1 a server is away or refuses, 2 wrong use, 3 nothing found.",
+)
+app.add_typer(dead.app, name="dead")
+
+
+@app.callback()
+def _root() -> None:
+    """Make ``dead`` a word of its own, though it is the only one yet."""
+
+
+def main() -> None:
+    """Run the command and exit."""
+    app(prog_name="thumbmill")
+
+
+if __name__ == "__main__":
+    main()

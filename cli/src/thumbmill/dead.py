@@ -1,0 +1,233 @@
+"""``thumbmill dead``: look at what the services could not handle, send it back, or throw it away."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from threading import Event
+from typing import Annotated, NoReturn
+
+import typer
+
+from pipeline import crashpoints, logs
+from pipeline.deadletters import DeadLetterBox
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.publisher import Publisher
+from pipeline.settings import SettingsError
+from pipeline.topology import TRACKER_QUEUE
+from thumbmill.errands import Errand, Tally, carry_out, select
+from thumbmill.letters import Letter, Selection
+from thumbmill.settings import Settings, load_settings
+from thumbmill.tables import count, open_console, page, tabulate
+
+NAME = "thumbmill dead"
+NO_BROKER, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
+SHOWN = 100  # letters in a list, unless asked for more
+
+app = typer.Typer(no_args_is_help=True, help="Messages that the services could not handle.")
+
+Queue = Annotated[
+    str, typer.Option("--queue", metavar="QUEUE", help="Only of this work queue.", show_default=False)
+]
+Ids = Annotated[
+    list[str] | None, typer.Option("--id", metavar="ID", help="An image's id or a letter's; may be repeated.")
+]
+Reasons = Annotated[
+    list[str] | None, typer.Option("--reason", metavar="CODE", help="As `list` has it; may be repeated.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Every letter.")]
+Rate = Annotated[float, typer.Option("--rate", metavar="N", min=0.01, max=10_000, help="At most so many a second.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which letters are meant.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    queue: Queue = "",
+    ids: Ids = None,
+    reasons: Reasons = None,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Show so many at most; 0: all.")] = SHOWN,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one array.")] = False,
+) -> None:
+    """Show the dead letters of each queue: which image, why, after how many attempts, since when."""
+    tally = Tally()
+    with _opened() as (settings, box, _):
+        found = select(
+            box, _queues(settings, queue), _choose(ids, reasons, everything=not ids and not reasons), tally
+        )
+        letters = list(islice(found, limit or None))
+        is_cut = next(found, None) is not None
+    if as_json:
+        print(json.dumps([letter.describe() for letter in letters], indent=2))  # noqa: T201 - what was asked for
+    else:
+        _show(letters)
+        if not letters:
+            open_console().print("no dead letters")
+    if is_cut:
+        _say(f"there are more than these {limit}: give --limit 0 to see all")
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="ID", help="A letter's id, or its image's.")],
+    *,
+    queue: Queue = "",
+) -> None:
+    """Show one letter whole: what is known of it, its headers, its body."""
+    with _opened() as (settings, box, _):
+        letters = list(select(box, _queues(settings, queue), _choose([which], None, everything=False), Tally()))
+    if not letters:
+        _end(f"no dead letter {which}: `{NAME} list` shows their ids", NOTHING_FOUND)
+    console = open_console()
+    for number, letter in enumerate(letters):
+        if number:
+            console.print()
+        for line in page(letter):
+            console.print(line, soft_wrap=True)
+
+
+@app.command()
+def redrive(
+    *,
+    queue: Queue = "",
+    ids: Ids = None,
+    reasons: Reasons = None,
+    everything: Everything = False,
+    rate: Rate = 50,
+    dry_run: DryRun = False,
+) -> None:
+    """Send letters back to their work queue, as if they had never been tried.
+
+    Each letter is removed only when the broker has confirmed the message that takes its place, so this may be
+    killed and started again.
+    """
+    selection = _choose(ids, reasons, everything=everything)
+    if dry_run:
+        _show(_find(queue, selection), "would be redriven")
+        return
+    tally = Tally()
+    with _opened() as (settings, box, publisher), _stoppable() as stop:
+        errand = Errand(settings.thumbmill_operator, publisher)
+        letters = select(box, _queues(settings, queue), selection, tally)
+        with _told("redriven", tally):
+            carry_out(letters, errand.redrive, box, tally, rate=rate, stop=stop, keep_alive=publisher.keep_alive)
+
+
+@app.command()
+def drop(
+    *,
+    queue: Queue = "",
+    ids: Ids = None,
+    reasons: Reasons = None,
+    everything: Everything = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Throw letters away. Their images stay what they are."""
+    found = _find(queue, _choose(ids, reasons, everything=everything))
+    if dry_run or not yes:
+        _show(found, "would be dropped" if dry_run else "")
+    if dry_run:
+        return
+    if not yes and not sys.stdin.isatty():
+        _end("nobody to ask: give --yes to drop these letters", WRONG_USE)
+    if not yes and not typer.confirm(f"Throw away {count(len(found))} for good?", err=True):
+        _end("nothing was dropped", NOTHING_FOUND)
+    # What has died since was not asked about.
+    selection = Selection(ids=frozenset(letter.id for letter in found))
+    tally = Tally()
+    with _opened() as (settings, box, publisher), _stoppable() as stop:
+        errand = Errand(settings.thumbmill_operator, publisher)
+        letters = select(box, _queues(settings, queue), selection, tally)
+        with _told("dropped", tally):
+            carry_out(letters, errand.drop, box, tally, rate=10_000, stop=stop, keep_alive=publisher.keep_alive)
+
+
+# --- what the commands share ---------------------------------------------------------------------------------
+
+
+def _choose(ids: list[str] | None, reasons: list[str] | None, *, everything: bool) -> Selection:
+    if not (ids or reasons or everything):
+        _end("which letters? Give --id, --reason, or --all (`thumbmill dead list` shows them)", WRONG_USE)
+    if everything and (ids or reasons):
+        _end("--all and --id or --reason contradict each other: give one of them", WRONG_USE)
+    return Selection(everything, frozenset(id_.lower() for id_ in ids or []), frozenset(reasons or []))
+
+
+def _queues(settings: Settings, queue: str) -> list[str]:
+    all_ = [settings.rabbitmq_queue, TRACKER_QUEUE]
+    if queue and queue.removesuffix(".dead") not in all_:
+        _end(f"--queue: there are {' and '.join(all_)}", WRONG_USE)
+    return [queue.removesuffix(".dead")] if queue else all_
+
+
+def _find(queue: str, selection: Selection) -> list[Letter]:
+    with _opened() as (settings, box, _):
+        letters = list(select(box, _queues(settings, queue), selection, Tally()))
+    if not letters:
+        _end("no dead letter is meant by that", NOTHING_FOUND)
+    return letters
+
+
+def _show(letters: list[Letter], verdict: str = "") -> None:
+    console = open_console()
+    for table in tabulate(letters):
+        console.print(table)
+    if verdict:
+        console.print(f"{count(len(letters))} {verdict}")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, DeadLetterBox, Publisher]]:
+    """Open what a command works with; a fault ends the program with a sentence that says what to do."""
+    try:
+        settings = load_settings()
+        crashpoints.arm(settings.crash_point)
+    except (SettingsError, ValueError) as fault:
+        _end(str(fault), WRONG_USE)
+    logs.configure(settings, NAME, sys.stderr)
+    try:
+        with DeadLetterBox(settings, NAME) as box, Publisher(settings, f"{NAME} publisher") as publisher:
+            yield settings, box, publisher
+    except Refused as fault:
+        _end(f"{fault}", NO_BROKER)
+    except DependencyAway as fault:
+        place = f"RABBITMQ_HOST={settings.rabbitmq_host}, RABBITMQ_PORT={settings.rabbitmq_port}"
+        _end(f"{fault} ({place}); what was not moved is where it was", NO_BROKER)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Event]:
+    """Have SIGINT and SIGTERM end the work after the letter in hand."""
+    stop = Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _told(done: str, tally: Tally) -> Iterator[None]:
+    """Say at the end what was done, however it ended."""
+    try:
+        yield
+    finally:
+        codes = ", ".join(f"{number:,} {code}" for code, number in sorted(tally.done.items()))
+        _say(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
+    if tally.interrupted:
+        _end("interrupted; the rest is where it was", INTERRUPTED)
+    if tally.met and not tally.moved:
+        _end(f"none of {count(tally.met)} is meant by that", NOTHING_FOUND)
+
+
+def _say(text: str) -> None:
+    open_console(stderr=True).print(text, markup=False, soft_wrap=True)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    _say(text)
+    raise typer.Exit(code)

@@ -1,0 +1,76 @@
+"""How dead letters look on a terminal. What strangers wrote is shown as text and never as markup."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thumbmill.letters import Letter, printable, show_body
+
+PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """Give a console as wide as the terminal, or as wide as it takes where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+
+
+def tabulate(letters: Iterable[Letter]) -> Iterator[Table]:
+    """Make a table for each queue. The letters have to come queue by queue."""
+    for queue, group in groupby(letters, lambda letter: letter.raw.queue):
+        rows = list(group)
+        table = Table(title=_text(f"{queue}: {count(len(rows))}"), title_justify="left")
+        table.add_column("letter", no_wrap=True)
+        table.add_column("image and key", min_width=36, overflow="fold")  # the length of an image's id
+        table.add_column("why", overflow="fold")
+        table.add_column("attempts", justify="right")
+        table.add_column("died", no_wrap=True)
+        for letter in rows:
+            table.add_row(*map(_text, _cells(letter)))
+        yield table
+
+
+def _cells(letter: Letter) -> tuple[object, ...]:
+    images = (f"{image_id}\n{key}" for image_id, key in zip(letter.image_ids, letter.keys, strict=True))
+    why = f"{letter.code}\n{letter.reason}" if letter.reason else letter.code
+    return letter.id, "\n".join(images) or "-", why, letter.attempts, _show_time(letter.died_at)
+
+
+def page(letter: Letter) -> Iterator[Text]:
+    """Write one letter whole: what is known of it, its headers, its body."""
+    facts: dict[str, Any] = {
+        "letter": letter.id,
+        "lies in": letter.raw.queue,
+        "images": ", ".join(map(str, letter.image_ids)) or "none",
+        "keys": ", ".join(letter.keys) or "none",
+        "code": letter.code,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "died": _show_time(letter.died_at),
+        "redriven by": letter.redriven_by or "nobody yet",
+        "content type": letter.raw.content_type or "none",
+    }
+    yield from (Text.assemble((f"{name:<13}", "bold"), _text(value)) for name, value in facts.items())
+    yield Text("\nheaders", style="bold")
+    yield _text(json.dumps(letter.raw.headers, indent=2, default=str, ensure_ascii=False))
+    yield Text("\nbody", style="bold")
+    yield _text(show_body(letter.raw))
+
+
+def count(number: int) -> str:
+    """Say how many dead letters there are."""
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+
+
+def _show_time(time: datetime | None) -> str:
+    return time.astimezone().isoformat(sep=" ", timespec="seconds") if time else "-"
+
+
+def _text(value: object) -> Text:
+    return Text(printable(value))

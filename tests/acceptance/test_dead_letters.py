@@ -1,0 +1,217 @@
+"""Dead letters as an operator meets them: seen, sent back, thrown away, and told of; whatever dies meanwhile."""
+
+import json
+import signal
+
+import pika
+import pytest
+
+from support.brokers import denied, low_limit
+from support.messages import wait_quiet, wait_tracker
+from support.operators import NAME, dead_letters, running, thumbmill
+from support.pictures import photo, red_quarter
+from support.waiting import wait_until
+
+DEAD = "image_queue.dead"
+
+
+@pytest.fixture
+def no_dead(system):
+    """Begin and leave with nothing put aside."""
+    queues = (DEAD, "status_tracker.dead")
+    assert [system.queue_length(queue) for queue in queues] == [0, 0]
+    yield
+    for queue in queues:
+        system.drain(queue)
+
+
+def bury(system, *letters, queue="image_queue"):
+    """Put letters into a dead queue as the services do: bodies with what is said of them."""
+    with system.channel() as channel:
+        channel.confirm_delivery()
+        for body, headers in letters:
+            properties = pika.BasicProperties(
+                content_type="application/json", delivery_mode=2, headers={"x-routing-key": "instant", **headers}
+            )
+            channel.basic_publish("", f"{queue}.dead", body, properties, mandatory=True)
+
+
+def upload_events(system, number, prefix):
+    """Store pictures, wait for their thumbnails, and give what MinIO said of each."""
+    with system.channel() as channel:
+        ear = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(ear, "storage.events", "instant")
+        bodies = {}
+        for n in range(number):
+            system.put(f"{prefix}/{n}.jpg", photo(seed=n + 1))
+            key = f"images-original/{prefix}/{n}.jpg"
+            body = wait_until(lambda: channel.basic_get(ear, auto_ack=True)[2], what="the bucket's event")
+            assert json.loads(body)["Key"] == key
+            bodies[system.wait_key(f"{prefix}/{n}.jpg")["id"]] = body
+    return bodies
+
+
+def notes(system, image_id, kind="image.redriven"):
+    return [event for event in system.events(image_id) if event["type"] == kind]
+
+
+def told_instantly(system, image_id):
+    return [event for event in system.events(image_id) if event["recorded_by"] == "instant"]
+
+
+EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "attempts_exhausted"}
+
+
+def test_from_the_brokers_limit_to_done(system, no_dead):
+    with low_limit(system), denied(system, "s3:PutObject"):
+        image = system.post_form(photo(orientation=3))
+        wait_until(lambda: system.queue_length(DEAD) == 1, 60, "the broker to put the message aside")
+        failed = system.wait_status(image["id"], "FAILED")
+    assert (failed["error"]["code"], failed["error"]["retryable"]) == ("attempts_exhausted", True)
+    assert [event["recorded_by"] for event in notes(system, image["id"], "image.failed")] == ["/rabbitmq"]
+
+    [letter] = dead_letters(system)
+    assert letter["images"] == [{"id": image["id"], "key": image["key"]}]
+    assert (letter["code"], letter["queue"], letter["redriven_by"]) == ("delivery_limit", "image_queue", None)
+    table = thumbmill(system, "dead", "list")
+    assert all(word in table for word in (letter["id"], image["id"], image["key"], "delivery_limit", f"{DEAD}: 1"))
+    whole = thumbmill(system, "dead", "show", image["id"])
+    assert '"reason": "delivery_limit"' in whole
+    assert '"eTag"' in whole
+
+    said = thumbmill(system, "dead", "redrive", "--id", image["id"], "--dry-run")
+    assert "1 dead letter would be redriven" in said
+    wait_tracker(system)
+    assert system.queue_length(DEAD) == 1
+    assert notes(system, image["id"]) == []
+    assert system.image(image["id"])["status"] == "FAILED"
+
+    assert "1 dead letter redriven (1 delivery_limit)" in thumbmill(
+        system, "dead", "redrive", "--reason", "delivery_limit"
+    )
+    done = wait_until(
+        lambda: (now := system.image(image["id"]))["status"] == "DONE" and now, 30, "the redriven image to be DONE"
+    )
+    assert (done["attempts"], done["error"], done["generation"]) == (1, None, 1)
+    assert red_quarter(system.thumbnail(image["id"])) == "right lower"
+    assert system.queue_length(DEAD) == 0
+    [note] = notes(system, image["id"])
+    assert note["recorded_by"] == "/cli"
+    assert (note["data"]["operator"], note["data"]["code"]) == (NAME, "delivery_limit")
+    types = system.timeline(image["id"])
+    assert types.index("image.failed") < types.index("image.redriven") < types.index("image.done")
+    assert notes(system, image["id"], "image.done")[0]["data"]["run"] == note["data"]["run"]
+
+
+def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
+    [(image_id, body)] = upload_events(system, 1, "again").items()
+    bury(system, (body, EXHAUSTED))
+    with low_limit(system), denied(system, "s3:PutObject"):
+        thumbmill(system, "dead", "redrive", "--all")
+        wait_until(lambda: notes(system, image_id, "image.failed"), 60, "the second failure in the timeline")
+        wait_until(lambda: system.queue_length(DEAD) == 1, what="the letter to be back")
+    [letter] = dead_letters(system)
+    assert (letter["code"], letter["redriven_by"]) == ("delivery_limit", NAME)
+    assert system.image(image_id)["status"] == "DONE", "its thumbnails are there"
+
+
+def test_garbage_is_dropped_by_its_letters_id_and_nothing_else_is(system, no_dead):
+    [(image_id, body)] = upload_events(system, 1, "drop").items()
+    bury(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "not an event: no JSON"}))
+    bury(system, (b"other garbage", {"x-reason": "not an event: no JSON"}), queue="status_tracker")
+    letters = dead_letters(system)
+    assert sorted(letter["code"] for letter in letters) == ["attempts_exhausted", "not_an_event", "not_an_event"]
+    garbage = next(letter for letter in letters if letter["queue"] == "image_queue" and not letter["images"])
+    assert "\\x1b[31mgarbage" in thumbmill(system, "dead", "show", garbage["id"])
+
+    assert "give --yes" in thumbmill(system, "dead", "drop", "--id", garbage["id"], code=2)
+    assert "would be dropped" in thumbmill(system, "dead", "drop", "--all", "--dry-run")
+    assert len(dead_letters(system)) == 3
+    thumbmill(system, "dead", "drop", "--id", garbage["id"], "--yes")
+    assert len(dead_letters(system, "--queue", "image_queue")) == 1
+    thumbmill(system, "dead", "drop", "--all", "--queue", "image_queue", "--yes")
+    assert [letter["queue"] for letter in dead_letters(system)] == ["status_tracker"]
+    wait_tracker(system)
+    [note] = notes(system, image_id, "image.dropped")
+    assert (note["recorded_by"], note["data"]["operator"]) == ("/cli", NAME)
+    assert system.image(image_id)["status"] == "DONE"
+
+
+def test_a_letter_of_the_trackers_goes_back_to_the_tracker_alone(system, no_dead):
+    [(image_id, body)] = upload_events(system, 1, "tracker").items()
+    late = json.loads(body)
+    late["Records"][0]["s3"]["object"]["sequencer"] = "18B" + "0" * 13  # another event about the same object
+    bury(system, (json.dumps(late).encode(), EXHAUSTED), queue="status_tracker")
+    wait_quiet(system)
+    thumbmill(system, "dead", "redrive", "--id", image_id)
+    wait_until(lambda: len(told_instantly(system, image_id)) == 2, what="the tracker to know it")
+    wait_quiet(system)
+    assert len(notes(system, image_id, "image.done")) == 1
+    assert notes(system, image_id)[0]["data"]["queue"] == "status_tracker"
+
+
+@pytest.mark.parametrize("point", ["after_record", "after_redrive"])
+def test_killed_between_two_steps_nothing_is_lost(system, no_dead, point):
+    [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
+    bury(system, (body, EXHAUSTED))
+    thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, CRASH_POINT=point)
+    wait_until(lambda: system.queue_length(DEAD) == 1, what="the letter to be back")
+    thumbmill(system, "dead", "redrive", "--all")
+    wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run"], what="the later run to be done")
+    wait_quiet(system)
+    assert system.queue_length(DEAD) == 0
+    assert len(notes(system, image_id)) == 2
+    assert system.image(image_id)["status"] == "DONE"
+
+
+def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
+    bodies = upload_events(system, 12, "many")
+    bury(system, *((body, EXHAUSTED) for body in bodies.values()))
+
+    def redriven():
+        return {image_id for image_id in bodies if notes(system, image_id)}
+
+    with running(system, "dead", "redrive", "--all", "--rate", "5") as program:
+        wait_until(lambda: len(redriven()) >= 3, what="some to be sent back")
+        program.kill()
+    wait_until(lambda: system.queue_length(DEAD) + len(redriven()) >= 12, what="the rest to be back")
+    assert 0 < system.queue_length(DEAD) < 12
+
+    before = system.queue_length(DEAD)
+    with running(system, "dead", "redrive", "--all", "--rate", "5") as program:
+        wait_until(lambda: 12 - len(redriven()) < before - 1, what="some more to be sent back")
+        program.send_signal(signal.SIGTERM)
+        _, said = program.communicate(timeout=30)
+    assert program.returncode == 130
+    assert "the rest is where it was" in said
+    moved = int(said.split()[0])
+    wait_until(lambda: system.queue_length(DEAD) == before - moved, what="what was not moved to be back")
+
+    thumbmill(system, "dead", "redrive", "--all")
+    assert system.queue_length(DEAD) == 0
+    for image_id in bodies:
+        wait_until(lambda id_=image_id: notes(system, id_, "image.done")[-1]["data"]["run"], what="a later run")
+    assert redriven() == bodies.keys()
+    assert {system.image(image_id)["status"] for image_id in bodies} == {"DONE"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "words"),
+    [
+        (["redrive"], {}, 2, "Give --id, --reason, or --all"),
+        (["drop"], {}, 2, "Give --id, --reason, or --all"),
+        (["redrive", "--all", "--id", "x"], {}, 2, "contradict"),
+        (["redrive", "--reason", "no_such"], {}, 3, "0 dead letters redriven"),
+        (["show", "0123"], {}, 3, "no dead letter 0123"),
+        (["list", "--queue", "elsewhere"], {}, 2, "image_queue and status_tracker"),
+        (["list"], {"RABBITMQ_PASSWORD": "wrong"}, 1, "check RABBITMQ_USER and RABBITMQ_PASSWORD"),
+        (["list"], {"RABBITMQ_PORT": "1"}, 1, "RABBITMQ_PORT=1"),
+        (["list"], {"THUMBMILL_ENV_FILE": "/nowhere"}, 2, "RABBITMQ_PASSWORD: is required"),
+    ],
+)
+def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, words):
+    bury(system, (b"garbage", {"x-reason": "not an event: no JSON"}))
+    said = thumbmill(system, "dead", *arguments, code=code, **settings)
+    assert words in said
+    assert "Traceback" not in said
+    assert system.queue_length(DEAD) == 1

@@ -1,0 +1,129 @@
+"""Looking through a dead queue costs nothing, and taking a letter out of it takes that letter alone."""
+
+import json
+import urllib.request
+from base64 import b64encode
+
+import pika
+import pytest
+from pydantic import SecretStr
+
+from pipeline.deadletters import DeadLetterBox
+from pipeline.events import Redriven, Watermark, say
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.publisher import Publisher
+from pipeline.topology import LOOKS_AT_THE_DEAD, RETRY
+from support.waiting import wait_until
+
+DEAD = "status_tracker.dead"  # a quorum queue with the policies that they all have
+LOOKS = 25  # more than 4.x allows where no policy says otherwise
+
+
+@pytest.fixture
+def operator(broker, stack):
+    """The settings of the user that people have."""
+    password = SecretStr(stack.site.secrets["OPERATOR_RABBITMQ_PASSWORD"])
+    return broker.settings.model_copy(update={"rabbitmq_user": "operator", "rabbitmq_password": password})
+
+
+@pytest.fixture
+def dead(broker):
+    """Three letters."""
+    broker.send(DEAD, b"one", b"two", b"three")
+    yield DEAD
+    with broker.channel() as channel:
+        channel.queue_purge(DEAD)
+
+
+def bodies(box):
+    return [letter.body for letter in box.letters(DEAD)]
+
+
+def test_looking_leaves_everything_as_it_was_however_often(broker, operator, dead):
+    for _ in range(LOOKS):
+        with DeadLetterBox(operator, "test") as box:
+            assert bodies(box) == [b"one", b"two", b"three"]
+        wait_until(lambda: broker.length(DEAD) == 3, what="the letters to be back")
+    with DeadLetterBox(operator, "test") as box:
+        assert {letter.headers["x-delivery-count"] for letter in box.letters(DEAD)} == {LOOKS}
+
+
+def test_the_limit_of_a_dead_queue_is_out_of_reach(broker):
+    login = f"{broker.settings.rabbitmq_user}:{broker.settings.rabbitmq_password.get_secret_value()}"
+    for queue in ("image_queue.dead", DEAD):
+        request = urllib.request.Request(f"{broker.management}/api/queues/%2F/{queue}")  # noqa: S310 - our own
+        request.add_header("Authorization", "Basic " + b64encode(login.encode()).decode())
+
+        def effective(request=request):
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return json.load(answer).get("effective_policy_definition")
+
+        assert wait_until(effective, what="the queue's policy") == {"delivery-limit": LOOKS_AT_THE_DEAD}
+
+
+def test_what_is_removed_is_gone_and_the_rest_is_back(broker, operator, dead):
+    with DeadLetterBox(operator, "test") as box:
+        for letter in box.letters(DEAD):
+            if letter.body == b"two":
+                box.remove(letter)
+        assert broker.length(DEAD) == 0, "all of it is held"
+    wait_until(lambda: broker.length(DEAD) == 2, what="the others to be back")
+    with DeadLetterBox(operator, "test") as box:
+        assert bodies(box) == [b"one", b"three"]
+
+
+def test_what_dies_meanwhile_is_not_met(broker, operator, dead):
+    met = []
+    with DeadLetterBox(operator, "test") as box:
+        for letter in box.letters(DEAD):
+            broker.send(DEAD, b"again " + letter.body)
+            met.append(letter.body)
+            box.remove(letter)
+    assert met == [b"one", b"two", b"three"]
+    assert broker.length(DEAD) == 3
+
+
+def test_a_lost_connection_gives_back_what_was_held(broker, operator, dead):
+    box = DeadLetterBox(operator, "test lost")
+    letters = box.letters(DEAD)
+    first = next(letters)
+    broker.close_connections_named("test lost")
+    with pytest.raises(DependencyAway):
+        wait_until(lambda: box.wait(0.1), 10, "the loss to be noticed")
+    with pytest.raises(DependencyAway):
+        box.remove(first)
+    wait_until(lambda: broker.length(DEAD) == 3, what="the letter to be back")
+
+
+def test_a_letter_is_given_with_all_that_came_with_it(broker, operator, dead):
+    with broker.channel() as channel:
+        channel.queue_purge(DEAD)
+        properties = pika.BasicProperties(content_type="text/x", message_id="m", headers={"x-reason": "because"})
+        channel.confirm_delivery()
+        channel.basic_publish("", DEAD, b"body", properties)
+    with DeadLetterBox(operator, "test") as box:
+        [letter] = box.letters(DEAD)
+    assert (letter.queue, letter.body, letter.content_type, letter.message_id) == (DEAD, b"body", "text/x", "m")
+    assert letter.headers["x-reason"] == "because"
+
+
+def test_an_operator_may_do_no_more_than_it_has_to(operator, dead):
+    note = Redriven(key="k", operator="ada", queue="image_queue", code="x", run="1")
+    with Publisher(operator, "test") as publisher:
+        publisher.publish(RETRY, DEAD, b"four", headers={})
+        publisher.say(say(note, by="cli"))
+        for exchange, key in (("", DEAD), ("storage.events", "instant"), ("image.lifecycle", "image.done")):
+            with pytest.raises(DependencyAway):
+                publisher.publish(exchange, key, b"{}")
+        with pytest.raises(DependencyAway):
+            publisher.say(say(Watermark(), by="cli"))
+    for queue in ("image_queue", "status_tracker", "unrouted"):
+        with DeadLetterBox(operator, "test") as box, pytest.raises(Refused, match="access to queue"):
+            next(box.letters(queue))
+
+
+def test_refusals_and_absence_are_told_apart(operator):
+    with pytest.raises(Refused, match="RABBITMQ_USER"):
+        DeadLetterBox(operator.model_copy(update={"rabbitmq_password": SecretStr("wrong")}), "test")
+    with pytest.raises(DependencyAway):
+        DeadLetterBox(operator.model_copy(update={"rabbitmq_port": 1}), "test")

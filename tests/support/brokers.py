@@ -1,0 +1,43 @@
+"""What is made worse for a while: a right that is missing, a broker that gives up early."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
+
+from local.minio import SHARED
+from support.system import System
+
+LOW_LIMIT = 3
+
+
+@contextmanager
+def denied(system: System, action: str) -> Iterator[None]:
+    """Take a right away from the thumbnailer's user, as a full store does without being asked."""
+    keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
+    admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
+    policy = json.loads((SHARED / "policies" / "thumbnailer.json").read_text())
+    denial = {"Effect": "Deny", "Action": [action], "Resource": ["arn:aws:s3:::*"]}
+    admin.policy_add("thumbnailer", policy={**policy, "Statement": [*policy["Statement"], denial]})
+    try:
+        yield
+    finally:
+        admin.policy_add("thumbnailer", policy=policy)
+
+
+@contextmanager
+def low_limit(system: System) -> Iterator[None]:
+    """Have the broker give up a message of the image queue after a few deliveries instead of a thousand."""
+    api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/policies/%2F"
+    with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
+        ours = next(p for p in client.get(api).json() if p["pattern"] == "^image_queue$")
+        lower = ours["definition"] | {"delivery-limit": LOW_LIMIT}
+        put = {"pattern": ours["pattern"], "apply-to": "queues", "priority": 9, "definition": lower}
+        client.put(f"{api}/low-limit", json=put).raise_for_status()
+        try:
+            yield
+        finally:
+            client.delete(f"{api}/low-limit").raise_for_status()

@@ -1,0 +1,53 @@
+"""The program `thumbmill` as an operator has it, beside a running system."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.system import System
+
+PROGRAM = str(Path(sys.executable).parent / "thumbmill")
+NAME = "ada"
+
+
+def start(system: System, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start it with nothing but the file that `up` writes."""
+    ours = ("RABBITMQ_", "THUMBMILL_", "LOG_", "CRASH_POINT")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    settings = {"THUMBMILL_ENV_FILE": str(system.stack.site.operator_file), "THUMBMILL_OPERATOR": NAME}
+    return subprocess.Popen(
+        [PROGRAM, *arguments],
+        env={**inherited, **settings, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def thumbmill(system: System, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run it to its end, which has to have this exit code; give what it said."""
+    with start(system, *arguments, **environment) as program:
+        out, err = program.communicate(timeout=60)
+    assert program.returncode == code, f"{arguments}: {program.returncode}\n{out}{err}"
+    return out + err
+
+
+def dead_letters(system: System, *arguments: str) -> list[dict[str, object]]:
+    """What `list --json` has."""
+    listed: list[dict[str, object]] = json.loads(thumbmill(system, "dead", "list", "--json", *arguments))
+    return listed
+
+
+@contextmanager
+def running(system: System, *arguments: str, **environment: str):
+    """Have it run for a while; nothing of it is left."""
+    with start(system, *arguments, **environment) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+            program.communicate()
