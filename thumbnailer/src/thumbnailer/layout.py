@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from thumbnailer.presets import Preset
+from thumbnailer.presets import LONGEST_EDGE, Preset
 
 Size = tuple[int, int]  # pixels: width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -52,8 +52,8 @@ def lay_out(size: Size, preset: Preset) -> Layout:
 
     ``inside`` shrinks it until both edges fit the box; ``cover`` until one of them would become shorter than the
     box's, and cuts the other; ``contain`` is ``inside`` with padding up to the box. An edge is rounded to the
-    nearest pixel, half a pixel up, and never becomes 0. Without enlargement a smaller picture keeps its size:
-    ``cover`` then cuts only what is longer than the box.
+    nearest pixel, half a pixel up, and never becomes 0. One that the preset leaves open ends at LONGEST_EDGE.
+    Without enlargement a smaller picture keeps its size: ``cover`` then cuts only what is longer than the box.
     """
     scaled = _scale(size, preset)
     match preset.fit:
@@ -69,8 +69,9 @@ def lay_out(size: Size, preset: Preset) -> Layout:
 
 
 def _scale(size: Size, preset: Preset) -> Size:
-    edges = ((preset.width, size[0]), (preset.height, size[1]))
-    scales = [(wanted, given) for wanted, given in edges if wanted is not None]  # as fractions: floats would round
+    # A picture of 1 x 50,000 pixels would otherwise become a variant that no WebP can hold.
+    box = (preset.width or LONGEST_EDGE, preset.height or LONGEST_EDGE)
+    scales = tuple(zip(box, size, strict=True))  # as fractions: floats would round
     choose = max if preset.fit == "cover" else min
     wanted, given = choose(scales, key=lambda scale: scale[0] / scale[1])
     if wanted > given and preset.without_enlargement:

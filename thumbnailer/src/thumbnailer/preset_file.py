@@ -10,10 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from thumbnailer.marked_yaml import NotYamlError, Place, read_yaml
-from thumbnailer.presets import Animated, Fit, Gravity, OutputFormat, Preset, PresetSet
+from thumbnailer.presets import LONGEST_EDGE, Animated, Fit, Gravity, OutputFormat, Preset, PresetSet
 
 MOST_PRESETS = 20
-LONGEST_EDGE = 16383  # pixels: the most that a WebP can have
 MOST_BYTES = 100_000  # twenty presets take five thousand
 
 ORIGINAL = "original"  # what the API calls the upload itself

@@ -5,6 +5,7 @@ from typing import Literal
 
 # Our own part of a variant's key: a change of the code that alters bytes raises it, or caches keep the old ones.
 RECIPE_VERSION = "3"
+LONGEST_EDGE = 16383  # pixels, of any variant: the most that a WebP can have
 
 Fit = Literal["inside", "cover", "contain"]
 Gravity = Literal["centre", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"]
