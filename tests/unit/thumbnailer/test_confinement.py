@@ -16,7 +16,7 @@ from thumbnailer.presets import Preset
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(seconds=5, faults=True)
-ESCAPES = "socket, connect, execve, fork, read, write, list, unlink, kill, ptrace"
+ESCAPES = "socket, connect, execve, fork, stat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
 
 
 def run(program):

@@ -202,7 +202,8 @@ def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
     _, child = lone_child
     assert child.environ() == {}
     targets = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
-    assert sum(target.startswith("socket:") for target in targets) == 1
+    (channel,) = (target for target in targets if target.startswith("socket:"))
+    assert set(targets) == {channel, "/dev/null"}
     status = Path(f"/proc/{child.pid}/limits").read_text()
     limits = {line[:26].strip(): line[26:].split()[0] for line in status.splitlines()[1:]}
     assert limits["Max address space"] == str(RECIPE.limits.memory_bytes)

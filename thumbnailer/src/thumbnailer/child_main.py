@@ -4,6 +4,7 @@ It starts with an empty environment, so it has no credentials. Started by ``chil
 """
 
 import base64
+import os
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ def main() -> None:
         try:
             limit_resources(limits.memory_bytes)
             make_samples(recipe)  # Pillow imports some of its modules when they are needed, which will be too late
+            os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # /dev/null: some libraries talk of every odd picture
             unconfined = limit_system_calls()
             make_samples(recipe)
         except Exception:  # noqa: BLE001 - it may not write to stderr any more

@@ -1,8 +1,11 @@
 """A test's way to see a decoder fail: a JPEG whose comment asks for it. Works only with ``DECODER_FAULTS=on``."""
 
 import ctypes
+import mmap
 import os
 import re
+import resource
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -14,6 +17,7 @@ from thumbnailer.pictures import BadPictureError
 _REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, length, text
 _CHUNK_BYTES = 16 * 1024 * 1024
 _PTRACE_ATTACH = 16  # sys/ptrace.h
+_NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an attempt that is not refused
 
 
 def fail_if_asked(data: bytes) -> None:
@@ -64,10 +68,14 @@ _ATTEMPTS: dict[str, Callable[[], object]] = {
     "connect": lambda: _call("connect", 0, b"\1\0/run/docker.sock", 18),
     "execve": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
     "fork": _fork,
+    "stat": lambda: Path("/etc/passwd").stat(),
     "read": lambda: Path("/etc/passwd").read_bytes(),
     "write": lambda: Path("thumbmill-escaped").write_bytes(b""),
     "list": lambda: list(Path("/").iterdir()),
     "unlink": lambda: Path("thumbmill-escaped").unlink(),
-    "kill": lambda: os.kill(os.getppid(), 0),
-    "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, os.getppid(), None, None),
+    "code": lambda: mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC),
+    "kill": lambda: os.kill(_NOBODY, signal.SIGKILL),
+    "tgkill": lambda: _call("tgkill", _NOBODY, _NOBODY, signal.SIGKILL),
+    "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, _NOBODY, None, None),
+    "prlimit": lambda: resource.prlimit(_NOBODY, resource.RLIMIT_CPU),
 }

@@ -15,15 +15,14 @@ _ALLOWED = """
     recvfrom 45 207        sendto 44 206           recvmsg 47 212             sendmsg 46 211
     read 0 63              write 1 64              readv 19 65                writev 20 66
     close 3 57             lseek 8 62              poll 7 73                  ppoll 271 73
-    brk 12 214             mmap 9 222              munmap 11 215              mremap 25 216
-    mprotect 10 226        madvise 28 233          getrandom 318 278          membarrier 324 283
+    brk 12 214             munmap 11 215           mremap 25 216              madvise 28 233
     futex 202 98           set_robust_list 273 99  rseq 334 293               set_tid_address 218 96
     sched_yield 24 124     getcpu 309 168          sched_getaffinity 204 123  sysinfo 99 179
     gettid 186 178         getpid 39 172           exit 60 93                 exit_group 231 94
     rt_sigaction 13 134    rt_sigprocmask 14 135   rt_sigreturn 15 139        sigaltstack 131 132
     clock_gettime 228 113  clock_getres 229 114    clock_nanosleep 230 115    restart_syscall 219 128
     gettimeofday 96 169    nanosleep 35 101        getrusage 98 165           uname 63 160
-    fstat 5 80
+    fstat 5 80             getrandom 318 278       membarrier 324 283
 """
 
 
@@ -34,6 +33,8 @@ class Architecture:
     audit: int  # AUDIT_ARCH_* of linux/audit.h
     column: int  # of the table above
     seccomp: int
+    mmap: int
+    mprotect: int
     clone: int
     newfstatat: int
     prlimit64: int
@@ -42,10 +43,14 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "x86_64": Architecture(0xC000003E, 1, seccomp=317, clone=56, newfstatat=262, prlimit64=302, tgkill=234),
-    "aarch64": Architecture(0xC00000B7, 2, seccomp=277, clone=220, newfstatat=79, prlimit64=261, tgkill=131),
+    "x86_64": Architecture(
+        0xC000003E, 1, seccomp=317, mmap=9, mprotect=10, clone=56, newfstatat=262, prlimit64=302, tgkill=234
+    ),
+    "aarch64": Architecture(
+        0xC00000B7, 2, seccomp=277, mmap=222, mprotect=226, clone=220, newfstatat=79, prlimit64=261, tgkill=131
+    ),
 }
-_CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000  # linux/sched.h, linux/fcntl.h
+_PROT_EXEC, _CLONE_THREAD, _AT_EMPTY_PATH = 4, 0x10000, 0x1000  # sys/mman.h, linux/sched.h, linux/fcntl.h
 _WHOLE = 0xFFFFFFFF
 
 # linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
@@ -58,6 +63,8 @@ def write_filter(on: Architecture, pid: int) -> bytes:
     """Write the filter for the process ``pid``: an array of struct sock_filter, of eight bytes each."""
     filtered = [
         *(_allow(int(number)) for number in _ALLOWED.split()[on.column :: 3]),
+        _allow_if(on.mmap, 2, _PROT_EXEC, 0),  # memory for data, not for code
+        _allow_if(on.mprotect, 2, _PROT_EXEC, 0),
         _allow_if(on.clone, 0, _CLONE_THREAD, _CLONE_THREAD),  # a thread, not a process
         _allow_if(on.newfstatat, 3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),  # an open file, as glibc's fstat has it
         _allow_if(on.prlimit64, 0, _WHOLE, 0),  # its own limits
