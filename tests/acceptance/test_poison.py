@@ -1,5 +1,6 @@
 """Files that are no pictures, and pictures that kill decoders: each is FAILED with its code and harms no other."""
 
+import os
 import random
 from collections import Counter
 
@@ -87,3 +88,18 @@ def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
     assert set(settled_as) <= {"ack", "give_up"}, "nothing came back or was put aside"
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")
+
+
+def test_children_retire_and_nobody_notices(system, stack):
+    told_before = stack.log_path("thumbnailer").stat().st_size
+    with system.restarted("thumbnailer", DECODER_RETIREMENT="2"):
+        keys = [f"retirement/{n}.jpg" for n in range(12)]
+        for n, key in enumerate(keys):
+            system.put(key, photo(seed=1000 + n))
+        assert [system.wait_key(key)["attempts"] for key in keys] == [1] * 12
+        retired = system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_decoder_retirements_total")
+        children = len(os.sched_getaffinity(0))
+        assert retired >= (12 - 2 * children) / 2, "all that each of the first may do, and then others"
+        log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
+    assert log.count("decoder_confined") + log.count("decoder_unconfined") == 1, "told once, not for each child"
+    assert "decoder_died" not in log
