@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging corpora lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: venv  ## measure, and print a table
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
 	$(BIN)/python benchmarks/imaging
+
+corpora: venv  ## try the decoder on public and on mutated pictures, and write docs/formats.md
+	$(BIN)/python tests/corpora
 
 lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/ruff check

@@ -5,6 +5,13 @@ import pytest
 from support.stack import run_stack
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--corpora", choices=["sample", "all"], default="sample", help="public pictures: a sample (default), or all"
+    )
+    parser.addoption("--mutations", type=int, default=500, help="mutated files to decode (default: 500)")
+
+
 @pytest.fixture(scope="session")
 def stack():
     """The whole system on ports and data of its own; whoever breaks it mends it.

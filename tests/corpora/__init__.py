@@ -1,0 +1,1 @@
+"""Public collections of pictures that decoders are tried on, and what is expected of each file."""

@@ -1,0 +1,165 @@
+"""Files that were good until something happened to them: flipped bits, lost ends. The same for a seed."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+
+from PIL import Image
+from pillow_heif import register_heif_opener
+
+from pipeline.outcomes import GiveUp
+from support.pngs import RGB, write_png
+from thumbnailer.decoder import Decoder
+
+SIZE = (96, 64)  # pixels: small files take more of their blows where it hurts, and 20,000 of them a few minutes
+SEED = 20261122
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A damaged file, and where it comes from."""
+
+    kind: str  # of the good file
+    number: int
+    data: bytes
+
+
+def make_mutations(count: int, seed: int = SEED) -> Iterator[Mutation]:
+    """Give damaged files of every kind in turn."""
+    kinds = list(good_files().items())
+    for number in range(count):
+        kind, good = kinds[number % len(kinds)]
+        chance = random.Random(f"{seed}.{number}")
+        yield Mutation(kind, number, chance.choice(BLOWS)(good, chance))
+
+
+def count_kinds() -> int:
+    """Count the kinds of good files."""
+    return len(good_files())
+
+
+def decode_all(decoder: Decoder, mutations: Iterator[Mutation], deaths: Callable[[], float]) -> Counter[str]:
+    """Decode each, count the verdicts, and see that none costs more than two children.
+
+    Raises DecoderBrokenError, and AssertionError with the number of the mutation.
+    """
+    verdicts = Counter[str]()
+    for mutation in mutations:
+        before = deaths()
+        try:
+            decoder.decode(mutation.data)
+            verdict = "DONE"
+        except GiveUp as fault:
+            verdict = fault.code.value
+        died = deaths() - before
+        assert died <= 2, f"{mutation.kind} {mutation.number} killed {died:g} children"
+        verdicts[verdict] += 1
+    return verdicts
+
+
+# --- the blows -------------------------------------------------------------------------------------------------
+
+
+def flip_bits(data: bytes, chance: random.Random) -> bytes:
+    """Flip one to eight bits anywhere."""
+    return _flipped(data, chance, len(data))
+
+
+def flip_header(data: bytes, chance: random.Random) -> bytes:
+    """Flip them near the beginning, where sizes and counts are."""
+    return _flipped(data, chance, min(len(data), 200))
+
+
+def truncate(data: bytes, chance: random.Random) -> bytes:
+    """Lose the end."""
+    return data[: chance.randrange(len(data))]
+
+
+def lose_piece(data: bytes, chance: random.Random) -> bytes:
+    """Lose some bytes in the middle."""
+    at = chance.randrange(len(data))
+    return data[:at] + data[at + chance.randint(1, 64) :]
+
+
+def repeat_piece(data: bytes, chance: random.Random) -> bytes:
+    """Have some bytes twice."""
+    at, length = chance.randrange(len(data)), chance.randint(1, 64)
+    return data[: at + length] + data[at:]
+
+
+def overwrite(data: bytes, chance: random.Random) -> bytes:
+    """Put zeros, ones or anything over some bytes."""
+    at, length = chance.randrange(len(data)), chance.randint(1, 64)
+    noise = chance.choice([bytes(length), b"\xff" * length, chance.randbytes(length)])
+    return data[:at] + noise + data[at + length :]
+
+
+BLOWS = (flip_bits, flip_bits, flip_header, truncate, lose_piece, repeat_piece, overwrite)
+
+
+def _flipped(data: bytes, chance: random.Random, end: int) -> bytes:
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        changed[chance.randrange(end)] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+# --- the good files --------------------------------------------------------------------------------------------
+
+
+@cache
+def good_files() -> dict[str, bytes]:
+    """Give one file of each kind that is taken: formats, and within them what decoders treat differently."""
+    register_heif_opener()
+    photo, other = _texture(1), _texture(2)
+    clear = photo.copy()
+    clear.putalpha(other.convert("L"))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x9003] = 6, "A camera", "2026:01:31 12:00:00"
+    frames = {"save_all": True, "append_images": [other, photo], "duration": 50}
+    deep = [[tuple(257 * level for level in photo.getpixel((x, y))) for x in range(photo.width)] for y in range(24)]
+    return {
+        "JPEG": _written(photo, "JPEG", exif=exif.tobytes(), quality=80),
+        "JPEG 4:4:4": _written(photo, "JPEG", subsampling=0),
+        "JPEG progressive": _written(photo, "JPEG", progressive=True),
+        "JPEG grey, restarts": _written(photo.convert("L"), "JPEG", restart_marker_blocks=4),
+        "JPEG CMYK": _written(photo.convert("CMYK"), "JPEG"),
+        "MPO": _written(photo, "MPO", save_all=True, append_images=[other]),
+        "PNG": _written(photo, "PNG"),
+        "PNG alpha": _written(clear, "PNG", exif=exif.tobytes()),
+        "PNG palette": _written(photo.quantize(32), "PNG", transparency=3),
+        "PNG 16 bits, interlaced": write_png(deep, RGB, 16, interlaced=True),
+        "APNG": _written(photo, "PNG", **frames),
+        "GIF": _written(photo.quantize(64), "GIF"),
+        "GIF animated": _written(photo.quantize(64), "GIF", **frames),
+        "WebP": _written(photo, "WEBP"),
+        "WebP alpha": _written(clear, "WEBP", exif=exif.tobytes()),
+        "WebP lossless": _written(clear, "WEBP", lossless=True),
+        "WebP animated": _written(photo, "WEBP", **frames),
+        "TIFF": _written(photo, "TIFF"),
+        "TIFF LZW": _written(photo, "TIFF", compression="tiff_lzw"),
+        "TIFF deflate": _written(clear, "TIFF", compression="tiff_adobe_deflate"),
+        "TIFF JPEG": _written(photo, "TIFF", compression="jpeg"),
+        "TIFF fax": _written(photo.convert("1"), "TIFF", compression="group4"),
+        "BMP": _written(photo, "BMP"),
+        "BMP palette": _written(photo.quantize(16), "BMP"),
+        "AVIF": _written(photo, "AVIF", speed=10),
+        "AVIF alpha": _written(clear, "AVIF", speed=10),
+        "HEIF": _written(photo, "HEIF", quality=60),
+        "HEIF alpha": _written(clear, "HEIF", quality=60),
+    }
+
+
+def _texture(seed: int) -> Image.Image:
+    """Make something with edges and smooth parts, as photos have."""
+    coarse = Image.frombytes("RGB", (12, 8), random.Random(seed).randbytes(12 * 8 * 3))
+    return coarse.resize(SIZE, Image.Resampling.BICUBIC)
+
+
+def _written(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()

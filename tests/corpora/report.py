@@ -1,0 +1,152 @@
+"""``docs/formats.md``, from the table of formats, the expectations and the last run over everything."""
+
+from pathlib import Path
+
+from corpora.expectations import LIMITS, RESIZED
+from corpora.results import Mutated, Results, Tally
+from corpora.sources import CHECKOUT
+from thumbnailer.imaging_formats import ANIMATED, FORMATS
+
+FILE = CHECKOUT / "docs" / "formats.md"
+
+_HEAD = """\
+# Formats
+
+Written by `make corpora`, from the table of formats in the code and from what its last run found. A test compares.
+
+## What is taken
+
+The content decides, never a file's name. What begins like none of these is FAILED `unsupported_format` at once;
+what begins like one of them and can't be read is FAILED `unreadable_image`.
+"""
+
+_CORPORA = """\
+## Public corpora
+
+Every file of four public collections goes through the real decoder, with its child processes and the default
+limits and presets. A file passes in one of two ways. It is DONE: its format is told right, its size as shown is the
+one that libvips tells, and a lossless variant of at most 640 pixels differs from libvips's rendering (decoded
+whole, resized once) by a mean of at most a few levels of 255. Or it is FAILED with the code that is expected of it.
+None takes longer than two deadlines, ends the consumer or breaks the decoder. Text files and the like count too:
+they must be refused.
+"""
+
+_DIFFERENCES = """\
+What may differ is rounding: of 16 bits to 8, of chroma that is made larger, of matrices in colour profiles. Where
+the variant is smaller than the original, two ways of averaging text and noise come to that.
+"""
+
+_MUTATED = """\
+## Mutated files
+
+Good files of {kinds} kinds (each format, and within it what decoders treat differently) have bits flipped or bytes
+written over, lost or repeated, or lose their end. Each must come to a verdict and may cost two children at most. A
+file without its end is DONE only where its first picture is whole. `make test` tries 500 of them, `make corpora`
+all.
+"""
+
+
+def write(results: Results, file: Path = FILE) -> None:
+    """Write the page."""
+    file.write_text(render(results))
+
+
+def render(results: Results) -> str:
+    """Give the page's text."""
+    parts = [
+        _HEAD,
+        _formats(),
+        _CORPORA,
+        _tallies(results.corpora),
+        _DIFFERENCES,
+        _differences(results.corpora),
+        "### Failed, as expected\n",
+        _failures(results.corpora),
+        "### Done, but not compared with libvips's rendering of the same file\n",
+        _exceptions(results.corpora),
+        _MUTATED.format(kinds=results.mutated.kinds),
+        _mutated(results.mutated),
+    ]
+    return "\n".join(parts)
+
+
+def _formats() -> str:
+    rows = [
+        [
+            name,
+            f"`{kind.signature.decode()}`".replace("|", r"\|"),
+            str(kind.bytes_per_pixel),
+            "yes" if name in ANIMATED else "",
+        ]
+        for name, kind in FORMATS.items()
+    ]
+    return _table(
+        ["format", "begins with (a pattern of bytes)", "decoding takes, bytes a pixel", "animations"], rows
+    )
+
+
+def _tallies(tallies: list[Tally]) -> str:
+    verdicts = sorted({verdict for tally in tallies for verdict in tally.verdicts if verdict != "DONE"})
+    rows = [
+        [
+            tally.title,
+            str(tally.files),
+            *(str(tally.verdicts.get(verdict, 0)) for verdict in ("DONE", *verdicts)),
+            str(tally.compared),
+        ]
+        for tally in tallies
+    ]
+    heads = ["corpus", "files", "DONE", *(f"`{verdict}`" for verdict in verdicts), "of the DONE, compared"]
+    return _table(heads, rows)
+
+
+def _differences(tallies: list[Tally]) -> str:
+    rows = []
+    for name, allowed in LIMITS.items():
+        seen = [tally.largest[name] for tally in tallies if name in tally.largest]
+        largest = f"{max(seen):.2f}" if seen else "none compared"
+        rows.append([name, f"{allowed:g}", f"{allowed + RESIZED:g}", largest])
+    return _table(["format", "allowed", "allowed where made smaller", "largest seen"], rows)
+
+
+def _failures(tallies: list[Tally]) -> str:
+    codes = sorted({code for tally in tallies for code in tally.exceptions if code not in _DONE})
+    rows = [[f"`{code}`", why, str(files)] for code in codes for why, files in _merge(tallies, code).items()]
+    return _table(["code", "why", "files"], rows)
+
+
+_DONE = {
+    "differs": "libvips shows it otherwise",
+    "twins": "compared with another file's rendering",
+    "unseen": "size and verdict alone are checked",
+    "done": "compared; listed because it looks as if it should fail",
+}
+
+
+def _exceptions(tallies: list[Tally]) -> str:
+    rows = [[what, why, str(files)] for kind, what in _DONE.items() for why, files in _merge(tallies, kind).items()]
+    return _table(["what", "why", "files"], rows)
+
+
+def _merge(tallies: list[Tally], kind: str) -> dict[str, int]:
+    merged: dict[str, int] = {}
+    for tally in tallies:
+        for why, files in tally.exceptions.get(kind, {}).items():
+            merged[why] = merged.get(why, 0) + files
+    return dict(sorted(merged.items()))
+
+
+def _mutated(mutated: Mutated) -> str:
+    rows = [
+        [verdict if verdict == "DONE" else f"`{verdict}`", f"{files:,}"]
+        for verdict, files in sorted(mutated.verdicts.items())
+    ]
+    table = _table(["verdict", "files"], rows)
+    return (
+        f"{table}\nOf {mutated.count:,} files with seed {mutated.seed}; children lost to them: {mutated.deaths}.\n"
+    )
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,64 @@
+"""Public pictures through the real decoder: a sample of Pillow's in each run, all there are with --corpora=all."""
+
+import pytest
+
+from corpora import report
+from corpora.expectations import exceptions, expect
+from corpora.judging import judge_all, make_recipe
+from corpora.results import Results
+from corpora.sources import fetch, list_corpora
+from support.pictures import photo
+from thumbnailer.decoder import Decoder
+
+ONE_OF = 6  # of the files that nothing special is expected of, that many are in a sample
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    with Decoder(make_recipe(), children=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def everything(pytestconfig):
+    return pytestconfig.getoption("corpora") == "all"
+
+
+@pytest.fixture(scope="module")
+def judgements(decoder, everything):
+    """Judge what is to be judged; Pillow's corpus comes from where its wheel does."""
+    found = []
+    for corpus in list_corpora():
+        if everything or corpus.name == "pillow":
+            fetch(corpus)
+            files = corpus.files()
+            chosen = files if everything else {name: files[name] for name in sample(files)}
+            found += judge_all(decoder, chosen, files)
+    return found
+
+
+def sample(names):
+    usual = [name for name in names if not expect(name).kind]
+    special = [name for name in names if expect(name).kind and expect(name).pattern.startswith("pillow/")]
+    return [*usual[::ONE_OF], *special]
+
+
+@pytest.mark.timeout(1800)
+def test_every_file_is_done_and_looks_right_or_fails_with_its_code(judgements):
+    assert len(judgements) > 200
+    assert [f"{judgement.name}: {judgement.objection}" for judgement in judgements if judgement.objection] == []
+
+
+def test_no_exception_is_out_of_date(judgements, everything):
+    used = {judgement.expectation.pattern for judgement in judgements}
+    listed = {exception.pattern for exception in exceptions()}
+    checkable = listed if everything else {pattern for pattern in listed if pattern.startswith("pillow/")}
+    assert checkable - used == set()
+
+
+def test_the_decoder_has_outlived_them(judgements, decoder):
+    assert decoder.decode(photo()).picture.width == 640
+
+
+def test_the_page_on_formats_says_what_the_code_and_the_last_run_say():
+    assert report.FILE.read_text() == report.render(Results.load()), "run `make corpora`, or tests/corpora --page"

@@ -1,0 +1,48 @@
+"""Good files that something happened to: 500 in each run, more with --mutations=N."""
+
+import pytest
+
+from corpora.judging import count_deaths, make_recipe
+from corpora.mutations import decode_all, good_files, make_mutations
+from pipeline.errors import ErrorCode
+from pipeline.outcomes import GiveUp
+from support.pictures import photo
+from thumbnailer.decoder import Decoder
+from thumbnailer.imaging_formats import FORMATS
+
+MOVING = {"MPO", "APNG", "GIF animated"}  # their first picture may be whole though their end is lost
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    with Decoder(make_recipe(), children=1) as running:
+        yield running
+
+
+@pytest.mark.timeout(3600)
+def test_every_mutated_file_comes_to_a_verdict(decoder, pytestconfig):
+    count = pytestconfig.getoption("mutations")
+    verdicts = decode_all(decoder, make_mutations(count), count_deaths)
+    assert sum(verdicts.values()) == count
+    assert verdicts["DONE"] > count // 10
+    assert verdicts[ErrorCode.UNREADABLE_IMAGE] > count // 10
+    assert decoder.decode(photo()).picture.width == 640
+
+
+def test_the_same_seed_gives_the_same_files():
+    first, second = (list(make_mutations(60, seed=7)) for _ in range(2))
+    assert first == second
+    assert first != list(make_mutations(60, seed=8))
+
+
+def test_the_good_files_are_good_and_of_every_format(decoder):
+    assert {decoder.decode(data).picture.format for data in good_files().values()} == set(FORMATS)
+
+
+@pytest.mark.parametrize("kind", sorted(good_files().keys() - MOVING))
+@pytest.mark.parametrize("kept", [0.1, 0.4, 0.7, 0.9])
+def test_a_file_without_its_end_is_never_done(decoder, kind, kept):
+    whole = good_files()[kind]
+    with pytest.raises(GiveUp) as raised:
+        decoder.decode(whole[: int(len(whole) * kept)])
+    assert raised.value.code is ErrorCode.UNREADABLE_IMAGE
