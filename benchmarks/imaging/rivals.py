@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as decoders have them, so all contestants do
 LONGEST_SECONDS = 300  # for what takes seconds
 
 
@@ -42,7 +43,7 @@ def ask(name: str, command: tuple[str, ...], job: object, environment: dict[str,
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | environment,
+            env=os.environ | LARGE_PAGES | environment,
             timeout=LONGEST_SECONDS,
         )
     except subprocess.TimeoutExpired as fault:

@@ -1,6 +1,6 @@
 """The child of a decoder: takes pictures from a socket on stdin, answers with variants, ends when stdin closes.
 
-It starts with an empty environment, so it has no credentials. Started by ``child_process``.
+It starts with nothing of our environment, so it has no credentials. Started by ``child_process``.
 """
 
 import base64

