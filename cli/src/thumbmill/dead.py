@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from threading import Event
 from typing import Annotated, NoReturn
@@ -24,6 +25,7 @@ from thumbmill.tables import count, open_console, page, tabulate
 
 NAME = "thumbmill dead"
 NO_BROKER, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SHOWN = 100  # letters in a list, unless asked for more
 
 app = typer.Typer(no_args_is_help=True, help="Messages that the services could not handle.")
@@ -58,7 +60,8 @@ def list_(
             box, _queues(settings, queue), _choose(ids, reasons, everything=not ids and not reasons), tally
         )
         letters = list(islice(found, limit or None))
-        is_cut = next(found, None) is not None
+        letters.sort(key=lambda letter: (letter.raw.queue, letter.died_at or LONG_AGO))
+        is_cut = bool(limit) and next(found, None) is not None
     if as_json:
         print(json.dumps([letter.describe() for letter in letters], indent=2))  # noqa: T201 - what was asked for
     else:
@@ -105,12 +108,12 @@ def redrive(
     """
     selection = _choose(ids, reasons, everything=everything)
     if dry_run:
-        _show(_find(queue, selection), "would be redriven")
+        _preview(_find(queue, selection), "would be redriven")
         return
     tally = Tally()
     with _opened() as (settings, box, publisher), _stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
-        letters = select(box, _queues(settings, queue), selection, tally)
+        letters = _watched(select(box, _queues(settings, queue), selection, tally))
         with _told("redriven", tally):
             carry_out(letters, errand.redrive, box, tally, rate=rate, stop=stop, keep_alive=publisher.keep_alive)
 
@@ -128,7 +131,7 @@ def drop(
     """Throw letters away. Their images stay what they are."""
     found = _find(queue, _choose(ids, reasons, everything=everything))
     if dry_run or not yes:
-        _show(found, "would be dropped" if dry_run else "")
+        _preview(found, "would be dropped")
     if dry_run:
         return
     if not yes and not sys.stdin.isatty():
@@ -140,7 +143,7 @@ def drop(
     tally = Tally()
     with _opened() as (settings, box, publisher), _stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
-        letters = select(box, _queues(settings, queue), selection, tally)
+        letters = _watched(select(box, _queues(settings, queue), selection, tally))
         with _told("dropped", tally):
             carry_out(letters, errand.drop, box, tally, rate=10_000, stop=stop, keep_alive=publisher.keep_alive)
 
@@ -166,17 +169,36 @@ def _queues(settings: Settings, queue: str) -> list[str]:
 def _find(queue: str, selection: Selection) -> list[Letter]:
     with _opened() as (settings, box, _):
         letters = list(select(box, _queues(settings, queue), selection, Tally()))
+    if not letters and selection.everything:
+        _end("there are no dead letters", 0)
     if not letters:
         _end("no dead letter is meant by that", NOTHING_FOUND)
     return letters
 
 
-def _show(letters: list[Letter], verdict: str = "") -> None:
+def _show(letters: list[Letter]) -> None:
     console = open_console()
-    for table in tabulate(letters):
+    for table in tabulate(letters, console.width):
         console.print(table)
-    if verdict:
-        console.print(f"{count(len(letters))} {verdict}")
+
+
+def _preview(letters: list[Letter], verdict: str) -> None:
+    _show(letters[:SHOWN])
+    if len(letters) > SHOWN:
+        _say(f"and {len(letters) - SHOWN:,} more")
+    _say(f"{count(len(letters))} {verdict}")
+
+
+def _watched(letters: Iterator[Letter]) -> Iterator[Letter]:
+    """Show on a terminal how far the work has come."""
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+        yield from letters
+        return
+    with console.status("looking through the dead queues") as status:
+        for number, letter in enumerate(letters, 1):
+            status.update(f"{count(number)} so far; Ctrl-C ends after the one in hand")
+            yield letter
 
 
 @contextmanager

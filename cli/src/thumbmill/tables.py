@@ -6,12 +6,16 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from thumbmill.letters import Letter, printable, show_body
 
+_ID_WIDTH = 36  # an image's id stays in one piece; keys fold to it where there is little room
+_DATE_WIDTH = 10  # the time goes below
+_ROOMY = 100
 PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
 
 
@@ -21,25 +25,26 @@ def open_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
 
 
-def tabulate(letters: Iterable[Letter]) -> Iterator[Table]:
-    """Make a table for each queue. The letters have to come queue by queue."""
+def tabulate(letters: Iterable[Letter], width: int = PIPED_WIDTH) -> Iterator[Table]:
+    """Make a table for each queue, for a terminal of so many columns. The letters have to come queue by queue."""
     for queue, group in groupby(letters, lambda letter: letter.raw.queue):
         rows = list(group)
-        table = Table(title=_text(f"{queue}: {count(len(rows))}"), title_justify="left")
-        table.add_column("letter", no_wrap=True)
-        table.add_column("image and key", min_width=36, overflow="fold")  # the length of an image's id
+        title = _text(f"{queue}: {count(len(rows))}")
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        narrow = width < _ROOMY
+        table.add_column("letter, image, key", width=_ID_WIDTH if narrow else None, overflow="fold")
         table.add_column("why", overflow="fold")
-        table.add_column("attempts", justify="right")
-        table.add_column("died", no_wrap=True)
+        table.add_column("tries", justify="right")
+        table.add_column("died", width=_DATE_WIDTH if narrow else None)
         for letter in rows:
             table.add_row(*map(_text, _cells(letter)))
         yield table
 
 
 def _cells(letter: Letter) -> tuple[object, ...]:
-    images = (f"{image_id}\n{key}" for image_id, key in zip(letter.image_ids, letter.keys, strict=True))
+    images = [f"{image_id}\n{key}" for image_id, key in zip(letter.image_ids, letter.keys, strict=True)]
     why = f"{letter.code}\n{letter.reason}" if letter.reason else letter.code
-    return letter.id, "\n".join(images) or "-", why, letter.attempts, _show_time(letter.died_at)
+    return "\n".join([letter.id, *images]), why, letter.attempts, _show_time(letter.died_at)[:16]
 
 
 def page(letter: Letter) -> Iterator[Text]:

@@ -25,9 +25,10 @@ def test_a_table_for_each_queue_says_how_many():
 
 def test_an_image_s_id_stays_whole_on_a_narrow_terminal():
     one = letter(headers=headers_of(OSError("no luck")))
-    text = shown(*tabulate([one]), width=80)
+    text = shown(*tabulate([one], 80), width=80)
     assert str(one.image_ids[0]) in text
     assert one.id in text
+    assert one.died_at.astimezone().isoformat()[:10] in text
 
 
 def test_a_strangers_words_are_no_markup():
