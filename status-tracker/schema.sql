@@ -35,11 +35,14 @@ CREATE TABLE images (
     CHECK ((status = 'AWAITING_UPLOAD') = (source IS NULL))
 );
 
--- There is none on the key: it would cost every image a write, and the id answers the same question.
 CREATE INDEX images_newest ON images (created_at DESC, id DESC);
 CREATE INDEX images_newest_by_status ON images (status, created_at DESC, id DESC);
 CREATE INDEX images_unfinished ON images (updated_at)
-    WHERE status = 'PENDING' OR (status = 'DELETED' AND NOT variants_removed);
+    WHERE status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed);
+
+-- For reconciliation alone, in the order in which MinIO lists: every other question about a key is one about its id.
+CREATE INDEX images_live_by_key ON images (key COLLATE "C")
+    WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED');
 
 CREATE TABLE events (
     id uuid PRIMARY KEY,                    -- follows from what is said, so a fact told twice is one row
@@ -60,6 +63,21 @@ CREATE TABLE progress (
 );
 
 INSERT INTO progress (caught_up_to) VALUES ('-infinity');
+
+CREATE TABLE reconciliation (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    bucket text NOT NULL,                   -- which of the two is being gone through
+    last_key text NOT NULL,                 -- compared so far, in the order of its bytes
+    last_id uuid,                           -- the same of rows, in the bucket of variants
+    objects bigint NOT NULL,                -- seen in this pass
+    step bigint NOT NULL,                   -- grows with every page: two never take the same one
+    next_step_at timestamptz NOT NULL,      -- which bounds them all, however many trackers there are
+    pass_began timestamptz,
+    pass_ended timestamptz                  -- the last one that came to its end
+);
+
+INSERT INTO reconciliation (bucket, last_key, objects, step, next_step_at)
+VALUES ('images-original', '', 0, 0, 'epoch');
 
 -- A form that was accepted in its last moment may still be sending its bytes, hence the minute.
 CREATE VIEW image_status AS
@@ -87,5 +105,6 @@ FROM progress;
 GRANT SELECT, INSERT, UPDATE ON images TO status_tracker;
 GRANT SELECT, INSERT ON events TO status_tracker;
 GRANT SELECT, UPDATE ON progress TO status_tracker;
+GRANT SELECT, UPDATE ON reconciliation TO status_tracker;
 GRANT SELECT ON schema_migrations TO status_tracker;
 GRANT SELECT ON image_status, image_timeline, tracker_progress TO gateway;

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     REMOVED = "image.removed"
     REDRIVEN = "image.redriven"
     DROPPED = "image.dropped"
+    HEALED = "tracker.healed"
     WATERMARK = "tracker.watermark"
 
     @property
@@ -185,13 +186,24 @@ class Dropped(_ByOperator):
     kind: Literal[Kind.DROPPED] = Kind.DROPPED
 
 
+class Healed(_Contract):
+    """Reconciliation found this image's row and the buckets to differ. What followed is told apart."""
+
+    kind: Literal[Kind.HEALED] = Kind.HEALED
+    key: str
+    source: Source | None = None  # of the object, where there is one
+    what: str  # missed, vanished, stuck, variants_gone, orphans
+    run: str  # when: the run that what is made again belongs to
+
+
 class Watermark(_Contract):
     """The tracker's mark in its own queue: everything published before ``time`` was ahead of it."""
 
     kind: Literal[Kind.WATERMARK] = Kind.WATERMARK
 
 
-Lifecycle = UploadRequested | Processing | Retrying | Done | Failed | Removed | Redriven | Dropped | Watermark
+Progress = Processing | Retrying | Done | Failed
+Lifecycle = UploadRequested | Progress | Removed | Redriven | Dropped | Healed | Watermark
 _LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
 
 
@@ -240,6 +252,8 @@ def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: dateti
             identity = fact_id(data.key, data.kind.value)
         case Removed():
             identity = fact_id(image_id_of(data.key), data.cause, data.kind.value)
+        case Healed():
+            identity = fact_id(image_id_of(data.key), data.what, data.run, data.kind.value)
         case Redriven() | Dropped():
             identity = fact_id(image_id_of(data.key), data.queue, data.run, data.kind.value)
         case _:

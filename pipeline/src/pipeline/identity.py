@@ -17,6 +17,7 @@ PROCESSED = "images-processed"
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
 _OWN_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
+_VARIANT_KEY = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[0-9a-f]{16}-[^/]+/[^/]+")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -95,3 +96,9 @@ def variant_prefix(image_id: uuid.UUID) -> str:
 def variant_key(image_id: uuid.UUID, sha256: str, preset: str, version: str, extension: str) -> str:
     """Name a variant after the original's bytes: a rerun writes the same, an old source overwrites nothing."""
     return f"{variant_prefix(image_id)}{sha256[:16]}-{version}/{preset}.{extension}"
+
+
+def image_id_of_variant(key: str) -> uuid.UUID | None:
+    """Give the id of the image that a key of the bucket of variants belongs to; None for a key that is not ours."""
+    ours = _VARIANT_KEY.fullmatch(key)
+    return uuid.UUID(ours[1]) if ours else None

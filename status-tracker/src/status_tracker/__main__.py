@@ -1,4 +1,4 @@
-"""``status-tracker run`` and ``status-tracker migrate``."""
+"""``status-tracker run``, ``status-tracker migrate`` and ``status-tracker reconcile``."""
 
 import argparse
 import sys
@@ -22,8 +22,10 @@ from pipeline.topology import tracker_family
 from status_tracker.database import UnstorableError
 from status_tracker.migrations import check_version, migrate
 from status_tracker.pace import Pace
-from status_tracker.periodic import repeat
+from status_tracker.periodic import repeat, start
 from status_tracker.queues import measure_queues, watched_queues
+from status_tracker.reconcile import make_reconciler
+from status_tracker.reconcile_command import run_reconcile
 from status_tracker.repository import Repository
 from status_tracker.settings import MigrationSettings, Settings
 from status_tracker.sweep import Sweep
@@ -43,13 +45,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog=NAME, description="Keeps every image's state and timeline in Postgres.", epilog="Settings: README.md."
     )
-    commands = parser.add_subparsers(required=True, metavar="{run,migrate}")
+    commands = parser.add_subparsers(required=True, metavar="{run,migrate,reconcile}")
     for name, command, what in (
         ("run", run, "consume events until stopped (SIGTERM, SIGINT)"),
         ("migrate", run_migrate, "bring the database to this program's schema; needs only MIGRATION_DATABASE_URL"),
     ):
-        commands.add_parser(name, help=what, description=what).set_defaults(command=command)
-    sys.exit(parser.parse_args().command())
+        commands.add_parser(name, help=what, description=what).set_defaults(command=lambda _, run=command: run())
+    what = "compare both buckets with the rows now, once, and put right what differs; a tracker has to be running"
+    reconcile = commands.add_parser("reconcile", help=what, description=what)
+    reconcile.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    reconcile.add_argument("--json", action="store_true", help="print the result as JSON")
+    reconcile.set_defaults(command=lambda given: run_reconcile(dry=given.dry_run, as_json=given.json))
+    given = parser.parse_args()
+    sys.exit(given.command(given))
 
 
 def run_migrate() -> int:
@@ -102,13 +110,13 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     """Build everything, consume until stopped; what is opened here is closed in reverse order."""
     storage = Storage(settings)
     watermarks = Watermarks()
-    books, sweep_books, health_books = (
+    books, sweep_books, health_books, reconciler_books = (
         _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
-        for purpose in ("handler", "sweep", "health")
+        for purpose in ("handler", "sweep", "health", "reconciliation")
     )
-    sweep_publisher, mark_publisher, counting = (
+    sweep_publisher, mark_publisher, counting, reconciler_publisher = (
         _opened(Publisher(settings, f"{NAME} {purpose}"), open_things)
-        for purpose in ("sweep", "watermarks", "queue lengths")
+        for purpose in ("sweep", "watermarks", "queue lengths", "reconciliation")
     )
     consumer = Consumer(
         name=NAME,
@@ -121,6 +129,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         batch=settings.tracker_batch_size,
         grace_seconds=settings.stop_grace_seconds,
     )
+    reconciler = make_reconciler(settings, reconciler_books, storage, reconciler_publisher, stop)
     sweep = Sweep(
         repository=sweep_books,
         tracker=Tracker(sweep_books, storage, Watermarks()),
@@ -152,6 +161,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         repeat("watermarks", MARK_SECONDS, stop, send_mark),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
         repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
+        start("reconciliation", partial(reconciler.run, stop)),
     ]
     consuming.set()
     try:

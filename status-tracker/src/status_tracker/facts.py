@@ -10,14 +10,13 @@ from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
     CloudEvent,
-    Done,
     Dropped,
     Failed,
     Failure,
-    Processing,
+    Healed,
+    Progress,
     Redriven,
     Removed,
-    Retrying,
     UploadRequested,
     Watermark,
     parse_lifecycle_event,
@@ -33,8 +32,7 @@ from pipeline.topology import INSTANT, LEDGER, dead_name
 KEY_BYTES = 1024  # S3's limit
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
 
-Progress = Processing | Retrying | Done | Failed
-Note = Redriven | Dropped  # for the timeline alone
+Note = Redriven | Dropped | Healed  # for the timeline alone
 Said = StorageEvent | UploadRequested | Progress | Removed | Note
 
 
@@ -128,16 +126,17 @@ def _from_given_up(message: Message) -> Iterator[Fact]:
         if event.is_ours and event.source:
             about = event.model_dump(include={"key", "source", "content_type", "file_name"})
             failed = Failed(**about, run=message.run, attempt=message.attempt, error=error)
-            yield _from_said(say(failed, by="rabbitmq"), failed, message.body)
+            yield from_said(say(failed, by="rabbitmq"), failed, message.body)
 
 
 def _from_lifecycle(event: CloudEvent, body: bytes) -> Fact | Mark:
     if isinstance(event.data, Watermark):
         return Mark(event.id, event.time)
-    return _from_said(event, event.data, body)
+    return from_said(event, event.data, body)
 
 
-def _from_said(event: CloudEvent, said: Said, body: bytes) -> Fact:
+def from_said(event: CloudEvent, said: Said, body: bytes) -> Fact:
+    """Make a fact of what a lifecycle event says."""
     return Fact(
         id=event.id,
         image_id=event.image_id,

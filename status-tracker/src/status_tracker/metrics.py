@@ -9,3 +9,9 @@ CAUGHT_UP_TO = Gauge(
     "thumbmill_tracker_caught_up_to_seconds", "Time, in seconds since 1970, up to which every fact has been seen"
 )
 QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, as of the last sweep", ["queue"])
+RECONCILED = Counter("thumbmill_reconciled", "Images whose row and buckets differed, put right", ["what"])
+RECONCILE_OBJECTS = Counter("thumbmill_reconcile_objects", "Objects and rows compared", ["bucket"])
+RECONCILE_PASS_ENDED = Gauge(
+    "thumbmill_reconcile_pass_ended_seconds",
+    "Time, in seconds since 1970, at which this process ended a pass",
+)

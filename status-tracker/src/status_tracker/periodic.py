@@ -22,6 +22,11 @@ def repeat(name: str, seconds: float, stop: Event, action: Callable[[], object])
             except Exception:
                 log.exception("turn_failed", what=name)
 
-    thread = Thread(target=turn, name=name, daemon=True)
+    return start(name, turn)
+
+
+def start(name: str, action: Callable[[], object]) -> Thread:
+    """Run something in a thread of its own, which does not keep the process alive."""
+    thread = Thread(target=action, name=name, daemon=True)
     thread.start()
     return thread

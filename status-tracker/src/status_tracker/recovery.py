@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from pipeline.identity import ORIGINALS
+from pipeline.messages import RUN
 from pipeline.publisher import Publisher
 from pipeline.storage import Head
 from pipeline.topology import RECOVERED, STORAGE_EVENTS
@@ -16,9 +17,14 @@ from status_tracker import metrics
 log = structlog.get_logger()
 
 
-def announce(publisher: Publisher, body: bytes, image_id: UUID, event: str, *, found_by: str) -> None:
-    """Publish a bucket's notification for the thumbnailer alone, confirmed. Raises DependencyAway."""
-    publisher.publish(STORAGE_EVENTS, RECOVERED, body)
+def announce(
+    publisher: Publisher, body: bytes, image_id: UUID, event: str, *, found_by: str, run: str = ""
+) -> None:
+    """Publish a bucket's notification for the thumbnailer alone, confirmed. Raises DependencyAway.
+
+    What follows of it belongs to ``run``; of a DONE image only a later run is believed.
+    """
+    publisher.publish(STORAGE_EVENTS, RECOVERED, body, headers={RUN: run} if run else None)
     metrics.RECOVERED.labels(found_by, event).inc()
     log.warning("announced_again", image_id=str(image_id), storage_event=event, found_by=found_by)
 

@@ -40,10 +40,16 @@ class Repository:
             with connection.transaction():
                 yield Books(connection)
 
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Lend the connection for single statements."""
+        with translated():
+            yield self._open()
+
     def claim_overdue(self, age: timedelta, limit: int) -> list[Row]:
         """Take images that wait for the thumbnailer since ``age``, and leave them alone for as long again."""
         with translated():
-            return [_row(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)]
+            return [row_of(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)]
 
     def ping(self) -> None:
         """Ask Postgres for an answer."""
@@ -70,7 +76,7 @@ class Books:
     def lock_images(self, ids: Iterable[UUID]) -> dict[UUID, Row]:
         """Read the rows that exist, and keep others from writing them."""
         found = execute(self._connection, "lock_images", ids=list(ids))
-        return {record["id"]: _row(record) for record in found}
+        return {record["id"]: row_of(record) for record in found}
 
     def find_removals(self, ids: Iterable[UUID]) -> set[UUID]:
         """Say which of these images a removal was told of."""
@@ -101,7 +107,8 @@ class Books:
         execute(self._connection, "catch_up", time=time)
 
 
-def _row(record: dict[str, Any]) -> Row:
+def row_of(record: dict[str, Any]) -> Row:
+    """Make a row of what a statement gave that names all of its columns."""
     values = {
         **record,
         "status": Status(record["status"]),

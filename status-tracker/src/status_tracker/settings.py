@@ -20,6 +20,16 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     sweep_interval_seconds: float = Field(10, gt=0, description="How often images left lying are looked for")
     sweep_after_seconds: float = Field(60, gt=0, description="How long an image may lie untouched")
 
+    reconcile_interval_seconds: float = Field(
+        300, gt=0, description="Pause between two comparisons of the buckets with the rows"
+    )
+    reconcile_objects_per_minute: int = Field(
+        60_000, ge=1, description="How many objects are compared a minute, by all trackers together"
+    )
+    reconcile_after_seconds: float = Field(
+        600, gt=0, description="How long an image may stand still, and a variant lie that belongs to none"
+    )
+
     _check = field_validator("database_url")(_check_database_url)
 
 

@@ -20,10 +20,21 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pipeline.events import Details, Done, Failed, Failure, Processing, Removed, Retrying, UploadRequested, Variant
+from pipeline.events import (
+    Details,
+    Done,
+    Failed,
+    Failure,
+    Processing,
+    Progress,
+    Removed,
+    Retrying,
+    UploadRequested,
+    Variant,
+)
 from pipeline.identity import Source
 from pipeline.notifications import StorageEvent
-from status_tracker.facts import Fact, Note, Progress
+from status_tracker.facts import Fact, Note
 
 
 class Status(StrEnum):
@@ -73,7 +84,7 @@ class Row:
         A later run takes a FAILED image up again. A DONE one stays so, with its variants, until that run is done.
         """
         done, failed = self.status is Status.DONE, self.status is Status.FAILED
-        return done, self.run, failed, self.attempts, self.next_attempt_at or _LONG_AGO
+        return done, self.run, failed, self.attempts, self.next_attempt_at or LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class Seen:
     file_name: str | None = None
 
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NOTHING_SAID: dict[str, Any] = {
     "run": "",
     "attempts": 0,

@@ -47,8 +47,8 @@ class Publications:
 
     bodies: list
 
-    def publish(self, exchange, key, body):
-        assert (exchange, key) == ("storage.events", "recovered")
+    def publish(self, exchange, key, body, *, headers):
+        assert (exchange, key, headers) == ("storage.events", "recovered", None)
         self.bodies.append(body)
 
     def queue_length(self, queue):

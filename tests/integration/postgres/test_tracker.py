@@ -218,7 +218,7 @@ def test_a_removal_that_the_ledger_alone_announced_is_announced_again_until_the_
 
 
 def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publications):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise DependencyAway("rabbitmq")
 
     message = announced(target="ledger")

@@ -43,13 +43,16 @@ def test_the_signer_of_forms_can_put_uploads_and_nothing_else():
 
 
 def test_only_the_thumbnailer_writes_processed_images():
-    writers = {
-        name
-        for name in POLICIES
-        for action, resource in rights(name)
-        if resource.startswith("images-processed") and action in ("s3:PutObject", "s3:DeleteObject")
-    }
-    assert writers == {"thumbnailer"}
+    assert who_may("s3:PutObject", "images-processed") == {"thumbnailer"}
+
+
+def test_only_reconciliation_may_delete_there_too_and_no_original():
+    assert who_may("s3:DeleteObject", "images-processed") == {"thumbnailer", "status-tracker"}
+    assert who_may("s3:DeleteObject", "images-original") == {"gateway"}
+
+
+def who_may(action, bucket):
+    return {name for name in POLICIES if any(a == action and r.startswith(bucket) for a, r in rights(name))}
 
 
 @pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])

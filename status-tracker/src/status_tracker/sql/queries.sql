@@ -79,3 +79,99 @@ WHERE id IN (
 RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
     run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged,
     created_at;
+
+-- name: read_progress
+SELECT greatest(caught_up_to, 'epoch') AS caught_up_to
+FROM progress;
+
+-- name: find_images
+SELECT id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
+FROM images
+WHERE id = ANY(%(ids)s);
+
+-- name: live_images
+-- Rows that say there is an object, in the order in which MinIO lists. An upper end of null is none.
+SELECT id, key, source
+FROM images
+WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED')
+    AND key COLLATE "C" > %(after)s AND (%(upto)s::text IS NULL OR key COLLATE "C" <= %(upto)s)
+ORDER BY key COLLATE "C"
+LIMIT %(limit)s;
+
+-- name: done_images
+-- Rows that say there are variants, in the order in which MinIO lists these.
+SELECT id, key, source, jsonb_path_query_array(variants, '$[*].key') AS variants
+FROM images
+WHERE status = 'DONE' AND id > %(after)s AND (%(upto)s::uuid IS NULL OR id <= %(upto)s)
+ORDER BY id
+LIMIT %(limit)s;
+
+-- name: claim
+-- Take an image that is to be made again, unless it was announced again just now.
+UPDATE images
+SET recovered_at = clock_timestamp()
+WHERE id = %(id)s AND (recovered_at IS NULL OR recovered_at < clock_timestamp() - %(age)s)
+RETURNING id;
+
+-- name: claim_stuck
+-- Images that the thumbnailer should have finished long ago, claimed as by the sweep; how long ago, the tracker says by
+-- what it has seen. While messages wait in the image queue, only those whose message cannot be among them: an image
+-- that was told of much later has had its turn.
+WITH seen AS (
+    SELECT least(clock_timestamp(), caught_up_to) - %(age)s AS upto
+    FROM progress
+),
+newest AS (
+    SELECT id
+    FROM (
+        (SELECT id, created_at FROM images WHERE status = 'PROCESSING' ORDER BY created_at DESC, id DESC LIMIT 1)
+        UNION ALL
+        (SELECT id, created_at FROM images WHERE status = 'DONE' ORDER BY created_at DESC, id DESC LIMIT 1)
+        UNION ALL
+        (SELECT id, created_at FROM images WHERE status = 'FAILED' ORDER BY created_at DESC, id DESC LIMIT 1)
+    ) AS begun
+    ORDER BY created_at DESC, id DESC
+    LIMIT 1
+),
+turn AS (
+    SELECT min(recorded) AS reached
+    FROM events
+    WHERE image_id = (SELECT id FROM newest)
+)
+UPDATE images
+SET recovered_at = clock_timestamp()
+WHERE id IN (
+    SELECT id
+    FROM images
+    WHERE (status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed))
+        AND greatest(updated_at, next_attempt_at, recovered_at) < (SELECT upto FROM seen)
+        AND (%(idle)s OR greatest(updated_at, recovered_at) < (SELECT reached FROM turn) - %(age)s)
+    ORDER BY updated_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged,
+    created_at;
+
+-- name: find_position
+SELECT bucket, last_key, last_id, objects, step,
+    greatest(0, extract(epoch FROM next_step_at - clock_timestamp()))::float8 AS due_in
+FROM reconciliation;
+
+-- name: save_position
+-- No row comes back if somebody else has taken the step.
+UPDATE reconciliation
+SET bucket = %(bucket)s, last_key = %(last_key)s, last_id = %(last_id)s, objects = %(objects)s, step = step + 1,
+    next_step_at = clock_timestamp() + %(pause)s,
+    pass_began = CASE WHEN %(began)s THEN clock_timestamp() ELSE pass_began END,
+    pass_ended = CASE WHEN %(ended)s THEN clock_timestamp() ELSE pass_ended END
+WHERE step = %(step)s
+RETURNING step;
+
+-- name: try_lock
+SELECT pg_try_advisory_lock(%(number)s) AS locked;
+
+-- name: unlock
+SELECT pg_advisory_unlock(%(number)s);

@@ -1,0 +1,59 @@
+"""What MinIO answers when it is asked what is in a bucket, in our words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
+
+from pipeline.identity import Source, tame_etag
+from pipeline.outcomes import DependencyAway
+
+_NAMES = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Objects in the order of their keys' bytes. A token: there are more, and this is how to go on."""
+
+    objects: list[Listed]
+    token: str
+    told_at: int  # seconds since 1970 by the store's own clock, which also dates its objects
+
+
+def read_page(body: bytes, headers: Mapping[str, str]) -> Page:
+    """Read an answer to ListObjectsV2, its keys URL-encoded. Raises DependencyAway for anything else."""
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - our own store's answer
+        return Page(
+            objects=[_listed(entry) for entry in root.iterfind(f"{_NAMES}Contents")],
+            token=_token(root),
+            told_at=int(parsedate_to_datetime(headers["Date"]).timestamp()),
+        )
+    except (ET.ParseError, KeyError, ValueError) as fault:  # a proxy's page, an answer cut off
+        raise DependencyAway("minio", f"its listing cannot be read: {fault!r}") from fault
+
+
+def _token(root: ET.Element) -> str:
+    """Tell how to go on; a listing that does not say whether it is complete is none."""
+    more = {"true": True, "false": False}[root.findtext(f"{_NAMES}IsTruncated") or ""]
+    token = root.findtext(f"{_NAMES}NextContinuationToken") or ""
+    if more and not token:
+        raise ValueError("it goes on, and does not say how")
+    return token if more else ""
+
+
+def _listed(entry: ET.Element) -> Listed:
+    found = {child.tag.removeprefix(_NAMES): child.text or "" for child in entry}
+    modified = int(datetime.fromisoformat(found["LastModified"]).timestamp())
+    source = Source(tame_etag(found.get("ETag", "")), int(found["Size"]), modified)
+    return Listed(unquote_plus(found["Key"]), source)

@@ -1,0 +1,172 @@
+"""MinIO, Postgres and RabbitMQ without our services: every drift is made by hand, and nobody else heals it."""
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from local.postgres import database_url
+from pipeline.events import Done, Variant
+from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, variant_key
+from pipeline.notifications import parse_storage_events
+from pipeline.publisher import Publisher
+from pipeline.storage import Storage
+from status_tracker.migrations import migrate
+from status_tracker.reconcile import make_reconciler
+from status_tracker.reconcile_walk import Walk
+from status_tracker.repository import Repository
+from status_tracker.settings import Settings
+from status_tracker.tracker import Tracker
+from status_tracker.watermarks import Watermarks
+from support.stack import run_stack
+from support.system import System
+from unit.status_tracker import saying
+
+
+class World:
+    """The three servers as the tracker's own user has them, and as root for making a mess."""
+
+    def __init__(self, stack):
+        self.system = System(stack)
+        self.stop = Event()
+        self.secrets, ports = stack.site.secrets, stack.site.ports
+        self.owner = self._url(stack, "thumbmill", "POSTGRES_PASSWORD")
+        self.settings = Settings(
+            minio_url=f"http://127.0.0.1:{ports['MINIO_PORT']}",
+            minio_access_key="status-tracker",
+            minio_secret_key=self.secrets["STATUS_TRACKER_MINIO_SECRET_KEY"],
+            rabbitmq_port=ports["RABBITMQ_PORT"],
+            rabbitmq_user="status-tracker",
+            rabbitmq_password=self.secrets["STATUS_TRACKER_RABBITMQ_PASSWORD"],
+            database_url=self._url(stack, "status_tracker", "STATUS_TRACKER_DATABASE_PASSWORD"),
+        )
+        self.storage = Storage(self.settings)
+        self.repository = self.connect("test")
+        self.publisher = Publisher(self.settings, "test")
+        self.tracker = Tracker(self.repository, self.storage, Watermarks())
+
+    def _url(self, stack, role, secret):
+        return database_url(stack.site, role, self.secrets[secret])
+
+    def connect(self, name):
+        return Repository(SecretStr(self.settings.database_url.get_secret_value()), name)
+
+    def clear(self):
+        """Nothing anywhere, and a tracker that has seen everything."""
+        for bucket in (ORIGINALS, PROCESSED):
+            for key in self.system.keys(bucket):
+                self.system.s3.delete_object(Bucket=bucket, Key=key)
+        self.ask("TRUNCATE images, events")
+        self.ask(
+            "UPDATE reconciliation SET bucket = 'images-original', last_key = '', last_id = NULL, objects = 0,"
+            " step = 0, next_step_at = 'epoch', pass_began = NULL, pass_ended = NULL"
+        )
+        self.catch_up(timedelta(hours=1))
+        self.told()
+
+    def catch_up(self, ahead):
+        self.ask("UPDATE progress SET caught_up_to = %s", [datetime.now(UTC) + ahead])
+
+    def reconciler(self, repository=None, *, dry=False, storage=None, variant_age=0, **settings):
+        """One whose stuck images are ten minutes old, as by default, while variants need not be."""
+        storage = storage or self.storage
+        changed = self.settings.model_copy(update=settings)
+        reconciler = make_reconciler(
+            changed, repository or self.repository, storage, self.publisher, self.stop, dry=dry, late_seconds=0
+        )
+        return replace(reconciler, walk=Walk(storage, reconciler.inventory, variant_age))
+
+    def reconcile(self, **changes):
+        """A whole pass; what it found, without what it did not."""
+        report = self.reconciler(**changes).run_pass(self.stop, lambda: None)
+        return {what: count for what, count in report.found.items() if count}
+
+    # --- a mess --------------------------------------------------------------------------------------------
+
+    def put(self, key, data=b"bytes"):
+        self.system.put(key, data)
+        return self.storage.head(ORIGINALS, key).source
+
+    def record(self, *facts):
+        self.tracker.record(list(facts))
+
+    def make_done(self, key, *, version="1.3", presets=("thumbnail", "large"), run=""):
+        """An image as it is when all went well; give its id and the keys of its variants."""
+        source = self.put(key)
+        image_id = image_id_of(key)
+        keys = [variant_key(image_id, "ab" * 32, preset, version, "webp") for preset in presets]
+        for each in keys:
+            self.put_variant(each)
+        variants = [Variant(type="x", key=k, width=1, height=1, bytes=1, content_type="image/webp") for k in keys]
+        about = {"key": key, "source": source, "run": run}
+        done = Done(**about, sha256="ab" * 32, width=1, height=1, format="JPEG", variants=variants)
+        self.record(saying.put(source, key=key), saying.said(done))
+        self.told()
+        return image_id, keys
+
+    def put_variant(self, key):
+        self.system.s3.put_object(Bucket=PROCESSED, Key=key, Body=b"x")
+
+    def delete(self, bucket, key):
+        self.system.s3.delete_object(Bucket=bucket, Key=key)
+        self.told()
+
+    # --- what became of it ---------------------------------------------------------------------------------
+
+    def told(self):
+        """What lies in the thumbnailer's queue: who told, which key, and the run; the queue is empty then."""
+        letters = []
+        with self.system.channel() as channel:
+            while (got := channel.basic_get("image_queue", auto_ack=True))[0] is not None:
+                method, properties, body = got
+                [event] = parse_storage_events(body)
+                run = (properties.headers or {}).get("x-run", "")
+                letters.append((method.routing_key, event.name, event.key, bool(run)))
+        return letters
+
+    def ask(self, query, values=()):
+        with closing(psycopg.connect(self.owner, autocommit=True, row_factory=dict_row)) as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def row(self, image_id):
+        rows = self.ask("SELECT * FROM images WHERE id = %s", [image_id])
+        return rows[0] if rows else None
+
+    def heals(self, image_id):
+        rows = self.ask("SELECT data FROM events WHERE image_id = %s AND type = 'tracker.healed'", [image_id])
+        return [row["data"]["what"] for row in rows]
+
+    def everything(self):
+        """All that a dry run must leave alone."""
+        rows = self.ask("SELECT * FROM images ORDER BY id"), self.ask("SELECT * FROM events ORDER BY id")
+        return *rows, self.ask("SELECT * FROM reconciliation"), self.system.keys(PROCESSED), self.told()
+
+
+@pytest.fixture(scope="package")
+def servers():
+    with run_stack(backing_only=True) as stack:
+        world = World(stack)
+        migrate(world.owner)
+        yield world
+        world.repository.close()
+        world.publisher.close()
+        world.system.close()
+
+
+@pytest.fixture
+def world(servers):
+    servers.clear()
+    yield servers
+    servers.stop.clear()
+
+
+@pytest.fixture
+def other_repository(world):
+    with closing(world.connect("another test")) as repository:
+        yield repository

@@ -1,0 +1,334 @@
+"""Every kind of drift is made by hand and healed; what only looks like one is left alone."""
+
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+
+from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, new_image_id, own_key, variant_key
+from pipeline.outcomes import DependencyAway
+from pipeline.storage import Storage
+from status_tracker import reconcile_heal, reconcile_walk
+from status_tracker.reconcile_heal import StoppedError
+from support.waiting import wait_until
+from unit.status_tracker import saying
+
+KEY = "holiday/ä b+c 100%.jpg"
+ID = image_id_of(KEY)
+PUT, REMOVED = "ObjectCreated:Put", "ObjectRemoved:Delete"
+STRANGER = variant_key(image_id_of("gone.jpg"), "cd" * 32, "thumbnail", "1.3", "webp")
+
+
+def grow_old(world):
+    """As if all rows had stood still for an hour."""
+    world.ask("UPDATE images SET updated_at = updated_at - interval '1 hour'")
+
+
+def test_where_nothing_differs_nothing_is_done(world):
+    keys = [KEY, own_key(new_image_id()), "a", "Z", "z.jpg", "\N{EURO SIGN}", "\N{GRINNING FACE}"]
+    for key in keys:
+        world.make_done(key)
+    before = world.everything()
+    assert world.reconcile() == {}
+    assert world.everything() == before
+
+
+# --- each kind -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [KEY, own_key(new_image_id())])
+def test_an_object_that_nobody_was_told_of_is_announced(world, key):
+    source = world.put(key)
+    world.told()
+    assert world.reconcile() == {"missed": 1}
+    row = world.row(image_id_of(key))
+    assert (row["status"], row["source"], row["key"]) == ("PENDING", str(source), key)
+    assert world.told() == [("recovered", PUT, key, False)]
+    assert world.heals(image_id_of(key)) == ["missed"]
+    assert world.reconcile() == {}
+
+
+def test_an_object_that_replaced_another_unheard_is_a_new_generation(world):
+    world.make_done(KEY)
+    source = world.put(KEY, b"other bytes")
+    world.told()
+    assert world.reconcile()["missed"] == 1
+    row = world.row(ID)
+    assert (row["status"], row["source"], row["generation"]) == ("PENDING", str(source), 2)
+    assert world.told() == [("recovered", PUT, KEY, False)]
+
+
+def test_an_object_that_came_back_unheard_is_announced(world):
+    source = world.put(KEY)
+    world.record(saying.put(source, key=KEY))
+    world.delete(ORIGINALS, KEY)
+    world.record(saying.delete(key=KEY))
+    assert world.row(ID)["status"] == "DELETED"
+    world.put(KEY)
+    world.told()
+    assert world.reconcile() == {"missed": 1}
+    assert world.row(ID)["status"] == "PENDING"
+
+
+def test_a_row_whose_object_is_gone_is_marked_and_its_variants_are_withdrawn(world):
+    world.make_done(KEY)
+    world.delete(ORIGINALS, KEY)
+    assert world.reconcile()["vanished"] == 1
+    assert world.row(ID)["status"] == "DELETED"
+    assert ("recovered", REMOVED, KEY, False) in world.told()
+    assert "vanished" in world.heals(ID)
+
+
+def test_variants_that_are_gone_are_made_again_in_a_run_of_their_own(world):
+    _, keys = world.make_done(KEY)
+    world.delete(PROCESSED, keys[1])
+    assert world.reconcile() == {"variants_gone": 1}
+    assert world.told() == [("recovered", PUT, KEY, True)]
+    assert world.row(ID)["status"] == "DONE"
+    assert world.heals(ID) == ["variants_gone"]
+    assert world.reconcile() == {}, "not again while that may be under way"
+    assert world.told() == []
+
+
+def test_what_is_made_again_by_other_presets_is_believed(world):
+    world.make_done(KEY)
+    _, keys = world.make_done(KEY, version="2.3", run="2026-11-22T08:00:00+00:00")
+    assert [variant["key"] for variant in world.row(ID)["variants"]] == keys
+    wait_for_age(world)
+    assert world.reconcile()["orphans"] == 1
+    assert sorted(world.system.keys(PROCESSED)) == sorted(keys)
+
+
+def test_variants_that_no_row_names_are_removed(world):
+    _, keys = world.make_done(KEY)
+    old = variant_key(ID, "cd" * 32, "thumbnail", "1.3", "webp")
+    for key in (old, STRANGER, "somebody/else's"):
+        world.put_variant(key)
+    wait_for_age(world)
+    assert world.reconcile() == {"orphans": 2}
+    assert sorted(world.system.keys(PROCESSED)) == sorted([*keys, "somebody/else's"])
+    assert world.heals(ID) == ["orphans"]
+    assert world.row(ID)["status"] == "DONE"
+
+
+def test_young_variants_stay(world):
+    world.put_variant(STRANGER)
+    wait_for_age(world)
+    assert world.reconcile(variant_age=600) == {}
+    assert world.system.keys(PROCESSED) == [STRANGER]
+
+
+@pytest.mark.parametrize("facts", [(), (saying.processing,)])
+def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
+    source = world.put(KEY)
+    world.record(saying.put(source, key=KEY), *(make(source, key=KEY) for make in facts))
+    world.told()
+    assert world.reconcile() == {}, "it has time"
+    grow_old(world)
+    assert world.reconcile() == {"stuck": 1}
+    assert world.told() == [("recovered", PUT, KEY, False)]
+    assert world.heals(ID) == ["stuck"]
+    assert world.reconcile() == {}, "once in that time"
+
+
+def test_an_image_waits_its_turn_while_the_queue_is_long_unless_others_overtook_it(world):
+    world.record(saying.put(world.put(KEY), key=KEY))
+    grow_old(world)
+    assert world.reconcile() == {}, "its own message is in the queue"
+    later = own_key(new_image_id())
+    world.record(saying.processing(world.put(later), key=later))
+    assert world.reconcile() == {"stuck": 1}
+
+
+def test_nothing_stands_still_as_long_as_its_news_may_be_under_way(world):
+    world.record(saying.put(world.put(KEY), key=KEY))
+    world.told()
+    grow_old(world)
+    world.catch_up(timedelta(minutes=-55))
+    world.reconciler().healer.heal_stuck()
+    assert world.told() == []
+
+
+# --- what only looks like it -----------------------------------------------------------------------------------
+
+
+def test_below_another_objects_key_is_no_listing_and_yet_an_object(world):
+    world.make_done("a")
+    world.make_done("a/b")
+    assert "a/b" not in world.system.keys(ORIGINALS), "if it is there now, say so in docs/facts.md"
+    assert world.reconcile() == {}
+    assert world.row(image_id_of("a/b"))["status"] == "DONE"
+
+
+class LyingStore(Storage):
+    """Lists less than there is, as a cache or a lost drive would."""
+
+    def list_page(self, bucket, *, after="", token=""):
+        page = super().list_page(bucket, after=after, token=token)
+        page.objects.clear()
+        return page
+
+
+def test_a_listing_that_lacks_everything_moves_nothing(world):
+    world.make_done(KEY)
+    before = world.everything()
+    assert world.reconcile(storage=LyingStore(world.settings)) == {}
+    assert world.everything() == before
+
+
+class AwayStore(Storage):
+    """Lists, and is away when asked for one object."""
+
+    def head(self, bucket, key):
+        raise DependencyAway("minio", f"{bucket}/{key}")
+
+
+def test_a_store_that_is_away_moves_nothing(world):
+    world.make_done(KEY)
+    world.put_variant(STRANGER)
+    world.delete(ORIGINALS, KEY)
+    wait_for_age(world)
+    before = world.everything()
+    with pytest.raises(DependencyAway):
+        world.reconcile(storage=AwayStore(world.settings))
+    assert world.everything() == before
+
+
+def test_nothing_is_judged_before_the_tracker_has_seen_what_was_told(world, other_repository):
+    """An upload and a deletion during the pass, whose news the tracker gets to only now."""
+    world.make_done("deleted.jpg")
+    uploaded = world.put("uploaded.jpg")
+    world.delete(ORIGINALS, "deleted.jpg")
+    world.catch_up(timedelta(hours=-1))
+    found = []
+    thread = Thread(target=lambda: found.append(world.reconcile()))
+    thread.start()
+    wait_until(lambda: world.ask(ASKS_FOR_PROGRESS), what="the reconciler to wait")
+    other = type(world.tracker)(other_repository, world.storage, None)
+    other.record([saying.put(uploaded, key="uploaded.jpg"), saying.delete(key="deleted.jpg")])
+    world.catch_up(timedelta(hours=1))
+    thread.join()
+    assert found == [{}]
+    assert world.told() == []
+
+
+ASKS_FOR_PROGRESS = """SELECT 1 FROM pg_stat_activity
+    WHERE application_name = 'test' AND state = 'idle' AND query LIKE '%%caught_up_to%%epoch%%'"""
+
+
+def test_without_a_tracker_it_gives_up_and_says_so(world, monkeypatch):
+    world.put(KEY)
+    world.catch_up(timedelta(hours=-1))
+    monkeypatch.setattr(reconcile_heal, "STILL_SECONDS", 0.3)
+    with pytest.raises(DependencyAway, match="is one running"):
+        world.reconcile()
+
+
+def test_variants_written_again_since_they_were_listed_stay(world):
+    world.put_variant(STRANGER)
+    wait_for_age(world)
+    reconciler = world.reconciler()
+
+    class Late(type(reconciler.healer.patience)):
+        def wait(self):
+            world.system.s3.put_object(Bucket=PROCESSED, Key=STRANGER, Body=b"again")
+
+    object.__setattr__(reconciler.healer, "patience", Late(reconciler.inventory, world.stop))
+    report = reconciler.run_pass(world.stop, lambda: None)
+    assert report.found["orphans"] == 0
+    assert world.system.keys(PROCESSED) == [STRANGER]
+
+
+# --- the way it goes -------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(world):
+    _, keys = world.make_done("variant.jpg")
+    world.delete(PROCESSED, keys[0])
+    world.make_done("vanished.jpg", presets=())
+    world.delete(ORIGINALS, "vanished.jpg")
+    world.record(saying.put(world.put("stuck.jpg"), key="stuck.jpg"))
+    grow_old(world)
+    world.put("missed.jpg")
+    world.put_variant(STRANGER)
+    wait_for_age(world)
+    world.told()
+    before = world.everything()
+    expected = dict.fromkeys(("missed", "vanished", "stuck", "variants_gone", "orphans"), 1)
+    assert world.reconcile(dry=True) == expected
+    assert world.everything() == before
+    assert world.reconcile() == expected
+
+
+def test_a_restart_goes_on_where_it_was(world, monkeypatch):
+    monkeypatch.setattr(reconcile_walk, "PAGE", 1)
+    keys = [f"{n}.jpg" for n in range(6)]
+    for key in keys:
+        world.put(key)
+    world.told()
+    small = SmallPages(world.settings)
+    for _ in range(4):  # each time another process
+        world.reconciler(storage=small, reconcile_objects_per_minute=10**9).turn()
+    assert [key for _, _, key, _ in world.told()] == keys[:4]
+    assert small.places == ["", *keys[:3]]
+    [place] = world.ask("SELECT * FROM reconciliation")
+    assert (place["last_key"], place["objects"], place["step"]) == (keys[3], 4, 4)
+
+
+class SmallPages(Storage):
+    """Lists one object at a time, and remembers behind which keys."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.places = []
+
+    def list_page(self, bucket, *, after="", token=""):
+        self.places.append(after)
+        page = super().list_page(bucket, after=after, token=token)
+        if len(page.objects) > 1:
+            del page.objects[1:]
+            return type(page)(page.objects, "more", page.told_at)
+        return page
+
+
+def test_the_bound_is_kept_by_all_together(world, other_repository):
+    for n in range(3):
+        world.make_done(f"{n}.jpg")
+    one = world.reconciler(reconcile_objects_per_minute=1)
+    other = world.reconciler(other_repository, reconcile_objects_per_minute=1)
+    assert one.turn() == 3 * 60, "three objects, one a minute"
+    assert one.healer.found.total() == 0
+    for each in (one, other):
+        assert 2 * 60 < each.turn() <= 3 * 60, "not due"
+    [place] = world.ask("SELECT * FROM reconciliation")
+    assert (place["bucket"], place["step"]) == (PROCESSED, 1)
+
+
+def test_a_pass_that_is_over_waits_for_the_next(world):
+    reconciler = world.reconciler(reconcile_interval_seconds=777)
+    assert [reconciler.turn(), reconciler.turn()] == [0, 777]
+    [place] = world.ask("SELECT *, next_step_at > now() + interval '700 seconds' AS waits FROM reconciliation")
+    assert place["pass_began"] <= place["pass_ended"]
+    assert (place["bucket"], place["last_key"], place["waits"]) == (ORIGINALS, "", True)
+
+
+def test_two_never_reconcile_at_once(world, other_repository):
+    world.put(KEY)
+    one, other = world.reconciler(), world.reconciler(other_repository)
+    waits = []
+    with one.inventory.locked() as alone:
+        assert alone
+        assert other.turn() > 0
+        world.stop.set()
+        with pytest.raises(StoppedError):
+            other.run_pass(world.stop, lambda: waits.append(1))
+        world.stop.clear()
+    assert waits == [1]
+    assert world.row(ID) is None
+    assert other.run_pass(world.stop, lambda: None).found["missed"] == 1
+
+
+def wait_for_age(world):
+    """Last-Modified is compared by whole seconds of the store's clock."""
+    newest = max(world.storage.head(PROCESSED, key).source.modified for key in world.system.keys(PROCESSED))
+    wait_until(lambda: world.storage.list_page(PROCESSED).told_at > newest, 5, "a second to pass")
