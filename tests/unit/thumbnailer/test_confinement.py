@@ -35,6 +35,17 @@ def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
     assert [line["event"] for line in lines] == ["decoder_confined"]
 
 
+def test_no_special_rights_are_needed():
+    assert "refused" in run(
+        "import os, socket\n"
+        "from thumbnailer.confinement import limit_system_calls\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "assert limit_system_calls() == ''\n"
+        "try: socket.socket()\n"
+        "except PermissionError: print('refused')\n"
+    )
+
+
 def test_threads_are_no_processes():
     assert "works" in run(
         "from threading import Thread\n"

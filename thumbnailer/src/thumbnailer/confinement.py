@@ -23,9 +23,7 @@ def limit_resources(memory_bytes: int) -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         resource.setrlimit(limit, (value, value))
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # last, since a change of user clears it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def limit_system_calls() -> str:
@@ -42,6 +40,7 @@ def limit_system_calls() -> str:
     array = ctypes.create_string_buffer(instructions)
     program = struct.pack("HxxxxxxP", len(instructions) // 8, ctypes.addressof(array))  # struct sock_fprog
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # or only root could
     failed = libc.syscall(architecture.seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, program)
     return f"the kernel takes no seccomp filter: {os.strerror(ctypes.get_errno())}" if failed else ""
 
