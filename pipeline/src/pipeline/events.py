@@ -103,8 +103,8 @@ Words = Annotated[str, BeforeValidator(_tame)]
 class Place(_Contract):
     """Where a picture was taken, as WGS 84."""
 
-    latitude: float = Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, north is positive")
-    longitude: float = Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, east is positive")
+    latitude: float = Field(ge=-90, le=90, description="Degrees, north is positive")
+    longitude: float = Field(ge=-180, le=180, description="Degrees, east is positive")
 
 
 class Details(_Contract):
