@@ -16,6 +16,7 @@ from unit.thumbnailer.recipes import LIMITS, recipe
 
 LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
 MEBIBYTE = 2**20
+SECONDS = 30  # on a machine that is busy with other tests, too, no picture within the limits may take so long
 
 # What a header tells is refused before a pixel is decoded.
 AT_THE_DOOR = {
@@ -57,10 +58,10 @@ ON_THE_WAY = {
 
 
 @contextmanager
-def watched(**limits):
+def watched(seconds=SECONDS, **limits):
     """A decoder of one child, and that child."""
     earlier = children()
-    with Decoder(recipe(**limits), children=1) as decoder:
+    with Decoder(recipe(seconds=seconds, **limits), children=1) as decoder:
         yield decoder, started_since(earlier)[0]
 
 
@@ -76,7 +77,7 @@ def worker():
         yield pair
 
 
-def judge(decoder, data, seconds=LIMITS.seconds):
+def judge(decoder, data, seconds=SECONDS):
     """Decode within two tries and a little, and give the code of the failure or the picture's size."""
     with ThreadPoolExecutor(1) as thread:
         verdict = thread.submit(decoder.decode, data)
