@@ -50,6 +50,10 @@ def test_a_service_has_no_rights_and_no_tools(system, name):
     )
 
 
+def test_an_operator_s_program_is_at_hand(system):
+    assert "no dead letters" in system.run("run", "--rm", "--no-TTY", "cli", "dead", "list")
+
+
 def test_only_loopback_is_published(system):
     published = {
         (binding["HostIp"], int(binding["HostPort"]))
