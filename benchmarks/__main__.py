@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
@@ -22,6 +23,7 @@ import aiohttp
 import corpus
 import psutil
 import psycopg
+import turns
 from accounting import Part, machine_seconds, per_image
 from load import Client, Upload
 from PIL import Image
@@ -39,6 +41,7 @@ PARTS = {
     "rabbitmq": ("rabbitmq", "epmd"),
     "postgres": ("postgres",),
 }
+PRESETS = Path(__file__).with_name("thumbnail.yaml")
 UNFINISHED = "status NOT IN ('DONE', 'FAILED', 'DELETED')"
 
 
@@ -115,7 +118,8 @@ class Bench:
         )
         keys = dict(
             self.database.execute(
-                "SELECT id::text, variants -> 0 ->> 'key' FROM image_status WHERE status = 'DONE'"
+                "SELECT id::text, jsonb_path_query_first(variants, '$[*] ? (@.type == \"thumbnail\").key') #>> '{}'"
+                " FROM image_status WHERE status = 'DONE'"
             ).fetchall()
         )
         faults = []
@@ -263,6 +267,17 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=200, help="photos in the throughput run")
     parser.add_argument("-c", "--at-once", type=int, default=8, help="uploads at a time")
     parser.add_argument("--idle", type=int, default=20, help="single photos on an idle system")
+    parser.add_argument(
+        "--presets", type=Path, default=PRESETS, help="what is made of a photo (default: the thumbnail alone)"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="how often each door and peer is measured, in turn")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="another pipeline to compare with: a command that ends with a line of JSON (see turns.py)",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON too, a line for each door")
     arguments = parser.parse_args()
 
@@ -271,19 +286,43 @@ def main() -> None:
         corpus.make(folder)
     photos = corpus.read(folder)
     doors = ("post", "presigned") if arguments.door == "both" else (arguments.door,)
-    results = [run(photos, arguments, door) for door in doors]
+    peers = dict(peer.split("=", 1) for peer in arguments.peer)
+    results: list[Result] = []
+
+    def measure_door(door: str) -> turns.Figures:
+        results.append(run(photos, arguments, door))
+        return figures(results[-1])
+
+    contestants = {door: partial(measure_door, door) for door in doors}
+    contestants |= {name: partial(turns.run_peer, command) for name, command in peers.items()}
+    rounds = turns.take_turns(contestants, arguments.rounds, say)
     say("")
-    print(table(results))
+    print(table(sorted(results, key=lambda result: result.door)))
+    if peers or arguments.rounds > 1:
+        print("\n" + turns.compare(rounds, doors, list(peers)))
     if arguments.json:
         for result in results:
             print(json.dumps(asdict(result)))
+
+
+def figures(result: Result) -> turns.Figures:
+    """Pick what is compared with other pipelines."""
+    return {
+        "images_per_s": result.images_per_s,
+        "cpu_ms_total": result.cpu_ms_total,
+        "idle_p50_ms": result.idle_ms.get("p50", 0.0),
+        "worker_pss_mb": result.thumbnailer_pss_mb,
+        "failures": result.failures,
+        "others": result.other_cpu_share,
+    }
 
 
 def run(photos: list[corpus.Photo], arguments: argparse.Namespace, door: str) -> Result:
     """Measure one door on stores of its own."""
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
     directory.chmod(0o755)
-    stack = Stack(directory, free_ports(), {"LOG_FORMAT": "json", "LOG_LEVEL": "warning"}, say=say)
+    settings = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "PRESETS_FILE": str(arguments.presets.resolve())}
+    stack = Stack(directory, free_ports(), settings, say=say)
     try:
         stack.up()
         bench = Bench(stack, photos)

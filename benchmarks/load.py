@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class Client:
         self._session = session
         self._gateway = gateway
         self._bytes = [photo.path.read_bytes() for photo in photos]
-        self._forms = [_form({}, data) for data in self._bytes]
+        self._forms = [b"".join(_form({}, data)) for data in self._bytes]
         self._doors: dict[str, Callable[[int], Awaitable[str]]] = {"post": self._post, "presigned": self._presigned}
         self._send = self._doors[door]
 
@@ -68,7 +68,8 @@ class Client:
         async with self._session.post(f"{self._gateway}/api/v1/uploads", json=wish) as answer:
             ticket = await _json(answer, 201)
         body = _form(ticket["form"]["fields"], self._bytes[photo])
-        async with self._session.post(ticket["form"]["url"], data=body, headers=_form_headers()) as answer:
+        headers = {**_form_headers(), "Content-Length": str(sum(map(len, body)))}
+        async with self._session.post(ticket["form"]["url"], data=_send_all(body), headers=headers) as answer:
             if answer.status not in {200, 201, 204}:
                 raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
         return str(ticket["id"])
@@ -85,7 +86,13 @@ def _form_headers() -> dict[str, str]:
     return {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def _form(fields: dict[str, str], data: bytes) -> bytes:
+async def _send_all(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def _form(fields: dict[str, str], data: bytes) -> list[bytes]:
+    """Lay out a form in pieces: to join them would copy the photo, in the machine's time that is measured."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -94,4 +101,4 @@ def _form(fields: dict[str, str], data: bytes) -> bytes:
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return ("".join(parts) + file).encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return [("".join(parts) + file).encode(), data, f"\r\n--{BOUNDARY}--\r\n".encode()]
