@@ -1,33 +1,40 @@
-"""A JPEG that is damaged is never half grey and DONE, and a sound one is never refused, however grey it is."""
+"""A damaged file is never half grey and DONE, and a sound one is never refused, however odd or grey it is."""
 
 import io
 import random
+import re
 
 import pytest
-from PIL import Image
+import simplejpeg
+from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from pipeline.errors import ErrorCode
 from thumbnailer.imaging import make_picture
+from thumbnailer.imaging_formats import open_image
+from thumbnailer.imaging_jpeg import decode
 from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import Preset
 from unit.thumbnailer.recipes import recipe
 
-GREY = (128, 128, 128)
+GREY, RED, SKY = (128, 128, 128), (200, 30, 20), (90, 140, 220)
+END = b"\xff\xd9"
+FULL_SIZE = Preset("full", width=10_000)  # so that no scan is left out
 
 
-def noise(mode="RGB", size=(1300, 900)):
+def noise(mode="RGB", size=(700, 500)):
     chance = random.Random(1)  # the same picture every time: whether flipped bytes show depends on it
     bands = [Image.frombytes("L", size, chance.randbytes(size[0] * size[1])) for _ in range(3)]
     return Image.merge("RGB", bands).convert(mode)
 
 
-def jpeg(image, **options):
+def written(image, kind="JPEG", **options):
     file = io.BytesIO()
-    image.save(file, "JPEG", **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-def make(data):
-    return make_picture(data, recipe())
+def make(data, **kept):
+    return make_picture(data, recipe(FULL_SIZE, **kept))
 
 
 def refused(data):
@@ -36,57 +43,235 @@ def refused(data):
     return raised.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
+def first_scan(data):
+    """Say where its data begin."""
+    at = data.index(b"\xff\xda")
+    return at + 2 + int.from_bytes(data[at + 2 : at + 4])
+
+
+def cut(data, part):
+    start = first_scan(data)
+    return data[: start + int((len(data) - start) * part)].rstrip(b"\xff")
+
+
 BASELINE = [
     ("RGB", {}),
     ("L", {}),
     ("CMYK", {}),
     ("RGB", {"subsampling": "4:4:4"}),
-    ("RGB", {"restart_marker_rows": 200}),
+    ("RGB", {"restart_marker_rows": 1}),
+    ("RGB", {"restart_marker_blocks": 7}),
 ]
-WAYS = [*BASELINE, ("RGB", {"progressive": True})]
+WAYS = [*BASELINE, ("RGB", {"progressive": True}), ("L", {"progressive": True})]
+ways = pytest.mark.parametrize(
+    "data", [written(noise(mode), **options) for mode, options in WAYS], ids=map(str, WAYS)
+)
 
 
-@pytest.mark.parametrize(("mode", "options"), BASELINE, ids=str)
-@pytest.mark.parametrize("part", [0.2, 0.6, 0.95])
-def test_data_that_end_too_early_are_noticed(mode, options, part):
-    data = jpeg(noise(mode), **options)
-    start = data.index(b"\xff\xda") + 20
-    cut = data[: start + int((len(data) - start) * part)]
-    assert refused(cut.rstrip(b"\xff") + b"\xff\xd9")
+# --- damaged ---------------------------------------------------------------------------------------------------
 
 
-def test_a_stray_marker_in_the_data_is_noticed():
-    data = bytearray(jpeg(noise()))
-    data[len(data) // 2 : len(data) // 2 + 2] = b"\xff\xf3"
-    assert refused(bytes(data))
+@ways
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.6, 0.95, 0.999])
+@pytest.mark.parametrize("end", [b"", END])
+def test_data_that_end_too_early_are_noticed(data, part, end):
+    assert refused(cut(data, part) + end)
 
 
-def test_a_header_that_claims_a_larger_picture_is_noticed():
-    data = jpeg(noise())
-    at = data.index(b"\xff\xc0") + 5
-    assert refused(data[:at] + (3000).to_bytes(2) + data[at + 2 :])
+@ways
+def test_a_part_that_is_missing_in_the_middle_is_noticed(data):
+    assert refused(cut(data, 0.4) + data[len(cut(data, 0.5)) :])
 
 
-def test_flipped_bytes_that_leave_the_data_short_are_noticed():
-    """Others let the decoder find its way again; what it shows then cannot be told from a picture."""
-    dice, data = random.Random(5), bytearray(jpeg(noise()))
+@ways
+def test_a_block_of_zeros_is_noticed(data):
+    at = len(cut(data, 0.5))
+    assert refused(data[:at] + bytes(4096) + data[at + 4096 :])
+
+
+@ways
+@pytest.mark.parametrize("seed", range(5))
+def test_flipped_bytes_are_noticed(data, seed):
+    dice, flipped = random.Random(seed), bytearray(data)
     for _ in range(200):
-        data[dice.randrange(2000, len(data) - 2)] ^= 0xFF
-    assert refused(bytes(data))
+        flipped[dice.randrange(first_scan(data), len(data) - 2)] ^= 0xFF
+    assert refused(bytes(flipped))
+
+
+@ways
+@pytest.mark.parametrize(("field", "factor"), [(5, 2), (5, 0.5), (7, 2), (7, 0.9)], ids=str)
+def test_a_header_that_claims_another_size_is_noticed(data, field, factor):
+    at = re.search(rb"\xff[\xc0\xc2]\0[\x0b\x11\x14]", data).start() + field
+    size = int(int.from_bytes(data[at : at + 2]) * factor)
+    assert refused(data[:at] + size.to_bytes(2) + data[at + 2 :])
+
+
+@ways
+def test_a_stray_marker_in_the_data_is_noticed(data):
+    start = cut(data, 0.5)
+    assert refused(start + b"\xff\xf3" + data[len(start) + 2 :])
+
+
+@pytest.mark.parametrize("lost", [1, 3, 8])
+def test_lost_restart_intervals_are_noticed(lost):
+    data = written(noise(), restart_marker_rows=1)
+    ends = [found.end() for found in re.finditer(rb"\xff[\xd0-\xd7]", data[first_scan(data) :])]
+    first, last = (first_scan(data) + ends[at] for at in (5, 5 + lost))
+    assert refused(data[:first] + data[last:])
+
+
+def test_restart_markers_in_disorder_are_noticed():
+    data = written(noise(), restart_marker_rows=1)
+    assert refused(data.replace(b"\xff\xd2", b"\xff\xd5", 1))
+
+
+def test_lost_scans_are_noticed():
+    """The decoder has no complaint then: the picture is just blurred."""
+    data = written(noise(), progressive=True)
+    scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    assert len(scans) == 10
+    assert all(refused(data[:start] + END) for start in scans[1:])
+
+
+# --- sound -----------------------------------------------------------------------------------------------------
+
+
+@ways
+@pytest.mark.parametrize("trailer", [b"a film \xff\xda\xff\xd9" * 90, bytes(5000), b"\xff\xd8\xff", b"\xff" * 9])
+def test_what_follows_the_end_is_not_looked_at(data, trailer):
+    assert not make(data + trailer).damaged
+
+
+@ways
+@pytest.mark.parametrize("surplus", [b"\x01", b"abc", bytes(300), b"\xff" * 20])
+def test_filler_in_front_of_the_end_is_no_damage(data, surplus):
+    assert make(data[:-2] + surplus + END).renditions == make(data).renditions
+
+
+@ways
+@pytest.mark.parametrize("surplus", [b"sixteen bytes it", bytes(600)])
+def test_more_than_filler_is(data, surplus):
+    assert refused(data[:-2] + surplus + END)
+
+
+@ways
+@pytest.mark.parametrize("left", [0, 1])
+def test_an_end_that_is_not_marked_is_no_damage(data, left):
+    assert make(data[: len(data) - 2 + left]).renditions == make(data).renditions
+
+
+@ways
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\xff\xe5\x00\x0abytes, ab",
+        b"\xff\xe2\x00\x14ICC_PROFILE\0\x09\x02junk",
+        b"\xff\xfe\x00\x05\xff\xd9\xff",
+        b"\x00\x00\x00",
+        b"\xff\xff\xff",
+        b"\xff\x00\xff\x00",
+        b"\xff\xe1\x00\x20" + written(Image.new("RGB", (8, 8), GREY))[:30] + b"and more than it says",
+    ],
+)
+def test_junk_in_the_header_is_no_damage_and_hides_none(data, junk):
+    at = data.index(b"\xff\xdb")
+    odd = data[:at] + junk + data[at:]
+    assert make(odd).renditions == make(data).renditions
+    assert refused(cut(odd, 0.9) + END)
 
 
 @pytest.mark.parametrize(("mode", "options"), WAYS, ids=str)
 def test_a_grey_picture_is_sound(mode, options):
     image = noise()
-    image.paste(GREY, (0, 300, *image.size))
+    image.paste(GREY, (0, 100, *image.size))
     for sound in (image, Image.new("RGB", (1300, 900), GREY), Image.new("RGB", (5, 5), GREY)):
-        data = jpeg(sound.convert(mode), **options)
-        make(data)
-        make(data + b"a motion photo's film \xff\xda\xff\xd9" * 90)
+        assert not make(written(sound.convert(mode), **options)).damaged
 
 
-def test_a_camera_s_several_grey_pictures_in_one_are_sound():
+def test_a_camera_s_several_pictures_in_one_are_sound():
     file = io.BytesIO()
-    grey = Image.new("RGB", (640, 480), GREY)
-    grey.save(file, "MPO", save_all=True, append_images=[grey, noise()])
-    make(file.getvalue())
+    noise().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (640, 480), GREY), noise("L")])
+    assert not make(file.getvalue()).damaged
+    assert not make(cut(file.getvalue(), 0.99)).damaged  # only the first is ours
+
+
+@pytest.mark.parametrize("sampling", ["444", "422", "420", "440", "411"])
+def test_any_sampling_is_decoded(sampling):
+    image = Image.new("RGB", (160, 120), RED)
+    pixels = memoryview(image.tobytes()).cast("B", (120, 160, 3))
+    data = simplejpeg.encode_jpeg(pixels, colorsubsampling=sampling)
+    (rendition,) = make(data).renditions
+    assert ImageStat.Stat(Image.open(io.BytesIO(rendition.data))).mean == pytest.approx(RED, abs=3)
+    assert refused(cut(data, 0.5) + END)
+
+
+@ways
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_the_pixels_are_pillow_s(data, scale):
+    ours, pillow_s = (open_image(data) for _ in range(2))
+    for image in (ours, pillow_s):
+        image.draft(None, (700 // scale, 500 // scale))
+    decoded = decode(ours, data, reduced=scale > 1).image
+    assert decoded.convert(ours.mode).tobytes() == pillow_s.tobytes()
+
+
+def test_tiny_pictures_are_decoded_at_their_size():
+    for edge in range(1, 18):
+        data = written(noise(size=(edge, 2 * edge)))
+        decoded = decode(open_image(data), data, reduced=False).image
+        assert decoded.convert("RGB").tobytes() == Image.open(io.BytesIO(data)).tobytes()
+
+
+# --- damaged, but kept -----------------------------------------------------------------------------------------
+
+
+def halves(data, **kept):
+    """Give the middle colours of the two halves of what is made of a picture."""
+    picture = make(data, **kept)
+    shown = Image.open(io.BytesIO(picture.renditions[0].data)).convert("RGB")
+    width, height = shown.size
+    return picture.damaged, [shown.getpixel((width // 2, y)) for y in (height // 10, height * 9 // 10)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "left"),
+    [
+        ("JPEG", {"quality": 95}, GREY),
+        ("JPEG", {"quality": 95, "restart_marker_rows": 1}, GREY),
+        ("PNG", {}, (0, 0, 0)),
+        ("TIFF", {}, (0, 0, 0)),
+    ],
+    ids=str,
+)
+def test_what_is_left_of_a_picture_is_shown(kind, options, left):
+    image = noise().point(lambda level: level // 16)
+    image = ImageChops.add(image, Image.new("RGB", image.size, SKY))
+    data = written(image, kind, **options)
+    damaged, (above, below) = halves(data[: len(data) // 2], keep_damaged=True)
+    assert damaged
+    assert above == pytest.approx(SKY, abs=20)
+    assert below == pytest.approx(left, abs=8)
+    assert not make(data, keep_damaged=True).damaged
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@ways
+@pytest.mark.parametrize("end", [b"", END, b"\xff\xf3 and so on" + END])
+def test_a_damaged_jpeg_is_kept_if_told(data, end):
+    assert make(cut(data, 0.5) + end, keep_damaged=True).damaged
+    assert not make(data, keep_damaged=True).damaged
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_half_a_picture_is_kept_if_told(kind):
+    data = written(noise("P"), kind)
+    assert refused(data[: len(data) // 2])
+    assert make(data[: len(data) // 2], keep_damaged=True).damaged
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF"])
+def test_where_nothing_is_left_nothing_is_shown(kind):
+    data = written(noise(), kind)
+    for length in (20, 40, 60):
+        with pytest.raises(BadPictureError):
+            make(data[:length], keep_damaged=True)

@@ -20,7 +20,8 @@ END_SECONDS = 2
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
 # Nothing of ours: whatever a picture does to the child, there is no password in it. This has glibc ask for large
 # pages behind large pictures, a tenth less CPU where a photo is decoded whole; other libcs don't know it.
-ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# OpenBLAS comes with numpy, which nobody here computes with: it shall not start a thread for every core.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "OPENBLAS_NUM_THREADS": "1"}
 _OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
 
 _PICTURE = TypeAdapter(Picture)  # a child that a picture has taken over may answer anything

@@ -7,14 +7,12 @@ made from a larger one.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 
-from PIL import Image, ImageFile
+from PIL import Image
 
-from pipeline.errors import ErrorCode
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
-from thumbnailer.imaging_damage import add_data, ends_in_grey
+from thumbnailer.imaging_damage import load_pixels
 from thumbnailer.imaging_details import describe_pixels
 from thumbnailer.imaging_exif import Exif, read_exif, turn
 from thumbnailer.imaging_formats import (
@@ -31,7 +29,7 @@ from thumbnailer.imaging_output import encode, encode_animation, place
 from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.layout import Layout, Size, lay_out
-from thumbnailer.pictures import BadPictureError, Details, Format, Picture, Recipe, Rendition
+from thumbnailer.pictures import Details, Format, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.scans import drop_unseen_scans
 
@@ -139,25 +137,15 @@ def shrink_on_load(work: Work) -> None:
 
 def load_first_frame(work: Work) -> None:
     """Decode the pixels; of an animation only the first frame."""
-    file = work.image.fp if isinstance(work.image, ImageFile.ImageFile) else None
-    if work.format == "WEBP":
-        work.image = scale_planes(work.data, work.image, work.wanted) or work.image
-    with damage_told():
-        work.image.load()
-    if isinstance(file, BytesIO) and work.format == "JPEG" and ends_in_grey(work.image):
-        check_end(work, file.getvalue())
+    scaled = scale_planes(work.data, work.image, work.wanted) if work.format == "WEBP" else None
+    if scaled is not None:
+        work.image = scaled
+        return
+    work.image, work.damaged = load_pixels(
+        work.image, work.data, reduced=work.image.size != work.size, keep_damaged=work.recipe.keep_damaged
+    )
     if work.format == "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
-
-
-def check_end(work: Work, data: bytes) -> None:
-    """Refuse a JPEG that wants more data than it has; see ``imaging_damage``."""
-    fed = replace(work, image=open_image(add_data(data)))
-    shrink_on_load(fed)
-    with damage_told():
-        fed.image.load()
-    if fed.image.tobytes() != work.image.tobytes():
-        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "its data end before the picture does")
 
 
 def make_resizable(work: Work) -> None:

@@ -1,35 +1,106 @@
-"""Finding JPEGs whose data end before the picture does.
+"""Telling damaged files from sound ones, and showing what is left of them if the recipe keeps them.
 
-A decoder that runs out of data, or into a stray marker, paints what is left mid-grey and only warns of it, which
-Pillow keeps to itself. So a picture that ends in that grey is put to the test: behind the data of its first scan
-we add some of our own. A decoder that had all it needed skips them; one that was still hungry paints with them.
-A sound picture can therefore never be refused, however grey it is. Unnoticed stay progressive files, which are
-not grey where data are missing, and files that lack data without lacking an end of each restart interval.
+Most formats fail by their checksums or their strict layout. A JPEG does not: its decoder makes up what is missing,
+mid-grey in most cases, and merely complains. So the rule for a JPEG is:
+
+    It is sound if libjpeg has no complaint, and if its scans bring every coefficient to its last bit.
+
+The latter libjpeg does not look at: a progressive file that has lost its last scans is just blurred. Complaints
+that have nothing to do with the picture do not count, since many files give reason to them and browsers show them
+well: junk between the header's segments and in metadata (both are left out for a second look), a few bytes too many
+behind the last scan (less than a block takes) or filler there, and an end that is not marked though all data are
+there. What follows the end, be it a film or more pictures, is never looked at.
+
+Damage after which the data still decode to as many blocks as there should be is found by nobody; a flipped bit may
+do that, and shift the colours of what follows. Nor is damage in scans that are left out because they can't show.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
-_START_OF_SCAN = b"\xff\xda"
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what ends a scan's data: no stuffed zero, restart or fill byte
-_GREY = range(126, 131)  # 128, and what rounding on the way to CMYK makes of it
-_MORE = bytes(n * 167 % 251 for n in range(4096))  # some data of any kind, without 0xFF
+from pipeline.errors import ErrorCode
+from thumbnailer.imaging_formats import damage_told, name_format, open_image
+from thumbnailer.imaging_jpeg import decode
+from thumbnailer.jpeg_segments import ends_with_filler, lacks_scans, tidy
+from thumbnailer.pictures import BadPictureError
+
+_SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_LESS_THAN_A_BLOCK = 4  # bytes, beside the up to eight that libjpeg has read ahead and does not count
+_SECTOR = 512  # bytes: a disk loses no less, so fewer zeros are filler
 
 
-def ends_in_grey(image: Image.Image) -> bool:
-    """Tell whether the last pixel to be decoded is what a decoder without data paints."""
-    pixel = image.getpixel((image.width - 1, image.height - 1))
-    return all(level in _GREY for level in (pixel if isinstance(pixel, tuple) else (pixel,)))
+def load_pixels(header: Image.Image, data: bytes, *, reduced: bool, keep_damaged: bool) -> tuple[Image.Image, bool]:
+    """Decode an opened picture, of whose file ``data`` is the whole, and tell whether it is damaged.
+
+    ``reduced`` says that ``draft`` has changed its size. Raises BadPictureError if it is damaged and shall not be
+    kept, or if nothing is left of it to be shown.
+    """
+    try:
+        if name_format(header) == "JPEG":
+            image, damage = _load_jpeg(header, data, reduced=reduced)
+        else:
+            image, damage = _load(header)
+    except BadPictureError as fault:
+        if not keep_damaged:
+            raise
+        return _load_rest(header, data, fault), True
+    if damage and not keep_damaged:
+        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, damage)
+    return image, bool(damage)
 
 
-def add_data(data: bytes) -> bytes:
-    """Put bytes of our own behind the first scan's; where there is no scan, give the file as it is."""
-    at = 2
-    while data[at : at + 1] == b"\xff":
-        if data[at : at + 2] == _START_OF_SCAN:
-            end = _MARKER.search(data, at + 2 + int.from_bytes(data[at + 2 : at + 4]))
-            return data[: end.start()] + _MORE + data[end.start() :] if end else data
-        fill = data[at + 1 : at + 2] == b"\xff"
-        at += 1 if fill else 2 + int.from_bytes(data[at + 2 : at + 4])
-    return data
+def _load(header: Image.Image) -> tuple[Image.Image, str]:
+    with damage_told():
+        header.load()
+    return header, ""
+
+
+def _load_jpeg(header: Image.Image, whole: bytes, *, reduced: bool) -> tuple[Image.Image, str]:
+    file = getattr(header, "fp", None)
+    data = file.getvalue() if isinstance(file, BytesIO) else whole  # fewer than all scans, perhaps
+    damage = "the last of its scans are missing" if lacks_scans(whole) else ""
+    decoded = decode(header, data, reduced=reduced)
+    if decoded.complaint:
+        data = tidy(data)
+        decoded = decode(header, data, reduced=reduced, keep_damaged=True)
+    if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
+        return _load(header)[0], damage
+    if decoded.complaint and not _is_harmless(decoded.complaint, data):
+        damage = decoded.complaint
+    return decoded.image, damage
+
+
+def _is_harmless(complaint: str, data: bytes) -> bool:
+    surplus = _SURPLUS.search(complaint)
+    if surplus is None:
+        return False
+    count = int(surplus[1])
+    return count < _LESS_THAN_A_BLOCK or (count < _SECTOR and ends_with_filler(data, count))
+
+
+def _load_rest(header: Image.Image, data: bytes, fault: BadPictureError) -> Image.Image:
+    """Have Pillow decode as far as it can. Raises the fault if nothing came."""
+    with _damage_borne():
+        rest = open_image(data)
+        rest.draft(None, header.size)
+        try:
+            _load(rest)
+        except BadPictureError:
+            raise fault from None
+    if rest.getbbox(alpha_only=False) is None:
+        raise fault
+    return rest
+
+
+@contextmanager
+def _damage_borne() -> Iterator[None]:
+    """Let Pillow go on where data are missing; it has but one switch, for all that the process decodes."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False

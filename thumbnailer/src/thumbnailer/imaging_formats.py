@@ -46,7 +46,7 @@ FORMATS: dict[Format, _Kind] = {
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
 _PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes
-_BASE_BYTES = 128 * 1024 * 1024  # the interpreter and all libraries take 70 MB of address space, thread stacks more
+_BASE_BYTES = 208 * 1024 * 1024  # the interpreter and all libraries take 155 MB of address space, half of it numpy
 
 
 def open_image(data: bytes) -> Image.Image:

@@ -12,6 +12,7 @@ from thumbnailer.layout import Box, Size
 
 try:
     import cykooz_resizer as fast
+    from cykooz_resizer.alpha import set_image_mode
 except ImportError:
     fast = None
 
@@ -28,15 +29,21 @@ _MODES = {"L", "RGB", "RGBa", "CMYK"}  # of which no channel weighs another
 
 
 def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image:
-    """Scale a picture, or the part of it in ``box``. What is clear lends its neighbours no colour."""
+    """Scale a picture, or the part of it in ``box``. What is clear lends its neighbours no colour.
+
+    RGBX, as JPEGs are decoded to, becomes RGB.
+    """
     box = box or (0, 0, *image.size)
+    if image.mode == "RGBX" and (fast is None or image.size == size):
+        image = image.convert("RGB")
     if image.size == size and box == (0, 0, *size):
         return image.copy()
     if image.mode == "RGBA":
         return scale(image.convert("RGBa"), size, box).convert("RGBA")
-    if fast is None or image.mode not in _MODES:
+    mode = "RGB" if image.mode == "RGBX" else image.mode
+    if fast is None or mode not in _MODES:
         return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=_GAP)
-    scaled = Image.new(image.mode, size)
+    scaled = Image.new(mode, size)
     scaled.info = {**image.info}
     across, down = (max(1, int((box[at + 2] - box[at]) / size[at] / _GAP)) for at in (0, 1))
     if across > 1 or down > 1:
@@ -46,7 +53,10 @@ def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image
     crop = fast.CropBox(box[0], box[1], width, height)
     between = size[0] * image.height * _BYTES_PER_PIXEL
     resizer = _kept_resizer() if between <= _KEPT_BYTES else fast.Resizer()
+    given = image.mode
+    set_image_mode(image, mode)  # RGBX lies in memory as RGB does, and the library takes only that name
     resizer.resize_pil(image, scaled, fast.ResizeOptions(_lanczos(), crop_box=crop))
+    set_image_mode(image, given)
     return scaled
 
 
