@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
 	--custom-compile-command "make lock"
+MINUTES := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging corpora lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging drill corpora lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ bench: venv  ## measure, and print a table
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
 	$(BIN)/python benchmarks/imaging
+
+drill: venv  ## break a system of its own while it is used, and count what was lost
+	$(BIN)/python -m drill --minutes $(MINUTES) $(ARGS)
 
 corpora: venv  ## try the decoder on public and on mutated pictures, and write docs/formats.md
 	$(BIN)/python tests/corpora

@@ -1,0 +1,1 @@
+"""The loss drill; see docs/loss-drill.md. Run it with ``make drill``."""

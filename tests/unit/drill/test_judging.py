@@ -1,0 +1,112 @@
+"""The drill's own judgement: what it takes a key to hold, and what it calls a fault."""
+
+import io
+
+import pytest
+from drill import photos
+from drill.ledger import Content, Slot, Step
+from drill.observer import Sight, regressions
+from drill.verdict import complain
+from PIL import Image
+
+ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
+
+
+def slot(*steps):
+    return Slot("s3", key="k", steps=[Step(content, outcome) for content, outcome in steps])
+
+
+# --- photos ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [0, 1, 77, 2**32 - 1])
+@pytest.mark.parametrize(("edge", "quality"), [(512, 60), (256, 40), (96, 80)])
+def test_a_photo_s_number_survives_becoming_a_thumbnail(number, edge, quality):
+    image = Image.open(io.BytesIO(photos.paint(number)))
+    image.thumbnail((edge, edge))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    assert photos.read(file.getvalue()) == number
+
+
+def test_half_a_photo_has_no_number():
+    photo = photos.paint(5)
+    assert photos.read(photos.spoil(photo)) is None
+    half_grey = Image.open(io.BytesIO(photo))
+    half_grey.paste((128, 128, 128), (0, 200, 512, 384))
+    file = io.BytesIO()
+    half_grey.save(file, "JPEG")
+    assert photos.read(file.getvalue()) is None
+
+
+# --- what a key may hold ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "possible"),
+    [
+        ([], {None}),
+        ([(ONE, "acknowledged")], {ONE}),
+        ([(ONE, "maybe")], {None, ONE}),
+        ([(ONE, "refused")], {None}),
+        ([(ONE, "acknowledged"), (TWO, "acknowledged")], {TWO}),
+        ([(ONE, "acknowledged"), (TWO, "maybe")], {ONE, TWO}),
+        ([(ONE, "acknowledged"), (None, "acknowledged")], {None}),
+        ([(ONE, "acknowledged"), (None, "maybe")], {ONE, None}),
+    ],
+)
+def test_an_answer_is_believed_and_doubt_leaves_both(steps, possible):
+    assert slot(*steps).possible() == possible
+
+
+# --- what is a fault -------------------------------------------------------------------------------------------
+
+
+def row(status, content=ONE, code="unreadable_image"):
+    return {"status": status, "sha256": content.sha256, "error": {"code": code}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "found", "fault"),
+    [
+        ([(ONE, "acknowledged")], row("DONE"), None),
+        ([(ONE, "acknowledged")], None, "lost"),
+        ([(ONE, "acknowledged")], row("DELETED"), "lost"),
+        ([(ONE, "acknowledged")], row("AWAITING_UPLOAD"), "lost"),
+        ([(ONE, "acknowledged")], row("PENDING"), "stuck"),
+        ([(ONE, "acknowledged")], row("PROCESSING"), "stuck"),
+        ([(ONE, "acknowledged")], row("FAILED"), "wrong"),
+        ([(ONE, "acknowledged"), (TWO, "acknowledged")], row("DONE", ONE), "wrong"),
+        ([(ONE, "acknowledged"), (TWO, "acknowledged")], row("DONE", TWO), None),
+        ([(ONE, "acknowledged"), (None, "acknowledged")], row("DONE"), "wrong"),
+        ([(ONE, "acknowledged"), (None, "acknowledged")], row("DELETED"), None),
+        ([(ONE, "maybe")], None, None),
+        ([(ONE, "maybe")], row("DONE"), None),
+        ([(ONE, "maybe")], row("PENDING"), "stuck"),
+        ([(BAD, "acknowledged")], row("FAILED", BAD), None),
+        ([(BAD, "acknowledged")], row("DONE", BAD), "wrong"),
+        ([(ONE, "refused")], None, None),
+    ],
+)
+def test_what_is_said_of_a_key(steps, found, fault):
+    complaint = complain(slot(*steps), found)
+    assert (complaint[0] if complaint else None) == fault
+
+
+@pytest.mark.parametrize(
+    ("statuses", "faults"),
+    [
+        ("1 PENDING, 1 PROCESSING, 1 DONE", 0),
+        ("1 DONE, 2 PENDING, 2 DONE, 2 DELETED, 3 PENDING", 0),
+        ("1 PROCESSING, 1 PENDING", 0),  # nothing final was taken back
+        ("1 FAILED, 1 DONE", 0),
+        ("1 DONE, 1 PROCESSING", 1),
+        ("1 DONE, 1 PENDING, 1 DONE", 1),
+        ("1 DELETED, 1 DONE", 1),
+        ("2 PENDING, 1 DONE", 1),
+        ("1 DONE, 1 FAILED", 1),
+    ],
+)
+def test_a_final_status_is_left_for_a_newer_upload_alone(statuses, faults):
+    sights = [Sight(int(number), status) for number, status in (sight.split() for sight in statuses.split(", "))]
+    assert len(regressions(sights)) == faults
