@@ -33,6 +33,16 @@ def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes
     return file.getvalue()
 
 
+def grain(size, spread, seed=0):
+    """Noise in grey, the same at every run, since what damage does to a picture must not depend on the day.
+
+    ``spread`` is about its standard deviation, of 128 levels either way.
+    """
+    chance = random.Random(f"{size} {spread} {seed}")
+    flat = Image.frombytes("L", size, chance.randbytes(size[0] * size[1]))
+    return flat.point([min(255, max(0, round(128 + (level - 127.5) * spread / 74))) for level in range(256)])
+
+
 def travel_photo() -> bytes:
     """A photo on its side, with what a telephone writes beside it: camera, lens, time and place."""
     exif = Image.Exif()

@@ -13,9 +13,9 @@ import httpx
 import psycopg
 import pytest
 from botocore.config import Config
-from PIL import Image
 
 from local.stack import Stack
+from support.pictures import grain
 from support.waiting import wait_until
 
 _NUMBERS = itertools.count()
@@ -145,5 +145,5 @@ def clean(system):
 @pytest.fixture(scope="session")
 def photo():
     file = BytesIO()
-    Image.effect_noise((600, 400), 80).convert("RGB").save(file, "JPEG")
+    grain((600, 400), 80).convert("RGB").save(file, "JPEG")
     return file.getvalue()

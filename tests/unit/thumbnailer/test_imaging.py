@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ErrorCode
-from support.pictures import ORIENTATION, opened, photo, png_header
+from support.pictures import ORIENTATION, grain, opened, photo, png_header
 from thumbnailer.imaging import STEPS, make_picture
 from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.layout import lay_out
@@ -239,7 +239,7 @@ def test_what_is_no_picture(data):
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.9])
 def test_a_cut_file_is_unreadable(kind, part):
-    noise = Image.effect_noise((700, 500), 80).convert("RGB")
+    noise = grain((700, 500), 80).convert("RGB")
     data = written(noise, kind)
     assert refusal(data[: int(len(data) * part)]) is ErrorCode.UNREADABLE_IMAGE
 
@@ -325,7 +325,7 @@ def test_the_same_original_gives_the_same_bytes(mode):
 
 
 def test_shrinking_on_load_looks_like_a_full_decode():
-    noise = Image.effect_noise((64, 48), 90).resize((4032, 3024), Image.Resampling.BICUBIC).convert("RGB")
+    noise = grain((64, 48), 90).resize((4032, 3024), Image.Resampling.BICUBIC).convert("RGB")
     ours = thumbnail_of(written(noise, "JPEG", quality=95))
     full = noise.resize((256, 192), Image.Resampling.LANCZOS)
     pairs = zip(ours.convert("L").tobytes(), full.convert("L").tobytes(), strict=True)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
+from support.pictures import grain
 from thumbnailer import imaging_resize
 from thumbnailer.imaging_resize import scale
 
@@ -12,7 +13,7 @@ LANCZOS = Image.Resampling.LANCZOS
 
 
 def noise(mode, size=(360, 270)):
-    levels = [Image.effect_noise((size[0] // 6, size[1] // 6), 60 + band).resize(size) for band in range(4)]
+    levels = [grain((size[0] // 6, size[1] // 6), 60 + band).resize(size) for band in range(4)]
     return Image.merge(mode, levels[: len(Image.getmodebands(mode) * [0])])
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.errors import ErrorCode
+from support.pictures import grain
 from thumbnailer import imaging
 from thumbnailer.imaging_exif import read_exif
 from thumbnailer.pictures import BadPictureError
@@ -16,7 +17,7 @@ from unit.thumbnailer.recipes import recipe
 
 
 def jpeg(mode="RGB", size=(2400, 3208), *, seed=7, **options):
-    noise = Image.effect_noise((size[0] // 8 + 1, size[1] // 8 + 1), 90 + seed).resize(size)
+    noise = grain((size[0] // 8 + 1, size[1] // 8 + 1), 90 + seed).resize(size)
     picture = Image.merge("RGB", (noise, Image.linear_gradient("L").resize(size), noise.rotate(180)))
     file = io.BytesIO()
     picture.convert(mode).save(file, "JPEG", quality=90, **({"progressive": True} | options))

@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from support.pictures import grain
 from thumbnailer import imaging_webp
 from thumbnailer.imaging import make_picture
 from thumbnailer.imaging_resize import scale
@@ -14,7 +15,7 @@ from unit.thumbnailer.recipes import recipe
 
 def photo(size):
     small = (max(2, size[0] // 12), max(2, size[1] // 12))
-    bands = [Image.effect_noise(small, 50 + 20 * band).resize(size, Image.Resampling.BICUBIC) for band in range(3)]
+    bands = [grain(small, 50 + 20 * band).resize(size, Image.Resampling.BICUBIC) for band in range(3)]
     return Image.merge("RGB", bands)
 
 
