@@ -7,7 +7,7 @@ MINUTES := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging drill corpora lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile drill corpora lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and ta
 
 bench: venv  ## measure, and print a table
 	$(BIN)/python benchmarks
+
+bench-reconcile: venv  ## measure what comparing the buckets with the rows costs, and print a table
+	$(BIN)/python benchmarks/reconcile.py
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
 	$(BIN)/python benchmarks/imaging

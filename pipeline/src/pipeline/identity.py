@@ -17,7 +17,7 @@ PROCESSED = "images-processed"
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
 _OWN_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
-_VARIANT_KEY = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[0-9a-f]{16}-[^/]+/[^/]+")
+_VARIANT_KEY = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[0-9a-f]{16}-[a-z0-9.-]+/[a-z0-9.-]+")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 

@@ -96,14 +96,20 @@ class Inventory:
         time: datetime = found["caught_up_to"]
         return time
 
-    def position(self) -> tuple[Position, float]:
-        """Read how far the running pass is, and in how many seconds its next step is due."""
+    def position(self, rest_seconds: float) -> tuple[Position, float]:
+        """Read how far the running pass is, and in how many seconds its next step is due.
+
+        ``rest_seconds``: between two passes.
+        """
         with self._repository.connected() as connection:
             found = execute(connection, "find_position").fetchone()
         if found is None:
             raise LookupError("the table reconciliation has lost its row")
-        due_in = float(found.pop("due_in"))
-        return Position(**found), due_in
+        due_in, rested = float(found.pop("due_in")), found.pop("rested")
+        position = Position(**found)
+        if position.is_start and rested is not None:
+            due_in = max(due_in, rest_seconds - rested)
+        return position, due_in
 
     def save(self, position: Position, pause: timedelta, *, began: bool, ended: bool) -> bool:
         """Note that a step is done and when the next is due; False if somebody else had taken that step."""

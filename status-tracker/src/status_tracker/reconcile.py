@@ -59,7 +59,7 @@ class Reconciler:
     walk: Walk
     healer: Healer
     per_minute: int  # objects
-    interval: timedelta  # between two passes
+    rest_seconds: float  # between two passes
 
     def run(self, stop: Event) -> None:
         """Do step after step until stopped; a fault is logged, and the same step is tried again."""
@@ -84,13 +84,12 @@ class Reconciler:
         with self.inventory.locked() as alone:
             if not alone:
                 return LOCKED_SECONDS
-            position, due_in = self.inventory.position()
+            position, due_in = self.inventory.position(self.rest_seconds)
             if due_in > 0:
                 return due_in
             step = self._step(position)
             pause = timedelta(minutes=step.size / self.per_minute)
             if step.is_last:
-                pause = max(pause, self.interval)
                 RECONCILE_PASS_ENDED.set(time())
                 log.info("reconciled", objects=position.objects + step.size)
             self.inventory.save(step.next, pause, began=position.is_start, ended=step.is_last)
@@ -159,5 +158,5 @@ def make_reconciler(
         walk=Walk(storage, inventory, settings.reconcile_after_seconds),
         healer=healer,
         per_minute=settings.reconcile_objects_per_minute,
-        interval=timedelta(seconds=settings.reconcile_interval_seconds),
+        rest_seconds=settings.reconcile_interval_seconds,
     )

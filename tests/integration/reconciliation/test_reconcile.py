@@ -306,10 +306,13 @@ def test_the_bound_is_kept_by_all_together(world, other_repository):
 
 def test_a_pass_that_is_over_waits_for_the_next(world):
     reconciler = world.reconciler(reconcile_interval_seconds=777)
-    assert [reconciler.turn(), reconciler.turn()] == [0, 777]
-    [place] = world.ask("SELECT *, next_step_at > now() + interval '700 seconds' AS waits FROM reconciliation")
+    assert [reconciler.turn(), reconciler.turn()] == [0, 0]
+    assert 700 < reconciler.turn() <= 777
+    [place] = world.ask("SELECT * FROM reconciliation")
     assert place["pass_began"] <= place["pass_ended"]
-    assert (place["bucket"], place["last_key"], place["waits"]) == (ORIGINALS, "", True)
+    assert (place["bucket"], place["last_key"], place["step"]) == (ORIGINALS, "", 2)
+    assert world.reconciler(reconcile_interval_seconds=0.001).turn() == 0, "another setting counts at once"
+    assert world.ask("SELECT step FROM reconciliation") == [{"step": 3}]
 
 
 def test_two_never_reconcile_at_once(world, other_repository):

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import Source, image_id_of, made_at, new_image_id, own_key, tame_etag, variant_key
+from pipeline.identity import (
+    Source,
+    image_id_of,
+    image_id_of_variant,
+    made_at,
+    new_image_id,
+    own_key,
+    tame_etag,
+    variant_key,
+)
 
 
 def test_the_gateways_keys_carry_their_id():
@@ -76,3 +85,15 @@ def test_variants_of_one_source_and_preset_version_have_one_key():
     image_id = new_image_id()
     key = variant_key(image_id, "ab" * 32, "thumbnail", "v1", "jpg")
     assert key == f"{image_id}/{'ab' * 8}-v1/thumbnail.jpg"
+
+
+def test_a_variants_key_says_whose_it_is():
+    for image_id in (new_image_id(), image_id_of("holiday/beach.jpg")):
+        assert image_id_of_variant(variant_key(image_id, "ab" * 32, "large", "2026-01-31.3", "webp")) == image_id
+
+
+@pytest.mark.parametrize("foreign", ["", "{id}", "{id}/large.webp", "x{key}", "{key}/x", "{key}\n"])
+def test_no_other_key_is_a_variants(foreign):
+    image_id = new_image_id()
+    key = variant_key(image_id, "ab" * 32, "large", "1.3", "webp")
+    assert image_id_of_variant(foreign.format(id=image_id, key=key)) is None

@@ -157,7 +157,8 @@ RETURNING id, key, status, source, generation, file_name, content_type, expires_
 
 -- name: find_position
 SELECT bucket, last_key, last_id, objects, step,
-    greatest(0, extract(epoch FROM next_step_at - clock_timestamp()))::float8 AS due_in
+    greatest(0, extract(epoch FROM next_step_at - clock_timestamp()))::float8 AS due_in,
+    extract(epoch FROM clock_timestamp() - pass_ended)::float8 AS rested
 FROM reconciliation;
 
 -- name: save_position

@@ -1,0 +1,195 @@
+"""What reconciliation costs: a whole pass over buckets and rows that agree, then one that heals.
+
+The objects are copies of one, laid on MinIO's drive while it is down, and the rows one statement: so a hundred
+thousand take seconds. What each figure means stands in benchmarks/README.md.
+"""
+
+import argparse
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
+
+import httpx
+import psutil
+import psycopg
+
+from local import services
+from local.ports import free_ports
+from local.postgres import OWNER, database_url
+from local.site import CHECKOUT
+from local.stack import Stack
+from minio import Minio
+
+ORIGINALS, PROCESSED = "images-original", "images-processed"
+TEN_MILLION = 10_000_000
+HEALED = 1000  # rows that are taken away for the second pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--images", type=int, default=10_000, help="originals, each with its row (10000)")
+    parser.add_argument("--variants", type=int, default=3, help="of each image (3)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON too")
+    given = parser.parse_args()
+    parent = CHECKOUT / ".local" / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    parent.chmod(0o755)
+    directory = Path(tempfile.mkdtemp(prefix="reconcile-", dir=parent))
+    directory.chmod(0o755)  # the servers' account has to pass
+    stack = Stack(directory, free_ports(), {}, say=print)
+    try:
+        stack.up(backing_only=True)
+        command, environment = services.describe_migrate(stack.site)
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        fill(stack, given.images, given.variants)
+        figures = {"agreeing": measure(stack)}
+        with database(stack) as connection:
+            connection.execute("DELETE FROM images WHERE id IN (SELECT id FROM images LIMIT %s)", [HEALED])
+        figures["healing"] = measure(stack)
+        show(figures, given.images, given.variants)
+        if given.json:
+            print(json.dumps(figures))
+    finally:
+        stack.close()
+        shutil.rmtree(directory, ignore_errors=True)  # so many files take their time
+
+
+def fill(stack: Stack, images: int, variants: int) -> None:
+    """Lay objects on the drive and write their rows."""
+    print(f"laying out {images} originals with {variants} variants each")
+    port = stack.site.ports["MINIO_PORT"]
+    login = (stack.site.secrets["MINIO_ROOT_USER"], stack.site.secrets["MINIO_ROOT_PASSWORD"])
+    client = Minio(f"127.0.0.1:{port}", *login, secure=False, region="us-east-1")
+    for bucket in (ORIGINALS, PROCESSED):
+        client.put_object(bucket, "model", io.BytesIO(b""), 0)
+    [model_object] = client.list_objects(ORIGINALS)
+    source = f"{model_object.etag}/0/{int(model_object.last_modified.timestamp())}"
+    stack.stop("minio")
+    drive = stack.site.data / "minio" / "drive"
+    owner = (drive / ORIGINALS).stat()
+    ids = [uuid.UUID(int=uuid.uuid4().int & ~(0xF << 76) | 7 << 76) for _ in range(images)]
+    keys = [(image, [f"{image}/{'ab' * 8}-1.3/preset-{n}.webp" for n in range(variants)]) for image in ids]
+    for image, made in keys:
+        lay(drive / ORIGINALS, f"uploads/{image}/original", owner)
+        for key in made:
+            lay(drive / PROCESSED, key, owner)
+    for bucket in (ORIGINALS, PROCESSED):
+        shutil.rmtree(drive / bucket / "model")
+    stack.start("minio", MINIO_PROMETHEUS_AUTH_TYPE="public")
+    with database(stack) as connection:
+        with connection.cursor().copy(
+            "COPY images (id, key, status, source, size, generation, run, attempts, variants, variants_removed,"
+            " created_at, updated_at, version) FROM STDIN"
+        ) as copy:
+            for image, made in keys:
+                told = json.dumps(
+                    [
+                        {"type": key[-13:], "key": key, "width": 1, "height": 1, "bytes": 1, "content_type": "x"}
+                        for key in made
+                    ]
+                )
+                now = "2026-01-01T00:00:00Z"
+                row = (image, f"uploads/{image}/original", "DONE", source, 0, 1, "", 1, told, "f", now, now, 1)
+                copy.write_row(row)
+        connection.execute("ANALYZE images")
+        connection.execute("UPDATE progress SET caught_up_to = now() + interval '1 day'")
+
+
+def lay(bucket: Path, key: str, owner: os.stat_result) -> None:
+    """Copy the model to another key: MinIO keeps an object's name in no other place than its path."""
+    place = bucket / key
+    place.mkdir(parents=True)
+    shutil.copy(bucket / "model" / "xl.meta", place / "xl.meta")
+    for path in (place / "xl.meta", place, *place.parents):
+        if path == bucket:
+            break
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def measure(stack: Stack) -> dict[str, float]:
+    """Run the command once; seconds, CPU-seconds, megabytes (10^6 bytes) and MinIO's calls."""
+    process = stack.table["status-tracker"]
+    servers = {name: stack.pid(name) for name in ("minio", "postgres")}
+    before = {name: cpu_seconds(pid) for name, pid in servers.items()} | {"calls": calls(stack)}
+    started = subprocess.Popen(
+        [process.command[0], "reconcile", "--json"],
+        env=process.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    peak, cpu, watched = 0, 0.0, psutil.Process(started.pid)
+    said = None
+    while said is None:
+        try:
+            said = started.communicate(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            with watched.oneshot():
+                peak = max(peak, watched.memory_info().rss)
+                cpu = sum(watched.cpu_times()[:2])
+    assert started.returncode == 0, said
+    report = json.loads(said[0])
+    compared = report["originals"] + report["variants"]
+    return {
+        "objects": compared,
+        "seconds": report["seconds"],
+        "objects_per_s": compared / report["seconds"],
+        "peak_rss_mb": peak / 1e6,
+        "tracker_cpu_s": cpu,
+        **{f"{name}_cpu_s": cpu_seconds(pid) - before[name] for name, pid in servers.items()},
+        "minio_calls": calls(stack) - before["calls"],
+        "healed": sum(report["found"].values()),
+    }
+
+
+def cpu_seconds(pid: int) -> float:
+    parent = psutil.Process(pid)
+    return sum(
+        sum(process.cpu_times()[: 4 if process == parent else 2])
+        for process in [parent, *parent.children(recursive=True)]
+    )
+
+
+def calls(stack: Stack) -> float:
+    """Count the S3 requests that MinIO has answered."""
+    url = f"http://127.0.0.1:{stack.site.ports['MINIO_PORT']}/minio/v2/metrics/cluster"
+    lines = httpx.get(url, timeout=30).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("minio_s3_requests_total{"))
+
+
+@contextmanager
+def database(stack: Stack) -> Iterator[psycopg.Connection]:
+    url = database_url(stack.site, OWNER, stack.site.secrets["POSTGRES_PASSWORD"])
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def show(figures: dict[str, dict[str, float]], images: int, variants: int) -> None:
+    print(f"\n{images} originals with {variants} variants each, and their rows\n")
+    names = list(figures)
+    print(f"| figure | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for figure in figures[names[0]]:
+        values = (f"{figures[name][figure]:.{0 if figures[name][figure] >= 100 else 1}f}" for name in names)
+        print(f"| {figure} | {' | '.join(values)} |")
+    agreeing = figures["agreeing"]
+    scale = TEN_MILLION / images
+    cpu = sum(value for name, value in agreeing.items() if name.endswith("_cpu_s")) * scale
+    print(
+        f"\nTen million originals of this kind, in proportion: {agreeing['objects'] * scale:.0f} objects,"
+        f" {agreeing['minio_calls'] * scale:.0f} calls, {agreeing['seconds'] * scale / 3600:.1f} h unbounded,"
+        f" {cpu / 3600:.1f} CPU-hours; at 60000 a minute {agreeing['objects'] * scale / 60_000 / 60:.0f} h"
+    )
+
+
+if __name__ == "__main__":
+    main()
