@@ -1,5 +1,6 @@
 """A damaged file is never half grey and DONE, and a sound one is never refused, however odd or grey it is."""
 
+import contextlib
 import io
 import random
 import re
@@ -275,3 +276,14 @@ def test_where_nothing_is_left_nothing_is_shown(kind):
     for length in (20, 40, 60):
         with pytest.raises(BadPictureError):
             make(data[:length], keep_damaged=True)
+
+
+@pytest.mark.parametrize("length", range(12))
+@pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc2", b"\xff\xc4"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_header_that_is_shorter_than_any_is_damage_and_not_our_fault(marker, length, kept):
+    data = bytearray(written(noise(size=(64, 48)), progressive=True))
+    at = data.index(marker) + 2
+    data[at : at + 2] = length.to_bytes(2)
+    with contextlib.suppress(BadPictureError):  # anything else would break the decoder
+        make(bytes(data), keep_damaged=kept)

@@ -15,6 +15,7 @@ _BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
 _END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero and no restart
 _COEFFICIENTS = 64
+_SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def lacks_scans(data: bytes) -> bool:
         if part.marker != SOS or not open_bits:
             continue
         body = data[part.start + 4 : part.end]
+        if len(body) < _SHORTEST_SCAN:
+            continue  # a decoder makes nothing of it either
         first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, _COEFFICIENTS - 1, 0)
         for component in body[1:-3:2]:
             if component in open_bits:
