@@ -11,6 +11,7 @@ from support.pictures import photo
 from thumbnailer.decoder import Decoder
 
 ONE_OF = 6  # of the files that nothing special is expected of, that many are in a sample
+ALWAYS = ["pillow/icc_profile_big.jpg", "pillow/i_trns.png"]  # colours far from sRGB; a clear grey of 16 bits
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def judgements(decoder, everything):
 def sample(names):
     usual = [name for name in names if not expect(name).kind]
     special = [name for name in names if expect(name).kind and expect(name).pattern.startswith("pillow/")]
-    return [*usual[::ONE_OF], *special]
+    return [*ALWAYS, *usual[::ONE_OF], *special]
 
 
 @pytest.mark.timeout(1800)
