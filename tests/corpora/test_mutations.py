@@ -1,5 +1,7 @@
 """Good files that something happened to: 500 in each run, more with --mutations=N."""
 
+from dataclasses import replace
+
 import pytest
 
 from corpora.judging import count_deaths, make_recipe
@@ -27,6 +29,16 @@ def test_every_mutated_file_comes_to_a_verdict(decoder, pytestconfig):
     assert verdicts["DONE"] > count // 10
     assert verdicts[ErrorCode.UNREADABLE_IMAGE] > count // 10
     assert decoder.decode(photo()).picture.width == 640
+
+
+@pytest.mark.timeout(3600)
+def test_so_it_does_where_what_is_left_is_kept(decoder, pytestconfig):
+    count = pytestconfig.getoption("mutations") // 2
+    recipe = replace(make_recipe(), keep_damaged=True)
+    with Decoder(recipe, children=1) as keeping:
+        kept = decode_all(keeping, make_mutations(count), count_deaths)
+    assert sum(kept.values()) == count
+    assert kept["DONE"] > decode_all(decoder, make_mutations(count), count_deaths)["DONE"]
 
 
 def test_the_same_seed_gives_the_same_files():
