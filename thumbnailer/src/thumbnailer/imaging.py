@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from thumbnailer import imaging_png
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
 from thumbnailer.imaging_damage import load_pixels
@@ -137,13 +138,17 @@ def shrink_on_load(work: Work) -> None:
 
 def load_first_frame(work: Work) -> None:
     """Decode the pixels; of an animation only the first frame."""
-    scaled = scale_planes(work.data, work.image, work.wanted) if work.format == "WEBP" else None
-    if scaled is not None:
-        work.image = scaled
-        return
-    work.image, work.damaged = load_pixels(
-        work.image, work.data, reduced=work.image.size != work.size, keep_damaged=work.recipe.keep_damaged
-    )
+    decoded = None
+    if work.format == "WEBP":
+        decoded = scale_planes(work.data, work.image, work.wanted)
+    elif work.format == "PNG":
+        decoded = imaging_png.decode(work.data, work.image)
+    if decoded is not None:
+        work.image = decoded
+    else:
+        work.image, work.damaged = load_pixels(
+            work.image, work.data, reduced=work.image.size != work.size, keep_damaged=work.recipe.keep_damaged
+        )
     if work.format == "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
 
