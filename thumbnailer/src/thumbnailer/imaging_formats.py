@@ -83,24 +83,32 @@ def check_cost(image: Image.Image, file_bytes: int, limits: Limits, scale: int) 
     """Refuse before anything is decoded: a few bytes can claim gigabytes. ``scale``: a JPEG's, 1 for others."""
     check_pixels(image.size, limits)
     needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, scale)
-    if needed > limits.memory_bytes:
-        detail = f"{image.width} x {image.height} pixels of {name_format(image)} take {needed >> 20} MiB to decode"
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
+    _check_memory(needed, image.size, name_format(image), limits)
 
 
 def check_canvas(data: bytes, limits: Limits) -> None:
     """Refuse a WebP by its first bytes: libwebp takes the memory of two whole pictures as soon as it opens one."""
     match data[:4] + data[12:16]:
         case b"RIFFVP8X":
-            check_pixels((_number(data[24:27]) + 1, _number(data[27:30]) + 1), limits)
+            size = _number(data[24:27]) + 1, _number(data[27:30]) + 1
         case b"RIFFVP8L":
-            check_pixels((_number(data[21:23]) % 2**14 + 1, (_number(data[21:25]) >> 14) % 2**14 + 1), limits)
+            size = _number(data[21:23]) % 2**14 + 1, (_number(data[21:25]) >> 14) % 2**14 + 1
         case b"RIFFVP8 ":
-            check_pixels((_number(data[26:28]) % 2**14, _number(data[28:30]) % 2**14), limits)
+            size = _number(data[26:28]) % 2**14, _number(data[28:30]) % 2**14
+        case _:
+            return
+    check_pixels(size, limits)
+    _check_memory(_BASE_BYTES + FORMATS["WEBP"].bytes_per_pixel * size[0] * size[1], size, "WEBP", limits)
 
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "little")
+
+
+def _check_memory(needed: int, size: tuple[int, int], name: Format, limits: Limits) -> None:
+    if needed > limits.memory_bytes:
+        detail = f"{size[0]} x {size[1]} pixels of {name} take {needed >> 20} MiB to decode"
+        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
 
 
 def check_pixels(size: tuple[int, int], limits: Limits) -> None:
