@@ -153,11 +153,12 @@ class Consumer:
 
     def _listen(self, connection: BlockingConnection) -> None:
         """Hand over together all that has come, and let more gather where that is wanted: waking up costs."""
-        count = 0
         connection.process_data_events(TURN_SECONDS)
-        while count < len(self._arrived):
-            count = len(self._arrived)
+        gathered = 0
+        while self.batch > 1 and gathered < len(self._arrived):
+            gathered = len(self._arrived)
             connection.process_data_events(0)
+        count = len(self._arrived)
         for delivery in self._arrived:
             self._workers.give(delivery)
         self._arrived.clear()

@@ -19,7 +19,7 @@ from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBroke
 from thumbnailer.decoder import Decoder
 from thumbnailer.imaging_formats import FORMATS
 from thumbnailer.metrics import DEATHS, RETIREMENTS
-from unit.thumbnailer.children import children, is_gone, started_since, total
+from unit.thumbnailer.children import children, is_gone, read_status, started_since, total
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, seconds=1, faults=True)
@@ -115,6 +115,19 @@ def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_tr
         before = deaths()
         assert lonely.decode(photo()).picture.width == 640
         assert deaths() == before
+
+
+def test_a_child_without_work_gives_back_what_large_pictures_took():
+    earlier = children()
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((2400, 2400)).convert("RGB").save(file, "JPEG", progressive=True)
+    with Decoder(RECIPE, children=1) as running:
+        child, _ = started_since(earlier)
+        for _ in range(3):  # the allocator gives the first one back at once, and keeps room for more of its size
+            running.decode(file.getvalue())
+        peak = read_status(child, "VmHWM")
+        wait_until(lambda: read_status(child, "VmRSS") < peak - 10 * 2**20, 10, "some memory to be given back")
+        assert running.decode(photo()).picture.width == 640
 
 
 def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
