@@ -40,11 +40,26 @@ def test_an_end_in_the_middle_is_told():
             frames.receive(theirs, 100)
 
 
+DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
+
+
+def answered(**details):
+    picture = {"format": "JPEG", "width": 1, "height": 1, "renditions": []}
+    return {"picture": {**picture, "details": DETAILS | details}}
+
+
+def test_an_answer_that_makes_sense_is_understood():
+    assert read_answer(answered(gps={"latitude": 51.5, "longitude": 0}), []).details.gps.latitude == 51.5
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         {},
         {"picture": {}},
+        answered(frames=0),
+        answered(gps={"latitude": 999, "longitude": 0}),
+        answered(gps={"latitude": float("nan"), "longitude": 0}),
         {"picture": {"format": "EXE", "width": 1, "height": 1, "renditions": []}},
         {"picture": {"format": "JPEG", "width": 1, "height": 1, "renditions": [{}]}},
         {"bad": "no such code", "detail": ""},

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
 from pipeline.errors import ErrorCode
+from pipeline.events import Details
 from thumbnailer import frames
 from thumbnailer.pictures import BadPictureError, Picture, Recipe
 
@@ -143,6 +144,7 @@ def read_answer(answer: frames.Header, parts: list[bytes]) -> Picture:
             picture: Picture = _PICTURE.validate_python(
                 {**rest, "renditions": [{**rendition, "data": data} for rendition, data in pairs]}
             )
+            Details.model_validate(asdict(picture.details))  # or it would fail where no picture is to blame
             return picture
         case {"bad": code, "detail": detail}:
             raise BadPictureError(ErrorCode(code), str(detail))
