@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, ImageDraw
 
-from support.pictures import opened, travel_photo
+from support.pictures import opened, photo, travel_photo
 from support.system import PRESETS
 
 
@@ -60,3 +60,16 @@ def test_an_animation_that_shows_through(system):
     red, green, blue = bytes.fromhex(details["dominant_colour"].removeprefix("#"))
     assert green > red
     assert green > blue
+
+
+def test_a_damaged_photo_is_shown_where_a_setting_says_so(system):
+    data = photo(800, 600)
+    broken = data[: len(data) * 2 // 3]
+    with system.restarted("thumbnailer", ACCEPT_DAMAGED="true"):
+        image = system.wait_status(system.post_form(broken)["id"])
+        whole = system.wait_status(system.post_form(data)["id"])
+    assert (image["damaged"], whole["damaged"]) == (True, False)
+    assert opened(system.thumbnail(image["id"])).size == (256, 192)
+    refused = system.wait_status(system.post_form(broken)["id"], "FAILED")
+    assert (refused["error"]["code"], refused["damaged"]) == ("unreadable_image", False)
+    assert (refused["details"], refused["sha256"]) == (None, None)
