@@ -1,8 +1,15 @@
 """What all tests share: one running system for those that need servers, started when the first of them asks."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.stack import run_stack
+
+# No test may hang on how busy a machine is, nor fail by chance where nothing changed. `--hypothesis-profile=search`
+# draws new examples.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thumbmill", settings.get_profile("search"), derandomize=True)
+settings.load_profile("thumbmill")
 
 
 def pytest_addoption(parser):
