@@ -5,8 +5,9 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ErrorCode
 from support.pictures import ORIENTATION, grain, opened, photo, png_header
-from thumbnailer.imaging import STEPS, make_picture
-from thumbnailer.imaging_formats import FORMATS
+from thumbnailer.imaging import EIGHTHS, STEPS, WHOLE, Work, make_picture, reduce
+from thumbnailer.imaging_formats import FORMATS, open_image
+from thumbnailer.imaging_jpeg import decode
 from thumbnailer.layout import lay_out
 from thumbnailer.pictures import BadPictureError
 from thumbnailer.presets import Preset
@@ -324,12 +325,29 @@ def test_the_same_original_gives_the_same_bytes(mode):
     assert picture_of(data).renditions == picture_of(data).renditions
 
 
-def test_shrinking_on_load_looks_like_a_full_decode():
+@pytest.mark.parametrize(
+    ("edge", "eighths"), [(256, 1), (600, 2), (900, 3), (1200, 4), (1600, 5), (1900, 6), (2200, 8)]
+)
+def test_a_jpeg_is_decoded_as_small_as_may_be_and_looks_like_a_full_decode(edge, eighths):
     noise = grain((64, 48), 90).resize((4032, 3024), Image.Resampling.BICUBIC).convert("RGB")
-    ours = thumbnail_of(written(noise, "JPEG", quality=95))
-    full = noise.resize((256, 192), Image.Resampling.LANCZOS)
+    data = written(noise, "JPEG", quality=95)
+    wanted = recipe(Preset("p", edge, edge, quality=95))
+    image = open_image(data)
+    assert Work(data, wanted, image, "JPEG", image.size).eighths == eighths
+    ours = opened(make_picture(data, wanted).renditions[0].data)
+    full = noise.resize(ours.size, Image.Resampling.LANCZOS)
     pairs = zip(ours.convert("L").tobytes(), full.convert("L").tobytes(), strict=True)
-    assert sum((a - b) ** 2 for a, b in pairs) / (256 * 192) < 15  # 36 dB, with JPEG's own losses
+    assert sum((a - b) ** 2 for a, b in pairs) / (ours.width * ours.height) < 5  # 41 dB, with JPEG's own losses
+
+
+@pytest.mark.parametrize("eighths", [*EIGHTHS, WHOLE])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 8), (17, 33), (101, 55), (640, 481)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_comes_at_the_size_that_was_reckoned_with(size, eighths, mode):
+    data = written(Image.new(mode, size, 200 if mode == "L" else None), "JPEG")
+    small = reduce(size, eighths)
+    decoded = decode(open_image(data), data, small, reduced=eighths < WHOLE)
+    assert (decoded.complaint, decoded.image.size) == ("", small)
 
 
 def test_the_order_of_the_steps_is_the_speed():

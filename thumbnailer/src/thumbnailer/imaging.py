@@ -39,6 +39,10 @@ from thumbnailer.scans import drop_unseen_scans
 DRAFT_MARGIN = 1.5
 CASCADE_MARGIN = 1.5  # likewise for a variant that is made from a larger one
 
+# At which a JPEG is decoded. 1, 2, 4 and 8 are quick; the others cost as much as the next of those, and spare
+# scaling. 7 would cost half as much again as 8.
+EIGHTHS, WHOLE = (1, 2, 3, 4, 5, 6), 8
+
 _FRAME_MILLISECONDS = 100  # where an animation does not say
 
 
@@ -81,10 +85,11 @@ class Work:
         return int(width * DRAFT_MARGIN), int(height * DRAFT_MARGIN)
 
     @property
-    def scale(self) -> int:
-        """Say by what a JPEG's edges are divided when it is decoded: 8, 4, 2 or 1, as ``draft`` chooses."""
-        room = min(edge // least for edge, least in zip(self.size, self.target, strict=True))
-        return next((scale for scale in (8, 4, 2) if room >= scale), 1) if self.format == "JPEG" else 1
+    def eighths(self) -> int:
+        """Say how much of a JPEG's edges is decoded, in eighths: as little as the target allows. 8 for others."""
+        if self.format != "JPEG":
+            return WHOLE
+        return next((eighths for eighths in EIGHTHS if fits(self.target, reduce(self.size, eighths))), WHOLE)
 
 
 Step = Callable[[Work], None]
@@ -111,7 +116,7 @@ def read_metadata(work: Work) -> None:
 
 def check_limits(work: Work) -> None:
     """Refuse what would cost too much, before it does."""
-    check_cost(work.image, len(work.data), work.recipe.limits, work.scale)
+    check_cost(work.image, len(work.data), work.recipe.limits, work.eighths)
     work.frames = count_frames(work.image, work.data)
     check_frames(work.image, work.frames, work.recipe)
 
@@ -120,17 +125,27 @@ def leave_out_scans(work: Work) -> None:
     """Shorten a progressive JPEG by what can't show."""
     if work.image.info.get("progressive"):
         shortened = drop_unseen_scans(work.data, work.recipe.limits.jpeg_scans)
-        if work.scale == 8:
+        if work.eighths == 1:
             work.image = open_image(shortened)
 
 
 def shrink_on_load(work: Work) -> None:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8; other formats can't and don't.
+    """Have Pillow decode a JPEG at 1/2, 1/4 or 1/8, should it be left to it; other formats can't and don't.
 
     Pillow compares each edge with the target's, so the target must have the picture's proportions: with the
     square box, half of all photos would be decoded at twice the scale they need.
     """
     work.image.draft(None, work.target)
+
+
+def reduce(size: Size, eighths: int) -> Size:
+    """Give the size of a JPEG that is decoded at so many eighths, as libjpeg rounds it."""
+    return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
+
+
+def fits(inner: Size, outer: Size) -> bool:
+    """Tell whether one size lies within another."""
+    return inner[0] <= outer[0] and inner[1] <= outer[1]
 
 
 # --- from pixels as stored to pixels as wanted: the first frame goes this way, and each one of an animation ----
@@ -146,8 +161,9 @@ def load_first_frame(work: Work) -> None:
     if decoded is not None:
         work.image = decoded
     else:
+        size = reduce(work.size, work.eighths)
         work.image, work.damaged = load_pixels(
-            work.image, work.data, reduced=work.image.size != work.size, keep_damaged=work.recipe.keep_damaged
+            work.image, work.data, size, reduced=work.eighths < WHOLE, keep_damaged=work.recipe.keep_damaged
         )
     if work.format == "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)

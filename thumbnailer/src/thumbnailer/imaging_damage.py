@@ -26,6 +26,7 @@ from pipeline.errors import ErrorCode
 from thumbnailer.imaging_formats import damage_told, name_format, open_image
 from thumbnailer.imaging_jpeg import decode
 from thumbnailer.jpeg_segments import ends_with_filler, lacks_scans, tidy
+from thumbnailer.layout import Size
 from thumbnailer.pictures import BadPictureError
 
 _SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
@@ -33,15 +34,17 @@ _LESS_THAN_A_BLOCK = 4  # bytes, beside the up to eight that libjpeg has read ah
 _SECTOR = 512  # bytes: a disk loses no less, so fewer zeros are filler
 
 
-def load_pixels(header: Image.Image, data: bytes, *, reduced: bool, keep_damaged: bool) -> tuple[Image.Image, bool]:
+def load_pixels(
+    header: Image.Image, data: bytes, size: Size, *, reduced: bool, keep_damaged: bool
+) -> tuple[Image.Image, bool]:
     """Decode an opened picture, of whose file ``data`` is the whole, and tell whether it is damaged.
 
-    ``reduced`` says that ``draft`` has changed its size. Raises BadPictureError if it is damaged and shall not be
-    kept, or if nothing is left of it to be shown.
+    ``size`` is that at which a JPEG is decoded, which may be ``reduced``. Raises BadPictureError if it is damaged
+    and shall not be kept, or if nothing is left of it to be shown.
     """
     try:
         if name_format(header) == "JPEG":
-            image, damage = _load_jpeg(header, data, reduced=reduced)
+            image, damage = _load_jpeg(header, data, size, reduced=reduced)
         else:
             image, damage = _load(header)
     except BadPictureError as fault:
@@ -59,14 +62,14 @@ def _load(header: Image.Image) -> tuple[Image.Image, str]:
     return header, ""
 
 
-def _load_jpeg(header: Image.Image, whole: bytes, *, reduced: bool) -> tuple[Image.Image, str]:
+def _load_jpeg(header: Image.Image, whole: bytes, size: Size, *, reduced: bool) -> tuple[Image.Image, str]:
     file = getattr(header, "fp", None)
     data = file.getvalue() if isinstance(file, BytesIO) else whole  # fewer than all scans, perhaps
     damage = "the last of its scans are missing" if lacks_scans(whole) else ""
-    decoded = decode(header, data, reduced=reduced)
+    decoded = decode(header, data, size, reduced=reduced)
     if decoded.complaint:
         data = tidy(data)
-        decoded = decode(header, data, reduced=reduced, keep_damaged=True)
+        decoded = decode(header, data, size, reduced=reduced, keep_damaged=True)
     if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
         return _load(header)[0], damage
     if decoded.complaint and not _is_harmless(decoded.complaint, data):

@@ -79,10 +79,10 @@ def name_format(image: Image.Image) -> Format:
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
-def check_cost(image: Image.Image, file_bytes: int, limits: Limits, scale: int) -> None:
-    """Refuse before anything is decoded: a few bytes can claim gigabytes. ``scale``: a JPEG's, 1 for others."""
+def check_cost(image: Image.Image, file_bytes: int, limits: Limits, eighths: int) -> None:
+    """Refuse before anything is decoded: a few bytes can claim gigabytes. ``eighths``: of a JPEG's edges."""
     check_pixels(image.size, limits)
-    needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, scale)
+    needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, eighths)
     _check_memory(needed, image.size, name_format(image), limits)
 
 
@@ -118,12 +118,12 @@ def check_pixels(size: tuple[int, int], limits: Limits) -> None:
         raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {limits.pixels}")
 
 
-def _count_bytes(image: Image.Image, scale: int) -> int:
+def _count_bytes(image: Image.Image, eighths: int) -> int:
     """Count what decoding and resizing take; a progressive JPEG is kept whole until its last scan."""
     pixels, weight = image.width * image.height, FORMATS[name_format(image)].bytes_per_pixel
     if image.info.get("progressive"):
-        return _PROGRESSIVE_BYTES * pixels + (weight - _PROGRESSIVE_BYTES) * pixels // scale**2
-    return weight * pixels // scale**2
+        return _PROGRESSIVE_BYTES * pixels + (weight - _PROGRESSIVE_BYTES) * pixels * eighths**2 // 64
+    return weight * pixels * eighths**2 // 64
 
 
 def count_frames(image: Image.Image, data: bytes) -> int:

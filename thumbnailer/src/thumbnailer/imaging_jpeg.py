@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import simplejpeg
 from PIL import Image
 
+from thumbnailer.layout import Size
+
 # By the mode of an opened file: what libjpeg shall write, the mode and the raw mode that Pillow has for it, bytes a
 # pixel. CMYK is stored the other way round.
 _PIXELS = {"RGB": ("RGBX", "RGBX", "RGBX", 4), "L": ("GRAY", "L", "L", 1), "CMYK": ("CMYK", "CMYK", "CMYK;I", 4)}
@@ -22,13 +24,13 @@ class Decoded:
     complaint: str = ""  # libjpeg's first one, in its own words
 
 
-def decode(header: Image.Image, data: bytes, *, reduced: bool, keep_damaged: bool = False) -> Decoded:
-    """Decode a JPEG at the size of its opened header, which ``draft`` may have ``reduced``.
+def decode(header: Image.Image, data: bytes, size: Size, *, reduced: bool, keep_damaged: bool = False) -> Decoded:
+    """Decode a JPEG whose header was opened at a size, which may be ``reduced`` to any number of eighths.
 
     After most complaints libjpeg goes on, but only for ``keep_damaged`` are there pixels then.
     """
     wanted, mode, raw_mode, bytes_per_pixel = _PIXELS[header.mode]
-    width, height = header.size
+    width, height = size
     least = {"min_width": width, "min_height": height} if reduced else {}
     pixels, complaint = None, ""
     if keep_damaged:
@@ -39,6 +41,6 @@ def decode(header: Image.Image, data: bytes, *, reduced: bool, keep_damaged: boo
         complaint = str(fault)
         if pixels is None or pixels.count(_BLANK) == len(pixels):
             return Decoded(None, complaint)
-    image = Image.frombuffer(mode, header.size, array if pixels is None else pixels, "raw", raw_mode, 0, 1)
+    image = Image.frombuffer(mode, size, array if pixels is None else pixels, "raw", raw_mode, 0, 1)
     image.info = header.info
     return Decoded(image, complaint)
