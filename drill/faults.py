@@ -11,6 +11,7 @@ import pika
 
 from drill.lossy import BadPostman
 from drill.proxy import Mode, Proxy
+from local.account import change_user
 from local.stack import Stack
 
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
@@ -59,10 +60,10 @@ class Scene:
     def rabbitmqctl(self, *arguments: str) -> None:
         """Order the broker about, as its own user."""
         row = self.stack.table["rabbitmq"]
-        user = ["setpriv", "--reuid", str(row.account.uid), "--regid", str(row.account.gid), "--clear-groups", "--"]
         program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
+        order = [program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments]
         subprocess.run(  # noqa: S603
-            [*(user if row.account else []), program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments],
+            ["setpriv", *change_user(row.account), "--", *order],  # noqa: S607
             env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
 

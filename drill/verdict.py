@@ -41,7 +41,6 @@ class Examiner:
     """Asks a system at rest; whatever it asks must be answered."""
 
     def __init__(self, access: Access, ledger: Ledger) -> None:
-        self._access = access
         self._ledger = ledger
         self._http = access.http()
         self._s3 = access.s3()

@@ -89,7 +89,8 @@ class Work:
         """Say how much of a JPEG's edges is decoded, in eighths: as little as the target allows. 8 for others."""
         if self.format != "JPEG":
             return WHOLE
-        return next((eighths for eighths in EIGHTHS if fits(self.target, reduce(self.size, eighths))), WHOLE)
+        target = self.target
+        return next((eighths for eighths in EIGHTHS if fits(target, reduce(self.size, eighths))), WHOLE)
 
 
 Step = Callable[[Work], None]

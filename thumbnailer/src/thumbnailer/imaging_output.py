@@ -9,12 +9,6 @@ from thumbnailer.layout import Layout
 from thumbnailer.pictures import ContentType, Rendition
 from thumbnailer.presets import Preset
 
-_WRITERS: dict[ContentType, str] = {
-    "image/jpeg": "JPEG",
-    "image/webp": "WEBP",
-    "image/avif": "AVIF",
-    "image/png": "PNG",
-}
 _CONTENT_TYPES: dict[str, ContentType] = {
     "jpeg": "image/jpeg",
     "webp": "image/webp",
@@ -73,7 +67,7 @@ def _written(frames: list[Image.Image], preset: Preset, content_type: ContentTyp
     if content_type != "image/png":
         options["quality"] = preset.quality
     out = BytesIO()
-    image.save(out, _WRITERS[content_type], **_OPTIONS.get(content_type, {}), **options)
+    image.save(out, content_type.removeprefix("image/"), **_OPTIONS.get(content_type, {}), **options)
     return Rendition(preset.name, content_type, image.width, image.height, out.getvalue())
 
 

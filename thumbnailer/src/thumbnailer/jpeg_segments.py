@@ -13,7 +13,7 @@ _COLOURS = {0xE0, 0xEE}  # JFIF's and Adobe's segment: they decide how the compo
 _METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}
 _BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
-_END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero and no restart
+END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
 _COEFFICIENTS = 64
 _SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
 
@@ -41,7 +41,7 @@ def read_segments(data: bytes) -> Iterator[Segment]:
         start, at = at - 2, at + int.from_bytes(data[at : at + 2])
         yield Segment(marker, start, min(at, len(data)))
         if marker == SOS:
-            end = _END_OF_DATA.search(data, at)
+            end = END_OF_DATA.search(data, at)
             start, at = at, end.start() if end else len(data)
             yield Segment(DATA, start, at)
 

@@ -5,16 +5,13 @@ becomes one, and of a component that is not subsampled only the block's mean (DC
 scans is then half of all work. Subsampled components keep theirs: at that scale they are decoded at a quarter.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from pipeline.errors import ErrorCode
+from thumbnailer.jpeg_segments import END_OF_DATA, EOI, SOI, SOS
 from thumbnailer.pictures import BadPictureError
 
-# A marker inside entropy-coded data is 0xFF followed by neither a stuffed zero, nor a restart, nor a fill byte.
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-
-_SOI, _EOI, _SOS, _SOF2 = 0xD8, 0xD9, 0xDA, 0xC2
+_SOF2 = 0xC2
 
 
 class _OddError(Exception):
@@ -37,7 +34,7 @@ def drop_unseen_scans(data: bytes, max_scans: int) -> bytes:
     try:
         return b"".join(_kept_parts(data, max_scans))
     except (_OddError, IndexError):
-        _check_scans(data.count(bytes((0xFF, _SOS))), max_scans)  # at least as many as a decoder will find
+        _check_scans(data.count(bytes((0xFF, SOS))), max_scans)  # at least as many as a decoder will find
         return data
 
 
@@ -48,23 +45,23 @@ def _check_scans(scans: int, max_scans: int) -> None:
 
 def _kept_parts(data: bytes, max_scans: int) -> list[bytes]:
     frame, kept, start, at = _Frame(), list[bytes](), 0, 2
-    if data[:2] != bytes((0xFF, _SOI)):
+    if data[:2] != bytes((0xFF, SOI)):
         raise _OddError
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes
             at += 1
         marker, end = data[at + 1], at + 2
-        if data[at] != 0xFF or marker in {0x00, _SOI}:
+        if data[at] != 0xFF or marker in {0x00, SOI}:
             raise _OddError
-        if marker == _EOI:
+        if marker == EOI:
             return [*kept, data[start:]]
         end += int.from_bytes(data[end : end + 2])
         if marker == _SOF2:
             frame.full = _find_full_components(data[at + 4 : end])
-        if marker == _SOS:
+        if marker == SOS:
             frame.scans += 1
             _check_scans(frame.scans, max_scans)
-            found = _MARKER.search(data, end)
+            found = END_OF_DATA.search(data, end)
             if not frame.full or found is None:
                 raise _OddError
             if not _is_seen(data[at + 4 : end], frame):
