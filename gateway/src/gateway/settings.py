@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from pipeline.settings import BrokerSettings, ServiceSettings, StoreSettings, check_http_url
+from pipeline.settings import BrokerSettings, ServiceSettings, StoreSettings, check_http_url, check_postgres_url
 
 
 # ServiceSettings comes last: pydantic takes the configuration of the last base.
@@ -42,12 +42,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def _check_public_url(cls, url: str) -> str:
         return check_http_url(url) if url else url
 
-    @field_validator("database_url")
-    @classmethod
-    def _check_database(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("give it as postgresql://user:password@host:port/database")
-        return url
+    _check_database = field_validator("database_url")(check_postgres_url)
 
     @field_validator("api_keys")
     @classmethod

@@ -102,6 +102,13 @@ def check_http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_postgres_url(url: SecretStr) -> SecretStr:
+    """Accept what begins as an address of Postgres does. Raises ValueError."""
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("give it as postgresql://user:password@host:port/database")
+    return url
+
+
 S = TypeVar("S", bound=ServiceSettings)
 
 

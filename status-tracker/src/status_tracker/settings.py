@@ -2,13 +2,7 @@
 
 from pydantic import Field, SecretStr, field_validator
 
-from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings
-
-
-def _check_database_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("give it as postgresql://user:password@host:port/database")
-    return url
+from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings, check_postgres_url
 
 
 class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
@@ -30,7 +24,7 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         600, gt=0, description="How long an image may stand still, and a variant lie that belongs to none"
     )
 
-    _check = field_validator("database_url")(_check_database_url)
+    _check = field_validator("database_url")(check_postgres_url)
 
 
 class MigrationSettings(ServiceSettings):
@@ -38,4 +32,4 @@ class MigrationSettings(ServiceSettings):
 
     migration_database_url: SecretStr = Field(description="Postgres, as the owner of the schema")
 
-    _check = field_validator("migration_database_url")(_check_database_url)
+    _check = field_validator("migration_database_url")(check_postgres_url)
