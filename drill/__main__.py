@@ -1,7 +1,7 @@
 """The loss drill: uses the system through all its doors while faults run, lets it settle, and counts what was lost.
 
-Exit code 0 when nothing was lost, wrong, stuck, regressed, orphaned or unexpected; 1 when something was; 2 when the
-drill itself could not be held. What each count means stands in docs/loss-drill.md.
+Exit code 0 when nothing was lost, wrong, stuck, regressed, orphaned or unexpected and no process ended by itself; 1
+otherwise; 2 when the drill itself could not be held. What each count means stands in docs/loss-drill.md.
 """
 
 import argparse
@@ -14,11 +14,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
+from drill.disks import Disk, open_namespace
 from drill.doors import Access, Clients
-from drill.faults import MENU, Scene, lead_through_proxies, mend
+from drill.faults import MENU, draw
 from drill.ledger import Ledger
 from drill.observer import Observer
+from drill.scene import Scene
 from drill.verdict import FATAL, Examiner, Verdict
+from local.account import remove_data
 from local.faults import LaunchError
 from local.ports import free_ports
 from local.stack import Stack
@@ -28,6 +31,7 @@ SETTLE_SECONDS = 300
 HURRY = {
     "DECODER_FAULTS": "on",
     "DECODE_TIMEOUT_SECONDS": "2",
+    "PRESETS_FILE": str(Path(__file__).with_name("presets.yaml")),
     "SWEEP_INTERVAL_SECONDS": "1",
     "SWEEP_AFTER_SECONDS": "5",
     "RECONCILE_INTERVAL_SECONDS": "2",
@@ -40,27 +44,50 @@ def main() -> int:
     arguments = parse()
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
     say(f"seed {seed}: the same seed draws the same faults in the same order (--seed {seed})")
-    with tempfile.TemporaryDirectory(prefix="thumbmill-drill-") as folder:
-        stack = Stack(Path(folder), free_ports(), HURRY, say=lambda _: None)
+    if "disks" in arguments.menu:
         try:
-            say("starting a system of its own")
-            stack.up()
-            verdict = hold(stack, arguments, seed)
-        except LaunchError as fault:
-            say(f"the drill could not be held: {fault}")
-            return 2
-        finally:
-            stack.close()
+            open_namespace()
+        except OSError as fault:
+            say(f"without full disks: this needs root, or namespaces of users ({fault})")
+            arguments.menu = [name for name in arguments.menu if name != "disks"]
+    folder = Path(tempfile.mkdtemp(prefix="thumbmill-drill-"))
+    folder.chmod(0o755)  # the servers' account has to pass
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    stack = Stack(folder, free_ports(), {**HURRY, "TMPDIR": str(temporary)}, say=lambda _: None)
+    scene = Scene(stack, random.Random(f"{seed}/faults"), say, threading.Event())
+    try:
+        if "disks" in arguments.menu:
+            mount_disks(scene)
+        say("starting a system of its own")
+        stack.up()
+        verdict = hold(scene, arguments, seed)
+    except LaunchError as fault:
+        say(f"the drill could not be held: {fault}")
+        return 2
+    finally:
+        stack.close()
+        for disk in scene.disks.values():
+            disk.unmount()
+        remove_data(folder)
     print(report(verdict))
     return 0 if verdict.passed else 1
 
 
-def hold(stack: Stack, arguments: argparse.Namespace, seed: int) -> Verdict:
+def mount_disks(scene: Scene) -> None:
+    """Give MinIO, and the services for temporary files, a disk each."""
+    site = scene.stack.site
+    scene.disks["MinIO's disk"] = Disk(site.data / "minio")
+    scene.disks["the disk for temporary files"] = Disk(site.directory / "temporary")
+    for disk in scene.disks.values():
+        disk.mount(site.account)
+
+
+def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     """Use the system and break it, then let it settle and judge it."""
-    stop = threading.Event()
-    scene = Scene(stack, random.Random(f"{seed}/faults"), say, stop)
+    stack, stop = scene.stack, scene.stop
     if "links" in arguments.menu:
-        lead_through_proxies(scene)
+        scene.lead_through_proxies()
     secrets, ports = stack.site.secrets, stack.site.ports
     access = Access(
         f"http://127.0.0.1:{ports['GATEWAY_PORT']}",
@@ -75,13 +102,16 @@ def hold(stack: Stack, arguments: argparse.Namespace, seed: int) -> Verdict:
     timer = threading.Timer(60 * arguments.minutes, stop.set)
     timer.start()
     try:
-        while not stop.wait(scene.chance.uniform(0.5, 2)):
-            MENU[scene.chance.choice(arguments.menu)].strike(scene)
+        for name in draw(arguments.menu, scene.chance, rounds=arguments.rounds):
+            if stop.wait(scene.chance.uniform(0.5, 2)):
+                break
+            MENU[name].strike(scene)
+            scene.note_ended()
     finally:
         timer.cancel()
         clients.stop.set()
     say("no more faults, no more uploads")
-    mend(scene)
+    scene.mend()
     for thread in threads[:-1]:
         thread.join(60)
     examiner = Examiner(access, ledger)
@@ -91,6 +121,9 @@ def hold(stack: Stack, arguments: argparse.Namespace, seed: int) -> Verdict:
         threads[-1].join(60)
         verdict = examiner.judge(observer)
         verdict.settle_seconds = seconds
+        scene.note_ended()
+        for what in scene.ended:
+            verdict.blame("ended", what)
     finally:
         examiner.close()
     return verdict
@@ -117,6 +150,7 @@ def parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--minutes", type=float, default=2, help="how long faults run (default: 2)")
+    parser.add_argument("--rounds", type=int, default=0, help="end after each fault came so many times")
     parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
     parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
     parser.add_argument("--settle", type=float, default=SETTLE_SECONDS, help="seconds to settle (default: 300)")

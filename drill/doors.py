@@ -19,6 +19,8 @@ from drill import photos
 from drill.ledger import Content, Ledger, Outcome, Slot, Step
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
+_IMPATIENT = 0.4  # of those who put an object overwrite or delete it before it can be done
+_IN_WORK_SECONDS = 0.3
 _SECONDS = 20  # the gateway's own deadline is 10
 
 
@@ -56,7 +58,7 @@ class Clients:
     seed: int
     bad_share: float = 1 / 21  # 1 bad among 20 good
     faults: tuple[str, ...] = ("cut",)
-    pause_seconds: float = 0.1
+    pause_seconds: float = 0.25
     stop: threading.Event = field(default_factory=threading.Event)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -78,7 +80,7 @@ class Clients:
 
     def _act(self, chance: random.Random, own: list[Slot], http: httpx.Client, s3) -> None:  # noqa: ANN001
         settled = [slot for slot in own if slot.key and not slot.in_doubt]
-        match chance.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 25, 15, 10))[0]:
+        match chance.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
             case "post":
                 slot, content, data = self.ledger.add(Slot("post")), *self._photo(chance)
                 slot.steps.append(Step(content, _post(http, slot, data)))
@@ -90,12 +92,24 @@ class Clients:
                 slot = self.ledger.add(Slot("s3", key=f"drill/{self.seed}/{content.number}"))
                 slot.steps.append(Step(content, _put(s3, slot, data)))
                 own.append(slot)
+                if chance.random() < _IMPATIENT and not slot.in_doubt:
+                    self.stop.wait(chance.uniform(0, _IN_WORK_SECONDS))
+                    self._change(chance, slot, s3)
             case "overwrite" if settled:
-                slot, (content, data) = chance.choice(settled), self._photo(chance)
-                slot.steps.append(Step(content, _put(s3, slot, data)))
+                self._overwrite(chance, chance.choice(settled), s3)
             case "delete" if settled:
                 slot = chance.choice(settled)
                 slot.steps.append(Step(None, _delete(s3, slot)))
+
+    def _change(self, chance: random.Random, slot: Slot, s3) -> None:  # noqa: ANN001
+        if chance.random() < 0.5:
+            self._overwrite(chance, slot, s3)
+        else:
+            slot.steps.append(Step(None, _delete(s3, slot)))
+
+    def _overwrite(self, chance: random.Random, slot: Slot, s3) -> None:  # noqa: ANN001
+        content, data = self._photo(chance)
+        slot.steps.append(Step(content, _put(s3, slot, data)))
 
     def _photo(self, chance: random.Random) -> tuple[Content, bytes]:
         number = next(self._numbers)

@@ -1,71 +1,20 @@
 """What is done to the system while it is used: a menu of faults, each of which ends by itself."""
 
+import itertools
 import random
+import shutil
 import signal
-import subprocess
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pika
 
 from drill.lossy import BadPostman
-from drill.proxy import Mode, Proxy
-from local.account import change_user
-from local.stack import Stack
+from drill.proxy import Mode
+from drill.scene import SERVERS, SERVICES, Scene
 
-SERVICES = ("gateway", "thumbnailer", "status-tracker")
-SERVERS = ("minio", "rabbitmq", "postgres")
 HEARTBEATS_SECONDS = 25.0  # two of the services' heartbeats of 10, and some
-
-
-@dataclass
-class Scene:
-    """The system, the links between its parts, and the chance that decides."""
-
-    stack: Stack
-    chance: random.Random
-    say: Callable[[str], None]
-    stop: threading.Event
-    links: dict[tuple[str, str], Proxy] = field(default_factory=dict)  # by service and server
-
-    def wait(self, low: float, high: float) -> None:
-        """Let time pass, but no longer than until the drill ends."""
-        self.stop.wait(self.chance.uniform(low, high))
-
-    def start(self, name: str) -> None:
-        """Start a process again, behind its proxies."""
-        self.stack.start(name, wait=False, **self.environment(name))
-
-    def environment(self, name: str) -> dict[str, str]:
-        """Give a service's settings with its links led through their proxies."""
-        variables = self.stack.table[name].environment
-        found: dict[str, str] = {}
-        for (service, server), proxy in self.links.items():
-            if service != name:
-                continue
-            if server == "minio":
-                found["MINIO_URL"] = f"http://127.0.0.1:{proxy.port}"
-            elif server == "rabbitmq":
-                found["RABBITMQ_PORT"] = str(proxy.port)
-            else:
-                found["DATABASE_URL"] = variables["DATABASE_URL"].replace(f":{proxy.target}/", f":{proxy.port}/")
-        return found
-
-    @property
-    def administrator(self) -> pika.ConnectionParameters:
-        login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
-        return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
-
-    def rabbitmqctl(self, *arguments: str) -> None:
-        """Order the broker about, as its own user."""
-        row = self.stack.table["rabbitmq"]
-        program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
-        order = [program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments]
-        subprocess.run(  # noqa: S603
-            ["setpriv", *change_user(row.account), "--", *order],  # noqa: S607
-            env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=60,
-        )  # fmt: skip
+LEFT_BYTES = 256 * 1024  # at most, on a disk that is full: some small writes still succeed
 
 
 def kill_a_service(scene: Scene) -> None:
@@ -126,6 +75,16 @@ def delete_a_queue(scene: Scene) -> None:
     scene.wait(1, 3)
 
 
+def wipe_the_broker(scene: Scene) -> None:
+    scene.say("kill -9 rabbitmq, and its data are gone; definitions and users come back with it")
+    scene.stack.kill("rabbitmq")
+    shutil.rmtree(scene.stack.table["rabbitmq"].environment["RABBITMQ_MNESIA_BASE"])
+    scene.wait(0, 3)
+    scene.start("rabbitmq")
+    scene.stack.wait_ready("rabbitmq")
+    scene.wait(1, 3)
+
+
 def lose_events(scene: Scene) -> None:
     scene.say("a tenth of MinIO's events is lost, a fifth comes twice, and in any order")
     with BadPostman(scene.administrator, scene.chance) as postman:
@@ -139,6 +98,15 @@ def roll_a_restart(scene: Scene) -> None:
         scene.stack.stop(name)
         scene.start(name)
         scene.stack.wait_ready(name)
+
+
+def fill_a_disk(scene: Scene) -> None:
+    owner, disk = scene.chance.choice(list(scene.disks.items()))
+    left = scene.chance.randrange(LEFT_BYTES)
+    scene.say(f"{owner} is full but for {left} bytes")
+    disk.fill(left)
+    scene.wait(5, 10)
+    disk.relieve()
 
 
 @dataclass(frozen=True)
@@ -156,33 +124,14 @@ MENU = {
     "links": Fault(disturb_a_link, "a link that swallows, delays, cuts or resets"),
     "alarms": Fault(raise_an_alarm, "the broker's memory and disk alarms"),
     "queues": Fault(delete_a_queue, "a queue deleted with what is in it"),
+    "wipe": Fault(wipe_the_broker, "the broker killed and its data wiped"),
     "events": Fault(lose_events, "events lost, doubled and shuffled"),
+    "disks": Fault(fill_a_disk, "a full disk under MinIO or the services' temporary files"),
     "restarts": Fault(roll_a_restart, "SIGTERM and start of one service after the other"),
 }
 
 
-def lead_through_proxies(scene: Scene) -> None:
-    """Put a proxy into every link of a service, and start the services anew behind them."""
-    ports = {"minio": "MINIO_PORT", "rabbitmq": "RABBITMQ_PORT", "postgres": "POSTGRES_PORT"}
-    knows = {"gateway": SERVERS, "thumbnailer": ("minio", "rabbitmq"), "status-tracker": SERVERS}
-    for service, servers in knows.items():
-        for server in servers:
-            scene.links[service, server] = Proxy(scene.stack.site.ports[ports[server]]).start()
-    for service in knows:
-        scene.stack.stop(service)
-        scene.start(service)
-    for service in knows:
-        scene.stack.wait_ready(service)
-
-
-def mend(scene: Scene) -> None:
-    """End every fault: what was killed in the middle of one runs again, links pass, alarms are off."""
-    for proxy in scene.links.values():
-        proxy.mode = "pass"
-    for name in (*SERVERS, *SERVICES):
-        if scene.stack.is_running(name):
-            scene.stack.signal(name, signal.SIGCONT)
-        else:
-            scene.start(name)
-    for name in (*SERVERS, *SERVICES):
-        scene.stack.wait_ready(name)
+def draw(menu: Sequence[str], chance: random.Random, *, rounds: int = 0) -> Iterator[str]:
+    """Give each fault of a menu once a round, every round in another order; by default without end."""
+    for _ in range(rounds) if rounds else itertools.count():
+        yield from chance.sample(menu, len(menu))

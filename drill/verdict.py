@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -13,7 +14,8 @@ from drill.doors import PROCESSED, Access
 from drill.ledger import OUTCOMES, Ledger, Slot
 from drill.observer import Observer, regressions
 
-FATAL = ("lost", "wrong", "stuck", "regressed", "orphaned", "unexpected")
+FATAL = ("lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "ended")
+NOTED = ("poisoned", "overtaken", "duplicated", "healed")
 _MOVING = {"PENDING", "PROCESSING"}
 Row = dict[str, Any]  # an image, as the API shows it
 _TICK = threading.Event()  # never set
@@ -72,7 +74,7 @@ class Examiner:
 
     def judge(self, observer: Observer) -> Verdict:
         """Count what a drill counts."""
-        verdict = Verdict(dict.fromkeys(("acknowledged", "maybe", "refused", *FATAL, "duplicated", "healed"), 0))
+        verdict = Verdict(dict.fromkeys((*OUTCOMES, *FATAL, *NOTED), 0))
         for outcome in OUTCOMES:
             verdict.counts[outcome] = self._ledger.count(outcome)
         rows = self._read_rows()
@@ -96,7 +98,10 @@ class Examiner:
             return
         if not complaint and row["status"] == "DONE" and (fault := self._look_at_thumbnails(slot, row)):
             verdict.blame("wrong", f"{row['id']} {fault}")
-        types = self._read_timeline(row["id"])
+        timeline = self._read_timeline(row["id"])
+        types = [event["type"] for event in timeline]
+        verdict.counts["poisoned"] += row["status"] == "FAILED"
+        verdict.counts["overtaken"] += overtaken(timeline)
         verdict.counts["duplicated"] += max(0, types.count("image.processing") - row["generation"])
         verdict.counts["healed"] += types.count("tracker.healed")
 
@@ -116,8 +121,9 @@ class Examiner:
                 return f"shows {shown} as its {variant['type']}, not {expected}"
         return ""
 
-    def _read_timeline(self, image_id: str) -> list[str]:
-        return [event["type"] for event in self._get(f"/api/v1/images/{image_id}/events").json()["items"]]
+    def _read_timeline(self, image_id: str) -> list[Row]:
+        items: list[Row] = self._get(f"/api/v1/images/{image_id}/events").json()["items"]
+        return items
 
     def _find_orphans(self, rows: "Rows") -> list[str]:
         """Find variants without a picture: of no image, or of bytes that are no longer the image's."""
@@ -185,6 +191,25 @@ def complain(slot: Slot, row: Row | None) -> tuple[str, str] | None:
     if not any(content.sha256 == row["sha256"] and not content.bad for content in contents):
         return "wrong", f"{slot.name} is DONE with bytes that nobody sent there last"
     return None
+
+
+def overtaken(timeline: list[Row]) -> int:
+    """Count the photos that were overwritten or deleted between the beginning and the end of their processing."""
+    began: dict[str, datetime] = {}
+    ended: dict[str, datetime] = {}
+    changes: list[tuple[str | None, datetime]] = []
+    for event in timeline:
+        kind, source, at = event["type"], event["source"], datetime.fromisoformat(event["occurred"])
+        if kind == "image.processing":
+            began[source] = min(at, began.get(source, at))
+        elif kind in {"image.done", "image.failed"}:
+            ended[source] = min(at, ended.get(source, at))
+        elif kind.startswith("storage."):
+            changes.append((source, at))
+    return sum(
+        any(other != source and start < at and (source not in ended or at < ended[source]) for other, at in changes)
+        for source, start in began.items()
+    )
 
 
 def _belongs(key: str, rows: Rows) -> bool:

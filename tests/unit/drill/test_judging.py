@@ -6,7 +6,7 @@ import pytest
 from drill import photos
 from drill.ledger import Content, Slot, Step
 from drill.observer import Sight, regressions
-from drill.verdict import complain
+from drill.verdict import complain, overtaken
 from PIL import Image
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
@@ -20,7 +20,7 @@ def slot(*steps):
 
 
 @pytest.mark.parametrize("number", [0, 1, 77, 2**32 - 1])
-@pytest.mark.parametrize(("edge", "quality"), [(512, 60), (256, 40), (96, 80)])
+@pytest.mark.parametrize(("edge", "quality"), [(256, 60), (128, 40), (96, 80)])
 def test_a_photo_s_number_survives_becoming_a_thumbnail(number, edge, quality):
     image = Image.open(io.BytesIO(photos.paint(number)))
     image.thumbnail((edge, edge))
@@ -33,7 +33,7 @@ def test_half_a_photo_has_no_number():
     photo = photos.paint(5)
     assert photos.read(photos.spoil(photo)) is None
     half_grey = Image.open(io.BytesIO(photo))
-    half_grey.paste((128, 128, 128), (0, 200, 512, 384))
+    half_grey.paste((128, 128, 128), (0, 100, 256, 192))
     file = io.BytesIO()
     half_grey.save(file, "JPEG")
     assert photos.read(file.getvalue()) is None
@@ -110,3 +110,31 @@ def test_what_is_said_of_a_key(steps, found, fault):
 def test_a_final_status_is_left_for_a_newer_upload_alone(statuses, faults):
     sights = [Sight(int(number), status) for number, status in (sight.split() for sight in statuses.split(", "))]
     assert len(regressions(sights)) == faults
+
+
+# --- what was changed while it was in work ---------------------------------------------------------------------
+
+
+def timeline(*events):
+    return [
+        {"type": kind, "source": source, "occurred": f"2026-11-22T08:00:{second:02}Z"}
+        for second, kind, source in events
+    ]
+
+
+PUT, REMOVED = "storage.ObjectCreated:Put", "storage.ObjectRemoved:Delete"
+
+
+@pytest.mark.parametrize(
+    ("events", "count"),
+    [
+        ([(1, PUT, "a"), (2, "image.processing", "a"), (4, "image.done", "a")], 0),
+        ([(1, PUT, "a"), (2, "image.processing", "a"), (3, PUT, "b"), (4, "image.done", "a")], 1),
+        ([(1, PUT, "a"), (2, "image.processing", "a"), (3, REMOVED, None)], 1),
+        ([(1, PUT, "a"), (2, "image.processing", "a"), (4, "image.done", "a"), (5, PUT, "b")], 0),
+        ([(1, PUT, "a"), (2, PUT, "b"), (3, "image.processing", "b"), (4, "image.done", "b")], 0),
+        ([(2, "image.processing", "a"), (3, PUT, "b"), (3, PUT, "b"), (4, "image.processing", "a")], 1),
+    ],
+)
+def test_what_changes_between_begin_and_end_of_its_processing_was_overtaken(events, count):
+    assert overtaken(timeline(*events)) == count
