@@ -65,6 +65,8 @@ def wait_away(system, dependency, *ports):
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_rabbitmq_away(system, end):
     with all_done_after(system) as keys:
+        used = system.ticket()
+        system.wait_status(used["id"], "AWAITING_UPLOAD")
         with system.held("thumbnailer"):
             keys.extend(put_many(system, f"before-rabbitmq-{end}"))
             getattr(system.stack, end)("rabbitmq")
@@ -72,6 +74,11 @@ def test_rabbitmq_away(system, end):
         assert system.image_of(keys[-1])["status"] == "PENDING"
         posted = system.post_form(photo())
         keys.append(posted["key"])
+        assert system.send_form(used, photo()).status_code == 204
+        keys.append(used["key"])
+        for unheard in (posted, used):
+            assert system.image(unheard["id"])["status"] == "PENDING"
+            assert problem(system.http.delete(f"/api/v1/images/{unheard['id']}"), 503) == "not_caught_up"
         ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
         assert problem(ticket, 503) == "broker_away"
         wait_away(system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT")

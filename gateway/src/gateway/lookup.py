@@ -1,7 +1,8 @@
 """Finding an image, so that an id that was handed out is never a false 404.
 
-The tracker may lag behind the bucket. Where it has no row, the bucket is asked; and "there is none" is only said
-once the tracker has seen everything that happened before the question.
+The tracker may lag behind the bucket. Where it has heard of no object, the bucket is asked, so that nothing said of
+an object is taken back when the tracker begins to know of its image; and "there is none" is only said once the
+tracker has seen everything that happened before the question.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.problems import Code, Problem
 from gateway.reader import Reader, Row
-from gateway.status import unseen
+from gateway.status import WITHOUT_UPLOAD, unseen, uploaded
 from gateway.threads import Threads
 from pipeline.identity import ORIGINALS, image_id_of, made_at, own_key
-from pipeline.storage import BadKeyError, Head, NotThereError, Storage
+from pipeline.storage import BadKeyError, NotThereError, Storage
 
 PATIENCE_SECONDS = 3  # how long a question waits for the tracker, which notes its progress every second
 STEP_SECONDS = 0.15
@@ -32,35 +33,46 @@ class Lookup:
     async def image(self, image_id: uuid.UUID) -> Row:
         """Find an image. Raises Problem: image_not_found, or not_caught_up while nobody can know."""
         arrived = datetime.now(UTC)
-        row, _ = await self.reader.image(image_id)
-        if row is not None:
-            return row
         if image_id.version == 7:
-            head = await self.head(own_key(image_id))
-            if head is not None:
-                return unseen(image_id, own_key(image_id), head)
+            row = await self._ask_both(image_id, own_key(image_id))
             made = made_at(image_id)
-            if made is None or made > arrived + SKEW:
+            if row is None and (made is None or made > arrived + SKEW):
                 raise Problem(Code.IMAGE_NOT_FOUND)
-        elif image_id.version != 5:
-            raise Problem(Code.IMAGE_NOT_FOUND)
-        return await self._wait_for_tracker(image_id, arrived)
+        else:
+            row, _ = await self.reader.image(image_id)
+            if row is None and image_id.version != 5:
+                raise Problem(Code.IMAGE_NOT_FOUND)
+        return row or await self._wait_for_tracker(image_id, arrived)
 
     async def by_key(self, key: str) -> Row | None:
         """Find what is under a key, if anything is."""
-        image_id = image_id_of(key)
-        row, _ = await self.reader.image(image_id)
-        if row is not None:
-            return row
-        head = await self.head(key)
-        return unseen(image_id, key, head) if head else None
+        return await self._ask_both(image_id_of(key), key)
 
-    async def head(self, key: str) -> Head | None:
-        """Ask the bucket."""
+    async def heard(self, image_id: uuid.UUID) -> Row:
+        """Find an image as the tracker has it, which is waited for where only the bucket shows the object.
+
+        For whoever means to remove the object: once that is done, nothing but the row can tell that there was one.
+        Raises Problem, as ``image`` does.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        while (row := await self.image(image_id)).seen:
+            if loop.time() >= deadline:
+                raise Problem(Code.NOT_CAUGHT_UP)
+            await asyncio.sleep(STEP_SECONDS)
+        return row
+
+    async def _ask_both(self, image_id: uuid.UUID, key: str) -> Row | None:
+        row, _ = await self.reader.image(image_id)
+        if row is not None and row.status not in WITHOUT_UPLOAD:
+            return row
         try:
-            return await self.threads.run(self.storage.head, ORIGINALS, key)
+            head = await self.threads.run(self.storage.head, ORIGINALS, key)
         except (NotThereError, BadKeyError):
-            return None
+            # The tracker may have heard of the object since, and the object may have been deleted then.
+            row, _ = await self.reader.image(image_id)
+            return row
+        return uploaded(row, head) if row else unseen(image_id, key, head)
 
     async def _wait_for_tracker(self, image_id: uuid.UUID, arrived: datetime) -> Row:
         loop = asyncio.get_running_loop()
@@ -68,7 +80,7 @@ class Lookup:
         while True:
             row, caught_up_to = await self.reader.image(image_id)
             if row is not None:
-                return row
+                return await self.image(image_id)
             if caught_up_to is not None and caught_up_to >= arrived:
                 raise Problem(Code.IMAGE_NOT_FOUND)
             if loop.time() >= deadline:

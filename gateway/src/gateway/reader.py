@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString, TypeVar
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One image as the tracker has it."""
+    """One image as the tracker has it, or the bucket alone."""
 
     id: uuid.UUID
     key: str
@@ -71,6 +71,7 @@ class Row:
     updated_at: datetime
     expires_at: datetime | None
     version: int
+    seen: str = field(default="", kw_only=True)  # which object it is, where the tracker has not heard of any yet
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from gateway.models import Accepted, Deleting, ImageOut, ImagePage, Status, Time
 from gateway.parts import Parts
 from gateway.problems import Code, Problem
 from gateway.reader import Row
-from gateway.status import TERMINAL, show, show_fact, validator
+from gateway.status import TERMINAL, WITHOUT_UPLOAD, show, show_fact, validator
 from gateway.tickets import Ticket, TicketRequest
 from gateway.traces import traceparent_from
 from gateway.variants import is_known
@@ -76,7 +76,11 @@ async def issue_ticket(request: Request) -> Response:
 async def list_images(
     request: Request, status: StatusFilter = None, key: KeyFilter = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Response:
-    """List images, newest first; with `key`, find what an S3 client has uploaded."""
+    """List images, newest first; with `key`, find what an S3 client has uploaded.
+
+    A list is as the tracker has it, without what it has not heard of yet: an image's own address, or `key`, may
+    be a moment ahead of it.
+    """
     parts, links = _parts(request), links_of(request)
     if key is not None:
         row = await parts.lookup.by_key(key)
@@ -132,9 +136,10 @@ async def get_variant(request: Request, image_id: uuid.UUID, type: str, v: Conte
 )
 async def delete_image(request: Request, image_id: uuid.UUID) -> Response:
     """Delete the object; its variants and its state follow."""
-    row = await _find(request, image_id)
+    _bind(image_id)
     parts = _parts(request)
-    if row.status in {Status.AWAITING_UPLOAD, Status.EXPIRED} and not await parts.lookup.head(row.key):
+    row = await parts.lookup.heard(image_id)
+    if row.status in WITHOUT_UPLOAD:
         raise Problem(Code.TICKET_NOT_USED)
     if row.status != Status.DELETED:
         await parts.threads.run(parts.storage.delete, ORIGINALS, row.key)

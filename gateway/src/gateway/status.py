@@ -1,6 +1,7 @@
 """An image as the API shows it, made from the tracker's row."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.links import Links
@@ -12,7 +13,8 @@ from pipeline.identity import made_at
 from pipeline.storage import Head
 
 TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
-WITHOUT_OBJECT = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED, Status.DELETED})
+WITHOUT_UPLOAD = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED})  # as far as the tracker has heard
+WITHOUT_OBJECT = WITHOUT_UPLOAD | {Status.DELETED}
 ORIGINAL = "original"
 
 
@@ -60,13 +62,17 @@ def content_name(variant: Variant) -> str:
 
 
 def validator(row: Row) -> str:
-    """Give the ETag of an image's representation; EXPIRED comes without a new version."""
-    return f'W/"{row.version}-{row.status}"'
+    """Give the ETag of an image's representation, which can change while the row's version does not.
+
+    EXPIRED comes with time, and an object that only the bucket shows with a look at it.
+    """
+    seen = f"-{row.seen}" if row.seen else ""
+    return f'W/"{row.version}-{row.status}{seen}"'
 
 
 def unseen(image_id: uuid.UUID, key: str, head: Head) -> Row:
     """Describe an object that is in the bucket, and that the tracker has not heard of yet."""
-    modified = datetime.fromtimestamp(head.source.modified, UTC)
+    modified = _modified(head)
     return Row(
         id=image_id,
         key=key,
@@ -89,7 +95,29 @@ def unseen(image_id: uuid.UUID, key: str, head: Head) -> Row:
         updated_at=modified,
         expires_at=None,
         version=0,
+        seen=str(head.source),
     )
+
+
+def uploaded(row: Row, head: Head) -> Row:
+    """Describe a ticket's object that is in the bucket, and that the tracker has not heard of yet.
+
+    It is the first generation, as it will be for the tracker.
+    """
+    return replace(
+        row,
+        status=Status.PENDING,
+        generation=1,
+        size=head.source.size,
+        content_type=row.content_type or head.content_type,
+        file_name=row.file_name or head.file_name,
+        updated_at=max(row.updated_at, _modified(head)),
+        seen=str(head.source),
+    )
+
+
+def _modified(head: Head) -> datetime:
+    return datetime.fromtimestamp(head.source.modified, UTC)
 
 
 def _variants(row: Row, links: Links) -> list[VariantOut]:

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
+from pipeline.identity import new_image_id
 from support.waiting import wait_until
 
 
@@ -48,12 +49,15 @@ def test_kept_connections_that_died_are_no_fault(clean, client):
 
 def test_without_the_store(clean, client, photo):
     image_id = clean.put_row()
+    ticket = clean.put_row(id=new_image_id(), status="AWAITING_UPLOAD", source=None)
     clean.stack.stop("minio")
     try:
         answer = client.post("/api/v1/images", files={"file": photo})
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_away")
         assert answer.headers["Location"].endswith(answer.json()["id"])
         assert client.get(f"/api/v1/images/{image_id}").status_code == 200
+        unsure = client.get(f"/api/v1/images/{ticket}")  # it may have been used
+        assert (unsure.status_code, unsure.json()["code"]) == (503, "storage_away")
         wait_until(lambda: "minio" in readiness(client)[1]["away"], 10, "readiness that names the store")
     finally:
         clean.stack.start("minio")

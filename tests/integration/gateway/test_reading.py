@@ -54,9 +54,15 @@ def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):
     assert answer.json()["next_attempt_at"]
 
 
+def put_ticket(system, expires_at):
+    """Write an image that the tracker knows by its ticket alone."""
+    values = {"source": None, "size": None, "generation": 0, "attempts": 0}
+    return system.put_row(id=new_image_id(), status="AWAITING_UPLOAD", expires_at=expires_at, **values)
+
+
 def test_a_ticket_that_ran_out_is_expired(clean, client):
     gone = datetime.now(UTC) - timedelta(hours=1)
-    image_id = clean.put_row(status="AWAITING_UPLOAD", source=None, size=None, attempts=0, expires_at=gone)
+    image_id = put_ticket(clean, gone)
     assert client.get(f"/api/v1/images/{image_id}").json()["status"] == "EXPIRED"
     for status, found in (("EXPIRED", [str(image_id)]), ("AWAITING_UPLOAD", [])):
         listed = client.get("/api/v1/images", params={"status": status}).json()
@@ -197,21 +203,43 @@ def test_variants_that_are_not_there(clean, client, row, type_, status, code):
 
 def test_deleting_removes_the_object(clean, client, photo):
     accepted = client.post("/api/v1/images", files={"file": photo}).json()
-    answer = client.delete(f"/api/v1/images/{accepted['id']}")  # no row yet
-    assert answer.status_code == 202
-    assert not clean.keys()
-    image_id = clean.put_row()
-    clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=photo)
-    assert client.delete(f"/api/v1/images/{image_id}").status_code == 202
+    answer = client.delete(f"/api/v1/images/{accepted['id']}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")  # or nobody would know of it
+    assert answer.headers["Retry-After"]
+    assert clean.keys() == {accepted["key"]}
+    clean.put_row(id=accepted["id"], status="PENDING")
+    assert client.delete(f"/api/v1/images/{accepted['id']}").status_code == 202
     assert not clean.keys()
     assert client.delete(f"/api/v1/images/{clean.put_row(status='DELETED')}").status_code == 202
 
 
-def test_a_ticket_used_a_moment_ago_can_be_deleted(clean, client, photo):
-    expires = datetime.now(UTC) + timedelta(minutes=10)
-    image_id = clean.put_row(status="AWAITING_UPLOAD", source=None, size=None, expires_at=expires)
-    clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=photo)
-    assert client.delete(f"/api/v1/images/{image_id}").status_code == 202
+@pytest.mark.parametrize("left", [timedelta(minutes=10), timedelta(minutes=-10)], ids=["awaited", "expired"])
+def test_a_ticket_used_a_moment_ago(clean, client, photo, left):
+    """Its image is PENDING at once, and its ETag follows whatever becomes known."""
+    image_id = put_ticket(clean, datetime.now(UTC) + left)
+    url, etags = f"/api/v1/images/{image_id}", []
+
+    def look():
+        answer = client.get(url, headers={"If-None-Match": ", ".join(etags)})
+        assert answer.status_code == 200  # and not 304
+        etags.append(answer.headers["ETag"])
+        assert client.get(url, headers={"If-None-Match": etags[-1]}).status_code == 304
+        return answer.json()
+
+    assert look()["status"] == ("EXPIRED" if left < timedelta(0) else "AWAITING_UPLOAD")
+    for body in (photo, photo + b"another"):
+        clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=body)
+        image = look()
+        assert (image["status"], image["generation"], image["bytes"]) == ("PENDING", 1, len(body))
+        assert [variant["type"] for variant in image["variants"]] == ["original"]
+        assert client.get(image["variants"][0]["url"]).content == body
+    [listed] = client.get("/api/v1/images", params={"key": image["key"]}).json()["items"]
+    assert listed == image
+    answer = client.delete(url)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")
+    clean.sql("UPDATE images SET status = 'PENDING', source = 's/3/1', generation = 1, version = version + 1000")
+    assert look()["status"] == "PENDING"
+    assert client.delete(url).status_code == 202
     assert not clean.keys()
 
 

@@ -102,6 +102,9 @@ def test_an_object_that_nobody_reported_yet_is_pending():
     head = Head(Source("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"})
     row = unseen(ID, DONE.key, head)
     assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
+    assert validator(row) != validator(
+        unseen(ID, DONE.key, replace(head, source=Source("1" * 32, 3, 1_700_000_000)))
+    )
     assert row.created_at.year == 2026  # its id says so
     shown = show(row, LINKS)
     assert (shown.sha256, shown.details, shown.damaged) == (None, None, False)
