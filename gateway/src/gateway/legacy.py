@@ -34,6 +34,7 @@ class Uploaded(BaseModel):
 async def upload_image(request: Request) -> Uploaded:
     """Take a form with a field `file`; whatever is wrong with it is a 400."""
     parts: Parts = request.app.state.parts
+    parts.backlog.turn_away("upload")
     try:
         stored = await parts.uploads.take(request)
     except Problem as problem:

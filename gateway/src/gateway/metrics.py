@@ -20,3 +20,8 @@ STORE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 TICKETS = Counter("thumbmill_tickets", "Tickets given out")
+TURNED_AWAY = Counter(
+    "thumbmill_turned_away",
+    "Uploads and tickets refused since too many images wait, or one for too long",
+    ["door", "limit"],
+)

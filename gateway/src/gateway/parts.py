@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.access import Access
+from gateway.backlog import Backlog
 from gateway.health import Readiness
 from gateway.lookup import Lookup
 from gateway.reader import Reader
@@ -28,6 +29,7 @@ class Parts:
 
     settings: Settings
     access: Access
+    backlog: Backlog
     uploads: Uploads
     tickets: Tickets
     reader: Reader
@@ -79,11 +81,16 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         reader = Reader(settings.database_url.get_secret_value())
         closing.push_async_callback(reader.close)
         await reader.open()
+        backlog = Backlog(
+            reader, most_images=settings.max_queued_images, most_seconds=settings.max_queue_age_seconds
+        )
+        closing.push_async_callback(_end, asyncio.create_task(backlog.watch()))
         access = Access(settings.keys)
         lookup = Lookup(reader, storage, threads)
         yield Parts(
             settings=settings,
             access=access,
+            backlog=backlog,
             uploads=uploads,
             tickets=tickets,
             reader=reader,

@@ -42,6 +42,7 @@ class Code(StrEnum):
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
     TOO_MANY_UPLOADS = "too_many_uploads"
+    TOO_MANY_WAITING = "too_many_waiting"
     STORAGE_TIMEOUT = "storage_timeout"
     STORAGE_AWAY = "storage_away"
     DATABASE_AWAY = "database_away"
@@ -78,6 +79,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.HTTP_ERROR: (400, "The request cannot be answered."),
     Code.INTERNAL_ERROR: (500, "The service failed; the fault is in its log."),
     Code.TOO_MANY_UPLOADS: (503, "As many uploads as the service takes at once are running; try again."),
+    Code.TOO_MANY_WAITING: (503, "More images wait to be processed than the service lets wait; try again later."),
     Code.STORAGE_TIMEOUT: (503, "The store did not answer in time. The image may have been stored: ask for it."),
     Code.STORAGE_AWAY: (503, "The store is away; try again."),
     Code.DATABASE_AWAY: (503, "The database is away; try again."),
@@ -85,7 +87,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.NOT_CAUGHT_UP: (503, "The service has not yet heard all that happened up to this request; try again."),
 }
 
-_RETRY_SECONDS = {Code.TOO_MANY_UPLOADS: 1, Code.NOT_CAUGHT_UP: 1, Code.NOT_READY: 1}
+_RETRY_SECONDS = {Code.TOO_MANY_UPLOADS: 1, Code.TOO_MANY_WAITING: 10, Code.NOT_CAUGHT_UP: 1, Code.NOT_READY: 1}
 _AWAY = {"minio": Code.STORAGE_AWAY, "postgres": Code.DATABASE_AWAY, "rabbitmq": Code.BROKER_AWAY}
 
 

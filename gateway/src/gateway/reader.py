@@ -41,6 +41,16 @@ _TIMELINE = """
     SELECT id, type, source, occurred, recorded, recorded_by, data FROM image_timeline
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """
+# Each part reads no more of an index than it needs: images_newest_by_status, images_unfinished.
+_WAITING = f"""
+    SELECT
+        (SELECT count(*) FROM (
+            SELECT FROM image_status WHERE stored_status = 'PENDING' LIMIT %(most)s
+        ) AS counted) AS images,
+        (SELECT extract(epoch FROM clock_timestamp() - min(updated_at))::float
+            FROM image_status WHERE stored_status = 'PENDING') AS oldest_seconds,
+        {_CAUGHT_UP_TO}
+"""  # noqa: S608 - constants
 _PROGRESS = f"SELECT {_CAUGHT_UP_TO}"
 
 T = TypeVar("T")
@@ -95,6 +105,15 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Images that the thumbnailer has not begun with."""
+
+    images: int  # no more of them are counted than were asked for
+    oldest_seconds: float | None  # how long it has waited; None where none waits
+    caught_up_to: datetime | None  # the tracker's progress
+
+
+@dataclass(frozen=True)
 class _Progress:
     caught_up_to: datetime | None
 
@@ -141,6 +160,10 @@ class Reader:
     async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[Fact]:
         """List what became known of an image, in the order in which it happened."""
         return await self._ask(_TIMELINE, {"id": image_id, "limit": limit}, Fact)
+
+    async def waiting(self, most: int) -> Waiting:
+        """Count the images that wait for the thumbnailer, but no more than ``most``."""
+        return (await self._ask(_WAITING, {"most": most}, Waiting))[0]
 
     async def check(self) -> None:
         """Make sure that the database answers and has the views."""

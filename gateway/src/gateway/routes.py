@@ -43,6 +43,7 @@ Content = Annotated[str | None, Query(max_length=100, description="Names the con
 )
 async def upload_image(request: Request) -> Response:
     """Take a form with a field `file`, or the bytes with an image content type."""
+    _parts(request).backlog.turn_away("upload")
     stored = await _parts(request).uploads.take(request)
     url = links_of(request).image(stored.image_id)
     accepted = Accepted(
@@ -66,6 +67,7 @@ async def upload_image(request: Request) -> Response:
 )
 async def issue_ticket(request: Request) -> Response:
     """Give out a form with which one file can be sent straight to the store, until `expires_at`."""
+    _parts(request).backlog.turn_away("ticket")
     wanted = await read_json(request, TicketRequest)
     ticket = await _parts(request).tickets.issue(wanted, traceparent_from(request.headers.get("traceparent")))
     _bind(ticket.id)

@@ -34,6 +34,12 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     ticket_lifetime_seconds: int = Field(
         900, ge=1, le=604_800, description="How long the form of a ticket can be used"
     )
+    max_queued_images: int = Field(
+        0, ge=0, le=10_000_000, description="How many images may wait before new ones get a 503; 0: any number"
+    )
+    max_queue_age_seconds: float = Field(
+        0, ge=0, description="How long an image may wait before new ones get a 503; 0: any time"
+    )
     upload_signer_access_key: str = Field(description="The MinIO user that signs forms and can do nothing else")
     upload_signer_secret_key: SecretStr = Field(description="Its secret")
 

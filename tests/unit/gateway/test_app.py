@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.access import Access
 from gateway.app import create_app
+from gateway.problems import Code, Problem
 from unit.gateway.fakes import FakeStorage, Parts, uploads_into
 
 PICTURE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 picture")}
@@ -25,11 +26,23 @@ class Broken:
         raise RuntimeError("a bug")
 
 
-def call(method, path, *, keys=(), origins=(), **request):
+class Backlog:
+    def __init__(self, *, is_long):
+        self.is_long = is_long
+
+    def turn_away(self, door):
+        if self.is_long:
+            raise Problem(Code.TOO_MANY_WAITING, door)
+
+
+def call(method, path, *, keys=(), origins=(), is_backlog_long=False, **request):
     async def run():
         with uploads_into(FakeStorage()) as uploads:
             settings = Parts(public_url="", origins=list(origins))
-            app = create_app(Parts(settings=settings, access=Access(keys), uploads=uploads, reader=Broken()))
+            backlog = Backlog(is_long=is_backlog_long)
+            app = create_app(
+                Parts(settings=settings, access=Access(keys), backlog=backlog, uploads=uploads, reader=Broken())
+            )
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
                 return await client.request(method, path, **request)
@@ -56,6 +69,15 @@ def test_the_older_interface():
     assert set(answer.json()) == {"id", "filename", "bucket", "key", "status"}
     assert answer.json()["filename"] == "cat.jpg"
     assert call("POST", "/upload-image", files=PICTURE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "door"), [("/api/v1/images", "upload"), ("/upload-image/", "upload"), ("/api/v1/uploads", "ticket")]
+)
+def test_while_too_much_waits_nothing_new_is_taken(path, door):
+    answer = call("POST", path, is_backlog_long=True, **({"json": {}} if door == "ticket" else {"files": PICTURE}))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert (answer.json()["code"], answer.json()["detail"]) == ("too_many_waiting", door)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def test_what_is_missing_is_named(name, monkeypatch):
         ("MINIO_PUBLIC_URL", "http://minio:9000/path"),
         ("DATABASE_URL", "host=db"),
         ("MAX_CONCURRENT_UPLOADS", "none"),
+        ("MAX_QUEUED_IMAGES", "-1"),
+        ("MAX_QUEUE_AGE_SECONDS", "-1"),
         ("CORS_ALLOW_ORIGINS", "https://a.example,nonsense"),
         ("API_KEYS", "good, b\u00e4d"),
         ("ALLOW_ANONYMOUS", "perhaps"),

@@ -1,0 +1,59 @@
+"""Over the limits that an operator has set, uploads through the API wait outside; what came otherwise is made."""
+
+from support.pictures import photo
+from support.system import problem
+from support.waiting import wait_until
+
+DOORS = (
+    ("/api/v1/images", {"files": {"file": ("photo.jpg", photo())}}),
+    ("/upload-image/", {"files": {"file": ("photo.jpg", photo())}}),
+    ("/api/v1/uploads", {"json": {"content_type": "image/jpeg"}}),
+)
+
+
+def wait_nothing_pending(system):
+    """Wait until no image of an earlier test waits, which the sweep may have to see to."""
+    pending = "SELECT id FROM images WHERE status = 'PENDING'"
+    wait_until(lambda: not system.query(pending), 90, "the images of earlier tests")
+
+
+def post(system):
+    path, upload = DOORS[0]
+    return system.http.post(path, **upload)
+
+
+def wait_refused(system):
+    """Upload until that is refused; give the answer."""
+    return wait_until(lambda: [a for a in [post(system)] if a.status_code != 202], 30, "a refusal")[0]
+
+
+def wait_accepted(system):
+    wait_until(lambda: post(system).status_code == 202, 30, "uploads to be taken again")
+
+
+def test_over_a_limit_uploads_wait_outside(system):
+    wait_nothing_pending(system)
+    with system.stopped("thumbnailer"):
+        with system.restarted("gateway", MAX_QUEUED_IMAGES="3"):
+            first = system.post_form(photo())["id"]
+            refused = wait_refused(system)
+            assert problem(refused, 503) == "too_many_waiting"
+            assert refused.headers["retry-after"] == "10"
+            assert refused.json()["detail"] == "more than 3 images wait to be processed: try again in 10 s"
+            for path, upload in DOORS:
+                assert problem(system.http.post(path, **upload), 503) == "too_many_waiting"
+            by = 'thumbmill_turned_away_total{door="%s",limit="images"}'
+            assert [system.metric("GATEWAY_PORT", by % door) for door in ("upload", "ticket")] == [3, 1]
+            assert system.image(first)["status"] == "PENDING"
+            system.put("backpressure/another-door.jpg", photo())
+            with system.stopped("postgres"):
+                wait_accepted(system)  # what waits is not known
+        with system.restarted("gateway", MAX_QUEUE_AGE_SECONDS="1"):
+            refused = wait_refused(system)
+            assert problem(refused, 503) == "too_many_waiting"
+            assert refused.json()["detail"].startswith("an image has waited for ")
+            system.stack.start("thumbnailer")
+            wait_accepted(system)
+            system.stack.stop("thumbnailer")  # as the block outside expects it
+    system.wait_status(first)
+    system.wait_key("backpressure/another-door.jpg")

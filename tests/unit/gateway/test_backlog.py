@@ -1,0 +1,111 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway import backlog as backlog_module
+from gateway.backlog import Backlog
+from gateway.metrics import TURNED_AWAY
+from gateway.problems import Code, Problem
+from gateway.reader import Waiting
+from pipeline.outcomes import DependencyAway
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+AWAY = DependencyAway("postgres", "it is away")
+
+
+class FakeReader:
+    """Gives one answer after the other; who asks once more is kept waiting."""
+
+    def __init__(self, answers):
+        self.answers = list(answers)
+        self.asked = []
+        self.is_empty = asyncio.Event()
+
+    async def waiting(self, most):
+        self.asked.append(most)
+        if not self.answers:
+            self.is_empty.set()
+            await asyncio.Event().wait()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(backlog_module, "REFRESH_SECONDS", 0)
+
+
+def waiting(images=0, oldest_seconds=None, caught_up_to=NOW):
+    return Waiting(images, oldest_seconds, caught_up_to)
+
+
+def turned_away(*answers, images=0, seconds=0.0):
+    """Watch a reader give these answers, then let an upload come: the problem, if it is refused."""
+
+    async def run():
+        reader = FakeReader(answers)
+        backlog = Backlog(reader, most_images=images, most_seconds=seconds)
+        watching = asyncio.create_task(backlog.watch())
+        await asyncio.wait({watching, asyncio.create_task(reader.is_empty.wait())}, return_when="FIRST_COMPLETED")
+        watching.cancel()
+        try:
+            backlog.turn_away("upload")
+        except Problem as problem:
+            return problem
+        return None
+
+    return asyncio.run(run())
+
+
+def test_over_the_number_of_images_uploads_are_turned_away():
+    assert turned_away(waiting(10), images=10) is None
+    before = TURNED_AWAY.labels("upload", "images")._value.get()  # noqa: SLF001
+    problem = turned_away(waiting(11), images=10)
+    assert (problem.code, problem.status, problem.headers["Retry-After"]) == (Code.TOO_MANY_WAITING, 503, "10")
+    assert problem.body()["detail"] == "more than 10 images wait to be processed: try again in 10 s"
+    assert TURNED_AWAY.labels("upload", "images")._value.get() == before + 1  # noqa: SLF001
+
+
+def test_over_the_age_of_the_oldest_uploads_are_turned_away():
+    assert turned_away(waiting(), seconds=30) is None
+    assert turned_away(waiting(1, 30.0), seconds=30) is None
+    problem = turned_away(waiting(1, 31.4), seconds=30)
+    assert problem.body()["detail"] == "an image has waited for 31 s to be processed: try again in 10 s"
+
+
+def test_each_limit_alone_can_be_set():
+    assert turned_away(waiting(1000, 1.0), seconds=30) is None
+    assert turned_away(waiting(1, 1000.0), images=10) is None
+
+
+def test_without_limits_nobody_is_asked():
+    async def run():
+        reader = FakeReader([waiting(1000, 1000.0)])
+        backlog = Backlog(reader, most_images=0, most_seconds=0)
+        await backlog.watch()
+        backlog.turn_away("upload")
+        return reader.asked
+
+    assert asyncio.run(run()) == []
+
+
+def test_the_last_figures_count():
+    assert turned_away(waiting(11), waiting(10), images=10) is None
+    assert turned_away(waiting(10), waiting(11), images=10)
+
+
+def test_where_the_figures_cannot_be_had_uploads_are_taken():
+    assert turned_away(images=10) is None
+    assert turned_away(waiting(11), AWAY, images=10) is None
+    assert turned_away(AWAY, waiting(11), images=10)
+    assert turned_away(waiting(11, caught_up_to=None), images=10) is None
+
+
+def test_figures_of_a_tracker_that_stands_still_count_no_longer(monkeypatch):
+    monkeypatch.setattr(backlog_module, "STALE_SECONDS", -1)  # no time at all is too long
+    assert turned_away(waiting(11), waiting(11), images=10) is None
+    monkeypatch.setattr(backlog_module, "STALE_SECONDS", 0)
+    assert turned_away(waiting(11), waiting(11, caught_up_to=NOW + timedelta(seconds=1)), images=10)
