@@ -15,18 +15,22 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
 from drill.disks import Disk, open_namespace
-from drill.doors import Access, Clients
 from drill.faults import MENU, draw
-from drill.ledger import Ledger
-from drill.observer import Observer
 from drill.scene import Scene
-from drill.verdict import FATAL, Examiner, Verdict
 from local.account import remove_data
 from local.faults import LaunchError
 from local.ports import free_ports
 from local.stack import Stack
+from pipeline.outcomes import DependencyAway
+from pipeline.settings import StoreSettings
+from pipeline.storage import Storage
+from thumbmill.drill import session
+from thumbmill.drill.doors import Access
+from thumbmill.drill.examiner import NoAnswerError
+from thumbmill.drill.ledger import Ledger
+from thumbmill.drill.session import Plan
+from thumbmill.drill.verdict import Verdict
 
-SETTLE_SECONDS = 300
 # Short waits, so that minutes show what hours would.
 HURRY = {
     "DECODER_FAULTS": "on",
@@ -62,7 +66,7 @@ def main() -> int:
         say("starting a system of its own")
         stack.up()
         verdict = hold(scene, arguments, seed)
-    except LaunchError as fault:
+    except (LaunchError, NoAnswerError, DependencyAway) as fault:
         say(f"the drill could not be held: {fault}")
         return 2
     finally:
@@ -70,8 +74,8 @@ def main() -> int:
         for disk in scene.disks.values():
             disk.unmount()
         remove_data(folder)
-    print(report(verdict))
-    return 0 if verdict.passed else 1
+    print(verdict.report())
+    return 1 if verdict.broken else 0
 
 
 def mount_disks(scene: Scene) -> None:
@@ -85,60 +89,39 @@ def mount_disks(scene: Scene) -> None:
 
 def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     """Use the system and break it, then let it settle and judge it."""
-    stack, stop = scene.stack, scene.stop
     if "links" in arguments.menu:
         scene.lead_through_proxies()
+    faults = ("cut", "crash", "memory", "hang")
+    plan = Plan(seed, arguments.clients, arguments.settle, faults, alone=True)
+    verdict = session.hold(find_doors(scene.stack), plan, Ledger(), lambda: strike(scene, arguments), say)
+    scene.note_ended()
+    for what in scene.ended:
+        verdict.blame("ended", what)
+    return verdict
+
+
+def find_doors(stack: Stack) -> Access:
+    """Say where a system of our own is, and that we may do everything there."""
     secrets, ports = stack.site.secrets, stack.site.ports
-    access = Access(
-        f"http://127.0.0.1:{ports['GATEWAY_PORT']}",
-        f"http://127.0.0.1:{ports['MINIO_PORT']}",
-        secrets["MINIO_ROOT_USER"],
-        secrets["MINIO_ROOT_PASSWORD"],
-    )
-    ledger = Ledger()
-    clients = Clients(access, ledger, seed, faults=("cut", "crash", "memory", "hang"))
-    observer = Observer(access, ledger, seed)
-    threads = [*clients.run(arguments.clients), observer.run()]
-    timer = threading.Timer(60 * arguments.minutes, stop.set)
+    login = {"minio_access_key": secrets["MINIO_ROOT_USER"], "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"]}
+    store = StoreSettings.model_validate({"minio_url": f"http://127.0.0.1:{ports['MINIO_PORT']}", **login})
+    return Access(f"http://127.0.0.1:{ports['GATEWAY_PORT']}", Storage(store, retries=0))
+
+
+def strike(scene: Scene, arguments: argparse.Namespace) -> None:
+    """Break the system, one fault after the other, and mend it."""
+    timer = threading.Timer(60 * arguments.minutes, scene.stop.set)
     timer.start()
     try:
         for name in draw(arguments.menu, scene.chance, rounds=arguments.rounds):
-            if stop.wait(scene.chance.uniform(0.5, 2)):
+            if scene.stop.wait(scene.chance.uniform(0.5, 2)):
                 break
             MENU[name].strike(scene)
             scene.note_ended()
     finally:
         timer.cancel()
-        clients.stop.set()
-    say("no more faults, no more uploads")
+    say("no more faults")
     scene.mend()
-    for thread in threads[:-1]:
-        thread.join(60)
-    examiner = Examiner(access, ledger)
-    try:
-        seconds = examiner.settle(arguments.settle, say)
-        observer.stop.set()
-        threads[-1].join(60)
-        verdict = examiner.judge(observer)
-        verdict.settle_seconds = seconds
-        scene.note_ended()
-        for what in scene.ended:
-            verdict.blame("ended", what)
-    finally:
-        examiner.close()
-    return verdict
-
-
-def report(verdict: Verdict) -> str:
-    """Write the counts as a table, and what is to be complained of under it."""
-    lines = [f"  {name:<14}{count:>7}" for name, count in verdict.counts.items()]
-    lines.append(f"  {'settled after':<14}{verdict.settle_seconds:>6.0f} s")
-    lines += [f"  {fault}" for fault in verdict.faults[:50]]
-    more = len(verdict.faults) - 50
-    lines += [f"  and {more} more"] if more > 0 else []
-    bad = [name for name in FATAL if verdict.counts[name]]
-    lines.append(f"FAILED: {', '.join(bad)}" if bad else "passed: nothing was lost")
-    return "\n".join(lines)
 
 
 def parse() -> argparse.Namespace:
@@ -153,7 +136,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="end after each fault came so many times")
     parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
     parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
-    parser.add_argument("--settle", type=float, default=SETTLE_SECONDS, help="seconds to settle (default: 300)")
+    parser.add_argument("--settle", type=float, default=300, help="seconds to settle (default: 300)")
     parser.add_argument("--only", dest="menu", action="append", choices=list(MENU), help="only these faults")
     arguments = parser.parse_args()
     arguments.menu = arguments.menu or list(MENU)

@@ -28,10 +28,10 @@ def start(system: System, *arguments: str, **environment: str) -> subprocess.Pop
     )
 
 
-def thumbmill(system: System, *arguments: str, code: int = 0, **environment: str) -> str:
+def thumbmill(system: System, *arguments: str, code: int = 0, seconds: float = 60, **environment: str) -> str:
     """Run it to its end, which has to have this exit code; give what it said."""
     with start(system, *arguments, **environment) as program:
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=seconds)
     assert program.returncode == code, f"{arguments}: {program.returncode}\n{out}{err}"
     return out + err
 

@@ -3,6 +3,7 @@
 import typer
 
 from thumbmill import dead
+from thumbmill.drill.command import drill
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,11 +13,7 @@ app = typer.Typer(
     epilog="Settings: README.md. Exit codes: 0 done, 1 a server is away or refuses, 2 wrong use, 3 nothing found.",
 )
 app.add_typer(dead.app, name="dead")
-
-
-@app.callback()
-def _root() -> None:
-    """Make ``dead`` a word of its own, though it is the only one yet."""
+app.command()(drill)
 
 
 def main() -> None:

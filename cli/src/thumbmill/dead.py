@@ -1,13 +1,11 @@
 """``thumbmill dead``: look at what the services could not handle, send it back, or throw it away."""
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from threading import Event
 from typing import Annotated, NoReturn
 
 import typer
@@ -21,6 +19,7 @@ from pipeline.topology import TRACKER_QUEUE
 from thumbmill.errands import Errand, Tally, carry_out, select
 from thumbmill.letters import Letter, Selection
 from thumbmill.settings import Settings, load_settings
+from thumbmill.stopping import stoppable
 from thumbmill.tables import count, open_console, page, tabulate
 
 NAME = "thumbmill dead"
@@ -111,7 +110,7 @@ def redrive(
         _preview(_find(queue, selection), "would be redriven")
         return
     tally = Tally()
-    with _opened() as (settings, box, publisher), _stoppable() as stop:
+    with _opened() as (settings, box, publisher), stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
         letters = _watched(select(box, _queues(settings, queue), selection, tally))
         with _told("redriven", tally):
@@ -141,7 +140,7 @@ def drop(
     # What has died since was not asked about.
     selection = Selection(ids=frozenset(letter.id for letter in found))
     tally = Tally()
-    with _opened() as (settings, box, publisher), _stoppable() as stop:
+    with _opened() as (settings, box, publisher), stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
         letters = _watched(select(box, _queues(settings, queue), selection, tally))
         with _told("dropped", tally):
@@ -218,18 +217,6 @@ def _opened() -> Iterator[tuple[Settings, DeadLetterBox, Publisher]]:
     except DependencyAway as fault:
         place = f"RABBITMQ_HOST={settings.rabbitmq_host}, RABBITMQ_PORT={settings.rabbitmq_port}"
         _end(f"{fault} ({place}); what was not moved is where it was", NO_BROKER)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Event]:
-    """Have SIGINT and SIGTERM end the work after the letter in hand."""
-    stop = Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

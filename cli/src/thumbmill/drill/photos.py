@@ -9,6 +9,7 @@ from PIL import Image
 ACROSS, DOWN = 8, 6  # fields: 32 bits of the number, 16 of a check sum
 FIELD = 32  # pixels
 _BITS = 48
+_LEGIBLE = 6  # pixels a field has to have in a thumbnail
 
 
 def paint(number: int) -> bytes:
@@ -16,7 +17,8 @@ def paint(number: int) -> bytes:
     bits = number << 16 | _check_sum(number)
     fields = Image.frombytes("L", (ACROSS, DOWN), bytes(230 if bits >> at & 1 else 25 for at in range(_BITS)))
     photo = fields.resize((ACROSS * FIELD, DOWN * FIELD), Image.Resampling.NEAREST)
-    grain = Image.frombytes("L", photo.size, random.Random(number).randbytes(photo.width * photo.height))
+    noise = random.Random(number).randbytes(photo.width * photo.height)  # noqa: S311 - the same for every run
+    grain = Image.frombytes("L", photo.size, noise)
     file = io.BytesIO()
     bands = [Image.blend(photo, grain, share) for share in (0.05, 0.1, 0.15)]
     Image.merge("RGB", bands).save(file, "JPEG", quality=60)
@@ -33,6 +35,15 @@ def read(data: bytes) -> int | None:
     bits = sum((level > 127) << at for at, level in enumerate(fields))
     number = bits >> 16
     return number if bits & 0xFFFF == _check_sum(number) else None
+
+
+def hides_number(data: bytes) -> bool:
+    """Tell whether a picture has another shape than our photos, or is too small, to show the number on one."""
+    try:
+        width, height = Image.open(io.BytesIO(data)).size
+    except (OSError, ValueError):
+        return False
+    return width < _LEGIBLE * ACROSS or abs(width * DOWN - height * ACROSS) > ACROSS  # rounding makes a pixel
 
 
 def spoil(photo: bytes) -> bytes:

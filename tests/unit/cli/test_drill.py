@@ -3,11 +3,12 @@
 import io
 
 import pytest
-from drill import photos
-from drill.ledger import Content, Slot, Step
-from drill.observer import Sight, regressions
-from drill.verdict import complain, overtaken
 from PIL import Image
+
+from thumbmill.drill import photos
+from thumbmill.drill.ledger import Content, Slot, Step
+from thumbmill.drill.observer import Sight, regressions
+from thumbmill.drill.verdict import complain, overtaken
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
 
@@ -39,6 +40,20 @@ def test_half_a_photo_has_no_number():
     assert photos.read(file.getvalue()) is None
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "hidden"),
+    [(256, 192, False), (171, 128, False), (96, 72, False), (40, 30, True), (100, 100, True), (256, 171, True)],
+)
+def test_what_is_cut_to_fit_or_tiny_cannot_show_its_number(width, height, hidden):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    assert photos.hides_number(file.getvalue()) == hidden
+
+
+def test_what_is_no_picture_hides_nothing():
+    assert not photos.hides_number(b"nothing")
+
+
 # --- what a key may hold ---------------------------------------------------------------------------------------
 
 
@@ -62,8 +77,13 @@ def test_an_answer_is_believed_and_doubt_leaves_both(steps, possible):
 # --- what is a fault -------------------------------------------------------------------------------------------
 
 
-def row(status, content=ONE, code="unreadable_image"):
-    return {"status": status, "sha256": content.sha256, "error": {"code": code}}
+def row(status, content=ONE, *, damaged=False):
+    return {
+        "status": status,
+        "sha256": content.sha256,
+        "error": {"code": "unreadable_image"},
+        "damaged": damaged,
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,6 +105,8 @@ def row(status, content=ONE, code="unreadable_image"):
         ([(ONE, "maybe")], row("PENDING"), "stuck"),
         ([(BAD, "acknowledged")], row("FAILED", BAD), None),
         ([(BAD, "acknowledged")], row("DONE", BAD), "wrong"),
+        ([(BAD, "acknowledged")], row("DONE", BAD, damaged=True), None),
+        ([(ONE, "acknowledged")], row("DONE", damaged=True), "wrong"),
         ([(ONE, "refused")], None, None),
     ],
 )

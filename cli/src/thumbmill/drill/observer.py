@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import httpx
 
-from drill.doors import Access
-from drill.ledger import Ledger, Slot
+from thumbmill.drill.doors import Access
+from thumbmill.drill.ledger import Ledger, Slot
 
 _FINAL = {"DONE", "FAILED", "DELETED"}
 
@@ -40,7 +40,7 @@ class Observer:
         return thread
 
     def _look(self) -> None:
-        chance = random.Random(f"{self.seed}/observer")
+        chance = random.Random(f"{self.seed}/observer")  # noqa: S311 - its chance is no secret
         with self.access.http() as http:
             while not self.stop.wait(0.02):
                 known = [slot for slot in self.ledger if slot.image_id or slot.key]

@@ -1,4 +1,4 @@
-"""The clients: they upload through all three doors, overwrite and delete, and write down what they were answered.
+"""The clients: they upload through every door, overwrite and delete, and write down what they were answered.
 
 An answer is believed (2xx), a refusal too (4xx: nothing was stored). Everything else, no answer among it, leaves
 the key in doubt, and no client touches it again: a request that seemed lost could still arrive.
@@ -8,17 +8,18 @@ import hashlib
 import itertools
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import boto3
 import httpx
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from drill import photos
-from drill.ledger import Content, Ledger, Outcome, Slot, Step
+from pipeline.identity import ORIGINALS
+from pipeline.outcomes import DependencyAway, Refused
+from pipeline.storage import BadKeyError, Storage
+from thumbmill.drill import photos
+from thumbmill.drill.ledger import Content, Ledger, Outcome, Slot, Step
 
-ORIGINALS, PROCESSED = "images-original", "images-processed"
+BAD_SHARE = 1 / 21  # one bad among twenty good
 _IMPATIENT = 0.4  # of those who put an object overwrite or delete it before it can be done
 _IN_WORK_SECONDS = 0.3
 _SECONDS = 20  # the gateway's own deadline is 10
@@ -26,27 +27,16 @@ _SECONDS = 20  # the gateway's own deadline is 10
 
 @dataclass(frozen=True)
 class Access:
-    """Where the running system is."""
+    """Where the running system is, and by which doors it can be reached; without a store, not by S3."""
 
     gateway: str
-    minio: str
-    access_key: str
-    secret_key: str
+    store: Storage | None = None
     api_key: str = ""
 
     def http(self) -> httpx.Client:
+        """Open a client of the API."""
         headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
         return httpx.Client(base_url=self.gateway, headers=headers, timeout=_SECONDS)
-
-    def s3(self):  # noqa: ANN201 - boto3 makes its types when it runs
-        return boto3.client(
-            "s3",
-            endpoint_url=self.minio,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-            config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=_SECONDS),
-        )
 
 
 @dataclass
@@ -56,8 +46,8 @@ class Clients:
     access: Access
     ledger: Ledger
     seed: int
-    bad_share: float = 1 / 21  # 1 bad among 20 good
-    faults: tuple[str, ...] = ("cut",)
+    folder: str  # of the keys that are chosen here
+    faults: tuple[str, ...] = ("cut",)  # what bad photos may have
     pause_seconds: float = 0.25
     stop: threading.Event = field(default_factory=threading.Event)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -70,50 +60,45 @@ class Clients:
         return threads
 
     def _live(self, number: int) -> None:
-        chance = random.Random(f"{self.seed}/client {number}")
+        chance = random.Random(f"{self.seed}/client {number}")  # noqa: S311 - its chance is no secret
         own: list[Slot] = []
         with self.access.http() as http:
-            s3 = self.access.s3()
             while not self.stop.wait(chance.uniform(0, 2 * self.pause_seconds)):
-                self._act(chance, own, http, s3)
-            s3.close()
+                self._act(chance, own, http)
 
-    def _act(self, chance: random.Random, own: list[Slot], http: httpx.Client, s3) -> None:  # noqa: ANN001
-        settled = [slot for slot in own if slot.key and not slot.in_doubt]
+    def _act(self, chance: random.Random, own: list[Slot], http: httpx.Client) -> None:
+        store = self.access.store
+        settled = [slot for slot in own if not slot.in_doubt]
         match chance.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
             case "post":
-                slot, content, data = self.ledger.add(Slot("post")), *self._photo(chance)
+                slot, (content, data) = self.ledger.add(Slot("post")), self._photo(chance)
                 slot.steps.append(Step(content, _post(http, slot, data)))
             case "ticket":
-                slot, content, data = self.ledger.add(Slot("ticket")), *self._photo(chance)
+                slot, (content, data) = self.ledger.add(Slot("ticket")), self._photo(chance)
                 slot.steps.append(Step(content, _send_form(http, slot, data)))
-            case "s3":
-                content, data = self._photo(chance)
-                slot = self.ledger.add(Slot("s3", key=f"drill/{self.seed}/{content.number}"))
-                slot.steps.append(Step(content, _put(s3, slot, data)))
+            case "s3" if store:
+                slot = self.ledger.add(Slot("s3", key=f"{self.folder}/{next(self._numbers)}"))
+                self._put(chance, store, slot)
                 own.append(slot)
                 if chance.random() < _IMPATIENT and not slot.in_doubt:
                     self.stop.wait(chance.uniform(0, _IN_WORK_SECONDS))
-                    self._change(chance, slot, s3)
-            case "overwrite" if settled:
-                self._overwrite(chance, chance.choice(settled), s3)
-            case "delete" if settled:
-                slot = chance.choice(settled)
-                slot.steps.append(Step(None, _delete(s3, slot)))
+                    chance.choice((self._put, self._delete))(chance, store, slot)
+            case "overwrite" if store and settled:
+                self._put(chance, store, chance.choice(settled))
+            case "delete" if store and settled:
+                self._delete(chance, store, chance.choice(settled))
 
-    def _change(self, chance: random.Random, slot: Slot, s3) -> None:  # noqa: ANN001
-        if chance.random() < 0.5:
-            self._overwrite(chance, slot, s3)
-        else:
-            slot.steps.append(Step(None, _delete(s3, slot)))
-
-    def _overwrite(self, chance: random.Random, slot: Slot, s3) -> None:  # noqa: ANN001
+    def _put(self, chance: random.Random, store: Storage, slot: Slot) -> None:
         content, data = self._photo(chance)
-        slot.steps.append(Step(content, _put(s3, slot, data)))
+        outcome = _ask(lambda: store.put(ORIGINALS, slot.key or "", data, "image/jpeg"))
+        slot.steps.append(Step(content, outcome))
+
+    def _delete(self, _chance: random.Random, store: Storage, slot: Slot) -> None:
+        slot.steps.append(Step(None, _ask(lambda: store.delete(ORIGINALS, slot.key or ""))))
 
     def _photo(self, chance: random.Random) -> tuple[Content, bytes]:
         number = next(self._numbers)
-        data, bad = photos.paint(number), chance.random() < self.bad_share
+        data, bad = photos.paint(number), chance.random() < BAD_SHARE
         if bad:
             fault = chance.choice(self.faults)
             data = photos.spoil(data) if fault == "cut" else photos.poison(data, fault)
@@ -125,7 +110,11 @@ def _post(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
         answer = http.post("/api/v1/images", files={"file": ("drill.jpg", data, "image/jpeg")})
     except httpx.HTTPError:
         return "maybe"
-    return _judge(answer, slot)
+    try:
+        slot.image_id = answer.json().get("id")
+    except ValueError:
+        slot.image_id = None
+    return _believe(answer.status_code)
 
 
 def _send_form(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
@@ -145,30 +134,14 @@ def _send_form(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
     return _believe(stored.status_code)
 
 
-def _put(s3, slot: Slot, data: bytes) -> Outcome:  # noqa: ANN001
-    return _ask(lambda: s3.put_object(Bucket=ORIGINALS, Key=slot.key, Body=data))
-
-
-def _delete(s3, slot: Slot) -> Outcome:  # noqa: ANN001
-    return _ask(lambda: s3.delete_object(Bucket=ORIGINALS, Key=slot.key))
-
-
-def _ask(request) -> Outcome:  # noqa: ANN001
+def _ask(request: Callable[[], object]) -> Outcome:
     try:
         request()
-    except ClientError as fault:
-        return _believe(fault.response["ResponseMetadata"]["HTTPStatusCode"])
-    except BotoCoreError:
+    except (Refused, BadKeyError):
+        return "refused"
+    except DependencyAway:
         return "maybe"
     return "acknowledged"
-
-
-def _judge(answer: httpx.Response, slot: Slot) -> Outcome:
-    try:
-        slot.image_id = answer.json().get("id")
-    except ValueError:
-        slot.image_id = None
-    return _believe(answer.status_code)
 
 
 def _believe(status: int) -> Outcome:
