@@ -2,18 +2,16 @@
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from support.pictures import photo, red_quarter
+from support.outages import all_done_after
+from support.pictures import photo
 from support.system import problem
 from support.waiting import wait_until
 
 COUNT = 20
-SETTLE_SECONDS = 30  # from the server's return
-DEAD = ("image_queue.dead", "status_tracker.dead", "unrouted")
 
 
 def put_many(system, name, data=None):
@@ -22,28 +20,6 @@ def put_many(system, name, data=None):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: system.put(keys[n], data or photo(seed=n + 1)), range(COUNT)))
     return keys
-
-
-@contextmanager
-def all_done_after(system):
-    """Give a list for keys; when the block is over they are DONE in time, each once, and nothing was given up."""
-    before = [system.queue_length(queue) for queue in DEAD]
-    keys = []
-    yield keys
-    left = set(keys)
-
-    def finished():
-        left.difference_update([key for key in left if (system.image_of(key) or {}).get("status") == "DONE"])
-        return not left
-
-    wait_until(finished, SETTLE_SECONDS, f"{len(keys)} images to be DONE")
-    for key in keys:
-        image = system.image_of(key)
-        timeline = system.timeline(image["id"])
-        assert timeline.count("image.done") == 1, timeline
-        assert not {"image.failed", "image.retrying"} & set(timeline), "an outage costs no attempt"
-        assert red_quarter(system.thumbnail(image["id"])) == "left upper"
-    assert [system.queue_length(queue) for queue in DEAD] == before
 
 
 def readiness(system, port):

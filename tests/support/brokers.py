@@ -1,6 +1,7 @@
 """What is made worse for a while: a right that is missing, a broker that gives up early."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,10 +9,15 @@ import httpx
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
+from local.account import change_user
 from local.minio import SHARED
 from support.system import System
 
 LOW_LIMIT = 3
+ALARMS = {  # the order that raises it, and its default
+    "disk": ("set_disk_free_limit", "999GB", "50MB"),
+    "memory": ("set_vm_memory_high_watermark", "0.0001", "0.4"),
+}
 
 
 @contextmanager
@@ -41,3 +47,23 @@ def low_limit(system: System) -> Iterator[None]:
             yield
         finally:
             client.delete(f"{api}/low-limit").raise_for_status()
+
+
+@contextmanager
+def alarm(system: System, kind: str) -> Iterator[None]:
+    """Have the broker take nothing more from whoever publishes, as it does when disk or memory run short."""
+    order, low, usual = ALARMS[kind]
+    _rabbitmqctl(system, order, low)
+    try:
+        yield
+    finally:
+        _rabbitmqctl(system, order, usual)
+
+
+def _rabbitmqctl(system: System, *order: str) -> None:
+    row = system.stack.table["rabbitmq"]
+    program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
+    command = [program, "-n", row.environment["RABBITMQ_NODENAME"], *order]
+    if row.account:
+        command = ["setpriv", *change_user(row.account), "--", *command]
+    subprocess.run(command, env=dict(row.environment), check=True, capture_output=True, timeout=60)

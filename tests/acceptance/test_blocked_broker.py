@@ -1,0 +1,84 @@
+"""A broker that is there and takes nothing: clients hear of it in time, and what was stored is DONE afterwards.
+
+MinIO answers an upload when its event is out, so such a broker holds its answers back.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from drill.proxy import Proxy
+
+from support.brokers import ALARMS, alarm
+from support.outages import all_done_after
+from support.pictures import photo
+from support.system import problem
+from support.waiting import wait_until
+
+DEADLINE = {"UPLOAD_DEADLINE_SECONDS": "1"}
+TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
+
+
+def post_until_refused(system, keys):
+    """Upload until the store's answer is held back, and note every key; give the image of the last."""
+
+    def refused():
+        answer = system.http.post(IMAGES, files={"file": ("photo.jpg", photo())})
+        keys.append(f"uploads/{answer.json()['id']}/original")
+        return answer if answer.status_code != 202 else None
+
+    answer = wait_until(refused, 30, "an upload that is held back")
+    assert problem(answer, 503) == "storage_timeout"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["location"].endswith(f"{IMAGES}/{answer.json()['id']}")
+    return answer.json()["id"]
+
+
+def begin_form(system, ticket, keys, pool):
+    """Send a ticket's form, which is stored at once; give what will be its answer."""
+    sent = pool.submit(system.send_form, ticket, photo())
+    system.wait_status(ticket["id"], "PENDING")
+    keys.append(ticket["key"])
+    return sent
+
+
+@pytest.mark.parametrize("kind", ALARMS)
+def test_an_alarm_of_the_broker(system, kind):
+    with system.restarted("gateway", **DEADLINE), all_done_after(system) as keys, ThreadPoolExecutor(2) as pool:
+        ticket = system.ticket()
+        system.wait_status(ticket["id"], "AWAITING_UPLOAD")
+        with alarm(system, kind):
+            another = pool.submit(system.http.post, TICKETS, json={"content_type": "image/jpeg"})
+            held_back = post_until_refused(system, keys)
+            assert system.image(held_back)["status"] == "PENDING"
+            sent = begin_form(system, ticket, keys, pool)
+            assert problem(another.result(), 503) == "broker_away"
+            assert not sent.done()
+        assert sent.result().status_code == 204
+
+
+@pytest.fixture
+def link(system):
+    """A proxy between MinIO and the broker."""
+    proxy = Proxy(system.ports["RABBITMQ_PORT"]).start()
+    urls = {name: url for name, url in system.stack.table["minio"].environment.items() if "_AMQP_URL_" in name}
+    led = {name: url.replace(f":{proxy.target}", f":{proxy.port}") for name, url in urls.items()}
+    with system.restarted("minio", **led):
+        yield proxy
+        proxy.mode = "pass"
+    proxy.close()
+
+
+def test_packets_that_vanish_between_the_store_and_the_broker(system, link):
+    with system.restarted("gateway", **DEADLINE):
+        for mode in ("swallow-requests", "swallow-answers"):
+            with all_done_after(system) as keys, ThreadPoolExecutor(1) as pool:
+                ticket = system.ticket()
+                keys.append(system.post_form(photo())["key"])
+                system.wait_key(keys[0])  # the link works
+                link.mode = mode
+                held_back = post_until_refused(system, keys)
+                assert system.image(held_back)["status"] == "PENDING"
+                sent = begin_form(system, ticket, keys, pool)
+                assert not sent.done()
+                link.mode = "pass"
+                assert sent.result().status_code == 204
