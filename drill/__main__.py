@@ -11,6 +11,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from subprocess import SubprocessError
+
+from pika.exceptions import AMQPError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
@@ -118,6 +121,8 @@ def strike(scene: Scene, arguments: argparse.Namespace) -> None:
                 break
             MENU[name].strike(scene)
             scene.note_ended()
+    except (SubprocessError, AMQPError, OSError) as fault:
+        raise LaunchError(f"the fault {name!r} could not be brought about: {fault!r}") from fault
     finally:
         timer.cancel()
     say("no more faults")

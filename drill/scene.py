@@ -67,7 +67,7 @@ class Scene:
         order = [program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments]
         subprocess.run(  # noqa: S603
             ["setpriv", *change_user(row.account), "--", *order],  # noqa: S607
-            env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=60,
+            env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=180,
         )  # fmt: skip
 
     def note_ended(self) -> None:
