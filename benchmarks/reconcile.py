@@ -1,8 +1,9 @@
 """What reconciliation costs: a whole pass over buckets and rows that agree, then one that heals.
 
 The objects are copies of one, laid on MinIO's drive while it is down, and the rows one statement: so a hundred
-thousand take seconds to lay, though minutes to remove. CPU-seconds are user and system time over the pass; calls,
-the S3 requests that MinIO says it answered.
+thousand take seconds to lay, though minutes to remove. Both passes are ``thumbmill reconcile``, which a running
+tracker carries out. CPU-seconds are user and system time over the pass; calls, the S3 requests that MinIO says it
+answered.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def main() -> None:
         command, environment = services.describe_migrate(stack.site)
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         fill(stack, given.images, given.variants)
+        stack.start("status-tracker", RECONCILE_INTERVAL_SECONDS="86400")  # its loop keeps still
         figures = {"agreeing": measure(stack)}
         with database(stack) as connection:
             connection.execute("DELETE FROM images WHERE id IN (SELECT id FROM images LIMIT %s)", [HEALED])
@@ -71,21 +73,19 @@ def fill(stack: Stack, images: int, variants: int) -> None:
     port = stack.site.ports["MINIO_PORT"]
     login = (stack.site.secrets["MINIO_ROOT_USER"], stack.site.secrets["MINIO_ROOT_PASSWORD"])
     client = Minio(f"127.0.0.1:{port}", *login, secure=False, region="us-east-1")
-    for bucket in (ORIGINALS, PROCESSED):
-        client.put_object(bucket, "model", io.BytesIO(b""), 0)
-    [model_object] = client.list_objects(ORIGINALS)
+    client.put_object(PROCESSED, "model", io.BytesIO(b""), 0)  # where nothing is announced
+    [model_object] = client.list_objects(PROCESSED)
     source = f"{model_object.etag}/0/{int(model_object.last_modified.timestamp())}"
     stack.stop("minio")
     drive = stack.site.data / "minio" / "drive"
-    owner = (drive / ORIGINALS).stat()
+    model, owner = drive / PROCESSED / "model", (drive / PROCESSED).stat()
     ids = [uuid.UUID(int=uuid.uuid4().int & ~(0xF << 76) | 7 << 76) for _ in range(images)]
     keys = [(image, [f"{image}/{'ab' * 8}-1.3/preset-{n}.webp" for n in range(variants)]) for image in ids]
     for image, made in keys:
-        lay(drive / ORIGINALS, f"uploads/{image}/original", owner)
+        lay(model, drive / ORIGINALS, f"uploads/{image}/original", owner)
         for key in made:
-            lay(drive / PROCESSED, key, owner)
-    for bucket in (ORIGINALS, PROCESSED):
-        shutil.rmtree(drive / bucket / "model")
+            lay(model, drive / PROCESSED, key, owner)
+    shutil.rmtree(model)
     stack.start("minio", MINIO_PROMETHEUS_AUTH_TYPE="public")
     with database(stack) as connection:
         with connection.cursor().copy(
@@ -104,13 +104,14 @@ def fill(stack: Stack, images: int, variants: int) -> None:
                 copy.write_row(row)
         connection.execute("ANALYZE images")
         connection.execute("UPDATE progress SET caught_up_to = now() + interval '1 day'")
+        connection.execute("UPDATE reconciliation SET pass_ended = now()")
 
 
-def lay(bucket: Path, key: str, owner: os.stat_result) -> None:
+def lay(model: Path, bucket: Path, key: str, owner: os.stat_result) -> None:
     """Copy the model to another key: MinIO keeps an object's name in no other place than its path."""
     place = bucket / key
     place.mkdir(parents=True)
-    shutil.copy(bucket / "model" / "xl.meta", place / "xl.meta")
+    shutil.copy(model / "xl.meta", place / "xl.meta")
     for path in (place / "xl.meta", place, *place.parents):
         if path == bucket:
             break
@@ -119,25 +120,22 @@ def lay(bucket: Path, key: str, owner: os.stat_result) -> None:
 
 def measure(stack: Stack) -> dict[str, float]:
     """Run the command once; seconds, CPU-seconds, megabytes (10^6 bytes) and MinIO's calls."""
-    process = stack.table["status-tracker"]
-    servers = {name: stack.pid(name) for name in ("minio", "postgres")}
+    servers = {name: stack.pid(name) for name in ("status-tracker", "minio", "postgres")}
     before = {name: cpu_seconds(pid) for name, pid in servers.items()} | {"calls": calls(stack)}
     started = subprocess.Popen(
-        [process.command[0], "reconcile", "--json"],
-        env=process.environment,
+        [str(Path(sys.executable).parent / "thumbmill"), "reconcile", "--json"],
+        env={**os.environ, "THUMBMILL_ENV_FILE": str(stack.site.operator_file)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    peak, cpu, watched = 0, 0.0, psutil.Process(started.pid)
+    peak, watched = 0, psutil.Process(servers["status-tracker"])
     said = None
     while said is None:
         try:
             said = started.communicate(timeout=0.05)
         except subprocess.TimeoutExpired:
-            with watched.oneshot():
-                peak = max(peak, watched.memory_info().rss)
-                cpu = sum(watched.cpu_times()[:2])
+            peak = max(peak, watched.memory_info().rss)
     assert started.returncode == 0, said
     report = json.loads(said[0])
     compared = report["originals"] + report["variants"]
@@ -145,8 +143,7 @@ def measure(stack: Stack) -> dict[str, float]:
         "objects": compared,
         "seconds": report["seconds"],
         "objects_per_s": compared / report["seconds"],
-        "peak_rss_mb": peak / 1e6,
-        "tracker_cpu_s": cpu,
+        "tracker_peak_rss_mb": peak / 1e6,
         **{f"{name}_cpu_s": cpu_seconds(pid) - before[name] for name, pid in servers.items()},
         "minio_calls": calls(stack) - before["calls"],
         "healed": sum(report["found"].values()),

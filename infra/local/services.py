@@ -34,6 +34,7 @@ def describe_operator(site: Site) -> dict[str, str]:
         "RABBITMQ_USER": "operator",
         "RABBITMQ_PASSWORD": site.secrets["OPERATOR_RABBITMQ_PASSWORD"],
         "RABBITMQ_QUEUE": site.queue,
+        "STATUS_TRACKER_URL": f"http://127.0.0.1:{site.ports['STATUS_TRACKER_HEALTH_PORT']}",
     }
 
 

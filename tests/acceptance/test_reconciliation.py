@@ -1,14 +1,20 @@
 """What was lost comes back without anybody doing anything; and the command that does it now."""
 
 import json
+import re
+import signal
 
+import psycopg
 import pytest
 
+from local.postgres import OWNER, database_url
 from support.messages import purge
+from support.operators import running, thumbmill
 from support.pictures import photo, red_quarter
 from support.system import ORIGINALS, PROCESSED
 from support.waiting import wait_until
 
+LOCK = 0x7468756D63  # Postgres's advisory lock, which one holds who reconciles
 HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 
 
@@ -94,22 +100,40 @@ def test_variants_that_belong_to_nothing_go(hasty):
 
 
 def test_the_command_says_what_it_would_do_and_does_it(system):
-    image = system.post_form(photo())
+    image = system.post_form(photo(orientation=3))
     system.wait_status(image["id"])
-    key = system.keys(PROCESSED, f"{image['id']}/")[0]
-    system.s3.delete_object(Bucket=PROCESSED, Key=key)
+    wait_until(lambda: len(system.timeline(image["id"])) == 4, what="LEDGER to tell, or its word makes a row")
+    system.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
 
-    code, said = system.run_to_end("status-tracker", "reconcile", "--dry-run")
-    assert code == 0, said
-    assert "1  images whose variants are gone" in said
+    said = thumbmill(system, "reconcile", "--dry-run")
+    assert re.search(r"\b1 +objects that no row knew", said), said
     assert "nothing was changed" in said
-    assert "would_heal" in said
-    assert heals(system, image["id"]) == []
+    assert system.query("SELECT 1 FROM images WHERE id = %s", image["id"]) == []
+    assert image["id"] in system.stack.log_tail("status-tracker"), "its log names what would be healed"
 
-    code, said = system.run_to_end("status-tracker", "reconcile", "--json")
-    assert code == 0, said
-    report = json.loads(next(line for line in said.splitlines() if line.startswith('{"originals"')))
-    assert report["found"]["variants_gone"] == 1
+    report = json.loads(thumbmill(system, "reconcile", "--json"))
+    assert report["found"] == dict.fromkeys(report["found"], 0) | {"missed": 1}
     assert report["changed"] is True
-    wait_until(lambda: key in system.keys(PROCESSED, f"{image['id']}/"), what="the variant to be made again")
-    assert heals(system, image["id"]) == ["variants_gone"]
+    system.wait_status(image["id"])
+    assert red_quarter(system.thumbnail(image["id"])) == "right lower"
+    assert heals(system, image["id"]) == ["missed"]
+    assert "nothing differs" in thumbmill(system, "reconcile")
+
+
+def test_the_command_waits_for_whoever_reconciles_and_can_be_interrupted(system):
+    url = database_url(system.stack.site, OWNER, system.secrets["POSTGRES_PASSWORD"])
+    with psycopg.connect(url) as somebody, running(system, "reconcile") as program:
+        somebody.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        asking = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'status-tracker reconciliation on demand'"
+        wait_until(lambda: system.query(asking), what="the tracker to take the order")
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=30)
+        assert program.returncode == 130, out + err
+        wait_until(lambda: not system.query(asking), what="the tracker to give it up")
+    assert "compared" in thumbmill(system, "reconcile")
+
+
+def test_without_a_tracker_the_command_says_where_it_looked(system):
+    with system.stopped("status-tracker"):
+        said = thumbmill(system, "reconcile", code=1)
+    assert f"STATUS_TRACKER_URL=http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}" in said

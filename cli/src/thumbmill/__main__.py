@@ -4,6 +4,7 @@ import typer
 
 from thumbmill import dead
 from thumbmill.drill.command import drill
+from thumbmill.reconcile import reconcile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +15,7 @@ app = typer.Typer(
 )
 app.add_typer(dead.app, name="dead")
 app.command()(drill)
+app.command()(reconcile)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,10 @@ from thumbmill.errands import Errand, Tally, carry_out, select
 from thumbmill.letters import Letter, Selection
 from thumbmill.settings import Settings, load_settings
 from thumbmill.stopping import stoppable
-from thumbmill.tables import count, open_console, page, tabulate
+from thumbmill.tables import count, page, tabulate
+from thumbmill.terminal import AWAY, INTERRUPTED, NOTHING_FOUND, WRONG_USE, end, open_console, say
 
 NAME = "thumbmill dead"
-NO_BROKER, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SHOWN = 100  # letters in a list, unless asked for more
 
@@ -68,7 +68,7 @@ def list_(
         if not letters:
             open_console().print("no dead letters")
     if is_cut:
-        _say(f"there are more than these {limit}: give --limit 0 to see all")
+        say(f"there are more than these {limit}: give --limit 0 to see all")
 
 
 @app.command()
@@ -81,7 +81,7 @@ def show(
     with _opened() as (settings, box, _):
         letters = list(select(box, _queues(settings, queue), _choose([which], None, everything=False), Tally()))
     if not letters:
-        _end(f"no dead letter {which}: `{NAME} list` shows their ids", NOTHING_FOUND)
+        end(f"no dead letter {which}: `{NAME} list` shows their ids", NOTHING_FOUND)
     console = open_console()
     for number, letter in enumerate(letters):
         if number:
@@ -134,9 +134,9 @@ def drop(
     if dry_run:
         return
     if not yes and not sys.stdin.isatty():
-        _end("nobody to ask: give --yes to drop these letters", WRONG_USE)
+        end("nobody to ask: give --yes to drop these letters", WRONG_USE)
     if not yes and not typer.confirm(f"Throw away {count(len(found))} for good?", err=True):
-        _end("nothing was dropped", NOTHING_FOUND)
+        end("nothing was dropped", NOTHING_FOUND)
     # What has died since was not asked about.
     selection = Selection(ids=frozenset(letter.id for letter in found))
     tally = Tally()
@@ -152,16 +152,16 @@ def drop(
 
 def _choose(ids: list[str] | None, reasons: list[str] | None, *, everything: bool) -> Selection:
     if not (ids or reasons or everything):
-        _end("which letters? Give --id, --reason, or --all (`thumbmill dead list` shows them)", WRONG_USE)
+        end("which letters? Give --id, --reason, or --all (`thumbmill dead list` shows them)", WRONG_USE)
     if everything and (ids or reasons):
-        _end("--all and --id or --reason contradict each other: give one of them", WRONG_USE)
+        end("--all and --id or --reason contradict each other: give one of them", WRONG_USE)
     return Selection(everything, frozenset(id_.lower() for id_ in ids or []), frozenset(reasons or []))
 
 
 def _queues(settings: Settings, queue: str) -> list[str]:
     all_ = [settings.rabbitmq_queue, TRACKER_QUEUE]
     if queue and queue.removesuffix(".dead") not in all_:
-        _end(f"--queue: there are {' and '.join(all_)}", WRONG_USE)
+        end(f"--queue: there are {' and '.join(all_)}", WRONG_USE)
     return [queue.removesuffix(".dead")] if queue else all_
 
 
@@ -169,9 +169,9 @@ def _find(queue: str, selection: Selection) -> list[Letter]:
     with _opened() as (settings, box, _):
         letters = list(select(box, _queues(settings, queue), selection, Tally()))
     if not letters and selection.everything:
-        _end("there are no dead letters", 0)
+        end("there are no dead letters", 0)
     if not letters:
-        _end("no dead letter is meant by that", NOTHING_FOUND)
+        end("no dead letter is meant by that", NOTHING_FOUND)
     return letters
 
 
@@ -184,8 +184,8 @@ def _show(letters: list[Letter]) -> None:
 def _preview(letters: list[Letter], verdict: str) -> None:
     _show(letters[:SHOWN])
     if len(letters) > SHOWN:
-        _say(f"and {len(letters) - SHOWN:,} more")
-    _say(f"{count(len(letters))} {verdict}")
+        say(f"and {len(letters) - SHOWN:,} more")
+    say(f"{count(len(letters))} {verdict}")
 
 
 def _watched(letters: Iterator[Letter]) -> Iterator[Letter]:
@@ -207,16 +207,16 @@ def _opened() -> Iterator[tuple[Settings, DeadLetterBox, Publisher]]:
         settings = load_settings()
         crashpoints.arm(settings.crash_point)
     except (SettingsError, ValueError) as fault:
-        _end(str(fault), WRONG_USE)
+        end(str(fault), WRONG_USE)
     logs.configure(settings, NAME, sys.stderr)
     try:
         with DeadLetterBox(settings, NAME) as box, Publisher(settings, f"{NAME} publisher") as publisher:
             yield settings, box, publisher
     except Refused as fault:
-        _end(f"{fault}", NO_BROKER)
+        end(f"{fault}", AWAY)
     except DependencyAway as fault:
         place = f"RABBITMQ_HOST={settings.rabbitmq_host}, RABBITMQ_PORT={settings.rabbitmq_port}"
-        _end(f"{fault} ({place}); what was not moved is where it was", NO_BROKER)
+        end(f"{fault} ({place}); what was not moved is where it was", AWAY)
 
 
 @contextmanager
@@ -226,17 +226,8 @@ def _told(done: str, tally: Tally) -> Iterator[None]:
         yield
     finally:
         codes = ", ".join(f"{number:,} {code}" for code, number in sorted(tally.done.items()))
-        _say(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
+        say(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
     if tally.interrupted:
-        _end("interrupted; the rest is where it was", INTERRUPTED)
+        end("interrupted; the rest is where it was", INTERRUPTED)
     if tally.met and not tally.moved:
-        _end(f"none of {count(tally.met)} is meant by that", NOTHING_FOUND)
-
-
-def _say(text: str) -> None:
-    open_console(stderr=True).print(text, markup=False, soft_wrap=True)
-
-
-def _end(text: str, code: int) -> NoReturn:
-    _say(text)
-    raise typer.Exit(code)
+        end(f"none of {count(tally.met)} is meant by that", NOTHING_FOUND)

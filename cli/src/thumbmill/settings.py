@@ -4,10 +4,10 @@ import getpass
 import os
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 
-from pipeline.settings import BrokerSettings, ServiceSettings, SettingsError, load
+from pipeline.settings import BrokerSettings, ServiceSettings, SettingsError, check_http_url, load
 from pipeline.topology import IMAGE_QUEUE
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -27,11 +27,16 @@ class Settings(BrokerSettings, ServiceSettings):
     log_level: Level = Field("warning", description="Least level logged")
     rabbitmq_user: str = Field("operator", description="This service's RabbitMQ user")
     rabbitmq_queue: str = Field(IMAGE_QUEUE, description="The queue of images to be made")
+    status_tracker_url: str = Field(
+        "http://127.0.0.1:8002", description="The status tracker's side port, as the operator reaches it"
+    )
     thumbmill_operator: str = Field(
         default_factory=_find_login,
         min_length=1,
         description="Who you are, as the timeline will say; default: your login",
     )
+
+    _check = field_validator("status_tracker_url")(check_http_url)
 
     @classmethod
     def settings_customise_sources(

@@ -7,22 +7,15 @@ from itertools import groupby
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from thumbmill.letters import Letter, printable, show_body
+from thumbmill.terminal import PIPED_WIDTH
 
 _ID_WIDTH = 36  # an image's id stays in one piece; keys fold to it where there is little room
 _DATE_WIDTH = 10  # the time goes below
 _ROOMY = 100
-PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
-
-
-def open_console(*, stderr: bool = False) -> Console:
-    """Give a console as wide as the terminal, or as wide as it takes where there is none."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
 
 
 def tabulate(letters: Iterable[Letter], width: int = PIPED_WIDTH) -> Iterator[Table]:

@@ -1,53 +1,114 @@
-"""The side port of a consumer: ``/livez``, ``/readyz`` and ``/metrics``."""
+"""The side port of a consumer: ``/livez``, ``/readyz`` and ``/metrics``, and orders that an operator may give.
+
+An order is a POST of a small JSON object, answered by lines of JSON while it is carried out. It has to say that it
+is JSON, which a strange page in somebody's browser cannot say to this port. Whoever reaches the port may give
+orders, so what they do has to be harmless; the port belongs on loopback or a network of the services alone.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 Probe = Callable[[], str]  # what is wrong, or nothing
+Lines = Generator[Mapping[str, object]]
+Order = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
+
+MOST_WISHES = 1000  # bytes
 
 
-def serve(host: str, port: int, *, live: Probe, ready: dict[str, Probe]) -> ThreadingHTTPServer:
-    """Answer probes in a thread until ``shutdown()``; ``/readyz`` names each dependency that is away.
+class SidePort(ThreadingHTTPServer):
+    """Listens, and knows what is asked for."""
 
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], live: Probe, ready: Mapping[str, Probe], orders: Mapping[str, Order]
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.live, self.ready, self.orders = live, ready, orders
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: SidePort
+    timeout = 30  # seconds in which the other side neither sends nor takes anything
+
+    def do_GET(self) -> None:
+        match self.path:
+            case "/livez":
+                fault = self.server.live()
+                self._answer({"status": "stuck" if fault else "ok", "fault": fault}, 503 if fault else 200)
+            case "/readyz":
+                faults = {name: fault for name, probe in self.server.ready.items() if (fault := probe())}
+                self._answer({"status": "not ready" if faults else "ok", "away": faults}, 503 if faults else 200)
+            case "/metrics":
+                self._send(200, CONTENT_TYPE_LATEST, generate_latest())
+            case _:
+                self._answer_not_found()
+
+    def do_POST(self) -> None:
+        order = self.server.orders.get(self.path)
+        if order is None:
+            self._answer_not_found()
+            return
+        try:
+            lines = order(self._read_wishes())
+        except ValueError as fault:
+            self._answer({"status": "wrong order", "fault": str(fault)}, 400)
+            return
+        with closing(lines):
+            try:
+                self._tell(lines)
+            except OSError:
+                pass  # the client has gone
+
+    def _read_wishes(self) -> dict[str, object]:
+        if self.headers.get_content_type() != "application/json":
+            raise ValueError("give it as JSON, with Content-Type: application/json")
+        length = int(self.headers.get("Content-Length", "0"))
+        if not 0 <= length <= MOST_WISHES:
+            raise ValueError(f"give at most {MOST_WISHES} bytes")
+        wishes = json.loads(self.rfile.read(length) or b"{}")
+        if not isinstance(wishes, dict):
+            raise ValueError("give a JSON object")  # noqa: TRY004 - the client's words are wrong, not ours
+        return wishes
+
+    def _tell(self, lines: Lines) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        self.end_headers()
+        for line in lines:
+            self.wfile.write(json.dumps(line).encode() + b"\n")
+
+    def _answer_not_found(self) -> None:
+        paths = ["/livez", "/readyz", "/metrics", *self.server.orders]
+        self._answer({"status": "not found", "paths": paths}, 404)
+
+    def _answer(self, content: dict[str, object], code: int) -> None:
+        self._send(code, "application/json", json.dumps(content).encode() + b"\n")
+
+    def _send(self, code: int, content_type: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Probes come every second: they are no news."""
+
+
+def serve(
+    host: str, port: int, *, live: Probe, ready: Mapping[str, Probe], orders: Mapping[str, Order] | None = None
+) -> ThreadingHTTPServer:
+    """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is away.
+
+    ``orders``, by path: their lines are closed, as generators are, when nobody takes them any more.
     Raises OSError where the address is taken.
     """
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            match self.path:
-                case "/livez":
-                    fault = live()
-                    self._answer({"status": "stuck" if fault else "ok", "fault": fault}, ok=not fault)
-                case "/readyz":
-                    faults = {name: fault for name, probe in ready.items() if (fault := probe())}
-                    self._answer({"status": "not ready" if faults else "ok", "away": faults}, ok=not faults)
-                case "/metrics":
-                    self._send(200, CONTENT_TYPE_LATEST, generate_latest())
-                case _:
-                    self._answer(
-                        {"status": "not found", "paths": ["/livez", "/readyz", "/metrics"]},
-                        ok=False,
-                        code=404,
-                    )
-
-        def _answer(self, content: dict[str, object], *, ok: bool, code: int = 503) -> None:
-            self._send(200 if ok else code, "application/json", json.dumps(content).encode() + b"\n")
-
-        def _send(self, code: int, content_type: str, body: bytes) -> None:
-            self.send_response(code)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Probes come every second: they are no news."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = SidePort((host, port), live, ready, orders or {})
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -19,6 +19,7 @@ from tenacity import (
 
 from pipeline import health
 from pipeline.consumer import Consumer
+from pipeline.health import Order
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.settings import ConsumerSettings
 from pipeline.workers import Probe
@@ -61,7 +62,12 @@ def stop_on_signals(stop: Event, tell: Callable[[], None] = lambda: None) -> Non
 
 
 def serve_probes(
-    settings: ConsumerSettings, port: int, consumer: Consumer, started: Event, pings: Mapping[str, Probe]
+    settings: ConsumerSettings,
+    port: int,
+    consumer: Consumer,
+    started: Event,
+    pings: Mapping[str, Probe],
+    orders: Mapping[str, Order] | None = None,
 ) -> ThreadingHTTPServer:
     """Open the side port; until ``started`` is set the consumer's loop need not turn.
 
@@ -81,6 +87,7 @@ def serve_probes(
             port,
             live=lambda: consumer.live() if started.is_set() else "",
             ready={"rabbitmq": consumer.ready} | {name: partial(fault_of, ping) for name, ping in pings.items()},
+            orders=orders,
         )
     except OSError as fault:
         raise OSError(

@@ -1,4 +1,4 @@
-"""``status-tracker run``, ``status-tracker migrate`` and ``status-tracker reconcile``."""
+"""``status-tracker run`` and ``status-tracker migrate``."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ from status_tracker.pace import Pace
 from status_tracker.periodic import repeat, start
 from status_tracker.queues import measure_queues, watched_queues
 from status_tracker.reconcile import make_reconciler
-from status_tracker.reconcile_command import run_reconcile
+from status_tracker.reconcile_order import PATH, take_orders
 from status_tracker.repository import Repository
 from status_tracker.settings import MigrationSettings, Settings
 from status_tracker.sweep import Sweep
@@ -45,19 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog=NAME, description="Keeps every image's state and timeline in Postgres.", epilog="Settings: README.md."
     )
-    commands = parser.add_subparsers(required=True, metavar="{run,migrate,reconcile}")
+    commands = parser.add_subparsers(required=True, metavar="{run,migrate}")
     for name, command, what in (
         ("run", run, "consume events until stopped (SIGTERM, SIGINT)"),
         ("migrate", run_migrate, "bring the database to this program's schema; needs only MIGRATION_DATABASE_URL"),
     ):
-        commands.add_parser(name, help=what, description=what).set_defaults(command=lambda _, run=command: run())
-    what = "compare both buckets with the rows now, once, and put right what differs; a tracker has to be running"
-    reconcile = commands.add_parser("reconcile", help=what, description=what)
-    reconcile.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    reconcile.add_argument("--json", action="store_true", help="print the result as JSON")
-    reconcile.set_defaults(command=lambda given: run_reconcile(dry=given.dry_run, as_json=given.json))
-    given = parser.parse_args()
-    sys.exit(given.command(given))
+        commands.add_parser(name, help=what, description=what).set_defaults(command=command)
+    sys.exit(parser.parse_args().command())
 
 
 def run_migrate() -> int:
@@ -146,7 +140,8 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
             health_books.ping()
 
     pings = {"postgres": ping_postgres, "minio": storage.ping}
-    side_port = serve_probes(settings, settings.health_port, consumer, consuming, pings)
+    orders = {PATH: take_orders(settings, storage, stop)}
+    side_port = serve_probes(settings, settings.health_port, consumer, consuming, pings, orders)
     open_things.callback(side_port.shutdown)
 
     insist(partial(check_version, settings.database_url.get_secret_value()), stop)

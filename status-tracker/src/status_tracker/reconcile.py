@@ -8,7 +8,7 @@ One reconciles at a time, by an advisory lock that is held for a page. Each page
 takes the next one, so the bound on objects a minute holds for all trackers together.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from threading import Event
@@ -39,7 +39,7 @@ AWAY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Report:
-    """What a whole pass found."""
+    """What a pass has found so far."""
 
     originals: int  # objects or rows compared
     variants: int
@@ -95,20 +95,21 @@ class Reconciler:
             self.inventory.save(step.next, pause, began=position.is_start, ended=step.is_last)
             return pause.total_seconds()
 
-    def run_pass(self, stop: Event, wait: Callable[[], None]) -> Report:
-        """Do a whole pass now, as fast as it goes; ``wait`` is called while somebody else reconciles.
+    def run_pass(self, stop: Event) -> Iterator[Report | None]:
+        """Do a whole pass now, as fast as it goes; give a report after each step, None while others reconcile.
 
         Raises DependencyAway, StoppedError.
         """
         while True:
             with self.inventory.locked() as alone:
                 if alone:
-                    return self._whole_pass(stop)
-            wait()
+                    yield from self._whole_pass(stop)
+                    return
+            yield None
             if stop.wait(LOCKED_SECONDS):
                 raise StoppedError
 
-    def _whole_pass(self, stop: Event) -> Report:
+    def _whole_pass(self, stop: Event) -> Iterator[Report]:
         began = monotonic()
         compared = {True: 0, False: 0}
         position, is_last = Position(), False
@@ -118,8 +119,8 @@ class Reconciler:
             step = self._step(position)
             compared[position.bucket == ORIGINALS] += step.size
             position, is_last = step.next, step.is_last
-        found = {what.value: self.healer.found[what] for what in What}
-        return Report(compared[True], compared[False], monotonic() - began, found, changed=not self.healer.dry)
+            found = {what.value: self.healer.found[what] for what in What}
+            yield Report(compared[True], compared[False], monotonic() - began, found, changed=not self.healer.dry)
 
     def _step(self, position: Position) -> Step:
         if position.is_start or not self.healer.dry:  # a dry run claims nothing, and would find the same again

@@ -83,7 +83,7 @@ class World:
 
     def reconcile(self, **changes):
         """A whole pass; what it found, without what it did not."""
-        report = self.reconciler(**changes).run_pass(self.stop, lambda: None)
+        *_, report = self.reconciler(**changes).run_pass(self.stop)
         return {what: count for what, count in report.found.items() if count}
 
     # --- a mess --------------------------------------------------------------------------------------------

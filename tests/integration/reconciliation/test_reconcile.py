@@ -234,7 +234,7 @@ def test_variants_written_again_since_they_were_listed_stay(world):
             world.system.s3.put_object(Bucket=PROCESSED, Key=STRANGER, Body=b"again")
 
     object.__setattr__(reconciler.healer, "patience", Late(reconciler.inventory, world.stop))
-    report = reconciler.run_pass(world.stop, lambda: None)
+    *_, report = reconciler.run_pass(world.stop)
     assert report.found["orphans"] == 0
     assert world.system.keys(PROCESSED) == [STRANGER]
 
@@ -318,17 +318,18 @@ def test_a_pass_that_is_over_waits_for_the_next(world):
 def test_two_never_reconcile_at_once(world, other_repository):
     world.put(KEY)
     one, other = world.reconciler(), world.reconciler(other_repository)
-    waits = []
     with one.inventory.locked() as alone:
         assert alone
         assert other.turn() > 0
+        reports = other.run_pass(world.stop)
+        assert next(reports) is None
         world.stop.set()
         with pytest.raises(StoppedError):
-            other.run_pass(world.stop, lambda: waits.append(1))
+            next(reports)
         world.stop.clear()
-    assert waits == [1]
     assert world.row(ID) is None
-    assert other.run_pass(world.stop, lambda: None).found["missed"] == 1
+    *_, report = other.run_pass(world.stop)
+    assert report.found["missed"] == 1
 
 
 def wait_for_age(world):

@@ -18,7 +18,7 @@ from thumbmill.drill.examiner import NoAnswerError
 from thumbmill.drill.ledger import Ledger
 from thumbmill.drill.session import Plan, hold
 from thumbmill.stopping import stoppable
-from thumbmill.tables import open_console
+from thumbmill.terminal import open_console
 
 LOST, NOT_HELD = 1, 2  # exit codes
 SETTLE_SECONDS = 1200  # the reconciler takes up to 16 minutes, by default

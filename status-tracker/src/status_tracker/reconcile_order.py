@@ -1,0 +1,99 @@
+"""``POST /reconcile`` on the side port: a whole pass now, as fast as it goes, told line by line.
+
+It does nothing that the loop would not do anyway, and waits for its turn between two pages of it. The pass has a
+thread, a connection and a publisher of its own. The request's thread tells once a second how far it is, and so
+notices when nobody listens any more: the pass ends then after the object in hand. What it has healed stays healed,
+and the rest is the loop's.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event, Lock
+
+import structlog
+
+from pipeline.health import Order
+from pipeline.outcomes import DependencyAway
+from pipeline.publisher import Publisher
+from pipeline.storage import Storage
+from status_tracker.periodic import start
+from status_tracker.reconcile import Report, make_reconciler
+from status_tracker.reconcile_heal import StoppedError
+from status_tracker.repository import Repository
+from status_tracker.settings import Settings
+
+log = structlog.get_logger()
+
+PATH = "/reconcile"
+NAME = "status-tracker reconciliation on demand"
+TELL_SECONDS = 1.0
+
+Line = dict[str, object]
+
+
+@dataclass
+class Errand:
+    """A pass in a thread, as far as another one may look at it."""
+
+    reports: Iterator[Report | None]
+    latest: Report | None = None
+    fault: str = ""
+
+    def run(self) -> None:
+        """Go through the pass to its end, whatever that is."""
+        try:
+            for report in self.reports:
+                self.latest = report or self.latest
+        except StoppedError:
+            self.fault = "the tracker is stopping"
+        except DependencyAway as away:
+            self.fault = str(away)
+        except Exception:
+            log.exception("turn_failed", what=NAME)
+            self.fault = "the tracker failed; its log says how"
+
+
+def take_orders(settings: Settings, storage: Storage, stop: Event) -> Order:
+    """Give what answers an order; one is carried out at a time, and others wait."""
+    turn = Lock()
+
+    def reconcile(wishes: Mapping[str, object]) -> Generator[Line]:
+        dry = wishes.get("dry_run", False)
+        if not isinstance(dry, bool) or wishes.keys() - {"dry_run"}:
+            raise ValueError('the only wish is {"dry_run": true} or {"dry_run": false}')
+        return _in_turn(settings, storage, stop, turn, dry=dry)
+
+    return reconcile
+
+
+def _in_turn(settings: Settings, storage: Storage, stop: Event, turn: Lock, *, dry: bool) -> Generator[Line]:
+    while not turn.acquire(timeout=TELL_SECONDS):
+        yield {"state": "waiting"}
+    try:
+        with closing(Repository(settings.database_url, NAME)) as repository, Publisher(settings, NAME) as publisher:
+            give_up = Event()
+            reconciler = make_reconciler(settings, repository, storage, publisher, give_up, dry=dry)
+            errand = Errand(reconciler.run_pass(give_up))
+            yield from follow(errand, stop, give_up)
+    finally:
+        turn.release()
+
+
+def follow(errand: Errand, stop: Event, give_up: Event) -> Generator[Line]:
+    """Run an errand in a thread and tell of it; ``give_up`` is set when ``stop`` is, or nobody listens."""
+    thread = start(NAME, errand.run)
+    try:
+        while thread.is_alive():
+            yield _line("running" if errand.latest else "waiting", errand.latest)
+            thread.join(TELL_SECONDS)
+            if stop.is_set():
+                give_up.set()
+    finally:
+        give_up.set()
+        thread.join()
+    yield _line("failed", errand.latest) | {"fault": errand.fault} if errand.fault else _line("done", errand.latest)
+
+
+def _line(state: str, report: Report | None) -> Line:
+    return {"state": state} | (report.to_dict() if report else {})
