@@ -5,11 +5,12 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.messages import listening, post, purge, wait_tracker
 from support.pictures import opened, photo
-from support.system import PRESETS, PROCESSED
+from support.system import ORIGINALS, PRESETS, PROCESSED
 from support.waiting import wait_until
 
 # The thumbnailer's crash points, and what has happened by then: a thumbnail stored, the end told.
@@ -22,6 +23,31 @@ THUMBNAILER = {
     "after_publish": (True, True),
 }
 DEATHS = 5  # the fifth delivery after as many is one that the consumer takes alone
+
+
+def test_the_gateway_dies_with_half_a_file(system, stack):
+    before = system.keys(ORIGINALS)
+    with gateway_dies(stack, "after_part"):
+        system.post_form(photo().ljust(6 * 1024 * 1024, b"\0"))
+    assert system.keys(ORIGINALS) == before
+    check_done(system, system.post_form(photo())["id"])
+    assert len(system.keys(ORIGINALS)) == len(before) + 1
+
+
+def test_the_gateway_dies_before_it_can_say_that_a_file_is_stored(system, stack):
+    before = set(system.keys(ORIGINALS))
+    with gateway_dies(stack, "after_store"):
+        system.post_form(photo())
+    [key] = set(system.keys(ORIGINALS)) - before
+    check_done(system, system.wait_key(key)["id"])
+
+
+def test_the_gateway_dies_before_it_can_hand_out_a_ticket(system, stack):
+    """Nobody has its form, so its image ends by itself."""
+    with gateway_dies(stack, "after_request"):
+        system.ticket(file_name="nobody.jpg")
+    moved = wait_until(lambda: system.query(LAPSE), what="the ticket's row")
+    system.wait_status(moved[0][0], "EXPIRED")
 
 
 @pytest.mark.parametrize("point", THUMBNAILER)
@@ -61,6 +87,7 @@ def test_the_tracker_dies(system, stack, point, is_in, key, first):
         assert row(system, image_id) == before, "a fact that was known changed the row"
 
 
+LAPSE = "UPDATE images SET expires_at = now() - interval '2 minutes' WHERE file_name = 'nobody.jpg' RETURNING id"
 ROW = "SELECT status, version, updated_at FROM image_status WHERE id = %s"
 TYPES = "SELECT type FROM image_timeline WHERE image_id = %s"
 
@@ -89,6 +116,16 @@ def armed(stack, name, point, **environment):
         yield
     finally:
         stack.restart(name)
+
+
+@contextmanager
+def gateway_dies(stack, point):
+    """What is asked in this block kills the gateway, so that no answer comes."""
+    with armed(stack, "gateway", point):
+        stack.wait_ready("gateway")
+        with pytest.raises(httpx.TransportError):
+            yield
+        wait_killed(stack, "gateway")
 
 
 def wait_killed(stack, name):

@@ -110,7 +110,7 @@ def test_a_secret_may_come_as_a_file_and_its_fault_is_named(system, name, tmp_pa
     system.stack.restart(name)
 
 
-@pytest.mark.parametrize("name", ["thumbnailer", "status-tracker"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_an_unknown_crash_point_is_named(system, name):
     code, output = system.run_to_end(name, CRASH_POINT="nowhere", **{PORTS[name]: free_port()})
     assert code == 2, output

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from gateway.app import create_app
 from gateway.parts import build
 from gateway.settings import Settings
-from pipeline import logs
+from pipeline import crashpoints, logs
 from pipeline.outcomes import Refused
 from pipeline.settings import load_or_exit, masked
 
@@ -31,6 +31,11 @@ def main() -> None:
     _parser().parse_args()
     settings = load_or_exit(Settings)
     logs.configure(settings, "gateway")
+    try:
+        crashpoints.arm(settings.crash_point)
+    except ValueError as fault:
+        log.critical("wrong_settings", fault=str(fault))
+        sys.exit(2)
     log.info("settings", **masked(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on

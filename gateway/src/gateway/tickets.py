@@ -13,6 +13,7 @@ from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.sniff import SUPPORTED
 from gateway.threads import Threads
+from pipeline.crashpoints import crash_at
 from pipeline.events import UploadRequested, say
 from pipeline.identity import ORIGINALS, new_image_id, own_key
 from pipeline.outcomes import DependencyAway
@@ -77,6 +78,7 @@ class Tickets:
             expires_at=expires_at,
         )
         await self.thread.run(self.publisher.say, say(requested, by="gateway", traceparent=traceparent))
+        crash_at("after_request")
         TICKETS.inc()
         form = Form(url=f"{self.form_url}/{ORIGINALS}", fields=fields)
         return Ticket(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)

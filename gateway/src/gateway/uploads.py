@@ -15,6 +15,7 @@ from gateway.problems import Code, Problem
 from gateway.threads import Threads
 from gateway.traces import traceparent_from
 from gateway.writer import ObjectWriter
+from pipeline.crashpoints import crash_at
 from pipeline.storage import Storage
 
 OVERHEAD_BYTES = 1024 * 1024  # what a form may hold beside the file
@@ -57,6 +58,7 @@ class Uploads:
                 await writer.flush(body.file_name)
             body.finish()
             await writer.finish(body.file_name)
+            crash_at("after_store")
         except Problem as problem:
             UPLOADS.labels(problem.code.value).inc()
             raise _with_whereabouts(problem, writer, request) from problem

@@ -16,6 +16,7 @@ from gateway.metrics import STORE_SECONDS
 from gateway.problems import Code, Problem, away
 from gateway.sniff import ENOUGH_BYTES, sniff
 from gateway.threads import Threads
+from pipeline.crashpoints import crash_at
 from pipeline.identity import ORIGINALS, new_image_id, own_key
 from pipeline.notifications import FILE_NAME_METADATA, TRACEPARENT_METADATA
 from pipeline.outcomes import DependencyAway
@@ -72,6 +73,7 @@ class ObjectWriter:
             self._name()
             await self._call("start", self._start_parts, self._metadata(file_name))
         await self._call("part", self._put_part, self._take())
+        crash_at("after_part")
 
     async def finish(self, file_name: str | None) -> None:
         """Make an object of what came."""

@@ -6,6 +6,7 @@ Nothing happens unless ``CRASH_POINT`` names one of them; the process then dies 
 import os
 import signal
 
+GATEWAY = ("after_part", "after_store", "after_request")
 THUMBNAILER = (
     "after_receive",
     "after_fetch",
@@ -16,7 +17,7 @@ THUMBNAILER = (
 )
 TRACKER = ("in_transaction", "after_commit")
 OPERATOR = ("after_record", "after_redrive")
-_ALL = THUMBNAILER + TRACKER + OPERATOR
+_ALL = GATEWAY + THUMBNAILER + TRACKER + OPERATOR
 
 _armed = ""
 

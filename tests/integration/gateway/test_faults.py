@@ -4,12 +4,17 @@ import json
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
+import psycopg
 import pytest
 
 from integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
 from pipeline.identity import new_image_id
 from support.waiting import wait_until
+
+MORE_THAN_CONNECTIONS = 10  # to Postgres: the gateway keeps 8
 
 
 def readiness(client):
@@ -37,6 +42,26 @@ def test_without_the_database_uploads_work(clean, client, photo):
     finally:
         clean.stack.start("postgres")
     wait_until(lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200, 10, "the database's return")
+    clean.wait_until_ready()
+
+
+def test_a_locked_table_is_told_in_time_and_holds_up_nothing_else(clean, client, photo):
+    image_id = clean.put_row()
+
+    def look(_):
+        answer = client.get(f"/api/v1/images/{image_id}")
+        return answer.status_code, answer.json().get("code")
+
+    with (
+        closing(psycopg.connect(clean.owner)) as locker,
+        ThreadPoolExecutor(MORE_THAN_CONNECTIONS) as pool,
+    ):
+        locker.execute("LOCK TABLE images")
+        answers = pool.map(look, range(MORE_THAN_CONNECTIONS))
+        assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
+        assert client.get("/livez").status_code == 200
+        assert set(answers) == {(503, "database_away")}
+    wait_until(lambda: look(0) == (200, None), 10, "the lock's end")
     clean.wait_until_ready()
 
 

@@ -86,6 +86,22 @@ def test_a_frozen_store_is_told_in_time_and_the_image_turns_up(system, client, p
     wait_until(stored, 30, "the object that was on its way")
 
 
+def test_a_store_killed_in_the_middle_of_a_file(clean, client, photo):
+    """What had come of it is no object, neither then nor later."""
+    address = urlsplit(str(client.base_url))
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(begin_upload(12 * MIB) + START + os.urandom(11 * MIB))
+        wait_until(clean.parts_on_disk, 10, "a part in the store")
+        clean.stack.kill("minio")
+        connection.sendall(bytes(MIB - len(START)))
+        answer = connection.makefile("rb").readline()
+    clean.stack.start("minio")
+    assert b" 503 " in answer
+    clean.wait_until_ready()
+    assert not clean.keys()
+    assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
+
+
 def test_too_many_at_once(system, client, photo):
     system.stack.restart("gateway", MAX_CONCURRENT_UPLOADS="1", LOG_FORMAT="json")
     address = urlsplit(str(client.base_url))

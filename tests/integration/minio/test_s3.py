@@ -6,14 +6,20 @@ from threading import Thread
 
 import pytest
 
+from pipeline.outcomes import DependencyAway, Refused
 from pipeline.s3 import S3, Login, NoAnswerError
+from pipeline.settings import StoreSettings
+from pipeline.storage import Storage
 
 FINE = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: "e"\r\n\r\nbody'
 
 
+SLOW_DOWN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 36\r\n\r\n<Error><Code>SlowDown</Code></Error>"
+
+
 @contextmanager
-def answering(*answers, **options):
-    """A client, and a server that gives these answers in turn; ``None`` hangs up without one."""
+def serving(*answers):
+    """A server that gives these answers in turn, ``None`` by hanging up: its address, and what it heard."""
     heard = []
 
     def serve(listener):
@@ -32,9 +38,15 @@ def answering(*answers, **options):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield S3(url, Login("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options), heard
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
         thread.join(5)
+
+
+@contextmanager
+def answering(*answers, **options):
+    """A client of such a server."""
+    with serving(*answers) as (url, heard):
+        yield S3(url, Login("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options), heard
 
 
 def get(client, **options):
@@ -107,3 +119,20 @@ def test_a_header_that_would_change_the_request_is_refused(value):
     with pytest.raises(ValueError, match="x-amz-meta-name"), answering() as (client, heard):
         get(client, headers={"x-amz-meta-name": value})
     assert not heard
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda storage: storage.head("bucket", "key"),
+        lambda storage: storage.open("bucket", "key").__enter__(),
+        lambda storage: storage.put("bucket", "key", b"", "image/png"),
+    ],
+    ids=["head", "open", "put"],
+)
+def test_a_store_that_is_too_busy_is_away_and_asked_once(call):
+    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
+    with serving(SLOW_DOWN) as (url, heard), pytest.raises(DependencyAway) as fault:
+        call(Storage(StoreSettings(minio_url=url, **login)))
+    assert not isinstance(fault.value, Refused)
+    assert len(heard) == 1
