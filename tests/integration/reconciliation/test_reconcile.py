@@ -36,7 +36,7 @@ def test_where_nothing_differs_nothing_is_done(world):
 # --- each kind -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [KEY, own_key(new_image_id())])
+@pytest.mark.parametrize("key", [KEY, own_key(new_image_id())], ids=["any", "own"])
 def test_an_object_that_nobody_was_told_of_is_announced(world, key):
     source = world.put(key)
     world.told()
@@ -201,7 +201,7 @@ def test_nothing_is_judged_before_the_tracker_has_seen_what_was_told(world, othe
     world.delete(ORIGINALS, "deleted.jpg")
     world.catch_up(timedelta(hours=-1))
     found = []
-    thread = Thread(target=lambda: found.append(world.reconcile()))
+    thread = Thread(target=lambda: found.append(world.reconcile(variant_age=600)))  # orphans, soon
     thread.start()
     wait_until(lambda: world.ask(ASKS_FOR_PROGRESS), what="the reconciler to wait")
     other = type(world.tracker)(other_repository, world.storage, None)

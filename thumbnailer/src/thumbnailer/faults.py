@@ -15,7 +15,7 @@ from pipeline.errors import ErrorCode
 from thumbnailer.pictures import BadPictureError
 
 _REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, length, text
-_CHUNK_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024 * 1024  # above malloc's threshold (child_process): the kernel's zeroes cost no time
 _PTRACE_ATTACH = 16  # sys/ptrace.h
 _NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an attempt that is not refused
 
