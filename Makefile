@@ -4,6 +4,8 @@ BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
 	--custom-compile-command "make lock"
 MINUTES := 2
+# Test files are dealt out to so many processes, each with a system of its own. The slow ones come first.
+WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
@@ -36,7 +38,7 @@ clean: venv  ## remove .local with all data
 
 test: venv  ## set up and run every test, beside a running `make up` if there is one
 	@$(BIN)/python infra/local setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
 	$(BIN)/pytest tests/compose -m compose -v -s

@@ -19,6 +19,11 @@ def pytest_addoption(parser):
     parser.addoption("--mutations", type=int, default=500, help="mutated files to decode (default: 500)")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest test first, or one worker would be at it long after the others have nothing left to do."""
+    items.sort(key=lambda item: "losses" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def stack():
     """The whole system on ports and data of its own; whoever breaks it mends it.

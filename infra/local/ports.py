@@ -1,5 +1,6 @@
 """The ports, the variables that move them, and whether they are free."""
 
+import os
 import random
 import socket
 from collections.abc import Mapping
@@ -43,8 +44,13 @@ def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def free_ports() -> dict[str, int]:
-    """Return ports nobody listens on now, for tests beside a running `up`."""
-    candidates = random.sample(_TEST_PORTS, len(_TEST_PORTS))
+    """Return ports nobody listens on now, for tests beside a running `up`.
+
+    Each worker of pytest-xdist, and what it starts, has a share: the port of a server that is stopped looks free.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = _TEST_PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    candidates = random.sample(share, len(share))
     return {variable: next(port for port in iter(candidates.pop, None) if _is_free(port)) for variable in DEFAULTS}
 
 

@@ -18,4 +18,6 @@ def test_nothing_is_lost_whatever_fault_comes(capsys):
     )
     with capsys.disabled():
         sys.stdout.write(f"\n{drill.stdout}\n")
-    assert drill.returncode == 0, f"repeat it with `make drill ARGS='{' '.join(settings)}'`\n{drill.stderr}"
+    assert drill.returncode == 0, (
+        f"repeat it with `make drill ARGS='{' '.join(settings)}'`\n{drill.stdout}\n{drill.stderr}"
+    )

@@ -34,8 +34,19 @@ def test_one_error_names_every_taken_port_with_its_variable(monkeypatch):
 
 
 def test_free_ports_are_distinct_and_below_the_ephemeral_ones(monkeypatch):
-    monkeypatch.setattr(ports, "_is_free", lambda port: port % 2 == 0)
+    monkeypatch.setattr(ports, "_is_free", lambda port: port % 3 == 0)
     found = ports.free_ports()
     assert found.keys() == ports.DEFAULTS.keys()
     assert len(set(found.values())) == len(found)
-    assert all(port % 2 == 0 and port < 32768 for port in found.values())
+    assert all(port % 3 == 0 and port < 32768 for port in found.values())
+
+
+def test_two_workers_never_choose_the_same_port(monkeypatch):
+    monkeypatch.setattr(ports, "_TEST_PORTS", range(20000, 20000 + 2 * len(ports.DEFAULTS)))
+    monkeypatch.setattr(ports, "_is_free", lambda _: True)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    chosen = set()
+    for worker in ("gw0", "gw1"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        chosen |= set(ports.free_ports().values())
+    assert len(chosen) == 2 * len(ports.DEFAULTS)
