@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from subprocess import SubprocessError
 
@@ -19,7 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
 from drill.disks import Disk, open_namespace
 from drill.faults import MENU, draw
+from drill.guards import GUARDS, settings_without
 from drill.scene import Scene
+from drill.scripts import SCRIPTS, play
+from drill.stage import Stage, take_back, take_out
 from local.account import remove_data
 from local.faults import LaunchError
 from local.ports import free_ports
@@ -51,6 +56,8 @@ def main() -> int:
     arguments = parse()
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
     say(f"seed {seed}: the same seed draws the same faults in the same order (--seed {seed})")
+    for name in arguments.without:
+        say(f"without {name}: {GUARDS[name].about}")
     if "disks" in arguments.menu:
         try:
             open_namespace()
@@ -61,7 +68,9 @@ def main() -> int:
     folder.chmod(0o755)  # the servers' account has to pass
     temporary = folder / "temporary"
     temporary.mkdir()
-    stack = Stack(folder, free_ports(), {**HURRY, "TMPDIR": str(temporary)}, say=lambda _: None)
+    settings = HURRY | settings_without(arguments.without) | {"TMPDIR": str(temporary)}
+    stack = Stack(folder, free_ports(), settings, say=lambda _: None)
+    take_out(stack, arguments.without)
     scene = Scene(stack, random.Random(f"{seed}/faults"), say, threading.Event())
     try:
         if "disks" in arguments.menu:
@@ -94,9 +103,20 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     """Use the system and break it, then let it settle and judge it."""
     if "links" in arguments.menu:
         scene.lead_through_proxies()
-    faults = ("cut", "crash", "memory", "hang")
-    plan = Plan(seed, arguments.clients, arguments.settle, faults, alone=True)
-    verdict = session.hold(find_doors(scene.stack), plan, Ledger(), lambda: strike(scene, arguments), say)
+    take_back(scene.stack, arguments.without)
+    access, ledger, faults = find_doors(scene.stack), Ledger(), ("cut", "crash", "memory", "hang")
+
+    def happen() -> None:
+        if arguments.script:
+            with closing(Stage(scene, access, ledger, arguments.without)) as stage:
+                play(arguments.script, stage)
+        else:
+            strike(scene, arguments)
+        say("no more faults")
+        scene.mend()
+
+    clients = 0 if arguments.script else arguments.clients
+    verdict = session.hold(access, Plan(seed, clients, arguments.settle, faults, alone=True), ledger, happen, say)
     scene.note_ended()
     for what in scene.ended:
         verdict.blame("ended", what)
@@ -112,7 +132,7 @@ def find_doors(stack: Stack) -> Access:
 
 
 def strike(scene: Scene, arguments: argparse.Namespace) -> None:
-    """Break the system, one fault after the other, and mend it."""
+    """Break the system, one fault after the other."""
     timer = threading.Timer(60 * arguments.minutes, scene.stop.set)
     timer.start()
     try:
@@ -125,16 +145,18 @@ def strike(scene: Scene, arguments: argparse.Namespace) -> None:
         raise LaunchError(f"the fault {name!r} could not be brought about: {fault!r}") from fault
     finally:
         timer.cancel()
-    say("no more faults")
-    scene.mend()
 
 
 def parse() -> argparse.Namespace:
-    menu = "\n".join(f"  {name:<10} {fault.about}" for name, fault in MENU.items())
+    lists = {
+        "faults": {name: fault.about for name, fault in MENU.items()},
+        "guards": {name: guard.about for name, guard in GUARDS.items()},
+        "scripts": {name: script.__doc__ for name, script in SCRIPTS.items()},
+    }
     parser = argparse.ArgumentParser(
         prog="drill",
         description=__doc__,
-        epilog=f"faults:\n{menu}",
+        epilog="\n\n".join(_list(title, rows) for title, rows in lists.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--minutes", type=float, default=2, help="how long faults run (default: 2)")
@@ -143,9 +165,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
     parser.add_argument("--settle", type=float, default=300, help="seconds to settle (default: 300)")
     parser.add_argument("--only", dest="menu", action="append", choices=list(MENU), help="only these faults")
+    parser.add_argument("--script", choices=list(SCRIPTS), help="these steps, and nothing by chance")
+    parser.add_argument("--without", action="append", default=[], choices=list(GUARDS), help="take this guard out")
     arguments = parser.parse_args()
-    arguments.menu = arguments.menu or list(MENU)
+    arguments.menu = [] if arguments.script else arguments.menu or list(MENU)
     return arguments
+
+
+def _list(title: str, rows: Mapping[str, str | None]) -> str:
+    return "\n".join([f"{title}:", *(f"  {name:<13} {about}" for name, about in rows.items())])
 
 
 def say(text: str) -> None:

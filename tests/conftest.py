@@ -16,6 +16,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--corpora", choices=["sample", "all"], default="sample", help="public pictures: a sample (default), or all"
     )
+    parser.addoption("--guards", action="store_true", help="take every guard out, and see that a drill shows it")
     parser.addoption("--mutations", type=int, default=500, help="mutated files to decode (default: 500)")
 
 

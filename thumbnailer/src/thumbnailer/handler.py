@@ -87,8 +87,7 @@ class Thumbnailer:
         about, data = self._fetch(key, etag, tries, tell)
         crash_at("after_fetch")
         outcome = self._make(about, data)
-        found = self._find(key)
-        if found is None or found.source != about["source"]:
+        if not self._still_holds(about):
             self._withdraw([variant.key for variant in outcome.variants] if isinstance(outcome, Done) else [])
             return None
         crash_at("before_publish")
@@ -146,6 +145,10 @@ class Thumbnailer:
             bytes=len(rendition.data),
             content_type=rendition.content_type,
         )
+
+    def _still_holds(self, about: About) -> bool:
+        found = self._find(about["key"])
+        return found is not None and found.source == about["source"]
 
     def _find(self, key: str) -> Head | None:
         try:

@@ -193,6 +193,7 @@ def _may_list(store: Storage | None) -> bool:
 
 
 def _belongs(key: str, rows: Rows) -> bool:
+    """Tell whether an image shows a variant, by the name of its content in the variant's URL."""
     image_id, content, _ = key.split("/")
     row = rows.by_id.get(image_id)
-    return bool(row and row["status"] == "DONE" and content.startswith(f"{row['sha256'][:16]}-"))
+    return bool(row and any(variant["url"].endswith(f"?v={content}") for variant in row["variants"]))

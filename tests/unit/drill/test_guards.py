@@ -1,0 +1,115 @@
+"""The guards that a drill can take out: each is where it is looked for, and what replaces it is what is said."""
+
+import shlex
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from drill.__main__ import parse
+from drill.guards import GUARDS, NEVER, Seam, cut_by, settings_without
+from drill.scripts import SCRIPTS
+from drill.without import MAINS, freeze_seam
+
+from pipeline.events import Processing
+from pipeline.identity import Source, variant_key
+from pipeline.publisher import Publisher
+from status_tracker.facts import Fact
+from status_tracker.settings import Settings
+from status_tracker.states import Row, Seen, Status, fold
+from support.guarding import cases
+
+SEAMS = [(name, seam) for name, guard in GUARDS.items() for seam in guard.seams]
+V1, V2 = Source("1" * 32, 1, 1), Source("2" * 32, 2, 2)
+
+
+# --- the table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "seam"), [*SEAMS, ("freeze", freeze_seam("after_put"))])
+def test_a_guard_is_where_it_is_looked_for(name, seam):
+    holder, attribute, original = seam.find()
+    assert callable(original)
+    assert attribute in vars(holder), "it would be replaced for others, too"
+
+
+@pytest.mark.parametrize("place", ["thumbnailer.handler:gone", "thumbnailer.handler:Thumbnailer.gone"])
+def test_a_guard_with_another_name_by_now_is_no_secret(place):
+    with pytest.raises(AttributeError, match="gone"):
+        Seam(place, lambda it: it).replace()
+
+
+def test_every_guard_can_be_taken_out():
+    for name, guard in GUARDS.items():
+        assert bool(guard.seams) == (guard.service in MAINS), name
+        assert guard.seams or guard.settings or guard.target, name
+    assert cut_by(["hash", "reconciler", "source-head"], "thumbnailer") == ["hash"]
+    assert settings_without(["reconciler", "hash"]) == {"RECONCILE_INTERVAL_SECONDS": NEVER}
+    assert {variable.lower() for variable in settings_without(GUARDS)} <= Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("words", [["hash"], ["hash", "--", "gateway"], ["nonsense", "--", "thumbnailer"]])
+def test_wrong_use_of_the_wrapper_is_refused(words):
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-m", "drill.without", *words], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "usage" in ended.stderr
+
+
+# --- what stands there instead ---------------------------------------------------------------------------------
+
+
+def replacement(name, number=0):
+    seam = GUARDS[name].seams[number]
+    return seam.make(seam.find()[2])
+
+
+def test_without_the_hash_two_originals_have_one_name():
+    image_id, name = uuid.uuid4(), replacement("hash")
+    assert name(image_id, "a" * 64, "thumbnail", "v1.3", "jpg") == name(
+        image_id, "b" * 64, "thumbnail", "v1.3", "jpg"
+    )
+    assert name(image_id, "a" * 64, "tiny", "v2", "png") == variant_key(image_id, "0" * 64, "tiny", "v2", "png")
+
+
+def test_without_a_look_the_tracker_believes_an_old_event():
+    now = datetime.now(UTC)
+    row = Row(uuid.uuid4(), "k", now, Status.DONE, V2, generation=2)
+    old = Fact(uuid.uuid4(), row.id, "k", "image.processing", now, "/thumbnailer", Processing(key="k", source=V1))
+    assert fold(row, [old], lambda: Seen(V2)) == row
+    believed = replacement("source-head")(row, [old], lambda: Seen(V2))
+    assert (believed.source, believed.generation) == (V1, 3)
+
+
+def test_without_the_last_look_whatever_was_made_is_told():
+    assert replacement("publish-head")(None, {"key": "k", "source": V1}) is True
+
+
+def test_without_confirms_every_fact_is_only_mentioned():
+    assert replacement("confirm") is Publisher.mention
+
+
+def test_without_ack_last_a_message_is_acknowledged_on_receipt_and_never_again():
+    told = []
+    channel = SimpleNamespace(basic_ack=lambda tag: told.append(f"ack {tag}"))
+    receive = GUARDS["ack-last"].seams[0].make(lambda *_: told.append("received"))
+    receive(None, channel, SimpleNamespace(delivery_tag=7), None, b"")
+    replacement("ack-last", 1)(None, ["a delivery"], ack=True)
+    assert told == ["ack 7", "received"]
+
+
+# --- what the documentation says -------------------------------------------------------------------------------
+
+
+def test_the_documented_runs_are_possible_and_show_every_guard(monkeypatch):
+    runs = []
+    for arguments, _ in cases():
+        monkeypatch.setattr(sys, "argv", ["drill", *shlex.split(arguments)])
+        runs.append(parse())
+    assert {run.script for run in runs} == SCRIPTS.keys()
+    assert {name for run in runs for name in run.without} == GUARDS.keys() - {"sweep"}
