@@ -60,9 +60,7 @@ def test_it_finds_what_was_lost_and_what_is_wrong(system):
     earlier = sent_and_done()
     with start(system, *doors(system, s3=False), "--minutes", "5", "--settle", "3") as drill:
         try:
-            lost, wrong = wait_until(
-                lambda: sent_and_done(earlier)[:2] if len(sent_and_done(earlier)) > 1 else None
-            )
+            lost, wrong = wait_until(two_new_ones)
             system.s3.delete_object(Bucket=ORIGINALS, Key=f"uploads/{lost}/original")
             system.wait_status(lost, "DELETED")
             variant = next(key for key in system.keys(PROCESSED, f"{wrong}/") if "/thumbnail." in key)
