@@ -80,19 +80,24 @@ def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
 
 
 @pytest.mark.parametrize(
-    "name", ["ä b+c 100%.jpg", "a%2Fb", "#?&=", "'\"\\", "😀", "trailing ", "/".join(["x" * 200] * 4), "é"]
+    "name",
+    ["ä b+c 100%.jpg", "a%2Fb", "#?&=", "'\"\\", "😀", "trailing ", "/".join(["x" * 200] * 4), "é", "\u2028"],
 )
 def test_a_key_comes_back_as_it_was(storage, key, name):
     storage.put(PROCESSED, f"{key}/{name}", b"x", "image/png")
     assert storage.keys(PROCESSED, key) == [f"{key}/{name}"]
     assert storage.head(PROCESSED, f"{key}/{name}").source.size == 1
+    storage.delete(PROCESSED, f"{key}/{name}")
+    assert storage.keys(PROCESSED, key) == []
 
 
 # A single part of a key may have 255 bytes, a file system's limit, though S3 has none.
-@pytest.mark.parametrize("bad", ["a//b", "a/../b", "./a", "x" * 1025, "x" * 256])
+@pytest.mark.parametrize("bad", ["", "/a", "a//b", "a/../b", "./a", "x" * 1025, "x" * 256])
 def test_a_key_that_the_store_refuses_is_a_bad_key(storage, bad):
     with pytest.raises(BadKeyError):
         storage.put(PROCESSED, bad, b"x", "image/png")
+    with pytest.raises(BadKeyError):
+        storage.head(PROCESSED, bad)
 
 
 def test_parts_become_one_object(storage, key):
