@@ -13,14 +13,15 @@ from support.pictures import opened, photo
 from support.system import ORIGINALS, PRESETS, PROCESSED
 from support.waiting import wait_until
 
-# The thumbnailer's crash points, and what has happened by then: a thumbnail stored, the end told.
+# The thumbnailer's crash points, and what has happened by then: variants stored, the end told.
 THUMBNAILER = {
-    "after_receive": (False, False),
-    "after_fetch": (False, False),
-    "after_decode": (False, False),
-    "after_put": (True, False),
-    "before_publish": (True, False),
-    "after_publish": (True, True),
+    "after_receive": (0, False),
+    "after_fetch": (0, False),
+    "after_decode": (0, False),
+    "after_first_put": (1, False),
+    "after_put": (len(PRESETS), False),
+    "before_publish": (len(PRESETS), False),
+    "after_publish": (len(PRESETS), True),
 }
 DEATHS = 5  # the fifth delivery after as many is one that the consumer takes alone
 
@@ -57,8 +58,9 @@ def test_the_thumbnailer_dies(system, stack, point):
         image_id = system.post_form(photo())["id"]
         wait_killed(stack, "thumbnailer")
         wait_tracker(system)
-        assert bool(system.keys(PROCESSED, f"{image_id}/")) == stored
+        assert len(system.keys(PROCESSED, f"{image_id}/")) == stored
         assert ("image.done" in system.timeline(image_id)) == told
+        assert (system.image(image_id)["status"] == "DONE") == told
     check_done(system, image_id)
 
 

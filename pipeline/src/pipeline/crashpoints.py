@@ -11,6 +11,7 @@ THUMBNAILER = (
     "after_receive",
     "after_fetch",
     "after_decode",
+    "after_first_put",
     "after_put",
     "before_publish",
     "after_publish",

@@ -137,6 +137,7 @@ class Thumbnailer:
     def _store(self, original: str, sha256: str, rendition: Rendition) -> Variant:
         key = variant_key(image_id_of(original), sha256, rendition.preset, self.version, rendition.extension)
         self.storage.put(PROCESSED, key, rendition.data, rendition.content_type)
+        crash_at("after_first_put")
         return Variant(
             type=rendition.preset,
             key=key,
