@@ -17,12 +17,16 @@ def pytest_addoption(parser):
         "--corpora", choices=["sample", "all"], default="sample", help="public pictures: a sample (default), or all"
     )
     parser.addoption("--guards", action="store_true", help="take every guard out, and see that a drill shows it")
+    parser.addoption("--long", action="store_true", help="also what takes minutes, such as outages of two of them")
     parser.addoption("--mutations", type=int, default=500, help="mutated files to decode (default: 500)")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """The longest test first, or one worker would be at it long after the others have nothing left to do."""
     items.sort(key=lambda item: "losses" not in item.path.parts)
+    for item in items if not config.getoption("--long") else []:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: run with --long"))
 
 
 @pytest.fixture(scope="session")

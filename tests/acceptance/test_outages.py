@@ -1,41 +1,21 @@
 """Servers and services go away and come back: what was uploaded meanwhile is DONE, and nobody touched anything."""
 
+import itertools
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
-from support.outages import all_done_after
+from local.probes import answers_http
+from support.brokers import rabbitmqctl
+from support.outages import COUNT, all_done_after, put_many, readiness, wait_away
 from support.pictures import photo
 from support.system import problem
 from support.waiting import wait_until
 
-COUNT = 20
-
-
-def put_many(system, name, data=None):
-    """Upload by S3; give the keys."""
-    keys = [f"outage/{name}/{number:02}.jpg" for number in range(COUNT)]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: system.put(keys[n], data or photo(seed=n + 1)), range(COUNT)))
-    return keys
-
-
-def readiness(system, port):
-    """What a service's /readyz says is away; its /livez is untroubled."""
-    base = f"http://127.0.0.1:{system.ports[port]}"
-    assert httpx.get(f"{base}/livez").status_code == 200
-    answer = httpx.get(f"{base}/readyz", timeout=20)
-    told = answer.json()
-    assert (answer.status_code == 503) == bool(told["away"]), told
-    return told["away"] | told.get("degraded", {})
-
-
-def wait_away(system, dependency, *ports):
-    """Wait until each of these services names the dependency that is away."""
-    for port in ports:
-        wait_until(lambda port=port: dependency in readiness(system, port), 20, f"{port} to name {dependency}")
+SERVICES = ("status-tracker", "thumbnailer", "gateway")
+SERVERS = ("minio", "rabbitmq", "postgres")
+WAITS_FOR = {"THUMBNAILER_HEALTH_PORT": "minio", "STATUS_TRACKER_HEALTH_PORT": "postgres", "GATEWAY_PORT": "minio"}
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -60,6 +40,15 @@ def test_rabbitmq_away(system, end):
         wait_away(system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT")
         system.stack.start("rabbitmq")
     assert system.ticket()["status"] == "AWAITING_UPLOAD"
+
+
+def test_rabbitmq_stopped_and_started_in_its_own_machine(system, stack):
+    with all_done_after(system) as keys:
+        keys.extend(put_many(system, "before-stop-app"))
+        rabbitmqctl(stack, "stop_app")
+        keys.extend(put_many(system, "stop-app"))
+        rabbitmqctl(stack, "start_app")
+        keys.extend(put_many(system, "after-stop-app"))
 
 
 def test_the_thumbnailer_away(system):
@@ -125,14 +114,30 @@ def test_a_store_that_does_not_answer_holds_nobody_up(system):
         system.wait_status(answer.json()["id"])  # it was stored in the end
 
 
-def test_everything_killed_at_once_comes_back_in_any_order(system):
+def test_services_killed_at_once_come_back_in_any_order(system, stack):
     with all_done_after(system) as keys:
-        keys.extend(put_many(system, "all"))
-        for name in ("status-tracker", "thumbnailer", "gateway"):
-            system.stack.signal(name, signal.SIGKILL)
-            system.stack.wait_exit(name, 10)
-        keys.extend(put_many(system, "nobody"))
-        for name in ("thumbnailer", "gateway", "status-tracker"):
-            system.stack.start(name, wait=False)
-        for name in ("thumbnailer", "gateway", "status-tracker"):
-            system.stack.wait_ready(name)
+        for number, order in enumerate(itertools.permutations(SERVICES)):
+            for name in SERVICES:
+                stack.kill(name)
+            keys.extend(put_many(system, f"order-{number}", count=5))
+            for name in order:
+                stack.start(name, wait=False)
+        for name in SERVICES:
+            stack.wait_ready(name)
+
+
+def test_everything_killed_at_once_comes_back_with_the_services_first(system, stack):
+    with all_done_after(system) as keys:
+        stack.signal("thumbnailer", signal.SIGSTOP)
+        keys.extend(put_many(system, "everything"))
+        for name in (*SERVICES, *SERVERS):
+            stack.kill(name)
+        for name in SERVICES:
+            stack.start(name, wait=False)
+        for port, needed in WAITS_FOR.items():  # and says so
+            wait_until(lambda port=port: answers_http(system.ports[port], "/livez"), 60, port)
+            wait_away(system, needed, port)
+        for name in SERVERS:
+            stack.start(name, wait=False)
+        for name in (*SERVERS, *SERVICES):
+            stack.wait_ready(name)

@@ -187,6 +187,18 @@ def test_a_service_that_is_refused_says_why_and_loses_nothing(system, name):
     system.wait_key(key)
 
 
+def test_a_queue_that_is_declared_otherwise_is_named_with_what_differs(system):
+    admin = {"RABBITMQ_USER": "admin", "RABBITMQ_PASSWORD": system.secrets["RABBITMQ_ADMIN_PASSWORD"]}
+    with system.channel() as channel:
+        channel.queue_declare("differs", durable=True, arguments={"x-queue-type": "classic"})
+        try:
+            changes = {"RABBITMQ_QUEUE": "differs", **admin}
+            for word in ("inequivalent arg 'x-queue-type'", "queue 'differs'"):
+                assert_refused(system, "thumbnailer", changes, word)
+        finally:
+            channel.queue_delete("differs")
+
+
 def test_a_missing_bucket_is_named_and_nothing_is_lost(system):
     for name in SERVICES:
         system.stack.stop(name)

@@ -1,14 +1,26 @@
-"""What every outage ends in: all that was uploaded is DONE, and nobody touched anything."""
+"""Using the system during an outage, and what every one ends in: all is DONE, and nobody touched anything."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from support.pictures import red_quarter
+import httpx
+
+from support.pictures import photo, red_quarter
 from support.system import System
 from support.waiting import wait_until
 
+COUNT = 20
 SETTLE_SECONDS = 30  # from the server's return
 DEAD = ("image_queue.dead", "status_tracker.dead", "unrouted")
+
+
+def put_many(system: System, name: str, data: bytes | None = None, count: int = COUNT) -> list[str]:
+    """Upload by S3; give the keys."""
+    keys = [f"outage/{name}/{number:02}.jpg" for number in range(count)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: system.put(keys[n], data or photo(seed=n + 1)), range(count)))
+    return keys
 
 
 @contextmanager
@@ -31,3 +43,20 @@ def all_done_after(system: System) -> Iterator[list[str]]:
         assert not {"image.failed", "image.retrying"} & set(timeline), "an outage costs no attempt"
         assert red_quarter(system.thumbnail(image["id"])) == "left upper"
     assert [system.queue_length(queue) for queue in DEAD] == before
+
+
+def readiness(system: System, port: str) -> dict[str, str]:
+    """What a service's /readyz says is away; its /livez is untroubled."""
+    base = f"http://127.0.0.1:{system.ports[port]}"
+    assert httpx.get(f"{base}/livez", timeout=20).status_code == 200
+    answer = httpx.get(f"{base}/readyz", timeout=20)
+    told = answer.json()
+    assert (answer.status_code == 503) == bool(told["away"]), told
+    away: dict[str, str] = told["away"] | told.get("degraded", {})
+    return away
+
+
+def wait_away(system: System, dependency: str, *ports: str) -> None:
+    """Wait until each of these services names the dependency that is away."""
+    for port in ports:
+        wait_until(lambda port=port: dependency in readiness(system, port), 20, f"{port} to name {dependency}")

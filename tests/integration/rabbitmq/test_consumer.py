@@ -12,6 +12,7 @@ from pipeline.consumer import Consumer, declare
 from pipeline.outcomes import DELAYS, DependencyAway, NotAnEvent, RetryLater
 from pipeline.topology import Family, Queue, dead_name, delay_name
 from pipeline.workers import one_by_one
+from support.brokers import impatient
 from support.waiting import wait_until
 
 PATIENCE = 20
@@ -208,6 +209,40 @@ def test_a_deleted_queue_comes_back(broker, family):
         wait_until(lambda: broker.exists(family.work.name) and consumer.ready() == "", PATIENCE)
         broker.send(family.work.name, b"after")
         wait_until(lambda: record.bodies == [b"after"], PATIENCE)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_message_held_too_long_for_the_broker_costs_a_connection_and_no_more(stack, broker, family, away):
+    """``away``: meanwhile nothing is consumed, since another message found a dependency away."""
+    finish = threading.Event()
+
+    def work(message):
+        if message.body == b"long":
+            finish.wait(PATIENCE)
+        elif not finish.is_set():
+            raise DependencyAway("minio")
+
+    def probe():
+        if not finish.is_set():
+            raise DependencyAway("minio")
+
+    record = Record(work)
+
+    def is_taken_back():
+        return broker.length(family.work.name) == 2 if away else record.bodies.count(b"long") == 2
+
+    with impatient(stack):
+        broker.send(family.work.name, b"long", *([b"other"] if away else []))
+        with consuming(
+            broker, family, one_by_one(record), workers=2, prefetch=2, probes={"minio": probe}
+        ) as consumer:
+            wait_until(lambda: b"long" in record.bodies, PATIENCE)
+            wait_until(is_taken_back, PATIENCE, "the broker to take the message back")
+            finish.set()
+            wait_until(lambda: record.bodies.count(b"long") == 2, PATIENCE, "the message to be handled again")
+            wait_until(lambda: broker.length(family.work.name) == 0 and not consumer.ready(), PATIENCE)
+    assert {message.attempt for message in record.seen} == {1}
+    assert broker.length(dead_name(family.work.name)) == 0
 
 
 def test_a_message_that_four_consumers_died_of_runs_alone_and_fails_for_good(broker, family):

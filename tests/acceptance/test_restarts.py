@@ -1,0 +1,108 @@
+"""Services that are replaced while they are used, and one that comes back from the dead with its work in hand."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from support.messages import wait_quiet, wait_tracker
+from support.outages import all_done_after
+from support.pictures import photo, red_quarter
+from support.processes import PORT, another
+from support.system import PRESETS, PROCESSED
+from support.waiting import wait_until
+
+SERVICES = ("thumbnailer", "status-tracker", "gateway")
+LARGE = photo(6000, 6000, kind="PNG")  # takes its time
+
+
+@contextmanager
+def uploading(system, keys):
+    """Upload by S3 all the time, each key added when it is stored; not so fast that it queues up."""
+    stop = Event()
+
+    def upload():
+        while not stop.wait(0.05):
+            key = f"restarts/{len(keys):03}.jpg"
+            system.put(key, photo(seed=len(keys) + 1))
+            keys.append(key)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(upload)
+        try:
+            yield
+        finally:
+            stop.set()
+        running.result()
+
+
+def test_restarts_under_load_lose_nothing_and_repeat_nothing(system, stack):
+    with all_done_after(system) as keys, uploading(system, keys):
+        for name in SERVICES:
+            stored = len(keys)
+            wait_until(lambda stored=stored: len(keys) >= stored + 10, what="some more uploads")
+            stack.signal(name, signal.SIGTERM)
+            assert stack.wait_exit(name, 30) == 0, stack.log_tail(name)
+            stack.start(name)
+    for key in keys:
+        timeline = system.timeline(system.image_of(key)["id"])
+        assert timeline.count("image.processing") == 1, timeline
+
+
+@pytest.mark.parametrize(
+    "lost", ["its connections are closed", pytest.param("its heartbeats are missed", marks=pytest.mark.long)]
+)
+def test_a_zombie_spoils_nothing_and_works_again(system, lost):
+    """Stopped in the middle of its work, which another does meanwhile; and one of its pictures is replaced."""
+    patient = {"DECODE_TIMEOUT_SECONDS": "30"}
+    with system.restarted("thumbnailer", **patient):
+        ids = [system.post_form(LARGE + bytes([n]), name="large.png")["id"] for n in range(2)]
+        same, replaced = ids
+        wait_until(lambda: all(status(system, id_) == "PROCESSING" for id_ in ids), what="both to be in hand")
+        with system.held("thumbnailer"):
+            wait_tracker(system)
+            assert [status(system, id_) for id_ in ids] == ["PROCESSING"] * 2, "too late: it was done already"
+            if lost == "its connections are closed":
+                close_connections(system, "thumbnailer")
+            system.put(system.image(replaced)["key"], photo(orientation=3))
+            with another(system, "thumbnailer", **patient):
+                system.wait_generation(replaced, 2, timeout=120)
+                done = system.wait_status(same, timeout=120)
+                wait_until(
+                    lambda: system.metric(PORT, "thumbmill_events_superseded_total") == 1,
+                    what="the word of what was replaced to come to the other one",
+                )
+        wait_until(
+            lambda: system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_broker_reconnects_total"),
+            what="the zombie to find itself cut off",
+        )
+        system.wait_status(system.post_form(photo())["id"])
+    wait_quiet(system)
+    assert red_quarter(system.thumbnail(replaced)) == "right lower"
+    assert system.image(same) == done
+    for id_ in ids:
+        timeline = system.timeline(id_)
+        assert timeline.count("image.done") == 1, timeline
+        assert "image.failed" not in timeline
+        assert len(system.keys(PROCESSED, f"{id_}/")) == len(PRESETS)
+    assert system.queue_length("image_queue.dead") == 0
+
+
+def status(system, image_id):
+    return (system.image(image_id) or {}).get("status")
+
+
+def close_connections(system, user):
+    """Have the broker end a user's connections, as it does with those whose heartbeats it misses."""
+    api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/connections"
+    with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
+
+        def ours():
+            return [one["name"] for one in client.get(api).json() if one.get("user") == user]
+
+        for name in wait_until(lambda: len(ours()) >= 2 and ours(), what=f"the connections of {user}"):
+            client.delete(f"{api}/{quote(name, safe='')}").raise_for_status()
