@@ -34,7 +34,7 @@ def test_rabbitmq_away(system, end):
         keys.append(used["key"])
         for unheard in (posted, used):
             assert system.image(unheard["id"])["status"] == "PENDING"
-            assert problem(system.http.delete(f"/api/v1/images/{unheard['id']}"), 503) == "not_caught_up"
+        assert problem(system.http.delete(f"/api/v1/images/{used['id']}"), 503) == "not_caught_up"
         ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
         assert problem(ticket, 503) == "broker_away"
         wait_away(system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT")
