@@ -75,6 +75,28 @@ def test_it_finds_what_was_lost_and_what_is_wrong(system):
     assert f"wrong: {wrong}" in report
 
 
+def test_ctrl_c_ends_the_uploads_and_another_one_the_drill(system):
+    def heard(words):
+        return words in drill.stderr.readline()
+
+    def sent():
+        images = system.http.get("/api/v1/images", params={"status": "PENDING"}).json()["items"]
+        return any(image["file_name"] == "drill.jpg" for image in images)
+
+    with (
+        system.held("thumbnailer"),  # so that nothing settles
+        start(system, *doors(system, s3=False), "--minutes", "5") as drill,
+    ):
+        try:
+            wait_until(sent, what="a first upload")
+            drill.send_signal(signal.SIGINT)
+            wait_until(lambda: heard("no more uploads"), what="the end of the uploads")
+            drill.send_signal(signal.SIGINT)
+            assert drill.wait(60) == 130
+        finally:
+            drill.kill()
+
+
 def test_it_says_what_keeps_it_from_beginning(system):
     assert "--url" in thumbmill(system, "drill", "--url", "http://127.0.0.1:1", code=2)
     assert "--s3-url" in thumbmill(system, *doors(system), code=2, THUMBMILL_S3_SECRET_KEY="guessed")

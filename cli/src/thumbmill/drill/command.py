@@ -20,7 +20,7 @@ from thumbmill.drill.session import Plan, hold
 from thumbmill.stopping import stoppable
 from thumbmill.terminal import open_console
 
-LOST, NOT_HELD = 1, 2  # exit codes
+LOST, NOT_HELD, INTERRUPTED = 1, 2, 130  # exit codes
 SETTLE_SECONDS = 1200  # the reconciler takes up to 16 minutes, by default
 
 
@@ -54,15 +54,21 @@ def drill(
     ledger = Ledger()
     _say(f"seed {plan.seed}; uploading for {minutes:g} min {'by' if access.store else 'without'} S3, too")
     try:
-        with stoppable() as stop:
-            verdict = hold(access, plan, ledger, lambda: stop.wait(60 * minutes), _say)
+        verdict = hold(access, plan, ledger, lambda: _wait(60 * minutes), _say)
         print(verdict.report())  # noqa: T201 - what was asked for
     except (NoAnswerError, DependencyAway) as fault:
         _end(f"what became of it can't be found out: {fault}")
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         if not keep:
             _say(f"{_clear_away(access, ledger)} images deleted")
     raise typer.Exit(LOST if verdict.broken else 0)
+
+
+def _wait(seconds: float) -> None:
+    with stoppable() as stop:
+        stop.wait(seconds)
 
 
 def _open_store(url: str, access_key: str, secret_key: str) -> Storage | None:
