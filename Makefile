@@ -16,8 +16,8 @@ help:  ## say what there is
 
 venv: .venv/.made  ## make .venv from the locked requirements
 
-# Pip runs again only when a lock or a package's own pyproject.toml has changed.
-.venv/.made: requirements/dev.txt $(wildcard */pyproject.toml)
+# Pip runs again only when a lock, a package's own pyproject.toml or what is compiled has changed.
+.venv/.made: requirements/dev.txt $(wildcard */pyproject.toml */hatch_build.py */src/*/*.c)
 	@$(PYTHON) infra/local venv
 	@touch $@
 

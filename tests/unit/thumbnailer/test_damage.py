@@ -212,14 +212,14 @@ def test_the_pixels_are_pillow_s(data, scale):
     ours, pillow_s = (open_image(data) for _ in range(2))
     for image in (ours, pillow_s):
         image.draft(None, (700 // scale, 500 // scale))
-    decoded = decode(ours, data, ours.size, reduced=scale > 1).image
+    decoded = decode(ours, data, ours.size, 8 // scale).image
     assert decoded.convert(ours.mode).tobytes() == pillow_s.tobytes()
 
 
 def test_tiny_pictures_are_decoded_at_their_size():
     for edge in range(1, 18):
         data = written(noise(size=(edge, 2 * edge)))
-        decoded = decode(open_image(data), data, open_image(data).size, reduced=False).image
+        decoded = decode(open_image(data), data, open_image(data).size, 8).image
         assert decoded.convert("RGB").tobytes() == Image.open(io.BytesIO(data)).tobytes()
 
 

@@ -346,7 +346,7 @@ def test_a_jpeg_is_decoded_as_small_as_may_be_and_looks_like_a_full_decode(edge,
 def test_a_jpeg_comes_at_the_size_that_was_reckoned_with(size, eighths, mode):
     data = written(Image.new(mode, size, 200 if mode == "L" else None), "JPEG")
     small = reduce(size, eighths)
-    decoded = decode(open_image(data), data, small, reduced=eighths < WHOLE)
+    decoded = decode(open_image(data), data, small, eighths)
     assert (decoded.complaint, decoded.image.size) == ("", small)
 
 

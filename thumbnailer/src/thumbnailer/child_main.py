@@ -14,7 +14,7 @@ import traceback
 from dataclasses import asdict
 from typing import Any
 
-from thumbnailer import faults, frames
+from thumbnailer import faults, frames, imaging_eighth
 from thumbnailer.confinement import allow_cpu, limit_resources, limit_system_calls
 from thumbnailer.imaging import make_picture
 from thumbnailer.pictures import BadPictureError, Recipe
@@ -75,6 +75,8 @@ def make_samples(recipe: Recipe) -> None:
     """Prove that this installation decodes, so that whatever fails from here on is a picture's own fault."""
     for sample in (_JPEG, _PNG):
         make_picture(sample, recipe)
+    if not imaging_eighth.decode(_JPEG, bytearray(1)):  # of one pixel too is an eighth one
+        raise RuntimeError("jpeg_eighth.c was built, but does not decode")
 
 
 def answer(data: bytes, recipe: Recipe) -> tuple[frames.Header, list[bytes]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from pipeline.errors import ErrorCode
 from thumbnailer import imaging_png
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
@@ -26,13 +27,14 @@ from thumbnailer.imaging_formats import (
     name_format,
     open_image,
 )
+from thumbnailer.imaging_jpeg import WHOLE, reduce
 from thumbnailer.imaging_output import encode, encode_animation, place
 from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
+from thumbnailer.jpeg_segments import count_scans
 from thumbnailer.layout import Layout, Size, lay_out
-from thumbnailer.pictures import Details, Format, Picture, Recipe, Rendition
+from thumbnailer.pictures import BadPictureError, Details, Format, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
-from thumbnailer.scans import drop_unseen_scans
 
 # Reduced decoding stops at this many times the size that is wanted, so that Lanczos has enough to work with:
 # 49 dB PSNR against a full decode. At 2 it would be 2.5 dB better and a tenth slower.
@@ -41,7 +43,7 @@ CASCADE_MARGIN = 1.5  # likewise for a variant that is made from a larger one
 
 # At which a JPEG is decoded. 1, 2, 4 and 8 are quick; the others cost as much as the next of those, and spare
 # scaling. 7 would cost half as much again as 8.
-EIGHTHS, WHOLE = (1, 2, 3, 4, 5, 6), 8
+EIGHTHS = (1, 2, 3, 4, 5, 6)
 
 _FRAME_MILLISECONDS = 100  # where an animation does not say
 
@@ -118,16 +120,16 @@ def read_metadata(work: Work) -> None:
 def check_limits(work: Work) -> None:
     """Refuse what would cost too much, before it does."""
     check_cost(work.image, len(work.data), work.recipe.limits, work.eighths)
+    check_scans(work)
     work.frames = count_frames(work.image, work.data)
     check_frames(work.image, work.frames, work.recipe)
 
 
-def leave_out_scans(work: Work) -> None:
-    """Shorten a progressive JPEG by what can't show."""
-    if work.image.info.get("progressive"):
-        shortened = drop_unseen_scans(work.data, work.recipe.limits.jpeg_scans)
-        if work.eighths == 1:
-            work.image = open_image(shortened)
+def check_scans(work: Work) -> None:
+    """Refuse a progressive JPEG of too many scans: each costs a walk over the picture, and 20 bytes make one."""
+    most = work.recipe.limits.jpeg_scans
+    if work.image.info.get("progressive") and count_scans(work.data) > most:
+        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, f"it is progressive in more than {most} scans")
 
 
 def shrink_on_load(work: Work) -> None:
@@ -137,11 +139,6 @@ def shrink_on_load(work: Work) -> None:
     square box, half of all photos would be decoded at twice the scale they need.
     """
     work.image.draft(None, work.target)
-
-
-def reduce(size: Size, eighths: int) -> Size:
-    """Give the size of a JPEG that is decoded at so many eighths, as libjpeg rounds it."""
-    return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
 
 
 def fits(inner: Size, outer: Size) -> bool:
@@ -164,7 +161,7 @@ def load_first_frame(work: Work) -> None:
     else:
         size = reduce(work.size, work.eighths)
         work.image, work.damaged = load_pixels(
-            work.image, work.data, size, reduced=work.eighths < WHOLE, keep_damaged=work.recipe.keep_damaged
+            work.image, work.data, size, work.eighths, keep_damaged=work.recipe.keep_damaged
         )
     if work.format == "PNG":
         work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
@@ -272,7 +269,6 @@ TO_WANTED_PIXELS: tuple[Step, ...] = (make_resizable, resize, orient, settle_col
 STEPS: tuple[Step, ...] = (
     read_metadata,
     check_limits,
-    leave_out_scans,
     shrink_on_load,
     load_first_frame,
     *TO_WANTED_PIXELS,

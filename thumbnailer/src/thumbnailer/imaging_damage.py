@@ -12,13 +12,12 @@ behind the last scan (less than a block takes) or filler there, and an end that 
 there. What follows the end, be it a film or more pictures, is never looked at.
 
 Damage after which the data still decode to as many blocks as there should be is found by nobody; a flipped bit may
-do that, and shift the colours of what follows. Nor is damage in scans that are left out because they can't show.
+do that, and shift the colours of what follows. Nor is damage in scans that are passed over because they can't show.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 
 from PIL import Image, ImageFile
 
@@ -35,16 +34,16 @@ _SECTOR = 512  # bytes: a disk loses no less, so fewer zeros are filler
 
 
 def load_pixels(
-    header: Image.Image, data: bytes, size: Size, *, reduced: bool, keep_damaged: bool
+    header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool
 ) -> tuple[Image.Image, bool]:
     """Decode an opened picture, of whose file ``data`` is the whole, and tell whether it is damaged.
 
-    ``size`` is that at which a JPEG is decoded, which may be ``reduced``. Raises BadPictureError if it is damaged
-    and shall not be kept, or if nothing is left of it to be shown.
+    A JPEG is decoded at ``size``, which is what so many ``eighths`` of its edges come to. Raises BadPictureError if
+    it is damaged and shall not be kept, or if nothing is left of it to be shown.
     """
     try:
         if name_format(header) == "JPEG":
-            image, damage = _load_jpeg(header, data, size, reduced=reduced)
+            image, damage = _load_jpeg(header, data, size, eighths)
         else:
             image, damage = _load(header)
     except BadPictureError as fault:
@@ -62,14 +61,12 @@ def _load(header: Image.Image) -> tuple[Image.Image, str]:
     return header, ""
 
 
-def _load_jpeg(header: Image.Image, whole: bytes, size: Size, *, reduced: bool) -> tuple[Image.Image, str]:
-    file = getattr(header, "fp", None)
-    data = file.getvalue() if isinstance(file, BytesIO) else whole  # fewer than all scans, perhaps
-    damage = "the last of its scans are missing" if lacks_scans(whole) else ""
-    decoded = decode(header, data, size, reduced=reduced)
+def _load_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tuple[Image.Image, str]:
+    damage = "the last of its scans are missing" if lacks_scans(data) else ""
+    decoded = decode(header, data, size, eighths)
     if decoded.complaint:
         data = tidy(data)
-        decoded = decode(header, data, size, reduced=reduced, keep_damaged=True)
+        decoded = decode(header, data, size, eighths, keep_damaged=True)
     if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
         return _load(header)[0], damage
     if decoded.complaint and not _is_harmless(decoded.complaint, data):

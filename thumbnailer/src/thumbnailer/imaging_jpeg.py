@@ -1,18 +1,22 @@
-"""Decoding a JPEG by libjpeg-turbo's own interface, which tells what it had to make up; Pillow keeps it to itself.
+"""Decoding a JPEG: at an eighth of its edges by our own decoder, else by libjpeg-turbo's own interface.
 
-The pixels are the very same as Pillow's, and come sooner: they stay in the memory that libjpeg wrote them to.
+The latter tells what it had to make up, which Pillow keeps to itself. Either way the pixels are the very same as
+Pillow's, and come sooner: they stay in the memory that they were written to.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import simplejpeg
 from PIL import Image
 
+from thumbnailer import imaging_eighth
 from thumbnailer.layout import Size
 
 # By the mode of an opened file: what libjpeg shall write, the mode and the raw mode that Pillow has for it, bytes a
 # pixel. CMYK is stored the other way round.
 _PIXELS = {"RGB": ("RGBX", "RGBX", "RGBX", 4), "L": ("GRAY", "L", "L", 1), "CMYK": ("CMYK", "CMYK", "CMYK;I", 4)}
+WHOLE = 8  # eighths
 _BLANK = b"\x80"  # grey, as libjpeg paints what is missing
 
 
@@ -24,14 +28,23 @@ class Decoded:
     complaint: str = ""  # libjpeg's first one, in its own words
 
 
-def decode(header: Image.Image, data: bytes, size: Size, *, reduced: bool, keep_damaged: bool = False) -> Decoded:
-    """Decode a JPEG whose header was opened at a size, which may be ``reduced`` to any number of eighths.
+def reduce(size: Size, eighths: int) -> Size:
+    """Give the size of a JPEG that is decoded at so many eighths, as libjpeg rounds it."""
+    return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
+
+
+def decode(header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool = False) -> Decoded:
+    """Decode a JPEG whose header was opened, at the size that so many eighths of its edges come to.
 
     After most complaints libjpeg goes on, but only for ``keep_damaged`` are there pixels then.
     """
-    wanted, mode, raw_mode, bytes_per_pixel = _PIXELS[header.mode]
+    wanted, _, _, bytes_per_pixel = _PIXELS[header.mode]
     width, height = size
-    least = {"min_width": width, "min_height": height} if reduced else {}
+    if eighths == 1 and not keep_damaged:
+        eighth = bytearray(width * height * bytes_per_pixel)
+        if imaging_eighth.decode(data, eighth):
+            return Decoded(_wrap(header, size, eighth))
+    least = {"min_width": width, "min_height": height} if eighths < WHOLE else {}
     pixels, complaint = None, ""
     if keep_damaged:
         pixels = bytearray(_BLANK) * (width * height * bytes_per_pixel)
@@ -41,6 +54,11 @@ def decode(header: Image.Image, data: bytes, size: Size, *, reduced: bool, keep_
         complaint = str(fault)
         if pixels is None or pixels.count(_BLANK) == len(pixels):
             return Decoded(None, complaint)
-    image = Image.frombuffer(mode, size, array if pixels is None else pixels, "raw", raw_mode, 0, 1)
+    return Decoded(_wrap(header, size, array if pixels is None else pixels), complaint)
+
+
+def _wrap(header: Image.Image, size: Size, pixels: Any) -> Image.Image:
+    _, mode, raw_mode, _ = _PIXELS[header.mode]
+    image = Image.frombuffer(mode, size, pixels, "raw", raw_mode, 0, 1)
     image.info = header.info
-    return Decoded(image, complaint)
+    return image

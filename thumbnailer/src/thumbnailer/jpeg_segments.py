@@ -46,6 +46,11 @@ def read_segments(data: bytes) -> Iterator[Segment]:
             yield Segment(DATA, start, at)
 
 
+def count_scans(data: bytes) -> int:
+    """Count the scans that a decoder would find."""
+    return sum(part.marker == SOS for part in read_segments(data))
+
+
 def tidy(data: bytes) -> bytes:
     """Leave out metadata and junk, and end where a decoder's understanding ends; but do end."""
     kept = [data[part.start : part.end] for part in read_segments(data) if part.marker not in _METADATA]
