@@ -3,9 +3,8 @@
 import os
 import signal
 from collections.abc import Callable, Mapping
-from functools import partial
 from http.server import ThreadingHTTPServer
-from threading import Event
+from threading import Event, Lock, Thread
 
 import structlog
 from tenacity import (
@@ -25,6 +24,8 @@ from pipeline.settings import ConsumerSettings
 from pipeline.workers import Probe
 
 log = structlog.get_logger()
+
+PING_SECONDS = 4  # what has not answered by then is away, as far as /readyz goes
 
 
 def insist(action: Callable[[], None], stop: Event) -> None:
@@ -73,23 +74,52 @@ def serve_probes(
 
     Raises OSError that names the variables, where the address is taken.
     """
-
-    def fault_of(ping: Probe) -> str:
-        try:
-            ping()
-        except DependencyAway as away:
-            return str(away)
-        return ""
-
     try:
         return health.serve(
             settings.health_host,
             port,
             live=lambda: consumer.live() if started.is_set() else "",
-            ready={"rabbitmq": consumer.ready} | {name: partial(fault_of, ping) for name, ping in pings.items()},
+            ready={"rabbitmq": consumer.ready} | {name: Patience(name, ping).ask for name, ping in pings.items()},
             orders=orders,
         )
     except OSError as fault:
         raise OSError(
             f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_host}:{port}: {fault}"
         ) from fault
+
+
+class Patience:
+    """Asks a server one question at a time, and waits no longer for the answer than who asks can wait.
+
+    Where packets vanish, an answer may never come; the next who asks then waits for the same one.
+    """
+
+    def __init__(self, server: str, ping: Probe, seconds: float = PING_SECONDS) -> None:
+        self._server, self._ping, self._seconds = server, ping, seconds
+        self._lock = Lock()
+        self._answer: list[str] = []  # the fault, or nothing wrong, once it is known
+        self._answered = Event()
+        self._answered.set()
+
+    def ask(self) -> str:
+        """Say what is wrong, if so."""
+        with self._lock:
+            if self._answered.is_set():
+                self._answer, self._answered = [], Event()
+                Thread(target=self._wait_for, args=(self._answer, self._answered), daemon=True).start()
+            answer, answered = self._answer, self._answered
+        if not answered.wait(self._seconds):
+            return str(DependencyAway(self._server, f"no answer in {self._seconds:g} s"))
+        return answer[0]
+
+    def _wait_for(self, answer: list[str], answered: Event) -> None:
+        try:
+            self._ping()
+            answer.append("")
+        except DependencyAway as away:
+            answer.append(str(away))
+        except Exception as fault:
+            log.exception("ping_failed", server=self._server)
+            answer.append(str(fault) or type(fault).__name__)
+        finally:
+            answered.set()

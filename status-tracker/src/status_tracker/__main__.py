@@ -5,7 +5,8 @@ import sys
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
-from threading import Event, Lock
+from threading import Event
+from time import monotonic
 from typing import TypeVar
 
 import structlog
@@ -133,13 +134,8 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         age=timedelta(seconds=settings.sweep_after_seconds),
     )
     stop_on_signals(stop, consumer.stop)
-    consuming, one_probe = Event(), Lock()
-
-    def ping_postgres() -> None:
-        with one_probe:  # probes come side by side, a connection serves one at a time
-            health_books.ping()
-
-    pings = {"postgres": ping_postgres, "minio": storage.ping}
+    consuming = Event()
+    pings = {"postgres": health_books.ping, "minio": storage.ping}
     orders = {PATH: take_orders(settings, storage, stop)}
     side_port = serve_probes(settings, settings.health_port, consumer, consuming, pings, orders)
     open_things.callback(side_port.shutdown)
@@ -163,8 +159,9 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         consumer.run()
     finally:
         stop.set()
+        deadline = monotonic() + settings.stop_grace_seconds  # for all together
         for thread in threads:
-            thread.join(settings.stop_grace_seconds)
+            thread.join(max(0.0, deadline - monotonic()))
 
 
 def _opened(thing: T, open_things: ExitStack) -> T:

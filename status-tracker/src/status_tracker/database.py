@@ -16,6 +16,13 @@ from pipeline.outcomes import DependencyAway, Refused
 Connection = psycopg.Connection[DictRow]
 
 CONNECT_SECONDS = 5
+# Where packets vanish, the kernel would wait a quarter of an hour to hear of its own, and hours for an answer.
+_NETWORK: dict[str, Any] = {
+    "keepalives_idle": 10,  # seconds
+    "keepalives_interval": 5,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds; no statement may take longer anyway
+}
 _LIMITS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "120s"}
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -44,6 +51,7 @@ def connect(url: str, name: str, *, variable: str = "DATABASE_URL") -> Connectio
             connect_timeout=CONNECT_SECONDS,
             application_name=name,
             options=options,
+            **_NETWORK,
         )
     except psycopg.ProgrammingError as fault:
         raise Refused("postgres", f"{variable} is no address of a database: {_line(fault)}") from fault

@@ -1,6 +1,8 @@
 """The tracker on a real database: what is written, what is announced again, and what a fault leaves behind."""
 
 import json
+import os
+import socket
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -355,6 +357,12 @@ def test_a_lost_connection_is_opened_again(tracker, repository, database, public
     repository.ping()
     tracker.handle([spoken(saying.done())], publications)
     assert database.status(ID)["status"] == "DONE"
+
+
+def test_a_connection_whose_packets_vanish_ends_by_itself(repository):
+    with repository.connected() as connection, socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 25_000
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
 
 
 def test_no_server_is_away_and_a_refused_login_names_its_variable(database):

@@ -3,7 +3,7 @@ from threading import Event
 import pytest
 
 from pipeline.outcomes import DependencyAway, Refused
-from pipeline.startup import insist
+from pipeline.startup import Patience, insist
 
 
 class Dependency:
@@ -46,3 +46,23 @@ def test_a_stop_ends_the_wait():
     stop.set()
     with pytest.raises(DependencyAway):
         insist(Dependency(DependencyAway("minio"), DependencyAway("minio")).ask, stop)
+
+
+def test_a_server_that_never_answers_is_away_and_is_not_asked_again_meanwhile():
+    answer, asked = Event(), []
+
+    def ping():
+        asked.append(1)
+        answer.wait(30)
+
+    patience = Patience("postgres", ping, seconds=0.05)
+    assert patience.ask() == patience.ask() == "postgres is away: no answer in 0.05 s"
+    assert len(asked) == 1
+    answer.set()
+    assert Patience("postgres", ping).ask() == ""
+
+
+def test_what_a_ping_says_is_told():
+    server = Dependency(DependencyAway("minio", "gone"), ValueError("odd"))
+    patience = Patience("minio", server.ask)
+    assert [patience.ask() for _ in range(3)] == ["minio is away: gone", "odd", ""]

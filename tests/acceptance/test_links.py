@@ -1,0 +1,120 @@
+"""Networks between services and servers that swallow, or break off in the middle of a picture."""
+
+import io
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+from drill.proxy import Proxy
+from PIL import Image
+
+from support.outages import all_done_after, put_many, wait_away
+from support.pictures import opened
+from support.system import PRESETS, PROCESSED, problem
+from support.waiting import wait_until
+
+SERVERS = {"minio": "MINIO_PORT", "rabbitmq": "RABBITMQ_PORT", "postgres": "POSTGRES_PORT"}
+LINKS = [
+    (service, server)
+    for service in ("gateway", "thumbnailer", "status-tracker")
+    for server in SERVERS
+    if (service, server) != ("thumbnailer", "postgres")
+]
+
+
+@contextmanager
+def proxied(system, links):
+    """Lead links through proxies for a while; give these by service and server."""
+    proxies = {link: Proxy(system.ports[SERVERS[link[1]]]).start() for link in links}
+    services = sorted({service for service, _ in links})
+    try:
+        for service in services:
+            ports = {server: proxy.port for (of, server), proxy in proxies.items() if of == service}
+            system.stack.restart(service, wait=False, **addresses(system, service, ports))
+        for service in services:
+            system.stack.wait_ready(service)
+        yield proxies
+    finally:
+        for proxy in proxies.values():
+            proxy.mode = "pass"
+        for service in services:
+            system.stack.restart(service, wait=False)
+        for service in services:
+            system.stack.wait_ready(service)
+        for proxy in proxies.values():
+            proxy.close()
+
+
+def addresses(system, service, ports):
+    """A service's settings that name other ports for its servers."""
+    settings = {}
+    for server, port in ports.items():
+        if server == "postgres":
+            usual = system.stack.table[service].environment["DATABASE_URL"]
+            settings["DATABASE_URL"] = usual.replace(f":{system.ports['POSTGRES_PORT']}/", f":{port}/")
+        else:
+            settings |= (
+                {"MINIO_URL": f"http://127.0.0.1:{port}"} if server == "minio" else {"RABBITMQ_PORT": str(port)}
+            )
+    return settings
+
+
+@pytest.mark.parametrize("mode", ["swallow-requests", "swallow-answers"])
+def test_links_that_swallow_everything_for_a_while(system, mode):
+    """All links of all services at once, one direction at a time."""
+    with proxied(system, LINKS) as proxies, all_done_after(system) as keys:
+        keys.extend(put_many(system, f"before-{mode}"))
+        for proxy in proxies.values():
+            proxy.mode = mode
+        keys.extend(put_many(system, mode))
+        assert problem(system.http.get("/api/v1/images"), 503) == "database_away"
+        wait_away(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
+        for proxy in proxies.values():
+            proxy.mode = "pass"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["swallow-requests", "swallow-answers"])
+@pytest.mark.parametrize("link", LINKS, ids="-".join)
+def test_a_link_that_swallows_longer_than_anybody_waits(system, link, mode):
+    """40 seconds: more than two heartbeats, and than any request or statement may take."""
+    name = f"{'-'.join(link)}-{mode}"
+    with proxied(system, [link]) as proxies, all_done_after(system) as keys:
+        keys.extend(put_many(system, f"before-{name}"))
+        proxies[link].mode = mode
+        keys.extend(put_many(system, name))
+        Event().wait(40)
+        proxies[link].mode = "pass"
+
+
+def test_a_variant_that_is_cut_off_on_its_way_is_not_there(system):
+    """Nothing is stored of it, and the image is DONE only when all of them are there."""
+    link = ("thumbnailer", "minio")
+    released = 'thumbmill_deliveries_total{action="release",queue="image_queue"}'
+    with proxied(system, [link]) as proxies:
+        proxies[link].mode = "cut"  # a few KB get through, so the original does
+        image_id = system.post_form(checkered(), name="checkered.png")["id"]
+        wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", released) >= 2, what="two tries in vain")
+        stored = system.keys(PROCESSED, f"{image_id}/")
+        assert not [key for key in stored if "/large." in key]
+        assert all(opened(system.s3.get_object(Bucket=PROCESSED, Key=key)["Body"].read()) for key in stored)
+        assert system.image(image_id)["status"] in {"PENDING", "PROCESSING"}
+        proxies[link].mode = "pass"
+        image = system.wait_status(image_id)
+    assert image["attempts"] == 1
+    assert len(system.keys(PROCESSED, f"{image_id}/")) == len(PRESETS)
+    assert opened(system.thumbnail(image_id, "large")).size == (1600, 1600)
+
+
+def checkered():
+    """A PNG of about a KB whose largest variant has hundreds."""
+    tile = Image.frombytes("L", (2, 2), bytes([0, 255, 255, 0]))
+    picture = Image.new("L", (1600, 1600))
+    for x in range(0, 1600, 2):
+        picture.paste(tile, (x, 0))
+    for y in range(2, 1600, 2):
+        picture.paste(picture.crop((0, 0, 1600, 2)), (0, y))
+    file = io.BytesIO()
+    picture.convert("1").save(file, "PNG")
+    assert len(file.getvalue()) < 2000, len(file.getvalue())
+    return file.getvalue()
