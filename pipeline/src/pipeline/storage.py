@@ -31,6 +31,7 @@ _FAULT_BYTES = 64 * 1024  # of an answer that tells a fault; usual ones have 400
 # Where there is no text to say; MinIO tells no more of a key with `..` in it, either.
 _HEAD_CODES = {400: "InvalidRequest", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}
 _REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_SKEWED, _MOST_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's own limit
 
 
 class NotThereError(Exception):
@@ -243,8 +244,10 @@ def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except S3Error as fault:
-        status = fault.response.status if fault.response is not None else 0
-        raise _our_fault(fault.code or "", fault.message or "", status, fault.bucket_name or "", key) from fault
+        answer = fault.response
+        status, date = (answer.status, answer.headers.get("Date", "")) if answer is not None else (0, "")
+        code = _SKEWED if fault.code in _REFUSALS and _is_far_from(date) else fault.code or ""
+        raise _our_fault(code, fault.message or "", status, fault.bucket_name or "", key) from fault
     except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
         raise DependencyAway("minio", fault) from fault
     except (MinioException, ValueError) as fault:
@@ -258,6 +261,8 @@ def _told_fault(answer: Answer, bucket: str, key: str) -> Exception:
     named = code[1] if code else answer.headers.get("x-minio-error-code") or _HEAD_CODES.get(answer.status)
     if named is None:
         return DependencyAway("minio", f"it answered {answer.status}")
+    if named in _REFUSALS and _is_far_from(answer.headers.get("date", "")):
+        named = _SKEWED
     return _our_fault(named, message[1] if message else "", answer.status, bucket, key)
 
 
@@ -270,11 +275,19 @@ def _our_fault(code: str, message: str, status: int, bucket: str, key: str) -> E
         return Refused("minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)")
     if code in _REFUSALS:
         return Refused("minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
-    if code == "RequestTimeTooSkewed":
+    if code == _SKEWED:
         return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if status and status < 500 and status not in {408, 429}:
         return BadKeyError(f"{code}: {message}")
     return DependencyAway("minio", code)
+
+
+def _is_far_from(date: str) -> bool:
+    """Tell whether an answer's date is so far from ours that we were refused for it; to a HEAD that is not said."""
+    try:
+        return bool(date) and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > _MOST_SKEW
+    except (ValueError, TypeError):
+        return False
 
 
 def _head(headers: Mapping[str, str]) -> Head:
