@@ -90,6 +90,18 @@ def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
     assert stack.is_running("thumbnailer")
 
 
+def test_one_slow_picture_holds_up_no_other(system, stack):
+    with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS="120", THUMBNAILER_DECODERS="2"):
+        slow = system.post_form(faulty_photo("hang"))["id"]
+        system.wait_status(slow, "PROCESSING")
+        others = [system.post_form(photo(seed=n + 1))["id"] for n in range(30)]
+        for image_id in others:
+            system.wait_status(image_id)
+        assert system.image(slow)["status"] == "PROCESSING"
+        stack.kill("thumbnailer")  # as it would wait for what it has in hand
+    assert system.wait_status(slow, "FAILED")["error"]["code"] == "decoder_timeout"
+
+
 def test_children_retire_and_nobody_notices(system, stack):
     told_before = stack.log_path("thumbnailer").stat().st_size
     with system.restarted("thumbnailer", DECODER_RETIREMENT="2"):

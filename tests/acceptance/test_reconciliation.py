@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from local.postgres import OWNER, database_url
-from support.messages import purge
+from support.messages import purge, wait_quiet
 from support.operators import running, thumbmill
 from support.pictures import photo, red_quarter
+from support.processes import another
 from support.system import ORIGINALS, PROCESSED
 from support.waiting import wait_until
 
@@ -33,11 +34,11 @@ def wait_heal(system, image_id, what):
     wait_until(lambda: what in heals(system, image_id), 60, f"{what} to be healed")
 
 
-def act_unheard(system, act):
+def act_unheard(system, act, objects=1):
     """Do something in the bucket of which all news is lost: INSTANT's copies and LEDGER's."""
     with system.stopped("thumbnailer"), system.stopped("status-tracker"):
         act()
-        wait_until(lambda: system.queue_length("status_tracker") >= 2, what="both targets to tell")
+        wait_until(lambda: system.queue_length("status_tracker") >= 2 * objects, what="both targets to tell")
         purge(system, "image_queue", "status_tracker")
 
 
@@ -58,6 +59,29 @@ def test_lost_events_are_made_up_for(system):
         system.wait_status(done["id"], "DELETED", timeout=60)
         wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be withdrawn")
         assert "vanished" in heals(system, done["id"])
+
+
+def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(system, stack):
+    keys = [f"halfway/{n}.jpg" for n in range(10)]
+
+    def upload():
+        for number, key in enumerate(keys):
+            system.put(key, photo(seed=number + 1))
+
+    act_unheard(system, upload, objects=len(keys))
+    stack.restart("status-tracker", wait=False, CRASH_POINT="after_announce", **HASTY)
+    assert stack.wait_exit("status-tracker", 60) == -signal.SIGKILL
+    stack.start("status-tracker", **HASTY)
+    with another(system, "status-tracker", **HASTY):
+        ids = [system.wait_key(key, timeout=60)["id"] for key in keys]
+        wait_quiet(system)
+        for image_id in ids:
+            assert system.timeline(image_id).count("image.done") == 1
+            assert len(heals(system, image_id)) <= 1, "announced, and then not written down, is not healed"
+        assert sum(len(heals(system, image_id)) for image_id in ids) >= len(keys) - 1
+    announced = stack.log_path("status-tracker").read_text() + stack.log_path("another-status-tracker").read_text()
+    for image_id in ids:
+        assert len(re.findall(rf"announced_again.*image_id={image_id}", announced)) <= 2, "no storm"
 
 
 def test_a_row_that_is_lost_is_found_again(hasty):

@@ -16,7 +16,7 @@ THUMBNAILER = (
     "before_publish",
     "after_publish",
 )
-TRACKER = ("in_transaction", "after_commit")
+TRACKER = ("in_transaction", "after_commit", "after_announce")
 OPERATOR = ("after_record", "after_redrive")
 _ALL = GATEWAY + THUMBNAILER + TRACKER + OPERATOR
 

@@ -24,6 +24,7 @@ from uuid import UUID
 
 import structlog
 
+from pipeline.crashpoints import crash_at
 from pipeline.events import Healed, say
 from pipeline.identity import PROCESSED, Source, own_key
 from pipeline.notifications import parse_storage_events
@@ -132,6 +133,7 @@ class Healer:
         fact = from_storage(parse_storage_events(body)[0], NAME, body)
         if not self.dry:
             announce(self.publisher, body, fact.image_id, fact.type, found_by=NAME)
+            crash_at("after_announce")
             self.tracker.record([fact, self._note(finding.what, finding.key, fact.source)])
         self._report(finding.what, finding.image_id, finding.key)
 

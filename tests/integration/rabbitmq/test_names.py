@@ -1,0 +1,58 @@
+"""Servers that move: a name is looked up again with every new connection."""
+
+import socket
+
+import pytest
+from drill.proxy import Proxy
+
+from pipeline.publisher import Publisher
+from pipeline.settings import StoreSettings
+from pipeline.storage import Storage
+
+
+class Names:
+    """A name service that knows one name, whose address changes."""
+
+    def __init__(self, resolve):
+        self._resolve = resolve
+        self.proxy = None
+
+    def move(self, target):
+        """Have the name lead to another address, and nobody answer at the old one."""
+        if self.proxy:
+            self.proxy.mode = "reset"
+            self.proxy.close()
+        self.proxy = Proxy(target).start()
+
+    def __call__(self, host, port, *arguments, **more):
+        if host == "moving.test":
+            host, port = "127.0.0.1", self.proxy.port
+        return self._resolve(host, port, *arguments, **more)
+
+
+@pytest.fixture
+def names(monkeypatch):
+    names = Names(socket.getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    yield names
+    names.proxy.close()
+
+
+def test_a_broker_that_moved_is_found(stack, broker, names):
+    names.move(stack.site.ports["RABBITMQ_PORT"])
+    with Publisher(broker.settings.model_copy(update={"rabbitmq_host": "moving.test"}), "test moving") as publisher:
+        assert publisher.queue_length("image_queue") >= 0
+        names.move(stack.site.ports["RABBITMQ_PORT"])
+        assert publisher.queue_length("image_queue") >= 0
+
+
+def test_a_store_that_moved_is_found(stack, names):
+    names.move(stack.site.ports["MINIO_PORT"])
+    secrets = stack.site.secrets
+    keys = {"minio_access_key": secrets["MINIO_ROOT_USER"], "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"]}
+    storage = Storage(StoreSettings(minio_url="http://moving.test:9000", **keys))
+    for _ in range(2):
+        storage.put("images-processed", "test/moving", b"x", "image/png")
+        assert storage.keys("images-processed", "test/moving") == ["test/moving"]
+        names.move(stack.site.ports["MINIO_PORT"])
+    storage.delete("images-processed", "test/moving")
