@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from support.messages import wait_quiet, wait_tracker
-from support.outages import all_done_after
+from support.outages import all_done_after, put_many
 from support.pictures import photo, red_quarter
 from support.processes import PORT, another
 from support.system import PRESETS, PROCESSED
 from support.waiting import wait_until
 
+IN_HAND = 'thumbmill_messages_in_hand{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
 LARGE = photo(6000, 6000, kind="PNG")  # takes its time
 
@@ -45,9 +46,15 @@ def test_restarts_under_load_lose_nothing_and_repeat_nothing(system, stack):
         for name in SERVICES:
             stored = len(keys)
             wait_until(lambda stored=stored: len(keys) >= stored + 10, what="some more uploads")
+            if name == "thumbnailer":
+                large = put_many(system, "in-hand", photo(3000, 2000, kind="PNG"), count=6)
+                wait_until(
+                    lambda: system.metric("THUMBNAILER_HEALTH_PORT", IN_HAND) >= 2, what="its hands to be full"
+                )
             stack.signal(name, signal.SIGTERM)
             assert stack.wait_exit(name, 30) == 0, stack.log_tail(name)
             stack.start(name)
+        keys.extend(large)
     for key in keys:
         timeline = system.timeline(system.image_of(key)["id"])
         assert timeline.count("image.processing") == 1, timeline
