@@ -27,7 +27,7 @@ def uploading(system, keys):
     stop = Event()
 
     def upload():
-        while not stop.wait(0.05):
+        while not stop.wait(0.2):
             key = f"restarts/{len(keys):03}.jpg"
             system.put(key, photo(seed=len(keys) + 1))
             keys.append(key)
