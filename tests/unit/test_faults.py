@@ -1,0 +1,43 @@
+"""docs/faults.md names 62 faults, and for each of them tests that exist."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+ROWS = ROW.findall((REPOSITORY / "docs" / "faults.md").read_text())
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+DRILL = re.compile(r"`drill: (\w+)`")
+REASONS = ("Does not apply: ", "Later: ")
+
+
+@cache
+def functions(path):
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+@cache
+def menu():
+    """The names of the drill's faults, without loading it."""
+    for node in ast.parse((REPOSITORY / "drill" / "faults.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "MENU":
+            return {key.value for key in node.value.keys}
+    raise AssertionError("the drill has no MENU")
+
+
+def test_every_fault_has_its_row():
+    assert [int(number) for number, *_ in ROWS] == list(range(1, 63))
+
+
+@pytest.mark.parametrize(("number", "shows", "by"), [(n, shows, by) for n, _, shows, by in ROWS])
+def test_what_shows_a_fault_exists(number, shows, by):
+    tests, faults = TEST.findall(by), DRILL.findall(by)
+    assert len(tests) + len(faults) == by.count("`") / 2 - by.count("`make "), f"{number}: {by}"
+    for path, name in tests:
+        assert name in functions(REPOSITORY / path), f"{path} has no {name}"
+    assert set(faults) <= menu()
+    assert tests or faults or any(reason in f"{shows} {by}" for reason in REASONS), f"{number} is open"
