@@ -149,6 +149,33 @@ def test_what_libjpeg_complains_of_is_left_to_it(seed, subsampling, restarts):
     assert ours is None or ours == by_libjpeg(bytes(data))
 
 
+def with_one_more_code(data, bits, symbol):
+    """Add a code to the first table of codes for means."""
+    start = data.index(b"\xff\xc4\x00\x1f\x00")
+    counts = bytearray(data[start + 5 : start + 21])
+    end = start + 21 + sum(counts)
+    counts[bits - 1] += 1
+    symbols = data[start + 21 : end] + bytes((symbol,))
+    return data[:start] + b"\xff\xc4\x00\x20\x00" + counts + symbols + data[end:]
+
+
+@pytest.mark.parametrize(("bits", "symbol"), [(9, 12), (10, 16)], ids=["a code of ones", "a value of 16 bits"])
+def test_a_table_that_libjpeg_refuses_is_left_to_it(bits, symbol):
+    sound, odd = with_one_more_code(jpeg(), 10, 12), with_one_more_code(jpeg(), bits, symbol)
+    assert by_us(sound) == by_libjpeg(sound)
+    assert "Bogus Huffman table" in by_libjpeg(odd)
+    assert by_us(odd) is None
+
+
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("table", [0, 1], ids=["light", "colours"])
+def test_values_far_beyond_all_pixels_are_left_to_libjpeg(table, progressive):
+    data = bytearray(jpeg(quality=100, subsampling="4:2:0", progressive=progressive))
+    data[data.index(b"\xff\xdb\x00C" + bytes((table,))) + 5] = 255  # what each mean is multiplied by
+    assert isinstance(by_libjpeg(bytes(data)), bytes)
+    assert by_us(bytes(data)) is None
+
+
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
 def test_a_cut_file_is_left_to_libjpeg_and_refused(part, progressive):
