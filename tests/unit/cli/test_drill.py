@@ -8,7 +8,7 @@ from PIL import Image
 from thumbmill.drill import photos
 from thumbmill.drill.ledger import Content, Slot, Step
 from thumbmill.drill.observer import Sight, regressions
-from thumbmill.drill.verdict import complain, overtaken
+from thumbmill.drill.verdict import complain, overtaken, strangers
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
 
@@ -132,6 +132,33 @@ def test_what_is_said_of_a_key(steps, found, fault):
 def test_a_final_status_is_left_for_a_newer_upload_alone(statuses, faults):
     sights = [Sight(int(number), status) for number, status in (sight.split() for sight in statuses.split(", "))]
     assert len(regressions(sights)) == faults
+
+
+# --- whose image it is -----------------------------------------------------------------------------------------
+
+TICKET = Slot("ticket", steps=[Step(ONE, "refused")])  # its answer was lost, and the ticket perhaps not
+POST = Slot("post", steps=[Step(ONE, "maybe")])
+
+
+@pytest.mark.parametrize(
+    ("slots", "statuses", "strange"),
+    [
+        ([], {"a": "DONE"}, {"a"}),
+        ([slot((ONE, "acknowledged"))], {"a": "DONE"}, {"a"}),  # its client knows it by its key
+        ([POST], {"a": "DONE"}, set()),
+        ([POST], {"a": "FAILED"}, set()),
+        ([POST], {"b": "DONE"}, {"b"}),  # with other bytes
+        ([POST], {"a": "AWAITING_UPLOAD"}, {"a"}),
+        ([TICKET], {"a": "AWAITING_UPLOAD"}, set()),
+        ([TICKET], {"a": "EXPIRED"}, set()),
+        ([TICKET], {"a": "AWAITING_UPLOAD", "b": "AWAITING_UPLOAD"}, {"b"}),  # one ticket was asked for
+        ([TICKET], {"a": "DONE"}, {"a"}),  # without a form nothing was sent
+        ([Slot("ticket", image_id="known")], {"a": "AWAITING_UPLOAD"}, {"a"}),
+    ],
+)
+def test_a_stranger_is_what_no_lost_answer_explains(slots, statuses, strange):
+    rows = {image_id: {"status": status} for image_id, status in statuses.items()}
+    assert set(strangers(rows, slots, digest=lambda image_id: image_id * 64)) == strange
 
 
 # --- what was changed while it was in work ---------------------------------------------------------------------

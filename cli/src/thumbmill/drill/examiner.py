@@ -1,5 +1,6 @@
 """What became of everything that was sent: each key is looked up, each thumbnail read, each bucket listed."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,14 +8,14 @@ from dataclasses import dataclass
 
 import httpx
 
-from pipeline.identity import PROCESSED
+from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import Refused
-from pipeline.storage import Storage
+from pipeline.storage import NotThereError, Storage
 from thumbmill.drill import photos
 from thumbmill.drill.doors import Access
 from thumbmill.drill.ledger import OUTCOMES, Ledger, Slot
 from thumbmill.drill.observer import Observer, regressions
-from thumbmill.drill.verdict import MOVING, Row, Verdict, complain, overtaken
+from thumbmill.drill.verdict import MOVING, Row, Verdict, complain, overtaken, strangers
 
 _TICK = threading.Event()  # never set
 _PATIENCE = 30  # seconds for one answer: nothing is broken any more when we ask
@@ -116,12 +117,18 @@ class Examiner:
         verdict.counts["healed"] += types.count("tracker.healed")
 
     def _find_strangers(self, rows: Rows) -> list[str]:
-        """Find rows that no slot has, nor an upload without an answer: such a one's number is on its photo."""
         known = {row["id"] for slot in self._ledger if (row := rows.find(slot))}
-        unanswered = [slot for slot in self._ledger if slot.in_doubt]
-        unnamed = {step.content.number for slot in unanswered for step in slot.steps if step.content}
-        strangers = rows.by_id.keys() - known
-        return [one for one in strangers if photos.read(self._variant(one, "original")) not in unnamed]
+        unknown = {image_id: row for image_id, row in rows.by_id.items() if image_id not in known}
+        return strangers(unknown, self._ledger, lambda image_id: self._digest(unknown[image_id]["key"]))
+
+    def _digest(self, key: str) -> str | None:
+        if self._store is None:
+            return None
+        try:
+            with self._store.open(ORIGINALS, key) as (_, body):
+                return hashlib.sha256(body.read()).hexdigest()
+        except NotThereError:
+            return None
 
     def _look_at_thumbnails(self, slot: Slot, row: Row) -> str:
         content = next(c for c in slot.possible() if c and c.sha256 == row["sha256"])

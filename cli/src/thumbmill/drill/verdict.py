@@ -1,7 +1,7 @@
 """What is called a fault, and how a drill's counts are told."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,20 @@ def complain(slot: Slot, row: Row | None) -> tuple[str, str] | None:
     if not any(content.sha256 == row["sha256"] and content.bad == row["damaged"] for content in contents):
         return "wrong", f"{slot.name} is DONE with bytes that nobody sent there last"
     return None
+
+
+def strangers(rows: Mapping[str, Row], slots: Iterable[Slot], digest: Callable[[str], str | None]) -> list[str]:
+    """Find those of the rows without a slot that no lost answer explains.
+
+    An upload without an answer is known by its bytes, whose SHA-256 ``digest`` gives. A ticket without one is as
+    good as any other that nobody has used.
+    """
+    slots = list(slots)
+    tickets = sum(slot.door == "ticket" and slot.image_id is None for slot in slots)
+    in_doubt = {step.content.sha256 for slot in slots if slot.in_doubt for step in slot.steps if step.content}
+    unused = [image_id for image_id, row in rows.items() if row["status"] in {"AWAITING_UPLOAD", "EXPIRED"}]
+    stored = [image_id for image_id in rows if image_id not in unused]
+    return unused[tickets:] + [image_id for image_id in stored if digest(image_id) not in in_doubt]
 
 
 def overtaken(timeline: list[Row]) -> int:
