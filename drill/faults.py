@@ -14,28 +14,34 @@ from drill.proxy import Mode
 from drill.scene import SERVERS, SERVICES, Scene
 
 HEARTBEATS_SECONDS = 45.0  # by then the broker has missed two of the services' heartbeats of 15, and hung up
+KILLS = 4  # at a time
+LINKS = 3  # disturbed at once
 LEFT_BYTES = 256 * 1024  # at most, on a disk that is full: some small writes still succeed
 
 
-def kill_a_service(scene: Scene) -> None:
-    name = scene.chance.choice(SERVICES)
-    scene.say(f"kill -9 {name}")
-    scene.stack.kill(name)
-    scene.wait(0, 1)
-    scene.start(name)
-    scene.wait(0.5, 3)
-
-
-def kill_a_server(scene: Scene) -> None:
-    names = list(SERVERS) if scene.chance.random() < 0.25 else [scene.chance.choice(SERVERS)]
-    scene.say(f"kill -9 {', '.join(names)}")
-    for name in names:
+def kill_services(scene: Scene) -> None:
+    for _ in range(KILLS):
+        name = scene.chance.choice(SERVICES)
+        scene.say(f"kill -9 {name}")
         scene.stack.kill(name)
-    scene.wait(0, 3)
-    for name in names:
+        scene.wait(0, 0.5)
         scene.start(name)
-    for name in names:
-        scene.stack.wait_ready(name)
+        scene.wait(0.5, 3)
+        scene.note_ended()
+
+
+def kill_servers(scene: Scene) -> None:
+    one_by_one = [[name] for name in scene.chance.sample(SERVERS, len(SERVERS))]
+    for names in [*one_by_one, list(SERVERS)]:
+        scene.say(f"kill -9 {', '.join(names)}")
+        for name in names:
+            scene.stack.kill(name)
+        scene.wait(0, 2)
+        for name in names:
+            scene.start(name)
+        for name in names:
+            scene.stack.wait_ready(name)
+        scene.note_ended()
 
 
 def freeze_a_service(scene: Scene) -> None:
@@ -46,13 +52,15 @@ def freeze_a_service(scene: Scene) -> None:
     scene.stack.signal(name, signal.SIGCONT)
 
 
-def disturb_a_link(scene: Scene) -> None:
-    (service, server), proxy = scene.chance.choice(list(scene.links.items()))
+def disturb_links(scene: Scene) -> None:
     modes: list[Mode] = ["swallow-requests", "swallow-answers", "delay", "cut", "reset"]
-    proxy.mode = scene.chance.choice(modes)
-    scene.say(f"{proxy.mode} between {service} and {server}")
+    links = scene.chance.sample(list(scene.links.items()), LINKS)
+    for ((service, server), proxy), mode in zip(links, scene.chance.sample(modes, LINKS), strict=True):
+        proxy.mode = mode
+        scene.say(f"{mode} between {service} and {server}")
     scene.wait(2, 10)
-    proxy.mode = "pass"
+    for _, proxy in links:
+        proxy.mode = "pass"
 
 
 def raise_an_alarm(scene: Scene) -> None:
@@ -118,10 +126,10 @@ class Fault:
 
 
 MENU = {
-    "services": Fault(kill_a_service, "kill -9 of a service of ours"),
-    "servers": Fault(kill_a_server, "kill -9 of MinIO, RabbitMQ, Postgres, or all of them"),
+    "services": Fault(kill_services, "kill -9 of our services, every 0.5 to 3.5 s"),
+    "servers": Fault(kill_servers, "kill -9 of MinIO, RabbitMQ, Postgres, one after the other, then all"),
     "freeze": Fault(freeze_a_service, "SIGSTOP of a consumer for longer than two heartbeats"),
-    "links": Fault(disturb_a_link, "a link that swallows, delays, cuts or resets"),
+    "links": Fault(disturb_links, "links that swallow, delay, cut or reset"),
     "alarms": Fault(raise_an_alarm, "the broker's memory and disk alarms"),
     "queues": Fault(delete_a_queue, "a queue deleted with what is in it"),
     "wipe": Fault(wipe_the_broker, "the broker killed and its data wiped"),
