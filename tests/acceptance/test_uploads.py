@@ -24,6 +24,7 @@ RAW = {"Content-Type": "image/jpeg"}
 def nothing_stored(system):
     """Whatever happens inside, the bucket is the same afterwards, without a half-done upload."""
     before = system.keys(ORIGINALS)
+    system.give_up_unfinished()
     yield
     wait_until(lambda: not system.unfinished(), what="multipart uploads to be given up")
     assert system.keys(ORIGINALS) == before

@@ -206,6 +206,11 @@ class System:
         """The keys of multipart uploads that are neither complete nor given up."""
         return [upload["Key"] for upload in self.s3.list_multipart_uploads(Bucket=ORIGINALS).get("Uploads", [])]
 
+    def give_up_unfinished(self):
+        """Give up what others left half-done: a gateway that was killed in the middle of a file does."""
+        for upload in self.s3.list_multipart_uploads(Bucket=ORIGINALS).get("Uploads", []):
+            self.s3.abort_multipart_upload(Bucket=ORIGINALS, Key=upload["Key"], UploadId=upload["UploadId"])
+
     # --- AMQP ----------------------------------------------------------------------------------------------
 
     @contextmanager
