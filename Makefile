@@ -4,15 +4,16 @@ BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
 	--custom-compile-command "make lock"
 MINUTES := 2
+EVENTS := 50000
 # Test files are dealt out to so many processes, each with a system of its own. The slow ones come first.
 WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile drill corpora lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog drill corpora lint lock
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: .venv/.made  ## make .venv from the locked requirements
 
@@ -48,6 +49,9 @@ bench: venv  ## measure, and print a table
 
 bench-reconcile: venv  ## measure what comparing the buckets with the rows costs, and print a table
 	$(BIN)/python benchmarks/reconcile.py
+
+bench-backlog: venv  ## measure whether a queue of 50,000 is worse than a short one, and print tables (EVENTS=50000)
+	$(BIN)/python benchmarks/backlog.py --events $(EVENTS)
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
 	$(BIN)/python benchmarks/imaging

@@ -8,11 +8,10 @@ import argparse
 import asyncio
 import io
 import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,25 +21,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 import aiohttp
 import corpus
 import psutil
-import psycopg
 import turns
-from accounting import Part, machine_seconds, per_image
+from accounting import PARTS, Part, machine_seconds, parts_of, per_image
+from installation import gateway_url, open_database, open_store, running, say
 from load import Client, Upload
 from PIL import Image
 
-from local.ports import free_ports
-from local.postgres import OWNER, database_url
 from local.stack import Stack
-from minio import Minio
 
-PARTS = {
-    "gateway": ("gateway",),
-    "thumbnailer": ("thumbnailer",),
-    "status-tracker": ("status-tracker",),
-    "minio": ("minio",),
-    "rabbitmq": ("rabbitmq", "epmd"),
-    "postgres": ("postgres",),
-}
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
 UNFINISHED = "status NOT IN ('DONE', 'FAILED', 'DELETED')"
 
@@ -73,12 +61,8 @@ class Bench:
     def __init__(self, stack: Stack, photos: list[corpus.Photo]) -> None:
         self.stack = stack
         self.photos = photos
-        self.parts = {
-            name: Part(tuple(stack.pid(process) for process in processes)) for name, processes in PARTS.items()
-        }
-        self.database = psycopg.connect(
-            database_url(stack.site, OWNER, stack.site.secrets["POSTGRES_PASSWORD"]), autocommit=True
-        )
+        self.parts = parts_of(stack)
+        self.database = open_database(stack)
 
     def close(self) -> None:
         self.database.close()
@@ -109,14 +93,7 @@ class Bench:
 
     def check_thumbnails(self, uploads: list[Upload]) -> list[str]:
         """Open every thumbnail; give the faults."""
-        secrets = self.stack.site.secrets
-        store = Minio(
-            f"127.0.0.1:{self.stack.site.ports['MINIO_PORT']}",
-            secrets["MINIO_ROOT_USER"],
-            secrets["MINIO_ROOT_PASSWORD"],
-            secure=False,
-            region="us-east-1",
-        )
+        store = open_store(self.stack)
         keys = dict(
             self.database.execute(
                 "SELECT id::text, jsonb_path_query_first(variants, '$[*] ? (@.type == \"thumbnail\").key') #>> '{}'"
@@ -163,7 +140,7 @@ class MemoryWatch(threading.Thread):
 
 async def measure(bench: Bench, arguments: argparse.Namespace, door: str) -> Result:
     """Warm up, measure idle latency, then throughput."""
-    gateway = f"http://127.0.0.1:{bench.stack.site.ports['GATEWAY_PORT']}"
+    gateway = gateway_url(bench.stack)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
         client = Client(session, gateway, bench.photos, door)
         say(f"{door}: warming up with {len(bench.photos)} photos")
@@ -261,10 +238,6 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--corpus", type=Path, help="a folder of JPEGs (default: made once under .local/corpus)")
@@ -324,20 +297,11 @@ def figures(result: Result) -> turns.Figures:
 
 def run(photos: list[corpus.Photo], arguments: argparse.Namespace, door: str) -> Result:
     """Measure one door on stores of its own."""
-    directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
-    directory.chmod(0o755)
-    settings = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "PRESETS_FILE": str(arguments.presets.resolve())}
-    stack = Stack(directory, free_ports(), settings, say=say)
-    try:
-        stack.up()
-        bench = Bench(stack, photos)
-        try:
-            return asyncio.run(measure(bench, arguments, door))
-        finally:
-            bench.close()
-    finally:
-        stack.close()
-        shutil.rmtree(directory, ignore_errors=True)
+    with (
+        running({"PRESETS_FILE": str(arguments.presets.resolve())}) as stack,
+        closing(Bench(stack, photos)) as bench,
+    ):
+        return asyncio.run(measure(bench, arguments, door))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,17 @@ from dataclasses import dataclass
 
 import psutil
 
+from local.stack import Stack
+
+PARTS = {
+    "gateway": ("gateway",),
+    "thumbnailer": ("thumbnailer",),
+    "status-tracker": ("status-tracker",),
+    "minio": ("minio",),
+    "rabbitmq": ("rabbitmq", "epmd"),
+    "postgres": ("postgres",),
+}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -43,6 +54,11 @@ class Part:
             except psutil.NoSuchProcess:
                 continue
         return total
+
+
+def parts_of(stack: Stack) -> dict[str, Part]:
+    """Give the parts of a running system; a process that was started again needs another look."""
+    return {name: Part(tuple(stack.pid(process) for process in processes)) for name, processes in PARTS.items()}
 
 
 def machine_seconds() -> float:

@@ -5,9 +5,7 @@ The photos are those of the corpus up to --most-bytes, so that thousands go thro
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
@@ -15,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 import aiohttp
 import corpus
 from accounting import Part
+from installation import gateway_url, running
 from load import Client
 
-from local.ports import free_ports
 from local.stack import Stack
 
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
@@ -25,7 +23,7 @@ PRESETS = Path(__file__).with_name("thumbnail.yaml")
 
 async def soak(stack: Stack, photos: list[corpus.Photo], arguments: argparse.Namespace) -> None:
     """Upload and print a line of the table after every step."""
-    gateway = f"http://127.0.0.1:{stack.site.ports['GATEWAY_PORT']}"
+    gateway = gateway_url(stack)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
         client = Client(session, gateway, photos, "post")
         print("| images | thumbnailer's PSS, MB |\n|---|---|", flush=True)
@@ -41,7 +39,7 @@ async def soak(stack: Stack, photos: list[corpus.Photo], arguments: argparse.Nam
 
 async def _wait_idle(session: aiohttp.ClientSession, stack: Stack) -> None:
     """Wait until no image waits any more, by what the API lists."""
-    gateway = f"http://127.0.0.1:{stack.site.ports['GATEWAY_PORT']}"
+    gateway = gateway_url(stack)
     for state in ("PENDING", "PROCESSING"):
         while True:
             async with session.get(f"{gateway}/api/v1/images", params={"status": state, "limit": 1}) as answer:
@@ -62,16 +60,8 @@ def main() -> None:
     if not photos:
         parser.error("every photo of the corpus is larger than --most-bytes")
 
-    directory = Path(tempfile.mkdtemp(prefix="thumbmill-soak-", dir="/var/tmp"))
-    directory.chmod(0o755)
-    settings = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "PRESETS_FILE": str(PRESETS)}
-    stack = Stack(directory, free_ports(), settings, say=lambda line: print(line, file=sys.stderr, flush=True))
-    try:
-        stack.up()
+    with running({"PRESETS_FILE": str(PRESETS)}) as stack:
         asyncio.run(soak(stack, photos, arguments))
-    finally:
-        stack.close()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
