@@ -109,7 +109,8 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     def happen() -> None:
         if arguments.script:
             with closing(Stage(scene, access, ledger, arguments.without)) as stage:
-                play(arguments.script, stage)
+                for name in SCRIPTS if arguments.script == "all" else [arguments.script]:
+                    play(name, stage)
         else:
             strike(scene, arguments)
         say("no more faults")
@@ -165,7 +166,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
     parser.add_argument("--settle", type=float, default=300, help="seconds to settle (default: 300)")
     parser.add_argument("--only", dest="menu", action="append", choices=list(MENU), help="only these faults")
-    parser.add_argument("--script", choices=list(SCRIPTS), help="these steps, and nothing by chance")
+    parser.add_argument("--script", choices=[*SCRIPTS, "all"], help="these steps, and nothing by chance")
     parser.add_argument("--without", action="append", default=[], choices=list(GUARDS), help="take this guard out")
     arguments = parser.parse_args()
     arguments.menu = [] if arguments.script else arguments.menu or list(MENU)

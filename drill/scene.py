@@ -60,15 +60,15 @@ class Scene:
         login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
         return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
 
-    def rabbitmqctl(self, *arguments: str) -> str:
-        """Order the broker about, as its own user, and give what it says."""
+    def rabbitmqctl(self, *arguments: str) -> None:
+        """Order the broker about, as its own user."""
         row = self.stack.table["rabbitmq"]
         program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
         order = [program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments]
-        return subprocess.run(  # noqa: S603
+        subprocess.run(  # noqa: S603
             ["setpriv", *change_user(row.account), "--", *order],  # noqa: S607
-            env=dict(row.environment), check=True, stdout=subprocess.PIPE, text=True, timeout=180,
-        ).stdout  # fmt: skip
+            env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=180,
+        )  # fmt: skip
 
     def note_ended(self) -> None:
         """Write down what has ended though no fault killed it, and start it again, as a supervisor would."""

@@ -5,6 +5,7 @@ count, is a table in docs/loss-drill.md.
 """
 
 from collections.abc import Callable
+from subprocess import SubprocessError
 
 import httpx
 import pika
@@ -15,7 +16,7 @@ from local.faults import LaunchError
 from pipeline.outcomes import DependencyAway
 
 PUTS = 5  # while the broker is away
-_ACK_SECONDS = 10.0  # whoever does not wait for a confirm acknowledges long before
+_ACK_SECONDS = 20.0  # whoever does not wait for a confirm acknowledges at once, and the broker tells in 5
 
 
 def outage(stage: Stage) -> None:
@@ -28,6 +29,18 @@ def outage(stage: Stage) -> None:
     stage.wait_heard()
 
 
+def purge(stage: Stage) -> None:
+    """A photo's message is lost from the thumbnailer's queue, and the tracker's is not."""
+    stack = stage.scene.stack
+    stack.stop("thumbnailer")
+    slot = stage.put()
+    stage.wait_told(slot, "ObjectCreated", 2)  # by both targets, so that neither is missed
+    with pika.BlockingConnection(stage.scene.administrator) as connection:
+        connection.channel().queue_purge("image_queue")
+    stack.start("thumbnailer")
+    stage.wait_heard()
+
+
 def alarm(stage: Stage) -> None:
     """A broker that takes acknowledgements but, for its memory's sake, no messages is killed."""
     stack = stage.scene.stack
@@ -37,9 +50,10 @@ def alarm(stage: Stage) -> None:
         stage.wait_told(slot, "image.processing")
         stage.scene.rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
         stage.wait_for(lambda: _has_alarm(stage), "the broker's alarm")
+        stage.wait_for(lambda: not _is_empty(stage, "image_queue"), "the broker to count its messages")
         stage.thaw()
         try:
-            stage.wait_for(lambda: _count(stage, "image_queue") == 0, "an acknowledgement", _ACK_SECONDS)
+            stage.wait_for(lambda: _is_empty(stage, "image_queue"), "an acknowledgement", _ACK_SECONDS)
             stage.scene.say("acknowledged")
         except LaunchError:
             stage.scene.say("not acknowledged")
@@ -105,7 +119,7 @@ def deletion(stage: Stage) -> None:
 
 
 SCRIPTS: dict[str, Callable[[Stage], None]] = {
-    play.__name__: play for play in (outage, alarm, crash, replay, zombie, deletion)
+    play.__name__: play for play in (outage, purge, alarm, crash, replay, zombie, deletion)
 }
 
 
@@ -115,15 +129,20 @@ def play(name: str, stage: Stage) -> None:
     stage.scene.say(f"script {name}: {script.__doc__}")
     try:
         script(stage)
-    except (DependencyAway, httpx.HTTPError, AMQPError) as fault:
+    except (DependencyAway, httpx.HTTPError, AMQPError, SubprocessError) as fault:
         raise LaunchError(f"the script ends where its client was not served: {fault}") from fault
 
 
 def _has_alarm(stage: Stage) -> bool:
-    return "memory" in stage.scene.rabbitmqctl("eval", "rabbit_alarm:get_alarms().")
+    return _ask_broker(stage, "health/checks/alarms").status_code == 503
 
 
-def _count(stage: Stage, queue: str) -> int:
-    """Count a queue's messages, those that wait for an acknowledgement among them."""
-    rows = stage.scene.rabbitmqctl("list_queues", "--quiet", "--no-table-headers", "name", "messages").splitlines()
-    return next(int(row.split()[1]) for row in rows if row.split()[:1] == [queue])
+def _is_empty(stage: Stage, queue: str) -> bool:
+    """Tell whether a queue has no message, not even one that waits for its acknowledgement; seconds late."""
+    return _ask_broker(stage, f"queues/%2F/{queue}").json()["messages"] == 0
+
+
+def _ask_broker(stage: Stage, path: str) -> httpx.Response:
+    site = stage.scene.stack.site
+    url = f"http://127.0.0.1:{site.ports['RABBITMQ_MANAGEMENT_PORT']}/api/{path}"
+    return httpx.get(url, auth=("admin", site.secrets["RABBITMQ_ADMIN_PASSWORD"]), timeout=30)

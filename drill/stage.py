@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -125,11 +126,12 @@ class Stage:
 
     def wait_for(self, condition: Callable[[], T], what: str, seconds: float = _PATIENCE) -> T:
         """Give the condition's first true answer. Raises LaunchError if there is none."""
-        for _ in range(int(seconds * 10)):
-            if answer := condition():
-                return answer
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            if time.monotonic() > deadline:
+                raise LaunchError(f"the script waited {seconds:.0f} s in vain for {what}")
             self.scene.stop.wait(0.1)
-        raise LaunchError(f"the script waited {seconds:.0f} s in vain for {what}")
+        return answer
 
     def _row(self, slot: Slot) -> Row:
         items = self._http.get("/api/v1/images", params={"key": slot.key}).json().get("items", [])
