@@ -164,7 +164,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="end after each fault came so many times")
     parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
     parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
-    parser.add_argument("--settle", type=float, default=300, help="seconds to settle (default: 300)")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=300,
+        help="seconds without progress after which what is left is stuck (default: 300)",
+    )
     parser.add_argument("--only", dest="menu", action="append", choices=list(MENU), help="only these faults")
     parser.add_argument("--script", choices=[*SCRIPTS, "all"], help="these steps, and nothing by chance")
     parser.add_argument("--without", action="append", default=[], choices=list(GUARDS), help="take this guard out")

@@ -8,6 +8,7 @@ from PIL import Image
 from thumbmill.drill import photos
 from thumbmill.drill.ledger import Content, Slot, Step
 from thumbmill.drill.observer import Sight, regressions
+from thumbmill.drill.patience import Patience
 from thumbmill.drill.verdict import complain, overtaken, strangers
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
@@ -132,6 +133,24 @@ def test_what_is_said_of_a_key(steps, found, fault):
 def test_a_final_status_is_left_for_a_newer_upload_alone(statuses, faults):
     sights = [Sight(int(number), status) for number, status in (sight.split() for sight in statuses.split(", "))]
     assert len(regressions(sights)) == faults
+
+
+# --- how long is waited ----------------------------------------------------------------------------------------
+
+
+def test_what_moves_on_is_waited_for_and_what_stands_still_is_not():
+    now = 0.0
+    patience = Patience(10, clock=lambda: now)
+    for now, left, lasts in [
+        (0, 9, True),
+        (9, 8, True),
+        (18, 8, True),
+        (20, 8, False),
+        (21, 7, True),
+        (30, 12, True),  # more again is no progress
+        (31, 8, False),
+    ]:
+        assert patience.lasts(left) == lasts, now
 
 
 # --- whose image it is -----------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def drill(
     minutes: Annotated[float, typer.Option(min=0, help="How long to upload.")] = 2,
     clients: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 4,
     settle: Annotated[
-        float, typer.Option(min=0, help="Seconds to settle; it ends sooner if it can.")
+        float, typer.Option(min=0, help="Seconds without progress after which it is stuck.")
     ] = SETTLE_SECONDS,
     seed: Annotated[int | None, typer.Option(help="Decides what the clients do.", show_default="by chance")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave in place what was uploaded.")] = False,

@@ -15,6 +15,7 @@ from thumbmill.drill import photos
 from thumbmill.drill.doors import Access
 from thumbmill.drill.ledger import OUTCOMES, Ledger, Slot
 from thumbmill.drill.observer import Observer, regressions
+from thumbmill.drill.patience import Patience
 from thumbmill.drill.verdict import MOVING, Row, Verdict, complain, overtaken, strangers
 
 _TICK = threading.Event()  # never set
@@ -57,20 +58,20 @@ class Examiner:
     # --- settling ------------------------------------------------------------------------------------------
 
     def settle(self, seconds: float, say: Callable[[str], None]) -> float:
-        """Wait until nothing moves any more, or time is up; give the seconds it took."""
+        """Wait until all is as it has to be, or nothing gets there for so long; give the seconds it took."""
         started = last_said = time.monotonic()
+        patience = Patience(seconds)
         waiting = list(self._ledger)
-        while time.monotonic() < started + seconds:
+        while True:
             rows = self._read_rows(waiting)
             waiting = [slot for slot in waiting if complain(slot, rows.find(slot))]
             moving = [slot.name for slot in waiting] or self._find_unsettled()
-            if not moving:
-                break
+            if not moving or not patience.lasts(len(moving)):
+                return time.monotonic() - started
             if time.monotonic() > last_said + 5:
                 last_said = time.monotonic()
                 say(f"settling: {len(moving)} are not there yet ({last_said - started:.0f} s)")
             _TICK.wait(0.5)
-        return time.monotonic() - started
 
     def _find_unsettled(self) -> list[str]:
         """Find what may still change by itself, though every key that we know of is as it has to be."""
