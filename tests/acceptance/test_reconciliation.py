@@ -3,12 +3,13 @@
 import json
 import re
 import signal
+from collections import Counter
 
 import psycopg
 import pytest
 
 from local.postgres import OWNER, database_url
-from support.messages import purge, wait_quiet
+from support.messages import listening, purge, wait_quiet
 from support.operators import running, thumbmill
 from support.pictures import photo, red_quarter
 from support.processes import another
@@ -34,11 +35,22 @@ def wait_heal(system, image_id, what):
     wait_until(lambda: what in heals(system, image_id), 60, f"{what} to be healed")
 
 
-def act_unheard(system, act, objects=1):
-    """Do something in the bucket of which all news is lost: INSTANT's copies and LEDGER's."""
-    with system.stopped("thumbnailer"), system.stopped("status-tracker"):
+def act_unheard(system, act, *keys):
+    """Do something in the bucket to each of these keys once, of which all news is lost: INSTANT's and LEDGER's.
+
+    Others' late news may be on its way, too, so it is these keys' that is waited for.
+    """
+    awaited = Counter(dict.fromkeys(keys, 2))
+    with (
+        system.stopped("thumbnailer"),
+        system.stopped("status-tracker"),
+        listening(system, "storage.events", "instant", "ledger") as bucket,
+    ):
         act()
-        wait_until(lambda: system.queue_length("status_tracker") >= 2 * objects, what="both targets to tell")
+        while +awaited:
+            [letter] = bucket.take(1)
+            awaited[json.loads(letter.body)["Key"].removeprefix(f"{ORIGINALS}/")] -= 1
+        wait_until(lambda: system.queue_length("status_tracker") >= 2 * len(keys), what="both targets to tell")
         purge(system, "image_queue", "status_tracker")
 
 
@@ -46,7 +58,7 @@ def test_lost_events_are_made_up_for(system):
     def upload():
         system.put("unheard.jpg", photo(orientation=3))
 
-    act_unheard(system, upload)
+    act_unheard(system, upload, "unheard.jpg")
     with system.restarted("status-tracker", **HASTY):
         done = system.wait_key("unheard.jpg", timeout=60)
         assert red_quarter(system.thumbnail(done["id"])) == "right lower"
@@ -54,7 +66,7 @@ def test_lost_events_are_made_up_for(system):
         healed = system.metric("STATUS_TRACKER_HEALTH_PORT", 'thumbmill_reconciled_total{what="missed"}')
         assert healed == 1
 
-    act_unheard(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="unheard.jpg"))
+    act_unheard(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="unheard.jpg"), "unheard.jpg")
     with system.restarted("status-tracker", **HASTY):
         system.wait_status(done["id"], "DELETED", timeout=60)
         wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be withdrawn")
@@ -68,7 +80,7 @@ def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(sy
         for number, key in enumerate(keys):
             system.put(key, photo(seed=number + 1))
 
-    act_unheard(system, upload, objects=len(keys))
+    act_unheard(system, upload, *keys)
     stack.restart("status-tracker", wait=False, CRASH_POINT="after_announce", **HASTY)
     assert stack.wait_exit("status-tracker", 60) == -signal.SIGKILL
     stack.start("status-tracker", **HASTY)
