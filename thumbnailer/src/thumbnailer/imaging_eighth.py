@@ -22,6 +22,9 @@ _COUNTS = 16  # bytes in front of a table's symbols: how many codes there are of
 _TABLE = _COUNTS + 256
 _MOST_DC = 15  # for a symbol: the bits of a value
 _AC = 0x10  # the class of a table, beside its number
+_LAST_TABLE = 3  # of each kind
+_MOST_BLOCKS = 10  # in an MCU of several components; T.81, B.2.3
+_JFIF_BYTES = 14  # a shorter segment is none to libjpeg
 _GREY, _COLOUR = 1, 3  # components
 _Y_CB_CR = [1, 2, 3]  # their names, where nothing else says what they are
 _UNKNOWN = -1
@@ -120,10 +123,10 @@ def _understand(file: _File, marker: int, body: bytes) -> None:
         _read_codes(file, body)
     elif marker == _QUANTUMS and not begun:
         _read_quantums(file, body)
-    elif marker == _RESTART:
+    elif marker == _RESTART and len(body) == 2:
         file.restart = int.from_bytes(body)
     elif marker == _JFIF:
-        file.is_jfif |= body.startswith(b"JFIF\0")
+        file.is_jfif |= body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES
     elif marker == _ADOBE and body.startswith(b"Adobe"):
         file.adobe_transform = body[11]
     elif marker != _ADOBE:
@@ -136,7 +139,9 @@ def _read_frame(file: _File, body: bytes) -> None:
     for at in range(6, 6 + 3 * body[5], 3):
         file.components[body[at]] = _Component(body[at + 1] >> 4, body[at + 1] & 15, body[at + 2])
     components = list(file.components.values())
-    if body[0] != _SAMPLE_BITS or 0 in file.size or len(components) != body[5]:
+    if len(body) != 6 + 3 * len(components) or len(components) != body[5]:
+        raise _OddError
+    if body[0] != _SAMPLE_BITS or 0 in file.size:
         raise _OddError
     if len(components) == _GREY:
         components[0].across = components[0].down = 1  # with nothing beside it, its sampling means nothing
@@ -154,7 +159,7 @@ def _read_quantums(file: _File, body: bytes) -> None:
     """Read what the coefficients are to be multiplied by. T.81, B.2.4.1."""
     for at in range(0, len(body), 1 + _COEFFICIENTS):
         values = body[at + 1 : at + 1 + _COEFFICIENTS]
-        if body[at] >> 4 or len(values) != _COEFFICIENTS:  # the former: of two bytes each
+        if body[at] > _LAST_TABLE or len(values) != _COEFFICIENTS:  # above: values of two bytes each, or nonsense
             raise _OddError
         file.quantums[body[at]] = array.array("H", list(values)).tobytes()
 
@@ -167,6 +172,8 @@ def _read_codes(file: _File, body: bytes) -> None:
         end = table + _COUNTS + sum(body[table : table + _COUNTS])
         most = 255 if body[at] & _AC else _MOST_DC
         if end > len(body) or end - table > _TABLE or max(body[table + _COUNTS : end], default=0) > most:
+            raise _OddError
+        if body[at] & ~_AC > _LAST_TABLE:
             raise _OddError
         file.codes[body[at]] = body[table:end].ljust(_TABLE, b"\0")
         at = end
@@ -187,7 +194,7 @@ def _begin(library: ctypes.CDLL, file: _File, room: int) -> int | None:
     width, height = (-(-edge // 8) for edge in file.size)
     if len(components) == _COLOUR and not _are_colours_usual(file):
         raise _OddError
-    if room != width * height * (4 if len(components) == _COLOUR else 1):
+    if not components or room != width * height * (4 if len(components) == _COLOUR else 1):
         raise _OddError
     numbers = ctypes.c_int32 * len(components)
     picture: int | None = library.begin_picture(
@@ -211,7 +218,10 @@ def _take_scan(library: ctypes.CDLL, picture: int | None, file: _File, header: b
     first, last, high, low = header[end], header[end + 1], header[end + 2] >> 4, header[end + 2] & 15
     names, tables = header[1:end:2], header[2:end:2]
     scan = _Scan(len(names), first=first, last=last, high=high, low=low, restart=file.restart)
-    if not 1 <= len(names) <= len(file.components) or len(set(names)) != len(names):
+    if len(header) != end + 3 or not names or len(set(names)) != len(names):
+        raise _OddError
+    blocks = sum(file.components[name].across * file.components[name].down for name in names)
+    if len(names) > 1 and blocks > _MOST_BLOCKS:
         raise _OddError
     order = list(file.components)
     for number, (name, table) in enumerate(zip(names, tables, strict=True)):

@@ -493,6 +493,8 @@ static int prepare(Picture *picture, const Scan *scan) {
         return 0;
     for (int i = 0; i < scan->count; i++) {
         Component *component = &picture->components[scan->component[i]];
+        if (picture->progressive && scan->last >= component->kept)
+            return 0;
         if (scan->dc[i] && !read_codes(&component->dc, scan->dc[i]))
             return 0;
         if (scan->ac[i] && !read_codes(&component->ac, scan->ac[i]))
