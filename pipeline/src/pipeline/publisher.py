@@ -77,12 +77,8 @@ class Publisher:
 
         For news that the next event outdates: nothing is missed if it is lost. Raises DependencyAway.
         """
-        properties = pika.BasicProperties(
-            content_type=CONTENT_TYPE, delivery_mode=pika.DeliveryMode.Persistent, message_id=str(event.id)
-        )
-        self._try_twice(
-            lambda _: self._open_casual().basic_publish(LIFECYCLE, event.kind.value, event.to_json(), properties)
-        )
+        key, body, properties = event.kind.value, event.to_json(), _properties(CONTENT_TYPE, str(event.id))
+        self._try_twice(lambda _: self._open_casual().basic_publish(LIFECYCLE, key, body, properties))
 
     def publish(
         self,
@@ -99,12 +95,7 @@ class Publisher:
         A connection that died while idle is normal, so there is a second try. Raises DependencyAway when that
         fails too, or when no queue takes the message: then the topology is missing, which its owner mends.
         """
-        properties = pika.BasicProperties(
-            content_type=content_type,
-            delivery_mode=pika.DeliveryMode.Persistent,
-            headers=headers,
-            message_id=message_id,
-        )
+        properties = _properties(content_type, message_id, headers)
         try:
             self._try_twice(lambda channel: channel.basic_publish(exchange, key, body, properties, mandatory=True))
         except (UnroutableError, NackError) as fault:
@@ -160,3 +151,14 @@ class Publisher:
         if self._casual is None or not self._casual.is_open:
             self._casual = self._open().connection.channel()
         return self._casual
+
+
+def _properties(
+    content_type: str, message_id: str | None, headers: dict[str, Any] | None = None
+) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type=content_type,
+        delivery_mode=pika.DeliveryMode.Persistent,
+        headers=headers,
+        message_id=message_id,
+    )
