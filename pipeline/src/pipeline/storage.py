@@ -246,8 +246,8 @@ def _translated(key: str) -> Iterator[None]:
     except S3Error as fault:
         answer = fault.response
         status, date = (answer.status, answer.headers.get("Date", "")) if answer is not None else (0, "")
-        code = _SKEWED if fault.code in _REFUSALS and _is_far_from(date) else fault.code or ""
-        raise _our_fault(code, fault.message or "", status, fault.bucket_name or "", key) from fault
+        code, message, bucket = fault.code or "", fault.message or "", fault.bucket_name or ""
+        raise _our_fault(code, message, status, date, bucket, key) from fault
     except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
         raise DependencyAway("minio", fault) from fault
     except (MinioException, ValueError) as fault:
@@ -261,29 +261,31 @@ def _told_fault(answer: Answer, bucket: str, key: str) -> Exception:
     named = code[1] if code else answer.headers.get("x-minio-error-code") or _HEAD_CODES.get(answer.status)
     if named is None:
         return DependencyAway("minio", f"it answered {answer.status}")
-    if named in _REFUSALS and _is_far_from(answer.headers.get("date", "")):
-        named = _SKEWED
-    return _our_fault(named, message[1] if message else "", answer.status, bucket, key)
+    date = answer.headers.get("date", "")
+    return _our_fault(named, message[1] if message else "", answer.status, date, bucket, key)
 
 
-def _our_fault(code: str, message: str, status: int, bucket: str, key: str) -> Exception:
+def _our_fault(code: str, message: str, status: int, date: str, bucket: str, key: str) -> Exception:
     if code in {"NoSuchKey", "NoSuchObject"}:
         return NotThereError(key)
     if code == "PreconditionFailed":
         return ChangedError(key)
     if code == "NoSuchBucket":
         return Refused("minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)")
+    if code == _SKEWED or (code in _REFUSALS and _is_far_from_now(date)):
+        return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if code in _REFUSALS:
         return Refused("minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
-    if code == _SKEWED:
-        return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if status and status < 500 and status not in {408, 429}:
         return BadKeyError(f"{code}: {message}")
     return DependencyAway("minio", code)
 
 
-def _is_far_from(date: str) -> bool:
-    """Tell whether an answer's date is so far from ours that we were refused for it; to a HEAD that is not said."""
+def _is_far_from_now(date: str) -> bool:
+    """Tell whether an answer's date is so far from ours that MinIO refuses us for it.
+
+    What answers a HEAD has no text, and so does not give this reason.
+    """
     try:
         return bool(date) and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > _MOST_SKEW
     except (ValueError, TypeError):
