@@ -25,6 +25,8 @@ _NETWORK: dict[str, Any] = {
 }
 _LIMITS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "120s"}
 
+_COLUMNS = "image_columns"  # what queries.sql calls those of an image's row; no statement, but a part of some
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 # Connections, a server that is read-only for now, full disks and memories, lock timeouts, shutdowns, broken disks.
 _MAY_PASS = ("08", "25006", "53", "55P03", "57", "58", "F0", "XX")
@@ -83,7 +85,9 @@ def translated() -> Iterator[None]:
 def _statements() -> dict[str, bytes]:
     text = (files("status_tracker") / "sql" / "queries.sql").read_text()
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {name: sql.encode() for name, sql in zip(parts[::2], parts[1::2], strict=True)}
+    statements = dict(zip(parts[::2], parts[1::2], strict=True))
+    columns = statements.pop(_COLUMNS)
+    return {name: sql.replace(f"{{{_COLUMNS}}}", columns.strip()).encode() for name, sql in statements.items()}
 
 
 def execute(connection: Connection, statement: str, **values: Any) -> psycopg.Cursor[DictRow]:

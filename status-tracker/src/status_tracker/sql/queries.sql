@@ -1,7 +1,10 @@
+-- name: image_columns
+id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
+    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
+
 -- name: lock_images
 -- The rows of a batch, in an order that every writer keeps.
-SELECT id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
+SELECT {image_columns}
 FROM images
 WHERE id = ANY(%(ids)s)
 ORDER BY id
@@ -76,17 +79,14 @@ WHERE id IN (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
-RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged,
-    created_at;
+RETURNING {image_columns};
 
 -- name: read_progress
 SELECT greatest(caught_up_to, 'epoch') AS caught_up_to
 FROM progress;
 
 -- name: find_images
-SELECT id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
+SELECT {image_columns}
 FROM images
 WHERE id = ANY(%(ids)s);
 
@@ -151,9 +151,7 @@ WHERE id IN (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
-RETURNING id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged,
-    created_at;
+RETURNING {image_columns};
 
 -- name: find_position
 SELECT bucket, last_key, last_id, objects, step,
