@@ -8,6 +8,7 @@ One reconciles at a time, by an advisory lock that is held for a page. Each page
 takes the next one, so the bound on objects a minute holds for all trackers together.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ from time import monotonic, time
 
 import structlog
 
-from pipeline.identity import ORIGINALS
+from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import DependencyAway
 from pipeline.publisher import Publisher
 from pipeline.storage import Storage
@@ -111,16 +112,22 @@ class Reconciler:
 
     def _whole_pass(self, stop: Event) -> Iterator[Report]:
         began = monotonic()
-        compared = {True: 0, False: 0}
+        compared: Counter[str] = Counter()  # by bucket
         position, is_last = Position(), False
         while not is_last:
             if stop.is_set():
                 raise StoppedError
             step = self._step(position)
-            compared[position.bucket == ORIGINALS] += step.size
+            compared[position.bucket] += step.size
             position, is_last = step.next, step.is_last
             found = {what.value: self.healer.found[what] for what in What}
-            yield Report(compared[True], compared[False], monotonic() - began, found, changed=not self.healer.dry)
+            yield Report(
+                originals=compared[ORIGINALS],
+                variants=compared[PROCESSED],
+                seconds=monotonic() - began,
+                found=found,
+                changed=not self.healer.dry,
+            )
 
     def _step(self, position: Position) -> Step:
         if position.is_start or not self.healer.dry:  # a dry run claims nothing, and would find the same again
