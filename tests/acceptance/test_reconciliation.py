@@ -83,7 +83,7 @@ def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(sy
     act_unheard(system, upload, *keys)
     stack.restart("status-tracker", wait=False, CRASH_POINT="after_announce", **HASTY)
     assert stack.wait_exit("status-tracker", 60) == -signal.SIGKILL
-    stack.start("status-tracker", **HASTY)
+    stack.start("status-tracker", wait=False, **HASTY)
     with another(system, "status-tracker", **HASTY):
         ids = [system.wait_key(key, timeout=60)["id"] for key in keys]
         wait_quiet(system)
