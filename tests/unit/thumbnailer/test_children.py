@@ -1,0 +1,137 @@
+"""The decoder's children: what they are given, when they end, and what starts in vain."""
+
+import io
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from support.pictures import faulty_photo, photo
+from support.waiting import wait_until
+from thumbnailer.child_process import ENVIRONMENT, DecoderBrokenError
+from thumbnailer.decoder import Decoder
+from thumbnailer.metrics import DEATHS, RETIREMENTS
+from unit.thumbnailer.children import children, is_gone, read_status, started_since, total
+from unit.thumbnailer.recipes import recipe
+
+RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
+
+
+def test_a_child_without_work_gives_back_what_large_pictures_took():
+    earlier = children()
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((2400, 2400)).convert("RGB").save(file, "JPEG", progressive=True)
+    with Decoder(RECIPE, children=1) as running:
+        child, _ = started_since(earlier)
+        for _ in range(3):  # the allocator gives the first one back at once, and keeps room for more of its size
+            running.decode(file.getvalue())
+        peak = read_status(child, "VmHWM")
+        wait_until(lambda: read_status(child, "VmRSS") < peak - 10 * 2**20, 10, "some memory to be given back")
+        assert running.decode(photo()).picture.width == 640
+
+
+def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
+    earlier, retired = children(), total(RETIREMENTS)
+    with Decoder(RECIPE, children=1, retirement=3) as running:
+        first, spare = started_since(earlier)
+        for seed in range(3):
+            assert running.decode(photo(seed=seed)).picture.width == 640
+        assert first.is_running()
+        assert total(RETIREMENTS) == retired
+        assert running.decode(photo()).picture.width == 640
+        assert total(RETIREMENTS) == retired + 1
+        wait_until(lambda: is_gone(first), 10, "the end of the first")
+        assert started_since(earlier)[0] == spare, "which has a successor of its own by now"
+        assert spare.rlimit(psutil.RLIMIT_CPU)[0] > 0, "set when a picture came"
+        before = total(DEATHS)
+        for seed in range(10):
+            assert running.decode(photo(seed=seed)).picture.width == 640
+        assert (total(RETIREMENTS), total(DEATHS)) == (retired + 4, before)
+
+
+@pytest.fixture
+def lone_child():
+    earlier = children()
+    with Decoder(RECIPE, children=1) as running:
+        yield running, started_since(earlier)[0]
+
+
+def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
+    _, child = lone_child
+    assert child.environ() == ENVIRONMENT  # and nothing of ours
+    assert all(name.startswith(("GLIBC_", "MALLOC_", "OPENBLAS_")) for name in ENVIRONMENT)
+    targets = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
+    (channel,) = (target for target in targets if target.startswith("socket:"))
+    assert set(targets) == {channel, "/dev/null"}
+    status = Path(f"/proc/{child.pid}/limits").read_text()
+    limits = {line[:26].strip(): line[26:].split()[0] for line in status.splitlines()[1:]}
+    assert limits["Max address space"] == str(RECIPE.limits.memory_bytes)
+    assert limits["Max core file size"] == limits["Max file size"] == "0"
+    assert int(limits["Max open files"]) < 100
+
+
+def test_a_child_s_cpu_time_is_limited_picture_by_picture(lone_child):
+    decoder, child = lone_child
+    decoder.decode(photo())
+    soft, _ = child.rlimit(psutil.RLIMIT_CPU)
+    assert RECIPE.limits.seconds <= soft <= RECIPE.limits.seconds + 2
+
+
+def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
+    decoder, child = lone_child
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child.send_signal(number)
+    assert decoder.decode(photo()).picture.width == 640
+    assert child.is_running()
+
+
+def test_children_end_with_the_decoder():
+    earlier = children()
+    with Decoder(RECIPE, children=2):
+        started = started_since(earlier, 3)
+    assert not any(process.is_running() for process in started)
+
+
+def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture():
+    with (
+        pytest.raises(DecoderBrokenError, match=r"(?s)can't decode what it should.*more than 100"),
+        Decoder(recipe(memory_bytes=100 * 2**20), children=1),
+    ):
+        pass
+
+
+def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with (
+        pytest.raises(DecoderBrokenError, match=r"/bin/false.*child_main"),
+        Decoder(RECIPE, children=1),
+    ):
+        pass
+
+
+def test_a_child_dies_with_its_parent(tmp_path):
+    program = (
+        "import os, sys\n"
+        "from thumbnailer.decoder import Decoder\n"
+        "from thumbnailer.pictures import Limits, Recipe\n"
+        "from thumbnailer.presets import Preset\n"
+        "recipe = Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), (Preset('small', 64),))\n"
+        "with Decoder(recipe, 1) as decoder:\n"
+        "    print('ready', flush=True)\n"
+        "    decoder.decode(sys.stdin.buffer.read())\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with parent:
+        assert b"ready\n" in iter(parent.stdout.readline, b"")
+        parent.stdin.write(faulty_photo("hang"))
+        parent.stdin.close()
+        pair = wait_until(
+            lambda: len(now := psutil.Process(parent.pid).children()) == 2 and now, 10, "the children"
+        )
+        wait_until(lambda: all(child.status() == psutil.STATUS_SLEEPING for child in pair), 10, "them at rest")
+        parent.kill()
+    wait_until(lambda: all(map(is_gone, pair)), 10, "the children's death")
