@@ -1,0 +1,107 @@
+"""The sweep: what was left lying is announced again, once."""
+
+from contextlib import closing
+from datetime import timedelta
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from integration.postgres.messages import ID, announced, head, spoken, withdrawn
+from pipeline.identity import new_image_id, own_key
+from pipeline.notifications import parse_storage_events
+from status_tracker.repository import Repository
+from status_tracker.sweep import Sweep
+from status_tracker.tracker import Tracker
+from status_tracker.watermarks import Watermarks
+from unit.status_tracker import saying
+from unit.status_tracker.saying import KEY, V1, V2
+
+
+@pytest.fixture
+def sweep(database, bucket, publications):
+    repository = Repository(SecretStr(database.tracker), "sweep")
+    tracker = Tracker(repository, bucket, Watermarks())
+    yield Sweep(repository, tracker, bucket, publications, "image_queue", timedelta(minutes=1))
+    repository.close()
+
+
+def grow_old(database):
+    database.ask("UPDATE images SET updated_at = updated_at - interval '1 hour', recovered_at = NULL")
+
+
+def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, bucket, publications):
+    tracker.handle([announced()], publications)
+    bucket.heads[KEY] = head(**{"file-name": "a.jpg"})
+    assert sweep.run() == 0
+    grow_old(database)
+    before = database.status(ID)
+    assert (sweep.run(), sweep.run()) == (1, 0)
+    (event,) = parse_storage_events(publications.bodies[0])
+    assert (event.key, event.source, event.file_name, event.is_ours) == (KEY, V1, "a.jpg", True)
+    assert database.status(ID) == before
+
+
+def test_the_sweep_leaves_alone_what_the_thumbnailer_acted_upon(tracker, sweep, database, publications):
+    keys = [own_key(new_image_id()) for _ in range(3)]
+    facts = [saying.processing(key=keys[0]), saying.done(key=keys[1]), saying.failed(key=keys[2])]
+    tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
+    tracker.handle([spoken(saying.requested(key="a ticket"))], publications)
+    grow_old(database)
+    assert sweep.run() == 0
+
+
+def test_the_sweep_waits_for_a_thumbnailer_that_is_only_late(tracker, sweep, database, publications, monkeypatch):
+    tracker.handle([announced()], publications)
+    grow_old(database)
+    monkeypatch.setattr(publications, "queue_length", lambda _: 1)
+    assert sweep.run() == 0
+
+
+def test_the_sweep_finds_what_vanished(tracker, sweep, database, publications):
+    tracker.handle([announced()], publications)
+    grow_old(database)
+    assert sweep.run() == 1
+    assert database.status(ID)["status"] == "DELETED"
+    assert parse_storage_events(publications.bodies[0])[0].is_removal
+    assert database.timeline(ID)[-1]["recorded_by"] == "sweep"
+
+
+def test_the_sweep_finds_what_was_replaced(tracker, sweep, database, bucket, publications):
+    tracker.handle([announced()], publications)
+    bucket.heads[KEY] = head(V2)
+    grow_old(database)
+    assert sweep.run() == 1
+    row = database.status(ID)
+    assert (row["status"], row["source"], row["generation"]) == ("PENDING", str(V2), 2)
+    assert parse_storage_events(publications.bodies[0])[0].source == V2
+
+
+def test_the_sweep_has_variants_of_the_deleted_removed(tracker, sweep, database, publications):
+    tracker.handle([announced()], publications)
+    tracker.handle([withdrawn()], publications)
+    grow_old(database)
+    assert sweep.run() == 1
+    assert parse_storage_events(publications.bodies[0])[0].is_removal
+    tracker.handle([spoken(saying.removed())], publications)
+    grow_old(database)
+    assert sweep.run() == 0
+
+
+def test_two_sweeps_share_the_work(tracker, repository, database, publications):
+    keys = [own_key(new_image_id()) for _ in range(30)]
+    tracker.handle([announced(key=key) for key in keys], publications)
+    grow_old(database)
+    other = Repository(SecretStr(database.tracker), "another sweep")
+    age = timedelta(minutes=1)
+    with closing(other):
+        claimed = [row.key for books in (repository, other) for row in books.claim_overdue(age, 20)]
+    assert sorted(claimed) == sorted(keys)
+
+
+def test_the_sweep_waits_for_nobody(tracker, sweep, database, publications):
+    tracker.handle([announced()], publications)
+    grow_old(database)
+    with closing(psycopg.connect(database.owner)) as writer:
+        writer.execute("SELECT FROM images FOR UPDATE")
+        assert sweep.run() == 0
