@@ -59,6 +59,9 @@ class Backlog:
             if self._known is not None:
                 log.warning("backlog_unknown", fault=str(fault))
             return None
+        except Exception:  # a bug of ours: figures that nobody renews would keep the doors shut for ever
+            log.exception("backlog_failed")
+            return None
         now = asyncio.get_running_loop().time()
         if found.caught_up_to != self._progress:
             self._progress, self._progress_seen = found.caught_up_to, now

@@ -60,6 +60,11 @@ def turned_away(*answers, images=0, seconds=0.0):
     return asyncio.run(run())
 
 
+def test_a_bug_of_ours_does_not_keep_the_doors_shut():
+    assert turned_away(waiting(11), RuntimeError("for the test"), images=10) is None
+    assert turned_away(waiting(11), RuntimeError("for the test"), waiting(11), images=10)
+
+
 def test_over_the_number_of_images_uploads_are_turned_away():
     assert turned_away(waiting(10), images=10) is None
     before = TURNED_AWAY.labels("upload", "images")._value.get()  # noqa: SLF001
