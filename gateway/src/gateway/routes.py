@@ -124,7 +124,7 @@ async def get_timeline(request: Request, image_id: uuid.UUID) -> Response:
     responses=apidoc.VARIANT_ANSWERS,
 )
 async def get_variant(request: Request, image_id: uuid.UUID, type: str, v: Content = None) -> Response:  # noqa: A002
-    """Give the bytes of `original` or `thumbnail`. The address is stable; what it shows follows the object."""
+    """Give the bytes of `original` or of a variant. The address is stable; what it shows follows the object."""
     _bind(image_id)
     return await _parts(request).variants.give(request, image_id, type, v)
 
