@@ -2,7 +2,6 @@
 
 import random
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import pika
 
 from drill.disks import Disk
 from drill.proxy import Proxy
-from local.account import change_user
+from local.rabbitmq import control
 from local.stack import Stack, describe_exit
 
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
@@ -60,15 +59,9 @@ class Scene:
         login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
         return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
 
-    def rabbitmqctl(self, *arguments: str) -> None:
-        """Order the broker about, as its own user."""
-        row = self.stack.table["rabbitmq"]
-        program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
-        order = [program, "-n", row.environment["RABBITMQ_NODENAME"], *arguments]
-        subprocess.run(  # noqa: S603
-            ["setpriv", *change_user(row.account), "--", *order],  # noqa: S607
-            env=dict(row.environment), check=True, stdout=subprocess.DEVNULL, timeout=180,
-        )  # fmt: skip
+    def rabbitmqctl(self, *order: str) -> None:
+        """Order the broker about."""
+        control(self.stack.table["rabbitmq"], *order)
 
     def note_ended(self) -> None:
         """Write down what has ended though no fault killed it, and start it again, as a supervisor would."""

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.account import hand_over
+from local.account import change_user, hand_over
 from local.faults import LaunchError
 from local.probes import answers_amqp, answers_epmd, answers_http
 from local.processes import Process
@@ -95,3 +95,13 @@ def _write_configuration(site: Site, home: Path) -> None:
         check=True,
     )
     hand_over(home, site.account)
+
+
+def control(broker: Process, *order: str) -> None:
+    """Order a running broker about by `rabbitmqctl`, as its own user. Raises SubprocessError."""
+    program = _PROGRAM.with_name("rabbitmqctl")
+    words = [program, "-n", broker.environment["RABBITMQ_NODENAME"], *order]
+    subprocess.run(
+        ["setpriv", *change_user(broker.account), "--", *words],
+        env=dict(broker.environment), check=True, capture_output=True, timeout=180,
+    )  # fmt: skip

@@ -1,7 +1,6 @@
 """What is made worse for a while: a right that is missing, a broker that gives up early."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +8,8 @@ import httpx
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
-from local.account import change_user
 from local.minio import SHARED
+from local.rabbitmq import control
 from local.stack import Stack
 from support.system import System
 
@@ -81,10 +80,5 @@ def impatient(stack: Stack) -> Iterator[None]:
 
 
 def rabbitmqctl(stack: Stack, *order: str) -> None:
-    """Order the broker about, as its own user."""
-    row = stack.table["rabbitmq"]
-    program = str(row.command[0]).replace("rabbitmq-server", "rabbitmqctl")
-    command = [program, "-n", row.environment["RABBITMQ_NODENAME"], *order]
-    if row.account:
-        command = ["setpriv", *change_user(row.account), "--", *command]
-    subprocess.run(command, env=dict(row.environment), check=True, capture_output=True, timeout=60)
+    """Order the broker about."""
+    control(stack.table["rabbitmq"], *order)
