@@ -52,7 +52,7 @@ def reconcile(
     except DependencyAway as fault:
         end(f"{fault} (STATUS_TRACKER_URL={url})", AWAY)
     if report["state"] != "done":
-        end(f"the tracker gave up: {report.get('fault', 'it fell silent')}; start this again then", AWAY)
+        end(f"the tracker gave up: {report.get('fault', 'it fell silent')}; mend that, and start this again", AWAY)
     if as_json:
         print(json.dumps({name: value for name, value in report.items() if name != "state"}))  # noqa: T201
         return

@@ -18,9 +18,9 @@ from thumbmill.drill.examiner import NoAnswerError
 from thumbmill.drill.ledger import Ledger
 from thumbmill.drill.session import Plan, hold
 from thumbmill.stopping import stoppable
-from thumbmill.terminal import open_console
+from thumbmill.terminal import INTERRUPTED, open_console
 
-LOST, NOT_HELD, INTERRUPTED = 1, 2, 130  # exit codes
+LOST, NOT_HELD = 1, 2  # exit codes
 SETTLE_SECONDS = 1200  # the reconciler takes up to 16 minutes, by default
 
 
