@@ -1,4 +1,4 @@
-"""Services that cannot run: they say which variable or permission is at fault, exit, and lose nothing."""
+"""Services that some server refuses: they say which variable or permission is at fault, exit, and lose nothing."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,132 +8,10 @@ import psycopg
 import pytest
 
 from local.minio import describe_provision
-from local.ports import free_ports
 from support.pictures import photo
+from support.services import PORTS, SERVICES, free_port
 from support.system import ORIGINALS, PROCESSED, problem
 from support.waiting import wait_until
-
-SERVICES = ("gateway", "thumbnailer", "status-tracker")
-PORTS = {"gateway": "GATEWAY_PORT", "thumbnailer": "HEALTH_PORT", "status-tracker": "HEALTH_PORT"}
-
-EVERYWHERE = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "RABBITMQ_USER", "RABBITMQ_PASSWORD")
-REQUIRED = {
-    "gateway": (*EVERYWHERE, "DATABASE_URL", "UPLOAD_SIGNER_ACCESS_KEY", "UPLOAD_SIGNER_SECRET_KEY"),
-    "thumbnailer": EVERYWHERE,
-    "status-tracker": (*EVERYWHERE, "DATABASE_URL"),
-}
-
-EVERYWHERE_WRONG = {
-    "MINIO_URL": "ftp://127.0.0.1:9000",
-    "RABBITMQ_PORT": "70000",
-    "LOG_LEVEL": "chatty",
-    "LOG_FORMAT": "xml",
-}
-WRONG = {
-    "gateway": EVERYWHERE_WRONG
-    | {
-        "GATEWAY_PORT": "eight thousand",
-        "DATABASE_URL": "mysql://gateway@127.0.0.1/thumbmill",
-        "PUBLIC_URL": "127.0.0.1",
-        "MINIO_PUBLIC_URL": "http://127.0.0.1/path",
-        "MAX_UPLOAD_BYTES": "0",
-        "TICKET_LIFETIME_SECONDS": "-1",
-        "UPLOAD_DEADLINE_SECONDS": "soon",
-        "CORS_ALLOW_ORIGINS": "example.org",
-        "ALLOW_ANONYMOUS": "perhaps",
-    },
-    "thumbnailer": EVERYWHERE_WRONG
-    | {
-        "HEALTH_PORT": "0",
-        "RABBITMQ_QUEUE": "no good name!",
-        "THUMBNAILER_DECODERS": "0",
-        "THUMBNAILER_PREFETCH": "-1",
-        "MAX_PIXELS": "many",
-        "DECODE_TIMEOUT_SECONDS": "0",
-        "DECODE_MEMORY_BYTES": "1000",
-        "DECODER_FAULTS": "maybe",
-        "DECODER_RETIREMENT": "0",
-        "MAX_FRAMES": "0",
-        "MAX_ANIMATION_PIXELS": "few",
-        "PRESETS_FILE": "/no/such/presets.yaml",
-        "EXPOSE_GPS": "perhaps",
-        "ACCEPT_DAMAGED": "2",
-        "STOP_GRACE_SECONDS": "never",
-    },
-    "status-tracker": EVERYWHERE_WRONG
-    | {
-        "HEALTH_PORT": "0",
-        "DATABASE_URL": "127.0.0.1",
-        "TRACKER_BATCH_SIZE": "0",
-        "SWEEP_INTERVAL_SECONDS": "0",
-        "SWEEP_AFTER_SECONDS": "x",
-    },
-}
-
-
-def free_port():
-    """A port for a process that is to come in nobody's way."""
-    return str(free_ports()["GATEWAY_PORT"])
-
-
-def complaints(output):
-    """The variables that a service complains of."""
-    lines = [line for line in output.splitlines() if line.startswith("settings: ")]
-    return {line.removeprefix("settings: ").partition(":")[0] for line in lines}
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_missing_settings_are_named_all_at_once(system, name):
-    code, output = system.run_to_end(name, **dict.fromkeys(REQUIRED[name]))
-    assert code == 2, output
-    assert complaints(output) == set(REQUIRED[name])
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_wrong_settings_are_named_all_at_once(system, name):
-    code, output = system.run_to_end(name, **WRONG[name])
-    assert code == 2, output
-    assert complaints(output) == set(WRONG[name])
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_secret_may_come_as_a_file_and_its_fault_is_named(system, name, tmp_path):
-    missing = str(tmp_path / "none")
-    code, output = system.run_to_end(name, MINIO_SECRET_KEY=None, MINIO_SECRET_KEY_FILE=missing)
-    assert (code, "MINIO_SECRET_KEY_FILE" in output, missing in output) == (2, True, True), output
-    code, output = system.run_to_end(name, MINIO_SECRET_KEY_FILE=missing)
-    assert (code, "MINIO_SECRET_KEY_FILE" in output) == (2, True), output
-    file = tmp_path / "secret"
-    file.write_text(f"{system.stack.table[name].environment['MINIO_SECRET_KEY']}\n")
-    system.stack.restart(name, MINIO_SECRET_KEY="", MINIO_SECRET_KEY_FILE=str(file))
-    system.stack.restart(name)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_an_unknown_crash_point_is_named(system, name):
-    code, output = system.run_to_end(name, CRASH_POINT="nowhere", **{PORTS[name]: free_port()})
-    assert code == 2, output
-    assert "CRASH_POINT" in output
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_port_that_is_taken_is_named_with_its_variable(system, name):
-    code, output = system.run_to_end(name)  # beside the one that runs
-    assert code != 0
-    assert PORTS[name] in output
-    assert str(system.stack.table[name].environment[PORTS[name]]) in output
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_every_service_has_help(system, name):
-    code, output = system.run_to_end(name, "--help")
-    assert (code, name in output) == (0, True)
-
-
-# --- refusals ----------------------------------------------------------------------------------------------
 
 
 def refusals(system, name):
@@ -289,43 +167,3 @@ def test_a_migration_that_is_refused_says_why(system, changes, code, word):
     assert found == code, output
     assert word in output
     assert "Traceback" not in output
-
-
-# --- who may call ------------------------------------------------------------------------------------------
-
-
-def test_a_gateway_that_others_can_reach_wants_keys(system):
-    code, output = system.run_to_end("gateway", GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=free_port())
-    assert code == 2, output
-    assert "API_KEYS" in output
-    assert "ALLOW_ANONYMOUS" in output
-
-
-def test_keys_open_the_api_and_nothing_else_does(system):
-    calls = [
-        ("GET", "/api/v1/images", {}),
-        ("POST", "/api/v1/images", {"files": {"file": ("photo.jpg", photo())}}),
-        ("POST", "/api/v1/uploads", {"json": {"content_type": "image/jpeg"}}),
-        ("POST", "/upload-image/", {"files": {"file": ("photo.jpg", photo())}}),
-    ]
-    one = f"/api/v1/images/{system.wait_status(system.post_form(photo())['id'])['id']}"
-    calls += [("GET", f"{one}{rest}", {}) for rest in ("", "/events", "/variants/original", "/variants/thumbnail")]
-    with system.restarted("gateway", API_KEYS="first-key, second-key"):
-        before = system.keys(ORIGINALS)
-        wrong = [{}, {"X-API-Key": "third-key"}, {"X-API-Key": "first-key,second-key"}, {"X-API-Key": ""},
-                 {"Authorization": "Bearer first-ke"}, {"Authorization": "Basic first-key"}]  # fmt: skip
-        for method, path, content in [*calls, ("DELETE", one, {})]:
-            for headers in wrong:
-                answer = system.http.request(method, path, headers=headers, **content)
-                assert problem(answer, 401) == "unauthorized"
-                assert answer.headers["www-authenticate"]
-        assert system.keys(ORIGINALS) == before
-        right = [{"X-API-Key": "first-key"}, {"X-API-Key": "second-key"}, {"Authorization": "Bearer second-key"}]
-        for method, path, content in calls:
-            for headers in right:
-                assert system.http.request(method, path, headers=headers, **content).is_success
-        for path in ("/health", "/livez", "/readyz", "/metrics"):
-            assert system.http.get(path).status_code == 200
-        private = system.http.get(f"{one}/variants/thumbnail", headers=right[0])
-        assert "private" in private.headers["cache-control"]
-        assert system.http.delete(one, headers=right[0]).status_code == 202
