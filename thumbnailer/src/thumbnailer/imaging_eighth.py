@@ -213,34 +213,40 @@ def _begin(library: ctypes.CDLL, file: _File, room: int) -> int | None:
 
 
 def _take_scan(library: ctypes.CDLL, picture: int | None, file: _File, header: bytes) -> None:
-    """Read a scan of which something shows, and pass over any other. T.81, B.2.3."""
-    end = 1 + 2 * header[0]
-    first, last, high, low = header[end], header[end + 1], header[end + 2] >> 4, header[end + 2] & 15
-    names, tables = header[1:end:2], header[2:end:2]
-    scan = _Scan(len(names), first=first, last=last, high=high, low=low, restart=file.restart)
-    if len(header) != end + 3 or not names or len(set(names)) != len(names):
-        raise _OddError
-    blocks = sum(file.components[name].across * file.components[name].down for name in names)
-    if len(names) > 1 and blocks > _MOST_BLOCKS:
-        raise _OddError
-    order = list(file.components)
-    for number, (name, table) in enumerate(zip(names, tables, strict=True)):
-        component = file.components[name]
+    """Read a scan of which something shows, and pass over any other."""
+    scan, components = _read_scan_header(file, header)
+    for component in components:
         _note_bits(component, scan, progressive=file.progressive)
-        scan.component[number] = order.index(name)
-        if first == 0 and high == 0:
-            scan.dc[number] = file.codes[table >> 4]
-        if last > 0:
-            scan.ac[number] = file.codes[_AC | table & 15]
-    if first > 0 and component.edge == 1:
+    if scan.first > 0 and components[0].edge == 1:  # such a scan has one component
         found = END_OF_DATA.search(file.data, file.at)
-        if len(names) != 1 or found is None:
+        if found is None:
             raise _OddError
         file.at = found.start()
         return
     file.at = library.read_scan(picture, file.data, file.at, len(file.data), scan)
     if file.at == 0:
         raise _OddError
+
+
+def _read_scan_header(file: _File, header: bytes) -> tuple[_Scan, list[_Component]]:
+    """Read which components a scan has, which of their coefficients, and by which tables. T.81, B.2.3."""
+    end = 1 + 2 * header[0]
+    first, last, high, low = header[end], header[end + 1], header[end + 2] >> 4, header[end + 2] & 15
+    names, tables = header[1:end:2], header[2:end:2]
+    if len(header) != end + 3 or not names or len(set(names)) != len(names):
+        raise _OddError
+    components = [file.components[name] for name in names]
+    if len(names) > 1 and sum(component.across * component.down for component in components) > _MOST_BLOCKS:
+        raise _OddError
+    order = list(file.components)
+    scan = _Scan(len(names), first=first, last=last, high=high, low=low, restart=file.restart)
+    for number, (name, table) in enumerate(zip(names, tables, strict=True)):
+        scan.component[number] = order.index(name)
+        if first == 0 and high == 0:
+            scan.dc[number] = file.codes[table >> 4]
+        if last > 0:
+            scan.ac[number] = file.codes[_AC | table & 15]
+    return scan, components
 
 
 def _note_bits(component: _Component, scan: _Scan, *, progressive: bool) -> None:
