@@ -2,6 +2,7 @@
 
 import re
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_every_link_leads_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+
+
+@pytest.mark.parametrize("package", ["pipeline", "gateway", "thumbnailer", "status-tracker", "cli"])
+def test_a_package_s_readme_names_every_file(package):
+    readme = (REPOSITORY / package / "README.md").read_text()
+    named = [word.rpartition("/")[2] for word in re.findall(r"`([^`\s]+)`", readme)]
+    files = {file.name for file in (REPOSITORY / package / "src").rglob("*.py")} - {"__init__.py"}
+    assert not {file for file in files if not any(fnmatch(file, word) for word in named)}
 
 
 def test_the_two_commands_exist():
