@@ -153,6 +153,15 @@ def test_what_moves_on_is_waited_for_and_what_stands_still_is_not():
         assert patience.lasts(left) == lasts, now
 
 
+def test_what_is_left_at_last_may_be_more_than_what_was_left_before_it():
+    now = 0.0
+    patience = Patience(10, clock=lambda: now)
+    for now, images, orphans in [(0, 1, 0), (9, 0, 20), (18, 0, 5)]:
+        assert patience.lasts(images, orphans), now
+    now = 28.0
+    assert not patience.lasts(0, 5)
+
+
 # --- whose image it is -----------------------------------------------------------------------------------------
 
 TICKET = Slot("ticket", steps=[Step(ONE, "refused")])  # its answer was lost, and the ticket perhaps not

@@ -65,12 +65,13 @@ class Examiner:
         while True:
             rows = self._read_rows(waiting)
             waiting = [slot for slot in waiting if complain(slot, rows.find(slot))]
-            moving = [slot.name for slot in waiting] or self._find_unsettled()
-            if not moving or not patience.lasts(len(moving)):
+            unsettled = [] if waiting else self._find_unsettled()
+            moving = len(waiting) + len(unsettled)
+            if not moving or not patience.lasts(len(waiting), len(unsettled)):
                 return time.monotonic() - started
             if time.monotonic() > last_said + 5:
                 last_said = time.monotonic()
-                say(f"settling: {len(moving)} are not there yet ({last_said - started:.0f} s)")
+                say(f"settling: {moving} are not there yet ({last_said - started:.0f} s)")
             _TICK.wait(0.5)
 
     def _find_unsettled(self) -> list[str]:

@@ -15,11 +15,11 @@ class Patience:
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
-    _fewest: float = field(default=math.inf, init=False)
+    _fewest: tuple[float, ...] = field(default=(math.inf,), init=False)
     _since: float = field(default=0.0, init=False)
 
-    def lasts(self, left: int) -> bool:
-        """Tell whether to go on waiting for those that are left."""
+    def lasts(self, *left: int) -> bool:
+        """Tell whether to go on waiting for those that are left; of several counts the first weighs most."""
         now = self.clock()
         if left < self._fewest:
             self._fewest, self._since = left, now
