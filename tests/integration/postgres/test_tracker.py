@@ -196,9 +196,15 @@ def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publicat
 def test_a_mark_says_how_far_everything_is_seen(tracker, database, publications):
     now = datetime.now(UTC)
     tracker.handle([announced(), mark(now)], publications)
-    tracker.handle([mark(now - timedelta(seconds=5))], publications)
     assert database.ask("SELECT * FROM tracker_progress", url=database.gateway) == [{"caught_up_to": now}]
     assert [fact["type"] for fact in database.timeline(ID)] == ["storage.ObjectCreated:Put"]
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_leaves_no_mark_ahead(tracker, database, publications):
+    now = datetime.now(UTC)
+    tracker.handle([mark(now + timedelta(minutes=10))], publications)
+    tracker.handle([mark(now)], publications)
+    assert database.ask("SELECT caught_up_to FROM progress") == [{"caught_up_to": now}]
 
 
 def test_a_mark_from_before_a_fault_says_nothing(tracker, database, bucket, publications):

@@ -61,8 +61,10 @@ FROM events
 WHERE id = ANY(%(ids)s);
 
 -- name: catch_up
+-- Back to an earlier time, too: then a clock that was ahead has been set right, and with the later time the gateway
+-- would say 404 of images that nobody has heard of yet.
 UPDATE progress
-SET caught_up_to = greatest(caught_up_to, %(time)s);
+SET caught_up_to = %(time)s;
 
 -- name: claim_overdue
 -- Images that nobody has acted upon for a while. Claimed, so that two sweeps never announce one twice, and for as
