@@ -31,6 +31,7 @@ LEFT_TO_LIBJPEG = {
     "RGB by Adobe": with_adobe(jpeg().replace(b"JFIF", b"JFXX"), 0),
     "12 bits": jpeg().replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"),
     "an arithmetic code": jpeg().replace(b"\xff\xc0", b"\xff\xc9"),
+    "JFIF 2.01": jpeg().replace(b"JFIF\0\1", b"JFIF\0\2"),
     "no scan": jpeg()[: jpeg().index(b"\xff\xda")] + b"\xff\xd9",
     "no end": jpeg()[:-2],
     "empty": b"",

@@ -126,7 +126,10 @@ def _understand(file: _File, marker: int, body: bytes) -> None:
     elif marker == _RESTART and len(body) == 2:
         file.restart = int.from_bytes(body)
     elif marker == _JFIF:
-        file.is_jfif |= body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES
+        is_jfif = body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES
+        if is_jfif and body[5] != 1:  # another revision, of which libjpeg complains
+            raise _OddError
+        file.is_jfif |= is_jfif
     elif marker == _ADOBE and body.startswith(b"Adobe"):
         file.adobe_transform = body[11]
     elif marker != _ADOBE:
