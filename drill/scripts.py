@@ -50,10 +50,10 @@ def alarm(stage: Stage) -> None:
         stage.wait_told(slot, "image.processing")
         stage.scene.rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
         stage.wait_for(lambda: _has_alarm(stage), "the broker's alarm")
-        stage.wait_for(lambda: not _is_empty(stage, "image_queue"), "the broker to count its messages")
+        stage.wait_for(lambda: _count(stage, "image_queue"), "the broker to count its messages")
         stage.thaw()
         try:
-            stage.wait_for(lambda: _is_empty(stage, "image_queue"), "an acknowledgement", _ACK_SECONDS)
+            stage.wait_for(lambda: _count(stage, "image_queue") == 0, "an acknowledgement", _ACK_SECONDS)
             stage.scene.say("acknowledged")
         except LaunchError:
             stage.scene.say("not acknowledged")
@@ -137,9 +137,10 @@ def _has_alarm(stage: Stage) -> bool:
     return _ask_broker(stage, "health/checks/alarms").status_code == 503
 
 
-def _is_empty(stage: Stage, queue: str) -> bool:
-    """Tell whether a queue has no message, not even one that waits for its acknowledgement; seconds late."""
-    return _ask_broker(stage, f"queues/%2F/{queue}").json()["messages"] == 0
+def _count(stage: Stage, queue: str) -> int | None:
+    """Count a queue's messages, with those that wait for their acknowledgement: seconds late, None at first."""
+    count: int | None = _ask_broker(stage, f"queues/%2F/{queue}").json().get("messages")
+    return count
 
 
 def _ask_broker(stage: Stage, path: str) -> httpx.Response:
