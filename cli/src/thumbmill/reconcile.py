@@ -1,7 +1,6 @@
 """``thumbmill reconcile``: have the tracker compare the buckets with the rows now, and say what it found."""
 
 import json
-import signal
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from pipeline.outcomes import DependencyAway
 from pipeline.settings import SettingsError
 from thumbmill.settings import load_settings
+from thumbmill.stopping import be_interruptible
 from thumbmill.terminal import AWAY, INTERRUPTED, WRONG_USE, end, open_console, say
 from thumbmill.tracker import give_order
 
@@ -43,8 +43,7 @@ def reconcile(
     except SettingsError as fault:
         end(str(fault), WRONG_USE)
     url = settings.status_tracker_url
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's script has it ignored in the background
-        signal.signal(number, signal.default_int_handler)
+    be_interruptible()
     try:
         report = watch(give_order(url, PATH, {"dry_run": dry_run}))
     except KeyboardInterrupt:

@@ -6,6 +6,12 @@ from contextlib import contextmanager
 from threading import Event
 
 
+def be_interruptible() -> None:
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt; even the former is ignored in the background of a script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 @contextmanager
 def stoppable() -> Iterator[Event]:
     """Have SIGINT and SIGTERM ask the work to end, which it does where nothing is half done."""

@@ -17,7 +17,7 @@ from thumbmill.drill.doors import Access
 from thumbmill.drill.examiner import NoAnswerError
 from thumbmill.drill.ledger import Ledger
 from thumbmill.drill.session import Plan, hold
-from thumbmill.stopping import stoppable
+from thumbmill.stopping import be_interruptible, stoppable
 from thumbmill.terminal import INTERRUPTED, open_console
 
 LOST, NOT_HELD = 1, 2  # exit codes
@@ -48,6 +48,7 @@ def drill(
 
     Exit codes: 0 nothing was lost, 1 something was, 2 the drill could not be held.
     """
+    be_interruptible()
     plan = Plan(seed if seed is not None else random.randrange(10**6), clients, settle)  # noqa: S311 - no secret
     access = Access(url.rstrip("/"), _open_store(s3_url, s3_access_key, s3_secret_key), api_key)
     _knock(access)
