@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import ErrorCode
 from thumbnailer.imaging_formats import damage_told, name_format, open_image
-from thumbnailer.imaging_jpeg import decode
+from thumbnailer.imaging_jpeg import decode, decode_eighth
 from thumbnailer.jpeg_segments import ends_with_filler, lacks_scans, tidy
 from thumbnailer.layout import Size
 from thumbnailer.pictures import BadPictureError
@@ -62,6 +62,8 @@ def _load(header: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _load_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tuple[Image.Image, str]:
+    if eighths == 1 and (eighth := decode_eighth(header, data, size)):
+        return eighth, ""  # it has found all scans, and would have left to libjpeg what that complains of
     damage = "the last of its scans are missing" if lacks_scans(data) else ""
     decoded = decode(header, data, size, eighths)
     if decoded.complaint:

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from thumbnailer.jpeg_segments import END_OF_DATA, EOI, SOI, SOS
+from thumbnailer.jpeg_segments import COEFFICIENTS, END_OF_DATA, EOI, METADATA, SOI, SOS
 
 _FRAMES, _PROGRESSIVE = {0xC0, 0xC1, 0xC2}, 0xC2
 _CODES, _QUANTUMS, _RESTART, _JFIF, _ADOBE = 0xC4, 0xDB, 0xDD, 0xE0, 0xEE
-_PASSED_OVER = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # metadata and comments
 _SAMPLE_BITS = 8
-_COEFFICIENTS = 64
 _COUNTS = 16  # bytes in front of a table's symbols: how many codes there are of each length
 _TABLE = _COUNTS + 256
 _MOST_DC = 15  # for a symbol: the bits of a value
@@ -54,7 +52,7 @@ class _Component:
     down: int
     quantum: int  # the number of its table
     edge: int = 1  # pixels that come of a block, each way
-    bits: list[int] = field(default_factory=lambda: [_UNKNOWN] * _COEFFICIENTS)  # of each, left to later scans
+    bits: list[int] = field(default_factory=lambda: [_UNKNOWN] * COEFFICIENTS)  # of each, left to later scans
 
 
 @dataclass
@@ -109,7 +107,7 @@ def _read_headers(file: _File) -> Iterator[bytes]:
         body = data[start : file.at]
         if marker == SOS:
             yield body
-        elif marker not in _PASSED_OVER:
+        elif marker not in METADATA:
             _understand(file, marker, body)
     raise _OddError
 
@@ -160,9 +158,9 @@ def _read_frame(file: _File, body: bytes) -> None:
 
 def _read_quantums(file: _File, body: bytes) -> None:
     """Read what the coefficients are to be multiplied by. T.81, B.2.4.1."""
-    for at in range(0, len(body), 1 + _COEFFICIENTS):
-        values = body[at + 1 : at + 1 + _COEFFICIENTS]
-        if body[at] > _LAST_TABLE or len(values) != _COEFFICIENTS:  # above: values of two bytes each, or nonsense
+    for at in range(0, len(body), 1 + COEFFICIENTS):
+        values = body[at + 1 : at + 1 + COEFFICIENTS]
+        if body[at] > _LAST_TABLE or len(values) != COEFFICIENTS:  # above: values of two bytes each, or nonsense
             raise _OddError
         file.quantums[body[at]] = array.array("H", list(values)).tobytes()
 
@@ -258,8 +256,8 @@ def _note_bits(component: _Component, scan: _Scan, *, progressive: bool) -> None
     if progressive:
         sound = (first == last == 0) or (0 < first <= last and component.bits[0] != _UNKNOWN and scan.count == 1)
     else:
-        sound = (first, last, high, low) == (0, _COEFFICIENTS - 1, 0, 0)
-    if not sound or last >= _COEFFICIENTS or (high and high != low + 1):
+        sound = (first, last, high, low) == (0, COEFFICIENTS - 1, 0, 0)
+    if not sound or last >= COEFFICIENTS or (high and high != low + 1):
         raise _OddError
     if any(bits != (high or _UNKNOWN) for bits in component.bits[first : last + 1]):
         raise _OddError

@@ -33,17 +33,23 @@ def reduce(size: Size, eighths: int) -> Size:
     return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
 
 
+def decode_eighth(header: Image.Image, data: bytes, size: Size) -> Image.Image | None:
+    """Decode a sound JPEG whose header was opened, at the size that an eighth of its edges comes to, by ourselves.
+
+    None for what only libjpeg can decode, or shall judge.
+    """
+    width, height = size
+    pixels = bytearray(width * height * _PIXELS[header.mode][3])
+    return _wrap(header, size, pixels) if imaging_eighth.decode(data, pixels) else None
+
+
 def decode(header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool = False) -> Decoded:
-    """Decode a JPEG whose header was opened, at the size that so many eighths of its edges come to.
+    """Have libjpeg decode a JPEG whose header was opened, at the size that so many eighths of its edges come to.
 
     After most complaints libjpeg goes on, but only for ``keep_damaged`` are there pixels then.
     """
     wanted, _, _, bytes_per_pixel = _PIXELS[header.mode]
     width, height = size
-    if eighths == 1 and not keep_damaged:
-        eighth = bytearray(width * height * bytes_per_pixel)
-        if imaging_eighth.decode(data, eighth):
-            return Decoded(_wrap(header, size, eighth))
     least = {"min_width": width, "min_height": height} if eighths < WHOLE else {}
     pixels, complaint = None, ""
     if keep_damaged:

@@ -10,11 +10,11 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # those that libjpeg decodes
 _PROGRESSIVE = {0xC2, 0xCA}
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
 _COLOURS = {0xE0, 0xEE}  # JFIF's and Adobe's segment: they decide how the components are understood
-_METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}
+METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # and comments
 _BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
-_COEFFICIENTS = 64
+COEFFICIENTS = 64  # of a block
 _SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
 
 
@@ -35,7 +35,7 @@ def read_segments(data: bytes) -> Iterator[Segment]:
         if marker in _BARE:
             continue
         twice = framed and marker in _FRAMES
-        if twice or marker not in _FRAMES | _TABLES | _COLOURS | _METADATA | {SOS}:
+        if twice or marker not in _FRAMES | _TABLES | _COLOURS | METADATA | {SOS}:
             return
         framed |= marker in _FRAMES
         start, at = at - 2, at + int.from_bytes(data[at : at + 2])
@@ -53,7 +53,7 @@ def count_scans(data: bytes) -> int:
 
 def tidy(data: bytes) -> bytes:
     """Leave out metadata and junk, and end where a decoder's understanding ends; but do end."""
-    kept = [data[part.start : part.end] for part in read_segments(data) if part.marker not in _METADATA]
+    kept = [data[part.start : part.end] for part in read_segments(data) if part.marker not in METADATA]
     return b"".join((bytes((0xFF, SOI)), *kept, bytes((0xFF, EOI))))
 
 
@@ -72,14 +72,14 @@ def lacks_scans(data: bytes) -> bool:
     for part in read_segments(data):
         if part.marker in _FRAMES:
             body = data[part.start + 4 : part.end]
-            open_bits = {body[at]: [1] * _COEFFICIENTS for at in range(6, len(body) - 2, 3)}
+            open_bits = {body[at]: [1] * COEFFICIENTS for at in range(6, len(body) - 2, 3)}
             progressive = part.marker in _PROGRESSIVE
         if part.marker != SOS or not open_bits:
             continue
         body = data[part.start + 4 : part.end]
         if len(body) < _SHORTEST_SCAN:
             continue  # a decoder makes nothing of it either
-        first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, _COEFFICIENTS - 1, 0)
+        first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, COEFFICIENTS - 1, 0)
         for component in body[1:-3:2]:
             if component in open_bits:
                 open_bits[component][first : last + 1] = [bits] * (last + 1 - first)
