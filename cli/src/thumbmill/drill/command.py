@@ -18,7 +18,7 @@ from thumbmill.drill.examiner import NoAnswerError
 from thumbmill.drill.ledger import Ledger
 from thumbmill.drill.session import Plan, hold
 from thumbmill.stopping import be_interruptible, stoppable
-from thumbmill.terminal import INTERRUPTED, open_console
+from thumbmill.terminal import INTERRUPTED, say
 
 LOST, NOT_HELD = 1, 2  # exit codes
 SETTLE_SECONDS = 1200  # the reconciler takes up to 16 minutes, by default
@@ -118,7 +118,7 @@ def _clear_away(access: Access, ledger: Ledger) -> int:
 
 
 def _say(text: str) -> None:
-    open_console(stderr=True).print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, soft_wrap=True)
+    say(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 def _end(text: str) -> NoReturn:
