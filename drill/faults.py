@@ -12,6 +12,7 @@ import pika
 from drill.lossy import BadPostman
 from drill.proxy import Mode
 from drill.scene import SERVERS, SERVICES, Scene
+from local.rabbitmq import ALARMS
 
 HEARTBEATS_SECONDS = 45.0  # by then the broker has missed two of the services' heartbeats of 15, and hung up
 KILLS = 4  # at a time
@@ -64,15 +65,12 @@ def disturb_links(scene: Scene) -> None:
 
 
 def raise_an_alarm(scene: Scene) -> None:
-    kind = scene.chance.choice(["disk", "memory"])
+    kind = scene.chance.choice(list(ALARMS))
+    order, low, usual = ALARMS[kind]
     scene.say(f"the broker's {kind} alarm")
-    if kind == "disk":
-        scene.rabbitmqctl("set_disk_free_limit", "999GB")
-    else:
-        scene.rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
+    scene.rabbitmqctl(order, low)
     scene.wait(3, 8)
-    scene.rabbitmqctl("set_disk_free_limit", "50MB")
-    scene.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+    scene.rabbitmqctl(order, usual)
 
 
 def delete_a_queue(scene: Scene) -> None:

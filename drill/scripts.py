@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError
 
 from drill.stage import VICTIM, Stage
 from local.faults import LaunchError
+from local.rabbitmq import ALARMS
 from pipeline.outcomes import DependencyAway
 
 PUTS = 5  # while the broker is away
@@ -48,7 +49,8 @@ def alarm(stage: Stage) -> None:
         slot = stage.put()
         stage.wait_frozen()
         stage.wait_told(slot, "image.processing")
-        stage.scene.rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
+        order, low, _ = ALARMS["memory"]
+        stage.scene.rabbitmqctl(order, low)
         stage.wait_for(lambda: _has_alarm(stage), "the broker's alarm")
         stage.wait_for(lambda: _count(stage, "image_queue"), "the broker to count its messages")
         stage.thaw()

@@ -13,6 +13,10 @@ from local.site import CHECKOUT, Site
 
 SHARED = CHECKOUT / "infra" / "rabbitmq"
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper on PATH insists on the user rabbitmq
+ALARMS = {  # for tests and drills: the order that raises one, the limit that does, the usual one
+    "disk": ("set_disk_free_limit", "999GB", "50MB"),
+    "memory": ("set_vm_memory_high_watermark", "0.0001", "0.4"),
+}
 # Erlang's schedulers spin while they wait for work; on a machine shared with image decoding that is stolen time.
 _NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 

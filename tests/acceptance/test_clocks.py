@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import free_ports
 from support.messages import wait_quiet
 from support.pictures import photo, red_quarter
+from support.services import PORTS, free_port
 
 LIBRARIES = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 # Not the thumbnailer: with this library Popen.wait fails as it ends its children. It asks the store as these do.
-SERVICES = {"gateway": "GATEWAY_PORT", "status-tracker": "HEALTH_PORT"}
+SERVICES = ("gateway", "status-tracker")
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="needs Debian's package faketime")
 
@@ -45,8 +45,7 @@ def test_ten_minutes_between_services_change_no_order(system, minutes):
 @pytest.mark.parametrize("minutes", [-60, 60])
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_hour_is_named_at_the_start(system, name, minutes):
-    port = {SERVICES[name]: str(free_ports()["GATEWAY_PORT"])}
-    code, output = system.run_to_end(name, **port, **clock(minutes))
+    code, output = system.run_to_end(name, **{PORTS[name]: free_port()}, **clock(minutes))
     assert code == 1, output
     assert "clock" in output
     assert "Traceback" not in output

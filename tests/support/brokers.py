@@ -9,15 +9,11 @@ from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
 from local.minio import SHARED
-from local.rabbitmq import control
+from local.rabbitmq import ALARMS, control
 from local.stack import Stack
 from support.system import System
 
 LOW_LIMIT = 3
-ALARMS = {  # the order that raises it, and its default
-    "disk": ("set_disk_free_limit", "999GB", "50MB"),
-    "memory": ("set_vm_memory_high_watermark", "0.0001", "0.4"),
-}
 
 
 @contextmanager
