@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 
 import boto3
 import httpx
@@ -32,6 +33,7 @@ class System:
     stack: Stack
     client: httpx.Client
     s3: object
+    others_parts: frozenset[Path]  # of uploads that earlier tests broke off by a kill
 
     @property
     def owner(self):
@@ -88,11 +90,15 @@ class System:
                 self.s3.delete_object(Bucket=bucket, Key=key)
 
     def parts_on_disk(self):
-        """Find parts of unfinished uploads: MinIO lists them only to those who know the key."""
-        return list((self.stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
+        return find_parts(self.stack) - self.others_parts
 
     def wait_until_ready(self):
         wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a gateway with all its servers")
+
+
+def find_parts(stack):
+    """Find parts of unfinished uploads, which MinIO keeps for a day; its list of them needs the key."""
+    return frozenset((stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
 
 
 def begin_upload(length):
@@ -121,7 +127,7 @@ def system(stack):
         config=Config(retries={"max_attempts": 0}),
     )
     with httpx.Client(base_url=stack.addresses.gateway, timeout=30) as client:
-        running = System(stack, client, s3)
+        running = System(stack, client, s3, find_parts(stack))
         yield running
         running.begin_anew()
     s3.close()
