@@ -34,6 +34,7 @@ def proxied(system, links):
         for service in services:
             system.stack.wait_ready(service)
         yield proxies
+        assert all(system.stack.is_running(service) for service in services), "no service ends for its network"
     finally:
         for proxy in proxies.values():
             proxy.mode = "pass"

@@ -40,7 +40,10 @@ def all_done_after(system: System) -> Iterator[list[str]]:
         image = system.image_of(key)
         timeline = system.timeline(image["id"])
         assert timeline.count("image.done") == 1, timeline
-        assert not {"image.failed", "image.retrying"} & set(timeline), "an outage costs no attempt"
+        assert not {"image.failed", "image.retrying"} & set(timeline), (
+            "it cost an attempt",
+            system.events(image["id"]),
+        )
         assert red_quarter(system.thumbnail(image["id"])) == "left upper"
     assert [system.queue_length(queue) for queue in DEAD] == before
 

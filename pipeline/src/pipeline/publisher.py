@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 import pika
 import structlog
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
     NackError,
@@ -47,6 +48,8 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
         raise Refused("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD") from fault
     except ProbableAccessDeniedError as fault:
         raise Refused("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}") from fault
+    except AMQPConnectorException as fault:  # no AMQPError: a handshake that took longer than it may
+        raise DependencyAway("rabbitmq", "it takes connections and does not answer") from fault
     except (AMQPError, OSError) as fault:
         raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
 
