@@ -45,6 +45,10 @@ class Part:
                 continue
         return total
 
+    def own_cpu_seconds(self) -> float:
+        """User and system time so far of the first processes alone, without their children."""
+        return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in self.roots)
+
     def memory_bytes(self, *, shared_once: bool = False) -> int:
         """Resident memory; with ``shared_once`` the proportional set size, which counts shared pages once."""
         total = 0
