@@ -15,7 +15,8 @@ from gateway.reader import Reader, Row
 from gateway.status import WITHOUT_UPLOAD, unseen, uploaded
 from gateway.threads import Threads
 from pipeline.identity import ORIGINALS, image_id_of, made_at, own_key
-from pipeline.storage import BadKeyError, NotThereError, Storage
+from pipeline.storage import Storage
+from pipeline.storage_faults import BadKeyError, NotThereError
 
 PATIENCE_SECONDS = 3  # how long a question waits for the tracker, which notes its progress every second
 STEP_SECONDS = 0.15

@@ -19,7 +19,8 @@ from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, mad
 from gateway.threads import Threads
 from pipeline.events import Variant
 from pipeline.identity import ORIGINALS, PROCESSED
-from pipeline.storage import Head, NotThereError, Storage
+from pipeline.storage import Head, Storage
+from pipeline.storage_faults import NotThereError
 
 CHUNK_BYTES = 256 * 1024
 _YEAR_SECONDS = 31_536_000

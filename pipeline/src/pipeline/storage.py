@@ -3,7 +3,6 @@
 One instance serves all threads of a process; it must be made after any fork.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,26 +23,7 @@ from pipeline.notifications import read_file_name
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.s3 import CONNECT_SECONDS, READ_SECONDS, S3, Answer, Login
 from pipeline.settings import StoreSettings
-
-_CODE = re.compile("<Code>(.+?)</Code>")
-_MESSAGE = re.compile("<Message>(.*?)</Message>")
-_FAULT_BYTES = 64 * 1024  # of an answer that tells a fault; usual ones have 400
-# Where there is no text to say; MinIO tells no more of a key with `..` in it, either.
-_HEAD_CODES = {400: "InvalidRequest", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}
-_REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_SKEWED, _MOST_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's own limit
-
-
-class NotThereError(Exception):
-    """There is no object under this key."""
-
-
-class ChangedError(Exception):
-    """The object is not the one that was asked for."""
-
-
-class BadKeyError(Exception):
-    """The store refuses this key or these bytes; the text says why."""
+from pipeline.storage_faults import BadKeyError, ChangedError, fault_of, find_code, read_refusal
 
 
 @dataclass(frozen=True)
@@ -192,8 +172,7 @@ class Storage:
         fields = self.sign_form(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
         with _translated(key):
             answer = self._http.request("POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")})
-        found = _CODE.search(answer.data.decode(errors="replace"))
-        code = found[1] if found else str(answer.status)
+        code = find_code(answer.data.decode(errors="replace")) or str(answer.status)
         if answer.status != 403 and code != "EntityTooSmall":
             raise DependencyAway("minio", f"{code} for a form")
         return f"{code} for a form" if answer.status == 403 else ""
@@ -207,7 +186,7 @@ class Storage:
                 raise ValueError("a key is not empty and does not begin with a slash")
             with self._s3.exchange(method, bucket, key, headers, body) as answer:
                 if answer.status not in {200, 204}:
-                    raise _told_fault(answer, bucket, key)
+                    raise read_refusal(answer, bucket, key)
                 yield answer
 
     # --- checking ------------------------------------------------------------------------------------------
@@ -247,49 +226,11 @@ def _translated(key: str) -> Iterator[None]:
         answer = fault.response
         status, date = (answer.status, answer.headers.get("Date", "")) if answer is not None else (0, "")
         code, message, bucket = fault.code or "", fault.message or "", fault.bucket_name or ""
-        raise _our_fault(code, message, status, date, bucket, key) from fault
+        raise fault_of(code, message, status, date, bucket, key) from fault
     except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
         raise DependencyAway("minio", fault) from fault
     except (MinioException, ValueError) as fault:
         raise BadKeyError(str(fault)) from fault
-
-
-def _told_fault(answer: Answer, bucket: str, key: str) -> Exception:
-    """Read an answer that is no success."""
-    text = answer.read(_FAULT_BYTES).decode(errors="replace")
-    code, message = _CODE.search(text), _MESSAGE.search(text)
-    named = code[1] if code else answer.headers.get("x-minio-error-code") or _HEAD_CODES.get(answer.status)
-    if named is None:
-        return DependencyAway("minio", f"it answered {answer.status}")
-    date = answer.headers.get("date", "")
-    return _our_fault(named, message[1] if message else "", answer.status, date, bucket, key)
-
-
-def _our_fault(code: str, message: str, status: int, date: str, bucket: str, key: str) -> Exception:
-    if code in {"NoSuchKey", "NoSuchObject"}:
-        return NotThereError(key)
-    if code == "PreconditionFailed":
-        return ChangedError(key)
-    if code == "NoSuchBucket":
-        return Refused("minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)")
-    if code == _SKEWED or (code in _REFUSALS and _is_far_from_now(date)):
-        return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
-    if code in _REFUSALS:
-        return Refused("minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
-    if status and status < 500 and status not in {408, 429}:
-        return BadKeyError(f"{code}: {message}")
-    return DependencyAway("minio", code)
-
-
-def _is_far_from_now(date: str) -> bool:
-    """Tell whether an answer's date is so far from ours that MinIO refuses us for it.
-
-    What answers a HEAD has no text, and so does not give this reason.
-    """
-    try:
-        return bool(date) and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > _MOST_SKEW
-    except (ValueError, TypeError):
-        return False
 
 
 def _head(headers: Mapping[str, str]) -> Head:

@@ -30,7 +30,8 @@ from pipeline.identity import PROCESSED, Source, own_key
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import DependencyAway, NotAnEvent
 from pipeline.publisher import Publisher
-from pipeline.storage import BadKeyError, Head, NotThereError, Storage
+from pipeline.storage import Head, Storage
+from pipeline.storage_faults import BadKeyError, NotThereError
 from status_tracker.database import ConflictError, UnstorableError
 from status_tracker.facts import Fact, from_said, from_storage
 from status_tracker.inventory import Inventory

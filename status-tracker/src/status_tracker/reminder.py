@@ -5,7 +5,8 @@ import structlog
 from pipeline.identity import ORIGINALS
 from pipeline.notifications import parse_storage_events
 from pipeline.publisher import Publisher
-from pipeline.storage import BadKeyError, Head, NotThereError, Storage
+from pipeline.storage import Head, Storage
+from pipeline.storage_faults import BadKeyError, NotThereError
 from status_tracker.facts import Fact, from_storage
 from status_tracker.recovery import announce, removal_body, upload_body
 from status_tracker.states import Row, Status

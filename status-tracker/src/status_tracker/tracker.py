@@ -14,7 +14,8 @@ from pipeline.messages import Message
 from pipeline.metrics import IGNORED
 from pipeline.outcomes import NotAnEvent
 from pipeline.publisher import Publisher
-from pipeline.storage import BadKeyError, NotThereError, Storage
+from pipeline.storage import Storage
+from pipeline.storage_faults import BadKeyError, NotThereError
 from status_tracker.database import ConflictError
 from status_tracker.facts import Fact, Mark, read
 from status_tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS

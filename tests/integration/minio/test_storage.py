@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.settings import StoreSettings
-from pipeline.storage import BadKeyError, ChangedError, NotThereError, Storage
+from pipeline.storage import Storage
+from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
 from support.waiting import wait_until
 
 PART = 5 * 1024 * 1024

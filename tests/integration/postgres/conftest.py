@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from local.postgres import database_url
-from pipeline.storage import NotThereError
+from pipeline.storage_faults import NotThereError
 from status_tracker.migrations import migrate
 from status_tracker.repository import Repository
 from status_tracker.tracker import Tracker

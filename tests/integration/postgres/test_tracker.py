@@ -10,7 +10,7 @@ from integration.postgres.messages import ID, REMOVAL, announced, head, mark, sp
 from pipeline.identity import ORIGINALS, image_id_of, new_image_id, own_key
 from pipeline.messages import Message
 from pipeline.outcomes import DependencyAway, NotAnEvent
-from pipeline.storage import BadKeyError
+from pipeline.storage_faults import BadKeyError
 from status_tracker.database import UnstorableError
 from status_tracker.recovery import upload_body
 from unit.status_tracker import saying

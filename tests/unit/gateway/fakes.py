@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from gateway.threads import Threads
 from gateway.uploads import Uploads
-from pipeline.storage import NotThereError
+from pipeline.storage_faults import NotThereError
 
 
 class FakeStorage:

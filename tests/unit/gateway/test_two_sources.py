@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.lookup import Lookup
 from pipeline.identity import Source, new_image_id, own_key
-from pipeline.storage import Head, NotThereError
+from pipeline.storage import Head
+from pipeline.storage_faults import NotThereError
 from status_tracker.states import Seen, fold
 from unit.gateway.test_status import DONE
 from unit.status_tracker import saying

@@ -14,7 +14,8 @@ from pipeline.identity import ORIGINALS, PROCESSED, Source, image_id_of, tame_et
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
 from pipeline.outcomes import Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, Verdict, decide
-from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError
+from pipeline.storage import Head
+from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
 from thumbnailer.child_process import Decoded
 from thumbnailer.handler import ROUNDS, Thumbnailer
 from thumbnailer.pictures import Details, Picture, Rendition

@@ -22,7 +22,8 @@ from pipeline.metrics import IGNORED
 from pipeline.notifications import StorageEvent, parse_storage_events
 from pipeline.outcomes import DELAYS, Action, GiveUp, NotAnEvent, RetryLater, Verdict
 from pipeline.publisher import Publisher
-from pipeline.storage import BadKeyError, ChangedError, Head, NotThereError, Storage
+from pipeline.storage import Head, Storage
+from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
 from thumbnailer.child_process import Decoded
 from thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
 from thumbnailer.pictures import Rendition

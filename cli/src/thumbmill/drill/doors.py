@@ -15,7 +15,8 @@ import httpx
 
 from pipeline.identity import ORIGINALS
 from pipeline.outcomes import DependencyAway, Refused
-from pipeline.storage import BadKeyError, Storage
+from pipeline.storage import Storage
+from pipeline.storage_faults import BadKeyError
 from thumbmill.drill import photos
 from thumbmill.drill.ledger import Content, Ledger, Outcome, Slot, Step
 

@@ -10,7 +10,8 @@ import httpx
 
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import Refused
-from pipeline.storage import NotThereError, Storage
+from pipeline.storage import Storage
+from pipeline.storage_faults import NotThereError
 from thumbmill.drill import photos
 from thumbmill.drill.doors import Access
 from thumbmill.drill.ledger import OUTCOMES, Ledger, Slot
