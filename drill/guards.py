@@ -98,8 +98,9 @@ GUARDS = {
         target="LEDGER",
     ),
     "reconciler": Guard(
-        "the tracker compares the buckets with the rows (its interval is a day)",
-        settings={"RECONCILE_INTERVAL_SECONDS": NEVER},
+        "the tracker compares the buckets with the rows (it does not)",
+        service="status-tracker",
+        seams=(Seam("status_tracker.reconcile:Reconciler.run", _do_nothing),),  # a long interval begins with a pass
     ),
     "sweep": Guard(
         "the tracker announces again what stays PENDING (after a day)",

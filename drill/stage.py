@@ -133,15 +133,22 @@ class Stage:
             self.scene.stop.wait(0.1)
         return answer
 
+    def _is_quiet(self) -> bool:
+        return not any(self._list(status=status) for status in ("PENDING", "PROCESSING"))
+
     def _row(self, slot: Slot) -> Row:
-        items = self._http.get("/api/v1/images", params={"key": slot.key}).json().get("items", [])
-        return items[0] if items else {}
+        return next(iter(self._list(key=slot.key)), {})
+
+    def _list(self, **conditions: str) -> list[Row]:
+        items: list[Row] = self._http.get("/api/v1/images", params=conditions).json().get("items", [])
+        return items
 
     # --- the thumbnailer that comes to harm ----------------------------------------------------------------
 
     @contextmanager
     def victim(self, *, freeze_at: str = "", crash_at: str = "") -> Iterator[None]:
         """Have a thumbnailer, alone at first, that takes one image and stands still or dies at a crash point."""
+        self.wait_for(self._is_quiet, "all images to be done: the one that comes to harm is to be the next")
         stack = self.scene.stack
         stack.stop("thumbnailer")
         row, port = stack.table["thumbnailer"], free_ports()["THUMBNAILER_HEALTH_PORT"]

@@ -47,7 +47,7 @@ def test_every_guard_can_be_taken_out():
         assert bool(guard.seams) == (guard.service in MAINS), name
         assert guard.seams or guard.settings or guard.target, name
     assert cut_by(["hash", "reconciler", "source-head"], "thumbnailer") == ["hash"]
-    assert settings_without(["reconciler", "hash"]) == {"RECONCILE_INTERVAL_SECONDS": NEVER}
+    assert settings_without(["sweep", "hash"]) == {"SWEEP_AFTER_SECONDS": NEVER}
     assert {variable.lower() for variable in settings_without(GUARDS)} <= Settings.model_fields.keys()
 
 
