@@ -136,6 +136,7 @@ def test_variants_that_belong_to_nothing_go(hasty):
 
 
 def test_the_command_says_what_it_would_do_and_does_it(system):
+    thumbmill(system, "reconcile")  # what earlier tests have left
     image = system.post_form(photo(orientation=3))
     system.wait_status(image["id"])
     wait_until(lambda: len(system.timeline(image["id"])) == 4, what="LEDGER to tell, or its word makes a row")

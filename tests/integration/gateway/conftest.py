@@ -112,7 +112,7 @@ def begin_upload(length):
 READY = {"status": "ok", "away": {}, "degraded": {}}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def system(stack):
     for name in OTHERS:
         stack.stop(name)

@@ -8,7 +8,7 @@ from integration.gateway.conftest import ORIGINALS
 from pipeline.identity import image_id_of, new_image_id
 from support.waiting import wait_until
 
-S3_KEY = "holiday/ä b+c 100%.jpg"
+S3_KEY = "read/ä b+c 100%.jpg"
 
 
 def test_an_image_and_its_etag(clean, client):

@@ -148,7 +148,7 @@ class World:
         return *rows, self.ask("SELECT * FROM reconciliation"), self.system.keys(PROCESSED), self.told()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def servers():
     with run_stack(backing_only=True) as stack:
         world = World(stack)
