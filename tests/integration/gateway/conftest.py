@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from pathlib import Path
 
 import boto3
 import httpx
@@ -17,6 +16,7 @@ from botocore.config import Config
 
 from local.stack import Stack
 from support.pictures import grain
+from support.stack import run_stack
 from support.waiting import wait_until
 
 _NUMBERS = itertools.count()
@@ -33,7 +33,6 @@ class System:
     stack: Stack
     client: httpx.Client
     s3: object
-    others_parts: frozenset[Path]  # of uploads that earlier tests broke off by a kill
 
     @property
     def owner(self):
@@ -90,15 +89,11 @@ class System:
                 self.s3.delete_object(Bucket=bucket, Key=key)
 
     def parts_on_disk(self):
-        return find_parts(self.stack) - self.others_parts
+        """Find parts of unfinished uploads: MinIO's list of them needs the key."""
+        return list((self.stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
 
     def wait_until_ready(self):
         wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a gateway with all its servers")
-
-
-def find_parts(stack):
-    """Find parts of unfinished uploads, which MinIO keeps for a day; its list of them needs the key."""
-    return frozenset((stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
 
 
 def begin_upload(length):
@@ -112,28 +107,24 @@ def begin_upload(length):
 READY = {"status": "ok", "away": {}, "degraded": {}}
 
 
-@pytest.fixture(scope="module")
-def system(stack):
-    for name in OTHERS:
-        stack.stop(name)
-    stack.restart("gateway", **SETTINGS)
-    access_key, secret_key = stack.addresses.root_keys
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=stack.addresses.minio,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name="us-east-1",
-        config=Config(retries={"max_attempts": 0}),
-    )
-    with httpx.Client(base_url=stack.addresses.gateway, timeout=30) as client:
-        running = System(stack, client, s3, find_parts(stack))
-        yield running
-        running.begin_anew()
-    s3.close()
-    stack.restart("gateway")
-    for name in OTHERS:
-        stack.start(name)
+@pytest.fixture(scope="session")
+def system():
+    """A system of these tests' own: they empty tables and buckets, and say themselves what the tracker has seen."""
+    with run_stack(**SETTINGS) as stack:
+        for name in OTHERS:
+            stack.stop(name)
+        access_key, secret_key = stack.addresses.root_keys
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=stack.addresses.minio,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name="us-east-1",
+            config=Config(retries={"max_attempts": 0}),
+        )
+        with httpx.Client(base_url=stack.addresses.gateway, timeout=30) as client:
+            yield System(stack, client, s3)
+        s3.close()
 
 
 @pytest.fixture
