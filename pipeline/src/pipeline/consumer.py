@@ -7,6 +7,7 @@ never acknowledged, so the broker delivers it again.
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -125,7 +126,8 @@ class Consumer:
             self._arrived.clear()
             self._workers.take_back()
             if connection.is_open:
-                connection.close()
+                with suppress(AMQPError, OSError):  # or it would hide why
+                    connection.close()
 
     def _consume(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
         consuming = ""

@@ -1,5 +1,6 @@
 """Publishing: confirmed and mandatory, so that a publish that returns is a message in a queue."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 15  # a vanished peer is noticed within two
 BLOCKED_SECONDS = 30  # how long a memory or disk alarm may hold a publish
 CONNECT_SECONDS = 5
+_REFUSED = re.compile(r"ConnectionClosedByBroker: \((403|530)\)")  # access-refused, not-allowed, as pika words it
 
 
 def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
@@ -44,14 +46,22 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
     )
     try:
         return pika.BlockingConnection(parameters)
-    except ProbableAuthenticationError as fault:
-        raise Refused("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD") from fault
-    except ProbableAccessDeniedError as fault:
-        raise Refused("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}") from fault
+    except (ProbableAuthenticationError, ProbableAccessDeniedError) as fault:
+        raise _read_refusal(fault, broker) from fault
     except AMQPConnectorException as fault:  # no AMQPError: a handshake that took longer than it may
         raise DependencyAway("rabbitmq", "it takes connections and does not answer") from fault
     except (AMQPError, OSError) as fault:
         raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
+
+
+def _read_refusal(fault: AMQPError, broker: BrokerSettings) -> DependencyAway:
+    """Tell a broker that refuses us from one that goes away: pika takes any end at these places for a refusal."""
+    said = str(fault)
+    if not _REFUSED.search(said) or "limit" in said:  # of connections
+        return DependencyAway("rabbitmq", said)
+    if isinstance(fault, ProbableAuthenticationError):
+        return Refused("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD")
+    return Refused("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}")
 
 
 class Publisher:
