@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio.datatypes import Part, PostPolicy
@@ -21,7 +22,7 @@ from pipeline.identity import Source, tame_etag
 from pipeline.listings import Page, read_page
 from pipeline.notifications import read_file_name
 from pipeline.outcomes import DependencyAway, Refused
-from pipeline.s3 import CONNECT_SECONDS, READ_SECONDS, S3, Answer, Login
+from pipeline.s3 import CONNECT_SECONDS, READ_SECONDS, S3, Answer, Login, NoAnswerError
 from pipeline.settings import StoreSettings
 from pipeline.storage_faults import BadKeyError, ChangedError, fault_of, find_code, read_refusal
 
@@ -88,7 +89,7 @@ class Storage:
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """List the keys below a prefix. Raises DependencyAway, Refused."""
-        with _translated(prefix):
+        with _translated():
             found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
             return [thing.object_name for thing in found if thing.object_name]
 
@@ -100,7 +101,7 @@ class Storage:
         """
         place = {"continuation-token": token} if token else {"start-after": after} if after else {}
         query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **place}
-        with _translated(bucket):
+        with _translated():
             answer = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - it hides its pages
             return read_page(answer.data, answer.headers)
 
@@ -121,7 +122,7 @@ class Storage:
 
     def delete_all(self, bucket: str, keys: list[str]) -> None:
         """Delete many objects. Raises DependencyAway, Refused, if one of them stays."""
-        with _translated(bucket):
+        with _translated():
             for fault in self._minio.remove_objects(bucket, [DeleteObject(key) for key in keys]):
                 raise DependencyAway("minio", f"{fault.code} deleting {fault.name}")
 
@@ -144,6 +145,8 @@ class Storage:
         """Make the parts an object and return its ETag. Raises DependencyAway, Refused."""
         with _translated(key):
             done = self._minio._complete_multipart_upload(bucket, key, upload, parts)  # noqa: SLF001
+            if not done.etag:  # S3 may begin with 200 and tell of a fault in the body
+                raise DependencyAway("minio", "it has not finished the upload")
             return str(done.etag)
 
     def drop_parts(self, bucket: str, key: str, upload: str) -> None:
@@ -170,7 +173,7 @@ class Storage:
         Raises DependencyAway.
         """
         fields = self.sign_form(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
-        with _translated(key):
+        with _translated():
             answer = self._http.request("POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")})
         code = find_code(answer.data.decode(errors="replace")) or str(answer.status)
         if answer.status != 403 and code != "EntityTooSmall":
@@ -185,6 +188,8 @@ class Storage:
             if not key or key.startswith("/"):  # MinIO takes the slash off, and shows the object of another key
                 raise ValueError("a key is not empty and does not begin with a slash")
             with self._s3.exchange(method, bucket, key, headers, body) as answer:
+                if "x-amz-request-id" not in answer.headers:  # a proxy's 404 is not the store's
+                    raise DependencyAway("minio", f"{answer.status} from something that is no object store")
                 if answer.status not in {200, 204}:
                     raise read_refusal(answer, bucket, key)
                 yield answer
@@ -197,7 +202,7 @@ class Storage:
         Raises DependencyAway, or Refused where it is not a matter of waiting.
         """
         for bucket in buckets:
-            with _translated(bucket):
+            with _translated():
                 if not self._minio.bucket_exists(bucket):
                     raise Refused(
                         "minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)"
@@ -205,12 +210,12 @@ class Storage:
 
     def is_versioned(self, bucket: str) -> bool:
         """Tell whether somebody turned versioning on, unsupported here. Raises DependencyAway, Refused."""
-        with _translated(bucket):
+        with _translated():
             return self._minio.get_bucket_versioning(bucket).status == "Enabled"
 
     def ping(self) -> None:
         """Ask MinIO whether it is ready. Raises DependencyAway."""
-        with _translated(""):
+        with _translated():
             answer = self._http.request(
                 "GET", f"{self._url}/minio/health/ready", timeout=CONNECT_SECONDS, retries=False
             )
@@ -219,7 +224,8 @@ class Storage:
 
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translated(key: str | None = None) -> Iterator[None]:
+    """Have what a request raises be ours; without the key of a single object no object is to blame."""
     try:
         yield
     except S3Error as fault:
@@ -229,18 +235,21 @@ def _translated(key: str) -> Iterator[None]:
         raise fault_of(code, message, status, date, bucket, key) from fault
     except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
         raise DependencyAway("minio", fault) from fault
+    except (ParseError, UnicodeDecodeError, OverflowError) as fault:
+        raise DependencyAway("minio", f"its answer makes no sense: {fault!r}") from fault
     except (MinioException, ValueError) as fault:
+        if key is None:
+            raise DependencyAway("minio", fault) from fault
         raise BadKeyError(str(fault)) from fault
 
 
 def _head(headers: Mapping[str, str]) -> Head:
-    """Read an answer's headers, their names in lower case."""
+    """Read an answer's headers, their names in lower case. Raises NoAnswerError for those of no object."""
     etag = headers.get("etag", "").strip('"')
-    modified = parsedate_to_datetime(headers["last-modified"])
     metadata = {k.removeprefix("x-amz-meta-"): v for k, v in headers.items() if k.startswith("x-amz-meta-")}
-    return Head(
-        source=Source(tame_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp())),
-        etag=etag,
-        content_type=headers.get("content-type"),
-        metadata=metadata,
-    )
+    try:
+        modified = parsedate_to_datetime(headers["last-modified"])
+        source = Source(tame_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp()))
+    except (KeyError, ValueError, OverflowError) as fault:
+        raise NoAnswerError(f"headers of no object: {fault!r}") from fault
+    return Head(source=source, etag=etag, content_type=headers.get("content-type"), metadata=metadata)

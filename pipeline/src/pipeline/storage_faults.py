@@ -13,6 +13,7 @@ _FAULT_BYTES = 64 * 1024  # of an answer that tells a fault; usual ones have 400
 # Where there is no text to say; MinIO tells no more of a key with `..` in it, either.
 _HEAD_CODES = {400: "InvalidRequest", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}
 _REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_PASSING = {"ClientDisconnected", "RequestTimeout", "XMinioAdminBucketQuotaExceeded"}  # told with 4xx, and no key's
 _SKEWED, _MOST_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's own limit
 
 
@@ -34,7 +35,7 @@ def find_code(text: str) -> str | None:
     return found[1] if found else None
 
 
-def read_refusal(answer: Answer, bucket: str, key: str) -> Exception:
+def read_refusal(answer: Answer, bucket: str, key: str | None) -> Exception:
     """Read an answer that is no success, and give our exception for it. Raises OSError."""
     text = answer.read(_FAULT_BYTES).decode(errors="replace")
     message = _MESSAGE.search(text)
@@ -45,8 +46,11 @@ def read_refusal(answer: Answer, bucket: str, key: str) -> Exception:
     return fault_of(named, message[1] if message else "", answer.status, date, bucket, key)
 
 
-def fault_of(code: str, message: str, status: int, date: str, bucket: str, key: str) -> Exception:
-    """Give our exception for S3's code, an answer's status and its date, as its header has it."""
+def fault_of(code: str, message: str, status: int, date: str, bucket: str, key: str | None) -> Exception:
+    """Give our exception for S3's code, an answer's status and its date, as its header has it.
+
+    ``key`` is None for a request that is about no single object, so that no object is to blame.
+    """
     if code in {"NoSuchKey", "NoSuchObject"}:
         return NotThereError(key)
     if code == "PreconditionFailed":
@@ -57,9 +61,11 @@ def fault_of(code: str, message: str, status: int, date: str, bucket: str, key: 
         return Refused("minio", "this machine's clock and MinIO's differ by more than 15 minutes")
     if code in _REFUSALS:
         return Refused("minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy")
-    if status and status < 500 and status not in {408, 429}:
-        return BadKeyError(f"{code}: {message}")
-    return DependencyAway("minio", code)
+    if code == "AuthorizationHeaderMalformed":
+        return Refused("minio", f"check MINIO_REGION: {message}")
+    if code in _PASSING or not status or status >= 500 or status in {408, 429}:
+        return DependencyAway("minio", code)
+    return Refused("minio", f"{code}: {message}") if key is None else BadKeyError(f"{code}: {message}")
 
 
 def _is_far_from_now(date: str) -> bool:

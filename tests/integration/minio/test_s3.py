@@ -136,3 +136,61 @@ def test_a_store_that_is_too_busy_is_away_and_asked_once(call):
         call(Storage(StoreSettings(minio_url=url, **login)))
     assert not isinstance(fault.value, Refused)
     assert len(heard) == 1
+
+
+LISTED = b'<?xml version="1.0"?><ListBucketResult><Na'
+MODIFIED = b"Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n"
+OURS = b"x-amz-request-id: 1\r\n"
+
+
+def page(status, body=b"", headers=b""):
+    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n" % (status, len(body))
+    return head + headers + b"\r\n" + body
+
+
+def ask_to_list(storage):
+    return storage.keys("bucket", "prefix")
+
+
+def ask_to_read(storage):
+    with storage.open("bucket", "key") as (_, body):
+        return body.read()
+
+
+@pytest.mark.parametrize(
+    ("answer", "call"),
+    [
+        (page(b"404 Not Found", b"404 page not found"), ask_to_read),
+        (page(b"200 OK", b"<html>", MODIFIED), ask_to_read),
+        (page(b"200 OK", b"", OURS), ask_to_read),
+        (page(b"200 OK", b"", OURS + b"Last-Modified: soon\r\n"), ask_to_read),
+        (page(b"200 OK", LISTED), ask_to_list),
+        (page(b"200 OK", b"<html/>"), ask_to_list),
+        (page(b"502 Bad Gateway", b"<html>d\xe9sol\xe9"), ask_to_list),
+        (page(b"409 Conflict"), lambda storage: storage.check("bucket")),
+    ],
+    ids=["404", "200", "no date", "odd date", "cut list", "other list", "Latin-1", "bare 409"],
+)
+def test_what_a_proxy_says_in_the_store_s_place_is_no_word_about_an_object(answer, call):
+    """A page for 404 would otherwise be an object that is gone, and an odd one would cost an attempt."""
+    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
+    with serving(answer) as (url, _), pytest.raises(DependencyAway) as fault:
+        call(Storage(StoreSettings(minio_url=url, **login), retries=0))
+    assert not isinstance(fault.value, Refused)
+
+
+@pytest.mark.parametrize("code", [b"XMinioAdminBucketQuotaExceeded", b"RequestTimeout"])
+def test_what_passes_is_no_fault_of_a_key(code):
+    answer = page(b"400 Bad Request", b"<Error><Code>" + code + b"</Code><Message>m</Message></Error>", OURS)
+    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
+    with serving(answer) as (url, _), pytest.raises(DependencyAway, match=code.decode()) as fault:
+        Storage(StoreSettings(minio_url=url, **login)).put("bucket", "key", b"", "image/png")
+    assert not isinstance(fault.value, Refused)
+
+
+def test_another_region_is_a_setting_that_is_wrong():
+    refusal = b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting 'eu'</Message></Error>"
+    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
+    answer = page(b"400 Bad Request", refusal, OURS)
+    with serving(answer) as (url, _), pytest.raises(Refused, match="MINIO_REGION: expecting 'eu'"):
+        Storage(StoreSettings(minio_url=url, **login)).put("bucket", "key", b"", "image/png")
