@@ -2,12 +2,22 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString, TypeVar
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+from psycopg import (
+    AsyncConnection,
+    DataError,
+    Error,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    errors,
+)
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -23,7 +33,7 @@ _REFUSALS = (
     errors.InvalidCatalogName,
     errors.InsufficientPrivilege,
 )
-_EXPECTED = (OperationalError, InterfaceError, *_REFUSALS, *_MISSING)  # any other would be a bug of ours
+_BUGS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)  # of ours, but for those above
 
 _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, sha256, variants, "
@@ -170,7 +180,7 @@ class Reader:
         await self._ask(_PROGRESS, {}, _Progress)
 
     async def _ask(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
-        try:
+        with _translated():
             async with asyncio.timeout(ANSWER_SECONDS):
                 try:
                     return await self._fetch(query, values, shape)
@@ -179,8 +189,6 @@ class Reader:
                         raise
                     await self._pool.check()  # the server went and came back: kept connections are dead
                     return await self._fetch(query, values, shape)
-        except (*_EXPECTED, TimeoutError) as fault:
-            raise our_fault(fault) from fault
 
     async def _fetch(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
         async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(shape)) as cursor:
@@ -204,14 +212,26 @@ def _page(*, by_status: bool, later: bool) -> LiteralString:
 
 async def check_login(url: str) -> None:
     """Connect once, outside the pool, which would not say why it can't. Raises DependencyAway, Refused."""
-    try:
-        async with await AsyncConnection.connect(url, connect_timeout=WAIT_SECONDS) as connection:
+    with _translated():
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            await AsyncConnection.connect(url, connect_timeout=WAIT_SECONDS) as connection,
+        ):
             await connection.execute(_PROGRESS)
-    except _EXPECTED as fault:
-        raise our_fault(fault) from fault
 
 
-def our_fault(fault: BaseException) -> DependencyAway:
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn psycopg's faults into DependencyAway and Refused; a bug of ours stays what it is."""
+    try:
+        yield
+    except (Error, TimeoutError) as fault:
+        if isinstance(fault, _BUGS) and not isinstance(fault, (*_REFUSALS, *_MISSING)):
+            raise
+        raise _our_fault(fault) from fault
+
+
+def _our_fault(fault: Exception) -> DependencyAway:
     """Tell a server that is away from one that refuses us."""
     text = " ".join(str(fault).split()) or type(fault).__name__
     if isinstance(fault, errors.InsufficientPrivilege):

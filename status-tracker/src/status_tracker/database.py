@@ -28,8 +28,9 @@ _LIMITS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transacti
 _COLUMNS = "image_columns"  # what queries.sql calls those of an image's row; no statement, but a part of some
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-# Connections, a server that is read-only for now, full disks and memories, lock timeouts, shutdowns, broken disks.
-_MAY_PASS = ("08", "25006", "53", "55P03", "57", "58", "F0", "XX")
+# Connections, a server that is read-only for now, transactions that took too long, full disks and memories, lock
+# timeouts, shutdowns, broken disks.
+_MAY_PASS = ("08", "25006", "25P03", "25P04", "53", "55P03", "57", "58", "F0", "XX")
 _SCHEMA_DIFFERS = ("3F", "42501", "42703", "42883", "42P01")
 _REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|does not exist|pg_hba|permission denied")
 
@@ -72,13 +73,19 @@ def translated() -> Iterator[None]:
     except (errors.DeadlockDetected, errors.SerializationFailure) as fault:
         raise ConflictError(_line(fault)) from fault
     except psycopg.Error as fault:
-        state = fault.sqlstate or ("08" if isinstance(fault, psycopg.OperationalError) else "")
+        state = fault.sqlstate or ("08" if _is_libpqs(fault) else "")
         if state.startswith(_SCHEMA_DIFFERS):
             advice = "run `status-tracker migrate` with the owner's MIGRATION_DATABASE_URL"
             raise Refused("postgres", f"{_line(fault)}: {advice}") from fault
         if state.startswith(_MAY_PASS):
             raise DependencyAway("postgres", _line(fault)) from fault
         raise UnstorableError(_line(fault)) from fault
+
+
+def _is_libpqs(fault: psycopg.Error) -> bool:
+    """Tell whether a fault without SQLSTATE is of a connection: libpq says some by the class above all others."""
+    passing = (psycopg.OperationalError, psycopg.InternalError)
+    return isinstance(fault, passing) or type(fault) is psycopg.DatabaseError
 
 
 @cache

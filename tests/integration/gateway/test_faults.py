@@ -1,5 +1,6 @@
 """What the gateway says while its servers are away, and that it recovers by itself."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -10,8 +11,10 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from gateway.reader import check_login
 from integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
 from pipeline.identity import new_image_id
+from pipeline.outcomes import DependencyAway
 from support.waiting import wait_until
 
 MORE_THAN_CONNECTIONS = 10  # to Postgres: the gateway keeps 8
@@ -63,6 +66,14 @@ def test_a_locked_table_is_told_in_time_and_holds_up_nothing_else(clean, client,
         assert set(answers) == {(503, "database_away")}
     wait_until(lambda: look(0) == (200, None), 10, "the lock's end")
     clean.wait_until_ready()
+
+
+def test_a_database_that_stands_still_is_told_at_the_start(clean):
+    """Or the gateway would neither listen nor say why."""
+    with closing(psycopg.connect(clean.owner)) as locker:
+        locker.execute("LOCK TABLE progress")
+        with pytest.raises(DependencyAway):
+            asyncio.run(check_login(clean.stack.addresses.database("gateway")))
 
 
 def test_kept_connections_that_died_are_no_fault(clean, client):
