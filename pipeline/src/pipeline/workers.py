@@ -233,6 +233,8 @@ class Workers:
                 break
             except DependencyAway as still:
                 log.debug("dependency_still_away", dependency=name, fault=str(still))
+            except Exception:  # a fault of ours must not end the worker
+                log.exception("probe_failed", dependency=name)
         self._away.pop(number, None)
         log.info("dependency_back", dependency=name)
 

@@ -1,6 +1,15 @@
-import pytest
+import queue
 
-from pipeline.workers import stretch
+import pytest
+from pydantic import SecretStr
+
+from pipeline import workers
+from pipeline.messages import Message
+from pipeline.outcomes import DependencyAway
+from pipeline.settings import BrokerSettings
+from pipeline.workers import Delivery, Workers, one_by_one, stretch
+
+BROKER = BrokerSettings(rabbitmq_user="nobody", rabbitmq_password=SecretStr("none"))
 
 
 @pytest.mark.parametrize(
@@ -8,3 +17,39 @@ from pipeline.workers import stretch
 )
 def test_promises_that_are_not_kept_make_the_next_wait_longer(promises, workers, times):
     assert stretch(promises, workers) == times
+
+
+def test_a_probe_that_fails_as_none_should_is_tried_again(monkeypatch):
+    """Its worker would be gone otherwise, and nothing would be consumed until somebody restarts the service."""
+    monkeypatch.setattr(workers, "PROBE_SECONDS", (0, 0.01))
+    settled: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    faults = [DependencyAway("store"), None]
+    surprises = [KeyError("no such word"), None]
+
+    def handle(*_):
+        if fault := faults.pop(0):
+            raise fault
+
+    def probe():
+        if surprise := surprises.pop(0):
+            raise surprise
+
+    team = Workers(
+        name="test",
+        broker=BROKER,
+        queue="images",
+        handle=one_by_one(handle),
+        announce=lambda *_: None,
+        probes={"store": probe},
+        settle=lambda deliveries, ack: [settled.put(ack) for _ in deliveries],
+        count=1,
+        batch=1,
+    )
+    team.start()
+    try:
+        for done in (False, True):
+            team.give(Delivery(Message(b"{}", "key", ""), None, 1))
+            assert settled.get(timeout=10) is done
+        assert not team.away
+    finally:
+        team.stop(5)

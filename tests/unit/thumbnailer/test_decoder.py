@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
+from pipeline.outcomes import DependencyAway, GiveUp
 from support.pictures import faulty_photo, photo, png_header
 from support.waiting import wait_until
 from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBrokenError
@@ -73,6 +73,17 @@ def test_a_picture_that_kills_gets_a_second_child_and_then_its_code(decoder, fau
     assert raised.value.code is code
     assert deaths() == before + 2
     assert decoder.decode(photo()).picture.width == 640
+
+
+def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture():
+    """A worker may be busy for longer than the grace time of a stop: then its image is another's, at no cost."""
+    hasty = Decoder(replace(RECIPE, limits=replace(RECIPE.limits, seconds=0.5)), children=1)
+    with ThreadPoolExecutor(1) as pool:
+        with hasty:
+            begun = hasty._idle.qsize()  # noqa: SLF001 - nothing else tells that a picture is in hand
+            decoding = pool.submit(hasty.decode, faulty_photo("hang"))
+            wait_until(lambda: hasty._idle.qsize() < begun, 10, "a busy child")  # noqa: SLF001
+        assert isinstance(decoding.exception(20), DependencyAway)
 
 
 def test_a_picture_that_hangs_is_ended_at_its_deadline_twice():

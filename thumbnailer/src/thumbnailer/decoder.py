@@ -5,18 +5,21 @@ time, or died of a picture, is replaced by a spare that stands ready.
 """
 
 import queue
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
-from pipeline.outcomes import GiveUp
+from pipeline.outcomes import DependencyAway, GiveUp
 from thumbnailer.child_process import ChildDiedError, ChildProcess, Decoded, DecoderBrokenError
 from thumbnailer.metrics import DEATHS, DECODING, RETIREMENTS
 from thumbnailer.pictures import BadPictureError, Recipe
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class Decoder:
@@ -61,7 +64,8 @@ class Decoder:
     def decode(self, data: bytes) -> Decoded:
         """Decode a picture, if need be a second time in a fresh child.
 
-        Raises GiveUp for a picture that is at fault, DecoderBrokenError where no child starts any more.
+        Raises GiveUp for a picture that is at fault, DecoderBrokenError where no child starts any more,
+        DependencyAway once it is closed.
         """
         child = self._idle.get()
         try:
@@ -88,7 +92,7 @@ class Decoder:
                 return child
             RETIREMENTS.inc()
         if child:
-            self._starter.submit(child.end)
+            self._submit(child.end)
         return self._take_spare() or self._start()
 
     def _take_spare(self) -> ChildProcess | None:
@@ -111,7 +115,13 @@ class Decoder:
         return self._start_later().result()
 
     def _start_later(self) -> Future[ChildProcess]:
-        return self._starter.submit(ChildProcess, self._recipe)
+        return self._submit(ChildProcess, self._recipe)
+
+    def _submit(self, action: Callable[..., T], *arguments: object) -> Future[T]:
+        try:
+            return self._starter.submit(action, *arguments)
+        except RuntimeError as fault:  # closed under a thread that is busy for longer than its grace
+            raise DependencyAway("decoder", fault) from fault
 
 
 def tell_confinement(child: ChildProcess) -> None:
