@@ -23,6 +23,9 @@ def give_order(url: str, path: str, wishes: Mapping[str, object]) -> Iterator[di
             if not answer.is_success:
                 raise Refused(NAME, f"it answers {answer.status_code} to POST {path}; is it of this version?")
             for line in answer.iter_lines():
-                yield json.loads(line)
+                told = json.loads(line)
+                if not isinstance(told, dict):
+                    raise Refused(NAME, f"it answers {line[:50]!r} to POST {path}; is it of this version?")
+                yield told
     except (httpx.HTTPError, ValueError) as fault:
         raise DependencyAway(NAME, fault) from fault
