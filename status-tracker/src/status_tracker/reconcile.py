@@ -68,6 +68,7 @@ class Reconciler:
         while not stop.wait(seconds):
             try:
                 seconds = min(self.turn(), LONGEST_SECONDS)
+                self.healer.publisher.keep_alive()  # most passes have nothing to publish
             except StoppedError:
                 return
             except DependencyAway as away:
