@@ -202,6 +202,7 @@ def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
         (["drop"], {}, 2, "Give --id, --reason, or --all"),
         (["redrive", "--all", "--id", "x"], {}, 2, "contradict"),
         (["redrive", "--reason", "no_such"], {}, 3, "0 dead letters redriven"),
+        (["list", "--id", "0123"], {}, 3, "no dead letter is meant by that"),
         (["show", "0123"], {}, 3, "no dead letter 0123"),
         (["list", "--queue", "elsewhere"], {}, 2, "image_queue and status_tracker"),
         (["list"], {"RABBITMQ_PASSWORD": "wrong"}, 1, "check RABBITMQ_USER and RABBITMQ_PASSWORD"),
@@ -215,3 +216,8 @@ def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, w
     assert words in said
     assert "Traceback" not in said
     assert system.queue_length(DEAD) == 1
+
+
+def test_what_nothing_is_meant_by_is_told_where_there_is_nothing_too(system, no_dead):
+    assert "no dead letter is meant" in thumbmill(system, "dead", "redrive", "--id", "0123", code=3)
+    assert "0 dead letters redriven" in thumbmill(system, "dead", "redrive", "--all", code=0)

@@ -11,7 +11,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Looks after a running Thumbmill.",
-    epilog="Settings: README.md. Exit codes: 0 done, 1 a server is away or refuses, 2 wrong use, 3 nothing found.",
+    epilog="Settings: README.md. Exit codes, unless a command tells others: 0 done, 1 a server is away or refuses, "
+    "2 wrong use, 3 nothing found, 130 interrupted.",
 )
 app.add_typer(dead.app, name="dead")
 app.command()(drill)

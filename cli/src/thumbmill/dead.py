@@ -27,6 +27,8 @@ NAME = "thumbmill dead"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SHOWN = 100  # letters in a list, unless asked for more
 
+NONE_MEANT = "no dead letter is meant by that"
+
 app = typer.Typer(no_args_is_help=True, help="Messages that the services could not handle.")
 
 Queue = Annotated[
@@ -66,7 +68,9 @@ def list_(
     else:
         _show(letters)
         if not letters:
-            open_console().print("no dead letters")
+            open_console().print(NONE_MEANT if ids or reasons else "no dead letters")
+    if not letters and (ids or reasons):
+        raise typer.Exit(NOTHING_FOUND)
     if is_cut:
         say(f"there are more than these {limit}: give --limit 0 to see all")
 
@@ -113,7 +117,7 @@ def redrive(
     with _opened() as (settings, box, publisher), stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
         letters = _watched(select(box, _queues(settings, queue), selection, tally))
-        with _told("redriven", tally):
+        with _told("redriven", tally, everything=everything):
             carry_out(letters, errand.redrive, box, tally, rate=rate, stop=stop, keep_alive=publisher.keep_alive)
 
 
@@ -143,7 +147,7 @@ def drop(
     with _opened() as (settings, box, publisher), stoppable() as stop:
         errand = Errand(settings.thumbmill_operator, publisher)
         letters = _watched(select(box, _queues(settings, queue), selection, tally))
-        with _told("dropped", tally):
+        with _told("dropped", tally, everything=everything):
             carry_out(letters, errand.drop, box, tally, rate=10_000, stop=stop, keep_alive=publisher.keep_alive)
 
 
@@ -171,7 +175,7 @@ def _find(queue: str, selection: Selection) -> list[Letter]:
     if not letters and selection.everything:
         end("there are no dead letters", 0)
     if not letters:
-        end("no dead letter is meant by that", NOTHING_FOUND)
+        end(NONE_MEANT, NOTHING_FOUND)
     return letters
 
 
@@ -220,7 +224,7 @@ def _opened() -> Iterator[tuple[Settings, DeadLetterBox, Publisher]]:
 
 
 @contextmanager
-def _told(done: str, tally: Tally) -> Iterator[None]:
+def _told(done: str, tally: Tally, *, everything: bool) -> Iterator[None]:
     """Say at the end what was done, however it ended."""
     try:
         yield
@@ -229,5 +233,5 @@ def _told(done: str, tally: Tally) -> Iterator[None]:
         say(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
     if tally.interrupted:
         end("interrupted; the rest is where it was", INTERRUPTED)
-    if tally.met and not tally.moved:
-        end(f"none of {count(tally.met)} is meant by that", NOTHING_FOUND)
+    if not tally.moved and not everything:
+        end(NONE_MEANT, NOTHING_FOUND)

@@ -51,7 +51,12 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
     except AMQPConnectorException as fault:  # no AMQPError: a handshake that took longer than it may
         raise DependencyAway("rabbitmq", "it takes connections and does not answer") from fault
     except (AMQPError, OSError) as fault:
-        raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
+        raise DependencyAway("rabbitmq", _say(fault)) from fault
+
+
+def _say(fault: Exception) -> str:
+    """Put a fault into words; pika's own are often empty, and stand in what it wraps."""
+    return str(fault) or ", ".join(map(repr, fault.args)) or type(fault).__name__
 
 
 def _read_refusal(fault: AMQPError, broker: BrokerSettings) -> DependencyAway:
@@ -131,7 +136,7 @@ class Publisher:
             except (AMQPError, OSError) as fault:
                 self.close()
                 if last_try:
-                    raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
+                    raise DependencyAway("rabbitmq", _say(fault)) from fault
         raise AssertionError("the last try returns or raises")
 
     def keep_alive(self) -> None:
