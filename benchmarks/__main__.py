@@ -42,6 +42,10 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON too, a line for each door")
     arguments = parser.parse_args()
+    if wrong := [peer for peer in arguments.peer if "=" not in peer]:
+        parser.error(f"--peer {wrong[0]}: NAME=COMMAND is wanted")
+    if not arguments.presets.is_file():
+        parser.error(f"--presets: there is no file {arguments.presets}")
 
     folder = arguments.corpus or Path(__file__).parents[1] / ".local" / "corpus"
     if not arguments.corpus:

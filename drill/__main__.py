@@ -170,10 +170,16 @@ def parse() -> argparse.Namespace:
         default=300,
         help="seconds without progress after which what is left is stuck (default: 300)",
     )
-    parser.add_argument("--only", dest="menu", action="append", choices=list(MENU), help="only these faults")
+    parser.add_argument(
+        "--only", dest="menu", action="append", choices=list(MENU), help="only this fault; may be repeated"
+    )
     parser.add_argument("--script", choices=[*SCRIPTS, "all"], help="these steps, and nothing by chance")
-    parser.add_argument("--without", action="append", default=[], choices=list(GUARDS), help="take this guard out")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=list(GUARDS), help="take this guard out; may be repeated"
+    )
     arguments = parser.parse_args()
+    if arguments.minutes <= 0:
+        parser.error("--minutes: without any no fault would come")
     arguments.menu = [] if arguments.script else arguments.menu or list(MENU)
     return arguments
 
