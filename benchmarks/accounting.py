@@ -65,6 +65,11 @@ def parts_of(stack: Stack) -> dict[str, Part]:
     return {name: Part(tuple(stack.pid(process) for process in processes)) for name, processes in PARTS.items()}
 
 
+def cpu_of(parts: Mapping[str, Part], without: int) -> dict[str, float]:
+    """CPU-seconds of each part so far; one process is nobody's: Postgres' for our own questions."""
+    return {name: part.cpu_seconds(without) for name, part in parts.items()}
+
+
 def machine_seconds() -> float:
     """CPU time that the whole machine has spent busy."""
     times = psutil.cpu_times()

@@ -8,6 +8,7 @@ each figure means stands in benchmarks/README.md.
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -20,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
 import backlog_table
 import pika
-import psutil
-from accounting import machine_seconds, parts_of, per_image
+from accounting import Part, cpu_of, machine_seconds, parts_of, per_image
 from backlog_clients import putting, reading
 from installation import open_database, open_store, running, say
 
@@ -67,20 +67,15 @@ class Bench:
 
     def count(self, name: str, condition: str = "true") -> int:
         """Count the images of a batch."""
-        found = self.database.execute(
-            f"SELECT count(*) FROM images WHERE key LIKE %s AND {condition}",  # noqa: S608
-            [f"backlog/{name}/%"],
-        ).fetchone()
-        return int(found[0]) if found else 0
+        query = f"SELECT count(*) FROM images WHERE key LIKE %s AND {condition}"  # noqa: S608
+        return self._ask_number(query, f"backlog/{name}/%")
 
     def memory(self) -> dict[str, int]:
         """Weigh every part, shared pages once."""
         return {name: part.memory_bytes(shared_once=True) for name, part in parts_of(self.stack).items()}
 
     def cpu(self) -> dict[str, float]:
-        """Count every part's CPU-seconds, those of our own questions left out."""
-        own = self.database.info.backend_pid
-        return {name: part.cpu_seconds(without=own) for name, part in parts_of(self.stack).items()}
+        return cpu_of(parts_of(self.stack), without=self.database.info.backend_pid)
 
     def queued(self) -> int:
         login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
@@ -92,7 +87,10 @@ class Bench:
 
     def count_ledger(self) -> int:
         """Count what MinIO told a second time, from its files: it takes longer, and is no part of working off."""
-        found = self.database.execute("SELECT count(*) FROM events WHERE recorded_by = 'ledger'").fetchone()
+        return self._ask_number("SELECT count(*) FROM events WHERE recorded_by = 'ledger'")
+
+    def _ask_number(self, query: str, *values: str) -> int:
+        found = self.database.execute(query, values).fetchone()
         return int(found[0]) if found else 0
 
     def fill(self, name: str, images: int) -> tuple[float, float]:
@@ -143,17 +141,16 @@ class Bench:
                 part, _ = due.pop(0)
                 memory[f"{part:.0%} done"] = self.memory()
 
-        me = psutil.Process()
-        cpu, own, machine = self.cpu(), sum(me.cpu_times()[:2]), machine_seconds()
+        me = Part((os.getpid(),))
+        before, own, machine = self.cpu(), me.own_cpu_seconds(), machine_seconds()
         with reading(self.stack, ids) as reads:
             self.follow(
                 f"{name} queue: done", images, lambda: self.count(name, "status IN ('DONE', 'FAILED')"), weigh
             )
-        cpu_ms = per_image(cpu, self.cpu(), images)
-        own, machine = sum(me.cpu_times()[:2]) - own, machine_seconds() - machine
+        after, own, machine = self.cpu(), me.own_cpu_seconds() - own, machine_seconds() - machine
         memory["all done"] = self.memory()
         failed = self.count(name, "status = 'FAILED'")
-        share = max(0.0, machine - sum(cpu_ms.values()) * images / 1000 - own) / machine
+        spent = sum(after.values()) - sum(before.values())
         return Drain(
             images=images,
             fill_seconds=seconds,
@@ -161,8 +158,8 @@ class Bench:
             queued=queued,
             failed=failed,
             rates=self.rates(name),
-            cpu_ms=cpu_ms,
-            others=share,
+            cpu_ms=per_image(before, after, images),
+            others=max(0.0, machine - spent - own) / machine,
             reads=reads,
             reads_at_rest=at_rest,
             memory=memory,

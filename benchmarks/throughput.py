@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import threading
 import time
 from argparse import Namespace
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 import corpus
 import psutil
-from accounting import Part, machine_seconds, parts_of, per_image
+from accounting import Part, cpu_of, machine_seconds, parts_of, per_image
 from installation import gateway_url, open_database, open_store, running, say
 from load import Client, Upload
 from PIL import Image
@@ -57,9 +58,7 @@ class Bench:
         self.database.close()
 
     def cpu(self) -> dict[str, float]:
-        """CPU seconds of each part; our own Postgres session is nobody's."""
-        own = self.database.info.backend_pid
-        return {name: part.cpu_seconds(without=own) for name, part in self.parts.items()}
+        return cpu_of(self.parts, without=self.database.info.backend_pid)
 
     def wait_done(self, uploads: list[Upload], seconds: float = 120) -> dict[str, tuple[str, float]]:
         """Wait until all are DONE or FAILED; give each image's status and the time that its row changed."""
@@ -160,13 +159,13 @@ async def measure(bench: Bench, arguments: Namespace, door: str) -> Result:
         await asyncio.sleep(1)
 
         say(f"{door}: {arguments.n} photos, {arguments.at_once} at a time")
-        watch, me = MemoryWatch(bench.parts), psutil.Process()
+        watch, me = MemoryWatch(bench.parts), Part((os.getpid(),))
         watch.start()
-        cpu, own, machine, clock = bench.cpu(), sum(me.cpu_times()[:2]), machine_seconds(), time.monotonic()
+        cpu, own, machine, clock = bench.cpu(), me.own_cpu_seconds(), machine_seconds(), time.monotonic()
         beside = bench.parts["thumbnailer"].own_cpu_seconds()
         uploads = await client.upload_all(arguments.n, arguments.at_once)
         rows = await asyncio.to_thread(bench.wait_done, uploads)
-        spent, own_spent = bench.cpu(), sum(me.cpu_times()[:2]) - own
+        spent, own_spent = bench.cpu(), me.own_cpu_seconds() - own
         beside = bench.parts["thumbnailer"].own_cpu_seconds() - beside
         busy, wall = machine_seconds() - machine, time.monotonic() - clock
         held = bench.parts["thumbnailer"].memory_bytes(shared_once=True)
