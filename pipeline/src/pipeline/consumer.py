@@ -20,7 +20,7 @@ from pika.spec import Basic
 
 from pipeline.messages import Message
 from pipeline.metrics import RECONNECTS
-from pipeline.outcomes import DependencyAway, Refused
+from pipeline.outcomes import DependencyAway, Refused, describe
 from pipeline.publisher import connect
 from pipeline.settings import BrokerSettings
 from pipeline.topology import EXCHANGES, Family
@@ -87,7 +87,7 @@ class Consumer:
                     raise
                 except (DependencyAway, AMQPError, OSError) as fault:
                     RECONNECTS.inc()
-                    self._trouble = str(fault) or type(fault).__name__
+                    self._trouble = describe(fault)
                     log.warning("broker_lost", queue=self.family.work.name, fault=self._trouble)
                 self._stopping.wait(random.uniform(*RECONNECT_SECONDS))  # noqa: S311 - jitter
         finally:

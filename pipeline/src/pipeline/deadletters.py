@@ -13,7 +13,7 @@ from pika import BlockingConnection
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from pipeline.outcomes import DependencyAway, Refused
+from pipeline.outcomes import DependencyAway, Refused, describe
 from pipeline.publisher import connect
 from pipeline.settings import BrokerSettings
 
@@ -95,4 +95,4 @@ def _translated() -> Iterator[None]:
             raise Refused("rabbitmq", fault.reply_text) from fault
         raise DependencyAway("rabbitmq", fault.reply_text) from fault
     except (AMQPError, OSError) as fault:
-        raise DependencyAway("rabbitmq", str(fault) or type(fault).__name__) from fault
+        raise DependencyAway("rabbitmq", describe(fault)) from fault

@@ -54,6 +54,11 @@ def explain(fault: Exception) -> str:
     return f"{type(fault).__name__}: {fault}"
 
 
+def describe(fault: BaseException) -> str:
+    """Give a fault's own words; where there are none, as often in pika, those of what it wraps, or its name."""
+    return str(fault) or ", ".join(map(repr, fault.args)) or type(fault).__name__
+
+
 class Action(StrEnum):
     """What the runtime does with a delivery."""
 

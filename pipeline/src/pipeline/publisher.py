@@ -17,7 +17,7 @@ from pika.exceptions import (
 )
 
 from pipeline.events import CONTENT_TYPE, CloudEvent
-from pipeline.outcomes import DependencyAway, Refused
+from pipeline.outcomes import DependencyAway, Refused, describe
 from pipeline.settings import BrokerSettings
 from pipeline.topology import LIFECYCLE
 
@@ -51,12 +51,7 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
     except AMQPConnectorException as fault:  # no AMQPError: a handshake that took longer than it may
         raise DependencyAway("rabbitmq", "it takes connections and does not answer") from fault
     except (AMQPError, OSError) as fault:
-        raise DependencyAway("rabbitmq", _say(fault)) from fault
-
-
-def _say(fault: Exception) -> str:
-    """Put a fault into words; pika's own are often empty, and stand in what it wraps."""
-    return str(fault) or ", ".join(map(repr, fault.args)) or type(fault).__name__
+        raise DependencyAway("rabbitmq", describe(fault)) from fault
 
 
 def _read_refusal(fault: AMQPError, broker: BrokerSettings) -> DependencyAway:
@@ -136,7 +131,7 @@ class Publisher:
             except (AMQPError, OSError) as fault:
                 self.close()
                 if last_try:
-                    raise DependencyAway("rabbitmq", _say(fault)) from fault
+                    raise DependencyAway("rabbitmq", describe(fault)) from fault
         raise AssertionError("the last try returns or raises")
 
     def keep_alive(self) -> None:

@@ -19,7 +19,7 @@ from tenacity import (
 from pipeline import health
 from pipeline.consumer import Consumer
 from pipeline.health import Order
-from pipeline.outcomes import DependencyAway, Refused
+from pipeline.outcomes import DependencyAway, Refused, describe
 from pipeline.settings import ConsumerSettings
 from pipeline.workers import Probe
 
@@ -120,6 +120,6 @@ class Patience:
             answer.append(str(away))
         except Exception as fault:
             log.exception("ping_failed", server=self._server)
-            answer.append(str(fault) or type(fault).__name__)
+            answer.append(describe(fault))
         finally:
             answered.set()

@@ -35,7 +35,7 @@ def find_code(text: str) -> str | None:
     return found[1] if found else None
 
 
-def read_refusal(answer: Answer, bucket: str, key: str | None) -> Exception:
+def read_refusal(answer: Answer, bucket: str, key: str) -> Exception:
     """Read an answer that is no success, and give our exception for it. Raises OSError."""
     text = answer.read(_FAULT_BYTES).decode(errors="replace")
     message = _MESSAGE.search(text)
