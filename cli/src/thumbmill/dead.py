@@ -55,11 +55,9 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one array.")] = False,
 ) -> None:
     """Show the dead letters of each queue: which image, why, after how many attempts, since when."""
-    tally = Tally()
+    selection = _choose(ids, reasons, everything=not ids and not reasons)
     with _opened() as (settings, box, _):
-        found = select(
-            box, _queues(settings, queue), _choose(ids, reasons, everything=not ids and not reasons), tally
-        )
+        found = select(box, _queues(settings, queue), selection, Tally())
         letters = list(islice(found, limit or None))
         letters.sort(key=lambda letter: (letter.raw.queue, letter.died_at or LONG_AGO))
         is_cut = bool(limit) and next(found, None) is not None
@@ -68,8 +66,8 @@ def list_(
     else:
         _show(letters)
         if not letters:
-            open_console().print(NONE_MEANT if ids or reasons else "no dead letters")
-    if not letters and (ids or reasons):
+            open_console().print("no dead letters" if selection.everything else NONE_MEANT)
+    if not letters and not selection.everything:
         raise typer.Exit(NOTHING_FOUND)
     if is_cut:
         say(f"there are more than these {limit}: give --limit 0 to see all")

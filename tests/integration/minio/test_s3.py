@@ -49,6 +49,10 @@ def answering(*answers, **options):
         yield S3(url, Login("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options), heard
 
 
+def storage_at(url, **options):
+    return Storage(StoreSettings(minio_url=url, minio_access_key="me", minio_secret_key="secret"), **options)
+
+
 def get(client, **options):
     with client.exchange("GET", "bucket", "key", **options) as answer:
         return answer.status, answer.read()
@@ -131,9 +135,8 @@ def test_a_header_that_would_change_the_request_is_refused(value):
     ids=["head", "open", "put"],
 )
 def test_a_store_that_is_too_busy_is_away_and_asked_once(call):
-    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
     with serving(SLOW_DOWN) as (url, heard), pytest.raises(DependencyAway) as fault:
-        call(Storage(StoreSettings(minio_url=url, **login)))
+        call(storage_at(url))
     assert not isinstance(fault.value, Refused)
     assert len(heard) == 1
 
@@ -173,24 +176,21 @@ def ask_to_read(storage):
 )
 def test_what_a_proxy_says_in_the_store_s_place_is_no_word_about_an_object(answer, call):
     """A page for 404 would otherwise be an object that is gone, and an odd one would cost an attempt."""
-    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
     with serving(answer) as (url, _), pytest.raises(DependencyAway) as fault:
-        call(Storage(StoreSettings(minio_url=url, **login), retries=0))
+        call(storage_at(url, retries=0))
     assert not isinstance(fault.value, Refused)
 
 
 @pytest.mark.parametrize("code", [b"XMinioAdminBucketQuotaExceeded", b"RequestTimeout"])
 def test_what_passes_is_no_fault_of_a_key(code):
     answer = page(b"400 Bad Request", b"<Error><Code>" + code + b"</Code><Message>m</Message></Error>", OURS)
-    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
     with serving(answer) as (url, _), pytest.raises(DependencyAway, match=code.decode()) as fault:
-        Storage(StoreSettings(minio_url=url, **login)).put("bucket", "key", b"", "image/png")
+        storage_at(url).put("bucket", "key", b"", "image/png")
     assert not isinstance(fault.value, Refused)
 
 
 def test_another_region_is_a_setting_that_is_wrong():
     refusal = b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting 'eu'</Message></Error>"
-    login = {"minio_access_key": "me", "minio_secret_key": "secret"}
     answer = page(b"400 Bad Request", refusal, OURS)
     with serving(answer) as (url, _), pytest.raises(Refused, match="MINIO_REGION: expecting 'eu'"):
-        Storage(StoreSettings(minio_url=url, **login)).put("bucket", "key", b"", "image/png")
+        storage_at(url).put("bucket", "key", b"", "image/png")
