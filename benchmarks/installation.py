@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from local.ports import free_ports
-from local.postgres import OWNER, database_url
+from local.postgres import OWNER, database_url, forget_libpq_variables
 from local.stack import Stack
 from minio import Minio
 
@@ -20,6 +20,7 @@ QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning"}
 @contextmanager
 def running(settings: dict[str, str]) -> Iterator[Stack]:
     """Give a running system, with settings for its services over quiet logs."""
+    forget_libpq_variables()
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
     directory.chmod(0o755)  # the servers' account has to pass
     stack = Stack(directory, free_ports(), QUIET | settings, say=say)

@@ -27,7 +27,7 @@ import psycopg
 
 from local import services
 from local.ports import free_ports
-from local.postgres import OWNER, database_url
+from local.postgres import OWNER, database_url, forget_libpq_variables
 from local.site import CHECKOUT
 from local.stack import Stack
 from minio import Minio
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=3, help="of each image (3)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON too")
     given = parser.parse_args()
+    forget_libpq_variables()
     parent = CHECKOUT / ".local" / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     parent.chmod(0o755)

@@ -28,6 +28,7 @@ from drill.stage import Stage, take_back, take_out
 from local.account import remove_data
 from local.faults import LaunchError
 from local.ports import free_ports
+from local.postgres import forget_libpq_variables
 from local.stack import Stack
 from pipeline.outcomes import DependencyAway
 from pipeline.settings import StoreSettings
@@ -54,6 +55,7 @@ HURRY = {
 def main() -> int:
     """Hold a drill and return the exit code."""
     arguments = parse()
+    forget_libpq_variables()
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
     say(f"seed {seed}: the same seed draws the same faults in the same order (--seed {seed})")
     for name in arguments.without:

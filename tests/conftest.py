@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
+from local.postgres import forget_libpq_variables
 from support.stack import run_stack
 
 # No test may hang on how busy a machine is, nor fail by chance where nothing changed. `--hypothesis-profile=search`
@@ -10,6 +11,11 @@ from support.stack import run_stack
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thumbmill", settings.get_profile("search"), derandomize=True)
 settings.load_profile("thumbmill")
+
+
+def pytest_configure():
+    """No test may reach another database than its own because of what the caller's shell says."""
+    forget_libpq_variables()
 
 
 def pytest_addoption(parser):

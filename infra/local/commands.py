@@ -15,14 +15,16 @@ from local.account import remove_data
 from local.console import follow_logs, say
 from local.faults import LaunchError
 from local.install import install_servers, make_environment
-from local.ports import DEFAULTS, ports_from, require_free
+from local.ports import DEFAULTS, OFFSET, ports_from, require_free
+from local.postgres import forget_libpq_variables
 from local.processes import read_pid_file, write_pid_file
+from local.running import LAUNCHER, find_running, recorded, require_running
 from local.site import CHECKOUT
 from local.smoke import run_smoke
-from local.stack import Stack, describe_exit
+from local.stack import Stack, describe_exit, end_leftovers
+from local.supervision import supervise
 
 DIRECTORY = CHECKOUT / ".local"
-_LAUNCHER = "launcher.pid"
 _DOWN_SECONDS = 120.0
 
 
@@ -35,7 +37,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python infra/local",
         description="Runs Thumbmill on this machine without Docker; everything it keeps is under .local/.",
-        epilog="Ports are moved by variables: " + ", ".join(f"{name}={port}" for name, port in DEFAULTS.items()),
+        epilog=f"{OFFSET}=100 moves every port by 100; single ones are moved by "
+        + ", ".join(f"{name}={port}" for name, port in DEFAULTS.items()),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("venv", help="make the virtual environment .venv from requirements/dev.txt")
@@ -47,6 +50,7 @@ def main() -> int:
     commands.add_parser("smoke", help="send a sample picture through a running system")
     commands.add_parser("clean", help="remove .local with all data")
     arguments = parser.parse_args()
+    forget_libpq_variables()
     try:
         return _run(arguments)
     except LaunchError as error:
@@ -69,50 +73,51 @@ def _run(arguments: argparse.Namespace) -> int:
         case "status":
             return status()
         case "smoke":
-            run_smoke(ports_from(os.environ), os.environ, say)
+            run_smoke(require_running(DIRECTORY), say)
         case "clean":
             clean()
     return 0
 
 
 def up(*, backing_only: bool) -> int:
-    """Run the system until it is interrupted or a process of it dies; 1 in that case."""
+    """Run the system until it is interrupted. Raises LaunchError for a process that keeps ending by itself."""
     _handle_signals()
     with _lock():
-        install_servers(say)
         ports = ports_from(os.environ)
+        end_leftovers(DIRECTORY, say)
+        require_free(ports)  # before anything is downloaded or built
+        install_servers(say)
         stack = Stack(DIRECTORY, ports, say=say)
-        stack.end_leftovers()
-        require_free(ports)
         started = time.monotonic()
         try:
             stack.up(backing_only=backing_only)
             say(f"everything is up after {time.monotonic() - started:.1f} s")
-            smoked = DIRECTORY / "smoke-done"
-            if not backing_only and not smoked.exists():
-                run_smoke(ports, os.environ, say)
-                smoked.touch()
-            _print_addresses(stack, backing_only=backing_only)
-            return _watch(stack)
+            with recorded(DIRECTORY, ports, os.environ) as running:
+                smoked = DIRECTORY / "smoke-done"
+                if not backing_only and not smoked.exists():
+                    run_smoke(running, say)
+                    smoked.touch()
+                _print_addresses(stack, backing_only=backing_only)
+                _watch(stack)
         except Interrupted:
-            return 0
+            pass
         finally:
             stack.close()
             say("stopped")
+    return 0
 
 
 def down() -> None:
     """Stop the running `up` and wait until it has. Raises LaunchError when it does not."""
-    pid = read_pid_file(DIRECTORY / _LAUNCHER)
+    pid = read_pid_file(DIRECTORY / LAUNCHER)
     if pid is None:
-        if DIRECTORY.exists():
-            Stack(DIRECTORY, say=say).end_leftovers()
+        end_leftovers(DIRECTORY, say)
         say("nothing is running")
         return
     say(f"stopping the `up` with process {pid}")
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS
-    while read_pid_file(DIRECTORY / _LAUNCHER):
+    while read_pid_file(DIRECTORY / LAUNCHER):
         if time.monotonic() > deadline:
             raise LaunchError(f"process {pid} has not stopped for {_DOWN_SECONDS:.0f} s")
         threading.Event().wait(0.1)
@@ -124,7 +129,8 @@ def status() -> int:
     if not DIRECTORY.exists():
         say("nothing was ever started here")
         return 1
-    stack = Stack(DIRECTORY)
+    running = find_running(DIRECTORY)
+    stack = Stack(DIRECTORY, running.ports if running else DEFAULTS)
     all_ready = True
     for name, process in stack.table.items():
         pid = read_pid_file(stack.site.pids / f"{name}.pid")
@@ -142,22 +148,18 @@ def clean() -> None:
     with _lock():
         if any(read_pid_file(pid_file) for pid_file in DIRECTORY.glob("tests/*/run/*.pid")):
             raise LaunchError("tests are running with data under .local/tests: wait for them, or stop them")
-        Stack(DIRECTORY, say=say).end_leftovers()
+        end_leftovers(DIRECTORY, say)
         for pointer in DIRECTORY.glob("tests/*/data-directory"):
             remove_data(pointer.parent)
         remove_data(DIRECTORY)
     say(f"removed {DIRECTORY}")
 
 
-def _watch(stack: Stack) -> int:
+def _watch(stack: Stack) -> None:
     stopping = threading.Event()
     follower = follow_logs({name: stack.log_path(name) for name in stack.table}, stopping)
     try:
-        while (dead := stack.find_dead()) is None:
-            signal.sigtimedwait([], 0.25)
-        code = stack.exit_code(dead) or 0
-        say(f"{dead} ended unasked with {describe_exit(code)}; stopping everything\n{stack.log_tail(dead)}")
-        return 1
+        supervise(stack, say, describe_exit=describe_exit)
     finally:
         stopping.set()
         follower.join()
@@ -172,11 +174,11 @@ def _lock() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LaunchError(f"an `up` is running in {CHECKOUT}: stop it by `make down`") from None
-        write_pid_file(DIRECTORY / _LAUNCHER, os.getpid())
+        write_pid_file(DIRECTORY / LAUNCHER, os.getpid())
         try:
             yield
         finally:
-            (DIRECTORY / _LAUNCHER).unlink(missing_ok=True)
+            (DIRECTORY / LAUNCHER).unlink(missing_ok=True)
 
 
 def _handle_signals() -> None:

@@ -21,19 +21,24 @@ DEFAULTS: dict[str, int] = {
     "POSTGRES_PORT": 55432,
 }
 
+OFFSET = (
+    "PORT_OFFSET"  # added to every default port, so that one variable moves a second installation out of the way
+)
+
 # Below Linux's ephemeral ports (32768 up): a server that is stopped and started again gets its port back.
 _TEST_PORTS = range(20000, 32000)
 
 
 def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
-    """Return every port, moved by the variable of its name.
+    """Return every port: its default plus PORT_OFFSET, or what the variable of its name says.
 
     Raises LaunchError for what is no port and for one given twice.
     """
+    offset = _read_offset(environment)
     ports: dict[str, int] = {}
     owners: dict[int, str] = {}
     for variable, default in DEFAULTS.items():
-        text = environment.get(variable, "") or str(default)
+        text = environment.get(variable, "") or str(default + offset)
         if not text.isdecimal() or not 1 <= int(text) <= 65535:
             raise LaunchError(f"{variable}={text} is no port: give a number from 1 to 65535")
         ports[variable] = int(text)
@@ -58,7 +63,16 @@ def require_free(ports: Mapping[str, int]) -> None:
     """Raise one LaunchError that names all ports that somebody holds, each with the variable that moves it."""
     taken = [f"  {port:>5}  move it with {variable}=..." for variable, port in ports.items() if not _is_free(port)]
     if taken:
-        raise LaunchError("\n".join(["ports already taken on 127.0.0.1 (is another `up` running?):", *taken]))
+        heading = f"ports already taken on 127.0.0.1 (is another `up` running?); {OFFSET}=100 moves all of them:"
+        raise LaunchError("\n".join([heading, *taken]))
+
+
+def _read_offset(environment: Mapping[str, str]) -> int:
+    text = environment.get(OFFSET, "") or "0"
+    most = 65535 - max(DEFAULTS.values())
+    if not text.isdecimal() or int(text) > most:
+        raise LaunchError(f"{OFFSET}={text}: give a number from 0 to {most}, which is added to every default port")
+    return int(text)
 
 
 def _is_free(port: int) -> bool:

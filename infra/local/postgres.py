@@ -1,5 +1,6 @@
 """Our own Postgres cluster: found, made once, described for the table of processes."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,16 @@ def describe_roles(site: Site) -> tuple[list[str], dict[str, str]]:
 def database_url(site: Site, role: str, password: str) -> str:
     """Return the address a role connects to."""
     return f"postgresql://{role}:{password}@127.0.0.1:{site.ports['POSTGRES_PORT']}/{DATABASE}"
+
+
+def forget_libpq_variables() -> None:
+    """Take libpq's variables (PGSSLMODE, PGSERVICE, PGOPTIONS, …) out of this process's environment.
+
+    They describe a developer's own database, and would apply to each connection that this process and those it
+    starts make to ours.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def _require_programs(cluster: Path) -> Path:

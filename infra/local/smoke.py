@@ -10,6 +10,7 @@ from typing import Any
 
 from local.faults import LaunchError
 from local.picture import make_picture
+from local.running import Running
 
 _STATES = {
     "storage.ObjectCreated": "PENDING",
@@ -23,9 +24,9 @@ _POLL_SECONDS = 0.02
 _TIMEOUT_SECONDS = 15.0
 
 
-def run_smoke(ports: Mapping[str, int], environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+def run_smoke(running: Running, say: Callable[[str], None]) -> None:
     """Upload the sample picture and say how it came to be DONE. Raises LaunchError when it did not."""
-    gateway = _Gateway(ports["GATEWAY_PORT"], environment)
+    gateway = _Gateway(running.ports["GATEWAY_PORT"], running.api_key)
     picture = make_picture()
     say(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
     started = time.time()
@@ -46,10 +47,9 @@ def run_smoke(ports: Mapping[str, int], environment: Mapping[str, str], say: Cal
 class _Gateway:
     """The API on loopback, spoken to as any client would."""
 
-    def __init__(self, port: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, port: int, api_key: str | None) -> None:
         self._port = port
-        key = environment.get("API_KEYS", "").partition(",")[0].strip()
-        self._headers = {"X-API-Key": key} if key else {}
+        self._headers = {"X-API-Key": api_key} if api_key else {}
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -145,6 +145,11 @@ class Stack:
         self.stop(name)
         self.start(name, wait=wait, **environment)
 
+    def revive(self, name: str) -> None:
+        """Start a process again that ended by itself, and wait until it answers. Raises LaunchError."""
+        self._bury(name, everything=self.table[name].kill_group)
+        self.start(name)
+
     def wait_exit(self, name: str, seconds: float) -> int:
         """Wait for the process to end by itself and return its exit code (negative: the signal's number)."""
         try:
@@ -217,6 +222,12 @@ class Stack:
         if ended.returncode != 0:
             raise LaunchError(f"{name} failed with {describe_exit(ended.returncode)}\n{self.log_tail(name)}")
         self._say(f"{name} done ({time.monotonic() - started:.1f} s)")
+
+
+def end_leftovers(directory: Path, say: Callable[[str], None]) -> None:
+    """End what a killed launcher left behind in the directory, if there is anything."""
+    if any(read_pid_file(pid_file) for pid_file in (directory / "run").glob("*.pid")):
+        Stack(directory, say=say).end_leftovers()
 
 
 def describe_exit(code: int) -> str:

@@ -14,6 +14,17 @@ def test_an_empty_variable_is_none():
     assert ports.ports_from({"MINIO_PORT": ""}) == ports.DEFAULTS
 
 
+def test_one_variable_moves_all_ports_and_a_port_s_own_wins():
+    moved = ports.ports_from({"PORT_OFFSET": "100", "MINIO_PORT": "19000"})
+    assert moved == {name: port + 100 for name, port in ports.DEFAULTS.items()} | {"MINIO_PORT": 19000}
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5", "20000"])
+def test_an_offset_that_leads_beyond_the_ports_is_refused_with_the_range(text):
+    with pytest.raises(LaunchError, match=r"PORT_OFFSET=.* from 0 to 10103"):
+        ports.ports_from({"PORT_OFFSET": text})
+
+
 @pytest.mark.parametrize("text", ["x", "0", "65536", "-1", "80.0"])
 def test_what_is_no_port_is_refused_by_name(text):
     with pytest.raises(LaunchError, match="GATEWAY_PORT"):
@@ -29,6 +40,7 @@ def test_one_error_names_every_taken_port_with_its_variable(monkeypatch):
     monkeypatch.setattr(ports, "_is_free", lambda port: port not in (9000, 5672))
     with pytest.raises(LaunchError) as error:
         ports.require_free(ports.DEFAULTS)
+    assert "PORT_OFFSET" in str(error.value).splitlines()[0]
     named = [line.split() for line in str(error.value).splitlines()[1:]]
     assert [(line[0], line[-1]) for line in named] == [("9000", "MINIO_PORT=..."), ("5672", "RABBITMQ_PORT=...")]
 
