@@ -7,8 +7,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import tenacity
@@ -71,16 +73,18 @@ def provision(url: str, patience_seconds: float) -> None:
     secrets = {name: read_secret(variable) for name, variable in SECRETS.items()}
     http = urllib3.PoolManager(timeout=_HTTP_TIMEOUT_SECONDS, retries=False)
     secure = address.scheme == "https"
-    admin = MinioAdmin(
-        endpoint=address.netloc, credentials=StaticProvider(user, password), secure=secure, http_client=http
-    )
+
+    def connect_admin(url: str) -> MinioAdmin:
+        keys = StaticProvider(user, password)
+        return MinioAdmin(endpoint=urlsplit(url).netloc, credentials=keys, secure=secure, http_client=http)
 
     def connect(access_key: str, secret_key: str) -> Minio:
         keys = StaticProvider(access_key, secret_key)
         return Minio(address.netloc, credentials=keys, secure=secure, region="us-east-1", http_client=http)
 
     client = connect(user, password)
-    wait_for_targets(admin, url, patience_seconds)
+    admin = connect_admin(url)
+    wait_for_targets(connect_admin, url, patience_seconds)
     for name, secret in secrets.items():
         add_user(admin, connect, name, secret)
     for bucket in BUCKETS:
@@ -97,25 +101,49 @@ def read_secret(name: str) -> str:
     raise ProvisionError(f"set {name} (or {name}_FILE)")
 
 
-def wait_for_targets(admin: MinioAdmin, url: str, patience_seconds: float) -> None:
-    """Wait until the server answers, and check that it has both notification targets. Raises ProvisionError."""
+def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patience_seconds: float) -> None:
+    """Wait until every node of the server lists both notification targets. Raises ProvisionError.
+
+    A node that has just started answers for some hundred milliseconds before it has its targets, so that their
+    absence is final only when the time is up. Behind a balancer the nodes are asked one by one, by the addresses
+    that MinIO itself gives them.
+    """
+    deadline = time.monotonic() + patience_seconds
+    servers = _ask_until(connect_admin(url), url, deadline)["servers"]
+    others = (
+        [server["endpoint"] for server in servers if server.get("state") == "online"] if len(servers) > 1 else []
+    )
+    scheme = urlsplit(url).scheme
+    for endpoint in others:
+        _ask_until(connect_admin(f"{scheme}://{endpoint}"), f"{scheme}://{endpoint}", deadline)
+    nodes = f" at each of {len(others)} nodes" if others else ""
+    print(f"notification targets{nodes}: {', '.join(TARGETS)}")
+
+
+def _ask_until(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
+    """Return the server's description when it has both targets. Raises ProvisionError at the deadline."""
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_is_passing),
+        retry=tenacity.retry_if_exception(_is_passing) | tenacity.retry_if_result(_missing_targets),
         wait=tenacity.wait_exponential(0.1, max=2),
-        stop=tenacity.stop_after_delay(patience_seconds),
-        reraise=True,
+        stop=tenacity.stop_after_delay(max(0.0, deadline - time.monotonic())),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     try:
-        found = json.loads(retrying(admin.info)).get("sqsARN") or []
+        found: dict[str, Any] = retrying(lambda: json.loads(admin.info()))
     except urllib3.exceptions.HTTPError as error:
-        raise ProvisionError(f"MinIO at MINIO_URL={url} does not answer: {error}") from error
-    if missing := sorted(set(TARGETS) - set(found)):
+        raise ProvisionError(f"MinIO at {url} does not answer: {error}") from error
+    if missing := _missing_targets(found):
         raise ProvisionError(
-            f"MinIO has no notification target {' and '.join(missing)} (it has {', '.join(found) or 'none'}). "
-            "It drops all of them for one bad value, and ignores misspelt names: compare its variables "
-            "MINIO_NOTIFY_AMQP_* with infra/minio/minio.env, and look for 'notify' in its log"
+            f"MinIO at {url} has no notification target {' and '.join(missing)} (it has "
+            f"{', '.join(found.get('sqsARN') or ['none'])}). It drops all of them for one bad value, and ignores "
+            "misspelt names: compare its variables MINIO_NOTIFY_AMQP_* with infra/minio/minio.env, and look for "
+            "'notify' in its log"
         )
-    print(f"notification targets: {', '.join(TARGETS)}")
+    return found
+
+
+def _missing_targets(found: Mapping[str, Any]) -> list[str]:
+    return sorted(set(TARGETS) - set(found.get("sqsARN") or []))
 
 
 def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str) -> None:

@@ -19,7 +19,9 @@ def configure(settings: ServiceSettings, service: str, stream: TextIO | None = N
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console, key="time"),
+        structlog.processors.TimeStamper(
+            fmt="%Y-%m-%d %H:%M:%S.%f" if console else "iso", utc=not console, key="time"
+        ),
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[structlog.typing.Processor] = (

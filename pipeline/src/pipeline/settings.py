@@ -5,6 +5,7 @@ file by the same name with ``_FILE`` behind it, which is how secrets come in.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +15,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.topology import IMAGE_QUEUE
+
+# The value of NAME_PORT that Kubernetes derives from a Service called `name` (docs: "Accessing the Service").
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://[^/]+:\d+$")
 
 
 class SettingsError(Exception):
@@ -143,4 +147,9 @@ def _variable(location: tuple[int | str, ...]) -> str:
 def _complaint(error: Any) -> str:
     if error["type"] == "missing":
         return "is required and not set"
+    if _SERVICE_LINK.match(str(error["input"])):
+        return (
+            f"{error['input']} is no setting of yours: Kubernetes puts it into each Pod for a Service of that "
+            "name. Say `enableServiceLinks: false` in the Pod's spec, or set the variable there"
+        )
     return str(error["msg"]).removeprefix("Value error, ")

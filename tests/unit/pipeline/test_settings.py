@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import Field
 
@@ -56,6 +58,13 @@ def test_a_fault_names_its_variable(environment, name, value, capsys):
         load_or_exit(Settings)
     assert ended.value.code == 2
     assert f"settings: {name}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.5:5672", "udp://[fd00::5]:5672"])
+def test_a_service_link_of_kubernetes_is_named_for_what_it_is(environment, link):
+    environment.setenv("RABBITMQ_PORT", link)
+    with pytest.raises(SettingsError, match=f"^RABBITMQ_PORT: {re.escape(link)} .*enableServiceLinks: false"):
+        load(Settings)
 
 
 def test_a_secret_comes_from_a_file(environment, tmp_path):
