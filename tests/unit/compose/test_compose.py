@@ -86,6 +86,35 @@ def test_every_variable_is_a_setting(services, name):
     assert len(given) == len(set(given)), "given both as a value and as a file"
 
 
+# What the file itself decides, because its own servers, networks and mounts are behind it.
+DECIDED = {
+    *("MINIO_URL", "MINIO_REGION", "MINIO_ACCESS_KEY", "UPLOAD_SIGNER_ACCESS_KEY", "PRESETS_FILE"),
+    *("RABBITMQ_HOST", "RABBITMQ_PORT", "RABBITMQ_VHOST", "RABBITMQ_USER", "STATUS_TRACKER_URL"),
+    "RABBITMQ_QUEUE",  # definitions.json names the queue, and binds it
+    *("GATEWAY_HOST", "GATEWAY_PORT", "HEALTH_HOST", "HEALTH_PORT"),
+}
+ONLY_IN_DEVELOPMENT = {"ALLOW_ANONYMOUS"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_every_setting_can_be_set_and_none_is_dropped_in_silence(kind, name):
+    written = WRITTEN if kind == "development" else merge_compose(WRITTEN, read_compose("compose.prod.yaml"))
+    environment = written["services"][name]["environment"]
+    for field, info in SETTINGS[name].model_fields.items():
+        variable = field.upper()
+        if variable in DECIDED or info.description.startswith("Tests only"):
+            continue
+        if kind == "production" and variable in ONLY_IN_DEVELOPMENT:
+            assert variable not in environment
+        elif f"{variable}_FILE" in environment:
+            assert environment[f"{variable}_FILE"].startswith("/run/secrets/")
+        elif "DATABASE_URL" in variable or variable in {"MINIO_SECRET_KEY", "RABBITMQ_PASSWORD"}:
+            assert "PASSWORD:-" in environment[variable] or "SECRET_KEY:-" in environment[variable]
+        else:
+            assert environment.get(variable, "").startswith(f"${{{variable}:"), f"{name}: {variable}"
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_settings_take_what_is_given(system, services, name, monkeypatch, tmp_path):
     mounted = {config["target"]: config["source"] for config in services[name].get("configs", [])}
