@@ -1,8 +1,10 @@
 """A photo by every door, all the way to its thumbnail."""
 
+import io
 from contextlib import closing
 
 import pytest
+from PIL import Image
 
 from support.pictures import noise, opened, photo, red_quarter
 from support.system import ORIGINALS, PRESETS, PROCESSED, System, problem
@@ -172,3 +174,13 @@ def test_a_file_of_several_parts_becomes_one_object(system):
 )
 def test_the_older_interface_answers_400_whatever_is_wrong_with_the_upload(system, form, code):
     assert problem(system.http.post("/upload-image/", **form), 400) == code
+
+
+def test_an_unusual_beginning_is_taken_by_http_and_by_s3(system):
+    bitmap = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 30, 20)).save(bitmap, "BMP")
+    data = bytearray(bitmap.getvalue())
+    data[6:10] = b"\x1d\0\x27\0"  # reserved in a bitmap; some programs write a cursor's hot spot there
+    system.put("hot spot.bmp", bytes(data))
+    images = [system.wait_status(by_raw_body(system, bytes(data))), system.wait_key("hot spot.bmp")]
+    assert [(image["status"], image["format"]) for image in images] == [("DONE", "BMP")] * 2

@@ -5,6 +5,7 @@ from pathlib import Path
 from corpora.expectations import LIMITS, RESIZED
 from corpora.results import Mutated, Results, Tally
 from corpora.sources import CHECKOUT
+from pipeline.signatures import SIGNATURES, Signature
 from thumbnailer.imaging_formats import ANIMATED, FORMATS
 
 FILE = CHECKOUT / "docs" / "formats.md"
@@ -16,8 +17,9 @@ Written by `make corpora`, from the table of formats in the code and from what i
 
 ## What is taken
 
-The content decides, never a file's name. What begins like none of these is FAILED `unsupported_format` at once;
-what begins like one of them and can't be read is FAILED `unreadable_image`.
+The content decides, never a file's name: a pattern of bytes, or a brand of an ISO base media file. What begins like
+none of these is refused: 415 by HTTP, FAILED `unsupported_format` by S3. What begins like one of them and can't be
+read is FAILED `unreadable_image`.
 """
 
 _CORPORA = """\
@@ -73,16 +75,20 @@ def render(results: Results) -> str:
 def _formats() -> str:
     rows = [
         [
-            name,
-            f"`{kind.signature.decode()}`".replace("|", r"\|"),
-            str(kind.bytes_per_pixel),
-            "yes" if name in ANIMATED else "",
+            signature.content_type,
+            _beginning(signature),
+            str(FORMATS[signature.format].bytes_per_pixel),
+            "yes" if signature.format in ANIMATED else "",
         ]
-        for name, kind in FORMATS.items()
+        for signature in SIGNATURES
     ]
-    return _table(
-        ["format", "begins with (a pattern of bytes)", "decoding takes, bytes a pixel", "animations"], rows
-    )
+    return _table(["format", "begins with", "decoding takes, bytes a pixel", "animations"], rows)
+
+
+def _beginning(signature: Signature) -> str:
+    if signature.pattern:
+        return f"`{signature.pattern.decode()}`".replace("|", r"\|")
+    return f"`ftyp` with one of the brands {', '.join(sorted(brand.decode() for brand in signature.brands))}"
 
 
 def _tallies(tallies: list[Tally]) -> str:

@@ -14,11 +14,12 @@ from gateway.lookup import Lookup
 from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.reader import Row
-from gateway.sniff import ENOUGH_BYTES, EXTENSIONS, OTHER, sniff
+from gateway.sniff import EXTENSIONS, OTHER, sniff
 from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, made
 from gateway.threads import Threads
 from pipeline.events import Variant
 from pipeline.identity import ORIGINALS, PROCESSED
+from pipeline.signatures import ENOUGH_BYTES
 from pipeline.storage import Head, Storage
 from pipeline.storage_faults import NotThereError
 

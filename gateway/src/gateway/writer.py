@@ -14,12 +14,13 @@ import structlog
 
 from gateway.metrics import STORE_SECONDS
 from gateway.problems import Code, Problem, away
-from gateway.sniff import ENOUGH_BYTES, sniff
+from gateway.sniff import sniff
 from gateway.threads import Threads
 from pipeline.crashpoints import crash_at
 from pipeline.identity import ORIGINALS, new_image_id, own_key
 from pipeline.notifications import FILE_NAME_METADATA, TRACEPARENT_METADATA
 from pipeline.outcomes import DependencyAway
+from pipeline.signatures import ENOUGH_BYTES
 from pipeline.storage import Storage
 
 log = structlog.get_logger()
@@ -107,7 +108,7 @@ class ObjectWriter:
             log.warning("parts_left_behind", key=self.key, fault=str(fault))
 
     def _recognise(self) -> None:
-        start = b"".join(piece[:ENOUGH_BYTES] for piece in self._pieces[:ENOUGH_BYTES])
+        start = b"".join(piece[:ENOUGH_BYTES] for piece in self._pieces[:ENOUGH_BYTES])[:ENOUGH_BYTES]
         found = sniff(start)
         if found is None:
             raise Problem(Code.UNSUPPORTED_FORMAT)

@@ -82,7 +82,7 @@ def test_what_is_refused_leaves_nothing(chunks, code):
 
 
 def test_no_picture_is_refused_by_its_first_bytes():
-    request = make_request([b"plain text, ", *[b"more of it"] * 50], RAW)
+    request = make_request([b"plain text, " * 6, *[b"more of it"] * 50], RAW)
     assert refused(FakeStorage(), request).code is Code.UNSUPPORTED_FORMAT
     assert len(request.left) == 51
 

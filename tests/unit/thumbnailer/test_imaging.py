@@ -201,6 +201,22 @@ def test_the_formats_we_take(kind):
     assert corners(opened(picture.renditions[0].data)) == "rgbw"
 
 
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("major", [b"MiHB", b"mif1", b"miaf"])
+def test_the_codec_may_be_a_compatible_brand(kind, major):
+    data = written(quarters(), kind)
+    assert data[16:24].startswith({"AVIF": b"avif", "HEIF": b"mif1heic"}[kind])
+    picture = picture_of(data[:8] + major + data[12:])
+    assert picture.format == kind
+    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+
+
+def test_a_bmp_may_have_a_hot_spot():
+    data = bytearray(written(quarters(), "BMP"))
+    data[6:10] = b"\x1d\0\x27\0"
+    assert picture_of(bytes(data)).format == "BMP"
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_of_an_animation_the_first_frame_is_taken(kind):
     others = [Image.new("RGB", (600, 400), BLUE), Image.new("RGB", (600, 400), GREEN)]

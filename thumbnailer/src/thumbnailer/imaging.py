@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from pipeline.errors import ErrorCode
+from pipeline.signatures import Format
 from thumbnailer import imaging_png
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
@@ -33,7 +34,7 @@ from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.jpeg_segments import count_scans
 from thumbnailer.layout import Layout, Size, lay_out
-from thumbnailer.pictures import BadPictureError, Details, Format, Picture, Recipe, Rendition
+from thumbnailer.pictures import BadPictureError, Details, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
 
 # Reduced decoding stops at this many times the size that is wanted, so that Lanczos has enough to work with:

@@ -1,6 +1,5 @@
-"""The formats that are taken, as a table, and the look at a header that decides which of them a file is."""
+"""What each format costs, as a table, and the look at a header before anything is decoded."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,31 +20,31 @@ from PIL import (
 from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
-from thumbnailer.pictures import BadPictureError, Format, Limits, Recipe
+from pipeline.signatures import SIGNATURES, Format, Signature, recognise
+from thumbnailer.pictures import BadPictureError, Limits, Recipe
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """A format as its files begin, and what decoding and resizing one takes: the most of any mode, measured."""
+    """What decoding and resizing a format's files takes: the most of any mode, measured."""
 
-    signature: bytes  # a pattern
     bytes_per_pixel: int
 
 
-# AVIF stands before HEIF: a file that says only "an image" (mif1) may be either, and each declines the other.
 FORMATS: dict[Format, _Kind] = {
-    "JPEG": _Kind(rb"\xff\xd8\xff", 12),  # at the scale it is decoded at; see ``_count_bytes``
-    "PNG": _Kind(rb"\x89PNG\r\n\x1a\n", 13),
-    "GIF": _Kind(rb"GIF8[79]a", 9),
-    "WEBP": _Kind(rb"RIFF....WEBP", 18),
-    "BMP": _Kind(rb"BM....\0\0\0\0", 9),
-    "TIFF": _Kind(rb"II[*+]\0|MM\0[*+]", 13),
-    "AVIF": _Kind(rb"....ftypavi[fs]", 10),
-    "HEIF": _Kind(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", 13),
+    "JPEG": _Kind(12),  # at the scale it is decoded at; see ``_count_bytes``
+    "PNG": _Kind(13),
+    "GIF": _Kind(9),
+    "WEBP": _Kind(18),
+    "BMP": _Kind(9),
+    "TIFF": _Kind(13),
+    "AVIF": _Kind(10),
+    "HEIF": _Kind(13),
 }
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
 _PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes
+_MAJOR_BRANDS = frozenset().union(*(signature.brands for signature in SIGNATURES)) - {b"MA1A", b"MA1B"}
 _BASE_BYTES = 208 * 1024 * 1024  # the interpreter and all libraries take 155 MB of address space, half of it numpy
 
 
@@ -55,13 +54,25 @@ def open_image(data: bytes) -> Image.Image:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
     # A thumbnail inside the file may show something else than the file.
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    signature = recognise(data)
+    if signature is None:
+        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT)
     try:
         with damage_told():
-            return Image.open(BytesIO(_admit_alpha(data)), formats=list(FORMATS))
+            return Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
     except UnidentifiedImageError as fault:
-        if any(re.match(kind.signature, data, re.DOTALL) for kind in FORMATS.values()):
-            raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
-        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT) from fault
+        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
+
+
+def _adapt(data: bytes, signature: Signature) -> bytes:
+    """Change what Pillow would take amiss in a file's first bytes."""
+    match signature.format:
+        case "WEBP":
+            return _admit_alpha(data)
+        case "AVIF" | "HEIF" if data[8:12] not in _MAJOR_BRANDS:  # Pillow looks at this one alone
+            return data[:8] + signature.content_type.removeprefix("image/").encode() + data[12:]
+        case _:
+            return data
 
 
 def _admit_alpha(data: bytes) -> bytes:
@@ -69,7 +80,7 @@ def _admit_alpha(data: bytes) -> bytes:
 
     Writers leave the flag out where each frame by itself is opaque. The two flags are those of the chunk VP8X.
     """
-    if data[:4] != b"RIFF" or data[12:16] != b"VP8X" or len(data) < 21 or not data[20] & 0x02:
+    if data[12:16] != b"VP8X" or len(data) < 21 or not data[20] & 0x02:
         return data
     return data[:20] + bytes((data[20] | 0x10,)) + data[21:]
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, Self
 
 from pipeline.errors import ErrorCode
+from pipeline.signatures import Format
 from thumbnailer.presets import Preset
 
-Format = Literal["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
 ContentType = Literal["image/jpeg", "image/webp", "image/avif", "image/png"]
 
 EXTENSIONS: dict[ContentType, str] = {
