@@ -17,6 +17,7 @@ PASSWORDS = (
     "upload_signer_secret_key",
     "thumbnailer_minio_secret_key",
     "status_tracker_minio_secret_key",
+    "s3_uploader_secret_key",
     "rabbitmq_admin_password",
     "minio_rabbitmq_password",
     "gateway_rabbitmq_password",

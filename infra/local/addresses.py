@@ -55,9 +55,10 @@ class Addresses:
         return self.site.secrets["MINIO_ROOT_USER"], self.site.secrets["MINIO_ROOT_PASSWORD"]
 
     def minio_keys(self, user: str) -> tuple[str, str]:
-        """Return the access key and secret key of gateway, upload-signer, thumbnailer or status-tracker."""
+        """Return the access key and secret key of a service, of upload-signer or of s3-uploader."""
         prefix = user.upper().replace("-", "_")
-        name = "UPLOAD_SIGNER_SECRET_KEY" if user == "upload-signer" else f"{prefix}_MINIO_SECRET_KEY"
+        is_service = user in ("gateway", "thumbnailer", "status-tracker")
+        name = f"{prefix}_MINIO_SECRET_KEY" if is_service else f"{prefix}_SECRET_KEY"
         return user, self.site.secrets[name]
 
     def rabbitmq_password(self, user: str) -> str:

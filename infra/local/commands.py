@@ -204,7 +204,7 @@ def _print_addresses(stack: Stack, *, backing_only: bool) -> None:
     rows = [
         ("MinIO console", addresses.minio_console, minio),
         ("RabbitMQ UI", addresses.rabbitmq_management, f"admin / {addresses.rabbitmq_password('admin')}"),
-        ("MinIO (S3)", addresses.minio, minio),
+        ("MinIO (S3)", addresses.minio, " / ".join(addresses.minio_keys("s3-uploader"))),
         ("RabbitMQ (AMQP)", f"127.0.0.1:{ports['RABBITMQ_PORT']}", "passwords in .local/secrets.env"),
         ("Postgres", f"127.0.0.1:{ports['POSTGRES_PORT']}/thumbmill", "passwords in .local/secrets.env"),
     ]

@@ -61,9 +61,11 @@ def _environment(site: Site, home: Path) -> dict[str, str]:
         "MINIO_NOTIFY_AMQP_URL_LEDGER": broker,
         "MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER": str(home / "events"),
     }
-    if origins := site.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS"):
-        environment["MINIO_API_CORS_ALLOW_ORIGIN"] = origins
-    return environment
+    # Without a list MinIO would allow every origin, its administration too. The gateway's pages send forms to it.
+    port = site.ports["GATEWAY_PORT"]
+    origins = site.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS")
+    own = f"http://127.0.0.1:{port},http://localhost:{port}"
+    return environment | {"MINIO_API_CORS_ALLOW_ORIGIN": origins or own}
 
 
 def _place_files(site: Site, home: Path) -> None:

@@ -60,7 +60,7 @@ def open_site(
         directory=directory,
         data=place_data(directory, account, say),
         ports=dict(ports),
-        secrets=load_secrets(directory / "secrets.env"),
+        secrets=load_secrets(directory / "secrets.env", os.environ),
         account=account,
         overrides=dict(overrides),
     )

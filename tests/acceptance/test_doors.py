@@ -36,7 +36,7 @@ def by_ticket(system, data):
 
 
 def by_s3(system, data):
-    system.put(STRANGE_KEY, data)
+    system.uploader.put_object(Bucket=ORIGINALS, Key=STRANGE_KEY, Body=data)
     return system.wait_key(STRANGE_KEY)["id"]
 
 
@@ -161,6 +161,19 @@ def test_a_file_of_several_parts_becomes_one_object(system):
     assert system.http.get(image["variants"][0]["url"]).content == data
     assert system.timeline(image["id"])[0] == "storage.ObjectCreated:CompleteMultipartUpload"
     assert image["key"] not in system.unfinished()
+
+
+def test_an_s3_client_may_send_parts(system):
+    data, target = noise(2400, 1600), {"Bucket": ORIGINALS, "Key": "holiday/parts.png"}
+    upload = {**target, "UploadId": system.uploader.create_multipart_upload(**target)["UploadId"]}
+    parts = []
+    for number, start in enumerate(range(0, len(data), 5 * 1024**2), 1):
+        body = data[start : start + 5 * 1024**2]
+        sent = system.uploader.upload_part(**upload, PartNumber=number, Body=body)
+        parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+    assert len(system.uploader.list_parts(**upload)["Parts"]) == len(parts)
+    system.uploader.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert system.wait_key(target["Key"])["format"] == "PNG"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from support.system import ORIGINALS, PROCESSED
 FORGED = {"X-Minio-Source-Mtime": "2200-01-01T00:00:00Z", "X-Minio-Source-Etag": "deadbeef"}
 
 # Every access key that a service holds or that shows in a form or a signed URL; MinIO takes them for its own users.
-NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer")
+NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer", "s3-uploader")
 
 
 # --- about an object's identity ----------------------------------------------------------------------------
@@ -93,6 +93,16 @@ def test_a_form_sent_with_a_forged_identity_is_done_and_can_be_used_again(system
     assert system.send_form(ticket, photo(orientation=3)).status_code == 204
     system.wait_generation(ticket["id"], 2)
     assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+
+
+@pytest.mark.parametrize("path", ["", "minio/admin/v3/info", f"{ORIGINALS}/x.jpg"])
+def test_a_page_of_another_origin_may_not_call_minio(system, path):
+    """MinIO itself reflects every origin, with credentials, unless it has a list."""
+    url = f"http://127.0.0.1:{system.ports['MINIO_PORT']}/{path}"
+    own = f"http://127.0.0.1:{system.ports['GATEWAY_PORT']}"
+    for origin, allowed in (("http://evil.example", None), ("null", None), (own, own)):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+        assert httpx.options(url, headers=asked).headers.get("access-control-allow-origin") == allowed
 
 
 # --- about whose image it is -------------------------------------------------------------------------------
@@ -262,6 +272,32 @@ def test_a_form_with_a_copy_source_copies_nothing(system):
     assert system.keys(ORIGINALS, ticket["key"]) == []
     assert system.send_form(ticket, mine, headers=source).status_code == 204  # as a header it says nothing
     assert system.s3.get_object(Bucket=ORIGINALS, Key=ticket["key"])["Body"].read() == mine
+
+
+def test_the_s3_uploader_reads_nothing_and_writes_under_no_id_of_the_gateway(system):
+    image = system.wait_status(system.post_form(photo())["id"])
+    theirs = {"Bucket": ORIGINALS, "Key": image["key"]}
+    uploader = system.uploader
+    uploader.put_object(Bucket=ORIGINALS, Key="mine.jpg", Body=photo(seed=8))
+    system.wait_key("mine.jpg")
+    before = everything(system)
+    for attempt in (
+        lambda: uploader.get_object(**theirs),
+        lambda: uploader.get_object(Bucket=ORIGINALS, Key="mine.jpg"),
+        lambda: uploader.put_object(**theirs, Body=photo(seed=9)),
+        lambda: uploader.create_multipart_upload(**theirs),
+        lambda: uploader.copy_object(Bucket=ORIGINALS, Key="copy.jpg", CopySource=theirs),
+        lambda: uploader.delete_object(**theirs),
+        lambda: uploader.delete_object(Bucket=ORIGINALS, Key="mine.jpg"),
+        lambda: uploader.put_object(Bucket=PROCESSED, Key=f"{image['id']}/x/thumbnail.jpg", Body=b"x"),
+        lambda: uploader.list_objects_v2(Bucket=ORIGINALS),
+        lambda: uploader.list_objects_v2(Bucket=PROCESSED),
+    ):
+        with pytest.raises(ClientError) as refusal:
+            attempt()
+        assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert everything(system) == before
+    assert red_quarter(system.thumbnail(image["id"])) == "left upper"
 
 
 @pytest.mark.parametrize("name", ["thumbnailer", "status-tracker"])

@@ -183,6 +183,11 @@ class System:
     def s3(self):
         return self.s3_as(self.secrets["MINIO_ROOT_USER"], self.secrets["MINIO_ROOT_PASSWORD"])
 
+    @cached_property
+    def uploader(self):
+        """The user that uploads by S3 and can do nothing else."""
+        return self.s3_as("s3-uploader", self.secrets["S3_UPLOADER_SECRET_KEY"])
+
     def s3_as(self, access_key, secret_key):
         client = boto3.client(
             "s3",

@@ -14,21 +14,29 @@ from local.processes import read_pid_file, write_pid_file
 
 def test_secrets_are_made_once_and_read_by_their_owner_alone(tmp_path):
     path = tmp_path / "secrets.env"
-    made = load_secrets(path)
+    made = load_secrets(path, {})
     assert made.keys() == {*CUSTOMARY, *GENERATED}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_secrets(path) == made
+    assert load_secrets(path, {}) == made
     assert len({made[name] for name in GENERATED}) == len(GENERATED)
     assert all(8 <= len(made[name]) <= 40 for name in GENERATED), "MinIO takes secrets of 8 to 40 characters"
 
 
 def test_a_secret_that_came_later_is_added_and_the_others_stay(tmp_path):
     path = tmp_path / "secrets.env"
-    made = load_secrets(path)
+    made = load_secrets(path, {})
     kept = {name: value for name, value in made.items() if name != GENERATED[0]}
     path.write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
-    assert load_secrets(path).items() >= kept.items()
-    assert load_secrets(path).keys() == made.keys()
+    assert load_secrets(path, {}).items() >= kept.items()
+    assert load_secrets(path, {}).keys() == made.keys()
+
+
+def test_the_consoles_logins_are_the_environments_where_it_names_them(tmp_path):
+    path = tmp_path / "secrets.env"
+    made = load_secrets(path, {})
+    chosen = {"MINIO_ROOT_PASSWORD": "another-password", "RABBITMQ_ADMIN_PASSWORD": ""}
+    assert load_secrets(path, chosen) == made | {"MINIO_ROOT_PASSWORD": "another-password"}
+    assert load_secrets(path, {}) == made | {"MINIO_ROOT_PASSWORD": "another-password"}
 
 
 def test_env_files_are_read_as_compose_reads_them(tmp_path):
