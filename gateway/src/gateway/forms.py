@@ -3,19 +3,16 @@
 Nothing is kept here: what comes in as network chunks goes out as views of them.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import unquote_to_bytes
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
-
+from gateway.dispositions import read_file_name, read_parameters, read_text
+from gateway.multipart import Event, Framing, FramingError, Headers
 from gateway.problems import Code, Problem
 
 FIELD = "file"
-_LONGEST_NAME = 255  # characters; longer ones are cut
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # and what turns text around
+MOST_PARTS = 20  # beside the file
+MOST_BYTES_BESIDE = 64 * 1024  # of other fields, headers, delimiters, preamble and epilogue
 
 
 class Incoming(Protocol):
@@ -32,11 +29,12 @@ class Incoming(Protocol):
 
 def open_body(headers: Mapping[str, str]) -> Incoming:
     """Choose how to read a body, by its headers. Raises Problem."""
-    content_type, options = parse_options_header(headers.get("content-type"))
-    if content_type == b"multipart/form-data":
-        return FormBody(options.get(b"boundary", b""))
-    if content_type.startswith(b"image/"):
-        return RawBody(_named_in(headers.get("content-disposition", "").encode("latin-1")))
+    content_type, options = read_parameters(headers.get("content-type", "").encode("latin-1"))
+    if content_type == "multipart/form-data":
+        return FormBody(options.get("boundary", "").encode("latin-1", errors="replace"))
+    if content_type.startswith("image/"):
+        _, about = read_parameters(headers.get("content-disposition", "").encode("latin-1"))
+        return RawBody(read_file_name(about))
     raise Problem(Code.UNSUPPORTED_CONTENT_TYPE)
 
 
@@ -54,86 +52,56 @@ class RawBody:
 
 
 class FormBody:
-    """A multipart form; fields other than ``file`` are passed over."""
+    """A multipart form; fields other than ``file`` are passed over, of which there may be so many."""
 
     def __init__(self, boundary: bytes) -> None:
         if not boundary:
             raise Problem(Code.MALFORMED_FORM, "the content type names no boundary")
-        self.file_name: str | None = None
-        self._pieces: list[memoryview] = []
-        self._header, self._value = bytearray(), bytearray()
-        self._disposition = b""
-        self._inside = self._found = self._ended = False
         try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
-                    "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._end_headers,
-                    "on_part_data": self._take,
-                    "on_part_end": self._end_part,
-                    "on_end": self._end,
-                },
-            )
-        except FormParserError as fault:
+            self._framing = Framing(boundary)
+        except FramingError as fault:
             raise Problem(Code.MALFORMED_FORM, str(fault)) from fault
+        self.file_name: str | None = None
+        self._inside = self._found = self._ended = False
+        self._parts = 0
+        self._beside = 0  # bytes that are not the file's
 
     def feed(self, data: bytes) -> list[memoryview]:
-        self._pieces = []
+        pieces: list[memoryview] = []
+        self._beside += len(data)
         try:
-            self._parser.write(data)
-        except FormParserError as fault:
+            for event in self._framing.feed(data):
+                match event:
+                    case memoryview():
+                        if self._inside:
+                            pieces.append(event)
+                            self._beside -= len(event)
+                    case Event.END_OF_PART:
+                        self._inside = False
+                    case Event.END:
+                        self._ended = True
+                    case headers:
+                        self._begin(headers)
+        except FramingError as fault:
             raise Problem(Code.MALFORMED_FORM, str(fault)) from fault
-        return self._pieces
+        if self._beside > MOST_BYTES_BESIDE:
+            raise Problem(Code.FORM_TOO_LARGE, f"more than {MOST_BYTES_BESIDE} bytes beside the file")
+        return pieces
 
     def finish(self) -> None:
         if not self._ended:
-            raise Problem(Code.MALFORMED_FORM, "the form ends before its last boundary")
+            raise Problem(Code.MALFORMED_FORM, "the form ends before its last boundary; its lines end in CR LF")
         if not self._found:
             raise Problem(Code.MISSING_FILE)
 
-    def _begin(self) -> None:
-        self._disposition = b""
-
-    def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
-        self._header.clear()
-        self._value.clear()
-
-    def _end_headers(self) -> None:
-        _, options = parse_options_header(self._disposition.decode("latin-1"))
-        if options.get(b"name") != FIELD.encode():
+    def _begin(self, headers: Headers) -> None:
+        _, about = read_parameters(headers.get("content-disposition", b""))
+        if read_text(about, "name") == FIELD:
+            if self._found:
+                raise Problem(Code.SEVERAL_FILES)
+            self._inside = self._found = True
+            self.file_name = read_file_name(about)
             return
-        if self._found:
-            raise Problem(Code.SEVERAL_FILES)
-        self._inside = self._found = True
-        self.file_name = _named_in(self._disposition)
-
-    def _take(self, data: bytes, start: int, end: int) -> None:
-        if self._inside:
-            self._pieces.append(memoryview(data)[start:end])
-
-    def _end_part(self) -> None:
-        self._inside = False
-
-    def _end(self) -> None:
-        self._ended = True
-
-
-def _named_in(disposition: bytes) -> str | None:
-    """Find the file name in a Content-Disposition header: its last part, made harmless, or None."""
-    _, options = parse_options_header(disposition.decode("latin-1"))
-    raw = options.get(b"filename", b"")
-    # Browsers write a quote and line ends as %22, %0D and %0A, and nothing else in percent signs.
-    raw = re.sub(rb"%(22|0[aAdD])", lambda escape: unquote_to_bytes(escape[0]), raw)
-    return tame_name(raw.decode(errors="replace"))
-
-
-def tame_name(name: str) -> str | None:
-    """Keep the last part of a path, without control characters, at most 255 characters; None if nothing is left."""
-    last = re.split(r"[/\\]", _CONTROL.sub("", name))[-1].strip()
-    return None if last in {"", ".", ".."} else last[:_LONGEST_NAME]
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise Problem(Code.FORM_TOO_LARGE, f"more than {MOST_PARTS} parts beside the file")

@@ -24,6 +24,7 @@ class Code(StrEnum):
     MALFORMED_FORM = "malformed_form"
     MISSING_FILE = "missing_file"
     SEVERAL_FILES = "several_files"
+    FORM_TOO_LARGE = "form_too_large"
     EMPTY_FILE = "empty_file"
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
@@ -55,6 +56,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.MALFORMED_FORM: (400, "The body is no complete multipart/form-data form."),
     Code.MISSING_FILE: (400, "The form has no file in a field named 'file'."),
     Code.SEVERAL_FILES: (400, "The form has more than one file; send one in each request."),
+    Code.FORM_TOO_LARGE: (400, "The form holds too much beside the file; send the file, and little else."),
     Code.EMPTY_FILE: (400, "The file holds no bytes."),
     Code.UNAUTHORIZED: (401, "Show an API key: X-API-Key: <key>, or Authorization: Bearer <key>."),
     Code.NOT_FOUND: (404, "There is nothing at this address."),

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from gateway.forms import tame_name
 from gateway.metrics import TICKETS
 from gateway.models import Status
 from gateway.problems import Code, Problem
@@ -16,6 +15,7 @@ from gateway.threads import Threads
 from pipeline.crashpoints import crash_at
 from pipeline.events import UploadRequested, say
 from pipeline.identity import ORIGINALS, new_image_id, own_key
+from pipeline.names import clean_name
 from pipeline.outcomes import DependencyAway
 from pipeline.publisher import Publisher
 from pipeline.storage import Storage
@@ -73,7 +73,7 @@ class Tickets:
         expires_at = datetime.now(UTC) + self.lifetime
         requested = UploadRequested(
             key=key,
-            file_name=tame_name(wanted.file_name or ""),
+            file_name=clean_name(wanted.file_name or ""),
             content_type=wanted.content_type,
             expires_at=expires_at,
         )

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.bodies import read_body
-from gateway.forms import open_body
+from gateway.forms import MOST_BYTES_BESIDE, open_body
 from gateway.links import links_of
 from gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
 from gateway.problems import Code, Problem
@@ -17,8 +17,6 @@ from gateway.traces import traceparent_from
 from gateway.writer import ObjectWriter
 from pipeline.crashpoints import crash_at
 from pipeline.storage import Storage
-
-OVERHEAD_BYTES = 1024 * 1024  # what a form may hold beside the file
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Uploads:
         body = open_body(request.headers)
         writer = self._begin(request)
         try:
-            async for data in read_body(request.receive, self._max_bytes + OVERHEAD_BYTES):
+            async for data in read_body(request.receive, self._max_bytes + MOST_BYTES_BESIDE):
                 for piece in body.feed(data):
                     writer.add(piece)
                 await writer.flush(body.file_name)
@@ -79,7 +77,7 @@ class Uploads:
 
     def _refuse_early(self, request: Request) -> None:
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_bytes + OVERHEAD_BYTES:
+        if declared.isdecimal() and int(declared) > self._max_bytes + MOST_BYTES_BESIDE:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
         if self._taken >= self._places:
             UPLOADS.labels(Code.TOO_MANY_UPLOADS.value).inc()

@@ -43,8 +43,7 @@ class ObjectWriter:
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._traceparent = traceparent
-        self._pieces: list[memoryview] = []
-        self._held = 0
+        self._held = bytearray()  # no list of pieces: a client may send them byte by byte
         self._upload = ""
         self._parts: list[Any] = []
         self._sending: asyncio.Future[Any] | None = None
@@ -61,14 +60,13 @@ class ObjectWriter:
         self.size += len(piece)
         if self.size > self._max_bytes:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
-        self._pieces.append(piece)
-        self._held += len(piece)
+        self._held += piece
         if not self.content_type and self.size >= ENOUGH_BYTES:
             self._recognise()
 
     async def flush(self, file_name: str | None) -> None:
         """Send what has come together if it is a part and not the last; nothing is read meanwhile."""
-        if self._held <= PART_BYTES:
+        if len(self._held) <= PART_BYTES:
             return
         if not self._upload:
             self._name()
@@ -108,8 +106,7 @@ class ObjectWriter:
             log.warning("parts_left_behind", key=self.key, fault=str(fault))
 
     def _recognise(self) -> None:
-        start = b"".join(piece[:ENOUGH_BYTES] for piece in self._pieces[:ENOUGH_BYTES])[:ENOUGH_BYTES]
-        found = sniff(start)
+        found = sniff(bytes(self._held[:ENOUGH_BYTES]))
         if found is None:
             raise Problem(Code.UNSUPPORTED_FORMAT)
         self.content_type = found
@@ -124,9 +121,8 @@ class ObjectWriter:
         return {TRACEPARENT_METADATA: self._traceparent, **named}
 
     def _take(self) -> bytes:
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        self._held = 0
+        data = bytes(self._held)
+        self._held.clear()
         return data
 
     async def _call(self, step: str, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
 from pipeline.identity import Source, fact_id, image_id_of
+from pipeline.names import clean_name
 from pipeline.outcomes import NotAnEvent, explain
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -54,12 +55,15 @@ class Variant(_Contract):
     content_type: str
 
 
+FileName = Annotated[str, AfterValidator(clean_name)]  # None where nothing is left of it
+
+
 class UploadRequested(_Contract):
     """The gateway handed out a form for one key."""
 
     kind: Literal[Kind.REQUESTED] = Kind.REQUESTED
     key: str
-    file_name: str | None = None
+    file_name: FileName | None = None
     content_type: str
     expires_at: datetime
 
@@ -70,7 +74,7 @@ class _AboutSource(_Contract):
     key: str
     source: Source
     content_type: str | None = None
-    file_name: str | None = None
+    file_name: FileName | None = None
     run: str = ""  # names a reprocessing; later runs sort after earlier ones, the first is empty
     attempt: int = Field(1, ge=1)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.identity import ORIGINALS, Source, fact_id, image_id_of, tame_etag
+from pipeline.names import clean_name
 from pipeline.outcomes import NotAnEvent, explain
 
 _OUR_NAMES = frozenset(
@@ -124,6 +125,6 @@ def _from_record(record: _Record) -> StorageEvent:
 
 
 def read_file_name(metadata: dict[str, str]) -> str | None:
-    """Find the uploader's file name in an object's metadata, its keys in lower case."""
+    """Return the file name in an object's metadata, its keys in lower case, cleaned: anybody may write it."""
     quoted = metadata.get(FILE_NAME_METADATA)
-    return unquote_plus(quoted, errors="replace") if quoted else None
+    return clean_name(unquote_plus(quoted, errors="replace")) if quoted else None

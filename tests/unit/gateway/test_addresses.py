@@ -32,7 +32,7 @@ def test_any_other_begins_a_trace(header):
     assert traceparent_from(made) == made
 
 
-@pytest.mark.parametrize("name", ["ä b+c 100%.jpg", 'a"b\\c;d.jpg', "日本語" * 85, "\U0001f600" * 255])
+@pytest.mark.parametrize("name", ["ä b+c 100%.jpg", 'a"b;c.jpg', "日本語" * 85, "\U0001f600" * 255])
 def test_names_survive_as_metadata(name):
     written = encode_name(name)
     assert written.isascii()
