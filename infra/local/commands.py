@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from local.account import remove_data
-from local.console import follow_logs, say
+from local.console import follow_logs, printable, say
 from local.faults import LaunchError
 from local.install import install_servers, make_environment
 from local.ports import DEFAULTS, OFFSET, ports_from, require_free
@@ -54,7 +54,7 @@ def main() -> int:
     try:
         return _run(arguments)
     except LaunchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     except (Interrupted, KeyboardInterrupt):
         return 130

@@ -41,8 +41,16 @@ def _follow(files: Mapping[str, BinaryIO], stopping: threading.Event) -> None:
         file.close()
 
 
+def printable(text: str) -> str:
+    """Return a text with everything that a terminal would obey as an escape: names of files come from strangers.
+
+    pipeline/printing.py does it for the services; this program runs before their packages are installed.
+    """
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
+
+
 def _print(name: str, text: str, colour: str) -> None:
     prefix = f"{name:<{_WIDTH}} |"
     if sys.stdout.isatty():
         prefix = f"\033[{colour}m{prefix}\033[0m"
-    print(prefix, text, flush=True)
+    print(prefix, printable(text), flush=True)

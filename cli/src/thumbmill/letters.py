@@ -133,11 +133,3 @@ def show_body(raw: DeadLetter) -> str:
         return json.dumps(json.loads(raw.body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return raw.body.decode(errors="backslashreplace")
-
-
-def printable(text: object) -> str:
-    """Make a stranger's words harmless to a terminal; line breaks stay."""
-    signs = str(text)
-    return "".join(
-        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in signs
-    )

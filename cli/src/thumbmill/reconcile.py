@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.outcomes import DependencyAway
+from pipeline.printing import printable
 from pipeline.settings import SettingsError
 from thumbmill.settings import load_settings
 from thumbmill.stopping import be_interruptible
@@ -91,7 +93,8 @@ def tabulate(report: Report) -> Table:
     table.add_column("done" if report["changed"] else "would be")
     for what, number in report["found"].items():
         if number:
-            table.add_row(f"{number:,}", *MEANINGS.get(what, (what, "")))
+            meaning, remedy = MEANINGS.get(what, (what, ""))
+            table.add_row(f"{number:,}", Text(printable(meaning)), remedy)
     return table
 
 

@@ -10,7 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from thumbmill.letters import Letter, printable, show_body
+from pipeline.printing import printable
+from thumbmill.letters import Letter, show_body
 from thumbmill.terminal import PIPED_WIDTH
 
 _ID_WIDTH = 36  # an image's id stays in one piece; keys fold to it where there is little room

@@ -5,6 +5,8 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from pipeline.printing import printable
+
 AWAY, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
 PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
 
@@ -17,7 +19,7 @@ def open_console(*, stderr: bool = False) -> Console:
 
 def say(text: str) -> None:
     """Say something to a person, which is not what was asked for."""
-    open_console(stderr=True).print(text, markup=False, soft_wrap=True)
+    open_console(stderr=True).print(printable(text), markup=False, soft_wrap=True)
 
 
 def end(text: str, code: int) -> NoReturn:

@@ -2,10 +2,12 @@
 
 import logging
 import sys
+from io import StringIO
 from typing import Any, TextIO
 
 import structlog
 
+from pipeline.printing import printable, printable_line
 from pipeline.settings import ServiceSettings
 
 # pika logs every connection fault of its own, at length; ours say the same in a line.
@@ -26,12 +28,13 @@ def configure(settings: ServiceSettings, service: str, stream: TextIO | None = N
     ]
     last: list[structlog.typing.Processor] = (
         [
+            _escape,
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(),
                 timestamp_key="time",
                 pad_event_to=24,
-                exception_formatter=structlog.dev.plain_traceback,  # rich's takes seconds, and shows variables
-            )
+                exception_formatter=_write_traceback,  # rich's takes seconds, and shows variables
+            ),
         ]
         if console
         else [_naming(service), structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -50,6 +53,25 @@ def _naming(service: str) -> structlog.typing.Processor:
         return {**event, "service": service}
 
     return name
+
+
+def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Keep what a terminal would obey out of its lines; JSON has its own escapes."""
+    several_lines = {"stack", "exception"}
+    return {
+        printable_line(name): printable(value)
+        if name in several_lines and isinstance(value, str)
+        else printable_line(value)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
+
+
+def _write_traceback(stream: TextIO, fault: structlog.typing.ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, fault)
+    stream.write(printable(text.getvalue()))
 
 
 def _adopt_libraries(

@@ -105,8 +105,8 @@ def test_wrong_settings_are_wrong_use(run, monkeypatch):
 
 def test_a_kind_that_a_newer_tracker_finds_goes_by_its_name():
     console = Console(file=StringIO(), width=100)
-    console.print(reconcile.tabulate(report(novelties=3)))
-    assert "novelties" in console.file.getvalue()
+    console.print(reconcile.tabulate(report(**{"novelties [red]\x1b[2J": 3})))
+    assert "novelties [red]\\x1b[2J" in console.file.getvalue()
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(run):

@@ -3,6 +3,7 @@ from io import StringIO
 from rich.console import Console
 
 from thumbmill.tables import count, page, tabulate
+from thumbmill.terminal import say
 from unit.cli.test_letters import KEY, event, headers_of, letter, record
 
 
@@ -36,6 +37,11 @@ def test_a_strangers_words_are_no_markup():
     for text in (shown(*tabulate([one])), shown(*page(one))):
         assert "[bold]\\x1b[31mx[/bold]" in text
         assert "[red]x[/red]" in text
+
+
+def test_a_sentence_cannot_steer_the_terminal(capsys):
+    say("minio is away: \x1b[2J[red]\u202e")
+    assert capsys.readouterr().err == "minio is away: \\x1b[2J[red]\\u202e\n"
 
 
 def test_a_page_shows_headers_and_body():
