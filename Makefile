@@ -10,7 +10,7 @@ WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog drill corpora lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog drill corpora sbom lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ drill: venv  ## break a system of its own while it is used, and count what was l
 corpora: venv  ## try the decoder on public and on mutated pictures, and write docs/formats.md
 	$(BIN)/python tests/corpora
 
+sbom:  ## write an SBOM of each image's Python packages to .local/sbom (some minutes)
+	$(PYTHON) infra/supply/sbom.py
+
 lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,6 +74,7 @@ lint: venv  ## ruff, mypy, import-linter
 lock:  ## resolve requirements/*.txt anew, from *.in and the packages' pyproject.toml (needs uv)
 	$(LOCK) requirements/dev.in pipeline/pyproject.toml $(PROGRAMS:=/pyproject.toml) --output-file requirements/dev.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 	for program in $(PROGRAMS); do \
 		$(LOCK) $$program/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
 			--output-file requirements/$$program.txt || exit 1; \

@@ -238,6 +238,18 @@ def test_what_is_ours_has_no_rights(services, name):
     assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
 
+# CHOWN and the like for an entry point that hands its directories over, SETUID and SETGID to leave root behind.
+HANDING_OVER = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+
+
+@pytest.mark.parametrize("name", ["postgres", "rabbitmq", "minio"])
+def test_a_server_of_others_has_the_rights_to_leave_root_and_no_more(services, name):
+    assert services[name]["read_only"] is True
+    assert services[name]["tmpfs"]
+    assert (services[name]["cap_drop"], services[name]["cap_add"]) == (["ALL"], HANDING_OVER)
+    assert services[name]["security_opt"] == ["no-new-privileges:true"]
+
+
 @pytest.mark.parametrize("name", ["thumbnailer", "status-tracker"])
 def test_work_in_hand_may_end_before_the_kill(services, name):
     grace = SETTINGS[name].model_fields["stop_grace_seconds"].default

@@ -1,0 +1,72 @@
+"""Pins the images of others by digest: asks their registry and writes the variables that Compose reads into .env.
+
+A tag can be moved to other bytes; a digest cannot. Needs Docker (with buildx) and a way to the registry. Run it
+again to take newer images of the same tags; lines of .env that it does not own stay as they are.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Variable -> the image as the files of the project name it. MinIO's has its digest in compose.yaml already.
+IMAGES = {
+    "POSTGRES_IMAGE": "postgres:18",
+    "RABBITMQ_IMAGE": "rabbitmq:4.2-management",
+    "PYTHON_IMAGE": "python:3.13-slim-bookworm",
+    "GOLANG_IMAGE": "golang:1.26-bookworm",
+    "DEBIAN_IMAGE": "debian:bookworm-slim",
+}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class PinError(Exception):
+    """A digest could not be had; the message says why."""
+
+
+def main() -> int:
+    """Write the pins and print them; 1 with a message, and nothing written, where a digest cannot be had."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("file", type=Path, nargs="?", default=CHECKOUT / ".env", help="the file to write (.env)")
+    file = parser.parse_args().file
+    try:
+        pins = pin(IMAGES, find_digest)
+    except PinError as error:
+        print(f"pin_images: {error}", file=sys.stderr)
+        return 1
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    file.write_text(merge(text, pins), encoding="utf-8")
+    for variable, image in pins.items():
+        print(f"{variable}={image}")
+    return 0
+
+
+def pin(images: dict[str, str], find: Callable[[str], str]) -> dict[str, str]:
+    """Return each image as `name:tag@digest`. Raises PinError."""
+    return {variable: f"{image}@{find(image)}" for variable, image in images.items()}
+
+
+def find_digest(image: str) -> str:
+    """Return the digest of the image's index, which covers every platform. Raises PinError."""
+    command = ["docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", image]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise PinError("there is no `docker` here: run this where images can be pulled") from None
+    digest = asked.stdout.strip()
+    if asked.returncode or not _DIGEST.fullmatch(digest):
+        raise PinError(f"no digest for {image}: {asked.stderr.strip() or digest or 'an empty answer'}")
+    return digest
+
+
+def merge(text: str, pins: dict[str, str]) -> str:
+    """Return an env file's text with each pin in place of an older one of its variable, or at the end."""
+    kept = [line for line in text.splitlines() if line.partition("=")[0].strip() not in pins]
+    return "\n".join([*kept, *(f"{variable}={image}" for variable, image in pins.items())]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

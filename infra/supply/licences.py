@@ -1,0 +1,93 @@
+"""Prints docs/licences.md: what the images' Python packages are licensed under, by the packages' own metadata.
+
+Run it in the project's environment, which holds every package of the locks: python infra/supply/licences.py
+"""
+
+import re
+import sys
+from collections import defaultdict
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGES = ("gateway", "thumbnailer", "status-tracker", "cli")
+_PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker> ;[^\\]*)?")
+# Older metadata says it in prose; these are the SPDX identifiers (https://spdx.org/licenses) meant by it.
+_SPDX = {
+    "Apache Software License": "Apache-2.0",
+    "ISC License": "ISC",
+    "MIT License": "MIT",
+    "BSD License": "BSD-3-Clause",
+}
+_INTRODUCTION = """# Licences
+
+The Python packages in the images; the base images' own software (`python`, `debian`) and our packages come in
+addition. `python infra/supply/licences.py` prints this page, and a test holds it equal to the locks. `make sbom`
+writes the same as CycloneDX files.
+
+Some wheels hold compiled libraries of others: Pillow's (libjpeg-turbo, libtiff, libwebp, libavif, FreeType and
+more, all under permissive licences), psycopg-binary's (libpq and OpenSSL), and pillow-heif's libheif and libde265
+(LGPL-3.0) with x265 (GPL-2.0), an encoder that nothing here calls. Whoever distributes an image of the thumbnailer
+distributes these, too.
+
+| package | version | licence | images |
+|---|---|---|---|"""
+
+
+class LicenceError(Exception):
+    """A package of a lock is not installed or names no licence."""
+
+
+def main() -> int:
+    """Print the page; 1 with a message for a package whose licence cannot be found."""
+    try:
+        print(make_page())
+    except LicenceError as error:
+        print(f"licences: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make_page() -> str:
+    """Return the page. Raises LicenceError."""
+    versions: dict[str, set[str]] = defaultdict(set)
+    images: dict[str, list[str]] = defaultdict(list)
+    for image in IMAGES:
+        for name, version in read_lock(CHECKOUT / "requirements" / f"{image}.txt"):
+            versions[name].add(version)
+            if image not in images[name]:
+                images[name].append(image)
+    rows = [
+        f"| {name} | {', '.join(sorted(versions[name]))} | {find_licence(name)} | {', '.join(images[name])} |"
+        for name in sorted(versions)
+    ]
+    return "\n".join([_INTRODUCTION, *rows])
+
+
+def read_lock(path: Path) -> list[tuple[str, str]]:
+    """Return name and version of each package that a lock installs on Linux."""
+    pins = (_PINNED.match(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [(pin["name"], pin["version"]) for pin in pins if pin and "win32" not in (pin["marker"] or "")]
+
+
+def find_licence(name: str) -> str:
+    """Return the licence that an installed package names, as an SPDX expression if it can. Raises LicenceError."""
+    try:
+        found = metadata(name)
+    except PackageNotFoundError:
+        raise LicenceError(f"{name} is not installed: run `make venv`") from None
+    if expression := found.get("License-Expression"):
+        return expression
+    prefix = "License :: "
+    classified = [line for line in found.get_all("Classifier") or [] if line.startswith(prefix)]
+    texts = [line.rpartition(" :: ")[2] for line in classified]
+    stated = (found.get("License") or "").strip()
+    if stated and "\n" not in stated and len(stated) < 40:
+        texts = [stated]
+    if not texts:
+        raise LicenceError(f"{name} names no licence")
+    return " OR ".join(_SPDX.get(text, text) for text in texts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

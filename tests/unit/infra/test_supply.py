@@ -1,0 +1,73 @@
+"""Where what runs comes from: licences by the locks, digests of images, updates that know what is held back."""
+
+import json
+import runpy
+
+import pytest
+
+from local.site import CHECKOUT
+from support.compose_files import read_compose, read_dockerfile, resolve
+
+LICENCES = runpy.run_path(str(CHECKOUT / "infra/supply/licences.py"))
+SBOM = runpy.run_path(str(CHECKOUT / "infra/supply/sbom.py"))
+PINS = runpy.run_path(str(CHECKOUT / "infra/compose/pin_images.py"))
+DIGEST = "sha256:" + "0" * 64
+
+
+def test_the_page_of_licences_is_that_of_the_locks():
+    page = (CHECKOUT / "docs/licences.md").read_text()
+    assert LICENCES["make_page"]() == page.strip(), "put what infra/supply/licences.py prints into docs/licences.md"
+
+
+def test_a_package_that_names_no_licence_is_an_error_with_its_name():
+    with pytest.raises(LICENCES["LicenceError"], match="not-there is not installed"):
+        LICENCES["find_licence"]("not-there")
+
+
+def test_every_image_with_a_lock_is_described():
+    assert set(SBOM["IMAGES"]) == set(LICENCES["IMAGES"])
+    locks = {path.stem for path in (CHECKOUT / "requirements").glob("*.txt")}
+    assert locks == {*SBOM["IMAGES"], "build", "dev", "sbom"}
+
+
+def test_every_image_of_others_has_a_variable_that_the_files_read():
+    arguments, _ = read_dockerfile()
+    written = read_compose("compose.yaml")["services"]
+    minio = (CHECKOUT / "infra/minio/Dockerfile").read_text()
+    for variable, image in PINS["IMAGES"].items():
+        used = (
+            arguments.get(variable) == image
+            or f"ARG {variable}={image}" in minio
+            or any(service.get("image") == f"${{{variable}:-{image}}}" for service in written.values())
+        )
+        assert used, variable
+    for name, service in written.items():
+        if "build" in service:
+            assert resolve(service["build"]["args"], PYTHON_IMAGE="x") == {"PYTHON_IMAGE": "x"}, name
+            assert resolve(service["build"]["args"]) == {"PYTHON_IMAGE": arguments["PYTHON_IMAGE"]}, name
+        elif "@sha256:" not in service["image"]:
+            assert any(variable in service["image"] for variable in PINS["IMAGES"]), name
+
+
+def test_pins_replace_older_ones_and_leave_the_rest_of_the_file():
+    pins = PINS["pin"]({"POSTGRES_IMAGE": "postgres:18"}, lambda _: DIGEST)
+    text = "PUBLIC_URL=https://images.example.org\nPOSTGRES_IMAGE=postgres:17\n# a comment\n"
+    assert PINS["merge"](text, pins) == (
+        f"PUBLIC_URL=https://images.example.org\n# a comment\nPOSTGRES_IMAGE=postgres:18@{DIGEST}\n"
+    )
+    assert PINS["merge"](PINS["merge"](text, pins), pins) == PINS["merge"](text, pins)
+
+
+def test_without_docker_nothing_is_written_and_the_reason_is_given(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["pin_images", str(tmp_path / ".env")])
+    assert PINS["main"]() == 1
+    assert "run this where images can be pulled" in capsys.readouterr().err
+    assert not (tmp_path / ".env").exists()
+
+
+def test_updates_know_what_is_held_back():
+    rules = json.loads((CHECKOUT / "renovate.json").read_text())["packageRules"]
+    held = {name: rule for rule in rules for name in rule.get("matchPackageNames", [])}
+    assert held["minio"]["allowedVersions"] == "<8"
+    assert held["rabbitmq"]["allowedVersions"].startswith("!/^4")
