@@ -31,12 +31,8 @@ from local.ports import free_ports
 from local.postgres import forget_libpq_variables
 from local.stack import Stack
 from pipeline.outcomes import DependencyAway
-from pipeline.settings import StoreSettings
-from pipeline.storage import Storage
 from thumbmill.drill import session
-from thumbmill.drill.doors import Access
 from thumbmill.drill.examiner import NoAnswerError
-from thumbmill.drill.ledger import Ledger
 from thumbmill.drill.session import Plan
 from thumbmill.drill.verdict import Verdict
 
@@ -106,7 +102,7 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     if "links" in arguments.menu:
         scene.lead_through_proxies()
     take_back(scene.stack, arguments.without)
-    access, ledger, faults = find_doors(scene.stack), Ledger(), ("cut", "crash", "memory", "hang")
+    access, ledger, faults = scene.access, scene.ledger, ("cut", "crash", "memory", "hang")
 
     def happen() -> None:
         if arguments.script:
@@ -124,14 +120,6 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     for what in scene.ended:
         verdict.blame("ended", what)
     return verdict
-
-
-def find_doors(stack: Stack) -> Access:
-    """Say where a system of our own is, and that we may do everything there."""
-    secrets, ports = stack.site.secrets, stack.site.ports
-    login = {"minio_access_key": secrets["MINIO_ROOT_USER"], "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"]}
-    store = StoreSettings.model_validate({"minio_url": f"http://127.0.0.1:{ports['MINIO_PORT']}", **login})
-    return Access(f"http://127.0.0.1:{ports['GATEWAY_PORT']}", Storage(store, retries=0))
 
 
 def strike(scene: Scene, arguments: argparse.Namespace) -> None:

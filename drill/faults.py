@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pika
 
+from drill.crowd import POLLERS, SILENT_CONNECTIONS, SLOW_SENDERS, UPLOADERS, attack, overload
 from drill.lossy import BadPostman
 from drill.proxy import Mode
 from drill.scene import SERVERS, SERVICES, Scene
@@ -115,6 +116,16 @@ def fill_a_disk(scene: Scene) -> None:
     disk.relieve()
 
 
+def overload_the_gateway(scene: Scene) -> None:
+    scene.say(f"{UPLOADERS} more clients upload and {POLLERS} ask, all without a pause")
+    overload(scene.access, scene.ledger, scene.chance.randrange(10**6), lambda: scene.wait(5, 8))
+
+
+def attack_the_gateway(scene: Scene) -> None:
+    scene.say(f"{SILENT_CONNECTIONS} silent connections, {SLOW_SENDERS} slow senders, malformed requests and bombs")
+    attack(scene.access, scene.ledger, lambda: scene.wait(5, 8))
+
+
 @dataclass(frozen=True)
 class Fault:
     """A line of the menu."""
@@ -133,6 +144,8 @@ MENU = {
     "wipe": Fault(wipe_the_broker, "the broker killed and its data wiped"),
     "events": Fault(lose_events, "events lost, doubled and shuffled"),
     "disks": Fault(fill_a_disk, "a full disk under MinIO or the services' temporary files"),
+    "overload": Fault(overload_the_gateway, "many more clients than the gateway can serve"),
+    "hostile": Fault(attack_the_gateway, "a client that holds connections and sends what does harm"),
     "restarts": Fault(roll_a_restart, "SIGTERM and start of one service after the other"),
 }
 

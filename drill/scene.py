@@ -12,6 +12,10 @@ from drill.disks import Disk
 from drill.proxy import Proxy
 from local.rabbitmq import control
 from local.stack import Stack, describe_exit
+from pipeline.settings import StoreSettings
+from pipeline.storage import Storage
+from thumbmill.drill.doors import Access
+from thumbmill.drill.ledger import Ledger
 
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
 SERVERS = ("minio", "rabbitmq", "postgres")
@@ -30,6 +34,7 @@ class Scene:
     links: dict[tuple[str, str], Proxy] = field(default_factory=dict)  # by service and server
     disks: dict[str, Disk] = field(default_factory=dict)  # by what is kept there
     ended: list[str] = field(default_factory=list)  # what ended though nobody had asked for it
+    ledger: Ledger = field(default_factory=Ledger)  # what all clients have sent
 
     def wait(self, low: float, high: float) -> None:
         """Let time pass, but no longer than until the drill ends."""
@@ -53,6 +58,17 @@ class Scene:
             else:
                 found["DATABASE_URL"] = variables["DATABASE_URL"].replace(f":{proxy.target}/", f":{proxy.port}/")
         return found
+
+    @property
+    def access(self) -> Access:
+        """Where the system is, and that everything may be done there."""
+        secrets, ports = self.stack.site.secrets, self.stack.site.ports
+        login = {
+            "minio_access_key": secrets["MINIO_ROOT_USER"],
+            "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"],
+        }
+        store = StoreSettings.model_validate({"minio_url": f"http://127.0.0.1:{ports['MINIO_PORT']}", **login})
+        return Access(f"http://127.0.0.1:{ports['GATEWAY_PORT']}", Storage(store, retries=0))
 
     @property
     def administrator(self) -> pika.ConnectionParameters:

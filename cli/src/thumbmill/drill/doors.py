@@ -73,7 +73,7 @@ class Clients:
         match chance.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
             case "post":
                 slot, (content, data) = self.ledger.add(Slot("post")), self._photo(chance)
-                slot.steps.append(Step(content, _post(http, slot, data)))
+                slot.steps.append(Step(content, post_photo(http, slot, data)))
             case "ticket":
                 slot, (content, data) = self.ledger.add(Slot("ticket")), self._photo(chance)
                 slot.steps.append(Step(content, _send_form(http, slot, data)))
@@ -106,7 +106,8 @@ class Clients:
         return Content(number, hashlib.sha256(data).hexdigest(), bad=bad), data
 
 
-def _post(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
+def post_photo(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
+    """Upload by POST, note the image's id, and return what the answer says."""
     try:
         answer = http.post("/api/v1/images", files={"file": ("drill.jpg", data, "image/jpeg")})
     except httpx.HTTPError:
