@@ -113,10 +113,13 @@ def test_the_gateways_memory_does_not_grow_with_the_file(system):
 
     data = noise(3000, 3000)
     assert len(data) > 27_000_000
+    system.wait_status(system.post_form(data, name="noise.png")["id"])  # threads and malloc keep something of it
     (process / "clear_refs").write_text("5")  # the peak begins anew, see proc(5)
     before = peak()
     image = system.post_form(data, name="noise.png")
-    assert peak() - before < 3 * 5 * MIB  # a part and its copies
+    # A part of 5 MiB, its copy on the way out, the next part, and one that malloc has not given back: on a busy
+    # machine 11 MiB were seen, and once 15. A gateway that keeps the file takes 26 MiB and more.
+    assert peak() - before < 4 * 5 * MIB
     system.wait_status(image["id"])
 
 
