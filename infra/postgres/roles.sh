@@ -42,6 +42,7 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 ALTER ROLE status_tracker LOGIN PASSWORD :'status_tracker_password';
 ALTER ROLE gateway LOGIN PASSWORD :'gateway_password';
 ALTER ROLE gateway SET default_transaction_read_only = on;
+ALTER ROLE gateway SET statement_timeout = '4s'; -- database.py gives its callers up after 5 s and cancels nothing
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO status_tracker, gateway;
 SQL

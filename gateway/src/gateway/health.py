@@ -10,7 +10,9 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from gateway.reader import Reader, check_login
+from gateway.database import Database
+from gateway.liveness import Liveness
+from gateway.reader import Reader
 from gateway.settings import Settings
 from gateway.threads import Threads
 from pipeline.identity import ORIGINALS, PROCESSED
@@ -30,6 +32,7 @@ class Readiness:
     """Asks the servers that requests need, not more often than is of use."""
 
     settings: Settings
+    database: Database
     reader: Reader
     storage: Storage
     signer: Storage
@@ -55,9 +58,8 @@ class Readiness:
 
     async def check_start(self) -> dict[str, str]:
         """Say which servers are away. Raises Refused where one answers that no waiting will change."""
-        url = self.settings.database_url.get_secret_value()
         checks = {
-            "postgres": check_login(url),
+            "postgres": self.database.check_login(),
             "minio": self.threads.run(self.storage.check, ORIGINALS, PROCESSED),
             "minio for forms": self._check_signer(),
             "rabbitmq": self._check_broker(),
@@ -90,10 +92,18 @@ class Readiness:
 
 
 @router.get("/health", summary="For people: the gateway answers")
-@router.get("/livez", summary="For machines: the gateway answers")
-async def live() -> dict[str, str]:
+async def answer() -> dict[str, str]:
     """Answer; nothing else is asked."""
     return {"status": "ok"}
+
+
+@router.get("/livez", summary="For machines: 503 where only a restart helps", responses={503: {}})
+async def live(request: Request) -> JSONResponse:
+    """Say whether the gateway can still do its work once the servers that it needs are there."""
+    liveness: Liveness = request.app.state.parts.liveness
+    if liveness.fault:
+        return JSONResponse({"status": "stuck", "fault": liveness.fault}, 503)
+    return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz", summary="Whether the servers that requests need are there", responses={503: {}})

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from gateway.access import Access
 from gateway.backlog import Backlog
+from gateway.database import Database
 from gateway.health import Readiness
+from gateway.liveness import Liveness
 from gateway.lookup import Lookup
 from gateway.reader import Reader
 from gateway.settings import Settings
@@ -37,6 +39,7 @@ class Parts:
     variants: Variants
     storage: Storage
     threads: Threads
+    liveness: Liveness
     readiness: Readiness
 
 
@@ -78,9 +81,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         heart = asyncio.create_task(tickets.keep_alive())
         closing.push_async_callback(_end, heart)
 
-        reader = Reader(settings.database_url.get_secret_value())
-        closing.push_async_callback(reader.close)
-        await reader.open()
+        database = Database(settings.database_url.get_secret_value())
+        closing.push_async_callback(database.close)
+        await database.open()
+        reader = Reader(database)
+        liveness = Liveness(database, reader)
+        closing.push_async_callback(_end, asyncio.create_task(liveness.watch()))
         backlog = Backlog(
             reader, most_images=settings.max_queued_images, most_seconds=settings.max_queue_age_seconds
         )
@@ -98,7 +104,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             variants=Variants(lookup, storage, threads, is_public=access.is_open),
             storage=storage,
             threads=threads,
-            readiness=Readiness(settings, reader, storage, signer, threads, thread),
+            liveness=liveness,
+            readiness=Readiness(settings, database, reader, storage, signer, threads, thread),
         )
 
 

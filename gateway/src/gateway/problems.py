@@ -42,6 +42,7 @@ class Code(StrEnum):
     INVALID_REQUEST = "invalid_request"
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
+    TOO_MANY_REQUESTS = "too_many_requests"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TOO_MANY_WAITING = "too_many_waiting"
     STORAGE_TIMEOUT = "storage_timeout"
@@ -80,6 +81,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.INVALID_REQUEST: (422, "The request does not say what it must."),
     Code.HTTP_ERROR: (400, "The request cannot be answered."),
     Code.INTERNAL_ERROR: (500, "The service failed; the fault is in its log."),
+    Code.TOO_MANY_REQUESTS: (503, "More is asked at once than the service can answer in time; try again."),
     Code.TOO_MANY_UPLOADS: (503, "As many uploads as the service takes at once are running; try again."),
     Code.TOO_MANY_WAITING: (503, "More images wait to be processed than the service lets wait; try again later."),
     Code.STORAGE_TIMEOUT: (503, "The store did not answer in time. The image may have been stored: ask for it."),
@@ -89,8 +91,19 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.NOT_CAUGHT_UP: (503, "The service has not yet heard all that happened up to this request; try again."),
 }
 
-_RETRY_SECONDS = {Code.TOO_MANY_UPLOADS: 1, Code.TOO_MANY_WAITING: 10, Code.NOT_CAUGHT_UP: 1, Code.NOT_READY: 1}
-_AWAY = {"minio": Code.STORAGE_AWAY, "postgres": Code.DATABASE_AWAY, "rabbitmq": Code.BROKER_AWAY}
+_RETRY_SECONDS = {
+    Code.TOO_MANY_REQUESTS: 2,
+    Code.TOO_MANY_UPLOADS: 1,
+    Code.TOO_MANY_WAITING: 10,
+    Code.NOT_CAUGHT_UP: 1,
+    Code.NOT_READY: 1,
+}
+_AWAY = {
+    "gateway": Code.TOO_MANY_REQUESTS,  # it has no room for one more question
+    "minio": Code.STORAGE_AWAY,
+    "postgres": Code.DATABASE_AWAY,
+    "rabbitmq": Code.BROKER_AWAY,
+}
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word

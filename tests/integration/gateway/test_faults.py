@@ -11,7 +11,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from gateway.reader import check_login
+from gateway.database import Database
 from integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
 from pipeline.identity import new_image_id
 from pipeline.outcomes import DependencyAway
@@ -73,7 +73,7 @@ def test_a_database_that_stands_still_is_told_at_the_start(clean):
     with closing(psycopg.connect(clean.owner)) as locker:
         locker.execute("LOCK TABLE progress")
         with pytest.raises(DependencyAway):
-            asyncio.run(check_login(clean.stack.addresses.database("gateway")))
+            asyncio.run(Database(clean.stack.addresses.database("gateway")).check_login())
 
 
 def test_kept_connections_that_died_are_no_fault(clean, client):

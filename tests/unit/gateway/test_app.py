@@ -35,13 +35,18 @@ class Backlog:
             raise Problem(Code.TOO_MANY_WAITING, door)
 
 
-def call(method, path, *, keys=(), origins=(), is_backlog_long=False, **request):
+def call(method, path, *, keys=(), origins=(), is_backlog_long=False, stuck="", **request):
     async def run():
         with uploads_into(FakeStorage()) as uploads:
-            settings = Parts(public_url="", origins=list(origins))
-            backlog = Backlog(is_long=is_backlog_long)
             app = create_app(
-                Parts(settings=settings, access=Access(keys), backlog=backlog, uploads=uploads, reader=Broken())
+                Parts(
+                    settings=Parts(public_url="", origins=list(origins)),
+                    access=Access(keys),
+                    backlog=Backlog(is_long=is_backlog_long),
+                    uploads=uploads,
+                    reader=Broken(),
+                    liveness=Parts(fault=stuck),
+                )
             )
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
@@ -142,6 +147,12 @@ def test_with_a_key_the_api_opens(headers):
     assert (
         call("POST", "/api/v1/images", keys=["other", "right"], headers=headers, files=PICTURE).status_code == 202
     )
+
+
+def test_a_gateway_that_only_a_restart_helps_says_so():
+    assert call("GET", "/livez").json() == {"status": "ok"}
+    answer = call("GET", "/livez", stuck="no connection")
+    assert (answer.status_code, answer.json()) == (503, {"status": "stuck", "fault": "no connection"})
 
 
 @pytest.mark.parametrize("path", ["/health", "/livez", "/metrics", "/docs", "/openapi.json"])

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from gateway.database import Database
 from gateway.reader import Reader
 from pipeline.outcomes import DependencyAway, Refused
 
@@ -28,10 +29,10 @@ def test_a_fault_is_told_by_what_it_means(monkeypatch, fault, ours):
     async def fail(*_):
         raise fault
 
-    monkeypatch.setattr(Reader, "_fetch", fail)
+    monkeypatch.setattr(Database, "_fetch", fail)
 
     async def ask():
-        await Reader("postgresql://nobody@127.0.0.1:1/nothing").check()
+        await Reader(Database("postgresql://nobody@127.0.0.1:1/nothing")).check()
 
     with pytest.raises(ours) as raised:
         asyncio.run(ask())
