@@ -176,3 +176,36 @@ def test_an_id_that_was_just_given_out_is_never_404(system):
         assert int(answer.headers["retry-after"]) >= 1
     system.wait_status(posted["id"])
     assert wait_until(lambda: system.image(ticket["id"]))["status"] == "AWAITING_UPLOAD"
+
+
+VOLATILE = {"date", "server", "traceparent"}
+
+
+def headers_of(answer):
+    return {name: value for name, value in answer.headers.items() if name not in VOLATILE}
+
+
+@pytest.mark.parametrize("part", ["", "/events", "/variants/original", "/variants/thumbnail", "/variants/poster"])
+def test_head_is_answered_as_get_is_without_the_body(system, done, part):
+    url = f"{IMAGES}/{done['id']}{part}"
+    given, seen = system.http.get(url), system.http.head(url)
+    assert (seen.status_code, headers_of(seen)) == (given.status_code, headers_of(given))
+    assert seen.content == b""
+    assert int(seen.headers["content-length"]) == len(given.content)
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ("text/html", "image/jpeg"),
+        ("application/octet-stream", "image/jpeg"),
+        ("image/png", "image/jpeg"),
+        ("IMAGE/PJPEG; x=y", "image/jpeg"),
+    ],
+)
+def test_the_originals_content_type_is_told_as_it_is_sent(system, declared, told):
+    key = f"declared/{uuid.uuid4()}"
+    system.put(key, photo(), ContentType=declared)
+    image = system.wait_key(key)
+    assert image["variants"][0]["content_type"] == told
+    assert system.http.get(image["variants"][0]["url"]).headers["content-type"] == told

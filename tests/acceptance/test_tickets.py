@@ -161,3 +161,11 @@ def test_a_ticket_that_is_not_used_expires(system, lapsed_ticket):
     waiting = system.http.get(IMAGES, params={"status": "AWAITING_UPLOAD"}).json()["items"]
     assert image_id not in {item["id"] for item in waiting}
     assert system.timeline(image_id) == ["upload.requested"]
+
+
+@pytest.mark.parametrize("content_type", ["image/jpg", "IMAGE/JPEG", "image/pjpeg; q=1"])
+def test_a_ticket_takes_a_content_type_for_what_it_means(system, content_type):
+    ticket = system.ticket(content_type=content_type)
+    assert ticket["form"]["fields"]["Content-Type"] == "image/jpeg"
+    assert system.send_form(ticket, photo()).is_success
+    assert system.wait_status(ticket["id"])["content_type"] == "image/jpeg"

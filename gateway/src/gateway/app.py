@@ -8,14 +8,19 @@ from starlette.responses import RedirectResponse
 from gateway import health, legacy, problems, routes
 from gateway.access import require_key
 from gateway.apidoc import ANYWHERE
+from gateway.methods import HeadAsGet
 from gateway.parts import Parts
 from gateway.requestlog import RequestLog
 
 _ABOUT = """
 Upload pictures, follow them to their thumbnails.
 
-Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`.
+Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Where GET is answered, HEAD is.
 """
+
+
+# What a page's script may read beside what browsers show anyway (Cache-Control, Content-Length, Content-Type, …).
+_EXPOSED = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -28,14 +33,16 @@ def create_app(parts: Parts) -> FastAPI:
         app.include_router(router, dependencies=[Depends(require_key)], responses=ANYWHERE)
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
     if parts.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=parts.settings.origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["X-API-Key", "Authorization", "Content-Type", "If-None-Match", "traceparent"],
-            expose_headers=["Location", "Retry-After", "ETag"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            # Any: what a page may do is decided by its origin and its key, and every upload widget has its own.
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
         )
     return app
 

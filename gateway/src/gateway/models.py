@@ -1,14 +1,17 @@
 """What the API answers with, as its description shows it."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.events import Details, Failure
 from pipeline.identity import ORIGINALS
+
+# Postgres gives times in its session's zone, which a role, a database or PGTZ may set.
+Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 class Status(StrEnum):
@@ -27,7 +30,7 @@ class VariantOut(BaseModel):
     """One form of the picture: the original, or something made from it."""
 
     type: str = Field(description="`original`, or a preset's name", examples=["thumbnail"])
-    content_type: str
+    content_type: str = Field(description="As the URL gives it")
     bytes: int | None = None
     width: int | None = Field(None, description="Pixels")
     height: int | None = Field(None, description="Pixels")
@@ -41,7 +44,7 @@ class ImageOut(BaseModel):
     status: Status
     file_name: str | None = Field(None, description="As the client named it", examples=["cat.jpg"])
     key: str = Field(description="In the bucket of originals")
-    content_type: str | None = Field(None, description="Of the original")
+    content_type: str | None = Field(None, description="Of the original, as it was declared when it was stored")
     bytes: int | None = Field(None, description="Of the original")
     format: str | None = Field(None, description="As decoded", examples=["JPEG"])
     width: int | None = Field(None, description="Pixels, as shown")
@@ -55,11 +58,11 @@ class ImageOut(BaseModel):
     variants: list[VariantOut]
     generation: int = Field(1, description="Counts the objects that were stored under this key")
     attempts: int = Field(description="How often processing began")
-    next_attempt_at: datetime | None = None
+    next_attempt_at: Time | None = None
     error: Failure | None = None
-    created_at: datetime
-    updated_at: datetime
-    expires_at: datetime | None = Field(None, description="Until when a ticket's form can be used")
+    created_at: Time
+    updated_at: Time
+    expires_at: Time | None = Field(None, description="Until when a ticket's form can be used")
 
 
 class ImagePage(BaseModel):
@@ -75,8 +78,8 @@ class FactOut(BaseModel):
     id: uuid.UUID
     type: str = Field(examples=["image.done"])
     source: str | None = Field(None, description="Which object it speaks of: ETag, size and time")
-    occurred: datetime
-    recorded: datetime
+    occurred: Time
+    recorded: Time
     recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "instant"])
     data: dict[str, Any] | None = None
 

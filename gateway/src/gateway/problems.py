@@ -9,8 +9,9 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from gateway.methods import allowed_methods
 from pipeline.outcomes import DependencyAway
 
 log = structlog.get_logger()
@@ -190,10 +191,15 @@ def invalid(errors: Any) -> Problem:
     return Problem(Code.INVALID_REQUEST, detail, errors=faults)
 
 
-async def _answer_http(request: Request, fault: Exception) -> JSONResponse:
+async def _answer_http(request: Request, fault: Exception) -> Response:
     assert isinstance(fault, HTTPException)  # noqa: S101 - registered for it
+    headers = dict(fault.headers or {})
+    if fault.status_code == 405:  # each route knows its own methods alone
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.scope))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     codes = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED, 401: Code.UNAUTHORIZED}
     code = codes.get(fault.status_code, Code.HTTP_ERROR)
     detail = "" if fault.detail == HTTPStatus(fault.status_code).phrase else str(fault.detail)
-    problem = Problem(code, detail, status=fault.status_code, headers=fault.headers)
+    problem = Problem(code, detail, status=fault.status_code, headers=headers)
     return await _answer_problem(request, problem)

@@ -82,7 +82,8 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
     @property
     def origins(self) -> list[str]:
-        return _split(self.cors_allow_origins)
+        """As browsers write them: in lower case, without a slash behind."""
+        return [origin.rstrip("/").lower() for origin in _split(self.cors_allow_origins)]
 
     @property
     def form_url(self) -> str:

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.links import Links
+from gateway.media_types import OTHER, harmless, of_format
 from gateway.models import FactOut, ImageOut, Status, VariantOut
 from gateway.reader import Fact, Row
-from gateway.sniff import harmless
+from pipeline.errors import ErrorCode
 from pipeline.events import Details, Failure, Variant
 from pipeline.identity import made_at
 from pipeline.storage import Head
@@ -16,6 +17,7 @@ TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED
 WITHOUT_UPLOAD = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED})  # as far as the tracker has heard
 WITHOUT_OBJECT = WITHOUT_UPLOAD | {Status.DELETED}
 ORIGINAL = "original"
+_NO_PICTURE = frozenset({ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.EMPTY_FILE})
 
 
 def show(row: Row, links: Links) -> ImageOut:
@@ -54,6 +56,18 @@ def made(row: Row) -> list[Variant]:
     if row.status == Status.DELETED:
         return []
     return [Variant.model_validate(variant) for variant in row.variants or []]
+
+
+def content_type_of(row: Row) -> str:
+    """Return the original's content type, as it is both told and sent: what was decoded, or else was declared.
+
+    It is one of a supported picture, or that of bytes of any kind.
+    """
+    if row.format:
+        return of_format(row.format, row.content_type)
+    if row.error and row.error.get("code") in _NO_PICTURE:
+        return OTHER
+    return harmless(row.content_type)
 
 
 def content_name(variant: Variant) -> str:
@@ -125,7 +139,7 @@ def _variants(row: Row, links: Links) -> list[VariantOut]:
         return []
     original = VariantOut(
         type=ORIGINAL,
-        content_type=harmless(row.content_type),
+        content_type=content_type_of(row),
         bytes=row.size,
         width=row.width,
         height=row.height,

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, Field
 
+from gateway.media_types import SUPPORTED, canonical
 from gateway.metrics import TICKETS
 from gateway.models import Status
 from gateway.problems import Code, Problem
-from gateway.sniff import SUPPORTED
 from gateway.threads import Threads
 from pipeline.crashpoints import crash_at
 from pipeline.events import UploadRequested, say
@@ -28,7 +28,8 @@ class TicketRequest(BaseModel):
     """What a client means to upload."""
 
     content_type: str = Field(
-        description="The file's content type; the form takes no other", examples=["image/jpeg"]
+        description="The file's content type; the form has its usual name, and takes no other",
+        examples=["image/jpeg"],
     )
     file_name: str | None = Field(None, max_length=1000, examples=["cat.jpg"])
 
@@ -65,16 +66,17 @@ class Tickets:
 
     async def issue(self, wanted: TicketRequest, traceparent: str) -> Ticket:
         """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
-        if wanted.content_type not in SUPPORTED:
+        content_type = canonical(wanted.content_type)
+        if content_type not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
         image_id = new_image_id()
         key = own_key(image_id)
-        fields = self.signer.sign_form(ORIGINALS, key, wanted.content_type, self.max_bytes, self.lifetime)
+        fields = self.signer.sign_form(ORIGINALS, key, content_type, self.max_bytes, self.lifetime)
         expires_at = datetime.now(UTC) + self.lifetime
         requested = UploadRequested(
             key=key,
             file_name=clean_name(wanted.file_name or ""),
-            content_type=wanted.content_type,
+            content_type=content_type,
             expires_at=expires_at,
         )
         await self.thread.run(self.publisher.say, say(requested, by="gateway", traceparent=traceparent))

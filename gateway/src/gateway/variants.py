@@ -11,15 +11,15 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.lookup import Lookup
+from gateway.media_types import EXTENSIONS
+from gateway.methods import is_head
 from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.reader import Row
-from gateway.sniff import EXTENSIONS, OTHER, sniff
-from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, made
+from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, content_type_of, made
 from gateway.threads import Threads
 from pipeline.events import Variant
 from pipeline.identity import ORIGINALS, PROCESSED
-from pipeline.signatures import ENOUGH_BYTES
 from pipeline.storage import Head, Storage
 from pipeline.storage_faults import NotThereError
 
@@ -44,64 +44,65 @@ class Variants:
         row = await self.lookup.image(image_id)
         if row.status == Status.DELETED:
             raise Problem(Code.GONE)
-        known = request.headers.get("if-none-match", "")
         if type_ == ORIGINAL:
-            return await self._give_original(row, known)
+            return await self._give_original(request, row)
         variant = _choose(row, type_)
         content = content_name(variant)
         headers = self._headers(content, forever=wanted == content)
-        if is_known(known, headers["ETag"]):
+        if is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        opened = await self._open(PROCESSED, variant.key)
-        return await self._answer(opened, variant.content_type, headers)
+        opened = await self._open(request, PROCESSED, variant.key)
+        return self._answer(opened, variant.content_type, headers)
 
-    async def _give_original(self, row: Row, known: str) -> Response:
+    async def _give_original(self, request: Request, row: Row) -> Response:
         if row.status in WITHOUT_OBJECT:
             raise Problem(Code.NOT_READY)
-        opened = await self._open(ORIGINALS, row.key)
+        opened = await self._open(request, ORIGINALS, row.key)
         headers = self._headers(opened.head.source.etag, forever=False)
-        if is_known(known, headers["ETag"]):
+        if is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
             await self.threads.run(_close, opened.rest)
             return Response(status_code=304, headers=headers)
-        content_type = sniff(opened.start[:ENOUGH_BYTES]) or OTHER
+        content_type = content_type_of(row)
         headers["Content-Disposition"] = attachment(row.file_name or _name_for(row, content_type))
-        return await self._answer(opened, content_type, headers)
+        return self._answer(opened, content_type, headers)
 
     def _headers(self, content: str, *, forever: bool) -> dict[str, str]:
         scope = "public" if self.is_public else "private"
         caching = f"{scope}, max-age={_YEAR_SECONDS}, immutable" if forever else f"{scope}, no-cache"
         return {**_SAFE, "ETag": f'"{content}"', "Cache-Control": caching}
 
-    async def _open(self, bucket: str, key: str) -> "_Opened":
+    async def _open(self, request: Request, bucket: str, key: str) -> "_Opened":
         try:
+            if is_head(request):
+                return _Opened(await self.threads.run(self.storage.head, bucket, key))
             return await self.threads.run(_open, self.storage, bucket, key)
         except NotThereError as fault:
             raise Problem(Code.GONE) from fault  # deleted a moment ago; the tracker will hear of it
 
-    async def _answer(self, opened: "_Opened", content_type: str, headers: dict[str, str]) -> Response:
+    def _answer(self, opened: "_Opened", content_type: str, headers: dict[str, str]) -> Response:
         size = opened.head.source.size
-        if len(opened.start) == size:
-            return Response(opened.start, headers=headers, media_type=content_type)
         headers["Content-Length"] = str(size)
-        return StreamingResponse(self._stream(opened), headers=headers, media_type=content_type)
+        if opened.rest is None or len(opened.start) == size:
+            return Response(opened.start, headers=headers, media_type=content_type)
+        return StreamingResponse(self._stream(opened.start, opened.rest), headers=headers, media_type=content_type)
 
-    async def _stream(self, opened: "_Opened") -> AsyncIterator[bytes]:
+    async def _stream(self, start: bytes, rest: Reading) -> AsyncIterator[bytes]:
         try:
-            chunk = opened.start
+            chunk = start
             while chunk:
                 yield chunk
-                chunk = await self.threads.run(_next_chunk, opened.rest)
+                chunk = await self.threads.run(_next_chunk, rest)
         finally:
-            await self.threads.start(_close, opened.rest)
+            await self.threads.start(_close, rest)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """An object whose first bytes are here."""
+    """An object whose first bytes are here; without ``rest``, what is known of one that nobody reads."""
 
     head: Head
-    start: bytes
-    rest: Reading
+    start: bytes = b""
+    rest: Reading | None = None
 
 
 def _open(storage: Storage, bucket: str, key: str) -> _Opened:
@@ -125,7 +126,9 @@ def _next_chunk(reading: Reading) -> bytes:
     return cast("bytes", next(reading, b""))
 
 
-def _close(reading: Reading) -> None:
+def _close(reading: Reading | None) -> None:
+    if reading is None:
+        return
     with suppress(ValueError):  # another thread still reads: then it is closed as it is forgotten
         reading.close()
 

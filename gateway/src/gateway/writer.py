@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import structlog
 
+from gateway.media_types import sniff
 from gateway.metrics import STORE_SECONDS
 from gateway.problems import Code, Problem, away
-from gateway.sniff import sniff
 from gateway.threads import Threads
 from pipeline.crashpoints import crash_at
 from pipeline.identity import ORIGINALS, new_image_id, own_key

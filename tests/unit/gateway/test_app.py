@@ -179,6 +179,78 @@ def test_listed_origins_may_read_answers_and_failures():
     assert "Access-Control-Allow-Origin" not in call("GET", "/health", headers=headers).headers
 
 
+IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/images", {"GET", "HEAD", "POST"}),
+        ("/api/v1/uploads", {"POST"}),
+        (IMAGE, {"GET", "HEAD", "DELETE"}),
+        (f"{IMAGE}/events", {"GET", "HEAD"}),
+        (f"{IMAGE}/variants/thumbnail", {"GET", "HEAD"}),
+        ("/upload-image/", {"POST"}),
+        ("/livez", {"GET", "HEAD"}),
+        ("/docs", {"GET", "HEAD"}),
+        ("/static-offline-docs/swagger-ui.css", {"GET", "HEAD"}),
+    ],
+)
+def test_a_wrong_method_is_told_all_right_ones(path, methods):
+    for wrong in {"PUT", "PATCH", "HEAD", "DELETE", "POST"} - methods:
+        answer = call(wrong, path)
+        assert answer.status_code == 405
+        assert set(answer.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
+        if wrong != "HEAD":
+            assert answer.json()["code"] == "method_not_allowed"
+    answer = call("OPTIONS", path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert set(answer.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/nothing", "/api/v1/images/nobody"])
+def test_head_gives_what_get_gives_but_the_body(path, logged):
+    given, seen = call("GET", path), call("HEAD", path)
+    assert (seen.status_code, dict(seen.headers)) == (given.status_code, dict(given.headers))
+    assert seen.content == b""
+    assert [line["method"] for line in logged if line["event"] == "request"] == ["GET", "HEAD"]
+
+
+# What stands in the requests of axios, Dropzone, FilePond, Fine Uploader, jQuery File Upload, tus, Uppy.
+WIDGETS = (
+    "x-requested-with,cache-control,content-disposition,content-range,range,if-none-match,x-api-key,authorization,"
+    "content-type,accept,pragma,upload-length,upload-offset,upload-name,upload-metadata,tus-resumable,x-file-name,"
+    "x-mime-type,x-xsrf-token,x-csrf-token,traceparent,tracestate,sentry-trace,baggage"
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_pages_of_listed_origins_may_send_what_upload_widgets_send(method):
+    headers = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": WIDGETS,
+    }
+    answer = call("OPTIONS", "/api/v1/images", origins=["https://a.example"], keys=["right"], headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert set(WIDGETS.split(",")) <= set(answer.headers["Access-Control-Allow-Headers"].split(","))
+    assert method in answer.headers["Access-Control-Allow-Methods"]
+    for origins in ([], ["https://b.example"]):
+        answer = call("OPTIONS", "/api/v1/images", origins=origins, headers=headers)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_pages_of_listed_origins_may_read_what_answers_say():
+    answer = call("GET", "/livez", origins=["https://a.example"], headers={"Origin": "https://a.example"})
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"Content-Disposition", "ETag", "Location", "Retry-After"} <= exposed
+    assert "Origin" in answer.headers["Vary"]
+    assert (
+        "Origin" in call("GET", "/livez", origins=["https://a.example"]).headers["Vary"]
+    )  # or a cache mixes them up
+
+
 def test_the_documentation_needs_nothing_from_elsewhere():
     page = call("GET", "/docs").text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)

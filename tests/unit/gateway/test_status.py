@@ -1,13 +1,13 @@
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from gateway.links import Links
 from gateway.models import Status
-from gateway.reader import Row
-from gateway.status import content_name, made, show, unseen, validator
+from gateway.reader import Fact, Row
+from gateway.status import content_name, content_type_of, made, show, show_fact, unseen, validator
 from pipeline.identity import Source
 from pipeline.storage import Head
 
@@ -87,9 +87,22 @@ def test_a_failed_image_says_why():
     assert [variant.type for variant in shown.variants] == ["original"]
 
 
-def test_a_declared_type_that_a_browser_runs_is_not_offered():
-    shown = show(replace(DONE, content_type="text/html"), LINKS)
-    assert shown.variants[0].content_type == "application/octet-stream"
+@pytest.mark.parametrize(
+    ("changes", "content_type"),
+    [
+        ({"format": "JPEG", "content_type": "text/html"}, "image/jpeg"),
+        ({"format": "PNG", "content_type": "image/jpeg"}, "image/png"),
+        ({"format": "HEIF", "content_type": "image/heif"}, "image/heif"),
+        ({"format": None, "content_type": "IMAGE/PJPEG"}, "image/jpeg"),
+        ({"format": None, "content_type": "text/html"}, "application/octet-stream"),
+        ({"format": None, "content_type": None}, "application/octet-stream"),
+        ({"format": None, "error": {"code": "unsupported_format", "detail": ""}}, "application/octet-stream"),
+        ({"format": None, "error": {"code": "unreadable_image", "detail": ""}}, "image/jpeg"),
+    ],
+)
+def test_the_originals_content_type_is_that_of_what_was_decoded(changes, content_type):
+    row = replace(DONE, **({"content_type": "image/jpeg"} | changes))
+    assert content_type_of(row) == content_type
 
 
 def test_expiring_changes_the_etag_though_no_fact_came():
@@ -108,3 +121,12 @@ def test_an_object_that_nobody_reported_yet_is_pending():
     assert row.created_at.year == 2026  # its id says so
     shown = show(row, LINKS)
     assert (shown.sha256, shown.details, shown.damaged) == (None, None, False)
+
+
+def test_times_are_utc_whatever_the_databases_session_has():
+    there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    names = ("created_at", "updated_at", "next_attempt_at", "expires_at")
+    shown = show(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
+    assert {shown[name] for name in names} == {"2026-11-22T00:00:00Z"}
+    fact = show_fact(Fact(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(mode="json")
+    assert {fact["occurred"], fact["recorded"]} == {"2026-11-22T00:00:00Z"}

@@ -1,0 +1,58 @@
+import pytest
+
+from gateway.media_types import EXTENSIONS, SUPPORTED, canonical, harmless, of_format, sniff
+from pipeline.signatures import SIGNATURES
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
+def test_every_format_that_is_taken_has_its_content_type_and_extension(signature):
+    assert signature.content_type in SUPPORTED
+    assert EXTENSIONS[signature.content_type].isalpha()
+
+
+def test_content_decides():
+    assert sniff(b"\x89PNG\r\n\x1a\n") == "image/png"
+    assert sniff(b"<svg xmlns=") is None
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["text/html", "image/svg+xml", "application/pdf", None, "text/html; image/jpeg", "image/jpeg, text/html"],
+)
+def test_what_a_browser_might_run_is_not_said(declared):
+    assert harmless(declared) == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("declared", "meant"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        ("Image/JPEG; charset=binary", "image/jpeg"),
+        (" image/jpg ", "image/jpeg"),
+        ("IMAGE/PJPEG", "image/jpeg"),
+        ("image/x-png", "image/png"),
+        ("image/x-ms-bmp", "image/bmp"),
+        ("image/tif", "image/tiff"),
+        ("image/heif", "image/heif"),
+        ("image/heic-sequence", "image/heic"),
+        ("image/svg+xml", "image/svg+xml"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_content_types_are_taken_for_what_they_mean(declared, meant):
+    assert canonical(declared) == meant
+    assert harmless(declared) == (meant if meant in SUPPORTED else "application/octet-stream")
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
+def test_a_format_has_the_declared_type_if_that_can_be(signature):
+    assert of_format(signature.format, signature.content_type) == signature.content_type
+    assert of_format(signature.format, "text/html") in SUPPORTED
+
+
+def test_a_format_decides_against_what_was_declared():
+    assert of_format("JPEG", "image/png") == "image/jpeg"
+    assert of_format("HEIF", "image/heif") == "image/heif"
+    assert of_format("HEIF", None) == "image/heic"
+    assert of_format("SVG", "image/svg+xml") == "application/octet-stream"
