@@ -44,7 +44,6 @@ def _describe_gateway(site: Site) -> Process:
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "DATABASE_URL": database_url(site, "gateway", site.secrets["GATEWAY_DATABASE_PASSWORD"]),
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "MINIO_PUBLIC_URL": f"http://127.0.0.1:{site.ports['MINIO_PORT']}",
         "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
         "UPLOAD_SIGNER_SECRET_KEY": site.secrets["UPLOAD_SIGNER_SECRET_KEY"],

@@ -16,6 +16,7 @@ from gateway.app import create_app
 from gateway.parts import build
 from gateway.settings import Settings
 from pipeline import crashpoints, logs
+from pipeline.listening import address_of, listen
 from pipeline.outcomes import Refused
 from pipeline.settings import load_or_exit, masked
 
@@ -47,7 +48,7 @@ async def _serve(settings: Settings) -> int:
     async with build(settings) as parts:
         try:
             away = await parts.readiness.check_start()
-            listener = _listen(settings.gateway_host, settings.gateway_port)
+            listeners = _listen(settings.gateway_host, settings.gateway_port)
         except (Refused, OSError) as fault:
             log.critical("cannot_run", fault=str(fault))
             return 1
@@ -62,22 +63,23 @@ async def _serve(settings: Settings) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # gateway/proxies.py
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        log.info("serving", address=f"http://{settings.gateway_host}:{settings.gateway_port}", docs="/docs")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        addresses = ", ".join(f"http://{address_of(listener)}" for listener in listeners)
+        log.info("serving", address=addresses, docs="/docs")
+        await uvicorn.Server(config).serve(sockets=listeners)
     return 0
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the address. Raises OSError that says which setting moves it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Take the addresses. Raises OSError that says which setting moves them."""
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return listen(host, port, BACKLOG)
     except OSError as fault:
         raise OSError(
-            f"cannot listen on {host}:{port}: {fault.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
+            f"cannot listen on {host}, port {port}: {fault.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
         ) from fault
 
 

@@ -1,6 +1,6 @@
 """The application: routes, problems, middleware, put together."""
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
@@ -10,6 +10,7 @@ from gateway.access import require_key
 from gateway.apidoc import ANYWHERE
 from gateway.methods import HeadAsGet
 from gateway.parts import Parts
+from gateway.proxies import Proxies
 from gateway.requestlog import RequestLog
 
 _ABOUT = """
@@ -34,6 +35,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Proxies, trusted=parts.settings.proxies, public_url=parts.settings.public_url)
     app.add_middleware(RequestLog)
     if parts.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
         app.add_middleware(
@@ -47,5 +49,5 @@ def create_app(parts: Parts) -> FastAPI:
     return app
 
 
-async def _go_to_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
+async def _go_to_docs(request: Request) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import Request
 
 API = "/api/v1"
+BASE = "thumbmill.base_url"  # in a request's scope: the address that a proxy says clients see
 
 
 class Links:
@@ -24,5 +25,6 @@ class Links:
 
 
 def links_of(request: Request) -> Links:
-    """Take PUBLIC_URL, or else the address that the request came to."""
-    return Links(request.app.state.parts.settings.public_url or str(request.base_url))
+    """Take PUBLIC_URL, or else what a trusted proxy says, or else the address that the request came to."""
+    public_url: str = request.app.state.parts.settings.public_url
+    return Links(public_url or request.scope.get(BASE) or str(request.base_url))

@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from gateway.proxies import read_networks
+from pipeline.listening import bare_host
 from pipeline.settings import BrokerSettings, ServiceSettings, StoreSettings, check_http_url, check_postgres_url
 
 
@@ -12,7 +14,9 @@ from pipeline.settings import BrokerSettings, ServiceSettings, StoreSettings, ch
 class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     """What the gateway takes."""
 
-    gateway_host: str = Field("127.0.0.1", description="Address to listen on")
+    gateway_host: str = Field(
+        "127.0.0.1", description="Address or name to listen on; `::` is every one, of IPv4 and of IPv6"
+    )
     gateway_port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     database_url: SecretStr = Field(description="Postgres, as a role that reads: `postgresql://user:pass@host/db`")
     api_keys: SecretStr = Field(
@@ -21,7 +25,15 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     allow_anonymous: bool = Field(
         default=False, description="Serve everybody, on any address, though there are no `API_KEYS`"
     )
-    public_url: str = Field("", description="The gateway's address as clients see it; else that of each request")
+    public_url: str = Field(
+        "",
+        description="The gateway's address as clients see it, with a path if it has one; else each request's",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Proxies whose X-Forwarded-Proto, -Host, -Port and -Prefix are believed where `PUBLIC_URL` is "
+        "not set: addresses and networks, comma separated, or `*`",
+    )
     minio_public_url: str = Field("", description="MinIO's address as clients see it, for forms; else `MINIO_URL`")
     cors_allow_origins: str = Field("", description="Origins whose pages may call the API, comma separated, or `*`")
     max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest file that is taken, in bytes")
@@ -43,10 +55,26 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     upload_signer_access_key: str = Field(description="The MinIO user that signs forms and can do nothing else")
     upload_signer_secret_key: SecretStr = Field(description="Its secret")
 
-    @field_validator("public_url", "minio_public_url")
+    @field_validator("gateway_host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        return bare_host(host)
+
+    @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str) -> str:
+        return check_http_url(url, path=True) if url else url
+
+    @field_validator("minio_public_url")
+    @classmethod
+    def _check_minio_public_url(cls, url: str) -> str:
         return check_http_url(url) if url else url
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: str) -> str:
+        read_networks(_split(proxies))
+        return proxies
 
     _check_database = field_validator("database_url")(check_postgres_url)
 
@@ -79,6 +107,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     @property
     def keys(self) -> list[str]:
         return _split(self.api_keys.get_secret_value())
+
+    @property
+    def proxies(self) -> list[str]:
+        return _split(self.trusted_proxies)
 
     @property
     def origins(self) -> list[str]:

@@ -13,6 +13,8 @@ from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from pipeline.listening import bare_host, listen
+
 Probe = Callable[[], str]  # what is wrong, or nothing
 Lines = Generator[Mapping[str, object]]
 Order = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
@@ -28,7 +30,12 @@ class SidePort(ThreadingHTTPServer):
     def __init__(
         self, address: tuple[str, int], live: Probe, ready: Mapping[str, Probe], orders: Mapping[str, Order]
     ) -> None:
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket, *others = listen(*address, self.request_queue_size)  # one is enough for probes
+        for other in others:
+            other.close()
+        self.server_address = self.socket.getsockname()
         self.live, self.ready, self.orders = live, ready, orders
 
 
@@ -109,6 +116,6 @@ def serve(
     ``orders``, by path: their lines are closed, as generators are, when nobody takes them any more.
     Raises OSError where the address is taken.
     """
-    server = SidePort((host, port), live, ready, orders or {})
+    server = SidePort((bare_host(host), port), live, ready, orders or {})
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -20,6 +20,9 @@ from pipeline.topology import IMAGE_QUEUE
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://[^/]+:\d+$")
 
 
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+
+
 class SettingsError(Exception):
     """What is wrong with the environment, a line for each variable."""
 
@@ -98,11 +101,14 @@ class ConsumerSettings(BrokerSettings):
     stop_grace_seconds: float = Field(20, gt=0, description="How long work in hand may take to end when stopping")
 
 
-def check_http_url(url: str) -> str:
-    """Accept ``http(s)://host[:port]`` and nothing behind it. Raises ValueError."""
+def check_http_url(url: str, *, path: bool = False) -> str:
+    """Accept ``http(s)://host[:port]``, and a path behind it where there may be one. Raises ValueError."""
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("give it as http://host:port or https://host:port")
+    wanted = "http://host:port or https://host:port" + (", with a path behind it if need be" if path else "")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"give it as {wanted}")
+    if parts.path.strip("/") and not (path and _PATH.fullmatch(parts.path)):
+        raise ValueError(f"give it as {wanted}")
     return url.rstrip("/")
 
 

@@ -35,12 +35,14 @@ class Backlog:
             raise Problem(Code.TOO_MANY_WAITING, door)
 
 
-def call(method, path, *, keys=(), origins=(), is_backlog_long=False, stuck="", **request):
+def call(
+    method, path, *, keys=(), origins=(), is_backlog_long=False, stuck="", public_url="", proxies=(), **request
+):
     async def run():
         with uploads_into(FakeStorage()) as uploads:
             app = create_app(
                 Parts(
-                    settings=Parts(public_url="", origins=list(origins)),
+                    settings=Parts(public_url=public_url, origins=list(origins), proxies=list(proxies)),
                     access=Access(keys),
                     backlog=Backlog(is_long=is_backlog_long),
                     uploads=uploads,

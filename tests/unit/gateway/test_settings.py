@@ -34,6 +34,10 @@ def test_what_is_missing_is_named(name, monkeypatch):
     [
         ("GATEWAY_PORT", "0"),
         ("PUBLIC_URL", "example.com"),
+        ("PUBLIC_URL", "https://example.com/a?b"),
+        ("PUBLIC_URL", "https://example.com/a#b"),
+        ("PUBLIC_URL", "https://example.com//a"),
+        ("TRUSTED_PROXIES", "10.0.0.1,proxy.example"),
         ("MINIO_PUBLIC_URL", "http://minio:9000/path"),
         ("DATABASE_URL", "host=db"),
         ("MAX_CONCURRENT_UPLOADS", "none"),
@@ -59,6 +63,18 @@ def test_everybody_may_come_only_if_that_is_meant(monkeypatch):
     monkeypatch.setenv("ALLOW_ANONYMOUS", "false")
     monkeypatch.setenv("API_KEYS", " one,two ,")
     assert load(Settings).keys == ["one", "two"]
+
+
+def test_addresses_are_taken_as_people_write_them(monkeypatch):
+    monkeypatch.setenv("GATEWAY_HOST", "[::1]")
+    monkeypatch.setenv("PUBLIC_URL", "https://[2001:db8::1]:8443/pictures/")
+    monkeypatch.setenv("CORS_ALLOW_ORIGINS", "https://A.example/, http://localhost:5173")
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    settings = load(Settings)
+    assert settings.gateway_host == "::1"
+    assert settings.public_url == "https://[2001:db8::1]:8443/pictures"
+    assert settings.origins == ["https://a.example", "http://localhost:5173"]
+    assert settings.proxies == ["10.0.0.0/8", "::1"]
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch):

@@ -1,0 +1,100 @@
+"""Where services can be reached, by what GATEWAY_HOST and HEALTH_HOST say."""
+
+import socket
+import subprocess
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from support.pictures import photo
+from support.services import free_port
+from support.waiting import wait_until
+
+
+def has_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+LOCALHOST = {
+    f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+    for family, *_, address in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)
+}
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+def answers(host, port):
+    try:
+        return httpx.get(f"http://{host}:{port}/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def running(system, name, **changes):
+    """One more of a service's processes for a while."""
+    process = system.stack.table[name]
+    with system.stack.log_path(f"another-{name}").open("ab") as output:
+        second = subprocess.Popen(
+            process.command,
+            env={**process.environment, **changes},
+            cwd=process.directory,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+        assert second.poll() is None
+    finally:
+        second.terminate()
+        second.wait(40)
+
+
+@pytest.mark.parametrize(
+    ("host", "reached", "not_reached"),
+    [
+        pytest.param("::", ["127.0.0.1", "[::1]"], [], marks=needs_ipv6),
+        pytest.param("[::1]", ["[::1]"], ["127.0.0.1"], marks=needs_ipv6),
+        ("localhost", [*LOCALHOST, "localhost"], []),
+    ],
+)
+def test_a_gateway_is_reached_where_it_is_meant_to_be(system, host, reached, not_reached):
+    port = free_port()
+    with running(system, "gateway", GATEWAY_HOST=host, GATEWAY_PORT=port, ALLOW_ANONYMOUS="true"):
+        for address in reached:
+            wait_until(lambda address=address: answers(address, port), 30, f"an answer at {address}")
+        assert not any(answers(address, port) for address in not_reached)
+
+
+@needs_ipv6
+def test_a_side_port_is_reached_where_it_is_meant_to_be(system):
+    port = free_port()
+    with running(system, "thumbnailer", HEALTH_HOST="::", HEALTH_PORT=port):
+        for address in ("127.0.0.1", "[::1]"):
+            wait_until(lambda address=address: answers(address, port), 30, f"an answer at {address}")
+
+
+@needs_ipv6
+def test_links_are_as_good_with_an_address_of_ipv6(system):
+    port = free_port()
+    base = f"http://[::1]:{port}"
+    with running(system, "gateway", GATEWAY_HOST="::1", GATEWAY_PORT=port, PUBLIC_URL=""):
+        wait_until(lambda: answers("[::1]", port), 30, "an answer")
+        answer = httpx.post(f"{base}/api/v1/images", files={"file": ("a.jpg", photo())})
+        assert answer.headers["Location"].startswith(f"{base}/api/v1/images/")
+        assert httpx.get(answer.headers["Location"]).status_code == 200
+
+
+def test_times_are_utc_whatever_zone_postgres_speaks_in(system):
+    port = free_port()
+    with running(system, "gateway", GATEWAY_PORT=port, PGTZ="Asia/Kolkata"):
+        wait_until(lambda: answers("127.0.0.1", port), 30, "an answer")
+        image = system.wait_status(system.post_form(photo())["id"])
+        url = f"http://127.0.0.1:{port}/api/v1/images/{image['id']}"
+        assert httpx.get(url).json()["created_at"] == image["created_at"]
+        assert image["created_at"].endswith("Z")
+        assert all(fact["recorded"].endswith("Z") for fact in httpx.get(f"{url}/events").json()["items"])
