@@ -74,6 +74,14 @@ def image_id_of(key: str) -> uuid.UUID:
     return uuid.UUID(own[1]) if own else uuid.uuid5(_NAMESPACE, f"{ORIGINALS}/{key}")
 
 
+def is_folder_marker(key: str, size: int) -> bool:
+    """Tell a folder, as consoles keep one in a bucket, from an image: it has no bytes, and a slash behind.
+
+    Under such a key there is no image, whatever was there before.
+    """
+    return size == 0 and key.endswith("/")
+
+
 def fact_id(*parts: object) -> uuid.UUID:
     """Name a fact by what it says, so that twins and redeliveries fall together."""
     return uuid.uuid5(_NAMESPACE, "\n".join(str(part) for part in parts))

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from pipeline.identity import Source, tame_etag
+from pipeline.identity import Source, is_folder_marker, tame_etag
 from pipeline.outcomes import DependencyAway
 
 _NAMES = "{http://s3.amazonaws.com/doc/2006-03-01/}"
@@ -34,8 +34,9 @@ def read_page(body: bytes, headers: Mapping[str, str]) -> Page:
     """Read an answer to ListObjectsV2, its keys URL-encoded. Raises DependencyAway for anything else."""
     try:
         root = ET.fromstring(body)  # noqa: S314 - our own store's answer
+        found = [_listed(entry) for entry in root.iterfind(f"{_NAMES}Contents")]
         return Page(
-            objects=[_listed(entry) for entry in root.iterfind(f"{_NAMES}Contents")],
+            objects=[thing for thing in found if not is_folder_marker(thing.key, thing.source.size)],
             token=_token(root),
             told_at=int(parsedate_to_datetime(headers["Date"]).timestamp()),
         )

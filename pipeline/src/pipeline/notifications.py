@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.identity import ORIGINALS, Source, fact_id, image_id_of, tame_etag
+from pipeline.identity import ORIGINALS, Source, fact_id, image_id_of, is_folder_marker, tame_etag
 from pipeline.names import clean_name
 from pipeline.outcomes import NotAnEvent, explain
 
@@ -37,8 +37,8 @@ class _Contract(BaseModel):
 class StorageEvent(_Contract):
     """One record of a bucket notification, in our words.
 
-    ``source`` is None on removals. ``sequencer`` names the event; it orders nothing, since MinIO takes it
-    before the object's lock.
+    ``source`` is None on removals, and where a folder marker took an object's place. ``sequencer`` names the
+    event; it orders nothing, since MinIO takes it before the object's lock.
     """
 
     bucket: str
@@ -57,7 +57,7 @@ class StorageEvent(_Contract):
 
     @property
     def is_removal(self) -> bool:
-        return self.name.startswith("ObjectRemoved:")
+        return self.source is None
 
     @property
     def is_ours(self) -> bool:
@@ -111,12 +111,13 @@ def _from_record(record: _Record) -> StorageEvent:
     name = record.event_name.removeprefix("s3:")
     metadata = {k.lower().removeprefix("x-amz-meta-"): v for k, v in thing.user_metadata.items()}
     source = Source(tame_etag(thing.e_tag), thing.size, nanoseconds // 1_000_000_000)
+    key = unquote_plus(thing.key, errors="strict")
     return StorageEvent(
         bucket=record.s3.bucket.name,
-        key=unquote_plus(thing.key, errors="strict"),
+        key=key,
         name=name,
         sequencer=thing.sequencer,
-        source=None if name.startswith("ObjectRemoved:") else source,
+        source=None if name.startswith("ObjectRemoved:") or is_folder_marker(key, thing.size) else source,
         content_type=thing.content_type or metadata.get("content-type"),
         file_name=read_file_name(metadata),
         traceparent=trace if _TRACEPARENT.fullmatch(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,

@@ -18,13 +18,13 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError
 
 from minio import Minio
-from pipeline.identity import Source, tame_etag
+from pipeline.identity import Source, is_folder_marker, tame_etag
 from pipeline.listings import Page, read_page
 from pipeline.notifications import read_file_name
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.s3 import CONNECT_SECONDS, READ_SECONDS, S3, Answer, Login, NoAnswerError
 from pipeline.settings import StoreSettings
-from pipeline.storage_faults import BadKeyError, ChangedError, fault_of, find_code, read_refusal
+from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError, fault_of, find_code, read_refusal
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Storage:
     # --- reading -------------------------------------------------------------------------------------------
 
     def head(self, bucket: str, key: str) -> Head:
-        """Say what is under a key now. Raises NotThereError, DependencyAway, Refused."""
+        """Say what is under a key now. Raises NotThereError, also for a folder marker, DependencyAway, Refused."""
         with self._asked("HEAD", bucket, key) as answer:
-            return _head(answer.headers)
+            return _head(key, answer.headers)
 
     @contextmanager
     def open(self, bucket: str, key: str, *, etag: str | None = None) -> Iterator[tuple[Head, Answer]]:
@@ -82,7 +82,7 @@ class Storage:
         # A forged ETag may not survive a header, and ours for it is a hash: then the answer alone decides.
         condition = {"If-Match": f'"{etag}"'} if etag and tame_etag(etag) == etag else None
         with self._asked("GET", bucket, key, condition) as answer:
-            head = _head(answer.headers)
+            head = _head(key, answer.headers)
             if etag and head.source.etag != etag:
                 raise ChangedError(key)
             yield head, answer
@@ -97,7 +97,9 @@ class Storage:
         """List up to 1000 objects, sorted by key: those behind a key, or those that follow on another page.
 
         To go on by a page's token costs MinIO a fraction of beginning anew behind a key. What lies below another
-        object's key (``a/b`` beside ``a``) is in no listing. Raises DependencyAway, Refused.
+        object's key (``a/b`` beside ``a``) is in no listing, and folder markers are left out.
+
+        Raises DependencyAway, Refused.
         """
         place = {"continuation-token": token} if token else {"start-after": after} if after else {}
         query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **place}
@@ -243,8 +245,11 @@ def _translated(key: str | None = None) -> Iterator[None]:
         raise BadKeyError(str(fault)) from fault
 
 
-def _head(headers: Mapping[str, str]) -> Head:
-    """Read an answer's headers, their names in lower case. Raises NoAnswerError for those of no object."""
+def _head(key: str, headers: Mapping[str, str]) -> Head:
+    """Read an answer's headers, their names in lower case.
+
+    Raises NoAnswerError for those of no object, NotThereError for those of a folder marker.
+    """
     etag = headers.get("etag", "").strip('"')
     metadata = {k.removeprefix("x-amz-meta-"): v for k, v in headers.items() if k.startswith("x-amz-meta-")}
     try:
@@ -252,4 +257,6 @@ def _head(headers: Mapping[str, str]) -> Head:
         source = Source(tame_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp()))
     except (KeyError, ValueError, OverflowError) as fault:
         raise NoAnswerError(f"headers of no object: {fault!r}") from fault
+    if is_folder_marker(key, source.size):
+        raise NotThereError(key)
     return Head(source=source, etag=etag, content_type=headers.get("content-type"), metadata=metadata)

@@ -63,6 +63,19 @@ def test_nothing_is_not_there(storage, key):
     storage.delete(PROCESSED, key)
 
 
+def test_a_folder_marker_is_no_object(storage, key):
+    folder = key.removesuffix("thing")
+    storage.put(PROCESSED, folder, b"", "application/x-directory")
+    storage.put(PROCESSED, key, b"picture", "image/jpeg")
+    with pytest.raises(NotThereError):
+        storage.head(PROCESSED, folder)
+    with pytest.raises(NotThereError), storage.open(PROCESSED, folder):
+        pass
+    before = max(key for key in ["", *storage.keys(PROCESSED, "")] if key < folder)
+    assert [thing.key for thing in storage.list_page(PROCESSED, after=before).objects][:1] == [key]
+    storage.delete(PROCESSED, folder)
+
+
 def test_only_the_object_that_was_asked_for_is_opened(storage, key):
     first = storage.put(PROCESSED, key, b"first", "image/png")
     assert read(storage, key, first)[1] == b"first"

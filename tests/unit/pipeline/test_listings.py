@@ -27,6 +27,11 @@ def test_objects_are_read_as_a_head_would_show_them():
     assert (page.token, page.told_at) == ("QVttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==", 1795334258)
 
 
+def test_a_folder_marker_is_no_object():
+    page = read_page(PAGE.replace("%2541", "%2541/").replace("%2B%0A", "%2B/").encode(), HEADERS)
+    assert [thing.key for thing in page.objects] == ["bär +/"], "of twelve bytes it is one"
+
+
 def test_the_last_page_has_no_token():
     assert read_page(PAGE.replace("<IsTruncated>true", "<IsTruncated>false").encode(), HEADERS).token == ""
 

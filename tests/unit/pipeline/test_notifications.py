@@ -219,3 +219,12 @@ def test_every_key_comes_through(key, size, sequencer):
     for event in read_or_refuse(changed(key=quote_plus(key.encode(errors="replace")), size=size)):
         assert event.key == key.encode(errors="replace").decode()
         assert event.source.size == size
+
+
+def test_a_folder_marker_took_the_place_of_whatever_was_there():
+    """Consoles make them: no bytes, and a slash behind."""
+    body = (DATA / "put_empty.json").read_text()
+    (marker,) = parse_storage_events(body.replace("empty.jpg", "empty%2F").encode())
+    assert (marker.key, marker.source, marker.is_removal, marker.is_ours) == ("empty/", None, True, True)
+    (picture,) = parse_storage_events((DATA / "put.json").read_text().replace("beach.jpg", "beach%2F").encode())
+    assert (picture.key, picture.is_removal) == ("beach/", False)

@@ -1,0 +1,44 @@
+"""Folders, as consoles and file managers make them in a bucket: no images, and no obstacle to those inside."""
+
+from support.messages import wait_quiet, wait_tracker
+from support.operators import thumbmill
+from support.pictures import photo
+
+
+def ids(system, folder):
+    """The ids under which the timeline may know a key, if it became an image."""
+    return system.query("SELECT id FROM images WHERE key = %s", folder)
+
+
+def test_a_folder_is_no_image_and_what_is_in_it_is(system):
+    dead = [system.queue_length(queue) for queue in ("image_queue.dead", "status_tracker.dead")]
+    for folder in ("folder/", "folder/with ä/", "/".join(["deep"] * 20) + "/"):
+        system.put(folder, b"")
+        image = system.put(f"{folder}photo.jpg", photo()) and system.wait_key(f"{folder}photo.jpg")
+        assert image["status"] == "DONE"
+        assert ids(system, folder) == []
+        assert system.image_of(folder) is None
+    wait_quiet(system)
+    assert "healed" not in thumbmill(system, "reconcile", "--json")
+    wait_quiet(system)
+    assert ids(system, "folder/") == []
+    assert [system.queue_length(queue) for queue in ("image_queue.dead", "status_tracker.dead")] == dead
+    system.s3.delete_object(Bucket="images-original", Key="folder/")
+    wait_tracker(system)
+    wait_quiet(system)
+    assert ids(system, "folder/") == []
+    assert system.image_of("folder/photo.jpg")["status"] == "DONE"
+
+
+def test_a_picture_whose_key_ends_in_a_slash_is_one_until_a_folder_takes_its_place(system):
+    system.put("album/", photo())
+    image = system.wait_key("album/")
+    system.put("album/", b"")
+    system.wait_removed(image["id"])
+    system.put("album/", photo(seed=2))
+    system.wait_generation(image["id"], 2)
+
+
+def test_an_empty_file_is_still_a_failed_image(system):
+    system.put("empty.jpg", b"")
+    assert system.wait_key("empty.jpg", "FAILED")["error"]["code"] == "empty_file"
