@@ -75,7 +75,7 @@ def raise_an_alarm(scene: Scene) -> None:
 
 
 def delete_a_queue(scene: Scene) -> None:
-    name = scene.chance.choice(["image_queue", "status_tracker", "image_queue.retry.5s"])
+    name = scene.chance.choice(["image_queue", "status_tracker", "image_queue.delay.5s"])
     scene.say(f"the queue {name} is deleted, with what is in it")
     with pika.BlockingConnection(scene.administrator) as connection:
         connection.channel().queue_delete(name)

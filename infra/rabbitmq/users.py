@@ -24,21 +24,16 @@ SECRETS = {
     "operator": "OPERATOR_RABBITMQ_PASSWORD",
 }
 VHOST = "/"
-_STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "image.retry"
-# What a client may write to by that name is the default exchange. Whoever declares a queue that dead-letters
-# through an exchange needs to be allowed to write there, and the delay queues dead-letter through this one.
-_DEFAULT = "amq.default"
+_STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "message.retry"
 _TRACKER_QUEUE, _UNROUTED = "status_tracker", "unrouted"
 _ALL, _NONE = ".*", "^$"
-# Who may say what on the two topic exchanges (write), and bind which routing keys (read).
-TOPIC_PERMISSIONS = {
-    ("minio", _STORAGE): (r"^(instant|ledger)$", _NONE),
-    ("status-tracker", _STORAGE): (r"^recovered$", _ALL),
-    ("thumbnailer", _STORAGE): (_NONE, _ALL),
-    ("gateway", _LIFECYCLE): (r"^upload\.requested$", _NONE),
-    ("thumbnailer", _LIFECYCLE): (r"^image\.(processing|retrying|done|failed|removed)$", _NONE),
-    ("status-tracker", _LIFECYCLE): (r"^tracker\.watermark$", _ALL),
-    ("operator", _LIFECYCLE): (r"^image\.(redriven|dropped)$", _NONE),
+# Who may say what (write) and bind which routing keys (read) on the topic exchanges; a user that is missing for one
+# of them would be allowed everything there. On image.lifecycle as in pipeline/authors.py.
+_SAYS = {
+    "gateway": r"^upload\.requested$",
+    "thumbnailer": r"^image\.(processing|retrying|done|failed|removed)$",
+    "status-tracker": r"^tracker\.watermark$",
+    "operator": r"^image\.(redriven|dropped)$",
 }
 
 
@@ -82,7 +77,7 @@ def define_users(passwords: dict[str, str], image_queue: str) -> dict[str, Any]:
         ],
         "topic_permissions": [
             {"user": user, "vhost": VHOST, "exchange": exchange, "write": write, "read": read}
-            for (user, exchange), (write, read) in TOPIC_PERMISSIONS.items()
+            for (user, exchange), (write, read) in topic_permissions(image_queue).items()
         ],
     }
 
@@ -96,21 +91,20 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
     images, tracker = _family(image_queue), _family(_TRACKER_QUEUE)
     exchanges = [re.escape(name) for name in (_STORAGE, _LIFECYCLE, _RETRY)]
     storage, lifecycle, retry = exchanges
-    default = re.escape(_DEFAULT)
     return {
         "admin": (".*", ".*", ".*"),
         "minio": (_any(storage), _any(storage), _any()),
         "gateway": (_any(), _any(lifecycle), _any()),
         "thumbnailer": (
             _any(*exchanges, images),
-            _any(lifecycle, retry, default, images),
+            _any(lifecycle, retry, images),
             _any(storage, retry, images),
         ),
         # It publishes what was missed to storage.events again, sends itself marks through image.lifecycle, and
         # asks how long the queues are.
         "status-tracker": (
             _any(*exchanges, tracker),
-            _any(*exchanges, default, tracker),
+            _any(*exchanges, tracker),
             _any(*exchanges, tracker, rf"{re.escape(image_queue)}(\.dead)?", _UNROUTED),
         ),
         # People, with the program `thumbmill`: they take out dead letters, send them back, and say so.
@@ -122,13 +116,39 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
     }
 
 
+def topic_permissions(image_queue: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return patterns of routing keys (write, read) by user and topic exchange, for all but the administrator.
+
+    Each moves messages within its own family of queues alone; an operator sends them back to the work queues.
+    """
+    images, tracker = _any(_family(image_queue)), _any(_family(_TRACKER_QUEUE))
+    tracker_reads = _any(_family(_TRACKER_QUEUE), rf"{re.escape(image_queue)}\.dead")
+    work_queues = _any(re.escape(image_queue), _TRACKER_QUEUE)
+    found = {
+        ("minio", _STORAGE): (r"^(instant|ledger)$", _NONE),
+        ("status-tracker", _STORAGE): (r"^recovered$", r"^(instant|ledger)$"),
+        ("thumbnailer", _STORAGE): (_NONE, r"^(instant|recovered)$"),
+        ("thumbnailer", _RETRY): (images, images),
+        ("status-tracker", _RETRY): (tracker, tracker_reads),
+        ("operator", _RETRY): (work_queues, _NONE),
+        **{(user, _LIFECYCLE): (write, _NONE) for user, write in _SAYS.items()},
+        ("status-tracker", _LIFECYCLE): (_SAYS["status-tracker"], _ALL),
+    }
+    users = [user for user in SECRETS if user != "admin"]
+    return {
+        (user, exchange): found.get((user, exchange), (_NONE, _NONE))
+        for user in users
+        for exchange in (_STORAGE, _LIFECYCLE, _RETRY)
+    }
+
+
 def hash_password(password: str, salt: bytes) -> str:
     """Return RabbitMQ's password hash: base64 of the 4 bytes of salt and SHA-256 of salt and password."""
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def _family(queue: str) -> str:
-    return rf"{re.escape(queue)}(\.retry\.(5s|30s|5m)|\.dead)?"
+    return rf"{re.escape(queue)}(\.delay\.(5s|30s|5m)|\.dead)?"
 
 
 def _any(*patterns: str) -> str:

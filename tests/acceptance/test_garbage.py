@@ -46,7 +46,7 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
         dead = system.drain(f"{queue}.dead")
         assert Counter(body for body, _ in dead) == Counter(body for body, _ in garbage[queue])
         assert all(headers["x-reason"].startswith("not an event: ") for _, headers in dead)
-        for waiting in (queue, *(f"{queue}.retry.{delay}" for delay in ("5s", "30s", "5m"))):
+        for waiting in (queue, *(f"{queue}.delay.{delay}" for delay in ("5s", "30s", "5m"))):
             assert system.queue_length(waiting) == 0, waiting
     assert [stack.pid(name) for name in CONSUMERS] == pids
     assert all(stack.is_running(name) for name in CONSUMERS)

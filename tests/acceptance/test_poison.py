@@ -57,7 +57,7 @@ def test_poison_among_good_pictures(system, stack):
     assert log.count("decoder_died") == 6, "each of the three had a second try in a fresh child"
     for trouble in ("starting", "broker_lost", "Traceback"):
         assert trouble not in log
-    for queue in ("image_queue", "image_queue.retry.5s", "image_queue.dead", "status_tracker.dead"):
+    for queue in ("image_queue", "image_queue.delay.5s", "image_queue.dead", "status_tracker.dead"):
         assert system.queue_length(queue) == 0, queue
 
 

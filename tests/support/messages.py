@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ class Letter(NamedTuple):
     exchange: str
     key: str
     content_type: str
+    user: str = ""  # who published it, as far as it says so
 
 
 class Listener:
@@ -41,7 +42,8 @@ class Listener:
                 method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
                 if method is None:
                     return False
-                taken.append(Letter(body, method.exchange, method.routing_key, properties.content_type))
+                kind, user = properties.content_type, properties.user_id or ""
+                taken.append(Letter(body, method.exchange, method.routing_key, kind, user))
             return True
 
         wait_until(enough, timeout, f"{count} messages")
@@ -59,12 +61,23 @@ def listening(system: System, exchange, *keys):
 
 
 def post(system: System, letters):
-    """Publish letters in their order, each confirmed: of others some are lost when the connection closes."""
-    with system.channel() as channel:
-        channel.confirm_delivery()
+    """Publish letters in their order, each confirmed: of others some are lost when the connection closes.
+
+    Each goes out by the login of its user, as that of whom it is said to be; by the administrator's where it names
+    none.
+    """
+    with ExitStack() as open_:
+        channels = {}
         for letter in letters:
-            properties = pika.BasicProperties(content_type=letter.content_type, delivery_mode=2)
-            channel.basic_publish(letter.exchange, letter.key, letter.body, properties, mandatory=True)
+            if letter.user not in channels:
+                channels[letter.user] = open_.enter_context(system.channel(letter.user or "admin"))
+                channels[letter.user].confirm_delivery()
+            properties = pika.BasicProperties(
+                content_type=letter.content_type, delivery_mode=2, user_id=letter.user or None
+            )
+            channels[letter.user].basic_publish(
+                letter.exchange, letter.key, letter.body, properties, mandatory=True
+            )
 
 
 def purge(system: System, *queues):

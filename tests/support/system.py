@@ -219,15 +219,19 @@ class System:
     # --- AMQP ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def channel(self):
-        """A channel of the administrator's, without confirms."""
-        login = pika.PlainCredentials("admin", self.secrets["RABBITMQ_ADMIN_PASSWORD"])
+    def channel(self, user="admin"):
+        """A channel of one of RabbitMQ's users, without confirms."""
+        secret = {"admin": "RABBITMQ_ADMIN_PASSWORD", "minio": "MINIO_RABBITMQ_PASSWORD"}.get(
+            user, f"{user.upper().replace('-', '_')}_RABBITMQ_PASSWORD"
+        )
+        login = pika.PlainCredentials(user, self.secrets[secret])
         parameters = pika.ConnectionParameters("127.0.0.1", self.ports["RABBITMQ_PORT"], credentials=login)
         connection = pika.BlockingConnection(parameters)
         try:
             yield connection.channel()
         finally:
-            connection.close()
+            if connection.is_open:  # the broker closes it, too, for what a user may not do
+                connection.close()
 
     def queue_length(self, queue):
         with self.channel() as channel:

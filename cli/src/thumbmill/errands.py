@@ -14,7 +14,7 @@ from time import monotonic
 from pipeline.crashpoints import crash_at
 from pipeline.deadletters import DeadLetterBox
 from pipeline.events import Dropped, Redriven, say
-from pipeline.messages import REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
+from pipeline.messages import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
 from pipeline.publisher import Publisher
 from pipeline.topology import RETRY, dead_name
 from thumbmill.letters import Letter, Selection, read_letter
@@ -48,12 +48,14 @@ class Errand:
         """Send a letter back to its queue as if it had never been tried. Raises DependencyAway."""
         self._record(Redriven, letter)
         crash_at("after_record")
+        origin = {name: value for name in ORIGIN if (value := letter.raw.headers.get(name)) is not None}
+        origin |= {ROUTING_KEY: letter.routing_key} if letter.routing_key else {}
         headers = {RUN: self.run, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run}
         self.publisher.publish(
             RETRY,
             letter.queue,
             letter.raw.body,
-            headers=headers | ({ROUTING_KEY: letter.routing_key} if letter.routing_key else {}),
+            headers=headers | origin,
             content_type=letter.raw.content_type,
             message_id=letter.raw.message_id,
         )

@@ -12,6 +12,7 @@ from pipeline.errors import ErrorCode
 from pipeline.events import Details, Failure, Variant
 from pipeline.identity import made_at
 from pipeline.storage import Head
+from pipeline.variants import find_variant_fault
 
 TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
 WITHOUT_UPLOAD = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED})  # as far as the tracker has heard
@@ -52,10 +53,11 @@ def show_fact(fact: Fact) -> FactOut:
 
 
 def made(row: Row) -> list[Variant]:
-    """What was made of the image, while it is not deleted."""
+    """What was made of the image, while it is not deleted; nothing that is another image's, or no picture."""
     if row.status == Status.DELETED:
         return []
-    return [Variant.model_validate(variant) for variant in row.variants or []]
+    variants = (Variant.model_validate(variant) for variant in row.variants or [])
+    return [one for one in variants if not find_variant_fault(one.key, one.content_type, row.id)]
 
 
 def content_type_of(row: Row) -> str:

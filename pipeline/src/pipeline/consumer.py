@@ -24,7 +24,7 @@ from pipeline.outcomes import DependencyAway, Refused, describe
 from pipeline.publisher import connect
 from pipeline.settings import BrokerSettings
 from pipeline.topology import EXCHANGES, Family
-from pipeline.workers import Announce, Delivery, Handle, Probe, Workers
+from pipeline.workers import Announce, Delivery, Handle, Probe, Workers, account_of
 
 log = structlog.get_logger()
 
@@ -106,6 +106,10 @@ class Consumer:
         """Say why nothing is being consumed, if so."""
         return self._trouble or ", ".join(f"waits for {name}" for name in sorted(self._workers.away))
 
+    def faults(self) -> dict[str, str]:
+        """Say of each dependency why nothing is being consumed for its sake, if so."""
+        return {"rabbitmq": self._trouble} if self._trouble else self._workers.away
+
     # --- the connection's thread ---------------------------------------------------------------------------
 
     def _hold_session(self) -> None:
@@ -171,7 +175,13 @@ class Consumer:
         self, channel: BlockingChannel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
         message = Message.read(
-            body, method.routing_key or "", properties.content_type or "", dict(properties.headers or {})
+            body,
+            method.routing_key or "",
+            properties.content_type or "",
+            dict(properties.headers or {}),
+            exchange=method.exchange or "",
+            user_id=properties.user_id or "",
+            reader=account_of(self.broker),
         )
         self._arrived.append(Delivery(message, channel, method.delivery_tag or 0))
 

@@ -6,15 +6,25 @@ Contracts change only by addition: unknown fields are ignored, a removed field m
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import to_json
 
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
 from pipeline.identity import Source, fact_id, image_id_of
 from pipeline.names import clean_name
 from pipeline.outcomes import NotAnEvent, explain
+from pipeline.variants import find_variant_fault
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -138,6 +148,14 @@ class Done(_AboutSource):
     variants: list[Variant]
     details: Details | None = None  # of the original; none from thumbnailers that did not look yet
     damaged: bool = False  # parts of the original could not be read, and it was to be shown all the same
+
+    @model_validator(mode="after")
+    def _check_variants(self) -> Self:
+        image_id = image_id_of(self.key)
+        for variant in self.variants:
+            if fault := find_variant_fault(variant.key, variant.content_type, image_id):
+                raise ValueError(fault)
+        return self
 
 
 class Failure(_Contract):

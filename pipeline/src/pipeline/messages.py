@@ -1,17 +1,24 @@
 """A delivery as a handler sees it: the body, where it came from, and what is known of earlier tries."""
 
+import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.authors import seal
 from pipeline.outcomes import SUSPECT_AFTER, Action, Verdict
+from pipeline.topology import RETRY
 
 ATTEMPT = "x-attempt"  # our own header: 4.x ignores an x-death that a client sends
 DEFERRALS = "x-deferrals"
 REASON = "x-reason"
 CODE = "x-error-code"
-ROUTING_KEY = "x-routing-key"  # survives the way through a delay queue
+ROUTING_KEY = "x-routing-key"  # of the first delivery, as the next two: they survive the way through a delay queue
+EXCHANGE = "x-exchange"
+AUTHOR = "x-author"
+SEAL = "x-seal"  # of a dead letter: proves that the three above are what its consumer wrote
+ORIGIN = (EXCHANGE, ROUTING_KEY, AUTHOR, SEAL)  # what a dead letter that is sent back has to bring along
 DIED_AT = "x-died-at"  # of a dead letter: when, ISO 8601, UTC
 RUN = "x-run"  # of a redriven message: which run its facts belong to
 REDRIVEN_BY, REDRIVEN_AT = "x-redriven-by", "x-redriven-at"
@@ -20,15 +27,26 @@ _LASTING = (RUN, REDRIVEN_BY, REDRIVEN_AT)  # as long as the message is on its w
 _DEATHS = "x-death"  # the broker's own record, the latest first
 _BROKERS_COUNT = "x-delivery-count"
 _BROKER_GAVE_UP = "delivery_limit"
+_MOVED_BY = frozenset({RETRY, ""})  # to which consumers, operators and administrators publish, and nobody else
+
+
+@dataclass(frozen=True)
+class Account:
+    """As whom a consumer speaks to RabbitMQ."""
+
+    user: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message; ``attempt`` counts from 1."""
+    """One message; ``attempt`` counts from 1. Exchange, routing key and author are those of its first delivery."""
 
     body: bytes
     routing_key: str
     content_type: str
+    exchange: str = ""  # empty: somebody put it into the queue by hand
+    author: str = ""  # the RabbitMQ user that published it, as the broker checked; empty: it names none
     attempt: int = 1
     deferrals: int = 0
     earlier_deliveries: int = 0
@@ -52,32 +70,69 @@ class Message:
         return self.earlier_deliveries >= SUSPECT_AFTER
 
     @classmethod
-    def read(cls, body: bytes, routing_key: str, content_type: str, headers: dict[str, Any]) -> "Message":
-        """Take a delivery apart; headers that make no sense count as absent."""
-        return cls(
+    def read(
+        cls,
+        body: bytes,
+        routing_key: str,
+        content_type: str,
+        headers: dict[str, Any],
+        *,
+        exchange: str = "",
+        user_id: str = "",
+        reader: Account | None = None,
+    ) -> "Message":
+        """Take a delivery apart; headers that make no sense count as absent.
+
+        What the headers say of earlier deliveries is believed where only consumers publish. Who the first author
+        was is believed of ``reader``, the consumer itself, which moved the message, and of its seal.
+        """
+        waited = exchange in _MOVED_BY
+        known = headers if waited else {}
+        message = cls(
             body=body,
-            routing_key=str(headers.get(ROUTING_KEY, routing_key)),
+            routing_key=_text(known, ROUTING_KEY) or routing_key,
             content_type=content_type,
-            attempt=max(1, _count(headers.get(ATTEMPT), 1)),
-            deferrals=_count(headers.get(DEFERRALS), 0),
+            exchange=exchange,
+            author=user_id,
+            attempt=max(1, _count(known.get(ATTEMPT), 1)),
+            deferrals=_count(known.get(DEFERRALS), 0),
             earlier_deliveries=_count(headers.get(_BROKERS_COUNT), 0),
             came_by=routing_key,
-            gave_up=str(headers.get(_GAVE_UP) or find_limit(headers)),
+            gave_up=(_text(known, _GAVE_UP) or find_limit(known)),
             lasting={name: value for name in _LASTING if isinstance(value := headers.get(name), str)},
         )
+        return message._with_origin(known, reader) if waited else message
 
-    def headers_after(self, verdict: Verdict) -> dict[str, Any]:
-        """Give the headers with which the message goes to a delay or dead queue."""
+    def _with_origin(self, headers: Mapping[str, Any], reader: Account | None) -> "Message":
+        """Find out how the message came the first time, which its headers say after it was moved."""
+        told = replace(self, exchange=_text(headers, EXCHANGE), author=_text(headers, AUTHOR))
+        if reader and (self.author == reader.user or told.has_seal(_text(headers, SEAL), reader)):
+            return told
+        return replace(self, exchange="", author="")
+
+    def has_seal(self, code: str, account: Account) -> bool:
+        """Tell whether the consumer with this account wrote down this message's origin."""
+        return hmac.compare_digest(code.encode(), self.seal(account.secret).encode())
+
+    def seal(self, secret: str) -> str:
+        """Return what only the consumer with this secret can write of the message's origin."""
+        return seal(secret, self.exchange.encode(), self.routing_key.encode(), self.author.encode(), self.body)
+
+    def headers_after(self, verdict: Verdict, account: Account | None = None) -> dict[str, Any]:
+        """Give the headers with which the message goes to a delay or dead queue, moved by the account's owner."""
         headers: dict[str, Any] = {
             ATTEMPT: verdict.attempt,
             DEFERRALS: verdict.deferrals,
             ROUTING_KEY: self.routing_key,
+            EXCHANGE: self.exchange,
+            AUTHOR: self.author,
             REASON: verdict.reason[:500],
             **self.lasting,
             **({_GAVE_UP: self.gave_up} if self.gave_up else {}),
         }
         if verdict.action is Action.DEAD_LETTER:
             headers[DIED_AT] = datetime.now(UTC).isoformat()
+            headers |= {SEAL: self.seal(account.secret)} if account else {}
         return headers | ({CODE: verdict.code.value} if verdict.code else {})
 
 
@@ -92,6 +147,11 @@ def find_limit(headers: Mapping[str, Any]) -> str:
     return next(
         (str(death.get("queue")) for death in deaths(headers) if death.get("reason") == _BROKER_GAVE_UP), ""
     )
+
+
+def _text(headers: Mapping[str, Any], name: str) -> str:
+    value = headers.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 def _count(value: object, default: int) -> int:

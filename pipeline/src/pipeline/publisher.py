@@ -10,6 +10,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
+    ChannelClosedByBroker,
     NackError,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
@@ -28,6 +29,7 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 15  # a vanished peer is noticed within two
 BLOCKED_SECONDS = 30  # how long a memory or disk alarm may hold a publish
 CONNECT_SECONDS = 5
+_ACCESS_REFUSED = 403  # AMQP's reply code
 _REFUSED = re.compile(r"ConnectionClosedByBroker: \((403|530)\)")  # access-refused, not-allowed, as pika words it
 
 
@@ -90,7 +92,7 @@ class Publisher:
 
         For news that the next event outdates: nothing is missed if it is lost. Raises DependencyAway.
         """
-        key, body, properties = event.kind.value, event.to_json(), _properties(CONTENT_TYPE, str(event.id))
+        key, body, properties = event.kind.value, event.to_json(), self._properties(CONTENT_TYPE, str(event.id))
         self._try_twice(lambda _: self._open_casual().basic_publish(LIFECYCLE, key, body, properties))
 
     def publish(
@@ -108,7 +110,7 @@ class Publisher:
         A connection that died while idle is normal, so there is a second try. Raises DependencyAway when that
         fails too, or when no queue takes the message: then the topology is missing, which its owner mends.
         """
-        properties = _properties(content_type, message_id, headers)
+        properties = self._properties(content_type, message_id, headers)
         try:
             self._try_twice(lambda channel: channel.basic_publish(exchange, key, body, properties, mandatory=True))
         except (UnroutableError, NackError) as fault:
@@ -130,6 +132,9 @@ class Publisher:
                 raise
             except (AMQPError, OSError) as fault:
                 self.close()
+                if isinstance(fault, ChannelClosedByBroker) and fault.reply_code == _ACCESS_REFUSED:
+                    advice = f"check the permissions of {self._broker.rabbitmq_user}"
+                    raise Refused("rabbitmq", f"{fault.reply_text}: {advice}") from fault
                 if last_try:
                     raise DependencyAway("rabbitmq", describe(fault)) from fault
         raise AssertionError("the last try returns or raises")
@@ -165,13 +170,13 @@ class Publisher:
             self._casual = self._open().connection.channel()
         return self._casual
 
-
-def _properties(
-    content_type: str, message_id: str | None, headers: dict[str, Any] | None = None
-) -> pika.BasicProperties:
-    return pika.BasicProperties(
-        content_type=content_type,
-        delivery_mode=pika.DeliveryMode.Persistent,
-        headers=headers,
-        message_id=message_id,
-    )
+    def _properties(
+        self, content_type: str, message_id: str | None, headers: dict[str, Any] | None = None
+    ) -> pika.BasicProperties:
+        return pika.BasicProperties(
+            content_type=content_type,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            headers=headers,
+            message_id=message_id,
+            user_id=self._broker.rabbitmq_user,  # which the broker checks: by it a consumer knows who speaks
+        )

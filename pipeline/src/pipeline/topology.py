@@ -6,14 +6,14 @@
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.outcomes import DELAYS
 
 STORAGE_EVENTS = "storage.events"
 LIFECYCLE = "image.lifecycle"
-RETRY = "image.retry"
+RETRY = "message.retry"
 UNROUTED = "unrouted"
 
 INSTANT, LEDGER, RECOVERED = "instant", "ledger", "recovered"
@@ -59,23 +59,29 @@ class Queue:
 EXCHANGES = (
     Exchange(STORAGE_EVENTS, "topic"),
     Exchange(LIFECYCLE, "topic"),
-    Exchange(RETRY, "direct"),
+    Exchange(RETRY, "topic"),  # not direct: who may use which routing key is checked on topic exchanges alone
 )
+# Of the versions before the delay queues dead-lettered through RETRY. What waits there comes back by itself within
+# minutes; a day later the broker deletes them.
+_FORMER_DELAYS, _FORMER_DELAYS_LAST = r"\.retry\.(5s|30s|5m)$", 86_400_000  # milliseconds
 
 
 def delay_name(queue: str, delay: str) -> str:
-    """Name the queue in which a message of ``queue`` waits; also its routing key on ``image.retry``."""
-    return f"{queue}.retry.{delay}"
+    """Name the queue in which a message of ``queue`` waits; also its routing key on ``message.retry``."""
+    return f"{queue}.delay.{delay}"
 
 
 def dead_name(queue: str) -> str:
-    """Name the queue that keeps what ``queue`` could not handle; also its routing key on ``image.retry``."""
+    """Name the queue that keeps what ``queue`` could not handle; also its routing key on ``message.retry``."""
     return f"{queue}.dead"
 
 
 @dataclass(frozen=True)
 class Family:
-    """A work queue and where its messages wait or end: what its consumer declares on every connection."""
+    """A work queue and where its messages wait or end: what its consumer declares on every connection.
+
+    By the work queue's own name come back what has waited, and the dead letters that an operator sends back.
+    """
 
     work: Queue
 
@@ -83,14 +89,15 @@ class Family:
     def queues(self) -> tuple[Queue, ...]:
         name = self.work.name
         delays = (_waiting(name, delay, int(time.total_seconds() * 1000)) for delay, time in DELAYS.items())
-        return (self.work, *delays, Queue(dead_name(name), (Binding(RETRY, dead_name(name)),)))
+        work = replace(self.work, bindings=(*self.work.bindings, Binding(RETRY, name)))  # the way back
+        return (work, *delays, Queue(dead_name(name), (Binding(RETRY, dead_name(name)),)))
 
 
 def _waiting(work: str, delay: str, milliseconds: int) -> Queue:
     name = delay_name(work, delay)
     back_without_loss = {
         "x-message-ttl": milliseconds,
-        "x-dead-letter-exchange": "",
+        "x-dead-letter-exchange": RETRY,  # the default one would take a right to write into every queue
         "x-dead-letter-routing-key": work,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",  # at-least-once needs it
@@ -99,9 +106,8 @@ def _waiting(work: str, delay: str, milliseconds: int) -> Queue:
 
 
 def image_family(name: str = IMAGE_QUEUE) -> Family:
-    """What the thumbnailer consumes; by its own name come the dead letters that an operator sends back."""
-    keys = (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, RECOVERED), Binding(RETRY, name))
-    return Family(Queue(name, keys))
+    """What the thumbnailer consumes."""
+    return Family(Queue(name, (Binding(STORAGE_EVENTS, INSTANT), Binding(STORAGE_EVENTS, RECOVERED))))
 
 
 def tracker_family(image_queue: str = IMAGE_QUEUE) -> Family:
@@ -114,7 +120,6 @@ def tracker_family(image_queue: str = IMAGE_QUEUE) -> Family:
         Binding(STORAGE_EVENTS, INSTANT),
         Binding(STORAGE_EVENTS, LEDGER),
         Binding(LIFECYCLE, "#"),
-        Binding(RETRY, TRACKER_QUEUE),
         Binding(RETRY, dead_name(image_queue)),
     )
     return Family(Queue(TRACKER_QUEUE, bindings, {"x-single-active-consumer": True}))
@@ -133,6 +138,7 @@ def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, A
             _policy(vhost, "delivery-limit", ".*", "queues", {"delivery-limit": DELIVERY_LIMIT}),
             *(_keeping_policy(vhost, queue) for queue in (image_queue, TRACKER_QUEUE)),
             _policy(vhost, "dead-limit", r"\.dead$", "queues", {"delivery-limit": LOOKS_AT_THE_DEAD}, priority=1),
+            _policy(vhost, "former-delays", _FORMER_DELAYS, "queues", _former(), priority=1),
             # A policy, since MinIO redeclares the exchange without arguments and would be refused.
             _policy(vhost, "alternate", rf"^{STORAGE_EVENTS}$", "exchanges", {"alternate-exchange": UNROUTED}),
         ],
@@ -171,6 +177,10 @@ def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, A
             for binding in queue.bindings
         ],
     }
+
+
+def _former() -> dict[str, Any]:
+    return {"delivery-limit": DELIVERY_LIMIT, "expires": _FORMER_DELAYS_LAST}
 
 
 def _keeping_policy(vhost: str, queue: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from pipeline.aisle import Aisle
-from pipeline.messages import Message
+from pipeline.messages import Account, Message
 from pipeline.metrics import DELIVERIES, HANDLING, IN_HAND
 from pipeline.outcomes import Action, DependencyAway, Verdict, decide
 from pipeline.publisher import Publisher
@@ -68,7 +68,7 @@ class Workers:
         self._threads: list[Thread] = []
         self._stopping = Event()
         self._busy: set[int] = set()
-        self._away: dict[int, str] = {}  # worker -> the dependency it waits for
+        self._away: dict[int, DependencyAway] = {}  # worker -> what it waits for
         self._promises = 0  # how often a probe said that a dependency is back, since a message last found it so
         self._aisle = Aisle()
 
@@ -111,9 +111,9 @@ class Workers:
         return bool(self._busy)
 
     @property
-    def away(self) -> set[str]:
-        """Which dependencies are waited for; meanwhile nothing should be given."""
-        return set(self._away.values())
+    def away(self) -> dict[str, str]:
+        """Which dependencies are waited for, and why; meanwhile nothing should be given."""
+        return {away.dependency: str(away) for away in list(self._away.values())}
 
     # --- in a worker's thread ------------------------------------------------------------------------------
 
@@ -213,15 +213,14 @@ class Workers:
             raise DependencyAway("announcement", fault) from fault
 
     def _move(self, message: Message, verdict: Verdict, to: str, publisher: Publisher) -> None:
-        publisher.publish(
-            RETRY, to, message.body, headers=message.headers_after(verdict), content_type=message.content_type
-        )
+        headers = message.headers_after(verdict, account_of(self.broker))
+        publisher.publish(RETRY, to, message.body, headers=headers, content_type=message.content_type)
 
     def _wait_for(self, away: DependencyAway, number: int) -> None:
         """Probe until the dependency answers; meanwhile nothing is consumed."""
         name = away.dependency
         probe = self.probes.get(name)
-        self._away[number] = name
+        self._away[number] = away
         log.warning("dependency_away", dependency=name, fault=str(away))
         seconds = random.uniform(*PROBE_SECONDS) * stretch(self._promises, self.count)  # noqa: S311 - jitter
         while not self._stopping.wait(seconds):
@@ -237,6 +236,11 @@ class Workers:
                 log.exception("probe_failed", dependency=name)
         self._away.pop(number, None)
         log.info("dependency_back", dependency=name)
+
+
+def account_of(broker: BrokerSettings) -> Account:
+    """Return as whom a service speaks to RabbitMQ."""
+    return Account(broker.rabbitmq_user, broker.rabbitmq_password.get_secret_value())
 
 
 def stretch(promises: int, workers: int) -> int:

@@ -117,7 +117,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         name=NAME,
         broker=settings,
         family=tracker_family(settings.rabbitmq_queue),
-        handle=Tracker(books, storage, watermarks).handle,
+        handle=Tracker(books, storage, watermarks, allow_unnamed=settings.accept_unnamed_events).handle,
         probes={"minio": storage.ping, "postgres": books.ping},
         pause=Pace(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from pipeline.authors import MINIO, check_author
 from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
@@ -27,7 +28,7 @@ from pipeline.messages import Message
 from pipeline.metrics import IGNORED
 from pipeline.notifications import StorageEvent, parse_storage_events
 from pipeline.outcomes import NotAnEvent
-from pipeline.topology import INSTANT, LEDGER, dead_name
+from pipeline.topology import INSTANT, LEDGER, LIFECYCLE, STORAGE_EVENTS, dead_name
 
 KEY_BYTES = 1024  # S3's limit
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
@@ -80,15 +81,23 @@ class Mark:
     time: datetime
 
 
-def read(message: Message) -> list[Fact | Mark]:
-    """Say what a message tells; events that are not for us are counted and left out. Raises NotAnEvent."""
+def read(message: Message, *, allow_unnamed: bool = False) -> list[Fact | Mark]:
+    """Say what a message tells; events that are not for us are counted and left out.
+
+    Raises NotAnEvent, also for what comes by another way than its kind, or from somebody who may not say it;
+    ``allow_unnamed``: lifecycle events that name no author are believed.
+    """
     if message.gave_up:
         return list(_from_given_up(message))
     if message.came_by.endswith(dead_name("")):
         IGNORED.labels("dead letter").inc()  # the thumbnailer has told what there is to tell
         return []
-    if message.content_type == CONTENT_TYPE:
-        return [_from_lifecycle(parse_lifecycle_event(message.body), message.body)]
+    if message.exchange not in {STORAGE_EVENTS, LIFECYCLE, ""}:
+        raise NotAnEvent(f"it came by the exchange {message.exchange[:100]!r}, where nobody speaks to the tracker")
+    if message.exchange == LIFECYCLE or (not message.exchange and message.content_type == CONTENT_TYPE):
+        return [_from_lifecycle(message, allow_unnamed=allow_unnamed)]
+    if message.author not in {"", MINIO}:  # which cannot name itself: nobody else may publish these keys there
+        raise NotAnEvent(f"the bucket's events are not for RabbitMQ's user {message.author!r} to tell")
     # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
     target = INSTANT if message.routing_key == INSTANT else LEDGER
     facts: list[Fact | Mark] = []
@@ -129,10 +138,12 @@ def _from_given_up(message: Message) -> Iterator[Fact]:
             yield from_said(say(failed, by="rabbitmq"), failed, message.body)
 
 
-def _from_lifecycle(event: CloudEvent, body: bytes) -> Fact | Mark:
+def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> Fact | Mark:
+    event = parse_lifecycle_event(message.body)
+    check_author(event, message.routing_key, message.author, allow_unnamed=allow_unnamed)
     if isinstance(event.data, Watermark):
         return Mark(event.id, event.time)
-    return from_said(event, event.data, body)
+    return from_said(event, event.data, message.body)
 
 
 def from_said(event: CloudEvent, said: Said, body: bytes) -> Fact:

@@ -14,6 +14,12 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     sweep_interval_seconds: float = Field(10, gt=0, description="How often images left lying are looked for")
     sweep_after_seconds: float = Field(60, gt=0, description="How long an image may lie untouched")
 
+    accept_unnamed_events: bool = Field(
+        default=False,
+        description="Believe lifecycle events that do not name their RabbitMQ user: for an upgrade from a version "
+        "that named none, until its messages are handled",
+    )
+
     reconcile_interval_seconds: float = Field(
         300, gt=0, description="Pause between two comparisons of the buckets with the rows"
     )

@@ -30,17 +30,20 @@ TRIES = 5  # of a batch that met another writer
 class Tracker:
     """Belongs to one thread, as its repository does."""
 
-    def __init__(self, repository: Repository, storage: Storage, watermarks: Watermarks) -> None:
+    def __init__(
+        self, repository: Repository, storage: Storage, watermarks: Watermarks, *, allow_unnamed: bool = False
+    ) -> None:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
+        self._allow_unnamed = allow_unnamed  # events that do not name their author are believed
 
     def handle(self, messages: Sequence[Message], publisher: Publisher) -> None:
         """Record what the messages tell, then announce again what the thumbnailer was never told.
 
         Raises NotAnEvent, DependencyAway, and UnstorableError for a value that Postgres refuses.
         """
-        told = [thing for message in messages for thing in read(message)]
+        told = [thing for message in messages for thing in read(message, allow_unnamed=self._allow_unnamed)]
         facts = [thing for thing in told if isinstance(thing, Fact)]
         with self._watermarks.passing([thing for thing in told if isinstance(thing, Mark)]) as caught_up_to:
             for fact in self.record(facts, caught_up_to):

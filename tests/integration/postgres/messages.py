@@ -4,6 +4,7 @@ from pipeline.events import CONTENT_TYPE, Watermark, say
 from pipeline.identity import image_id_of
 from pipeline.messages import Message
 from pipeline.storage import Head
+from pipeline.topology import LIFECYCLE
 from status_tracker.recovery import removal_body, upload_body
 from unit.status_tracker.saying import KEY, V1
 
@@ -26,8 +27,10 @@ def withdrawn(target="instant"):
 
 
 def spoken(fact):
-    return Message(fact.body, fact.type, CONTENT_TYPE)
+    author = {"/cli": "operator"}.get(fact.recorded_by, fact.recorded_by[1:])
+    return Message(fact.body, fact.type, CONTENT_TYPE, exchange=LIFECYCLE, author=author)
 
 
 def mark(at):
-    return Message(say(Watermark(), by="status-tracker", now=at).to_json(), "tracker.watermark", CONTENT_TYPE)
+    body = say(Watermark(), by="status-tracker", now=at).to_json()
+    return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, author="status-tracker")

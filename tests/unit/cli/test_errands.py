@@ -77,10 +77,17 @@ def test_it_goes_back_as_if_it_had_never_been_tried():
     steps = Steps()
     run(steps, letters=LETTERS[:1])
     _, exchange, key, body, headers = steps.taken[1]
-    assert (exchange, key, body) == ("image.retry", "image_queue", LETTERS[0].raw.body)
+    assert (exchange, key, body) == ("message.retry", "image_queue", LETTERS[0].raw.body)
     assert headers == {
-        "x-routing-key": "instant", "x-run": "2026", "x-redriven-by": "ada", "x-redriven-at": "2026"
+        "x-routing-key": "instant", "x-exchange": "", "x-author": "",
+        "x-run": "2026", "x-redriven-by": "ada", "x-redriven-at": "2026",
     }  # fmt: skip
+
+
+def test_what_proves_a_letters_origin_goes_back_with_it():
+    steps, origin = Steps(), {"x-exchange": "image.lifecycle", "x-author": "thumbnailer", "x-seal": "5ea1"}
+    run(steps, letters=[letter(headers={**DEAD, **origin}, queue="status_tracker.dead")])
+    assert steps.taken[1][4].items() >= origin.items()
 
 
 @pytest.mark.parametrize(("action", "step"), [("redrive", "say"), ("redrive", "publish"), ("drop", "say")])

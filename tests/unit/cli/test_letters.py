@@ -58,7 +58,7 @@ def test_a_letter_of_the_trackers_may_be_a_lifecycle_event():
 def test_what_the_broker_gave_up_has_its_own_code_and_its_first_routing_key():
     found = letter(headers={"x-death": [LIMIT]})
     assert (found.code, found.died_at, found.routing_key) == ("delivery_limit", TIME, "instant")
-    delayed = {"reason": "expired", "queue": "image_queue.retry.5s", "routing-keys": ["image_queue.retry.5s"]}
+    delayed = {"reason": "expired", "queue": "image_queue.delay.5s", "routing-keys": ["image_queue.delay.5s"]}
     found = letter(headers={"x-death": [LIMIT, delayed], "x-routing-key": "recovered", "x-reason": "KeyError"})
     assert (found.code, found.routing_key) == ("delivery_limit", "recovered")
 

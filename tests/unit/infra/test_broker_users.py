@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pipeline import events, topology
-from rabbitmq.users import SECRETS, TOPIC_PERMISSIONS, define_users, hash_password, permissions
+from pipeline import authors, events, topology
+from rabbitmq.users import SECRETS, define_users, hash_password, permissions, topic_permissions
 
 IMAGES = topology.image_family().queues
 TRACKER = topology.tracker_family().queues
@@ -47,8 +47,8 @@ def test_a_consumer_can_declare_and_bind_its_own_family(user, family):
         assert queue.name in write, "to bind it"
         assert queue.name in read, "to consume it, or to dead-letter from it"
         assert {binding.exchange for binding in queue.bindings} <= read, "to bind to it"
-        if "x-dead-letter-exchange" in queue.arguments:
-            assert "amq.default" in write, "to dead-letter through it"
+        if exchange := queue.arguments.get("x-dead-letter-exchange"):
+            assert exchange in write, "to dead-letter through it"
 
 
 def test_a_consumer_has_no_hand_in_the_others_family():
@@ -61,22 +61,22 @@ def test_a_consumer_has_no_hand_in_the_others_family():
 
 def test_an_operator_takes_dead_letters_and_sends_them_back_and_nothing_else():
     dead = {"image_queue.dead", "status_tracker.dead"}
-    assert allowed("operator") == (set(), {"image.lifecycle", "image.retry"}, dead)
+    assert allowed("operator") == (set(), {"image.lifecycle", "message.retry"}, dead)
     assert re.search(permissions("my.images")["operator"][2], "my.images.dead")
 
 
-def sayable(user):
-    """What the user may say on image.lifecycle."""
-    write, _ = TOPIC_PERMISSIONS[user, topology.LIFECYCLE]
-    return {kind.value for kind in events.Kind if re.search(write, kind.value)}
+def writers(exchange, key):
+    """Who may publish to a topic exchange by this routing key."""
+    return {
+        user
+        for (user, name), (write, _) in topic_permissions("image_queue").items()
+        if name == exchange and exchange in allowed(user)[1] and re.search(write, key)
+    }
 
 
-def test_each_says_only_what_is_its_own_to_say():
-    others = sayable("gateway") | sayable("status-tracker") | sayable("operator")
-    assert others == {"upload.requested", "tracker.watermark", "image.redriven", "image.dropped"}
-    assert sayable("thumbnailer") == {kind.value for kind in events.Kind} - others - {
-        "tracker.healed"
-    }  # written alone
+@pytest.mark.parametrize("kind", events.Kind)
+def test_the_broker_lets_those_speak_whom_the_tracker_believes(kind):
+    assert writers(topology.LIFECYCLE, kind.value) == set(authors.AUTHORS.get(kind, ()))
 
 
 @pytest.mark.parametrize(
@@ -84,28 +84,35 @@ def test_each_says_only_what_is_its_own_to_say():
     [(topology.INSTANT, "minio"), (topology.LEDGER, "minio"), (topology.RECOVERED, "status-tracker")],
 )
 def test_storage_events_come_from_minio_and_again_from_the_tracker(key, user):
-    writers = {
-        name
-        for (name, exchange), (write, _) in TOPIC_PERMISSIONS.items()
-        if exchange == topology.STORAGE_EVENTS and re.search(write, key)
-    }
-    assert writers == {user}
+    assert writers(topology.STORAGE_EVENTS, key) == {user}
 
 
-def test_whoever_may_write_to_a_topic_exchange_has_its_topics_named():
-    named = {
-        (user, exchange)
-        for user in SECRETS
-        if user != "admin"
-        for exchange in (topology.STORAGE_EVENTS, topology.LIFECYCLE)
-        if exchange in allowed(user)[1]
-    }
-    assert named <= TOPIC_PERMISSIONS.keys()
+@pytest.mark.parametrize(("user", "family"), [("thumbnailer", IMAGES), ("status-tracker", TRACKER)])
+def test_messages_are_moved_within_a_family_by_its_consumer_and_sent_back_by_operators(user, family):
+    work, *others = (queue.name for queue in family)
+    assert writers(topology.RETRY, work) == {user, "operator"}
+    for name in others:
+        assert writers(topology.RETRY, name) == {user}
+
+
+def test_a_consumer_may_bind_by_the_keys_of_its_family():
+    topics = topology.EXCHANGES
+    assert {exchange.type for exchange in topics} == {"topic"}, "of others the broker checks no routing keys"
+    for user, family in (("thumbnailer", IMAGES), ("status-tracker", TRACKER)):
+        for binding in (binding for queue in family for binding in queue.bindings):
+            read = topic_permissions("image_queue")[user, binding.exchange][1]
+            assert re.search(read, binding.key), binding
+
+
+def test_every_user_has_its_topics_named_on_every_exchange():
+    """Without a topic permission every routing key is allowed."""
+    named = topic_permissions("image_queue").keys()
+    assert named == {(user, name) for user in SECRETS if user != "admin" for name in EXCHANGES}
 
 
 def test_another_image_queue_moves_the_permissions():
     configure, write, read = (re.compile(pattern) for pattern in permissions("my.images")["thumbnailer"])
-    for name in ("my.images", "my.images.retry.5s", "my.images.dead"):
+    for name in ("my.images", "my.images.delay.5s", "my.images.dead"):
         assert configure.search(name), name
         assert write.search(name), name
         assert read.search(name), name

@@ -3,12 +3,15 @@ from datetime import datetime
 import pytest
 
 from pipeline.errors import ErrorCode
-from pipeline.messages import Message
+from pipeline.messages import Account, Message
 from pipeline.outcomes import GiveUp, RetryLater, decide
+from pipeline.topology import RETRY
+
+OWN = Account("thumbnailer", "secret")
 
 
-def read(headers, routing_key="instant"):
-    return Message.read(b"{}", routing_key, "application/json", headers)
+def read(headers, routing_key="instant", exchange=RETRY, **options):
+    return Message.read(b"{}", routing_key, "application/json", headers, exchange=exchange, **options)
 
 
 def test_a_first_delivery_has_nothing_behind_it():
@@ -66,14 +69,73 @@ def test_only_a_dead_letter_says_when_it_died():
 
 
 def test_the_brokers_record_of_a_message_it_gave_up_survives_a_delay():
-    deaths = [{"reason": "delivery_limit", "queue": "image_queue"}, {"reason": "expired", "queue": "q.retry.5s"}]
+    deaths = [{"reason": "delivery_limit", "queue": "image_queue"}, {"reason": "expired", "queue": "q.delay.5s"}]
     given_up = read({"x-death": deaths}, "image_queue.dead")
     assert (given_up.gave_up, given_up.came_by) == ("image_queue", "image_queue.dead")
     verdict = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
-    expired = {"x-death": [{"reason": "expired", "queue": "status_tracker.retry.5s"}]}
+    expired = {"x-death": [{"reason": "expired", "queue": "status_tracker.delay.5s"}]}
     assert read({**given_up.headers_after(verdict), **expired}, "status_tracker").gave_up == "image_queue"
 
 
 @pytest.mark.parametrize("deaths", [None, "x", [], [1], [{"reason": "expired", "queue": "image_queue"}]])
 def test_other_records_are_no_giving_up(deaths):
     assert read({"x-death": deaths}).gave_up == ""
+
+
+# --- where a message came from the first time ----------------------------------------------------------------
+
+ORIGIN = {"x-routing-key": "image.done", "x-exchange": "image.lifecycle", "x-author": "thumbnailer"}
+
+
+def origin(message):
+    return message.exchange, message.routing_key, message.author
+
+
+@pytest.mark.parametrize("exchange", ["image.lifecycle", "storage.events", "elsewhere"])
+def test_of_a_first_delivery_headers_say_nothing_about_its_origin_and_tries(exchange):
+    """Anybody who may publish at all may write headers."""
+    deaths = [{"reason": "delivery_limit", "queue": "image_queue"}]
+    forged = {**ORIGIN, "x-attempt": 4, "x-deferrals": 9, "x-gave-up": "image_queue", "x-death": deaths}
+    message = read(forged, "upload.requested", exchange, user_id="gateway", reader=OWN)
+    assert origin(message) == (exchange, "upload.requested", "gateway")
+    assert (message.attempt, message.deferrals, message.gave_up) == (1, 0, "")
+
+
+def test_what_a_consumer_moved_itself_keeps_its_origin():
+    assert origin(read(ORIGIN, "q", user_id=OWN.user, reader=OWN)) == (
+        "image.lifecycle",
+        "image.done",
+        "thumbnailer",
+    )
+
+
+@pytest.mark.parametrize("user", ["operator", "gateway", ""])
+def test_what_somebody_else_moved_has_no_author(user):
+    assert origin(read(ORIGIN, "q", user_id=user, reader=OWN)) == ("", "image.done", "")
+
+
+def buried(first, account):
+    verdict = decide(KeyError("x"), attempt=4, deferrals=0, suspect=False)
+    return first.headers_after(verdict, account)
+
+
+def test_a_dead_letter_that_an_operator_sends_back_keeps_its_origin_by_its_seal():
+    first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
+    headers = {name: value for name, value in buried(first, OWN).items() if name != "x-attempt"}
+    again = read(headers, "q", user_id="operator", reader=OWN)
+    assert origin(again) == origin(first)
+    assert again.attempt == 1
+
+
+@pytest.mark.parametrize("change", [{"x-author": "gateway"}, {"x-routing-key": "image.failed"}, {"x-seal": "\xe4"}])
+def test_a_seal_is_of_one_origin(change):
+    first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
+    assert read({**buried(first, OWN), **change}, "q", user_id="operator", reader=OWN).author == ""
+
+
+def test_a_seal_is_of_one_body_and_one_consumer():
+    first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
+    headers, way = buried(first, OWN), {"exchange": RETRY, "user_id": "operator"}
+    assert Message.read(b"{ }", "q", "", headers, reader=OWN, **way).author == ""
+    other = Account("status-tracker", "another secret")
+    assert Message.read(b"{}", "q", "", headers, reader=other, **way).author == ""

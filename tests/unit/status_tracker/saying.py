@@ -20,10 +20,10 @@ from pipeline.events import (
     Variant,
     say,
 )
-from pipeline.identity import ORIGINALS, Source
+from pipeline.identity import ORIGINALS, Source, image_id_of, variant_key
 from pipeline.messages import Message
 from pipeline.notifications import StorageEvent
-from pipeline.topology import INSTANT
+from pipeline.topology import INSTANT, LIFECYCLE
 from status_tracker.facts import Fact, from_storage, read
 
 KEY = "holiday/ä b+c 100%.jpg"
@@ -54,9 +54,8 @@ def retrying(source: Source = V1, attempt: int = 1, *, key: str = KEY) -> Fact:
 
 
 def done(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = "") -> Fact:
-    variant = Variant(
-        type="thumbnail", key=f"x/{source.etag}.webp", width=256, height=170, bytes=9, content_type="image/webp"
-    )
+    name = variant_key(image_id_of(key), source.etag * 2, "thumbnail", "1.1", "webp")
+    variant = Variant(type="thumbnail", key=name, width=256, height=170, bytes=9, content_type="image/webp")
     return said(
         Done(
             key=key, source=source, attempt=attempt, run=run, sha256=source.etag * 2,
@@ -90,7 +89,8 @@ def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes
 
 def said(data: Lifecycle, *, by: str = "thumbnailer") -> Fact:
     body = say(data, by=by, now=NOON).to_json()
-    fact = read(Message(body, data.kind.value, CONTENT_TYPE))[0]
+    author = "operator" if by == "cli" else by
+    fact = read(Message(body, data.kind.value, CONTENT_TYPE, exchange=LIFECYCLE, author=author))[0]
     assert isinstance(fact, Fact)
     return fact
 

@@ -4,10 +4,11 @@ import pytest
 
 from pipeline.events import CONTENT_TYPE, Watermark, say
 from pipeline.identity import image_id_of
-from pipeline.messages import Message
+from pipeline.messages import Account, Message
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import NotAnEvent
 from pipeline.storage import Head
+from pipeline.topology import LIFECYCLE, RETRY, STORAGE_EVENTS
 from status_tracker.facts import Fact, Mark, read
 from status_tracker.recovery import removal_body, upload_body
 from unit.status_tracker.saying import KEY, V1, done, dropped, redriven
@@ -15,8 +16,10 @@ from unit.status_tracker.saying import KEY, V1, done, dropped, redriven
 UPLOAD = upload_body(KEY, Head(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
 
 
-def told(body, key="instant", content_type="application/json"):
-    (fact,) = read(Message(body, key, content_type))
+def told(body, key="instant", content_type="application/json", author="thumbnailer"):
+    lifecycle = content_type == CONTENT_TYPE
+    exchange, author = (LIFECYCLE, author) if lifecycle else (STORAGE_EVENTS, "")
+    (fact,) = read(Message(body, key, content_type, exchange=exchange, author=author))
     return fact
 
 
@@ -28,7 +31,8 @@ def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
 
 
 def test_what_somebody_put_in_by_hand_counts_as_the_ledgers():
-    assert told(UPLOAD, "status_tracker").recorded_by == "ledger"
+    (fact,) = read(Message.read(UPLOAD, "status_tracker", "application/json", {}))
+    assert fact.recorded_by == "ledger"
 
 
 def test_the_tracker_writes_notifications_that_read_like_minios():
@@ -52,7 +56,7 @@ def test_a_date_in_the_future_is_forged_and_counts_as_now():
 
 def test_a_watermark_is_no_fact():
     event = say(Watermark(), by="status-tracker")
-    assert told(event.to_json(), "tracker.watermark", CONTENT_TYPE) == Mark(event.id, event.time)
+    assert told(event.to_json(), "tracker.watermark", CONTENT_TYPE, "status-tracker") == Mark(event.id, event.time)
 
 
 @pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025, "ü" * 513])
@@ -79,7 +83,7 @@ LIMIT = {"x-death": [{"reason": "delivery_limit", "queue": "image_queue", "routi
 
 
 def dead(body=UPLOAD, headers=LIMIT):
-    return read(Message.read(body, "image_queue.dead", "application/json", headers))
+    return read(Message.read(body, "image_queue.dead", "application/json", headers, exchange=RETRY))
 
 
 def test_what_the_broker_gave_up_has_failed():
@@ -107,3 +111,42 @@ def test_an_operators_word_is_a_line_of_the_timeline():
         "operator": "ada", "queue": "image_queue", "code": "attempts_exhausted", "run": "2026-11-22T08:00:00"
     }  # fmt: skip
     assert fact.id != redriven("2026-11-22T09:00:00").id != dropped("2026-11-22T09:00:00").id
+
+
+# --- by what way, and of whom --------------------------------------------------------------------------------
+
+
+def test_the_bucket_speaks_where_nobody_else_may():
+    for exchange, author in (
+        (LIFECYCLE, "gateway"),
+        (LIFECYCLE, ""),
+        (STORAGE_EVENTS, "gateway"),
+        ("amq.topic", ""),
+    ):
+        with pytest.raises(NotAnEvent):
+            read(Message(UPLOAD, "instant", "application/json", exchange=exchange, author=author))
+
+
+def test_lifecycle_events_come_by_their_own_exchange():
+    for exchange in (STORAGE_EVENTS, "amq.topic"):
+        with pytest.raises(NotAnEvent):
+            read(Message(done().body, "image.done", CONTENT_TYPE, exchange=exchange, author="thumbnailer"))
+
+
+def test_what_an_operator_sends_back_without_a_seal_has_no_author():
+    forged = {"x-routing-key": "image.done", "x-exchange": LIFECYCLE, "x-author": "thumbnailer", "x-seal": "0" * 64}
+    reader = Account("status-tracker", "secret")
+    message = Message.read(
+        done().body, "status_tracker", CONTENT_TYPE, forged, exchange=RETRY, user_id="operator", reader=reader
+    )
+    with pytest.raises(NotAnEvent, match="user_id"):
+        read(message)
+
+
+def test_the_brokers_giving_up_is_believed_of_the_dead_alone():
+    with pytest.raises(NotAnEvent):
+        read(
+            Message.read(
+                UPLOAD, "upload.requested", "application/json", LIMIT, exchange=LIFECYCLE, user_id="gateway"
+            )
+        )

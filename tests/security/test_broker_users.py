@@ -1,0 +1,332 @@
+"""What each RabbitMQ user may do: its own work, and nothing with which it could speak for another."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pika
+import pytest
+from pika.exceptions import ChannelClosedByBroker
+
+from support.messages import CLOUD_EVENT, wait_tracker
+from support.pictures import photo
+from support.waiting import wait_until
+
+USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
+SAYS = {
+    "gateway": {"upload.requested"},
+    "thumbnailer": {"image.processing", "image.retrying", "image.done", "image.failed", "image.removed"},
+    "status-tracker": {"tracker.watermark"},
+    "operator": {"image.redriven", "image.dropped"},
+    "minio": set(),
+}
+EVERYTHING = sorted(set().union(*SAYS.values()) | {"tracker.healed", "image.done.x", "anything"})
+
+EXCHANGES = ("storage.events", "image.lifecycle", "message.retry")
+DELAYS = ("5s", "30s", "5m")
+FAMILIES = {
+    work: [work, *(f"{work}.delay.{delay}" for delay in DELAYS), f"{work}.dead"]
+    for work in ("image_queue", "status_tracker")
+}
+# To ask for a queue's length takes some right to it, from RabbitMQ 4 on, and the tracker asks for those of others.
+READABLE = {
+    "thumbnailer": set(FAMILIES["image_queue"]),
+    "status-tracker": {*FAMILIES["status_tracker"], "image_queue", "image_queue.dead", "unrouted"},
+    "operator": {"image_queue.dead", "status_tracker.dead"},
+}
+QUEUES = [*FAMILIES["image_queue"], *FAMILIES["status_tracker"], "unrouted"]
+
+
+def is_refused(system, user, action):
+    """Tell whether the broker refuses it; any other fault is one of the test's."""
+    with system.channel(user) as channel:
+        try:
+            action(channel)
+        except ChannelClosedByBroker as fault:
+            if fault.reply_code != 403:
+                raise
+            return True
+    return False
+
+
+def publishing(exchange, key, body=b"{}", **properties):
+    def publish(channel):
+        channel.confirm_delivery()  # or the refusal would come after the test
+        channel.basic_publish(exchange, key, body, pika.BasicProperties(delivery_mode=2, **properties))
+
+    return publish
+
+
+# --- what the broker refuses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_says_what_is_its_own_to_say(system, user):
+    refused = {
+        key for key in EVERYTHING if is_refused(system, user, publishing("image.lifecycle", key, b"no event"))
+    }
+    assert refused == set(EVERYTHING) - SAYS[user]
+    wait_tracker(system)
+    system.drain("status_tracker.dead")
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_nobody_names_another_as_the_author(system, user):
+    [key] = sorted(SAYS[user])[:1] or ["instant"]
+    exchange = "image.lifecycle" if SAYS[user] else "storage.events"
+    for other in {*USERS, "admin"} - {user}:
+        with system.channel(user) as channel, pytest.raises(ChannelClosedByBroker) as refusal:
+            publishing(exchange, key, user_id=other)(channel)
+        assert refusal.value.reply_code == 406, "user_id is not the connection's user"
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_storage_events_come_from_minio_and_again_from_the_tracker(system, user):
+    allowed = {"minio": {"instant", "ledger"}, "status-tracker": {"recovered"}}.get(user, set())
+    keys = {"instant", "ledger", "recovered", "anything"}
+    foreign = json.dumps({"Records": []}).encode()
+    assert keys - {k for k in keys if is_refused(system, user, publishing("storage.events", k, foreign))} == allowed
+    wait_tracker(system)
+    wait_until(lambda: system.queue_length("image_queue") == 0)
+    for queue in ("image_queue.dead", "status_tracker.dead"):
+        system.drain(queue)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_messages_are_moved_within_ones_own_family_alone(system, user):
+    allowed = {
+        "thumbnailer": set(FAMILIES["image_queue"]),
+        "status-tracker": set(FAMILIES["status_tracker"]),
+        "operator": {"image_queue", "status_tracker"},
+    }.get(user, set())
+    passed = {k for k in QUEUES if not is_refused(system, user, publishing("message.retry", k, b"no event"))}
+    assert passed == allowed
+    for queue in QUEUES:
+        if ".delay." in queue:
+            with system.channel() as channel:
+                channel.queue_purge(queue)
+    wait_tracker(system)
+    wait_until(lambda: system.queue_length("image_queue") == 0)
+    for queue in ("image_queue.dead", "status_tracker.dead"):
+        system.drain(queue)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_nobody_writes_into_a_queue_by_its_name(system, user):
+    """By the default exchange: whoever may use it at all may write into every queue."""
+    assert all(is_refused(system, user, publishing("", queue)) for queue in QUEUES)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_reads_its_own_queues_alone(system, user):
+    readable = READABLE.get(user, set())
+    queues = set(QUEUES) - {"image_queue", "status_tracker"}  # these have consumers; what is taken goes back
+    read = {q for q in queues if not is_refused(system, user, lambda channel, q=q: channel.basic_get(q))}
+    assert read == readable & queues
+    for work in {"image_queue", "status_tracker"} - readable:
+        assert is_refused(system, user, lambda channel, q=work: channel.basic_consume(q, print))
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_declares_binds_and_deletes_its_own_alone(system, user):
+    own = {"thumbnailer": FAMILIES["image_queue"], "status-tracker": FAMILIES["status_tracker"]}.get(user, [])
+    exchanges = {"thumbnailer": EXCHANGES, "status-tracker": EXCHANGES, "minio": ("storage.events",)}.get(user, ())
+    for queue in {*QUEUES, "another"} - set(own):
+        assert is_refused(system, user, lambda channel, q=queue: channel.queue_declare(q, durable=True)), queue
+        assert is_refused(system, user, lambda channel, q=queue: channel.queue_delete(q)), queue
+        if queue not in READABLE.get(user, set()):  # who may read may purge
+            assert is_refused(system, user, lambda channel, q=queue: channel.queue_purge(q)), queue
+        for exchange in EXCHANGES:
+            bind = lambda channel, q=queue, e=exchange: channel.queue_bind(q, e, "#")  # noqa: E731
+            assert is_refused(system, user, bind), queue
+    for exchange in {*EXCHANGES, "another"} - set(exchanges):
+        declare = lambda channel, e=exchange: channel.exchange_declare(e, "topic", durable=True)  # noqa: E731
+        assert is_refused(system, user, declare), exchange
+    for exchange in exchanges:  # which everybody who works with it puts back
+        declare = lambda channel, e=exchange: channel.exchange_declare(e, "topic", durable=True)  # noqa: E731
+        assert not is_refused(system, user, declare), exchange
+
+
+@pytest.mark.parametrize("user", ["thumbnailer", "status-tracker"])
+def test_a_consumer_puts_every_queue_of_its_family_back(system, user):
+    """With its own login and nothing else; work queues are spared, since they are in use."""
+    work = "image_queue" if user == "thumbnailer" else "status_tracker"
+    for queue in FAMILIES[work][1:]:
+        with system.channel() as channel:
+            channel.queue_delete(queue)
+        arguments = {"x-queue-type": "quorum"}
+        if ".delay." in queue:
+            seconds = {"5s": 5, "30s": 30, "5m": 300}[queue.rpartition(".")[2]]
+            arguments |= {
+                "x-message-ttl": seconds * 1000,
+                "x-dead-letter-exchange": "message.retry",
+                "x-dead-letter-routing-key": work,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            }
+        with system.channel(user) as channel:
+            channel.queue_declare(queue, durable=True, arguments=arguments)
+            channel.queue_bind(queue, "message.retry", queue)
+    if user == "thumbnailer":  # the tracker's copies
+        with system.channel("status-tracker") as channel:
+            channel.queue_bind("status_tracker", "message.retry", "image_queue.dead")
+
+
+# --- what the tracker refuses --------------------------------------------------------------------------------
+
+
+def fact(kind, image, by, **data):
+    """A lifecycle event about an image, as whoever knows the contract can write it."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": str(uuid.uuid4()),
+            "source": by,
+            "type": f"thumbmill.{kind}.v1",
+            "time": datetime.now(UTC).isoformat(),
+            "subject": image["id"],
+            "data": {"key": image["key"], **data},
+        }
+    ).encode()
+
+
+def source_of(system, image):
+    [(source,)] = system.query("SELECT source FROM images WHERE id = %s", image["id"])
+    etag, size, modified = source.split("/")
+    return {"etag": etag, "size": int(size), "modified": int(modified)}
+
+
+def all_facts(system, image, by):
+    """Each kind with content that would change the image, or its timeline, if it were believed."""
+    about = {"source": source_of(system, image), "run": "9999"}
+    variant = {"type": "thumbnail", "key": image_key(image), "width": 1, "height": 1, "bytes": 1}
+    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
+    done = {**about, **shown, "variants": [{**variant, "content_type": "image/jpeg"}]}
+    note = {"operator": "mallory", "queue": "image_queue", "code": "x", "run": "9999"}
+    error = {"code": "empty_file", "detail": "forged", "retryable": False}
+    return {
+        "upload.requested": fact(
+            "upload.requested", image, by, content_type="x/y", expires_at="2999-01-01T00:00:00Z"
+        ),
+        "image.processing": fact("image.processing", image, by, **about, attempt=3),
+        "image.retrying": fact(
+            "image.retrying", image, by, **about, next_attempt_at="2999-01-01T00:00:00Z", reason="forged"
+        ),
+        "image.done": fact("image.done", image, by, **done),
+        "image.failed": fact("image.failed", image, by, **about, error=error),
+        "image.removed": fact("image.removed", image, by, cause="forged"),
+        "image.redriven": fact("image.redriven", image, by, **note),
+        "image.dropped": fact("image.dropped", image, by, **note),
+        "tracker.healed": fact("tracker.healed", image, by, what="missed", run="9999"),
+    }
+
+
+def image_key(image):
+    return f"{image['id']}/{'0' * 16}-1.1/thumbnail.jpeg"
+
+
+def make_image(system, seed=0):
+    """An image that is DONE, of which nothing more will be told."""
+    image = system.wait_status(system.post_form(photo(seed=seed))["id"])
+    wait_until(
+        lambda: system.timeline(image["id"]).count("storage.ObjectCreated:Put") == 2, what="both targets' word"
+    )
+    return system.image(image["id"])
+
+
+def settled(system, image):
+    wait_tracker(system)
+    return system.image(image["id"]), system.timeline(image["id"])
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
+    """The broker looks at the routing key, the tracker at what stands in the body: both have to agree."""
+    image = make_image(system)
+    before = settled(system, image)
+    keys = [("image.lifecycle", key) for key in sorted(SAYS[user] - {"tracker.watermark"})]
+    keys += [("storage.events", "instant")] if user == "minio" else []
+    keys += [("message.retry", "status_tracker")] if user in {"operator", "status-tracker"} else []
+    sent = 0
+    for exchange, key in keys:
+        for by in (f"/{user}", "/cli", "/thumbnailer"):
+            for kind, body in all_facts(system, image, by).items():
+                if kind == key and kind in SAYS[user]:
+                    continue  # its own to say
+                for named in (None, user):
+                    forged = {"x-routing-key": kind, "x-exchange": "image.lifecycle", "x-author": "thumbnailer"}
+                    if (exchange, user) == ("message.retry", "status-tracker") and named:
+                        continue  # what it moved itself: who has its login is the tracker
+                    publish = publishing(
+                        exchange, key, body, content_type=CLOUD_EVENT, user_id=named, headers=forged
+                    )
+                    assert not is_refused(system, user, publish)
+                    sent += 1
+    wait_until(lambda: system.queue_length("status_tracker.dead") == sent, what=f"{sent} forged facts put aside")
+    assert settled(system, image) == before
+    reasons = [headers["x-reason"] for _, headers in system.drain("status_tracker.dead")]
+    assert all(reason.startswith("not an event: ") for reason in reasons)
+    wait_until(lambda: system.queue_length("image_queue") == 0)
+    system.drain("image_queue.dead")
+
+
+def test_a_bucket_s_event_is_believed_of_the_bucket_alone(system):
+    """By the gateway's login, under the key that it may use, a removal and what the broker would have given up."""
+    image = make_image(system)
+    before = settled(system, image)
+    record = {"s3": {"bucket": {"name": "images-original"}, "object": {"key": image["key"], "sequencer": "17A"}}}
+    body = json.dumps({"Records": [{"eventName": "s3:ObjectRemoved:Delete", **record}]}).encode()
+    limit = {
+        "x-death": [{"reason": "delivery_limit", "queue": "image_queue", "count": 1}],
+        "x-gave-up": "image_queue",
+    }
+    for headers in ({}, limit, {"x-routing-key": "instant", "x-exchange": "storage.events"}):
+        publish = publishing(
+            "image.lifecycle", "upload.requested", body, content_type="application/json", headers=headers
+        )
+        assert not is_refused(system, "gateway", publish)
+    wait_until(lambda: system.queue_length("status_tracker.dead") == 3, what="the forged events put aside")
+    assert settled(system, image) == before
+    system.drain("status_tracker.dead")
+
+
+# --- what a variant may be -----------------------------------------------------------------------------------
+
+
+def test_a_thumbnailers_login_shows_no_other_images_variant_and_no_page(system):
+    """Whoever has it may say what was made of an image; not what a browser would run, nor another's picture."""
+    victim = make_image(system, 1)
+    image = make_image(system, 2)
+    [(variants,)] = system.query("SELECT variants FROM images WHERE id = %s", victim["id"])
+    theirs = variants[0]
+    before = settled(system, image)
+    own = {**theirs, "key": image_key(image)}
+    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run": "9999"}
+    wrong = [theirs, *({**own, "content_type": kind} for kind in ("text/html", "image/svg+xml", "IMAGE/JPEG", ""))]
+    for variant in wrong:
+        body = fact(
+            "image.done", image, "/thumbnailer", source=source_of(system, image), **shown, variants=[variant]
+        )
+        publish = publishing("image.lifecycle", "image.done", body, content_type=CLOUD_EVENT, user_id="thumbnailer")
+        assert not is_refused(system, "thumbnailer", publish)
+    wait_until(lambda: system.queue_length("status_tracker.dead") == len(wrong), what="the forged facts put aside")
+    assert settled(system, image) == before
+    system.drain("status_tracker.dead")
+
+
+@pytest.mark.parametrize("change", ["key", "content_type"])
+def test_a_row_that_was_forged_earlier_shows_nothing_either(system, change):
+    """The way out keeps to the same list as the way in: an older version may have believed something else."""
+    victim = make_image(system, 1)
+    image = make_image(system, 2)
+    [(others,)] = system.query("SELECT variants FROM images WHERE id = %s", victim["id"])
+    [(variants,)] = system.query("SELECT variants FROM images WHERE id = %s", image["id"])
+    values = {"key": others[0]["key"], "content_type": "text/html"}
+    forged = [{**variants[0], change: values[change]}, *variants[1:]]
+    update = "UPDATE images SET variants = %s::jsonb WHERE id = %s RETURNING 1"
+    assert system.query(update, json.dumps(forged), image["id"])
+    name = variants[0]["type"]
+    answer = system.http.get(f"/api/v1/images/{image['id']}/variants/{name}")
+    assert answer.status_code == 404, answer.headers
+    assert name not in {variant["type"] for variant in system.image(image["id"])["variants"]}
+    assert system.thumbnail(image["id"], variants[1]["type"])
