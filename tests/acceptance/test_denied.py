@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.brokers import denied
+from support.brokers import denied, other_secret
+from support.outages import readiness
 from support.pictures import photo, red_quarter
 from support.waiting import wait_until
 
@@ -19,3 +20,30 @@ def test_a_right_that_is_missing_for_a_while_costs_no_attempt(system, action):
     assert done["attempts"] == 1
     assert red_quarter(system.thumbnail(image["id"])) == "right lower"
     assert system.queue_length("image_queue.dead") == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "port"),
+    [
+        ("gateway", "GATEWAY_PORT"),
+        ("thumbnailer", "THUMBNAILER_HEALTH_PORT"),
+        ("status-tracker", "STATUS_TRACKER_HEALTH_PORT"),
+    ],
+)
+def test_a_wrong_secret_for_minio_is_blamed_on_minio_by_whoever_has_it(system, user, port):
+    """Also by a service that has nothing to do; and what it cannot do for want of MinIO is not RabbitMQ's fault."""
+    with other_secret(system, user):
+        away = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
+        assert away.keys() == {"minio"}
+        assert "check MINIO_ACCESS_KEY, MINIO_SECRET_KEY" in away["minio"]
+    wait_until(lambda: not readiness(system, port), what=f"{user} to be ready again")
+
+
+def test_a_thumbnailer_with_images_waiting_and_a_wrong_secret_blames_minio(system):
+    with other_secret(system, "thumbnailer"):
+        image = system.post_form(photo())
+        wait_until(
+            lambda: "minio" in readiness(system, "THUMBNAILER_HEALTH_PORT"), what="the thumbnailer to notice"
+        )
+        assert readiness(system, "THUMBNAILER_HEALTH_PORT").keys() == {"minio"}
+    assert system.wait_status(image["id"])["attempts"] == 1

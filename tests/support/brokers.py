@@ -31,6 +31,18 @@ def denied(system: System, action: str) -> Iterator[None]:
 
 
 @contextmanager
+def other_secret(system: System, user: str) -> Iterator[None]:
+    """Give one of MinIO's users another secret, of which its service does not know."""
+    keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
+    admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
+    admin.user_add(user, "another-secret")
+    try:
+        yield
+    finally:
+        admin.user_add(user, system.secrets[f"{user.upper().replace('-', '_')}_MINIO_SECRET_KEY"])
+
+
+@contextmanager
 def low_limit(system: System) -> Iterator[None]:
     """Have the broker give up a message of the image queue after a few deliveries instead of a thousand."""
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/policies/%2F"

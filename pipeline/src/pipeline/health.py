@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pipeline.listening import bare_host, listen
 
 Probe = Callable[[], str]  # what is wrong, or nothing
+Faults = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency that is to blame
 Lines = Generator[Mapping[str, object]]
 Order = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
 
@@ -27,9 +28,7 @@ class SidePort(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(
-        self, address: tuple[str, int], live: Probe, ready: Mapping[str, Probe], orders: Mapping[str, Order]
-    ) -> None:
+    def __init__(self, address: tuple[str, int], live: Probe, ready: Faults, orders: Mapping[str, Order]) -> None:
         super().__init__(address, _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket, *others = listen(*address, self.request_queue_size)  # one is enough for probes
@@ -49,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
                 fault = self.server.live()
                 self._answer({"status": "stuck" if fault else "ok", "fault": fault}, 503 if fault else 200)
             case "/readyz":
-                faults = {name: fault for name, probe in self.server.ready.items() if (fault := probe())}
+                faults = dict(self.server.ready())
                 self._answer({"status": "not ready" if faults else "ok", "away": faults}, 503 if faults else 200)
             case "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, generate_latest())
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(
-    host: str, port: int, *, live: Probe, ready: Mapping[str, Probe], orders: Mapping[str, Order] | None = None
+    host: str, port: int, *, live: Probe, ready: Faults, orders: Mapping[str, Order] | None = None
 ) -> ThreadingHTTPServer:
     """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is away.
 

@@ -28,8 +28,35 @@ log = structlog.get_logger()
 PING_SECONDS = 4  # what has not answered by then is away, as far as /readyz goes
 
 
-def insist(action: Callable[[], None], stop: Event) -> None:
-    """Try until it works. Raises Refused, and DependencyAway once ``stop`` is set."""
+class Start:
+    """How far a service has come: until it has started, it may wait for something that it needs first."""
+
+    def __init__(self) -> None:
+        self._started = Event()
+        self._fault: DependencyAway | None = None
+
+    def wait_for(self, fault: DependencyAway | None) -> None:
+        """Note what is waited for; None: no more."""
+        self._fault = fault
+
+    def end(self) -> None:
+        """Note that the service has started."""
+        self._started.set()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._started.is_set()
+
+    def faults(self) -> dict[str, str]:
+        """Say what is waited for, by the dependency that is to blame."""
+        return {self._fault.dependency: str(self._fault)} if self._fault else {"service": "it is starting"}
+
+
+def insist(action: Callable[[], None], stop: Event, start: Start | None = None) -> None:
+    """Try until it works; ``start`` is told what is waited for.
+
+    Raises Refused, and DependencyAway once ``stop`` is set.
+    """
 
     def is_away(fault: BaseException) -> bool:
         return isinstance(fault, DependencyAway) and not isinstance(fault, Refused)
@@ -37,6 +64,8 @@ def insist(action: Callable[[], None], stop: Event) -> None:
     def report(state: RetryCallState) -> None:
         fault = state.outcome.exception() if state.outcome else None
         log.warning("waiting", fault=str(fault), attempt=state.attempt_number)
+        if start and isinstance(fault, DependencyAway):
+            start.wait_for(fault)
 
     Retrying(
         retry=retry_if_exception(is_away),
@@ -46,6 +75,8 @@ def insist(action: Callable[[], None], stop: Event) -> None:
         before_sleep=report,
         reraise=True,
     )(action)
+    if start:
+        start.wait_for(None)
 
 
 def stop_on_signals(stop: Event, tell: Callable[[], None] = lambda: None) -> None:
@@ -66,26 +97,33 @@ def serve_probes(
     settings: ConsumerSettings,
     port: int,
     consumer: Consumer,
-    started: Event,
+    start: Start,
     pings: Mapping[str, Probe],
     orders: Mapping[str, Order] | None = None,
 ) -> ThreadingHTTPServer:
-    """Open the side port; until ``started`` is set the consumer's loop need not turn.
+    """Open the side port; until the service has started the consumer's loop need not turn.
 
     Raises OSError that names the variables, where the address is taken.
     """
+    patient = {name: Patience(name, ping) for name, ping in pings.items()}
     try:
         return health.serve(
             settings.health_host,
             port,
-            live=lambda: consumer.live() if started.is_set() else "",
-            ready={"rabbitmq": consumer.ready} | {name: Patience(name, ping).ask for name, ping in pings.items()},
+            live=lambda: consumer.live() if start.has_ended else "",
+            ready=lambda: find_faults(consumer.faults() if start.has_ended else start.faults(), patient),
             orders=orders,
         )
     except OSError as fault:
         raise OSError(
             f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_host}:{port}: {fault}"
         ) from fault
+
+
+def find_faults(known: Mapping[str, str], pings: Mapping[str, "Patience"]) -> dict[str, str]:
+    """Return what is wrong by the dependency that is to blame: what stops the service, and what does not answer."""
+    asked = {name: fault for name, ping in pings.items() if name not in known and (fault := ping.ask())}
+    return {**known, **asked}
 
 
 class Patience:

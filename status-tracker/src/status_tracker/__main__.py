@@ -17,9 +17,10 @@ from pipeline.identity import ORIGINALS
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.publisher import Publisher
 from pipeline.settings import load_or_exit, masked
-from pipeline.startup import insist, serve_probes, stop_on_signals
+from pipeline.startup import Start, insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import tracker_family
+from pipeline.workers import Probe
 from status_tracker.database import UnstorableError
 from status_tracker.migrations import check_version, migrate
 from status_tracker.pace import Pace
@@ -118,7 +119,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         broker=settings,
         family=tracker_family(settings.rabbitmq_queue),
         handle=Tracker(books, storage, watermarks, allow_unnamed=settings.accept_unnamed_events).handle,
-        probes={"minio": storage.ping, "postgres": books.ping},
+        probes={"minio": partial(storage.check, ORIGINALS), "postgres": books.ping},
         pause=Pace(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
@@ -134,14 +135,15 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         age=timedelta(seconds=settings.sweep_after_seconds),
     )
     stop_on_signals(stop, consumer.stop)
-    consuming = Event()
-    pings = {"postgres": health_books.ping, "minio": storage.ping}
+    began = Start()
+    check_storage = partial(storage.check, ORIGINALS)
+    pings: dict[str, Probe] = {"postgres": health_books.ping, "minio": check_storage}
     orders = {PATH: take_orders(settings, storage, stop)}
-    side_port = serve_probes(settings, settings.health_port, consumer, consuming, pings, orders)
+    side_port = serve_probes(settings, settings.health_port, consumer, began, pings, orders)
     open_things.callback(side_port.shutdown)
 
-    insist(partial(check_version, settings.database_url.get_secret_value()), stop)
-    insist(partial(storage.check, ORIGINALS), stop)
+    insist(partial(check_version, settings.database_url.get_secret_value()), stop, began)
+    insist(check_storage, stop, began)
 
     def send_mark() -> None:
         if not consumer.ready():
@@ -154,7 +156,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
         start("reconciliation", partial(reconciler.run, stop)),
     ]
-    consuming.set()
+    began.end()
     try:
         consumer.run()
     finally:

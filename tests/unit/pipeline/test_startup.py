@@ -3,7 +3,7 @@ from threading import Event
 import pytest
 
 from pipeline.outcomes import DependencyAway, Refused
-from pipeline.startup import Patience, insist
+from pipeline.startup import Patience, Start, find_faults, insist
 
 
 class Dependency:
@@ -66,3 +66,26 @@ def test_what_a_ping_says_is_told():
     server = Dependency(DependencyAway("minio", "gone"), ValueError("odd"))
     patience = Patience("minio", server.ask)
     assert [patience.ask() for _ in range(3)] == ["minio is away: gone", "odd", ""]
+
+
+def test_until_it_has_started_a_service_blames_what_it_waits_for(patient):
+    start, told = Start(), []
+    assert start.faults() == {"service": "it is starting"}
+
+    def ask():
+        told.append(start.faults())
+        if len(told) == 1:
+            raise DependencyAway("postgres", "no schema yet")
+
+    insist(ask, patient, start)
+    assert told[1] == {"postgres": "postgres is away: no schema yet"}
+    assert start.faults() == {"service": "it is starting"}
+
+
+def test_a_dependency_that_stops_the_service_is_blamed_in_the_services_own_words():
+    pings = {
+        "minio": Patience("minio", lambda: None),
+        "postgres": Patience("postgres", Dependency(DependencyAway("postgres")).ask),
+    }
+    faults = find_faults({"minio": "minio refuses us: check the key"}, pings)
+    assert faults == {"minio": "minio refuses us: check the key", "postgres": "postgres is away"}

@@ -13,7 +13,7 @@ from pipeline.consumer import Consumer
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.outcomes import DependencyAway, Refused
 from pipeline.settings import load_or_exit, masked
-from pipeline.startup import insist, serve_probes, stop_on_signals
+from pipeline.startup import Start, insist, serve_probes, stop_on_signals
 from pipeline.storage import Storage
 from pipeline.topology import image_family
 from pipeline.workers import one_by_one
@@ -78,12 +78,12 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         grace_seconds=settings.stop_grace_seconds,
     )
     stop_on_signals(stop, consumer.stop)
-    started = Event()
-    side_port = serve_probes(settings, settings.health_port, consumer, started, {"minio": storage.ping})
+    start = Start()
+    side_port = serve_probes(settings, settings.health_port, consumer, start, {"minio": check_storage})
     open_things.callback(side_port.shutdown)
     open_things.enter_context(decoder)
-    insist(check_storage, stop)
-    started.set()
+    insist(check_storage, stop, start)
+    start.end()
     consumer.run()
 
 
