@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from pipeline.events import Details, Failure
+from pipeline.details import Details
+from pipeline.events import Failure
 from pipeline.identity import ORIGINALS
 
 # Postgres gives times in its session's zone, which a role, a database or PGTZ may set.

@@ -8,8 +8,9 @@ from gateway.links import Links
 from gateway.media_types import OTHER, harmless, of_format
 from gateway.models import FactOut, ImageOut, Status, VariantOut
 from gateway.reader import Fact, Row
+from pipeline.details import Details
 from pipeline.errors import ErrorCode
-from pipeline.events import Details, Failure, Variant
+from pipeline.events import Failure, Variant
 from pipeline.identity import made_at
 from pipeline.storage import Head
 from pipeline.variants import find_variant_fault

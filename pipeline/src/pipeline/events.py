@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from pipeline.details import Details, Words
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
 from pipeline.identity import Source, fact_id, image_id_of
 from pipeline.names import clean_name
@@ -27,8 +27,6 @@ from pipeline.outcomes import NotAnEvent, explain
 from pipeline.variants import find_variant_fault
 
 CONTENT_TYPE = "application/cloudevents+json"
-
-LONGEST_TEXT = 200  # characters of what a file says of itself: cameras say less, a stranger's file may say anything
 
 
 class _Contract(BaseModel):
@@ -101,40 +99,6 @@ class Retrying(_AboutSource):
     kind: Literal[Kind.RETRYING] = Kind.RETRYING
     next_attempt_at: datetime
     reason: str
-
-
-def _tame(text: object) -> object:
-    """Make a stranger's words harmless: one line, of bounded length, that JSON and Postgres can hold."""
-    if not isinstance(text, str):
-        return text
-    printable = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * LONGEST_TEXT])
-    return " ".join(printable.split())[:LONGEST_TEXT].rstrip()
-
-
-Words = Annotated[str, BeforeValidator(_tame)]
-
-
-class Place(_Contract):
-    """Where a picture was taken, as WGS 84."""
-
-    latitude: float = Field(ge=-90, le=90, description="Degrees, north is positive")
-    longitude: float = Field(ge=-180, le=180, description="Degrees, east is positive")
-
-
-class Details(_Contract):
-    """What was found out about an original beside its size. Words come from the file: believe them as you like."""
-
-    frames: int = Field(ge=1, description="Frames of an animation, pages of a TIFF; else 1")
-    has_alpha: bool = Field(description="Whether something shows through")
-    colour_space: Words = Field(description="As the file says, before it was made sRGB", examples=["Display P3"])
-    dominant_colour: Words = Field(description="`#rrggbb`, to fill the place until the picture is there")
-    thumbhash: Words = Field(description="ThumbHash of the picture as shown, base64: a blur in some 25 bytes")
-    taken_at: Words | None = Field(
-        None, description="ISO 8601, by the camera's clock; with an offset only if the file has one"
-    )
-    camera: Words | None = Field(None, description="Maker and model", examples=["Fairphone FP4"])
-    lens: Words | None = None
-    gps: Place | None = Field(None, description="Only where the setting `EXPOSE_GPS` says so")
 
 
 class Done(_AboutSource):

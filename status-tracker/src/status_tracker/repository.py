@@ -11,7 +11,8 @@ from uuid import UUID
 from pydantic import SecretStr
 from pydantic_core import to_json
 
-from pipeline.events import Details, Failure, Variant
+from pipeline.details import Details
+from pipeline.events import Failure, Variant
 from pipeline.identity import Source
 from status_tracker.database import ConflictError, Connection, connect, execute, translated
 from status_tracker.facts import Fact

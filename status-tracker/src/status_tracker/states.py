@@ -20,8 +20,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pipeline.details import Details
 from pipeline.events import (
-    Details,
     Done,
     Failed,
     Failure,

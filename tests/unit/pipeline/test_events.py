@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.details import Details, Place
 from pipeline.errors import ErrorCode
 from pipeline.events import (
-    Details,
     Done,
     Failed,
     Failure,
     Kind,
-    Place,
     Processing,
     Removed,
     Watermark,

@@ -2,16 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+from pipeline.details import Details, Place
 from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
-    Details,
     Done,
     Dropped,
     Failed,
     Failure,
     Lifecycle,
-    Place,
     Processing,
     Redriven,
     Removed,

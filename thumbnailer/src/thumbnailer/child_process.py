@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
+from pipeline.details import Details
 from pipeline.errors import ErrorCode
-from pipeline.events import Details
 from thumbnailer import frames
 from thumbnailer.pictures import BadPictureError, Picture, Recipe
 

@@ -14,8 +14,9 @@ from typing import Any
 import structlog
 
 from pipeline.crashpoints import crash_at
+from pipeline.details import Details
 from pipeline.errors import ErrorCode
-from pipeline.events import Details, Done, Failed, Failure, Lifecycle, Processing, Removed, Retrying, Variant, say
+from pipeline.events import Done, Failed, Failure, Lifecycle, Processing, Removed, Retrying, Variant, say
 from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, variant_key, variant_prefix
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
