@@ -4,7 +4,7 @@ import base64
 import io
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from support.pictures import ORIENTATION, photo
 from thumbnailer.imaging import make_picture
@@ -71,6 +71,100 @@ def test_a_camera_s_name_is_one_short_line(make, model, camera):
 @pytest.mark.parametrize("moment", ["0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday", "2026:05:04", 5])
 def test_a_time_that_is_none_is_left_out(moment):
     assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003=moment))).taken_at is None
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026:00:04 12:34:56",
+        "2026:13:04 12:34:56",
+        "2026:02:30 12:34:56",
+        "2025:02:29 12:34:56",
+        "2026:05:00 12:34:56",
+        "2026:05:04 25:34:56",
+        "2026:05:04 24:00:00",
+        "2026:05:04 12:60:56",
+        "2026:05:04 12:34:61",
+        "0000:05:04 12:34:56",
+        "2026\0:05:04 12:34:56",
+        "\0" * 19,
+        "\uff12\uff10\uff12\uff16:05:04 12:34:56".encode(),
+        b"\xff" * 19,
+        (1, 2),
+        2.5,
+    ],
+    ids=repr,
+)
+def test_a_time_that_no_clock_shows_is_left_out(moment):
+    details = details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003=moment)))
+    assert (details.taken_at, details.camera) == (None, "Fairphone FP4")
+
+
+def test_the_29th_of_february_may_be_told():
+    assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003="2024:02:29 23:59:59\0"))).taken_at == (
+        "2024-02-29T23:59:59"
+    )
+
+
+@pytest.mark.parametrize(
+    ("offset", "told"),
+    [("+14:00", "+14:00"), ("-09:30", "-09:30"), ("+00:00\0", "+00:00")]
+    + [
+        (odd, "")
+        for odd in ("+99:99", "+15:00", "-02:60", "+2:00", "Z", "\0", "", 7, b"\xff\0", "+\uff10\uff12:00".encode())
+    ],
+    ids=repr,
+)
+def test_an_offset_that_is_none_is_left_out(offset, told):
+    details = details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9011=offset)))
+    assert details.taken_at == "2026-05-04T12:34:56" + told
+
+
+XMP_ON_ITS_SIDE = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF>'
+    b"</x:xmpmeta>"
+)
+
+
+def with_xmp(kind, **options):
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP_ON_ITS_SIDE.decode())
+        return written(Image.new("RGB", (60, 40)), kind, pnginfo=info, **options)
+    if kind == "TIFF":
+        options["tiffinfo"] = {700: XMP_ON_ITS_SIDE, **options.pop("tiffinfo", {})}
+        return written(Image.new("RGB", (60, 40)), kind, **options)
+    upright = XMP_ON_ITS_SIDE.replace(b'"6"', b'"1"')  # or HEIC's writer would turn the picture in its own way
+    data = written(Image.new("RGB", (60, 40)), kind, xmp=upright, **options)
+    assert upright in data
+    return data.replace(upright, XMP_ON_ITS_SIDE)
+
+
+def size_of(data):
+    picture = make_picture(data, recipe())
+    assert (picture.renditions[0].width, picture.renditions[0].height) == (picture.width, picture.height)
+    return picture.width, picture.height
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_exif_alone_turns_a_picture(kind):
+    assert size_of(with_xmp(kind)) == (60, 40)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 8
+    turned = {"tiffinfo": {ORIENTATION: 8}} if kind == "TIFF" else {"exif": exif.tobytes()}
+    assert size_of(with_xmp(kind, **turned)) == (40, 60)
+
+
+def test_imagemagick_s_copy_of_exif_in_a_text_turns_nothing():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    raw = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(raw):8}\n{raw.hex()}\n")
+    for compressed in (False, True):
+        info.add_text("Raw profile type APP1", f"\ngeneric profile\n{len(raw):8}\n{raw.hex()}\n", zip=compressed)
+    assert size_of(written(Image.new("RGB", (60, 40)), "PNG", pnginfo=info)) == (60, 40)
 
 
 @pytest.mark.parametrize("gps", [{1: "N"}, GREENWICH | {2: (151.0, 0.0, 0.0)}, GREENWICH | {2: (1.0,)}], ids=str)

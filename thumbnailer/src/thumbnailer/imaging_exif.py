@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from PIL import ExifTags, Image
@@ -11,8 +12,8 @@ from thumbnailer.layout import Size
 from thumbnailer.pictures import Place
 
 _MAX_TEXT = 100  # characters; cameras and lenses have names of up to 60
-_MOMENT = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
-_OFFSET = re.compile(r"[+-]\d\d:\d\d")
+_MOMENT = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
+_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):([0-5][0-9])")  # no zone is further than 14 hours from UTC
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,9 +46,10 @@ class Exif:
 def read_exif(image: Image.Image, *, keep_gps: bool) -> Exif:
     """Read what is safe to tell, and where the picture was taken only if that is wanted.
 
-    A TIFF counts as upright, since Pillow turns it by itself when it loads it.
+    A TIFF counts as upright, since Pillow turns it by itself when it loads it. Pillow's own look at others would
+    take an orientation out of XMP or text too, where browsers and libvips do not look.
     """
-    exif = _spared(image.getexif)
+    exif = _spared(image.getexif if image.format == "TIFF" else lambda: _load(image.info.get("exif")))
     if not exif:
         return Exif()
     of_shot = _spared(lambda: exif.get_ifd(ExifTags.IFD.Exif)) or {}
@@ -64,6 +66,14 @@ def turn(image: Image.Image, orientation: int) -> Image.Image:
     """Turn or mirror a picture so that it is shown as it was seen."""
     way = _TURNS.get(orientation)
     return image if way is None else image.transpose(way)
+
+
+def _load(data: object) -> Image.Exif | None:
+    if not isinstance(data, bytes):
+        return None
+    exif = Image.Exif()
+    exif.load(data)
+    return exif
 
 
 def _spared(read: Callable[[], T | None]) -> T | None:
@@ -89,12 +99,17 @@ def _camera(exif: Image.Exif) -> str | None:
 
 
 def _moment(of_shot: dict[int, Any]) -> str | None:
+    """Give when a picture was taken; None for what no calendar or clock has shown."""
     found = _MOMENT.fullmatch(_text(of_shot.get(ExifTags.Base.DateTimeOriginal)) or "")
-    if not found or found[1] == "0000":
+    if not found:
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, found.groups())
+        moment = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the offset is another field
+    except ValueError:
         return None
     offset = _text(of_shot.get(ExifTags.Base.OffsetTimeOriginal)) or ""
-    known = offset if _OFFSET.fullmatch(offset) else ""
-    return "{}-{}-{}T{}:{}:{}".format(*found.groups()) + known
+    return moment.isoformat() + (offset if _OFFSET.fullmatch(offset) else "")
 
 
 def _text(value: object) -> str | None:
