@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyvips
+from PIL import Image
+
+from corpora.encodings import read_encoding
+from thumbnailer.imaging_light import apply_encoding
 
 Size = tuple[int, int]
 
@@ -20,13 +25,25 @@ class Shown:
 
 
 def show(data: bytes, size: Size) -> Shown:
-    """Decode a file, turned and in sRGB, and resize it to ``size``. Raises UnreadableError."""
+    """Decode a file, turned and in sRGB, and resize it to ``size``. Raises UnreadableError.
+
+    libvips passes over code points, gAMA and cHRM, so they are applied to its pixels afterwards, as ours are; that
+    this comes to the right colours is for tests/unit/thumbnailer/test_encodings.py to show.
+    """
     try:
         whole = pyvips.Image.new_from_buffer(data, "").autorot()
         small = whole.thumbnail_image(size[0], height=size[1], size="force", output_profile="srgb")
-        return Shown((whole.width, whole.height), small.copy_memory())
+        return Shown((whole.width, whole.height), _explained(small, data).copy_memory())
     except pyvips.Error as fault:
         raise UnreadableError(str(fault).strip().splitlines()[-1].strip()) from fault
+
+
+def _explained(image: pyvips.Image, data: bytes) -> pyvips.Image:
+    encoding = read_encoding(data)
+    if encoding is None or encoding.is_srgb:
+        return image
+    pixels = image.colourspace("srgb").cast("uchar").numpy()
+    return pyvips.Image.new_from_array(np.asarray(apply_encoding(Image.fromarray(pixels), encoding)))
 
 
 def difference(one: bytes, other: pyvips.Image) -> float:

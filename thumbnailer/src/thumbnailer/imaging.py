@@ -12,9 +12,10 @@ from PIL import Image
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import Format
-from thumbnailer import imaging_png
+from thumbnailer import imaging_png, png_chunks
+from thumbnailer.colour_encodings import Encoding
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
-from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space
+from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space, read_encoding
 from thumbnailer.imaging_damage import load_pixels
 from thumbnailer.imaging_details import describe_pixels
 from thumbnailer.imaging_exif import Exif, read_exif, turn
@@ -59,6 +60,7 @@ class Work:
     format: Format
     size: Size  # pixels, as stored
     exif: Exif = field(default_factory=Exif)
+    encoding: Encoding | None = None  # what the levels mean, where no profile says it
     frames: int = 1
     colour_space: str = ""
     damaged: bool = False
@@ -102,6 +104,7 @@ Step = Callable[[Work], None]
 def make_picture(data: bytes, recipe: Recipe) -> Picture:
     """Make a picture's variants. Raises BadPictureError, and MemoryError where the limit is reached."""
     check_canvas(data, recipe.limits)
+    data = png_chunks.tidy(data)
     image = open_image(data)
     work = Work(data, recipe, image, name_format(image), image.size)
     for step in STEPS:
@@ -113,9 +116,9 @@ def make_picture(data: bytes, recipe: Recipe) -> Picture:
 
 
 def read_metadata(work: Work) -> None:
-    """Read EXIF, which says how the edges will lie; only in a PNG it may stand behind the pixels."""
-    if work.format != "PNG":
-        work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
+    """Read EXIF, which says how the edges will lie, and what the file says of its colours."""
+    work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
+    work.encoding = read_encoding(work.image, work.data)
 
 
 def check_limits(work: Work) -> None:
@@ -164,8 +167,7 @@ def load_first_frame(work: Work) -> None:
         work.image, work.damaged = load_pixels(
             work.image, work.data, size, work.eighths, keep_damaged=work.recipe.keep_damaged
         )
-    if work.format == "PNG":
-        work.exif = read_exif(work.image, keep_gps=work.recipe.keep_gps)
+        work.image = imaging_png.Canvas(work.image.size).show(work.image)
 
 
 def make_resizable(work: Work) -> None:
@@ -191,8 +193,8 @@ def orient(work: Work) -> None:
 
 def settle_colours(work: Work) -> None:
     """Make the colours sRGB's, as nothing in the variants will say that they are others."""
-    work.colour_space = name_colour_space(work.image)
-    work.image = convert_to_srgb(work.image)
+    work.colour_space = name_colour_space(work.image, work.encoding)
+    work.image = convert_to_srgb(work.image, work.encoding)
 
 
 def settle_mode(work: Work) -> None:
@@ -236,13 +238,14 @@ def make_animation(work: Work, preset: Preset, layout: Layout) -> Rendition:
     """Take every frame the way of the first."""
     source = open_image(work.data)
     loops = int(source.info.get("loop", 1))
+    canvas = imaging_png.Canvas(source.size)
     frames, milliseconds = list[Image.Image](), list[int]()
     for number in range(work.frames):
         with damage_told():
             source.seek(number)
             source.load()
         milliseconds.append(int(source.info.get("duration", 0)) or _FRAME_MILLISECONDS)
-        frame = replace(work, image=source.copy())
+        frame = replace(work, image=canvas.show(source.copy()))
         for step in TO_WANTED_PIXELS:
             step(frame)
         frames.append(place(cut(frame.image, layout), preset, layout))

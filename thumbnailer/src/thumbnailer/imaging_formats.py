@@ -12,7 +12,7 @@ from PIL import (
     Image,
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
+    PngImagePlugin,
     TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
@@ -22,6 +22,7 @@ from pillow_heif import register_heif_opener
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
 from thumbnailer.pictures import BadPictureError, Limits, Recipe
+from thumbnailer.png_chunks import MAX_PROFILE_BYTES
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ _BASE_BYTES = 208 * 1024 * 1024  # the interpreter and all libraries take 155 MB
 def open_image(data: bytes) -> Image.Image:
     """Read the header. The content decides the format; the file's name and type are hearsay."""
     Image.MAX_IMAGE_PIXELS = None  # ``check_cost`` is the limit, for every format alike
+    PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES  # Pillow has one limit for text and profiles
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
     # A thumbnail inside the file may show something else than the file.
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
@@ -59,9 +61,11 @@ def open_image(data: bytes) -> Image.Image:
         raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT)
     try:
         with damage_told():
-            return Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
+            image = Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
     except UnidentifiedImageError as fault:
         raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
+    image.info.pop("xmp", None)  # Pillow would turn a TIFF by it
+    return image
 
 
 def _adapt(data: bytes, signature: Signature) -> bytes:

@@ -5,12 +5,14 @@ there is, and whatever it refuses, is left to Pillow to decode and to judge, so 
 """
 
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image
+from PIL import Image, PngImagePlugin
+
+from thumbnailer.layout import Size
+from thumbnailer.png_chunks import read_chunks
 
 _MODES = {0: ("mono", "L"), 2: ("rgb", "RGB"), 6: ("rgba", "RGBA")}  # by colour type (PNG specification, 11.2.1)
-_BEHIND_PIXELS = {b"IDAT", b"IEND"}  # others may change how the picture lies, and Pillow has not read them yet
+_BEHIND_PIXELS = {b"IDAT", b"IEND"}
 _ODD = {b"tRNS", b"acTL"}  # a clear colour, an animation
-_MOST_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
 
 
 def decode(data: bytes, header: Image.Image) -> Image.Image | None:
@@ -32,15 +34,39 @@ def decode(data: bytes, header: Image.Image) -> Image.Image | None:
     return image
 
 
+class Canvas:
+    """What has been drawn of an animation without alpha; all else of it is clear (PNG, third edition, 4.9)."""
+
+    def __init__(self, size: Size) -> None:
+        self.drawn = Image.new("L", size)
+
+    def show(self, frame: Image.Image) -> Image.Image:
+        """Give the next frame, as Pillow has composed it, with an alpha channel if something was not drawn."""
+        box, disposal = frame.info.get("bbox"), frame.info.get("disposal")
+        if box is None or frame.has_transparency_data or frame.mode not in {"1", "L", "P", "RGB"}:
+            return frame
+        before = self.drawn.copy()
+        self.drawn.paste(255, box)
+        lowest, _ = self.drawn.getextrema()
+        if lowest != 255:
+            info, alpha = frame.info, self.drawn.copy()
+            frame = frame.convert("RGB")
+            frame.putalpha(alpha)
+            frame.info = {**info}
+        if disposal == PngImagePlugin.Disposal.OP_BACKGROUND:
+            self.drawn.paste(0, box)
+        elif disposal == PngImagePlugin.Disposal.OP_PREVIOUS:
+            self.drawn = before
+        return frame
+
+
 def _is_ordinary(data: bytes) -> bool:
     """Tell whether a PNG's chunks are those of a single picture, complete, with nothing but its end behind it."""
-    at, pixels_began = 8, False
-    for _ in range(_MOST_CHUNKS):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if kind in _ODD or (pixels_began and kind not in _BEHIND_PIXELS):
+    pixels_began = False
+    for chunk in read_chunks(data):
+        if chunk.kind in _ODD or (pixels_began and chunk.kind not in _BEHIND_PIXELS):
             return False
-        if kind == b"IEND" or not kind:
-            return kind == b"IEND" and pixels_began
-        pixels_began = pixels_began or kind == b"IDAT"
-        at += 12 + length
+        if chunk.kind == b"IEND":
+            return pixels_began
+        pixels_began = pixels_began or chunk.kind == b"IDAT"
     return False

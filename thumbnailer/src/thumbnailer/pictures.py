@@ -67,7 +67,7 @@ class Details:
 
     frames: int  # of an animation, or pages of a TIFF
     has_alpha: bool  # something shows through
-    colour_space: str  # sRGB, Grey, CMYK, or as the picture's profile calls itself
+    colour_space: str  # sRGB, Grey, CMYK, or as the profile calls itself, or what code points mean: "BT.2020 PQ"
     dominant_colour: str  # #rrggbb
     thumbhash: str  # a blurred preview of 21 to 25 bytes, in base64
     taken_at: str | None = None  # ISO 8601, with an offset if the camera knew it

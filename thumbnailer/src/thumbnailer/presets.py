@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # Our own part of a variant's key: a change of the code that alters bytes raises it, or caches keep the old ones.
-RECIPE_VERSION = "3"
+RECIPE_VERSION = "4"
 LONGEST_EDGE = 16383  # pixels, of any variant: the most that a WebP can have
 
 Fit = Literal["inside", "cover", "contain"]
