@@ -10,11 +10,14 @@ import simplejpeg
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from pipeline.errors import ErrorCode
+from support.pictures import opened
 from thumbnailer.imaging import make_picture
 from thumbnailer.imaging_formats import open_image
 from thumbnailer.imaging_jpeg import decode
+from thumbnailer.jpeg_segments import read_segments
 from thumbnailer.pictures import BadPictureError
 from thumbnailer.presets import Preset
+from unit.thumbnailer.eighths import picture
 from unit.thumbnailer.recipes import recipe
 
 GREY, RED, SKY = (128, 128, 128), (200, 30, 20), (90, 140, 220)
@@ -26,6 +29,10 @@ def noise(mode="RGB", size=(700, 500)):
     chance = random.Random(1)  # the same picture every time: whether flipped bytes show depends on it
     bands = [Image.frombytes("L", size, chance.randbytes(size[0] * size[1])) for _ in range(3)]
     return Image.merge("RGB", bands).convert(mode)
+
+
+def photograph():
+    return picture((480, 360))
 
 
 def written(image, kind="JPEG", **options):
@@ -73,10 +80,36 @@ ways = pytest.mark.parametrize(
 
 
 @ways
-@pytest.mark.parametrize("part", [0.0, 0.2, 0.6, 0.95, 0.999])
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.6])
 @pytest.mark.parametrize("end", [b"", END])
 def test_data_that_end_too_early_are_noticed(data, part, end):
     assert refused(cut(data, part) + end)
+
+
+@pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
+@pytest.mark.parametrize("end", [b"", END])
+def test_more_than_a_few_missing_blocks_are_noticed(options, end):
+    assert refused(cut(written(noise(), **options), 0.98) + end)
+
+
+@pytest.mark.parametrize("harm", ["flip a bit", "lose a byte", "lose bytes", "gain bytes"])
+def test_what_moved_all_that_follows_is_not_taken_for_a_few_missing_blocks(harm):
+    """The codes fall into step again, and what is wrong shows at the end, by some blocks too few or too many."""
+    dice, data = random.Random(3), written(photograph(), quality=85)
+    complaints = 0
+    for _ in range(60):
+        at, harmed = dice.randrange(first_scan(data), len(data) - 40), bytearray(data)
+        match harm:
+            case "flip a bit":
+                harmed[at] ^= 1 << dice.randrange(8)
+            case "gain bytes":
+                harmed[at:at] = dice.randbytes(8).replace(b"\xff", b"\1")
+            case _:
+                del harmed[at : at + (1 if harm == "lose a byte" else 20)]
+        if decode(open_image(bytes(harmed)), bytes(harmed), photograph().size, 8).complaint:
+            complaints += 1
+            assert refused(bytes(harmed))
+    assert complaints > 10
 
 
 @ways
@@ -149,10 +182,52 @@ def test_filler_in_front_of_the_end_is_no_damage(data, surplus):
     assert make(data[:-2] + surplus + END).renditions == make(data).renditions
 
 
+@pytest.mark.parametrize(("mode", "options"), [way for way in BASELINE if way[0] != "CMYK"], ids=str)
+@pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last picture" * 10])
+def test_nor_is_junk_there(mode, options, junk):
+    data = written(noise(mode), **options)
+    assert make(data[:-2] + junk + END).renditions == make(data).renditions
+    assert not make(data[:-2] + junk + END).damaged
+
+
 @ways
-@pytest.mark.parametrize("surplus", [b"sixteen bytes it", bytes(600)])
-def test_more_than_filler_is(data, surplus):
-    assert refused(data[:-2] + surplus + END)
+def test_more_than_that_is(data):
+    assert refused(data[:-2] + bytes(600) + END)
+
+
+@pytest.mark.parametrize("surplus", [b"\x01", b"abc"])
+def test_a_few_bytes_too_many_before_a_restart_marker_are_no_damage(surplus):
+    data = written(noise(), restart_marker_rows=1)
+    odd = re.sub(rb"(\xff[\xd0-\xd7])", lambda marker: surplus + marker[0], data[first_scan(data) :])
+    assert make(data[: first_scan(data)] + odd).renditions == make(data).renditions
+    assert refused(data[: first_scan(data)] + odd.replace(surplus, surplus * 20, 2))
+
+
+SEQUENTIAL = pytest.mark.parametrize(("mode", "options"), BASELINE, ids=str)
+
+
+@SEQUENTIAL
+def test_a_scan_that_has_all_coefficients_need_not_say_so(mode, options):
+    """Samsung's phones write zeros there, where T.81 has 0, 63, 0."""
+    data = written(noise(mode), **options)
+    start = first_scan(data)
+    odd = data[: start - 3] + bytes(3) + data[start:]
+    assert make(odd) == make(data)
+    assert refused(cut(odd, 0.9) + END)
+
+
+@SEQUENTIAL
+@pytest.mark.parametrize("transform", [3, 7, 255])
+def test_numbers_that_mean_nothing_are_no_damage(mode, options, transform):
+    data = written(noise(mode), **options)
+    usual, odd = (
+        b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((number,))
+        for number in (2 if mode == "CMYK" else 1, transform)
+    )
+    rest = b"".join(data[part.start : part.end] for part in read_segments(data) if part.marker not in {0xE0, 0xEE})
+    assert make(odd + rest + END) == make(usual + rest + END)
+    versions = [data.replace(b"JFIF\0\x01", b"JFIF\0" + version) for version in (b"\x01", b"\x02")]
+    assert make(versions[0]) == make(versions[1])
 
 
 @ways
@@ -221,6 +296,39 @@ def test_tiny_pictures_are_decoded_at_their_size():
         data = written(noise(size=(edge, 2 * edge)))
         decoded = decode(open_image(data), data, open_image(data).size, 8).image
         assert decoded.convert("RGB").tobytes() == Image.open(io.BytesIO(data)).tobytes()
+
+
+# --- damaged, but whole to the eye -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
+@pytest.mark.parametrize("lost", [1, 2, 5, 12, 20])
+@pytest.mark.parametrize("end", [b"", END])
+def test_a_file_without_its_last_bytes_is_shown_and_called_damaged(options, lost, end):
+    data = written(noise(size=(480, 360)), quality=85, **options)
+    short = make(data[: -2 - lost].rstrip(b"\xff") + end)
+    assert short.damaged
+    whole, shown = (opened(picture.renditions[0].data) for picture in (make(data), short))
+    box = ImageChops.difference(whole, shown).point(lambda level: 255 * (level > 16)).getbbox()
+    left, upper, *_ = box or whole.size
+    assert left >= whole.width - 16 * 7 - 8
+    assert upper >= whole.height - 16 - 8
+
+
+def test_of_a_few_blocks_none_may_be_missing():
+    data = written(photograph().resize((48, 48)), quality=85)
+    assert refused(data[:-8])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_progressive_file_that_ends_in_its_last_refinement_is_shown_and_called_damaged(mode):
+    data = written(noise(mode), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    for length in (last + 20, len(data) - 200, len(data) - 3):
+        assert make(data[:length].rstrip(b"\xff")).damaged
+        assert refused(data[:length].rstrip(b"\xff") + END)  # more than the end may be missing
+    assert refused(data[: last - 20])
+    assert make(data[:-2] + b"junk before the end" + END).damaged
 
 
 # --- damaged, but kept -----------------------------------------------------------------------------------------

@@ -45,6 +45,15 @@ def test_the_pixels_are_the_same_however_it_is_written(mode, options, progressiv
     assert by_us(data + b"a motion photo's film") == by_libjpeg(data)
 
 
+@pytest.mark.parametrize("subsampling", SAMPLINGS)
+def test_a_baseline_scan_has_all_coefficients_whatever_it_says(subsampling):
+    """Samsung's phones write zeros there, where T.81 has 0, 63, 0."""
+    data = jpeg(subsampling=subsampling)
+    start = data.index(b"\xff\xda\0\x0c") + 14
+    assert data[start - 3 : start] == b"\0\x3f\0"
+    assert by_us(data[: start - 3] + bytes(3) + data[start:]) == by_libjpeg(data)
+
+
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 100), st.sampled_from(SAMPLINGS), st.booleans())
 def test_the_pixels_are_the_same_whatever_they_are(noise, quality, subsampling, progressive):
     size = 57, 39
@@ -83,7 +92,11 @@ def test_no_bytes_upset_it(garbage, where, sample):
     pixels = bytearray(8 * 6 * 4)
     imaging_eighth.decode(garbage, pixels)
     imaging_eighth.decode(b"\xff\xd8" + garbage, pixels)
-    imaging_eighth.decode(sample[:where] + garbage + sample[where + len(garbage) :], pixels)
+    harmed = sample[:where] + garbage + sample[where + len(garbage) :]
+    imaging_eighth.decode(harmed, pixels)
+    for data in (garbage, harmed, harmed[: where + 500]):
+        extent = imaging_eighth.measure(data)
+        assert extent is None or 0 <= extent.read <= extent.mcus
 
 
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])

@@ -145,8 +145,9 @@ def test_values_far_beyond_all_pixels_are_left_to_libjpeg(table, progressive):
     assert by_us(bytes(data)) is None
 
 
-@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize(
+    ("progressive", "part"), [(False, 0.1), (False, 0.5), (False, 0.9), (False, 0.98), (True, 0.1), (True, 0.4)]
+)
 def test_a_cut_file_is_left_to_libjpeg_and_refused(part, progressive):
     data = jpeg(size=(3208, 2400), progressive=progressive)
     cut = data[: int(len(data) * part)]

@@ -46,6 +46,21 @@ class _Scan(ctypes.Structure):
     )
 
 
+class Extent(ctypes.Structure):
+    """How far a scan could be read, as jpeg_eighth.c has it.
+
+    MCUs that it should have, those before the first fault, bytes behind the last, and 1 if the data have fewer or
+    more blocks than they should, which comes of damage somewhere before.
+    """
+
+    _fields_ = (
+        ("mcus", ctypes.c_int32),
+        ("read", ctypes.c_int32),
+        ("surplus", ctypes.c_int32),
+        ("moved", ctypes.c_int32),
+    )
+
+
 @dataclass
 class _Component:
     across: int  # blocks in an MCU
@@ -87,6 +102,25 @@ def decode(data: bytes, pixels: bytearray) -> bool:
         return bool(library.write_picture(picture, (ctypes.c_char * len(pixels)).from_buffer(pixels)))
     except (_OddError, LookupError):
         return False
+    finally:
+        library.end_picture(picture)
+
+
+def measure(data: bytes) -> Extent | None:
+    """Say how far a baseline JPEG can be read that libjpeg complains of; None for what is not read here."""
+    library, file, picture, extent = _library(), _File(data), None, Extent()
+    try:
+        header = next(_read_headers(file))
+        scan, _ = _read_scan_header(file, header)
+        if file.progressive or scan.count != len(file.components):
+            return None
+        width, height = (-(-edge // 8) for edge in file.size)
+        picture = _begin(library, file, width * height * (1 if scan.count == _GREY else 4))
+        library.read_scan(picture, data, file.at, len(data), scan, ctypes.byref(extent))
+    except (_OddError, LookupError, StopIteration):
+        return None
+    else:
+        return extent
     finally:
         library.end_picture(picture)
 
@@ -224,7 +258,7 @@ def _take_scan(library: ctypes.CDLL, picture: int | None, file: _File, header: b
             raise _OddError
         file.at = found.start()
         return
-    file.at = library.read_scan(picture, file.data, file.at, len(file.data), scan)
+    file.at = library.read_scan(picture, file.data, file.at, len(file.data), scan, None)
     if file.at == 0:
         raise _OddError
 
@@ -233,6 +267,8 @@ def _read_scan_header(file: _File, header: bytes) -> tuple[_Scan, list[_Componen
     """Read which components a scan has, which of their coefficients, and by which tables. T.81, B.2.3."""
     end = 1 + 2 * header[0]
     first, last, high, low = header[end], header[end + 1], header[end + 2] >> 4, header[end + 2] & 15
+    if not file.progressive:  # where a scan has everything, whatever it says: many phones write zeros
+        first, last, high, low = 0, COEFFICIENTS - 1, 0, 0
     names, tables = header[1:end:2], header[2:end:2]
     if len(header) != end + 3 or not names or len(set(names)) != len(names):
         raise _OddError
@@ -275,7 +311,14 @@ def _library() -> ctypes.CDLL:
     )
     library.read_scan.restype, library.read_scan.argtypes = (
         ctypes.c_size_t,
-        (pointer, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(_Scan)),
+        (
+            pointer,
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_size_t,
+            ctypes.POINTER(_Scan),
+            ctypes.POINTER(Extent),
+        ),
     )
     library.write_picture.restype, library.write_picture.argtypes = integer, (pointer, pointer)
     library.end_picture.restype, library.end_picture.argtypes = None, (pointer,)

@@ -28,7 +28,8 @@ enum {
     MOST_DC_BITS = 11,   /* of a value; T.81, table F.1 */
     MOST_LOW_BITS = 13,  /* that a progressive scan may leave to later ones */
     LONGEST_BLOCK = 512, /* bytes: 64 codes of 16 bits with values of 15, and 63 bits that correct others */
-    RESTART = 0xD0       /* the first of eight markers */
+    RESTART = 0xD0,      /* the first of eight markers */
+    SURPLUS = 3          /* bytes, less than a block takes: some encoders leave as much in front of a marker */
 };
 
 /* --- codes -------------------------------------------------------------------------------------------------- */
@@ -147,7 +148,6 @@ static inline int take_bits(Reader *reader, int count) {
 }
 
 static int is_over(const Reader *reader, const uint8_t *end) { return reader->at - reader->held / 8 > end; }
-static int is_at_end(const Reader *reader, const uint8_t *end) { return reader->at - reader->held / 8 == end; }
 
 /* Take a code and the value behind it. T.81, table F.1: after a leading zero the value is negative. There is no
    branch on it, since half of all guesses would be wrong. */
@@ -417,6 +417,13 @@ typedef struct {
     Component components[MOST_COMPONENTS];
 } Picture;
 
+/* How far a scan could be read, for a file that libjpeg complains of. */
+typedef struct {
+    int32_t mcus, read; /* that it should have; those before the first that makes no sense or has no data */
+    int32_t surplus;    /* bytes behind the last MCU */
+    int32_t moved;      /* 1: there are fewer or more blocks than there should be, so some before have moved */
+} Extent;
+
 /* Where in a scan we are. */
 typedef struct {
     Reader reader;                     /* of what is clean */
@@ -424,6 +431,7 @@ typedef struct {
     const uint8_t *data, *end_of_data; /* what follows as it stands in the file */
     int restarts;                      /* so far */
     int ends;                          /* blocks to come that have nothing more in this scan */
+    Extent *extent;                    /* to be filled; or nothing, and any surplus is a fault */
 } Cursor;
 
 /* Begin to read, at the start of a scan or behind a restart marker. */
@@ -436,8 +444,14 @@ static void begin(Cursor *cursor, Picture *picture) {
         picture->components[i].mean = 0;
 }
 
+/* Bytes that are left in front of a marker. */
+static ptrdiff_t count_left(const Cursor *cursor) {
+    return cursor->end - (cursor->reader.at - cursor->reader.held / 8);
+}
+
 static int restart(Cursor *cursor, Picture *picture) {
-    if (!is_at_end(&cursor->reader, cursor->end) || cursor->ends || cursor->end_of_data - cursor->data < 2 ||
+    ptrdiff_t allowed = cursor->extent ? SURPLUS : 0;
+    if (count_left(cursor) > allowed || cursor->ends || cursor->end_of_data - cursor->data < 2 ||
         cursor->data[1] != RESTART + (cursor->restarts++ & 7))
         return 0;
     cursor->data += 2;
@@ -445,9 +459,16 @@ static int restart(Cursor *cursor, Picture *picture) {
     return 1;
 }
 
+/* Tell whether nothing is left but the ones that fill up the last byte; T.81, F.1.2.3. */
+static int is_at_filling(Reader reader, const uint8_t *end) {
+    ptrdiff_t left = (end - reader.at) * 8 + reader.held;
+    return left >= 0 && left < 8 && take_bits(&reader, (int)left) == (1 << left) - 1;
+}
+
 static inline int read_at(Cursor *cursor, Picture *picture, const Scan *scan, Component *component, int row,
                           int column) {
     refill(&cursor->reader);
+    const Reader before = cursor->reader;
     size_t edge = (size_t)component->edge, block = (size_t)row * (size_t)component->row;
     int read;
     if (picture->progressive)
@@ -456,7 +477,26 @@ static inline int read_at(Cursor *cursor, Picture *picture, const Scan *scan, Co
     else
         read =
             read_block(&cursor->reader, component, component->pixels + block * edge * edge + (size_t)column * edge);
-    return read && !is_over(&cursor->reader, cursor->end);
+    int over = is_over(&cursor->reader, cursor->end);
+    if (read && !over)
+        return 1;
+    if (cursor->extent) /* data that were cut off end anywhere, but not where a block does */
+        cursor->extent->moved = !over || is_at_filling(before, cursor->end);
+    return 0;
+}
+
+/* Tell whether blocks follow the last one, up to the end of the data. */
+static int goes_on(Cursor *cursor, Picture *picture, const Scan *scan) {
+    for (;;)
+        for (int i = 0; i < scan->count; i++) {
+            Component *component = &picture->components[scan->component[i]];
+            for (int block = scan->count == 1 ? 1 : component->down * component->across; block > 0; block--) {
+                if (!read_at(cursor, picture, scan, component, 0, 0))
+                    return 0;
+                if (is_at_filling(cursor->reader, cursor->end))
+                    return 1;
+            }
+        }
 }
 
 /* A scan of one component has as many blocks as the picture covers; one of several is laid out in MCUs. */
@@ -464,6 +504,8 @@ static int read_blocks(Cursor *cursor, Picture *picture, const Scan *scan) {
     Component *only = scan->count == 1 ? &picture->components[scan->component[0]] : NULL;
     int across = only ? only->wide : picture->mcus_across, down = only ? only->high : picture->mcus_down;
     int left = scan->restart;
+    if (cursor->extent)
+        cursor->extent->mcus = across * down;
     for (int row = 0; row < down; row++)
         for (int column = 0; column < across; column++, left--) {
             if (scan->restart && left == 0) {
@@ -471,20 +513,25 @@ static int read_blocks(Cursor *cursor, Picture *picture, const Scan *scan) {
                     return 0;
                 left = scan->restart;
             }
-            if (only) {
-                if (!read_at(cursor, picture, scan, only, row, column))
-                    return 0;
-                continue;
-            }
-            for (int i = 0; i < scan->count; i++) {
+            if (only && !read_at(cursor, picture, scan, only, row, column))
+                return 0;
+            for (int i = 0; !only && i < scan->count; i++) {
                 Component *component = &picture->components[scan->component[i]];
                 for (int y = row * component->down; y < (row + 1) * component->down; y++)
                     for (int x = column * component->across; x < (column + 1) * component->across; x++)
                         if (!read_at(cursor, picture, scan, component, y, x))
                             return 0;
             }
+            if (cursor->extent)
+                cursor->extent->read++;
         }
-    return is_at_end(&cursor->reader, cursor->end) && cursor->ends == 0;
+    if (cursor->extent) {
+        cursor->extent->surplus = (int32_t)count_left(cursor);
+        cursor->extent->moved =
+            (cursor->end_of_data - cursor->data >= 2 && (cursor->data[1] & ~7) == RESTART) ||
+            (cursor->extent->surplus > SURPLUS && goes_on(cursor, picture, scan));
+    }
+    return count_left(cursor) == 0 && cursor->ends == 0;
 }
 
 static int prepare(Picture *picture, const Scan *scan) {
@@ -550,11 +597,15 @@ Picture *begin_picture(int width, int height, int progressive, int count, const 
     return picture;
 }
 
-/* Read the scan whose data begin there. Gives where the next marker is, or 0 where the picture is given up. */
-size_t read_scan(Picture *picture, const uint8_t *data, size_t at, size_t size, const Scan *scan) {
+/* Read the scan whose data begin there. Gives where the next marker is, or 0 where the picture is given up. Fills the
+   extent, which was zeros, if there is one. */
+size_t read_scan(Picture *picture, const uint8_t *data, size_t at, size_t size, const Scan *scan, Extent *extent) {
     if (at > size)
         return 0;
-    Cursor cursor = {.data = data + at, .end_of_data = data + size, .clean = malloc(size - at + LONGEST_BLOCK)};
+    Cursor cursor = {.data = data + at,
+                     .end_of_data = data + size,
+                     .clean = malloc(size - at + LONGEST_BLOCK),
+                     .extent = extent};
     size_t read = 0;
     if (cursor.clean && prepare(picture, scan)) {
         begin(&cursor, picture);

@@ -52,9 +52,32 @@ def count_scans(data: bytes) -> int:
 
 
 def tidy(data: bytes) -> bytes:
-    """Leave out metadata and junk, and end where a decoder's understanding ends; but do end."""
-    kept = [data[part.start : part.end] for part in read_segments(data) if part.marker not in METADATA]
-    return b"".join((bytes((0xFF, SOI)), *kept, bytes((0xFF, EOI))))
+    """Leave out metadata and junk, right what means nothing, and end where a decoder's understanding ends.
+
+    What a scan of a picture that is not progressive says of its coefficients means nothing: it has all of them.
+    Samsung's phones write zeros there, where T.81 (B.2.3) wants 0, 63, 0, and decoders do not look.
+    """
+    kept, sequential = [bytes((0xFF, SOI))], False
+    for part in read_segments(data):
+        if part.marker in _FRAMES:
+            sequential = part.marker not in _PROGRESSIVE
+        if part.marker == SOS and sequential and part.end - part.start > _SHORTEST_SCAN:
+            kept += data[part.start : part.end - 3], bytes((0, COEFFICIENTS - 1, 0))
+        elif part.marker not in METADATA:
+            kept.append(data[part.start : part.end])
+    return b"".join((*kept, bytes((0xFF, EOI))))
+
+
+def is_cut(data: bytes) -> bool:
+    """Tell whether a file ends in the midst of a scan's data."""
+    last = list(read_segments(data))[-1:]
+    return any(part.marker == DATA and part.end == len(data) for part in last)
+
+
+def refines_at_last(data: bytes) -> bool:
+    """Tell whether the last scan brings nothing but a bit for coefficients that are known already."""
+    headers = [data[part.start : part.end] for part in read_segments(data) if part.marker == SOS]
+    return bool(headers) and headers[-1][-1] >> 4 > 0
 
 
 def ends_with_filler(data: bytes, count: int) -> bool:
