@@ -1,10 +1,12 @@
-"""Alpha that a PNG has not as a channel, but as one colour it calls clear.
+"""Alpha that a PNG has not as a channel, but as one colour it calls clear; and the colours under what is clear.
 
 Pillow gives that colour in the numbers of the file's depth, beside pixels that it has brought to other numbers.
 """
 
 from PIL import Image, ImageChops
 
+_FAINT = 8  # of 255: the colour of what is less opaque is not seen, nor left whole by scaling
+_STEP = 4  # pixels each way whose mean stands for those of them that are clear
 _GREY, _RGB = 0, 2  # colour types, as they and the depth stand in the header (PNG specification, 11.2.1)
 
 
@@ -34,3 +36,31 @@ def _find(image: Image.Image, grey: int) -> Image.Image:
         low.point([255 * (byte == grey & 0xFF) for byte in range(256)]),
         high.point([255 * (byte == grey >> 8) for byte in range(256)]),
     )
+
+
+def spread_colours(image: Image.Image) -> Image.Image:
+    """Give what is clear in an RGBA picture the colours of what is seen beside it.
+
+    A lossy encoder mixes the colours of neighbours, whatever their alpha, and what a file hides under its clear
+    pixels would show along every edge.
+    """
+    alpha = image.getchannel("A")
+    lowest, highest = alpha.getextrema()
+    if not isinstance(lowest, int) or lowest >= _FAINT or highest < _FAINT:
+        return image
+    spread = _spread(image)
+    spread.putalpha(alpha)
+    return spread
+
+
+def _spread(image: Image.Image) -> Image.Image:
+    """Fill from an ever coarser picture of what is seen."""
+    alpha, colours = image.getchannel("A"), image.convert("RGB")
+    lowest, _ = alpha.getextrema()
+    if max(image.size) == 1 or (isinstance(lowest, int) and lowest >= _FAINT):
+        return colours
+    coarse = image.convert("RGBa").reduce(_STEP).convert("RGBA")  # the mean of what is seen, weighted by alpha
+    coarse.putalpha(coarse.getchannel("A").point([255 * (level > 0) for level in range(256)]))
+    spread = _spread(coarse).resize(image.size, Image.Resampling.BILINEAR)
+    spread.paste(colours, mask=alpha.point([255 * (level >= _FAINT) for level in range(256)]))
+    return spread

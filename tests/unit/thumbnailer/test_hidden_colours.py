@@ -1,0 +1,96 @@
+"""What a file hides under its clear pixels shows in no variant: an edge has its own colour to the last pixel."""
+
+import io
+
+import pytest
+from PIL import Image, ImageDraw, ImageSequence
+
+from support.pictures import opened
+from thumbnailer.imaging import make_picture
+from thumbnailer.imaging_alpha import spread_colours
+from thumbnailer.presets import Preset
+from unit.thumbnailer.recipes import recipe
+
+RED, BLUE, WHITE = (220, 20, 20), (0, 0, 255), (255, 255, 255)
+
+
+def square(size=64, hidden=BLUE, mode="RGBA"):
+    """A red square of half the edge, in the middle of what is clear."""
+    image = Image.new("RGBA", (size, size), (*hidden, 0))
+    image.paste((*RED, 255), (size // 4, size // 4, 3 * size // 4, 3 * size // 4))
+    return image.convert(mode)
+
+
+def written(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def edge_of(image):
+    """Give the pixels along the inside of the square's edge, but for what scaling has mixed with nothing."""
+    image = image.convert("RGBA")
+    first, last = image.width // 4 + (image.width % 4 > 0), 3 * image.width // 4 - 1
+    middle = image.width // 2
+    places = [(first, middle), (last, middle), (middle, first), (middle, last), (first, first), (last, last)]
+    return [pixel for pixel in map(image.getpixel, places) if pixel[3] > 100]
+
+
+def is_red(pixels, tolerance=10):
+    return pixels and all(
+        abs(one - other) <= tolerance for pixel in pixels for one, other in zip(pixel[:3], RED, strict=True)
+    )
+
+
+@pytest.mark.parametrize("hidden", [BLUE, WHITE, (0, 255, 0)])
+@pytest.mark.parametrize("edge", [64, 48, 200], ids=["unscaled", "made smaller", "made larger"])
+@pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
+def test_an_edge_has_its_own_colour(wanted, edge, hidden):
+    preset = Preset("p", width=edge, height=edge, format=wanted, without_enlargement=False)
+    (rendition,) = make_picture(written(square(hidden=hidden)), recipe(preset)).renditions
+    pixels = edge_of(opened(rendition.data))
+    assert is_red(pixels), pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "TIFF"])
+def test_whatever_the_original_s_format(kind):
+    exactly = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}
+    data = written(square(), kind, **exactly.get(kind, {}))
+    (rendition,) = make_picture(data, recipe(Preset("p", width=64, format="webp"))).renditions
+    assert is_red(edge_of(opened(rendition.data)))
+
+
+def test_padding_that_is_clear_lends_nothing_to_the_picture():
+    red = Image.new("RGB", (64, 32), RED)
+    preset = Preset("p", width=64, height=64, fit="contain", background="transparent")
+    (rendition,) = make_picture(written(red), recipe(preset)).renditions
+    image = opened(rendition.data).convert("RGBA")
+    assert is_red([image.getpixel((32, 16)), image.getpixel((32, 47))])
+
+
+@pytest.mark.parametrize("wanted", ["webp", "avif"])
+def test_every_frame_of_an_animation(wanted):
+    frames = [square(), square().rotate(180), square(hidden=WHITE)]
+    data = written(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True, exact=True)
+    preset = Preset("p", width=64, format=wanted, animated="keep")
+    (rendition,) = make_picture(data, recipe(preset)).renditions
+    shown = [edge_of(frame) for frame in ImageSequence.Iterator(opened(rendition.data))]
+    assert all(is_red(pixels) for pixels in shown), shown
+
+
+def test_what_is_seen_and_alpha_stay_as_they_are():
+    image = square(hidden=WHITE)
+    ImageDraw.Draw(image).line((0, 0, 63, 63), (10, 200, 10, 90), 2)
+    spread = spread_colours(image)
+    assert spread.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    for x in range(64):
+        for y in range(64):
+            before, after = image.getpixel((x, y)), spread.getpixel((x, y))
+            assert before == after or before[3] == 0
+    assert spread.getpixel((60, 3))[2] < 60, "far from all that is seen, too"
+
+
+@pytest.mark.parametrize("alpha", [0, 3, 255])
+def test_where_nothing_has_an_edge_nothing_is_done(alpha):
+    image = Image.new("RGBA", (30, 20), (*BLUE, alpha))
+    assert spread_colours(image) is image
