@@ -32,6 +32,9 @@ CREATE TABLE images (
     recovered_at timestamptz,               -- when the sweep last announced it again: no change of the image
     details jsonb,                          -- null unless DONE, and where nobody looked yet
     damaged boolean NOT NULL DEFAULT false, -- DONE though parts of the file could not be read
+    missing jsonb NOT NULL DEFAULT '[]',    -- keys of variants that are gone and being made again
+    form text,                              -- ETag/bytes/SHA-256 of what a form brought; `spent`: it may bring none
+    withdrawn text,                         -- source of an object under the key that counts as none
     CHECK ((status = 'AWAITING_UPLOAD') = (source IS NULL))
 );
 
@@ -43,6 +46,10 @@ CREATE INDEX images_unfinished ON images (updated_at)
 -- For reconciliation alone, in the order in which MinIO lists: every other question about a key is one about its id.
 CREATE INDEX images_live_by_key ON images (key COLLATE "C")
     WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED');
+
+-- What may be purged, the oldest first.
+CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
+CREATE INDEX images_awaiting ON images (expires_at) WHERE status = 'AWAITING_UPLOAD';
 
 CREATE TABLE events (
     id uuid PRIMARY KEY,                    -- follows from what is said, so a fact told twice is one row
@@ -56,6 +63,11 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_of_image ON events (image_id, recorded);
+
+-- Facts that may be told of an image without a row.
+CREATE INDEX events_strays ON events (recorded, id)
+    WHERE type IN ('image.removed', 'image.redriven', 'image.dropped', 'image.retry_requested', 'image.variants_missing')
+        OR starts_with(type, 'storage.ObjectRemoved:');
 
 CREATE TABLE progress (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -90,7 +102,8 @@ SELECT
     status AS stored_status,                -- without EXPIRED: has an index
     file_name, content_type, size, source, generation, format, width, height, sha256, variants,
     attempts, next_attempt_at, error, created_at, updated_at, expires_at, version,
-    details, damaged
+    details, damaged,
+    run, missing
 FROM images;
 
 CREATE VIEW image_timeline AS
@@ -101,9 +114,10 @@ CREATE VIEW tracker_progress AS
 SELECT caught_up_to
 FROM progress;
 
--- Facts are never changed, so not even their writer may.
-GRANT SELECT, INSERT, UPDATE ON images TO status_tracker;
-GRANT SELECT, INSERT ON events TO status_tracker;
+-- A fact is never changed, but that personal parts go with a deletion, and all of it when its image is purged.
+GRANT SELECT, INSERT, UPDATE, DELETE ON images TO status_tracker;
+GRANT SELECT, INSERT, DELETE ON events TO status_tracker;
+GRANT UPDATE (data) ON events TO status_tracker;
 GRANT SELECT, UPDATE ON progress TO status_tracker;
 GRANT SELECT, UPDATE ON reconciliation TO status_tracker;
 GRANT SELECT ON schema_migrations TO status_tracker;

@@ -30,7 +30,7 @@ _ALL, _NONE = ".*", "^$"
 # Who may say what (write) and bind which routing keys (read) on the topic exchanges; a user that is missing for one
 # of them would be allowed everything there. On image.lifecycle as in pipeline/authors.py.
 _SAYS = {
-    "gateway": r"^upload\.requested$",
+    "gateway": r"^(upload\.requested|image\.(retry_requested|variants_missing))$",
     "thumbnailer": r"^image\.(processing|retrying|done|failed|removed)$",
     "status-tracker": r"^tracker\.watermark$",
     "operator": r"^image\.(redriven|dropped)$",

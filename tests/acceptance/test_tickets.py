@@ -1,12 +1,14 @@
 """Tickets: forms that are used once, twice, late, never, and for something else."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from support.messages import wait_quiet
 from support.pictures import photo, red_quarter
-from support.system import ORIGINALS, PRESETS, PROCESSED, problem
+from support.system import ORIGINALS, PROCESSED, problem
 from support.waiting import wait_until
 
 TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
@@ -61,34 +63,72 @@ def test_a_ticket_that_was_not_used_cannot_be_deleted(system):
     system.wait_status(ticket["id"], "DELETED")
 
 
-def test_a_ticket_that_is_used_twice_gives_the_last_object(system):
-    ticket = system.ticket()
-    assert system.send_form(ticket, photo(seed=1)).status_code == 204
-    first = system.wait_status(ticket["id"])
-    assert first["generation"] == 1
-    assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
-    system.wait_generation(ticket["id"], 2)
-    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+def wait_withdrawn(system, ticket):
+    """Wait until the tracker has removed what the form was not good for; nothing of it is left anywhere."""
+    image_id = ticket["id"]
+    wait_until(lambda: "tracker.withdrawn" in system.timeline(image_id), 30, "the object to be withdrawn")
+    assert system.keys(ORIGINALS, ticket["key"]) == []
+    wait_until(lambda: system.keys(PROCESSED, f"{image_id}/") == [], 30, "its variants to be removed")
+    wait_quiet(system)
+    image = system.image(image_id)
+    assert (image["status"], image["variants"]) == ("DELETED", [])
+    assert system.keys(PROCESSED, f"{image_id}/") == []
+    for variant in ("original", "thumbnail"):
+        assert problem(system.http.get(f"{IMAGES}/{image_id}/variants/{variant}"), 410) == "gone"
 
 
-def test_a_ticket_that_is_used_twice_before_anybody_looks(system):
+@pytest.mark.parametrize("held", [None, "thumbnailer", "status-tracker"])
+def test_a_ticket_that_was_used_brings_no_other_file(system, held):
+    """What is shown under its id is the first file or none: MinIO cannot refuse the other, so it is withdrawn."""
     ticket = system.ticket()
-    with system.held("thumbnailer"):
+    with system.held(held) if held else nullcontext():
         assert system.send_form(ticket, photo(seed=1)).status_code == 204
+        if not held:
+            system.wait_status(ticket["id"])
         assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
-    system.wait_status(ticket["id"])
-    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
-    assert len(system.keys(PROCESSED, f"{ticket['id']}/")) == len(PRESETS)
+    wait_withdrawn(system, ticket)
 
 
-def test_a_ticket_that_is_used_again_after_a_delete(system):
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_ticket_brings_no_deleted_image_back(system, seed):
     ticket = system.ticket()
     assert system.send_form(ticket, photo(seed=1)).status_code == 204
     system.wait_status(ticket["id"])
     system.http.delete(f"{IMAGES}/{ticket['id']}")
     system.wait_status(ticket["id"], "DELETED")
-    assert system.send_form(ticket, photo(seed=1)).status_code == 204
-    system.wait_generation(ticket["id"], 2)
+    assert system.send_form(ticket, photo(seed=seed)).status_code == 204
+    wait_withdrawn(system, ticket)
+    assert system.image(ticket["id"])["generation"] == 1
+
+
+def test_a_ticket_may_bring_the_same_bytes_again(system):
+    """As does a client whose answer was lost."""
+    ticket = system.ticket()
+    assert system.send_form(ticket, photo(seed=1, orientation=3)).status_code == 204
+    system.wait_status(ticket["id"])
+    assert system.send_form(ticket, photo(seed=1, orientation=3)).status_code == 204
+    wait_quiet(system)
+    system.wait_status(ticket["id"])
+    assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+    assert "tracker.withdrawn" not in system.timeline(ticket["id"])
+
+
+def test_a_ticket_may_bring_another_file_where_a_setting_says_so(system):
+    ticket = system.ticket()
+    with system.restarted("status-tracker", FORM_OVERWRITE="true"):
+        assert system.send_form(ticket, photo(seed=1)).status_code == 204
+        assert system.wait_status(ticket["id"])["generation"] == 1
+        assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
+        system.wait_generation(ticket["id"], 2)
+        assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
+        with system.held("thumbnailer"):
+            for seed in (3, 4):
+                assert system.send_form(ticket, photo(seed=seed)).status_code == 204
+        system.wait_generation(ticket["id"], 4)
+        system.http.delete(f"{IMAGES}/{ticket['id']}")
+        system.wait_status(ticket["id"], "DELETED")
+        assert system.send_form(ticket, photo(seed=5)).status_code == 204
+        wait_withdrawn(system, ticket)
 
 
 def test_a_ticket_that_is_used_when_the_tracker_has_given_it_up(system):

@@ -13,8 +13,9 @@ from time import monotonic
 
 from pipeline.crashpoints import crash_at
 from pipeline.deadletters import DeadLetterBox
-from pipeline.events import Dropped, Redriven, say
+from pipeline.events import say
 from pipeline.messages import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
+from pipeline.notes import Dropped, Redriven
 from pipeline.publisher import Publisher
 from pipeline.topology import RETRY, dead_name
 from thumbmill.letters import Letter, Selection, read_letter

@@ -44,7 +44,9 @@ class ImageOut(BaseModel):
     id: uuid.UUID
     status: Status
     file_name: str | None = Field(None, description="As the client named it", examples=["cat.jpg"])
-    key: str = Field(description="In the bucket of originals")
+    key: str | None = Field(
+        description="In the bucket of originals; null once an image is deleted whose key its client chose"
+    )
     content_type: str | None = Field(None, description="Of the original, as it was declared when it was stored")
     bytes: int | None = Field(None, description="Of the original")
     format: str | None = Field(None, description="As decoded", examples=["JPEG"])
@@ -109,4 +111,4 @@ class Deleting(BaseModel):
 
     id: uuid.UUID
     status: Status
-    key: str
+    key: str | None

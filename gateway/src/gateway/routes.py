@@ -145,7 +145,7 @@ async def delete_image(request: Request, image_id: uuid.UUID) -> Response:
         raise Problem(Code.TICKET_NOT_USED)
     if row.status != Status.DELETED:
         await parts.threads.run(parts.storage.delete, ORIGINALS, row.key)
-    return _json(Deleting(id=row.id, status=Status(row.status), key=row.key), 202)
+    return _json(Deleting(id=row.id, status=Status(row.status), key=row.key or None), 202)
 
 
 async def _find(request: Request, image_id: uuid.UUID) -> Row:

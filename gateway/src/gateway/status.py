@@ -28,7 +28,7 @@ def show(row: Row, links: Links) -> ImageOut:
         id=row.id,
         status=Status(row.status),
         file_name=row.file_name,
-        key=row.key,
+        key=row.key or None,
         content_type=row.content_type,
         bytes=row.size,
         format=row.format,

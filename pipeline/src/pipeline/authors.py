@@ -9,12 +9,13 @@ permissions in ``infra/rabbitmq/users.py`` say the same to the broker, and a tes
 import hashlib
 import hmac
 
-from pipeline.events import CloudEvent, Kind
+from pipeline.contract import Kind
+from pipeline.events import CloudEvent
 from pipeline.outcomes import NotAnEvent
 
 GATEWAY, THUMBNAILER, TRACKER, OPERATOR, MINIO = "gateway", "thumbnailer", "status-tracker", "operator", "minio"
 
-# A kind that is missing here is believed of nobody: tracker.healed is written down and never published.
+# A kind that is missing here is believed of nobody: tracker.healed and its like are written down, never published.
 AUTHORS: dict[Kind, tuple[str, ...]] = {
     Kind.REQUESTED: (GATEWAY,),
     Kind.PROCESSING: (THUMBNAILER,),
@@ -22,6 +23,8 @@ AUTHORS: dict[Kind, tuple[str, ...]] = {
     Kind.DONE: (THUMBNAILER,),
     Kind.FAILED: (THUMBNAILER,),
     Kind.REMOVED: (THUMBNAILER,),
+    Kind.RETRY_REQUESTED: (GATEWAY,),
+    Kind.VARIANTS_MISSING: (GATEWAY,),
     Kind.REDRIVEN: (OPERATOR,),
     Kind.DROPPED: (OPERATOR,),
     Kind.WATERMARK: (TRACKER,),

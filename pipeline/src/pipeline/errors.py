@@ -29,5 +29,7 @@ MEANINGS = {
     ErrorCode.ATTEMPTS_EXHAUSTED: "The service failed on this picture four times; it may work later.",
 }
 
-# Another try with the same bytes can help only where the fault may have been ours.
+# Another try with the same bytes, by the same program with the same limits, can help only where the state of the
+# machine had a part in it: servers that failed, time, memory (the kernel kills where others take it). A decoder
+# that crashes does so again; after an update an operator can have all codes tried (`thumbmill retry --force`).
 RETRYABLE = frozenset({ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY})

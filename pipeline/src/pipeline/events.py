@@ -5,54 +5,24 @@ Contracts change only by addition: unknown fields are ignored, a removed field m
 
 import uuid
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import to_json
 
-from pipeline.details import Details, Words
+from pipeline.contract import Contract, Kind
+from pipeline.details import Details
 from pipeline.errors import MEANINGS, RETRYABLE, ErrorCode
 from pipeline.identity import Source, fact_id, image_id_of
 from pipeline.names import clean_name
+from pipeline.notes import Dropped, Healed, Redriven, RetryRequested, VariantsMissing, Withdrawn
 from pipeline.outcomes import NotAnEvent, explain
 from pipeline.variants import find_variant_fault
 
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Kind(StrEnum):
-    """The routing keys on ``image.lifecycle``; a type is ``thumbmill.<kind>.v1``."""
-
-    REQUESTED = "upload.requested"
-    PROCESSING = "image.processing"
-    RETRYING = "image.retrying"
-    DONE = "image.done"
-    FAILED = "image.failed"
-    REMOVED = "image.removed"
-    REDRIVEN = "image.redriven"
-    DROPPED = "image.dropped"
-    HEALED = "tracker.healed"
-    WATERMARK = "tracker.watermark"
-
-    @property
-    def type(self) -> str:
-        return f"thumbmill.{self.value}.v1"
-
-
-class Variant(_Contract):
+class Variant(Contract):
     """One picture made from the original."""
 
     type: str  # the preset's name
@@ -66,7 +36,7 @@ class Variant(_Contract):
 FileName = Annotated[str, AfterValidator(clean_name)]  # None where nothing is left of it
 
 
-class UploadRequested(_Contract):
+class UploadRequested(Contract):
     """The gateway handed out a form for one key."""
 
     kind: Literal[Kind.REQUESTED] = Kind.REQUESTED
@@ -76,7 +46,7 @@ class UploadRequested(_Contract):
     expires_at: datetime
 
 
-class _AboutSource(_Contract):
+class _AboutSource(Contract):
     """Complete in itself, since it may arrive before the event that announced the object."""
 
     key: str
@@ -122,7 +92,7 @@ class Done(_AboutSource):
         return self
 
 
-class Failure(_Contract):
+class Failure(Contract):
     """What the API shows as ``error``."""
 
     code: ErrorCode
@@ -142,7 +112,7 @@ class Failed(_AboutSource):
     error: Failure
 
 
-class Removed(_Contract):
+class Removed(Contract):
     """The object is gone, and its variants with it. ``cause`` is the sequencer of the event that told."""
 
     kind: Literal[Kind.REMOVED] = Kind.REMOVED
@@ -150,50 +120,20 @@ class Removed(_Contract):
     cause: str
 
 
-class _ByOperator(_Contract):
-    """What somebody did with a dead letter about an image. It changes no row: what follows is told apart."""
-
-    key: str
-    operator: Words  # who
-    queue: str  # whose letter it was: image_queue or status_tracker
-    code: str  # why it had died
-    run: str  # when: the run that a redriven message's facts belong to
-
-
-class Redriven(_ByOperator):
-    """A dead letter goes back to its queue."""
-
-    kind: Literal[Kind.REDRIVEN] = Kind.REDRIVEN
-
-
-class Dropped(_ByOperator):
-    """A dead letter is thrown away; its image stays what it is."""
-
-    kind: Literal[Kind.DROPPED] = Kind.DROPPED
-
-
-class Healed(_Contract):
-    """Reconciliation found this image's row and the buckets to differ. What followed is told apart."""
-
-    kind: Literal[Kind.HEALED] = Kind.HEALED
-    key: str
-    source: Source | None = None  # of the object, where there is one
-    what: str  # missed, vanished, stuck, variants_gone, orphans
-    run: str  # when: the run that what is made again belongs to
-
-
-class Watermark(_Contract):
+class Watermark(Contract):
     """The tracker's mark in its own queue: everything published before ``time`` was ahead of it."""
 
     kind: Literal[Kind.WATERMARK] = Kind.WATERMARK
 
 
 Progress = Processing | Retrying | Done | Failed
-Lifecycle = UploadRequested | Progress | Removed | Redriven | Dropped | Healed | Watermark
+Request = RetryRequested | VariantsMissing
+Note = Redriven | Dropped | Healed | Withdrawn
+Lifecycle = UploadRequested | Progress | Removed | Request | Note | Watermark
 _LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
 
 
-class CloudEvent(_Contract):
+class CloudEvent(Contract):
     """CloudEvents 1.0, structured JSON; ``subject`` is the image's id."""
 
     id: uuid.UUID
@@ -240,6 +180,12 @@ def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: dateti
             identity = fact_id(image_id_of(data.key), data.cause, data.kind.value)
         case Healed():
             identity = fact_id(image_id_of(data.key), data.what, data.run, data.kind.value)
+        case RetryRequested():
+            identity = fact_id(image_id_of(data.key), data.source, data.after, data.kind.value)
+        case VariantsMissing():
+            identity = fact_id(image_id_of(data.key), data.source, data.run, data.kind.value)
+        case Withdrawn():
+            identity = fact_id(image_id_of(data.key), data.source, data.kind.value)
         case Redriven() | Dropped():
             identity = fact_id(image_id_of(data.key), data.queue, data.run, data.kind.value)
         case _:
@@ -248,7 +194,7 @@ def say(data: Lifecycle, *, by: str, traceparent: str | None = None, now: dateti
     return CloudEvent(id=identity, source=f"/{by}", time=now, subject=subject, traceparent=traceparent, data=data)
 
 
-class _Envelope(_Contract):
+class _Envelope(Contract):
     specversion: Literal["1.0"]
     id: uuid.UUID
     source: str

@@ -29,6 +29,7 @@ from status_tracker.queues import measure_queues, watched_queues
 from status_tracker.reconcile import make_reconciler
 from status_tracker.reconcile_order import PATH, take_orders
 from status_tracker.repository import Repository
+from status_tracker.retention import EVERY_SECONDS, Retention, Rules
 from status_tracker.settings import MigrationSettings, Settings
 from status_tracker.sweep import Sweep
 from status_tracker.tracker import Tracker
@@ -106,9 +107,10 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     """Build everything, consume until stopped; what is opened here is closed in reverse order."""
     storage = Storage(settings)
     watermarks = Watermarks()
-    books, sweep_books, health_books, reconciler_books = (
+    rules = Rules.of(settings)
+    books, sweep_books, health_books, reconciler_books, retention_books = (
         _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
-        for purpose in ("handler", "sweep", "health", "reconciliation")
+        for purpose in ("handler", "sweep", "health", "reconciliation", "retention")
     )
     sweep_publisher, mark_publisher, counting, reconciler_publisher = (
         _opened(Publisher(settings, f"{NAME} {purpose}"), open_things)
@@ -118,7 +120,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         name=NAME,
         broker=settings,
         family=tracker_family(settings.rabbitmq_queue),
-        handle=Tracker(books, storage, watermarks, allow_unnamed=settings.accept_unnamed_events).handle,
+        handle=Tracker(books, storage, watermarks, rules, allow_unnamed=settings.accept_unnamed_events).handle,
         probes={"minio": partial(storage.check, ORIGINALS), "postgres": books.ping},
         pause=Pace(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
@@ -128,7 +130,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     reconciler = make_reconciler(settings, reconciler_books, storage, reconciler_publisher, stop)
     sweep = Sweep(
         repository=sweep_books,
-        tracker=Tracker(sweep_books, storage, Watermarks()),
+        tracker=Tracker(sweep_books, storage, Watermarks(), rules),
         storage=storage,
         publisher=sweep_publisher,
         image_queue=settings.rabbitmq_queue,
@@ -153,6 +155,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     threads = [
         repeat("watermarks", MARK_SECONDS, stop, send_mark),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
+        repeat("retention", EVERY_SECONDS, stop, partial(Retention(retention_books, rules).run, stop)),
         repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
         start("reconciliation", partial(reconciler.run, stop)),
     ]

@@ -11,19 +11,18 @@ from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
     CloudEvent,
-    Dropped,
     Failed,
     Failure,
-    Healed,
+    Note,
     Progress,
-    Redriven,
     Removed,
+    Request,
     UploadRequested,
     Watermark,
     parse_lifecycle_event,
     say,
 )
-from pipeline.identity import Source
+from pipeline.identity import Source, own_key
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
 from pipeline.notifications import StorageEvent, parse_storage_events
@@ -31,10 +30,19 @@ from pipeline.outcomes import NotAnEvent
 from pipeline.topology import INSTANT, LEDGER, LIFECYCLE, STORAGE_EVENTS, dead_name
 
 KEY_BYTES = 1024  # S3's limit
+_BY_FORM = "ObjectCreated:Post"
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
 
-Note = Redriven | Dropped | Healed  # for the timeline alone
-Said = StorageEvent | UploadRequested | Progress | Removed | Note
+Said = StorageEvent | UploadRequested | Progress | Removed | Request | Note
+
+# What stays of a fact's data when its image is deleted: of what was done, and nothing of the file, its name or what
+# was found in it. Migration 0004 names the same.
+LASTING = frozenset(
+    {
+        *("after", "attempt", "cause", "code", "expires_at", "forced", "next_attempt_at", "operator", "queue"),
+        *("run", "sequencer", "what"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,12 @@ class Fact:
         return isinstance(self.said, Removed) or (isinstance(self.said, StorageEvent) and self.said.is_removal)
 
     @property
+    def is_by_form(self) -> bool:
+        """Tell whether somebody used a form of the gateway's: its signer may send files by POST alone."""
+        said = self.said
+        return isinstance(said, StorageEvent) and said.name == _BY_FORM and self.key == own_key(self.image_id)
+
+    @property
     def twin(self) -> UUID | None:
         """Under which id INSTANT announces what LEDGER announced; None for any other fact."""
         if self.recorded_by == LEDGER and isinstance(self.said, StorageEvent):
@@ -71,6 +85,11 @@ class Fact:
         """What the timeline shows beside the columns that it has for everything."""
         shown_elsewhere = {"kind", "key", "source", "bucket", "name", "occurred", "traceparent"}
         return self.said.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
+
+    @property
+    def lasting_data(self) -> dict[str, Any]:
+        """What the timeline shows of it once its image is deleted."""
+        return {name: value for name, value in self.data.items() if name in LASTING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pipeline.identity import ORIGINALS, Source
 from status_tracker.database import execute
 from status_tracker.reconcile_rules import Live
 from status_tracker.repository import Repository, row_of
-from status_tracker.states import Row
+from status_tracker.rows import Row
 
 ROWS = 2000  # at once; twice a page of objects, since some rows may have none
 _LOCK = 0x7468756D63  # any number that nobody else takes

@@ -9,6 +9,8 @@ CAUGHT_UP_TO = Gauge(
     "thumbmill_tracker_caught_up_to_seconds", "Time, in seconds since 1970, up to which every fact has been seen"
 )
 QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, as of the last sweep", ["queue"])
+PURGED = Counter("thumbmill_tracker_purged", "Rows, or facts without a row, whose time was over", ["what"])
+WITHDRAWN = Counter("thumbmill_tracker_withdrawn", "Objects removed that a form was no longer good for")
 RECONCILED = Counter("thumbmill_reconciled", "Images whose row and buckets differed, put right", ["what"])
 RECONCILE_OBJECTS = Counter("thumbmill_reconcile_objects", "Objects and rows compared", ["bucket"])
 RECONCILE_PASS_ENDED = Gauge(

@@ -27,6 +27,7 @@ from status_tracker.reconcile_heal import LATE_SECONDS, Healer, Patience, Stoppe
 from status_tracker.reconcile_rules import What
 from status_tracker.reconcile_walk import Step, Walk
 from status_tracker.repository import Repository
+from status_tracker.retention import Rules
 from status_tracker.settings import Settings
 from status_tracker.tracker import Tracker
 from status_tracker.watermarks import Watermarks
@@ -154,7 +155,7 @@ def make_reconciler(
     healer = Healer(
         inventory=inventory,
         repository=repository,
-        tracker=Tracker(repository, storage, Watermarks()),
+        tracker=Tracker(repository, storage, Watermarks(), Rules.of(settings)),
         storage=storage,
         publisher=publisher,
         patience=Patience(inventory, stop, late_seconds),

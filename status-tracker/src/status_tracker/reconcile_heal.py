@@ -25,22 +25,22 @@ from uuid import UUID
 import structlog
 
 from pipeline.crashpoints import crash_at
-from pipeline.events import Healed, say
 from pipeline.identity import PROCESSED, Source, own_key
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import DependencyAway, NotAnEvent
 from pipeline.publisher import Publisher
 from pipeline.storage import Head, Storage
-from pipeline.storage_faults import BadKeyError, NotThereError
+from pipeline.storage_faults import BadKeyError
 from status_tracker.database import ConflictError, UnstorableError
-from status_tracker.facts import Fact, from_said, from_storage
+from status_tracker.facts import from_storage
 from status_tracker.inventory import Inventory
 from status_tracker.metrics import RECONCILED
 from status_tracker.reconcile_rules import Finding, What, can_be_judged, is_true, orphans_of
-from status_tracker.recovery import announce, removal_body, upload_body
-from status_tracker.reminder import find_original, tell_again
+from status_tracker.recovery import announce, find_original, removal_body, upload_body
+from status_tracker.reminder import tell_again
 from status_tracker.repository import Repository
-from status_tracker.states import LONG_AGO, Row
+from status_tracker.requests import find_variant, make_again, note_healed, withdraw
+from status_tracker.rows import LONG_AGO, Row
 from status_tracker.tracker import Tracker
 
 log = structlog.get_logger()
@@ -114,7 +114,7 @@ class Healer:
         """Announce again what nobody works on. Raises DependencyAway."""
         idle = self.publisher.queue_length(self.image_queue) == 0
         for row in self.inventory.claim_stuck(self.age, STUCK, idle=idle, keep=not self.dry):
-            note = self._note(What.STUCK, row.key, row.source)
+            note = note_healed(What.STUCK, row.key, row.source, by=NAME)
             told = self.dry or tell_again(row, self.tracker, self.storage, self.publisher, by=NAME, notes=(note,))
             if told:
                 self._report(What.STUCK, row.id, row.key)
@@ -128,64 +128,61 @@ class Healer:
         if not is_true(finding, row, head.source if head else None):
             return
         if finding.what is What.VARIANTS_GONE:
-            self._make_again(finding, head)
+            if row and head:
+                self._make_again(row, finding, head)
+            return
+        if row and row.withdrawn and finding.source == row.withdrawn:
+            if not self.dry:  # whoever was to remove it has died over it
+                withdraw(finding.key, row.withdrawn, self.tracker, self.storage, by=NAME)
             return
         body = upload_body(finding.key, head) if head else removal_body(finding.key)
         fact = from_storage(parse_storage_events(body)[0], NAME, body)
         if not self.dry:
             announce(self.publisher, body, fact.image_id, fact.type, found_by=NAME)
             crash_at("after_announce")
-            self.tracker.record([fact, self._note(finding.what, finding.key, fact.source)])
+            self.tracker.record([fact, note_healed(finding.what, finding.key, fact.source, by=NAME)])
         self._report(finding.what, finding.image_id, finding.key)
 
-    def _make_again(self, finding: Finding, head: Head | None) -> None:
-        gone = [key for key in finding.gone if self._find_variant(key) is None]
-        if head is None or not gone:
-            return
+    def _make_again(self, row: Row, finding: Finding, head: Head) -> None:
         if not self.dry:
-            if not self.inventory.claim(finding.image_id, self.age):
-                return  # it was announced a while ago
-            note = self._note(finding.what, finding.key, finding.source)
-            body = upload_body(finding.key, head)
-            event = parse_storage_events(body)[0]
-            announce(
-                self.publisher, body, finding.image_id, event.name, found_by=NAME, run=note.occurred.isoformat()
+            remade = make_again(
+                row,
+                head,
+                finding.gone,
+                self.tracker,
+                self.inventory,
+                self.storage,
+                self.publisher,
+                by=NAME,
+                age=self.age,
             )
-            self.tracker.record([note])
-        self._report(finding.what, finding.image_id, finding.key, variants=gone)
+            self.found[finding.what] += bool(remade)
+        elif gone := [key for key in finding.gone if find_variant(self.storage, key) is None]:
+            self._report(finding.what, finding.image_id, finding.key, variants=gone)
 
     def _remove_orphans(self, finding: Finding) -> None:
         with self.repository.transaction() as books:
             row = books.lock_images([finding.image_id]).get(finding.image_id)
             if not is_true(finding, row, self._original(finding.image_id, row)):
                 return
-            doomed = [thing for thing in orphans_of(finding, row) if self._find_variant(thing.key) == thing.source]
+            doomed = [
+                thing for thing in orphans_of(finding, row) if find_variant(self.storage, thing.key) == thing.source
+            ]
             if not doomed:
                 return
             if not self.dry:
                 self.storage.delete_all(PROCESSED, [thing.key for thing in doomed])
                 if row:
-                    books.write([self._note(finding.what, row.key, row.source)], [])
+                    books.write([note_healed(finding.what, row.key, row.source, by=NAME)], [])
         self._report(
             finding.what, finding.image_id, row.key if row else "", variants=[thing.key for thing in doomed]
         )
 
     def _original(self, image_id: UUID, row: Row | None) -> Source | None:
         """Look for the original; where no row says its key and the id does not, it would have been MISSED."""
-        key = row.key if row else own_key(image_id) if image_id.version == 7 else None
+        key = row.key if row and row.key else own_key(image_id) if image_id.version == 7 else None
         head = find_original(self.storage, key) if key else None
         return head.source if head else None
-
-    def _find_variant(self, key: str) -> Source | None:
-        try:
-            return self.storage.head(PROCESSED, key).source
-        except NotThereError:
-            return None
-
-    def _note(self, what: What, key: str, source: Source | None) -> Fact:
-        now = datetime.now(UTC)
-        said = Healed(key=key, source=source, what=what, run=now.isoformat())
-        return from_said(say(said, by=NAME, now=now), said, b"")
 
     def _report(self, what: What, image_id: UUID, key: str, variants: Sequence[str] = ()) -> None:
         self.found[what] += 1

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pipeline.identity import Source, image_id_of, image_id_of_variant
 from pipeline.listings import Listed
-from status_tracker.states import Row, Status
+from status_tracker.rows import Row, Status
 
 
 class What(StrEnum):

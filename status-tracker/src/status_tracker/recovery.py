@@ -10,7 +10,8 @@ import structlog
 from pipeline.identity import ORIGINALS
 from pipeline.messages import RUN
 from pipeline.publisher import Publisher
-from pipeline.storage import Head
+from pipeline.storage import Head, Storage
+from pipeline.storage_faults import NotThereError
 from pipeline.topology import RECOVERED, STORAGE_EVENTS
 from status_tracker import metrics
 
@@ -27,6 +28,14 @@ def announce(
     publisher.publish(STORAGE_EVENTS, RECOVERED, body, headers={RUN: run} if run else None)
     metrics.RECOVERED.labels(found_by, event).inc()
     log.warning("announced_again", image_id=str(image_id), storage_event=event, found_by=found_by)
+
+
+def find_original(storage: Storage, key: str) -> Head | None:
+    """Look under a key. Raises BadKeyError, DependencyAway, Refused."""
+    try:
+        return storage.head(ORIGINALS, key)
+    except NotThereError:
+        return None
 
 
 def upload_body(key: str, head: Head) -> bytes:

@@ -2,21 +2,20 @@
 
 import structlog
 
-from pipeline.identity import ORIGINALS
 from pipeline.notifications import parse_storage_events
 from pipeline.publisher import Publisher
-from pipeline.storage import Head, Storage
-from pipeline.storage_faults import BadKeyError, NotThereError
+from pipeline.storage import Storage
+from pipeline.storage_faults import BadKeyError
 from status_tracker.facts import Fact, from_storage
-from status_tracker.recovery import announce, removal_body, upload_body
-from status_tracker.states import Row, Status
-from status_tracker.tracker import Tracker
+from status_tracker.recovery import announce, find_original, removal_body, upload_body
+from status_tracker.requests import Recorder
+from status_tracker.rows import Row, Status
 
 log = structlog.get_logger()
 
 
 def tell_again(
-    row: Row, tracker: Tracker, storage: Storage, publisher: Publisher, *, by: str, notes: tuple[Fact, ...] = ()
+    row: Row, tracker: Recorder, storage: Storage, publisher: Publisher, *, by: str, notes: tuple[Fact, ...] = ()
 ) -> bool:
     """Announce what the bucket holds now, if it can be asked; ``notes`` go into the image's timeline.
 
@@ -37,11 +36,3 @@ def tell_again(
         tracker.record(notes)
     announce(publisher, body, row.id, fact.type, found_by=by, run=row.run)
     return True
-
-
-def find_original(storage: Storage, key: str) -> Head | None:
-    """Look under a key. Raises BadKeyError, DependencyAway, Refused."""
-    try:
-        return storage.head(ORIGINALS, key)
-    except NotThereError:
-        return None

@@ -1,7 +1,7 @@
 """What the tracker keeps in Postgres, in the words of ``states`` and ``facts``."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -15,8 +15,8 @@ from pipeline.details import Details
 from pipeline.events import Failure, Variant
 from pipeline.identity import Source
 from status_tracker.database import ConflictError, Connection, connect, execute, translated
-from status_tracker.facts import Fact
-from status_tracker.states import Row, Status
+from status_tracker.facts import LASTING, Fact
+from status_tracker.rows import Row, Status
 
 _ROW = tuple(field.name for field in fields(Row))
 _NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may stand in front of an innocent u0000
@@ -51,6 +51,22 @@ class Repository:
         """Take images that wait for the thumbnailer since ``age``, and leave them alone for as long again."""
         with translated():
             return [row_of(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)]
+
+    def purge(self, statement: str, limit: int, **ages: timedelta) -> int:
+        """Remove a chunk of rows with their timelines, by one of the statements that do, and give their number."""
+        with translated():
+            found = execute(self._open(), statement, limit=limit, **ages).fetchone()
+        return int(found["purged"]) if found else 0
+
+    def purge_stray_facts(
+        self, age: timedelta, after: tuple[datetime, UUID], limit: int
+    ) -> tuple[int, tuple[datetime, UUID] | None]:
+        """Remove facts without an image, and say how many and how far was looked; None: to the end."""
+        with translated():
+            found = execute(
+                self._open(), "purge_stray_facts", age=age, recorded=after[0], id=after[1], limit=limit
+            ).fetchone()
+        return (int(found["purged"]), (found["recorded"], found["id"])) if found else (0, None)
 
     def ping(self) -> None:
         """Ask Postgres for an answer."""
@@ -87,13 +103,19 @@ class Books:
         """Say which of these events are in the timeline."""
         return self._find("find_events", ids)
 
-    def write(self, facts: Iterable[Fact], rows: Iterable[Row]) -> None:
+    def forget_personal(self, ids: Iterable[UUID]) -> None:
+        """Take from these images' timelines what tells of the file, its name and what was found in it."""
+        execute(self._connection, "forget_personal", ids=list(ids), lasting=sorted(LASTING))
+
+    def write(self, facts: Iterable[Fact], rows: Iterable[Row], deleted: Container[UUID] = ()) -> None:
         """Add facts to the timeline where it does not know them; write rows that are new (version 0) or changed.
 
-        Raises ConflictError if somebody else wrote one of the rows since it was read.
+        Of an image that is ``deleted`` only what may last is written. Raises ConflictError if somebody else wrote
+        one of the rows since it was read.
         """
         # In one order for every writer, so that no two can wait for each other.
-        events = [_event_record(fact) for fact in sorted(facts, key=lambda fact: fact.id)]
+        ordered = sorted(facts, key=lambda fact: fact.id)
+        events = [_event_record(fact, deleted=fact.image_id in deleted) for fact in ordered]
         images = [_record(row) for row in sorted(rows, key=lambda row: row.id)]
         done = execute(self._connection, "write", events=_json(events), images=_json(images)).fetchone()
         if done is None or done["written"] != len(images):
@@ -116,6 +138,8 @@ def row_of(record: dict[str, Any]) -> Row:
         "source": Source.parse(record["source"]) if record["source"] else None,
         "error": Failure.model_validate(record["error"]) if record["error"] else None,
         "variants": tuple(Variant.model_validate(variant) for variant in record["variants"]),
+        "missing": tuple(record["missing"]),
+        "withdrawn": Source.parse(record["withdrawn"]) if record["withdrawn"] else None,
         "details": Details.model_validate(record["details"]) if record["details"] else None,
     }
     return Row(**values)
@@ -124,10 +148,10 @@ def row_of(record: dict[str, Any]) -> Row:
 def _record(row: Row) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _ROW}
     source = {"source": str(row.source), "size": row.source.size} if row.source else {"source": None}
-    return values | source
+    return values | source | {"withdrawn": str(row.withdrawn) if row.withdrawn else None}
 
 
-def _event_record(fact: Fact) -> dict[str, Any]:
+def _event_record(fact: Fact, *, deleted: bool) -> dict[str, Any]:
     return {
         "id": fact.id,
         "image_id": fact.image_id,
@@ -135,7 +159,7 @@ def _event_record(fact: Fact) -> dict[str, Any]:
         "source": str(fact.source) if fact.source else None,
         "occurred": fact.occurred,
         "recorded_by": fact.recorded_by,
-        "data": fact.data,
+        "data": fact.lasting_data if deleted else fact.data,
     }
 
 

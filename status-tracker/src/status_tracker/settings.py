@@ -20,6 +20,16 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         "that named none, until its messages are handled",
     )
 
+    deleted_retention_seconds: float = Field(
+        2_592_000, gt=0, description="How long a deleted image is told as DELETED before its id is unknown"
+    )
+    expired_retention_seconds: float = Field(
+        86_400, gt=0, description="How long a ticket that was not used is told as EXPIRED before its id is unknown"
+    )
+    form_overwrite: bool = Field(
+        default=False, description="Let a form that was used bring another file in place of the first"
+    )
+
     reconcile_interval_seconds: float = Field(
         300, gt=0, description="Pause between two comparisons of the buckets with the rows"
     )

@@ -14,89 +14,26 @@ common path, unless a removal came ahead of it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
-from pipeline.details import Details
 from pipeline.events import (
     Done,
     Failed,
-    Failure,
+    Note,
     Processing,
     Progress,
     Removed,
+    Request,
     Retrying,
     UploadRequested,
-    Variant,
 )
-from pipeline.identity import Source
+from pipeline.identity import own_key
+from pipeline.notes import Healed, RetryRequested
 from pipeline.notifications import StorageEvent
-from status_tracker.facts import Fact, Note
+from status_tracker.facts import Fact
+from status_tracker.rows import SPENT, Row, Seen, Status
 
-
-class Status(StrEnum):
-    """A state as the API says it; EXPIRED is computed by the database's view."""
-
-    AWAITING_UPLOAD = "AWAITING_UPLOAD"
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-    DELETED = "DELETED"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is known of an image; another object under the same key is a new generation of it."""
-
-    id: UUID
-    key: str
-    created_at: datetime
-    status: Status = Status.AWAITING_UPLOAD
-    source: Source | None = None  # None until there was an object
-    generation: int = 0
-    file_name: str | None = None
-    content_type: str | None = None
-    expires_at: datetime | None = None  # the ticket's
-    variants_removed: bool = False  # means something when DELETED
-    version: int = 0  # of the row in the database
-
-    # What the thumbnailer said of this source.
-    run: str = ""
-    attempts: int = 0
-    next_attempt_at: datetime | None = None
-    error: Failure | None = None
-    format: str | None = None
-    width: int | None = None  # pixels
-    height: int | None = None  # pixels
-    sha256: str | None = None
-    variants: tuple[Variant, ...] = ()
-    details: Details | None = None
-    damaged: bool = False
-
-    @property
-    def rank(self) -> tuple[bool, str, bool, int, datetime]:
-        """How far the thumbnailer got: of two facts about one source the one of higher rank is believed.
-
-        A later run takes a FAILED image up again. A DONE one stays so, with its variants, until that run is done.
-        """
-        done, failed = self.status is Status.DONE, self.status is Status.FAILED
-        return done, self.run, failed, self.attempts, self.next_attempt_at or LONG_AGO
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look into the bucket showed under the key; no source: nothing is there."""
-
-    source: Source | None
-    content_type: str | None = None
-    file_name: str | None = None
-
-
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NOTHING_SAID: dict[str, Any] = {
     "run": "",
     "attempts": 0,
@@ -107,52 +44,75 @@ _NOTHING_SAID: dict[str, Any] = {
     "height": None,
     "sha256": None,
     "variants": (),
+    "missing": (),
     "details": None,
     "damaged": False,
 }
 
 
 def fold(
-    row: Row | None, facts: Iterable[Fact], look: Callable[[], Seen], *, removal_known: bool = False
+    row: Row | None,
+    facts: Iterable[Fact],
+    look: Callable[[], Seen],
+    *,
+    removal_known: bool = False,
+    purgeable: bool = False,
+    overwrite: bool = False,
 ) -> Row | None:
     """Apply an image's facts one after the other, looking into the bucket where that is needed.
 
-    ``removal_known`` says that the timeline has a removal of this image already.
+    ``removal_known``: the timeline has a removal of this image already. ``purgeable``: a fact is so old that the
+    row which it belongs to may have been purged. ``overwrite``: a used form may bring another file.
     """
     for fact in facts:
-        seen = look() if needs_look(row, fact, removal_known=removal_known) else None
-        row = apply(row, fact, seen)
+        if row is None and purgeable and look().source is None:
+            continue  # there is no such image any more
+        doubtful = removal_known or purgeable
+        seen = look() if needs_look(row, fact, removal_known=doubtful, overwrite=overwrite) else None
+        row = apply(row, fact, seen, overwrite=overwrite)
         removal_known = removal_known or fact.is_removal
     return row
 
 
-def needs_look(row: Row | None, fact: Fact, *, removal_known: bool) -> bool:
+def needs_look(row: Row | None, fact: Fact, *, removal_known: bool, overwrite: bool = False) -> bool:
     """Tell whether only the bucket can say what to make of a fact."""
-    if isinstance(fact.said, UploadRequested | Note):
+    if isinstance(fact.said, UploadRequested | Request | Note):
         return False
     if row is None or row.source is None:
         return removal_known and fact.source is not None
     if fact.is_removal:
         return row.status is not Status.DELETED
-    return row.status is Status.DELETED or fact.source != row.source
+    return row.status is Status.DELETED or fact.source != row.source or is_refused(row, fact, overwrite=overwrite)
 
 
-def apply(row: Row | None, fact: Fact, seen: Seen | None = None) -> Row | None:
+def is_refused(row: Row, fact: Fact, *, overwrite: bool) -> bool:
+    """Tell whether a form has brought a file that it was no longer good for.
+
+    The same bytes again are no other file: a client whose answer was lost sends them a second time.
+    """
+    if not fact.is_by_form or row.form is None or _is_known_by(row.form, fact):
+        return False
+    return row.form == SPENT or not overwrite
+
+
+def apply(row: Row | None, fact: Fact, seen: Seen | None = None, *, overwrite: bool = False) -> Row | None:
     """Give the row after a fact; the same row if the fact changes nothing. None: there is no such image."""
-    if isinstance(fact.said, Note):
-        return row
-    if isinstance(fact.said, UploadRequested):
-        return _requested(row, fact, fact.said)
+    if isinstance(fact.said, UploadRequested | Request | Note):
+        return _intended(row, fact, fact.said)
     if row is None or row.source is None:
         if fact.source is None:
             return row  # the removal of what never was
         row = _first_source(row, fact)
     if seen is not None:
-        row = _judged(row, seen)
+        row = _judged(row, fact, seen, overwrite=overwrite)
     if row.status is Status.DELETED:
-        return replace(row, variants_removed=True) if isinstance(fact.said, Removed) else row
+        return _without_variants(row) if isinstance(fact.said, Removed) else row
     if fact.source == row.source:
         row = _described(row, fact)
+        if isinstance(fact.said, Done) and row.form and row.form != SPENT:
+            row = _compared(row, fact.said, overwrite=overwrite)
+            if row.status is Status.DELETED:
+                return row
         if not isinstance(fact.said, StorageEvent | Removed):
             told = _told(row, fact.said)
             return told if told.rank > row.rank else row
@@ -168,9 +128,43 @@ def awaits_thumbnailer(row: Row | None, fact: Fact) -> bool:
     return row.status is Status.PENDING and fact.source == row.source
 
 
+def _intended(row: Row | None, fact: Fact, said: UploadRequested | Request | Note) -> Row | None:
+    """Follow what somebody means to do; of what an operator did with a letter nothing follows for the row."""
+    match said:
+        case UploadRequested():
+            return _requested(row, fact, said)
+        case RetryRequested():
+            return _asked_again(row, said)
+        case Healed():
+            return _remade(row, said)
+        case _:
+            return row
+
+
 def _requested(row: Row | None, fact: Fact, ticket: UploadRequested) -> Row:
     row = row or Row(fact.image_id, fact.key, fact.occurred)
+    if row.status is Status.DELETED:
+        return replace(row, expires_at=row.expires_at or ticket.expires_at, form=SPENT)
     return replace(_described(row, fact), expires_at=row.expires_at or ticket.expires_at)
+
+
+def _asked_again(row: Row | None, asked: RetryRequested) -> Row | None:
+    """Let a FAILED image wait once more, if it is the failure that was spoken of."""
+    if row is None or row.status is not Status.FAILED or row.error is None:
+        return row
+    if (row.source, row.run) != (asked.source, asked.after) or asked.run <= row.run:
+        return row
+    if not (row.error.retryable or asked.forced):
+        return row
+    return replace(row, **{**_NOTHING_SAID, "run": asked.run}, status=Status.PENDING)
+
+
+def _remade(row: Row | None, healed: Healed) -> Row | None:
+    """Note which variants are missing until a later run is done."""
+    if row is None or row.status is not Status.DONE or row.source != healed.source or healed.run <= row.run:
+        return row
+    missing = tuple(variant.key for variant in row.variants if variant.key in {*row.missing, *healed.gone})
+    return row if missing == row.missing else replace(row, missing=missing)
 
 
 def _first_source(row: Row | None, fact: Fact) -> Row:
@@ -178,16 +172,20 @@ def _first_source(row: Row | None, fact: Fact) -> Row:
     return replace(row, status=Status.PENDING, source=fact.source, generation=1)
 
 
-def _judged(row: Row, seen: Seen) -> Row:
-    """Believe the bucket."""
-    if seen.source is None:
-        gone = row.status is Status.DELETED
-        return row if gone else replace(row, **_NOTHING_SAID, status=Status.DELETED, variants_removed=False)
+def _judged(row: Row, fact: Fact, seen: Seen, *, overwrite: bool) -> Row:
+    """Believe the bucket, but for what is not to be there."""
+    if is_refused(row, fact, overwrite=overwrite) and seen.source == fact.source:
+        row = replace(row, withdrawn=seen.source, variants_removed=False)
+    if fact.is_removal and seen.source != row.source and (row.form or row.expires_at):
+        row = replace(row, form=SPENT)
+    if seen.source is None or seen.source == row.withdrawn:
+        return row if row.status is Status.DELETED else _deleted(row)
     if seen.source == row.source and row.status is not Status.DELETED:
         return row
     return replace(
         row,
         **_NOTHING_SAID,
+        key=row.key or fact.key,  # forgotten with the deletion
         status=Status.PENDING,
         source=seen.source,
         generation=row.generation + 1,
@@ -197,13 +195,44 @@ def _judged(row: Row, seen: Seen) -> Row:
     )
 
 
+def _deleted(row: Row) -> Row:
+    """Keep nothing of what the file was called or showed; and its form is good for no other."""
+    form = SPENT if row.form or row.expires_at else None
+    gone = replace(row, **_NOTHING_SAID, status=Status.DELETED, variants_removed=False, form=form)
+    return replace(gone, file_name=None, content_type=None)
+
+
+def _without_variants(row: Row) -> Row:
+    """Forget a key that a client chose, too, once nothing is left that only it leads to."""
+    return replace(row, variants_removed=True, key=row.key if row.key == own_key(row.id) else "")
+
+
+def _compared(row: Row, done: Done, *, overwrite: bool) -> Row:
+    """Hold what a form brought by its bytes, too: whoever has the form can forge ETag and date, but no SHA-256."""
+    etag, size, *known = (row.form or "").split("/")
+    if known and known != [done.sha256] and not overwrite:
+        return _deleted(replace(row, withdrawn=done.source))
+    return replace(row, form=f"{etag}/{size}/{done.sha256}")
+
+
+def _brought(fact: Fact) -> str:
+    return f"{fact.source.etag}/{fact.source.size}" if fact.source else ""
+
+
+def _is_known_by(form: str, fact: Fact) -> bool:
+    return f"{form}/".startswith(f"{_brought(fact)}/")
+
+
 def _described(row: Row, fact: Fact) -> Row:
     """Fill in what earlier facts left open."""
     file_name = row.file_name or getattr(fact.said, "file_name", None)
     content_type = row.content_type or getattr(fact.said, "content_type", None)
-    if (file_name, content_type) == (row.file_name, row.content_type):
+    form = row.form
+    if fact.is_by_form and not (form and _is_known_by(form, fact)):
+        form = _brought(fact)
+    if (file_name, content_type, form) == (row.file_name, row.content_type, row.form):
         return row
-    return replace(row, file_name=file_name, content_type=content_type)
+    return replace(row, file_name=file_name, content_type=content_type, form=form)
 
 
 def _told(row: Row, said: Progress) -> Row:

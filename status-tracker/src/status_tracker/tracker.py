@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from uuid import UUID
@@ -9,9 +10,11 @@ from uuid import UUID
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from pipeline.crashpoints import crash_at
-from pipeline.identity import ORIGINALS
+from pipeline.events import Note, Request
+from pipeline.identity import ORIGINALS, Source
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
+from pipeline.notes import RetryRequested, VariantsMissing
 from pipeline.outcomes import NotAnEvent
 from pipeline.publisher import Publisher
 from pipeline.storage import Storage
@@ -20,34 +23,69 @@ from status_tracker.database import ConflictError
 from status_tracker.facts import Fact, Mark, read
 from status_tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
 from status_tracker.recovery import announce
+from status_tracker.reminder import tell_again
 from status_tracker.repository import Books, Repository
-from status_tracker.states import Row, Seen, awaits_thumbnailer, fold
+from status_tracker.requests import answer_missing, withdraw
+from status_tracker.retention import Rules
+from status_tracker.rows import Row, Seen, Status
+from status_tracker.states import awaits_thumbnailer, fold
 from status_tracker.watermarks import Watermarks
 
 TRIES = 5  # of a batch that met another writer
+NAME = "tracker"  # as the timeline has it
+
+Rows = dict[UUID, Row | None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is to be done once a batch is written. All of it follows from the rows, so it can be done twice."""
+
+    rows: Rows = field(default_factory=dict)
+    missed: list[Fact] = field(default_factory=list)  # which the thumbnailer was never told
+    refused: set[tuple[str, Source]] = field(default_factory=set)  # objects that are to be removed
+    again: list[Row] = field(default_factory=list)  # asked for, and waiting since
 
 
 class Tracker:
     """Belongs to one thread, as its repository does."""
 
     def __init__(
-        self, repository: Repository, storage: Storage, watermarks: Watermarks, *, allow_unnamed: bool = False
+        self,
+        repository: Repository,
+        storage: Storage,
+        watermarks: Watermarks,
+        rules: Rules | None = None,
+        *,
+        allow_unnamed: bool = False,
     ) -> None:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
+        self._rules = rules or Rules()
         self._allow_unnamed = allow_unnamed  # events that do not name their author are believed
 
     def handle(self, messages: Sequence[Message], publisher: Publisher) -> None:
-        """Record what the messages tell, then announce again what the thumbnailer was never told.
+        """Record what the messages tell, then do what follows from it.
 
         Raises NotAnEvent, DependencyAway, and UnstorableError for a value that Postgres refuses.
         """
         told = [thing for message in messages for thing in read(message, allow_unnamed=self._allow_unnamed)]
         facts = [thing for thing in told if isinstance(thing, Fact)]
         with self._watermarks.passing([thing for thing in told if isinstance(thing, Mark)]) as caught_up_to:
-            for fact in self.record(facts, caught_up_to):
-                announce(publisher, fact.body, fact.image_id, fact.type, found_by=fact.recorded_by)
+            self.follow(self.record(facts, caught_up_to), publisher)
+            for fact in facts:
+                if isinstance(fact.said, VariantsMissing):
+                    answer_missing(fact.said, self, self._repository, self._storage, publisher, by=NAME)
+
+    def follow(self, recorded: Recorded, publisher: Publisher) -> None:
+        """Remove what was refused, and announce what the thumbnailer is to look at. Raises DependencyAway."""
+        for key, source in recorded.refused:
+            withdraw(key, source, self, self._storage, by=NAME)
+        for fact in recorded.missed:
+            announce(publisher, fact.body, fact.image_id, fact.type, found_by=fact.recorded_by)
+        for row in recorded.again:
+            tell_again(row, self, self._storage, publisher, by=NAME)
 
     @retry(
         retry=retry_if_exception_type(ConflictError),
@@ -55,8 +93,8 @@ class Tracker:
         after=lambda _: CONFLICTS.inc(),
         reraise=True,
     )
-    def record(self, facts: Sequence[Fact], caught_up_to: datetime | None = None) -> list[Fact]:
-        """Write facts down with what follows from them; give those that the thumbnailer was never told.
+    def record(self, facts: Sequence[Fact], caught_up_to: datetime | None = None) -> Recorded:
+        """Write facts down with what follows from them for the rows; give what else follows.
 
         Nothing here depends on whether a fact is new to the timeline, so a batch can be redone at any point.
         """
@@ -70,19 +108,35 @@ class Tracker:
         if facts:
             crash_at("after_commit")
         _count(facts, rows, caught_up_to)
-        return missed
+        refused = {(fact.key, fact.source) for fact in facts if fact.source and _is_refused(fact, rows)}
+        again = {fact.image_id: rows[fact.image_id] for fact in facts if _is_asked_for(fact, rows)}
+        return Recorded(rows, missed, refused, [row for row in again.values() if row])
 
-    def _apply(self, facts: Sequence[Fact], books: Books) -> dict[UUID, Row | None]:
+    def _apply(self, facts: Sequence[Fact], books: Books) -> Rows:
         news: dict[UUID, list[Fact]] = defaultdict(list)
         for fact in facts:
             news[fact.image_id].append(fact)
         before = books.lock_images(news)
         removed = books.find_removals(id_ for id_ in news if id_ not in before or before[id_].source is None)
         after = {
-            id_: fold(before.get(id_), told, self._look_at(told[0].key), removal_known=id_ in removed)
+            id_: fold(
+                before.get(id_),
+                told,
+                self._look_at(told[0].key),
+                removal_known=id_ in removed,
+                purgeable=id_ not in before and any(map(self._rules.may_be_purged, told)),
+                overwrite=self._rules.overwrite,
+            )
             for id_, told in news.items()
         }
-        books.write(facts, [row for id_, row in after.items() if row is not None and row != before.get(id_)])
+        deleted = {id_ for id_, row in after.items() if row and row.status is Status.DELETED}
+        books.write(
+            [fact for fact in facts if after[fact.image_id] or _is_kept_without_row(fact)],
+            [row for id_, row in after.items() if row is not None and row != before.get(id_)],
+            deleted,
+        )
+        if new := {id_ for id_ in deleted if id_ not in before or before[id_].status is not Status.DELETED}:
+            books.forget_personal(new)
         return after
 
     def _look_at(self, key: str) -> Callable[[], Seen]:
@@ -101,14 +155,33 @@ class Tracker:
         return look
 
 
-def _find_missed(facts: Iterable[Fact], rows: dict[UUID, Row | None], books: Books) -> list[Fact]:
+def _is_kept_without_row(fact: Fact) -> bool:
+    return fact.is_removal or isinstance(fact.said, Request | Note)
+
+
+def _is_refused(fact: Fact, rows: Rows) -> bool:
+    row = rows.get(fact.image_id)
+    return row is not None and row.withdrawn == fact.source and row.status is Status.DELETED
+
+
+def _is_asked_for(fact: Fact, rows: Rows) -> bool:
+    """Tell whether an image waits for the very try that was asked for."""
+    row, said = rows.get(fact.image_id), fact.said
+    return (
+        isinstance(said, RetryRequested)
+        and row is not None
+        and (row.status, row.run, row.source) == (Status.PENDING, said.run, said.source)
+    )
+
+
+def _find_missed(facts: Iterable[Fact], rows: Rows, books: Books) -> list[Fact]:
     """Find what LEDGER announced and INSTANT did not, where the thumbnailer has not acted either."""
     waiting = {fact.twin: fact for fact in facts if fact.twin and awaits_thumbnailer(rows.get(fact.image_id), fact)}
     known = books.find_events(waiting)
     return [fact for twin, fact in waiting.items() if twin not in known]
 
 
-def _count(facts: Iterable[Fact], rows: dict[UUID, Row | None], caught_up_to: datetime | None) -> None:
+def _count(facts: Iterable[Fact], rows: Rows, caught_up_to: datetime | None) -> None:
     for fact in facts:
         FACTS.labels(fact.type, fact.recorded_by).inc()
         if rows.get(fact.image_id) is None:

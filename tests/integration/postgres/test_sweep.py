@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from integration.postgres.conftest import PATIENT
 from integration.postgres.messages import ID, announced, head, spoken, withdrawn
 from pipeline.identity import new_image_id, own_key
 from pipeline.notifications import parse_storage_events
@@ -21,7 +22,7 @@ from unit.status_tracker.saying import KEY, V1, V2
 @pytest.fixture
 def sweep(database, bucket, publications):
     repository = Repository(SecretStr(database.tracker), "sweep")
-    tracker = Tracker(repository, bucket, Watermarks())
+    tracker = Tracker(repository, bucket, Watermarks(), PATIENT)
     yield Sweep(repository, tracker, bucket, publications, "image_queue", timedelta(minutes=1))
     repository.close()
 

@@ -18,8 +18,9 @@ from pipeline.events import Processing
 from pipeline.identity import Source, variant_key
 from pipeline.publisher import Publisher
 from status_tracker.facts import Fact
+from status_tracker.rows import Row, Seen, Status
 from status_tracker.settings import Settings
-from status_tracker.states import Row, Seen, Status, fold
+from status_tracker.states import fold
 from support.guarding import cases
 
 SEAMS = [(name, seam) for name, guard in GUARDS.items() for seam in guard.seams]

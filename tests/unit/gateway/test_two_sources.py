@@ -15,7 +15,8 @@ from gateway.lookup import Lookup
 from pipeline.identity import Source, new_image_id, own_key
 from pipeline.storage import Head
 from pipeline.storage_faults import NotThereError
-from status_tracker.states import Seen, fold
+from status_tracker.rows import Seen
+from status_tracker.states import fold
 from unit.gateway.test_status import DONE
 from unit.status_tracker import saying
 

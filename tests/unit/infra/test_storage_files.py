@@ -49,9 +49,10 @@ def test_only_the_thumbnailer_writes_processed_images():
     assert who_may("s3:PutObject", "images-processed") == {"thumbnailer"}
 
 
-def test_only_reconciliation_may_delete_there_too_and_no_original():
+def test_only_the_tracker_may_delete_there_too_and_of_originals_what_forms_can_bring():
     assert who_may("s3:DeleteObject", "images-processed") == {"thumbnailer", "status-tracker"}
-    assert who_may("s3:DeleteObject", "images-original") == {"gateway"}
+    assert who_may("s3:DeleteObject", "images-original/*") == {"gateway"}
+    assert who_may("s3:DeleteObject", "images-original/uploads/*") == {"status-tracker"}
 
 
 def who_may(action, bucket):

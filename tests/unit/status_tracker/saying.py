@@ -7,25 +7,25 @@ from pipeline.errors import ErrorCode
 from pipeline.events import (
     CONTENT_TYPE,
     Done,
-    Dropped,
     Failed,
     Failure,
     Lifecycle,
     Processing,
-    Redriven,
     Removed,
     Retrying,
     UploadRequested,
     Variant,
     say,
 )
-from pipeline.identity import ORIGINALS, Source, image_id_of, variant_key
+from pipeline.identity import ORIGINALS, Source, image_id_of, new_image_id, own_key, variant_key
 from pipeline.messages import Message
+from pipeline.notes import Dropped, Healed, Redriven, RetryRequested, VariantsMissing
 from pipeline.notifications import StorageEvent
 from pipeline.topology import INSTANT, LIFECYCLE
-from status_tracker.facts import Fact, from_storage, read
+from status_tracker.facts import Fact, from_said, from_storage, read
 
 KEY = "holiday/ä b+c 100%.jpg"
+OWN_KEY = own_key(new_image_id())
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 V1 = Source("1" * 32, 1000, 1_700_000_001)
 V2 = Source("2" * 32, 2000, 1_700_000_002)
@@ -37,6 +37,12 @@ DETAILS = Details(
 
 def put(source: Source = V1, *, key: str = KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
     return from_storage(_event("ObjectCreated:Put", key, source, f"{source.modified * 10**9:X}", at), target, b"{}")
+
+
+def form(source: Source = V1, *, key: str = OWN_KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
+    return from_storage(
+        _event("ObjectCreated:Post", key, source, f"{source.modified * 10**9:X}", at), target, b"{}"
+    )
 
 
 def delete(sequencer: str = "17A", *, key: str = KEY, target: str = INSTANT, at: datetime = NOON) -> Fact:
@@ -63,8 +69,32 @@ def done(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = ""
     )  # fmt: skip
 
 
-def failed(source: Source = V1, attempt: int = 1, *, key: str = KEY, run: str = "") -> Fact:
-    return said(Failed(key=key, source=source, attempt=attempt, run=run, error=Failure.of(ErrorCode.EMPTY_FILE)))
+def failed(
+    source: Source = V1,
+    attempt: int = 1,
+    *,
+    key: str = KEY,
+    run: str = "",
+    code: ErrorCode = ErrorCode.EMPTY_FILE,
+) -> Fact:
+    return said(Failed(key=key, source=source, attempt=attempt, run=run, error=Failure.of(code)))
+
+
+def asked_again(
+    run: str, *, after: str = "", source: Source = V1, key: str = KEY, forced: bool = False, operator: str = ""
+) -> Fact:
+    asked = RetryRequested(key=key, source=source, after=after, run=run, forced=forced, operator=operator or None)
+    return said(asked, by="gateway")
+
+
+def missed(*keys: str, run: str = "2026", source: Source = V1, key: str = KEY) -> Fact:
+    return said(VariantsMissing(key=key, source=source, missing=list(keys), run=run), by="gateway")
+
+
+def remaking(*keys: str, run: str = "2026", source: Source = V1, key: str = KEY) -> Fact:
+    """What the tracker writes down by itself."""
+    healed = Healed(key=key, source=source, what="variants_gone", run=run, gone=list(keys))
+    return from_said(say(healed, by="reconciler", now=NOON), healed, b"")
 
 
 def redriven(run: str = "2026", *, key: str = KEY) -> Fact:

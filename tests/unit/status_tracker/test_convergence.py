@@ -13,7 +13,8 @@ from pipeline.events import Done, Processing, Removed, Variant
 from pipeline.identity import Source, image_id_of, variant_key
 from pipeline.listings import Listed
 from status_tracker.reconcile_rules import IN_WORK, LIVE, Live, What, compare_originals, compare_variants, is_true
-from status_tracker.states import Seen, Status, fold
+from status_tracker.rows import Seen, Status
+from status_tracker.states import fold
 from unit.status_tracker.saying import delete, put, requested, said
 
 KEY = "holiday/beach.jpg"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.identity import Source
-from status_tracker.states import Seen, Status, apply, fold, needs_look
+from status_tracker.rows import Seen, Status
+from status_tracker.states import apply, fold, needs_look
 from unit.status_tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested
 
 UNHURRIED = settings(deadline=None)  # no time is asserted

@@ -15,7 +15,7 @@ from status_tracker.reconcile_rules import (
     is_true,
     orphans_of,
 )
-from status_tracker.states import Row, Status
+from status_tracker.rows import Row, Status
 from unit.status_tracker.saying import KEY, NOON, V1, V2
 
 ID = image_id_of(KEY)

@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from pipeline.identity import Source
-from status_tracker.states import Seen, Status, apply, awaits_thumbnailer, fold
+from status_tracker.rows import Seen, Status
+from status_tracker.states import apply, awaits_thumbnailer, fold
 from unit.status_tracker.saying import (
     DETAILS,
     V1,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from pipeline.identity import ORIGINALS, PROCESSED
+from pipeline.identity import ORIGINALS, PROCESSED, image_id_of
 from pipeline.outcomes import Refused
 from pipeline.storage import Storage
 from pipeline.storage_faults import NotThereError
@@ -32,11 +32,10 @@ class Rows:
     """What the API says."""
 
     by_id: dict[str, Row]
-    by_key: dict[str, Row]
 
     def find(self, slot: Slot) -> Row | None:
         """Give what the API has for a slot."""
-        return self.by_id.get(slot.image_id) if slot.image_id else self.by_key.get(slot.key or "")
+        return self.by_id.get(slot.image_id or str(image_id_of(slot.key or "")))
 
 
 class Examiner:
@@ -124,8 +123,8 @@ class Examiner:
         unknown = {image_id: row for image_id, row in rows.by_id.items() if image_id not in known}
         return strangers(unknown, self._ledger, lambda image_id: self._digest(unknown[image_id]["key"]))
 
-    def _digest(self, key: str) -> str | None:
-        if self._store is None:
+    def _digest(self, key: str | None) -> str | None:
+        if self._store is None or key is None:
             return None
         try:
             with self._store.open(ORIGINALS, key) as (_, body):
@@ -158,7 +157,7 @@ class Examiner:
 
     def _read_rows(self, slots: Iterable[Slot]) -> Rows:
         rows = list(self._read_all() if self._alone else self._look_up(slots))
-        return Rows({row["id"]: row for row in rows}, {row["key"]: row for row in rows})
+        return Rows({row["id"]: row for row in rows})
 
     def _read_all(self) -> Iterator[Row]:
         cursor: dict[str, str] = {}

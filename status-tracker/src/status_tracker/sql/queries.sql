@@ -1,6 +1,7 @@
 -- name: image_columns
 id, key, status, source, generation, file_name, content_type, expires_at, variants_removed, version,
-    run, attempts, next_attempt_at, error, format, width, height, sha256, variants, details, damaged, created_at
+    form, withdrawn, run, attempts, next_attempt_at, error, format, width, height, sha256, variants, missing, details,
+    damaged, created_at
 
 -- name: lock_images
 -- The rows of a batch, in an order that every writer keeps.
@@ -31,11 +32,11 @@ given AS (
 ),
 added AS (
     INSERT INTO images (id, key, status, source, size, generation, file_name, content_type, run, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, details, damaged, variants_removed,
-        expires_at, created_at, updated_at, version)
+        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
+        form, withdrawn, expires_at, created_at, updated_at, version)
     SELECT id, key, status, source, size, generation, file_name, content_type, run, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, details, damaged, variants_removed,
-        expires_at, created_at, clock_timestamp(), 1
+        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
+        form, withdrawn, expires_at, created_at, clock_timestamp(), 1
     FROM given
     WHERE version = 0
     ON CONFLICT (id) DO NOTHING
@@ -43,17 +44,99 @@ added AS (
 ),
 changed AS (
     UPDATE images
-    SET status = new.status, source = new.source, size = new.size, generation = new.generation,
+    SET key = new.key, status = new.status, source = new.source, size = new.size, generation = new.generation,
         file_name = new.file_name, content_type = new.content_type, run = new.run, attempts = new.attempts,
         next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
-        height = new.height, sha256 = new.sha256, variants = new.variants, details = new.details,
-        damaged = new.damaged, variants_removed = new.variants_removed, expires_at = new.expires_at,
+        height = new.height, sha256 = new.sha256, variants = new.variants, missing = new.missing,
+        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed, form = new.form,
+        withdrawn = new.withdrawn, expires_at = new.expires_at,
         updated_at = clock_timestamp(), version = new.version + 1
     FROM given AS new
     WHERE images.id = new.id AND images.version = new.version AND new.version > 0
     RETURNING images.id
 )
 SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM changed) AS written;
+
+-- name: forget_personal
+UPDATE events
+SET data = (
+    SELECT coalesce(jsonb_object_agg(name, value), '{}')
+    FROM jsonb_each(data) AS parts (name, value)
+    WHERE name = ANY(%(lasting)s)
+)
+WHERE image_id = ANY(%(ids)s) AND EXISTS (
+    SELECT FROM jsonb_object_keys(data) AS name WHERE name <> ALL(%(lasting)s)
+);
+
+-- name: purge_deleted
+-- A row with its timeline, the oldest first. A form that could still bring a file keeps its row.
+WITH old AS (
+    SELECT id
+    FROM images
+    WHERE status = 'DELETED' AND variants_removed AND updated_at < clock_timestamp() - %(age)s
+        AND (expires_at IS NULL OR expires_at < clock_timestamp() - %(form_age)s)
+    ORDER BY updated_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM images
+    WHERE id IN (SELECT id FROM old)
+    RETURNING id
+),
+facts AS (
+    DELETE FROM events
+    WHERE image_id IN (SELECT id FROM gone)
+)
+SELECT count(*) AS purged FROM gone;
+
+-- name: purge_expired
+-- Tickets that were never used, with their timeline.
+WITH old AS (
+    SELECT id
+    FROM images
+    WHERE status = 'AWAITING_UPLOAD' AND expires_at < clock_timestamp() - %(age)s
+    ORDER BY expires_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM images
+    WHERE id IN (SELECT id FROM old)
+    RETURNING id
+),
+facts AS (
+    DELETE FROM events
+    WHERE image_id IN (SELECT id FROM gone)
+)
+SELECT count(*) AS purged FROM gone;
+
+-- name: purge_stray_facts
+-- Facts without an image: of what never had a row, or was purged. Gives how far it has looked.
+WITH page AS (
+    SELECT id, image_id, recorded
+    FROM events
+    WHERE (
+            type IN (
+                'image.removed', 'image.redriven', 'image.dropped', 'image.retry_requested', 'image.variants_missing'
+            )
+            OR starts_with(type, 'storage.ObjectRemoved:')
+        )
+        AND (recorded, id) > (%(recorded)s, %(id)s) AND recorded < clock_timestamp() - %(age)s
+    ORDER BY recorded, id
+    LIMIT %(limit)s
+),
+gone AS (
+    DELETE FROM events
+    WHERE id IN (
+        SELECT id FROM page WHERE NOT EXISTS (SELECT FROM images WHERE images.id = page.image_id)
+    )
+    RETURNING id
+)
+SELECT recorded, id, (SELECT count(*) FROM gone) AS purged
+FROM page
+ORDER BY recorded DESC, id DESC
+LIMIT 1;
 
 -- name: find_events
 SELECT id

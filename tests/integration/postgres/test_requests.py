@@ -1,0 +1,161 @@
+"""What the tracker does when it is asked: tries again, makes again, withdraws; once, whatever dies meanwhile."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from integration.postgres.messages import ID, announced, head, spoken
+from pipeline.errors import ErrorCode
+from pipeline.identity import image_id_of
+from pipeline.messages import Message
+from pipeline.notifications import parse_storage_events
+from pipeline.outcomes import DependencyAway
+from status_tracker.recovery import upload_body
+from unit.status_tracker import saying
+from unit.status_tracker.saying import KEY, OWN_KEY, V1, V2
+
+EXHAUSTED = saying.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
+OWN_ID = image_id_of(OWN_KEY)
+
+
+def away(*_, **__):
+    raise DependencyAway("rabbitmq")
+
+
+def types(database, image_id=ID):
+    return [fact["type"] for fact in database.timeline(image_id)]
+
+
+# --- another try ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failed(tracker, bucket, publications):
+    bucket.heads[KEY] = head()
+    tracker.handle([announced(), spoken(EXHAUSTED)], publications)
+
+
+@pytest.mark.usefixtures("failed")
+def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publications):
+    tracker.handle([spoken(saying.asked_again("2026"))], publications)
+    row = database.status(ID)
+    assert (row["status"], row["run"], row["error"]) == ("PENDING", "2026", None)
+    assert publications.runs == ["2026"]
+    assert parse_storage_events(publications.bodies[0])[0].source == V1
+    assert "image.retry_requested" in types(database)
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_second_request_makes_no_second_run(tracker, database, publications):
+    requests = [spoken(saying.asked_again("2026-1")), spoken(saying.asked_again("2026-2"))]
+    tracker.handle(requests, publications)
+    tracker.handle(requests[1:], publications)
+    assert publications.runs == ["2026-1"]
+    assert types(database).count("image.retry_requested") == 1
+    tracker.handle([spoken(saying.failed(run="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
+    tracker.handle(requests, publications)
+    assert publications.runs == ["2026-1"]
+    assert database.status(ID)["status"] == "FAILED"
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications):
+    request = spoken(saying.asked_again("2026"))
+    with pytest.raises(DependencyAway):
+        tracker.handle([request], SimpleNamespace(publish=away))
+    tracker.handle([request], publications)
+    assert publications.runs == ["2026"]
+
+
+@pytest.mark.usefixtures("failed")
+def test_the_try_of_an_object_that_is_gone_finds_so(tracker, database, bucket, publications):
+    del bucket.heads[KEY]
+    tracker.handle([spoken(saying.asked_again("2026"))], publications)
+    assert database.status(ID)["status"] == "DELETED"
+    assert parse_storage_events(publications.bodies[0])[0].is_removal
+
+
+# --- variants that are gone ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(tracker, bucket, publications):
+    bucket.heads[KEY] = head()
+    fact = saying.done()
+    tracker.handle([announced(), spoken(fact)], publications)
+    return fact.said.variants[0].key
+
+
+def test_a_variant_that_is_gone_is_made_again_once(tracker, database, bucket, publications, done):
+    bucket.lost = {done}
+    tracker.handle([spoken(saying.missed(done))], publications)
+    row = database.status(ID)
+    assert (row["status"], row["missing"]) == ("DONE", [done])
+    [run] = publications.runs
+    tracker.handle([spoken(saying.missed(done, run="2027"))], publications)
+    assert publications.runs == [run], "not twice in a minute"
+    tracker.handle([spoken(saying.done(run=run))], publications)
+    assert database.status(ID)["missing"] == []
+
+
+def test_nobodys_word_alone_makes_anything_again(tracker, database, bucket, publications, done):
+    bucket.lost = {"another/image's"}
+    for keys in ([done], ["another/image's"], []):
+        tracker.handle([spoken(saying.missed(*keys))], publications)
+    tracker.handle([spoken(saying.missed(done, source=V2))], publications)
+    tracker.handle([spoken(saying.missed(done, key="no such image"))], publications)
+    assert publications.bodies == []
+    assert database.status(ID)["missing"] == []
+
+
+def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, bucket, publications, done):
+    bucket.heads.clear()
+    bucket.lost = {done}
+    tracker.handle([spoken(saying.missed())], publications)
+    assert database.status(ID)["status"] == "DELETED"
+    assert parse_storage_events(publications.bodies[0])[0].is_removal
+
+
+# --- forms ---------------------------------------------------------------------------------------------------
+
+
+def brought(source, target="instant"):
+    body = upload_body(OWN_KEY, head(source)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
+    return Message(body, target, "application/json")
+
+
+@pytest.fixture
+def used(tracker, bucket, publications):
+    bucket.heads[OWN_KEY] = head()
+    tracker.handle([spoken(saying.requested(key=OWN_KEY)), brought(V1)], publications)
+    assert bucket.heads
+
+
+@pytest.mark.usefixtures("used")
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
+    tracker, database, bucket, publications, deleted
+):
+    if deleted:
+        bucket.heads.clear()
+        tracker.handle([spoken(saying.removed(key=OWN_KEY))], publications)
+    bucket.heads[OWN_KEY] = head(V2)
+    tracker.handle([brought(V2), spoken(saying.processing(V2, key=OWN_KEY)), brought(V2, "ledger")], publications)
+    assert database.status(OWN_ID)["status"] == "DELETED"
+    assert bucket.heads == {}
+    assert types(database, OWN_ID).count("tracker.withdrawn") == 1
+
+
+@pytest.mark.usefixtures("used")
+def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database, bucket, publications):
+    bucket.heads[OWN_KEY] = head(V2)
+    bucket.delete = away
+    with pytest.raises(DependencyAway):
+        tracker.handle([brought(V2)], publications)
+    del bucket.delete
+    assert database.status(OWN_ID)["status"] == "DELETED"
+    tracker.handle([spoken(saying.done(V2, key=OWN_KEY))], publications)
+    assert database.status(OWN_ID)["status"] == "DELETED", "it counts as gone, though it is there"
+    tracker.handle([brought(V2)], publications)
+    assert bucket.heads == {}
+    assert "tracker.withdrawn" in types(database, OWN_ID)
