@@ -56,7 +56,7 @@ def describe(*codes: Code) -> dict[int | str, dict[str, Any]]:
 _LOOKING = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_AWAY, Code.STORAGE_AWAY)
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "As it was"}}
 
-ANYWHERE = describe(Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
+ANYWHERE = describe(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
 UPLOAD_ANSWERS = describe(
     Code.MISSING_FILE,
     Code.EMPTY_FILE,

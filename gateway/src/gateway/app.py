@@ -9,6 +9,7 @@ from gateway import health, legacy, problems, routes
 from gateway.access import require_key
 from gateway.apidoc import ANYWHERE
 from gateway.methods import HeadAsGet
+from gateway.parameters import refuse_unknown
 from gateway.parts import Parts
 from gateway.proxies import Proxies
 from gateway.requestlog import RequestLog
@@ -30,8 +31,9 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPIOffline(redoc_url=None, title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
     app.state.parts = parts
     problems.install(app)
-    for router in (routes.router, legacy.router):
-        app.include_router(router, dependencies=[Depends(require_key)], responses=ANYWHERE)
+    checks = [Depends(require_key), Depends(refuse_unknown)]
+    app.include_router(routes.router, dependencies=checks, responses=ANYWHERE)
+    app.include_router(legacy.router, dependencies=checks[:1], responses=ANYWHERE)
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)

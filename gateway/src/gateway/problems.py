@@ -27,6 +27,7 @@ class Code(StrEnum):
     SEVERAL_FILES = "several_files"
     FORM_TOO_LARGE = "form_too_large"
     EMPTY_FILE = "empty_file"
+    UNKNOWN_PARAMETER = "unknown_parameter"
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
     IMAGE_NOT_FOUND = "image_not_found"
@@ -60,6 +61,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.SEVERAL_FILES: (400, "The form has more than one file; send one in each request."),
     Code.FORM_TOO_LARGE: (400, "The form holds too much beside the file; send the file, and little else."),
     Code.EMPTY_FILE: (400, "The file holds no bytes."),
+    Code.UNKNOWN_PARAMETER: (400, "The address has a parameter that it does not know."),
     Code.UNAUTHORIZED: (401, "Show an API key: X-API-Key: <key>, or Authorization: Bearer <key>."),
     Code.NOT_FOUND: (404, "There is nothing at this address."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),

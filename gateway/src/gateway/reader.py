@@ -1,7 +1,7 @@
 """What the gateway asks of Postgres: the tracker's views, and the rows as they come back."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
@@ -110,12 +110,20 @@ class Reader:
         found = (await self._database.ask(_IMAGE, {"id": image_id}, Found))[0]
         return (None if found.id is None else found), found.caught_up_to
 
-    async def page(self, status: str | None, after: tuple[datetime, uuid.UUID] | None, limit: int) -> Sequence[Row]:
-        """List images, newest first."""
+    async def page(
+        self, states: Collection[str] | None, after: tuple[datetime, uuid.UUID] | None, limit: int
+    ) -> Sequence[Row]:
+        """List images, newest first: those in one of these states, or all."""
         created_at, image_id = after or (None, None)
-        stored = "AWAITING_UPLOAD" if status == "EXPIRED" else status
-        values = {"status": status, "stored": stored, "created_at": created_at, "id": image_id, "limit": limit}
-        return await self._database.ask(_page(by_status=status is not None, later=after is not None), values, Row)
+        groups = [] if states is None else _stored_states(states)
+        values = {
+            "stored": [stored for stored, _ in groups],
+            "shown": [shown for _, shown in groups],
+            "created_at": created_at,
+            "id": image_id,
+            "limit": limit,
+        }
+        return await self._database.ask(_page(by_state=states is not None, later=after is not None), values, Row)
 
     async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[Fact]:
         """List what became known of an image, in the order in which it happened."""
@@ -130,16 +138,34 @@ class Reader:
         await self._database.ask(_PROGRESS, {}, _Progress)
 
 
-def _page(*, by_status: bool, later: bool) -> LiteralString:
-    """Write the list's query without conditions that do not apply, so that each form of it has an index."""
-    conditions: list[LiteralString] = ["true"]
-    if by_status:
-        conditions.append("stored_status = %(stored)s AND status = %(status)s")
-    if later:
-        conditions.append("(created_at, id) < (%(created_at)s, %(id)s)")
-    where = " AND ".join(conditions)
+def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
+    """Return the states as rows have them, each with the one that has to be shown, where a row's may be two.
+
+    EXPIRED is stored as AWAITING_UPLOAD. Where both are wanted nothing has to be looked at but what is stored.
+    """
+    tickets = {"AWAITING_UPLOAD", "EXPIRED"} & set(states)
+    groups: list[tuple[str, str | None]] = [(state, None) for state in states if state not in tickets]
+    if tickets:
+        groups.append(("AWAITING_UPLOAD", None if len(tickets) == 2 else tickets.pop()))
+    return groups
+
+
+def _page(*, by_state: bool, later: bool) -> LiteralString:
+    """Write the list's query without conditions that do not apply, so that each form of it has an index.
+
+    With states it takes a page of each, by ``images_newest_by_status``, and the newest of these: a condition on
+    many states would have it read all rows of the others that are newer.
+    """
+    place: LiteralString = "(created_at, id) < (%(created_at)s, %(id)s)" if later else "true"
+    page: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+    if not by_state:
+        return f"SELECT {_COLUMNS} FROM image_status WHERE {place} {page}"  # noqa: S608 - constants
     return f"""
-        SELECT {_COLUMNS} FROM image_status
-        WHERE {where}
-        ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+        SELECT {_COLUMNS} FROM unnest(%(stored)s::text[], %(shown)s::text[]) AS wanted (stored_state, shown_state)
+        CROSS JOIN LATERAL (
+            SELECT * FROM image_status
+            WHERE stored_status = stored_state AND (shown_state IS NULL OR status = shown_state) AND {place}
+            {page}
+        ) AS found
+        {page}
     """  # noqa: S608 - constants

@@ -16,7 +16,7 @@ from gateway.models import Accepted, Deleting, ImageOut, ImagePage, Status, Time
 from gateway.parts import Parts
 from gateway.problems import Code, Problem
 from gateway.reader import Row
-from gateway.status import TERMINAL, WITHOUT_UPLOAD, show, show_fact, validator
+from gateway.status import TERMINAL, WITHOUT_UPLOAD, choose_states, show, show_fact, validator
 from gateway.tickets import Ticket, TicketRequest
 from gateway.traces import traceparent_from
 from gateway.variants import is_known
@@ -26,7 +26,10 @@ router = APIRouter(prefix=API)
 
 TIMELINE_LENGTH = 1000
 
-StatusFilter = Annotated[Status | None, Query(description="Only images in this state")]
+StatusFilter = Annotated[
+    list[Status] | None, Query(max_length=20, description="Only images in this state; may be given several times")
+]
+Deleted = Annotated[bool, Query(description="`false` leaves out what is DELETED")]
 KeyFilter = Annotated[str | None, Query(max_length=1024, description="Only the image under exactly this key")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -76,20 +79,25 @@ async def issue_ticket(request: Request) -> Response:
 
 @router.get("/images", response_model=ImagePage, tags=["images"], responses=apidoc.LIST_ANSWERS)
 async def list_images(
-    request: Request, status: StatusFilter = None, key: KeyFilter = None, cursor: Cursor = None, limit: Limit = 50
+    request: Request,
+    status: StatusFilter = None,
+    deleted: Deleted = True,  # noqa: FBT002 - a parameter of the address
+    key: KeyFilter = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Response:
     """List images, newest first; with `key`, find what an S3 client has uploaded.
 
     A list is as the tracker has it, without what it has not heard of yet: an image's own address, or `key`, may
     be a moment ahead of it.
     """
-    parts, links = _parts(request), links_of(request)
+    parts, links, states = _parts(request), links_of(request), choose_states(status, deleted=deleted)
     if key is not None:
         row = await parts.lookup.by_key(key)
-        rows = [row] if row and status in {None, row.status} else []
+        rows = [row] if row and (states is None or row.status in states) else []
         return _json(ImagePage(items=[show(row, links) for row in rows], next=None))
     after = read_cursor(cursor) if cursor else None
-    page = await parts.reader.page(status, after, limit + 1)
+    page = await parts.reader.page(states, after, limit + 1)
     following = write_cursor(page[limit - 1].created_at, page[limit - 1].id) if len(page) > limit else None
     return _json(ImagePage(items=[show(row, links) for row in page[:limit]], next=following))
 

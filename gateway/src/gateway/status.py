@@ -1,6 +1,7 @@
 """An image as the API shows it, made from the tracker's row."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -46,6 +47,12 @@ def show(row: Row, links: Links) -> ImageOut:
         updated_at=row.updated_at,
         expires_at=row.expires_at,
     )
+
+
+def choose_states(wanted: Collection[Status] | None, *, deleted: bool) -> frozenset[Status] | None:
+    """Return the states of which a list is asked for; None is all of them."""
+    states = frozenset(wanted or Status) - (frozenset() if deleted else {Status.DELETED})
+    return None if states == frozenset(Status) else states
 
 
 def show_fact(fact: Fact) -> FactOut:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.reader import _page
 from integration.gateway.conftest import ORIGINALS
 from pipeline.identity import image_id_of, new_image_id
 from support.waiting import wait_until
@@ -105,6 +106,70 @@ def test_lists_by_status(clean, client):
     image_id = clean.put_row(status="FAILED", error=json.dumps(failed))
     [item] = client.get("/api/v1/images", params={"status": "FAILED"}).json()["items"]
     assert (item["id"], item["error"]) == (str(image_id), failed)
+
+
+def walk(client, **params):
+    """Every id that the pages of a list have, in their order."""
+    ids, cursor = [], {}
+    while True:
+        page = client.get("/api/v1/images", params={"limit": 2} | params | cursor).json()
+        ids += [item["id"] for item in page["items"]]
+        if not page["next"]:
+            return ids
+        assert len(page["items"]) == 2
+        cursor = {"cursor": page["next"]}
+
+
+def test_lists_of_several_states_and_without_what_is_deleted(clean, client):
+    now = datetime.now(UTC)
+    kinds = [
+        {"status": "DONE"},
+        {"status": "DELETED"},
+        {"status": "AWAITING_UPLOAD", "source": None, "expires_at": now + timedelta(hours=1)},
+        {"status": "FAILED"},
+        {"status": "AWAITING_UPLOAD", "source": None, "expires_at": now - timedelta(hours=1)},
+    ]
+    shown = ["DONE", "DELETED", "AWAITING_UPLOAD", "FAILED", "EXPIRED"]
+    ids = [
+        str(clean.put_row(created_at=now - timedelta(minutes=number), **kinds[number % 5])) for number in range(20)
+    ]
+
+    def of(*states):
+        return [image_id for number, image_id in enumerate(ids) if shown[number % 5] in states]
+
+    assert walk(client) == walk(client, deleted=True) == ids
+    assert walk(client, deleted=False) == of("DONE", "AWAITING_UPLOAD", "FAILED", "EXPIRED")
+    assert walk(client, status=["DONE", "FAILED"]) == of("DONE", "FAILED")
+    assert walk(client, status=["FAILED", "EXPIRED", "FAILED"]) == of("FAILED", "EXPIRED")
+    assert walk(client, status=["AWAITING_UPLOAD", "EXPIRED"]) == of("AWAITING_UPLOAD", "EXPIRED")
+    assert walk(client, status=["DELETED", "DONE"], deleted=False) == of("DONE")
+    assert walk(client, status="DELETED", deleted=False) == []
+
+
+def test_a_key_whose_image_is_deleted(clean, client):
+    clean.put_row(id=image_id_of(S3_KEY), key=S3_KEY, status="DELETED")
+    for params, number in (({}, 1), ({"deleted": True}, 1), ({"deleted": False}, 0), ({"status": "DONE"}, 0)):
+        assert len(client.get("/api/v1/images", params={"key": S3_KEY, **params}).json()["items"]) == number
+
+
+def test_a_list_without_what_is_deleted_does_not_read_it(clean):
+    clean.sql(
+        "INSERT INTO images (id, key, status, source, size, generation, run, attempts, variants, variants_removed,"
+        " created_at, updated_at, version) SELECT gen_random_uuid(), number::text,"
+        " CASE WHEN number < 20000 THEN 'DONE' ELSE 'DELETED' END, 'e/3/1', 3, 1, '', 1, '[]', true,"
+        " now() - interval '1 day' + number * interval '1 second', now(), number"
+        " FROM generate_series(1, 40000) AS number"
+    )
+    clean.sql("ANALYZE images")
+    states = [("DONE", None), ("FAILED", None), ("PENDING", None), ("PROCESSING", None), ("AWAITING_UPLOAD", None)]
+    values = {"stored": [stored for stored, _ in states], "shown": [shown for _, shown in states], "limit": 50}
+    plan = clean.sql("EXPLAIN (ANALYZE, FORMAT JSON) " + _page(by_state=True, later=False), values)[0][0][0]["Plan"]
+
+    def read(node):
+        below = sum(map(read, node.get("Plans", [])))
+        return below + (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+
+    assert read(plan) < 2000
 
 
 def test_an_s3_clients_upload_is_found_by_its_key(clean, client):

@@ -109,6 +109,7 @@ def test_in_the_older_interface_every_fault_of_an_upload_is_a_400(request_, code
         ("PUT", "/api/v1/images", 405, "method_not_allowed"),
         ("GET", "/api/v1/images/nobody", 422, "invalid_request"),
         ("GET", "/api/v1/images?limit=201", 422, "invalid_request"),
+        ("GET", "/api/v1/images?limit=201&statsu=DONE", 400, "unknown_parameter"),
         ("GET", "/api/v1/images?status=SOME", 422, "invalid_request"),
         ("GET", "/api/v1/images?cursor=x", 422, "invalid_request"),
         ("GET", "/api/v1/images", 500, "internal_error"),
@@ -121,6 +122,26 @@ def test_every_fault_is_a_problem(method, path, status, code):
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == code
     assert "a bug" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "detail"),
+    [
+        ("GET", "/api/v1/images?Status=DONE&x[]=1", "Status, x[]: it knows cursor, deleted, key, limit, status"),
+        ("POST", "/api/v1/images?file_name=a.jpg", "file_name: it knows none"),
+        ("POST", "/api/v1/uploads?content_type=image/png", "content_type: it knows none"),
+        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f?v=1", "v: it knows none"),
+        ("HEAD", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/events?limit=1", "limit: it knows none"),
+        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/variants/small?size=9", "size: it knows v"),
+        ("DELETE", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f?force", "force: it knows none"),
+    ],
+)
+def test_a_parameter_that_an_address_does_not_know_is_named(method, path, detail):
+    answer = call(method, path)
+    assert answer.status_code == 400
+    if method != "HEAD":
+        assert (answer.json()["code"], answer.json()["detail"]) == ("unknown_parameter", detail)
+    assert call(method, path, keys=["right"]).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from gateway.links import Links
 from gateway.models import Status
 from gateway.reader import Fact, Row
-from gateway.status import content_name, content_type_of, made, show, show_fact, unseen, validator
+from gateway.status import choose_states, content_name, content_type_of, made, show, show_fact, unseen, validator
 from pipeline.identity import Source
 from pipeline.storage import Head
 
@@ -130,3 +130,19 @@ def test_times_are_utc_whatever_the_databases_session_has():
     assert {shown[name] for name in names} == {"2026-11-22T00:00:00Z"}
     fact = show_fact(Fact(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(mode="json")
     assert {fact["occurred"], fact["recorded"]} == {"2026-11-22T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "deleted", "states"),
+    [
+        (None, True, None),
+        ([], True, None),
+        (list(Status), True, None),
+        (None, False, set(Status) - {Status.DELETED}),
+        ([Status.DONE], True, {Status.DONE}),
+        ([Status.DONE, Status.DELETED], False, {Status.DONE}),
+        ([Status.DELETED], False, set()),
+    ],
+)
+def test_the_states_that_a_list_is_asked_for(wanted, deleted, states):
+    assert choose_states(wanted, deleted=deleted) == states
