@@ -21,6 +21,7 @@ from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
+from thumbnailer.iso_repair import repair
 from thumbnailer.pictures import BadPictureError, Limits, Recipe
 from thumbnailer.png_chunks import MAX_PROFILE_BYTES
 
@@ -69,14 +70,14 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _adapt(data: bytes, signature: Signature) -> bytes:
-    """Change what Pillow would take amiss in a file's first bytes."""
-    match signature.format:
-        case "WEBP":
-            return _admit_alpha(data)
-        case "AVIF" | "HEIF" if data[8:12] not in _MAJOR_BRANDS:  # Pillow looks at this one alone
-            return data[:8] + signature.content_type.removeprefix("image/").encode() + data[12:]
-        case _:
-            return data
+    """Change what Pillow, or the library below it, would take amiss."""
+    if signature.format == "WEBP":
+        return _admit_alpha(data)
+    if signature.brands:
+        data = repair(data)
+    if signature.brands and data[8:12] not in _MAJOR_BRANDS:  # Pillow looks at this one alone
+        return data[:8] + signature.content_type.removeprefix("image/").encode() + data[12:]
+    return data
 
 
 def _admit_alpha(data: bytes) -> bytes:

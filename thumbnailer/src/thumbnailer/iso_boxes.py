@@ -23,6 +23,15 @@ class Box:
     end: int
 
 
+@dataclass(frozen=True)
+class Association:
+    """A property of an item."""
+
+    item: int
+    index: int  # of the property, from 1; 0 is none
+    is_essential: bool
+
+
 def read_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
     """Give the boxes that lie whole between two places."""
     for _ in range(_MOST_BOXES):
@@ -54,7 +63,7 @@ def _read_peak(properties: list[tuple[bytes, bytes]]) -> float:
 
 def _read_properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Give the properties of the primary item, or, where there is none, of the track's pictures."""
-    meta = _find(data, 0, len(data), b"meta")
+    meta = find(data, 0, len(data), b"meta")
     if meta:
         yield from _read_item_properties(data, Box(b"meta", meta.start + _META_HEAD, meta.end))
     entry = _find_path(data, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -65,9 +74,9 @@ def _read_properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_item_properties(data: bytes, meta: Box) -> Iterator[tuple[bytes, bytes]]:
-    primary = _find(data, meta.start, meta.end, b"pitm")
-    described = _find(data, meta.start, meta.end, b"iprp")
-    container = _find(data, described.start, described.end, b"ipco") if described else None
+    primary = find(data, meta.start, meta.end, b"pitm")
+    described = find(data, meta.start, meta.end, b"iprp")
+    container = find(data, described.start, described.end, b"ipco") if described else None
     if primary is None or described is None or container is None:
         return
     wide = data[primary.start] > 0
@@ -76,35 +85,36 @@ def _read_item_properties(data: bytes, meta: Box) -> Iterator[tuple[bytes, bytes
     for box in read_boxes(data, described.start, described.end):
         if box.kind != b"ipma":
             continue
-        for index in _read_associations(data[box.start : box.end], item):
-            if 0 < index <= len(boxes):
-                found = boxes[index - 1]
+        for association in read_associations(data[box.start : box.end]):
+            if association.item == item and 0 < association.index <= len(boxes):
+                found = boxes[association.index - 1]
                 yield found.kind, data[found.start : found.end]
 
 
-def _read_associations(body: bytes, item: int) -> Iterator[int]:
-    """Give the numbers of an item's properties, from 1, as ``ipma`` has them (ISO/IEC 23008-12, 9.3)."""
+def read_associations(body: bytes) -> Iterator[Association]:
+    """Give what an ``ipma`` box has in it (ISO/IEC 23008-12, 9.3)."""
     id_bytes = 4 if body[0] >= _WIDE_IDS else 2
-    index_bytes = 2 if body[3] & _WIDE_INDICES else 1
+    index_bits = 15 if body[3] & _WIDE_INDICES else 7
+    index_bytes = (index_bits + 1) // 8
     at = 8
     for _ in range(min(_number(body[4:8]), _MOST_BOXES)):
-        found, count = _number(body[at : at + id_bytes]), _number(body[at + id_bytes : at + id_bytes + 1])
+        item, count = _number(body[at : at + id_bytes]), _number(body[at + id_bytes : at + id_bytes + 1])
         at += id_bytes + 1
         for _ in range(count):
-            index = _number(body[at : at + index_bytes]) & (0x7FFF if index_bytes == 2 else 0x7F)
+            number = _number(body[at : at + index_bytes])
             at += index_bytes
-            if found == item:
-                yield index
+            yield Association(item, number & ((1 << index_bits) - 1), bool(number >> index_bits))
 
 
-def _find(data: bytes, start: int, end: int, kind: bytes) -> Box | None:
+def find(data: bytes, start: int, end: int, kind: bytes) -> Box | None:
+    """Find the first box of a kind that lies between two places."""
     return next((box for box in read_boxes(data, start, end) if box.kind == kind), None)
 
 
 def _find_path(data: bytes, *kinds: bytes) -> Box | None:
     found: Box | None = Box(b"", 0, len(data))
     for kind in kinds:
-        found = _find(data, found.start, found.end, kind) if found else None
+        found = find(data, found.start, found.end, kind) if found else None
     return found
 
 
