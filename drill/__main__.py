@@ -102,7 +102,7 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
     if "links" in arguments.menu:
         scene.lead_through_proxies()
     take_back(scene.stack, arguments.without)
-    access, ledger, faults = scene.access, scene.ledger, ("cut", "crash", "memory", "hang")
+    access, ledger, faults = scene.access, scene.ledger, ("cut", "crash", "memory", "spin")
 
     def happen() -> None:
         if arguments.script:

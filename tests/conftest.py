@@ -39,8 +39,9 @@ def pytest_collection_modifyitems(config, items):
 def stack():
     """The whole system on ports and data of its own; whoever breaks it mends it.
 
-    Pictures may ask a decoder to fail, and a decoder gets two seconds, so that one that hangs is soon given up. The
-    buckets are compared with the rows at the start and no more, so that a test sees what the rest makes up for.
+    Pictures may ask a decoder to fail, and a decoder gets two seconds of CPU time, so that one that
+    never ends is soon given up. The buckets are compared with the rows at the start and no more, so that a test
+    sees what the rest makes up for.
     """
     with run_stack(DECODER_FAULTS="on", DECODE_TIMEOUT_SECONDS="2", RECONCILE_INTERVAL_SECONDS="86400") as running:
         yield running

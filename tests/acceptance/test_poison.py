@@ -9,7 +9,7 @@ from support.messages import settled, wait_quiet
 from support.pictures import faulty_photo, opened, photo, png_header
 from support.system import PROCESSED
 
-# What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds.
+# What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds of CPU time.
 POISON = {
     "notes.jpg": (b"Dear diary, this is no picture at all.\n" * 100, "unsupported_format", False),
     "empty.jpg": (b"", "empty_file", False),
@@ -19,11 +19,11 @@ POISON = {
     "scans.jpg": (hostile.jpeg_of_scans(20_000), "unreadable_image", False),
     "drawing.svg": (hostile.documents()["svg"], "unsupported_format", False),
     "crash.jpg": (faulty_photo("crash"), "decoder_crashed", False),
-    "hang.jpg": (faulty_photo("hang"), "decoder_timeout", True),
+    "spin.jpg": (faulty_photo("spin"), "decoder_timeout", True),
     "memory.jpg": (faulty_photo("memory"), "decoder_out_of_memory", True),
 }
 GOOD = 20
-KILLERS = {"crash": "decoder_crashed", "hang": "decoder_timeout", "memory": "decoder_out_of_memory"}
+KILLERS = {"crash": "decoder_crashed", "spin": "decoder_timeout", "memory": "decoder_out_of_memory"}
 
 
 def test_poison_among_good_pictures(system, stack):
@@ -54,7 +54,7 @@ def test_poison_among_good_pictures(system, stack):
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")
     log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
-    assert log.count("decoder_died") == 6, "each of the three had a second try in a fresh child"
+    assert log.count("decoder_died") == 6, "each of the three had a second try"
     for trouble in ("starting", "broker_lost", "Traceback"):
         assert trouble not in log
     for queue in ("image_queue", "image_queue.delay.5s", "image_queue.dead", "status_tracker.dead"):
@@ -92,7 +92,7 @@ def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
 
 def test_one_slow_picture_holds_up_no_other(system, stack):
     with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS="120", THUMBNAILER_DECODERS="2"):
-        slow = system.post_form(faulty_photo("hang"))["id"]
+        slow = system.post_form(faulty_photo("spin"))["id"]
         system.wait_status(slow, "PROCESSING")
         others = [system.post_form(photo(seed=n + 1))["id"] for n in range(30)]
         for image_id in others:

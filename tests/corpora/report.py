@@ -6,7 +6,8 @@ from corpora.expectations import LIMITS, RESIZED
 from corpora.results import Mutated, Results, Tally
 from corpora.sources import CHECKOUT
 from pipeline.signatures import SIGNATURES, Signature
-from thumbnailer.imaging_formats import ANIMATED, FORMATS
+from thumbnailer.costs import FORMATS
+from thumbnailer.imaging_formats import ANIMATED
 
 FILE = CHECKOUT / "docs" / "formats.md"
 

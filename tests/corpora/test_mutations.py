@@ -9,8 +9,8 @@ from corpora.mutations import decode_all, good_files, make_mutations
 from pipeline.errors import ErrorCode
 from pipeline.outcomes import GiveUp
 from support.pictures import photo
+from thumbnailer.costs import FORMATS
 from thumbnailer.decoder import Decoder
-from thumbnailer.imaging_formats import FORMATS
 
 MOVING = {"MPO", "APNG", "GIF animated"}  # their first picture may be whole though their end is lost
 

@@ -62,7 +62,7 @@ def travel_photo() -> bytes:
 
 
 def faulty_photo(fault: str) -> bytes:
-    """A good JPEG that makes a decoder with its faults switched on crash, hang or eat memory."""
+    """A good JPEG that makes a decoder with its faults switched on crash, compute for ever and the like."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64), (10, 120, 10)).save(file, "JPEG", comment=f"thumbmill-fault:{fault}".encode())
     return file.getvalue()

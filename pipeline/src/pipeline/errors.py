@@ -20,12 +20,12 @@ class ErrorCode(StrEnum):
 MEANINGS = {
     ErrorCode.UNSUPPORTED_FORMAT: "The content is none of the supported image formats.",
     ErrorCode.UNREADABLE_IMAGE: "The file claims a supported format, but is damaged or incomplete.",
-    ErrorCode.IMAGE_TOO_LARGE: "The picture has more pixels than the service decodes.",
+    ErrorCode.IMAGE_TOO_LARGE: "Decoding the picture would take more memory or time than the service has for one.",
     ErrorCode.FILE_TOO_LARGE: "The file has more bytes than the service reads.",
     ErrorCode.EMPTY_FILE: "The file holds no bytes.",
     ErrorCode.DECODER_CRASHED: "The decoder died on this picture, twice.",
-    ErrorCode.DECODER_TIMEOUT: "The picture took longer to decode than allowed, twice.",
-    ErrorCode.DECODER_OUT_OF_MEMORY: "The picture took more memory to decode than allowed, twice.",
+    ErrorCode.DECODER_TIMEOUT: "The picture took more processor time to decode than allowed.",
+    ErrorCode.DECODER_OUT_OF_MEMORY: "The picture took more memory to decode than allowed.",
     ErrorCode.ATTEMPTS_EXHAUSTED: "The service failed on this picture four times; it may work later.",
 }
 

@@ -22,8 +22,9 @@ ORIGIN = (EXCHANGE, ROUTING_KEY, AUTHOR, SEAL)  # what a dead letter that is sen
 DIED_AT = "x-died-at"  # of a dead letter: when, ISO 8601, UTC
 RUN = "x-run"  # of a redriven message: which run its facts belong to
 REDRIVEN_BY, REDRIVEN_AT = "x-redriven-by", "x-redriven-at"
+LANE = "x-lane"  # of one that has to wait for its turn among its like
 _GAVE_UP = "x-gave-up"  # what the broker's own record says, of which a delay queue knows nothing
-_LASTING = (RUN, REDRIVEN_BY, REDRIVEN_AT)  # as long as the message is on its way
+_LASTING = (RUN, REDRIVEN_BY, REDRIVEN_AT, LANE)  # as long as the message is on its way
 _DEATHS = "x-death"  # the broker's own record, the latest first
 _BROKERS_COUNT = "x-delivery-count"
 _BROKER_GAVE_UP = "delivery_limit"
@@ -52,12 +53,17 @@ class Message:
     earlier_deliveries: int = 0
     came_by: str = ""  # the key of this very delivery, while routing_key is that of the first
     gave_up: str = ""  # the queue in which it reached the broker's delivery limit
-    lasting: Mapping[str, str] = field(default_factory=dict)  # headers of a redriven message
+    lasting: Mapping[str, str] = field(default_factory=dict)  # headers that stay with it
 
     @property
     def run(self) -> str:
         """Which run a redriven message belongs to; later ones sort after earlier ones, the first is empty."""
         return self.lasting.get(RUN, "")
+
+    @property
+    def lane(self) -> str:
+        """Which lane it waits in; empty for most. The place where fairness by other things could be told, too."""
+        return self.lasting.get(LANE, "")
 
     @property
     def redriven_by(self) -> str:
@@ -128,6 +134,7 @@ class Message:
             AUTHOR: self.author,
             REASON: verdict.reason[:500],
             **self.lasting,
+            **({LANE: verdict.lane} if verdict.lane else {}),
             **({_GAVE_UP: self.gave_up} if self.gave_up else {}),
         }
         if verdict.action is Action.DEAD_LETTER:

@@ -13,11 +13,23 @@ from pipeline.errors import ErrorCode
 
 ATTEMPTS = 4  # the first and one for each delay
 DELAYS = {"5s": timedelta(seconds=5), "30s": timedelta(seconds=30), "5m": timedelta(minutes=5)}
+SHORT_TURNS = 6  # waits for a turn of the shortest delay, half a minute in all; then of the next
 SUSPECT_AFTER = 4  # earlier deliveries that ended without a verdict: the fifth is run alone
 
 
 class RetryLater(Exception):  # noqa: N818 - a word for the handler, not a fault
     """A passing fault about this one object: try it later, at no cost in attempts."""
+
+
+class WaitForTurn(RetryLater):
+    """Nothing is wrong with the object, but others like it are before it: try it soon again.
+
+    ``lane`` names what it waits for; its message carries the name from now on.
+    """
+
+    def __init__(self, reason: str, lane: str) -> None:
+        super().__init__(reason)
+        self.lane = lane
 
 
 class DependencyAway(Exception):  # noqa: N818
@@ -79,6 +91,7 @@ class Verdict:
     delay: str = ""  # a key of DELAYS
     attempt: int = 1
     deferrals: int = 0
+    lane: str = ""  # what the message waits for a turn in
 
 
 def decide(fault: Exception | None, *, attempt: int, deferrals: int, suspect: bool) -> Verdict:
@@ -96,6 +109,12 @@ def decide(fault: Exception | None, *, attempt: int, deferrals: int, suspect: bo
             return Verdict(Action.DEAD_LETTER, f"not an event: {fault}")
         case GiveUp():
             return Verdict(Action.GIVE_UP, str(fault), code=fault.code, attempt=attempt)
+        case WaitForTurn():
+            delay = list(DELAYS)[deferrals >= SHORT_TURNS]
+            later = deferrals + 1
+            return Verdict(
+                Action.DELAY, explain(fault), delay=delay, attempt=attempt, deferrals=later, lane=fault.lane
+            )
         case RetryLater():
             delay = list(DELAYS)[min(deferrals, len(DELAYS) - 1)]
             return Verdict(Action.DELAY, explain(fault), delay=delay, attempt=attempt, deferrals=deferrals + 1)

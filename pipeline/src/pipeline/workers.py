@@ -272,6 +272,8 @@ def _report(verdict: Verdict, fault: Exception | None) -> None:
     match verdict.action:
         case Action.ACK | Action.RELEASE:
             pass
+        case Action.DELAY if verdict.lane:  # no trouble, and hundreds a second in a flood
+            log.debug("waits_for_turn", lane=verdict.lane, delay=verdict.delay)
         case Action.DEAD_LETTER if verdict.code:
             log.error("attempts_exhausted", reason=verdict.reason, exc_info=fault)
         case Action.DELAY:

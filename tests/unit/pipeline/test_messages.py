@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import ErrorCode
 from pipeline.messages import Account, Message
-from pipeline.outcomes import GiveUp, RetryLater, decide
+from pipeline.outcomes import GiveUp, RetryLater, WaitForTurn, decide
 from pipeline.topology import RETRY
 
 OWN = Account("thumbnailer", "secret")
@@ -139,3 +139,12 @@ def test_a_seal_is_of_one_body_and_one_consumer():
     assert Message.read(b"{ }", "q", "", headers, reader=OWN, **way).author == ""
     other = Account("status-tracker", "another secret")
     assert Message.read(b"{}", "q", "", headers, reader=other, **way).author == ""
+
+
+def test_a_message_that_waits_for_its_turn_says_in_which_lane_on_every_way():
+    waiting = decide(WaitForTurn("full", "slow"), attempt=1, deferrals=0, suspect=False)
+    failed = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
+    assert read({}).lane == ""
+    assert read(read({}).headers_after(waiting)).lane == "slow"
+    assert read(read(read({}).headers_after(waiting)).headers_after(failed)).lane == "slow"
+    assert read({"x-lane": 7}).lane == ""

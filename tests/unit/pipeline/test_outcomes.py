@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.errors import MEANINGS, ErrorCode
-from pipeline.outcomes import ATTEMPTS, Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, decide
+from pipeline.outcomes import ATTEMPTS, Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, WaitForTurn, decide
 
 
 def decided(fault, attempt=1, deferrals=0, *, suspect=False):
@@ -55,3 +55,10 @@ def test_a_suspect_that_does_not_fail_is_like_any_other(fault):
 
 def test_every_code_has_a_meaning():
     assert set(MEANINGS) == set(ErrorCode)
+
+
+def test_a_wait_for_a_turn_is_short_and_costs_no_attempt():
+    verdicts = [decided(WaitForTurn("full", "slow"), 2, deferrals) for deferrals in range(8)]
+    assert [v.delay for v in verdicts] == ["5s"] * 6 + ["30s"] * 2
+    assert {(v.action, v.attempt, v.lane) for v in verdicts} == {(Action.DELAY, 2, "slow")}
+    assert [v.deferrals for v in verdicts] == list(range(1, 9))

@@ -1,5 +1,9 @@
 """The children of decoders, as the kernel shows them."""
 
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -34,3 +38,21 @@ def total(counter):
     return sum(
         sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
     )
+
+
+@contextmanager
+def busy_neighbours(process, count):
+    """Have so many processes compute on one core, with a process that has nothing but that core."""
+    core = min(os.sched_getaffinity(0))
+    process.cpu_affinity([core])
+    program = "print(flush=True)\nwhile True: pass"
+    neighbours = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(count)]
+    try:
+        for neighbour in neighbours:
+            os.sched_setaffinity(neighbour.pid, [core])
+            neighbour.stdout.readline()
+        yield
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.communicate()

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
@@ -13,11 +14,16 @@ from pipeline.errors import ErrorCode
 from pipeline.outcomes import DependencyAway, GiveUp
 from support.pictures import faulty_photo, photo, png_header
 from support.waiting import wait_until
-from thumbnailer.child_process import ChildDiedError, ChildProcess, DecoderBrokenError
+from thumbnailer.child_process import (
+    ChildDiedError,
+    ChildProcess,
+    DecoderBrokenError,
+    DecoderInterruptedError,
+)
+from thumbnailer.costs import FORMATS
 from thumbnailer.decoder import Decoder
-from thumbnailer.imaging_formats import FORMATS
-from thumbnailer.metrics import DEATHS
-from unit.thumbnailer.children import children, is_gone, started_since, total
+from thumbnailer.metrics import DEATHS, INTERRUPTIONS
+from unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
@@ -75,24 +81,87 @@ def test_a_picture_that_kills_gets_a_second_child_and_then_its_code(decoder, fau
     assert decoder.decode(photo()).picture.width == 640
 
 
-def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture():
+def in_hand(decoder, data, threads):
+    """Give a picture to a decoder of one child, and wait until the child has it."""
+    idle = decoder._ordinary  # noqa: SLF001 - nothing else tells that a picture is in hand
+    decoding = threads.submit(decoder.decode, data)
+    wait_until(idle.empty, 30, "a busy child")
+    return decoding
+
+
+@pytest.mark.parametrize("fault", ["hang", "spin"])
+def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture(fault):
     """A worker may be busy for longer than the grace time of a stop: then its image is another's, at no cost."""
-    hasty = Decoder(replace(RECIPE, limits=replace(RECIPE.limits, seconds=0.5)), children=1)
-    with ThreadPoolExecutor(1) as pool:
-        with hasty:
-            begun = hasty._idle.qsize()  # noqa: SLF001 - nothing else tells that a picture is in hand
-            decoding = pool.submit(hasty.decode, faulty_photo("hang"))
-            wait_until(lambda: hasty._idle.qsize() < begun, 10, "a busy child")  # noqa: SLF001
-        assert isinstance(decoding.exception(20), DependencyAway)
+    with ThreadPoolExecutor(1) as threads:
+        with Decoder(RECIPE, children=1) as stopped:
+            decoding = in_hand(stopped, faulty_photo(fault), threads)
+        assert isinstance(decoding.exception(60), DependencyAway)
 
 
-def test_a_picture_that_hangs_is_ended_at_its_deadline_twice():
+def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypatch):
+    """The spare that has the second try is nobody's any more when the decoder is closed."""
+    real, second = ChildProcess.decode, Event()
+
+    def crash_first(self, data, **lane):
+        if second.is_set():
+            return real(self, data, **lane)
+        second.set()
+        self.end()
+        raise ChildDiedError(ErrorCode.DECODER_CRASHED, "for the test")
+
+    monkeypatch.setattr(ChildProcess, "decode", crash_first)
+    with ThreadPoolExecutor(1) as threads:
+        with Decoder(RECIPE, children=1) as stopped:
+            decoding = in_hand(stopped, faulty_photo("hang"), threads)
+            assert second.wait(60)
+        assert isinstance(decoding.exception(60), DependencyAway)
+
+
+def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes():
     before = deaths()
     with Decoder(replace(RECIPE, limits=replace(RECIPE.limits, seconds=1)), children=1) as hasty:
         with pytest.raises(GiveUp) as raised:
-            hasty.decode(faulty_photo("hang"))
+            hasty.decode(faulty_photo("spin"))
         assert raised.value.code is ErrorCode.DECODER_TIMEOUT
-        assert deaths() == before + 2
+        assert deaths() == before + 2, "an ordinary picture's share, and all that there is"
+        with pytest.raises(GiveUp):
+            hasty.decode(faulty_photo("spin"), slow=True)
+        assert deaths() == before + 3, "what is known to be slow is tried once"
+        assert hasty.decode(photo()).picture.width == 640
+
+
+IMPATIENT = replace(RECIPE, limits=replace(RECIPE.limits, silence_seconds=1))
+
+
+def test_silence_without_cpu_time_is_no_picture_s_fault():
+    before = total(INTERRUPTIONS), deaths()
+    with Decoder(IMPATIENT, children=1) as decoder:
+        with pytest.raises(DecoderInterruptedError, match="no CPU time for 1 s"):
+            decoder.decode(faulty_photo("hang"))
+        assert decoder.decode(photo()).picture.width == 640
+    assert (total(INTERRUPTIONS), deaths()) == (before[0] + 1, before[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_child_that_something_stops_or_kills_blames_no_picture(number):
+    earlier = children()
+    with Decoder(IMPATIENT, children=1) as decoder, ThreadPoolExecutor(1) as threads:
+        child, _ = started_since(earlier)
+        decoding = in_hand(decoder, faulty_photo("spin"), threads)
+        child.send_signal(number)
+        assert isinstance(decoding.exception(60), DecoderInterruptedError)
+        wait_until(lambda: is_gone(child), 30, "the child's end")
+        assert decoder.decode(photo()).picture.width == 640
+
+
+def test_a_busy_machine_is_no_silence():
+    """Beside four busy neighbours on the child's own core."""
+    earlier = children()
+    with Decoder(replace(RECIPE, limits=replace(RECIPE.limits, silence_seconds=5)), children=1) as decoder:
+        child, _ = started_since(earlier)
+        with busy_neighbours(child, 4):
+            assert decoder.decode(photo(3600, 2700)).picture.width == 3600
+        assert child.is_running(), "it was neither replaced nor killed"
 
 
 HUNGRY = [
@@ -155,12 +224,12 @@ def test_the_second_try_need_not_wait_for_a_start(monkeypatch):
 def test_the_second_try_can_succeed(decoder, monkeypatch):
     real, calls = ChildProcess.decode, []
 
-    def dies_once(self, data):
+    def dies_once(self, data, **lane):
         calls.append(self)
         if len(calls) == 1:
             self.end()
             raise ChildDiedError(ErrorCode.DECODER_CRASHED, "for the test")
-        return real(self, data)
+        return real(self, data, **lane)
 
     monkeypatch.setattr(ChildProcess, "decode", dies_once)
     assert decoder.decode(photo()).picture.width == 640

@@ -4,14 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from thumbnailer import frames
-from thumbnailer.child_process import read_answer
 
 
 def pair():
-    ours, theirs = socket.socketpair()
-    for end in (ours, theirs):
-        end.settimeout(5)
-    return ours, theirs
+    return socket.socketpair()
 
 
 def test_a_frame_survives_the_socket():
@@ -40,31 +36,54 @@ def test_an_end_in_the_middle_is_told():
             frames.receive(theirs, 100)
 
 
-DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
+def test_a_wait_can_be_ended():
+    ours, theirs = pair()
+    ours.settimeout(0.01)
+
+    def look():
+        raise KeyboardInterrupt
+
+    with ours, theirs:
+        with pytest.raises(KeyboardInterrupt):
+            frames.receive(ours, 100, look)
+        with pytest.raises(KeyboardInterrupt):
+            frames.send(ours, {}, bytes(10**8), look=look)
 
 
-def answered(**details):
-    picture = {"format": "JPEG", "width": 1, "height": 1, "renditions": []}
-    return {"picture": {**picture, "details": DETAILS | details}}
+def test_an_end_is_told_where_one_looks_too():
+    ours, theirs = pair()
+    ours.settimeout(0.01)
+    with ours, theirs:
+        theirs.sendall(b"\0\0\0\x20{")
+        theirs.close()
+        with pytest.raises(frames.HungUpError):
+            frames.receive(ours, 100, lambda: None)
 
 
-def test_an_answer_that_makes_sense_is_understood():
-    assert read_answer(answered(gps={"latitude": 51.5, "longitude": 0}), []).details.gps.latitude == 51.5
+HEADERS = {
+    "no JSON": b"}",
+    "no text": b"\xff\xfe\xfd",
+    "of too many levels": b"[" * 60_000,
+    "of many levels in a part": b'{"parts": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    "a list": b"[]",
+    "a number": b"1",
+    "without parts": b"{}",
+    "parts that are no list": b'{"parts": {"a": 1}}',
+    "parts that are no numbers": b'{"parts": ["1", null]}',
+    "parts that are truths": b'{"parts": [true]}',
+    "parts that are fractions": b'{"parts": [1.5, NaN, Infinity]}',
+    "parts below nothing": b'{"parts": [-1, 1]}',
+    "parts of gigabytes": b'{"parts": [99999999999]}',
+    "a part of more digits than Python reads": b'{"parts": [' + b"9" * 5000 + b"]}",
+    "thousands of parts": b'{"parts": [' + b"0," * 9999 + b"0]}",
+}
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        {"picture": {}},
-        answered(frames=0),
-        answered(gps={"latitude": 999, "longitude": 0}),
-        answered(gps={"latitude": float("nan"), "longitude": 0}),
-        {"picture": {"format": "EXE", "width": 1, "height": 1, "renditions": []}},
-        {"picture": {"format": "JPEG", "width": 1, "height": 1, "renditions": [{}]}},
-        {"bad": "no such code", "detail": ""},
-    ],
-)
-def test_a_child_that_was_taken_over_can_say_nothing_harmful(answer):
-    with pytest.raises((ValueError, TypeError, KeyError)):
-        read_answer(answer, [])
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_is_none_is_refused_in_one_way(name):
+    ours, theirs = pair()
+    with ours, theirs:
+        head = HEADERS[name]
+        ours.sendall(len(head).to_bytes(4) + head)
+        with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+            frames.receive(theirs, 2**20)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import permutations
@@ -13,7 +14,7 @@ from pipeline.events import Kind
 from pipeline.identity import ORIGINALS, PROCESSED, Source, image_id_of, tame_etag
 from pipeline.messages import Message
 from pipeline.metrics import IGNORED
-from pipeline.outcomes import Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, Verdict, decide
+from pipeline.outcomes import Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, Verdict, WaitForTurn, decide
 from pipeline.storage import Head
 from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
 from thumbnailer.child_process import Decoded
@@ -122,10 +123,15 @@ class Bench:
     def __init__(self):
         self.bucket = Bucket()
         self.publisher = Publisher()
-        self.thumbnailer = Thumbnailer(self.bucket, self.decode, MAX_BYTES, "v7")
-        self.faults = []
+        self.thumbnailer = Thumbnailer(self.bucket, self, MAX_BYTES, "v7")
+        self.faults, self.turns, self.slow = [], [], []
 
-    def decode(self, data):
+    def check_turn(self):
+        if self.turns:
+            raise self.turns.pop(0)
+
+    def decode(self, data, *, slow):
+        self.slow.append(slow)
         if self.faults:
             raise self.faults.pop(0)
         rendition = Rendition("thumbnail", "image/jpeg", 4, 3, b"small " + data)
@@ -474,3 +480,35 @@ def test_of_garbage_there_is_nothing_to_tell(bench):
     verdict = Verdict(Action.DEAD_LETTER, "not an event")
     bench.thumbnailer.announce(Message(b"garbage", "", ""), verdict, bench.publisher)
     assert bench.publisher.said == []
+
+
+# --- slow pictures ---------------------------------------------------------------------------------------------
+
+
+def slow_message(*records):
+    return replace(message(*records), lasting={"x-lane": "slow"})
+
+
+def test_a_message_says_whether_its_picture_is_slow(bench):
+    event = bench.bucket.upload(b"one")
+    bench.handle(event)
+    bench.thumbnailer.handle(slow_message(event), bench.publisher)
+    assert bench.slow == [False, True]
+
+
+def test_a_slow_picture_whose_turn_has_not_come_costs_no_download(bench):
+    event = bench.bucket.upload(b"one")
+    bench.turns = [WaitForTurn("full", "slow")]
+    with pytest.raises(WaitForTurn):
+        bench.thumbnailer.handle(slow_message(event), bench.publisher)
+    assert (bench.bucket.calls, bench.publisher.said) == ([], [])
+    bench.thumbnailer.handle(slow_message(event), bench.publisher)
+    assert bench.publisher.kinds == [PROCESSING, DONE]
+
+
+def test_a_picture_that_turns_out_to_be_slow_is_told_of_nothing_but_its_processing(bench):
+    bench.faults = [WaitForTurn("full", "slow")]
+    with pytest.raises(WaitForTurn) as raised:
+        bench.handle(event := bench.bucket.upload(b"one"))
+    assert bench.publisher.kinds == [PROCESSING]
+    assert bench.announce(raised.value, event) == [], "it costs no attempt, so nothing is to be told"

@@ -46,17 +46,26 @@ def test_there_are_twice_as_many_images_in_hand_as_decoders(environment):
     assert load(Settings).thumbnailer_decoders == count_cores()
     environment.setenv("THUMBNAILER_DECODERS", "3")
     environment.setenv("THUMBNAILER_PREFETCH", "")  # as a compose file passes on what is not set
-    assert load(Settings).prefetch == 6
+    assert load(Settings).prefetch == 6 + 1 + 1, "and what may be in hand of slow pictures"
     environment.setenv("THUMBNAILER_PREFETCH", "4")
     assert load(Settings).prefetch == 4
+
+
+@pytest.mark.parametrize(
+    ("decoders", "slow", "expected"), [("1", "", 1), ("3", "", 1), ("8", "", 4), ("8", "2", 2)]
+)
+def test_slow_pictures_have_decoders_of_their_own(environment, decoders, slow, expected):
+    environment.setenv("THUMBNAILER_DECODERS", decoders)
+    environment.setenv("THUMBNAILER_SLOW_DECODERS", slow)
+    assert load(Settings).slow_decoders == expected
 
 
 def test_a_child_s_limits_follow_the_settings(environment):
     environment.setenv("MAX_PIXELS", "1000")
     environment.setenv("DECODE_TIMEOUT_SECONDS", "2.5")
     limits = load(Settings).limits
-    assert (limits.pixels, limits.seconds, limits.memory_bytes, limits.faults) == (1000, 2.5, 2**30, False)
-    assert limits.jpeg_scans == 100
+    assert (limits.pixels, limits.seconds, limits.memory_bytes, limits.faults) == (1000, 2.5, 2**31, False)
+    assert (limits.jpeg_scans, limits.silence_seconds) == (100, 30)
     environment.setenv("DECODER_FAULTS", "on")
     assert load(Settings).limits.faults is True
 

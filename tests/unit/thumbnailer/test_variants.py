@@ -225,7 +225,7 @@ def test_an_animation_may_be_rejected():
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
 def test_frames_have_a_limit(kind):
     assert make_picture(film(kind), recipe(frames=3)).details.frames == 3
-    with pytest.raises(BadPictureError, match="3 frames, more than 2") as raised:
+    with pytest.raises(BadPictureError, match="more than 2") as raised:
         make_picture(film(kind), recipe(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 

@@ -63,8 +63,10 @@ def run(settings: Settings) -> int:
 def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     """Build everything and consume until stopped; what is opened here is closed in reverse order."""
     storage = Storage(settings, connections=2 * settings.prefetch)
-    decoder = Decoder(settings.recipe, settings.thumbnailer_decoders, settings.decoder_retirement)
-    thumbnailer = Thumbnailer(storage, decoder.decode, settings.max_upload_bytes, settings.presets.key_version)
+    decoder = Decoder(
+        settings.recipe, settings.thumbnailer_decoders, settings.decoder_retirement, settings.slow_decoders
+    )
+    thumbnailer = Thumbnailer(storage, decoder, settings.max_upload_bytes, settings.presets.key_version)
     check_storage = partial(storage.check, ORIGINALS, PROCESSED)
     consumer = Consumer(
         name=NAME,

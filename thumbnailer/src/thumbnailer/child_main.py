@@ -17,7 +17,7 @@ from typing import Any
 from thumbnailer import faults, frames, imaging_eighth
 from thumbnailer.confinement import allow_cpu, limit_resources, limit_system_calls
 from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError, Recipe
+from thumbnailer.pictures import BadPictureError, Recipe, SlowPictureError
 
 IDLE_MILLISECONDS = 1000
 
@@ -51,9 +51,10 @@ def main() -> None:
         try:
             while True:
                 wait_for_picture(channel)
-                _, (data,) = frames.receive(channel, limits.file_bytes)
-                allow_cpu(limits.seconds)
-                header, parts = answer(data, recipe)
+                request, (data,) = frames.receive(channel, limits.file_bytes)
+                slow = bool(request["slow"])
+                allow_cpu(limits.seconds if slow else limits.ordinary_seconds)
+                header, parts = answer(data, recipe, slow=slow)
                 del data
                 frames.send(channel, header, *parts)
         except (frames.HungUpError, ConnectionError):
@@ -79,14 +80,16 @@ def make_samples(recipe: Recipe) -> None:
         raise RuntimeError("jpeg_eighth.c was built, but does not decode")
 
 
-def answer(data: bytes, recipe: Recipe) -> tuple[frames.Header, list[bytes]]:
+def answer(data: bytes, recipe: Recipe, *, slow: bool) -> tuple[frames.Header, list[bytes]]:
     """Decode one picture; whatever goes wrong is an answer too."""
     try:
         if recipe.limits.faults:
             faults.fail_if_asked(data)
-        picture = make_picture(data, recipe)
+        picture = make_picture(data, recipe, slow=slow)
     except BadPictureError as fault:
         return {"bad": fault.code.value, "detail": fault.detail}, []
+    except SlowPictureError as fault:
+        return {"slow": asdict(fault.cost)}, []
     except MemoryError:
         return {"out_of_memory": True}, []
     except Exception:  # noqa: BLE001 - it is not known to be the picture's fault, so the parent tries it again

@@ -1,23 +1,29 @@
 """One child process, as its parent holds it; what runs inside is ``child_main``."""
 
 import hashlib
+import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
-from pipeline.details import Details
 from pipeline.errors import ErrorCode
 from thumbnailer import frames
-from thumbnailer.pictures import BadPictureError, Picture, Recipe
+from thumbnailer.answers import ChildFaultError, clean, read_answer
+from thumbnailer.pictures import BadPictureError, Picture, Recipe, SlowPictureError
+from thumbnailer.watch import LOOK_SECONDS, StalledError, Watch
 
-START_SECONDS = 20
+# A start is judged like a picture: by its progress. It takes 0.1 s of CPU time, and reads a hundred files, which a
+# cold disk may take its time for.
+START_SILENCE_SECONDS = 60
+START_PATIENCE_SECONDS = 600
+# Below RabbitMQ's own limit for a message in hand, which is half an hour. On a machine where a picture gets a
+# hundredth of a core it may take so long; then it waits like after any passing fault.
+PATIENCE_SECONDS = 900
 END_SECONDS = 2
+SLOW_NICENESS = 10  # a tenth of the processor beside a child that is not nice
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
 # Nothing of ours: whatever a picture does to the child, there is no password in it. This has glibc ask for large
 # pages behind large pictures, a tenth less CPU where a photo is decoded whole, and keep 16 to 32 MiB at the end of
@@ -32,11 +38,13 @@ ENVIRONMENT = {
 }
 _OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
 
-_PICTURE = TypeAdapter(Picture)  # a child that a picture has taken over may answer anything
-
 
 class DecoderBrokenError(Exception):
     """The decoder itself is at fault, whatever the picture; the text says how."""
+
+
+class DecoderInterruptedError(Exception):
+    """A child was stopped or killed by something that need not be the picture: another time it may work."""
 
 
 class ChildDiedError(Exception):
@@ -60,8 +68,9 @@ class ChildProcess:
     """One process and the socket to it; used by one thread at a time."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._seconds = recipe.limits.seconds
+        self._recipe = recipe
         self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(LOOK_SECONDS)
         command = [sys.executable, *_OPTIONS, "-m", "thumbnailer.child_main", recipe.to_json()]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
@@ -69,10 +78,13 @@ class ChildProcess:
             )
         self.pictures = 0  # that it was given
         try:
-            answer, _ = self._receive(time.monotonic() + START_SECONDS)
-        except (frames.HungUpError, OSError, ValueError) as fault:
+            answer, _ = self._receive(self._watch(START_SILENCE_SECONDS, START_PATIENCE_SECONDS))
+        except (frames.HungUpError, StalledError, OSError, ValueError) as fault:
             self._kill()
             raise DecoderBrokenError(f"does not start ({fault!r}); try: {shlex.join(command)}") from fault
+        except BaseException:
+            self._kill()
+            raise
         if broken := answer.get("broken"):
             self._kill()
             raise DecoderBrokenError(f"can't decode what it should: {broken}")
@@ -82,26 +94,38 @@ class ChildProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def decode(self, data: bytes) -> Decoded:
-        """Have a picture decoded. Raises BadPictureError, ChildDiedError."""
+    def be_nice(self) -> None:
+        """Give way to other processes from now on."""
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, SLOW_NICENESS)
+
+    def decode(self, data: bytes, *, slow: bool = False) -> Decoded:
+        """Have a picture decoded, within an ordinary picture's limits or, if ``slow``, within all.
+
+        Raises BadPictureError; SlowPictureError, but not if ``slow``; ChildDiedError; DecoderInterruptedError.
+        After the last two, and whatever else it may raise, the child is gone.
+        """
         self.pictures += 1
-        deadline = time.monotonic() + self._seconds
         try:
-            self._channel.settimeout(self._seconds)
-            frames.send(self._channel, {}, data)
+            watch = self._watch(self._recipe.limits.silence_seconds, PATIENCE_SECONDS)
+            frames.send(self._channel, {"slow": slow}, data, look=watch.look)
             sha256 = hashlib.sha256(data).hexdigest()  # while the child is at work
-            answer, parts = self._receive(deadline)
-            return Decoded(read_answer(answer, parts), sha256)
-        except TimeoutError as fault:
-            death = ChildDiedError(ErrorCode.DECODER_TIMEOUT, f"no answer in {self._seconds:g} s")
-            self._kill()
-            raise death from fault
+            answer, parts = self._receive(watch)
+            return Decoded(read_answer(answer, parts, self._recipe), sha256)
+        except (BadPictureError, SlowPictureError):
+            raise
         except (frames.HungUpError, OSError) as fault:
             raise self._explain_death() from fault
-        except (ValueError, TypeError, KeyError) as fault:
+        except StalledError as fault:
             self._kill()
-            raise ChildDiedError(ErrorCode.DECODER_CRASHED, f"it answered nonsense: {fault}") from fault
-        except ChildDiedError:
+            raise DecoderInterruptedError(str(fault)) from fault
+        except ChildFaultError as fault:  # who knows what is missing in it now: it goes
+            self._kill()
+            raise ChildDiedError(fault.code, fault.detail) from fault
+        except Exception as fault:  # whatever is wrong with its answer; the next one might be another picture's
+            self._kill()
+            detail = f"it answered nonsense: {clean(repr(fault), 200)}"
+            raise ChildDiedError(ErrorCode.DECODER_CRASHED, detail) from fault
+        except BaseException:
             self._kill()
             raise
 
@@ -113,15 +137,18 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self._kill()
 
-    def _receive(self, deadline: float) -> tuple[frames.Header, list[bytes]]:
-        return frames.receive(self._channel, MAX_ANSWER_BYTES, deadline)
+    def _watch(self, silence_seconds: float, patience_seconds: float) -> Watch:
+        return Watch(self._process.pid, silence_seconds, patience_seconds)
+
+    def _receive(self, watch: Watch) -> tuple[frames.Header, list[bytes]]:
+        return frames.receive(self._channel, MAX_ANSWER_BYTES, watch.look)
 
     def _kill(self) -> int:
         self._channel.close()
         self._process.kill()
         return self._process.wait()
 
-    def _explain_death(self) -> ChildDiedError:
+    def _explain_death(self) -> ChildDiedError | DecoderInterruptedError:
         try:
             status = self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -130,27 +157,7 @@ class ChildProcess:
         match -status:
             case signal.SIGXCPU:
                 return ChildDiedError(ErrorCode.DECODER_TIMEOUT, "it used up its CPU time")
-            case signal.SIGKILL:
-                return ChildDiedError(ErrorCode.DECODER_OUT_OF_MEMORY, "the kernel killed it")
+            case signal.SIGKILL:  # its own memory has a limit that does not kill: the machine's has run out
+                return DecoderInterruptedError("something killed it, most likely the kernel for want of memory")
             case _:
                 return ChildDiedError(ErrorCode.DECODER_CRASHED, f"it ended with status {status}")
-
-
-def read_answer(answer: frames.Header, parts: list[bytes]) -> Picture:
-    """Understand an answer. Raises what it stands for, and ValueError if it makes no sense."""
-    match answer:
-        case {"picture": {"renditions": renditions, **rest}}:
-            pairs = zip(renditions, parts, strict=True)
-            picture: Picture = _PICTURE.validate_python(
-                {**rest, "renditions": [{**rendition, "data": data} for rendition, data in pairs]}
-            )
-            Details.model_validate(asdict(picture.details))  # or it would fail where no picture is to blame
-            return picture
-        case {"bad": code, "detail": detail}:
-            raise BadPictureError(ErrorCode(code), str(detail))
-        case {"out_of_memory": True}:  # and who knows what is missing in it now: it goes
-            raise ChildDiedError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
-        case {"fault": text}:  # the picture led our code or a library astray: no telling in what state they are
-            raise ChildDiedError(ErrorCode.DECODER_CRASHED, str(text))
-        case _:
-            raise ValueError(f"unknown keys {sorted(answer)}")

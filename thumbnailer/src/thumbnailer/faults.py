@@ -21,7 +21,7 @@ _NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an a
 
 
 def fail_if_asked(data: bytes) -> None:
-    """Crash, raise, hang for ever, eat memory until the limit, or try to escape, if the picture's comment says so.
+    """Do what the picture's comment asks for, if it does: crash, raise, wait or compute for ever, and the like.
 
     Raises BadPictureError after trying to escape; its text tells what was refused.
     """
@@ -33,6 +33,9 @@ def fail_if_asked(data: bytes) -> None:
             raise ValueError("asked to")
         case b"hang":
             threading.Event().wait()
+        case b"spin":
+            while True:
+                pass
         case b"memory":
             hoard = []
             while True:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -26,6 +26,7 @@ from pipeline.publisher import Publisher
 from pipeline.storage import Head, Storage
 from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
 from thumbnailer.child_process import Decoded
+from thumbnailer.decoder import SLOW_LANE
 from thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
 from thumbnailer.pictures import Rendition
 
@@ -38,29 +39,48 @@ About = dict[str, Any]  # what every fact about an object has in common
 
 
 @dataclass(frozen=True)
+class _Task:
+    tries: About
+    tell: Tell
+    slow: bool  # its turn in the lane of slow pictures has come
+
+
+class Decodes(Protocol):
+    """What makes pictures of bytes; see ``decoder.Decoder``."""
+
+    def decode(self, data: bytes, *, slow: bool) -> Decoded: ...
+
+    def check_turn(self) -> None: ...
+
+
+@dataclass(frozen=True)
 class Thumbnailer:
     """What it takes to make thumbnails; one instance serves all workers."""
 
     storage: Storage
-    decode: Callable[[bytes], Decoded]
+    decoder: Decodes
     max_bytes: int  # of an original
     version: str  # of what is made of it; part of every variant's key
 
     def handle(self, message: Message, publisher: Publisher) -> None:
         """Follow a bucket notification. Returns or raises by the table in ``pipeline.outcomes``."""
         crash_at("after_receive")
+        slow = message.lane == SLOW_LANE
+        if slow:
+            self.decoder.check_turn()
         failures = []
         for event in parse_storage_events(message.body):
             if not event.is_ours:
                 IGNORED.labels("other bucket" if event.bucket != ORIGINALS else "other event").inc()
                 continue
             structlog.contextvars.bind_contextvars(image_id=str(event.image_id))
-            outcome = self._follow(event, _tries(message), partial(_tell, publisher, event.traceparent))
+            task = _Task(_tries(message), partial(_tell, publisher, event.traceparent), slow)
+            outcome = self._follow(event, task)
             failures += [outcome.error] if isinstance(outcome, Failed) else []
         if failures:
             raise GiveUp(failures[0].code, failures[0].detail)
 
-    def _follow(self, event: StorageEvent, tries: About, tell: Tell) -> Done | Failed | None:
+    def _follow(self, event: StorageEvent, task: _Task) -> Done | Failed | None:
         """Do what an event calls for; return what came out, or None where the object is gone or replaced."""
         gone = event.is_removal
         etag = event.source.etag if event.source else None
@@ -68,51 +88,51 @@ class Thumbnailer:
             if gone:
                 self._withdraw(self.storage.keys(PROCESSED, variant_prefix(event.image_id)))
             try:
-                if outcome := self._process(event.key, etag, tries, tell):
+                if outcome := self._process(event.key, etag, task):
                     return outcome
             except ChangedError:
                 SUPERSEDED.inc()  # the newer object has an event of its own
                 return None
             except NotThereError:
                 if gone:
-                    tell(Removed(key=event.key, cause=event.sequencer))
+                    task.tell(Removed(key=event.key, cause=event.sequencer))
                     return None
                 gone = True
             etag = None  # another worker's variants may have been withdrawn: make those of whatever is there now
         raise RetryLater(f"the object changed {ROUNDS} times while it was in hand")
 
-    def _process(self, key: str, etag: str | None, tries: About, tell: Tell) -> Done | Failed | None:
+    def _process(self, key: str, etag: str | None, task: _Task) -> Done | Failed | None:
         """Make what the bucket holds into variants and tell; None if it holds something else by then.
 
         Raises NotThereError, and ChangedError for an object with another ETag than this.
         """
-        about, data = self._fetch(key, etag, tries, tell)
+        about, data = self._fetch(key, etag, task)
         crash_at("after_fetch")
-        outcome = self._make(about, data)
+        outcome = self._make(about, data, slow=task.slow)
         if not self._still_holds(about):
             self._withdraw([variant.key for variant in outcome.variants] if isinstance(outcome, Done) else [])
             return None
         crash_at("before_publish")
-        tell(outcome)
+        task.tell(outcome)
         crash_at("after_publish")
         return outcome
 
     # --- the steps -----------------------------------------------------------------------------------------
 
-    def _fetch(self, key: str, etag: str | None, tries: About, tell: Tell) -> tuple[About, bytes]:
+    def _fetch(self, key: str, etag: str | None, task: _Task) -> tuple[About, bytes]:
         try:
             with self.storage.open(ORIGINALS, key, etag=etag) as (head, body):
-                about = _about(key, head, tries)
-                tell(Processing(**about))
+                about = _about(key, head, task.tries)
+                task.tell(Processing(**about))
                 return about, body.read() if head.source.size <= self.max_bytes else b""
         except BadKeyError as fault:
             raise NotAnEvent(f"no object can have the key {key!r}: {fault}") from fault
 
-    def _make(self, about: About, data: bytes) -> Done | Failed:
+    def _make(self, about: About, data: bytes, *, slow: bool) -> Done | Failed:
         """Decode the original and store its variants; a picture's own fault is an outcome like any other."""
         try:
             self._check_size(about["source"].size)
-            decoded = self.decode(data)
+            decoded = self.decoder.decode(data, slow=slow)
         except GiveUp as fault:
             return Failed(**about, error=Failure.of(fault.code, fault.detail))
         crash_at("after_decode")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from pipeline.signatures import Format
+from pipeline.signatures import Format, recognise
 from thumbnailer import imaging_png, png_chunks
 from thumbnailer.colour_encodings import Encoding
+from thumbnailer.costs import check_cost, check_pixels, check_scans
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space, read_encoding
 from thumbnailer.imaging_damage import load_pixels
@@ -21,13 +21,12 @@ from thumbnailer.imaging_details import describe_pixels
 from thumbnailer.imaging_exif import Exif, read_exif, turn
 from thumbnailer.imaging_formats import (
     ANIMATED,
-    check_canvas,
-    check_cost,
     check_frames,
     count_frames,
     damage_told,
     name_format,
     open_image,
+    read_headers,
 )
 from thumbnailer.imaging_jpeg import WHOLE, reduce
 from thumbnailer.imaging_output import encode, encode_animation, place
@@ -35,8 +34,9 @@ from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.jpeg_segments import count_scans
 from thumbnailer.layout import Layout, Size, lay_out
-from thumbnailer.pictures import BadPictureError, Details, Picture, Recipe, Rendition
+from thumbnailer.pictures import Details, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
+from thumbnailer.structure import check_structure
 
 # Reduced decoding stops at this many times the size that is wanted, so that Lanczos has enough to work with:
 # 49 dB PSNR against a full decode. At 2 it would be 2.5 dB better and a tenth slower.
@@ -59,6 +59,7 @@ class Work:
     image: Image.Image
     format: Format
     size: Size  # pixels, as stored
+    slow: bool = True  # it may take more than an ordinary picture
     exif: Exif = field(default_factory=Exif)
     encoding: Encoding | None = None  # what the levels mean, where no profile says it
     frames: int = 1
@@ -101,12 +102,16 @@ class Work:
 Step = Callable[[Work], None]
 
 
-def make_picture(data: bytes, recipe: Recipe) -> Picture:
-    """Make a picture's variants. Raises BadPictureError, and MemoryError where the limit is reached."""
-    check_canvas(data, recipe.limits)
+def make_picture(data: bytes, recipe: Recipe, *, slow: bool = True) -> Picture:
+    """Make a picture's variants; unless it may be a ``slow`` one, within an ordinary picture's limits.
+
+    Raises BadPictureError, SlowPictureError, and MemoryError where the limit is reached.
+    """
+    if signature := recognise(data):
+        check_structure(data, signature.format, recipe.limits, slow=slow)
     data = png_chunks.tidy(data)
     image = open_image(data)
-    work = Work(data, recipe, image, name_format(image), image.size)
+    work = Work(data, recipe, image, name_format(image), image.size, slow=slow)
     for step in STEPS:
         step(work)
     return Picture(work.format, *work.shown, work.renditions, describe(work), work.damaged)
@@ -122,18 +127,20 @@ def read_metadata(work: Work) -> None:
 
 
 def check_limits(work: Work) -> None:
-    """Refuse what would cost too much, before it does."""
-    check_cost(work.image, len(work.data), work.recipe.limits, work.eighths)
-    check_scans(work)
-    work.frames = count_frames(work.image, work.data)
-    check_frames(work.image, work.frames, work.recipe)
+    """Refuse what would cost too much, before it does; a slow picture is to come back as one.
 
-
-def check_scans(work: Work) -> None:
-    """Refuse a progressive JPEG of too many scans: each costs a walk over the picture, and 20 bytes make one."""
-    most = work.recipe.limits.jpeg_scans
-    if work.image.info.get("progressive") and count_scans(work.data) > most:
-        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, f"it is progressive in more than {most} scans")
+    Raises BadPictureError, SlowPictureError.
+    """
+    image, limits = work.image, work.recipe.limits
+    check_pixels(work.size, limits)
+    scans = count_scans(work.data) if image.info.get("progressive") else 0
+    check_scans(scans, image.width * image.height, limits)
+    work.frames = count_frames(image, work.data)
+    check_frames(image, work.frames, work.recipe)
+    keeps = any(preset.animated == "keep" for preset in work.recipe.presets)
+    decoded = work.frames if keeps and work.format in ANIMATED else 1
+    headers = read_headers(image, len(work.data), work.eighths, scans, decoded)
+    check_cost(headers, limits, slow=work.slow)
 
 
 def shrink_on_load(work: Work) -> None:

@@ -1,8 +1,7 @@
-"""What each format costs, as a table, and the look at a header before anything is decoded."""
+"""The formats that are taken, and the look at a header before anything is decoded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import (
@@ -21,38 +20,20 @@ from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
+from thumbnailer.costs import FORMATS, Headers
 from thumbnailer.iso_repair import repair
-from thumbnailer.pictures import BadPictureError, Limits, Recipe
+from thumbnailer.pictures import BadPictureError, Recipe
 from thumbnailer.png_chunks import MAX_PROFILE_BYTES
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """What decoding and resizing a format's files takes: the most of any mode, measured."""
-
-    bytes_per_pixel: int
-
-
-FORMATS: dict[Format, _Kind] = {
-    "JPEG": _Kind(12),  # at the scale it is decoded at; see ``_count_bytes``
-    "PNG": _Kind(13),
-    "GIF": _Kind(9),
-    "WEBP": _Kind(18),
-    "BMP": _Kind(9),
-    "TIFF": _Kind(13),
-    "AVIF": _Kind(10),
-    "HEIF": _Kind(13),
-}
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
-_PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes
+_PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes, where the header does not tell
 _MAJOR_BRANDS = frozenset().union(*(signature.brands for signature in SIGNATURES)) - {b"MA1A", b"MA1B"}
-_BASE_BYTES = 208 * 1024 * 1024  # the interpreter and all libraries take 155 MB of address space, half of it numpy
 
 
 def open_image(data: bytes) -> Image.Image:
     """Read the header. The content decides the format; the file's name and type are hearsay."""
-    Image.MAX_IMAGE_PIXELS = None  # ``check_cost`` is the limit, for every format alike
+    Image.MAX_IMAGE_PIXELS = None  # ``costs`` has the limits, for every format alike
     PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES  # Pillow has one limit for text and profiles
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
     # A thumbnail inside the file may show something else than the file.
@@ -95,51 +76,24 @@ def name_format(image: Image.Image) -> Format:
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
-def check_cost(image: Image.Image, file_bytes: int, limits: Limits, eighths: int) -> None:
-    """Refuse before anything is decoded: a few bytes can claim gigabytes. ``eighths``: of a JPEG's edges."""
-    check_pixels(image.size, limits)
-    needed = _BASE_BYTES + 2 * file_bytes + _count_bytes(image, eighths)
-    _check_memory(needed, image.size, name_format(image), limits)
+def read_headers(image: Image.Image, file_bytes: int, eighths: int, scans: int, frames: int) -> Headers:
+    """Read what an opened picture will cost to decode; ``eighths``: of a JPEG's edges."""
+    return Headers(
+        name_format(image),
+        image.size,
+        file_bytes,
+        has_alpha=image.has_transparency_data,
+        frames=frames,
+        share=eighths**2 / 64,
+        scans=scans,
+        kept=_count_kept(image) if scans else 0,
+    )
 
 
-def check_canvas(data: bytes, limits: Limits) -> None:
-    """Refuse a WebP by its first bytes: libwebp takes the memory of two whole pictures as soon as it opens one."""
-    match data[:4] + data[12:16]:
-        case b"RIFFVP8X":
-            size = _number(data[24:27]) + 1, _number(data[27:30]) + 1
-        case b"RIFFVP8L":
-            size = _number(data[21:23]) % 2**14 + 1, (_number(data[21:25]) >> 14) % 2**14 + 1
-        case b"RIFFVP8 ":
-            size = _number(data[26:28]) % 2**14, _number(data[28:30]) % 2**14
-        case _:
-            return
-    check_pixels(size, limits)
-    _check_memory(_BASE_BYTES + FORMATS["WEBP"].bytes_per_pixel * size[0] * size[1], size, "WEBP", limits)
-
-
-def _number(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
-def _check_memory(needed: int, size: tuple[int, int], name: Format, limits: Limits) -> None:
-    if needed > limits.memory_bytes:
-        detail = f"{size[0]} x {size[1]} pixels of {name} take {needed >> 20} MiB to decode"
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{detail}, more than {limits.memory_bytes >> 20}")
-
-
-def check_pixels(size: tuple[int, int], limits: Limits) -> None:
-    """Refuse too large a picture."""
-    width, height = size
-    if width * height > limits.pixels:
-        raise BadPictureError(ErrorCode.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {limits.pixels}")
-
-
-def _count_bytes(image: Image.Image, eighths: int) -> int:
-    """Count what decoding and resizing take; a progressive JPEG is kept whole until its last scan."""
-    pixels, weight = image.width * image.height, FORMATS[name_format(image)].bytes_per_pixel
-    if image.info.get("progressive"):
-        return _PROGRESSIVE_BYTES * pixels + (weight - _PROGRESSIVE_BYTES) * pixels * eighths**2 // 64
-    return weight * pixels * eighths**2 // 64
+def _count_kept(image: Image.Image) -> float:
+    """Count a progressive JPEG's coefficients, of two bytes, for each pixel, by its components' sampling."""
+    sampling = [across * down for _, across, down, *_ in getattr(image, "layer", [])]
+    return 2 * sum(sampling) / max(sampling, default=1) if sampling else _PROGRESSIVE_BYTES
 
 
 def count_frames(image: Image.Image, data: bytes) -> int:

@@ -11,10 +11,11 @@ _PROGRESSIVE = {0xC2, 0xCA}
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
 _COLOURS = {0xE0, 0xEE}  # JFIF's and Adobe's segment: they decide how the components are understood
 METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # and comments
-_BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
+BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
+MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
 COEFFICIENTS = 64  # of a block
+_MOST_SEGMENTS = 20_000  # in an upload of 50 MB there is no sense in more
 _SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
 
 
@@ -30,9 +31,12 @@ class Segment:
 def read_segments(data: bytes) -> Iterator[Segment]:
     """Give the segments up to the end of the picture, of the data, or of what a decoder would understand."""
     at, framed = 2, False
-    while found := _MARKER.search(data, at):
+    for _ in range(_MOST_SEGMENTS):
+        found = MARKER.search(data, at)
+        if found is None:
+            return
         marker, at = found[1][0], found.end()
-        if marker in _BARE:
+        if marker in BARE:
             continue
         twice = framed and marker in _FRAMES
         if twice or marker not in _FRAMES | _TABLES | _COLOURS | METADATA | {SOS}:

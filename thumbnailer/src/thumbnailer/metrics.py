@@ -11,4 +11,8 @@ DECODING = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
 )
 DEATHS = Counter("thumbmill_decoder_deaths", "Decoder children that died of a picture", ["code"])
+INTERRUPTIONS = Counter(
+    "thumbmill_decoder_interruptions", "Decoder children that stood still or were killed, whatever the picture"
+)
+SLOW = Counter("thumbmill_slow_pictures", "Pictures that were decoded in the lane of slow ones")
 RETIREMENTS = Counter("thumbmill_decoder_retirements", "Decoder children replaced after their share of pictures")

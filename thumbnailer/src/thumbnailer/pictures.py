@@ -10,6 +10,8 @@ from thumbnailer.presets import Preset
 
 ContentType = Literal["image/jpeg", "image/webp", "image/avif", "image/png"]
 
+_LEAST_MEMORY = 512 * 1024 * 1024  # bytes; the interpreter and its libraries have 155 MB of that
+
 EXTENSIONS: dict[ContentType, str] = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
@@ -25,11 +27,22 @@ class Limits:
     file_bytes: int
     pixels: int
     memory_bytes: int  # address space of the child as a whole
-    seconds: float  # CPU and wall clock
+    seconds: float  # of CPU time
+    silence_seconds: float = 30  # without any CPU time, and yet no answer
     jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
     frames: int = 1000
     animation_pixels: int = 100_000_000  # of all frames together, where a preset keeps them
     faults: bool = False  # tests only: pictures may ask the child to fail
+
+    @property
+    def ordinary_seconds(self) -> float:
+        """Give the CPU time that a picture may take beside others; a slow one may take all."""
+        return self.seconds / 6
+
+    @property
+    def ordinary_memory_bytes(self) -> int:
+        """Give the address space that a picture may take beside others."""
+        return min(self.memory_bytes, max(self.memory_bytes // 2, _LEAST_MEMORY))
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,22 @@ class Picture:
     renditions: list[Rendition]
     details: Details
     damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What decoding a picture will take, as estimated from its headers."""
+
+    seconds: float  # of CPU time
+    memory_bytes: int  # of address space, with everything that a child has anyway
+
+
+class SlowPictureError(Exception):
+    """A picture that is within the limits, but would hold up the others: it goes where it can't."""
+
+    def __init__(self, cost: Cost) -> None:
+        super().__init__(f"about {cost.seconds:.1f} s of CPU time and {cost.memory_bytes >> 20} MiB")
+        self.cost = cost
 
 
 class BadPictureError(Exception):

@@ -10,6 +10,7 @@ from pydantic import Field, PlainValidator
 from pydantic_settings import NoDecode
 
 from pipeline.settings import ConsumerSettings, ServiceSettings, StoreSettings
+from thumbnailer.decoder import SLOW_WAITING
 from thumbnailer.pictures import Limits, Recipe
 from thumbnailer.preset_file import load_presets
 from thumbnailer.presets import PresetSet
@@ -47,16 +48,34 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         None,
         ge=1,
         le=1024,
-        description="Images in hand at once, so that transfers overlap decoding; default: twice the decoders",
+        description="Images in hand at once, so that transfers overlap decoding; default: twice the decoders, and "
+        "one for every slow picture in hand",
+    )
+    thumbnailer_slow_decoders: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Further child processes for slow and large pictures; default: one for two decoders",
     )
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1, description="Largest original that is read")
-    max_pixels: int = Field(50_000_000, ge=1, description="Largest picture that is decoded, width times height")
+    max_pixels: int = Field(
+        1_000_000_000,
+        ge=1,
+        description="Largest picture that is decoded, width times height, if memory and time allow it",
+    )
     max_jpeg_scans: int = Field(
         100, ge=10, description="Most scans of a progressive JPEG; usual ones have about ten, and each costs time"
     )
-    decode_timeout_seconds: float = Field(10, gt=0, description="CPU and wall-clock time for one picture")
+    decode_timeout_seconds: float = Field(
+        30, gt=0, description="CPU time for one picture; one that is expected to take half of it is refused"
+    )
+    decode_silence_seconds: float = Field(
+        30, ge=1, description="How long a decoder may use no CPU time before the picture is tried another time"
+    )
     decode_memory_bytes: int = Field(
-        1024**3, ge=256 * 1024**2, description="Address space of a decoding child process"
+        2 * 1024**3,
+        ge=256 * 1024**2,
+        description="Address space for one slow picture at a time; all others may have half of it",
     )
     decoder_retirement: int = Field(1000, ge=1, description="Images after which a decoding child is replaced")
     max_frames: int = Field(1000, ge=1, description="Most frames of an animation, or pages of a TIFF")
@@ -76,7 +95,11 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
 
     @property
     def prefetch(self) -> int:
-        return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders
+        return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders + self.slow_decoders + SLOW_WAITING
+
+    @property
+    def slow_decoders(self) -> int:
+        return self.thumbnailer_slow_decoders or max(1, self.thumbnailer_decoders // 2)
 
     @property
     def limits(self) -> Limits:
@@ -85,6 +108,7 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
             pixels=self.max_pixels,
             memory_bytes=self.decode_memory_bytes,
             seconds=self.decode_timeout_seconds,
+            silence_seconds=self.decode_silence_seconds,
             jpeg_scans=self.max_jpeg_scans,
             frames=self.max_frames,
             animation_pixels=self.max_animation_pixels,

@@ -1,0 +1,125 @@
+"""What a child may answer, and what its parent makes of anything else."""
+
+import pytest
+
+from pipeline.errors import ErrorCode
+from thumbnailer.answers import ChildFaultError, read_answer
+from thumbnailer.pictures import BadPictureError, Cost, SlowPictureError
+from thumbnailer.presets import Preset
+from unit.thumbnailer.recipes import recipe
+
+RECIPE = recipe(Preset("small", 64), Preset("large", 640))
+DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
+JPEG, WEBP = b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBP"
+
+
+def rendition(preset="small", **changed):
+    return {"preset": preset, "content_type": "image/jpeg", "width": 64, "height": 48} | changed
+
+
+def picture(**changed):
+    fields = {"format": "JPEG", "width": 640, "height": 480, "details": DETAILS}
+    return {"picture": fields | {"renditions": [rendition(), rendition("large", width=640)]} | changed}
+
+
+def with_details(**changed):
+    return picture(details=DETAILS | changed)
+
+
+def with_first(**changed):
+    return picture(renditions=[rendition(**changed), rendition("large")])
+
+
+def read(answer, parts=(JPEG, JPEG)):
+    return read_answer(answer, list(parts), RECIPE)
+
+
+def test_an_answer_that_makes_sense_is_understood():
+    told = read(with_details(gps={"latitude": 51.5, "longitude": 0}))
+    assert told.details.gps.latitude == 51.5
+    assert [each.preset for each in told.renditions] == ["small", "large"]
+    assert read(with_first(content_type="image/webp"), (WEBP, JPEG)).renditions[0].extension == "webp"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"bad": "unreadable_image", "detail": "no end"}, BadPictureError(ErrorCode.UNREADABLE_IMAGE, "no end")),
+        ({"slow": {"seconds": 5, "memory_bytes": 7}}, SlowPictureError(Cost(5, 7))),
+        ({"out_of_memory": True}, ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")),
+        ({"fault": "KeyError"}, ChildFaultError(ErrorCode.DECODER_CRASHED, "KeyError")),
+    ],
+)
+def test_other_answers_are_raised(answer, error):
+    with pytest.raises(type(error)) as raised:
+        read(answer, ())
+    assert raised.value.args == error.args
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"picture": {}},
+        {"picture": []},
+        {"picture": "x"},
+        {"picture": None},
+        picture(format="EXE"),
+        picture(width="wide"),
+        picture(width=0),
+        picture(height=-1),
+        picture(width=2**63),
+        picture(details=None),
+        picture(details=[]),
+        picture(renditions=None),
+        picture(renditions={}),
+        picture(renditions="ab"),
+        picture(renditions=[]),
+        picture(renditions=[rendition()]),
+        picture(renditions=[rendition(), rendition()]),
+        picture(renditions=[rendition("large"), rendition()]),
+        picture(renditions=[1, 2]),
+        picture(renditions=[rendition(), {}]),
+        with_first(preset="../../other"),
+        with_first(preset=["small"]),
+        with_first(width=0),
+        with_first(height=10**9),
+        with_first(content_type="text/html"),
+        with_first(content_type="image/svg+xml"),
+        with_first(content_type="image/png"),
+        with_details(frames=0),
+        with_details(frames="many"),
+        with_details(gps={"latitude": 999, "longitude": 0}),
+        with_details(gps={"latitude": float("nan"), "longitude": 0}),
+        {"bad": "no such code", "detail": ""},
+        {"bad": "attempts_exhausted", "detail": ""},
+        {"bad": "empty_file", "detail": ""},
+        {"bad": ["unreadable_image"], "detail": ""},
+        {"bad": "unreadable_image", "detail": 7},
+        {"slow": {}},
+        {"slow": {"seconds": "long", "memory_bytes": 1}},
+        {"slow": 1},
+        {"out_of_memory": 1.5},
+        {"fault": {"a": 1}},
+    ],
+    ids=str,
+)
+def test_a_child_that_was_taken_over_can_say_nothing_harmful(answer):
+    with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+        read(answer)
+
+
+@pytest.mark.parametrize("parts", [(), (JPEG,), (JPEG, JPEG, JPEG), (JPEG, b""), (b"<html>", JPEG), (JPEG, WEBP)])
+def test_a_variant_is_what_it_is_said_to_be(parts):
+    with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+        read(picture(), parts)
+
+
+def test_words_of_a_child_are_short_and_printable():
+    with pytest.raises(BadPictureError) as raised:
+        read({"bad": "unreadable_image", "detail": "\x1b[2J" + "x" * 9999})
+    assert raised.value.detail.startswith("\N{REPLACEMENT CHARACTER}[2Jx")
+    assert len(raised.value.detail) == 200
+    with pytest.raises(ChildFaultError) as raised:
+        read({"fault": "\x1b" * 99_999})
+    assert raised.value.detail == "\N{REPLACEMENT CHARACTER}" * 2000

@@ -1,0 +1,96 @@
+"""What is let in by what it will cost, which of it is slow, and what is refused before anything is decoded."""
+
+import pytest
+
+from pipeline.errors import ErrorCode
+from thumbnailer.costs import FORMATS, Headers, check_cost, check_scans, check_size, estimate
+from thumbnailer.pictures import BadPictureError, Limits, SlowPictureError
+from thumbnailer.settings import Settings
+from unit.thumbnailer.recipes import recipe
+
+MEBIBYTE = 2**20
+DEFAULT = Limits(
+    file_bytes=Settings.model_fields["max_upload_bytes"].default,
+    pixels=Settings.model_fields["max_pixels"].default,
+    memory_bytes=Settings.model_fields["decode_memory_bytes"].default,
+    seconds=Settings.model_fields["decode_timeout_seconds"].default,
+)
+PHONES = [(8160, 6144), (8192, 6144), (9504, 6336), (12000, 9000), (16382, 3628)]
+LARGEST = (16320, 12240)  # 200 megapixels, as some phones write them
+
+
+def lane(headers, limits=DEFAULT):
+    """Say which lane a picture is decoded in, or with which code it is refused."""
+    try:
+        check_cost(headers, limits, slow=False)
+    except SlowPictureError:
+        check_cost(headers, limits, slow=True)
+        return "slow"
+    except BadPictureError as fault:
+        return fault.code
+    return "ordinary"
+
+
+def jpeg(size, mebibytes, eighths, scans=0, kept=0):
+    return Headers("JPEG", size, mebibytes * MEBIBYTE, share=eighths**2 / 64, scans=scans, kept=kept)
+
+
+@pytest.mark.parametrize("size", PHONES, ids=str)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_phones_and_cameras_write_is_let_in_by_default(kind, size):
+    assert lane(Headers(kind, size, 20 * MEBIBYTE, has_alpha=False)) in {"ordinary", "slow"}
+    assert lane(jpeg(size, 40, eighths=2, scans=10, kept=6)) in {"ordinary", "slow"}
+
+
+def test_200_megapixels_are_let_in_as_what_phones_write_them():
+    assert lane(jpeg(LARGEST, 45, eighths=2)) == "ordinary"
+    assert lane(jpeg(LARGEST, 45, eighths=2, scans=11, kept=3)) == "slow"
+    assert lane(Headers("HEIF", LARGEST, 40 * MEBIBYTE, has_alpha=False)) == "slow"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_people_send_all_day_is_no_slow_picture(kind):
+    assert lane(Headers(kind, (4032, 3024), 5 * MEBIBYTE)) == "ordinary"
+
+
+@pytest.mark.parametrize("kind", set(FORMATS) - {"JPEG"})
+def test_what_would_take_too_much_is_refused(kind):
+    for size in ((30_000, 30_000), (65_535, 65_535), (2**31 - 1, 2**31 - 1)):
+        assert lane(Headers(kind, size, 100)) is ErrorCode.IMAGE_TOO_LARGE
+        with pytest.raises(BadPictureError, match="more than"):
+            check_size(size, kind, DEFAULT, slow=True)
+
+
+def test_time_is_judged_like_memory():
+    limits = Limits(file_bytes=1, pixels=10**9, memory_bytes=2**40, seconds=30)
+    headers = Headers("HEIF", (20_000, 20_000), 1)
+    assert estimate(headers).seconds == pytest.approx(400e6 * 51e-9)
+    with pytest.raises(BadPictureError, match=r"take about 20\.4 s to decode, more than 15"):
+        check_cost(headers, limits, slow=True)
+
+
+def test_frames_that_are_kept_cost_each():
+    assert lane(Headers("WEBP", (1000, 1000), 1)) == "ordinary"
+    assert lane(Headers("WEBP", (1000, 1000), 1, frames=100)) == "slow"
+
+
+def test_what_is_slow_is_let_in_where_it_may_be():
+    headers = Headers("AVIF", (12000, 9000), 1)
+    with pytest.raises(SlowPictureError, match=r"about 5\.2 s .* MiB"):
+        check_cost(headers, DEFAULT, slow=False)
+    check_cost(headers, DEFAULT, slow=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [((100, 100), 100), ((5000, 5000), 100), ((10_000, 5000), 50), (LARGEST, 20)], ids=str
+)
+def test_a_larger_picture_may_have_fewer_scans(size, most):
+    check_scans(most, size[0] * size[1], DEFAULT)
+    with pytest.raises(BadPictureError, match=f"more than {most} scans"):
+        check_scans(most + 1, size[0] * size[1], DEFAULT)
+
+
+def test_an_ordinary_picture_has_room_for_the_interpreter_itself():
+    assert recipe(memory_bytes=256 * MEBIBYTE).limits.ordinary_memory_bytes == 256 * MEBIBYTE
+    assert recipe(memory_bytes=600 * MEBIBYTE).limits.ordinary_memory_bytes == 512 * MEBIBYTE
+    assert recipe(memory_bytes=2048 * MEBIBYTE).limits.ordinary_memory_bytes == 1024 * MEBIBYTE
