@@ -101,8 +101,11 @@ class Failure(Contract):
 
     @classmethod
     def of(cls, code: ErrorCode, detail: str = "") -> "Failure":
-        """Describe a code; the detail adds what is particular to this picture."""
-        return cls(code=code, detail=detail or MEANINGS[code], retryable=code in RETRYABLE)
+        """Describe a code in a sentence; the detail adds what is particular to this picture, or is one itself."""
+        meaning = MEANINGS[code]
+        if detail and not detail.endswith("."):
+            detail = f"{meaning.removesuffix('.')}: {detail}."
+        return cls(code=code, detail=detail or meaning, retryable=code in RETRYABLE)
 
 
 class Failed(_AboutSource):

@@ -143,3 +143,15 @@ def test_no_garbage_gets_through(body):
 def test_nobody_speaks_of_another_image_than_the_keys():
     event = say(done(key=own_key(new_image_id())), by="thumbnailer")
     assert str(event.image_id) in event.data.key
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        ("", "The file has more bytes than the service reads."),
+        ("9 bytes, more than 8", "The file has more bytes than the service reads: 9 bytes, more than 8."),
+        ("A sentence of its own.", "A sentence of its own."),
+    ],
+)
+def test_a_failure_is_told_in_a_sentence(detail, sentence):
+    assert Failure.of(ErrorCode.FILE_TOO_LARGE, detail).detail == sentence

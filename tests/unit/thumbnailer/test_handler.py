@@ -366,7 +366,8 @@ def test_a_bad_picture_is_told_with_its_reason_before_it_is_given_up(bench):
         bench.handle(event)
     assert bench.publisher.kinds == [PROCESSING, FAILED]
     failed = bench.publisher.said[-1].data
-    assert (failed.error.code, failed.error.detail) == (ErrorCode.UNREADABLE_IMAGE, "cut short")
+    assert failed.error.code is ErrorCode.UNREADABLE_IMAGE
+    assert failed.error.detail.endswith("damaged or incomplete: cut short.")
     assert failed.source == bench.bucket.head(ORIGINALS, KEY).source
     assert bench.announce(raised.value, event) == []  # told already
 

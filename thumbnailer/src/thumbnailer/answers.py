@@ -45,11 +45,12 @@ def read_answer(answer: Header, parts: list[bytes], recipe: Recipe) -> Picture:
     match answer:
         case {"picture": dict(fields)}:
             return _read_picture(fields, parts, recipe)
-        case {"bad": str(code), "detail": str(detail)}:
+        case {"bad": str(code), "detail": str(detail), **rest}:
             verdict = ErrorCode(code)
             if verdict not in _VERDICTS:
                 raise ValueError(f"a verdict that no child can give: {code}")
-            raise BadPictureError(verdict, clean(detail, _MAX_DETAIL))
+            cause = clean(str(rest.get("cause", "")), _MAX_DETAIL)
+            raise BadPictureError(verdict, clean(detail, _MAX_DETAIL), cause=cause)
         case {"slow": dict(cost)}:
             raise SlowPictureError(_COST.validate_python(cost))
         case {"out_of_memory": True}:

@@ -87,7 +87,7 @@ def answer(data: bytes, recipe: Recipe, *, slow: bool) -> tuple[frames.Header, l
             faults.fail_if_asked(data)
         picture = make_picture(data, recipe, slow=slow)
     except BadPictureError as fault:
-        return {"bad": fault.code.value, "detail": fault.detail}, []
+        return {"bad": fault.code.value, "detail": fault.detail, "cause": fault.cause}, []
     except SlowPictureError as fault:
         return {"slow": asdict(fault.cost)}, []
     except MemoryError:

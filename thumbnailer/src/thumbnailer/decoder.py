@@ -135,6 +135,8 @@ class Decoder:
                     try:
                         return child.decode(data, slow=slow)
                     except BadPictureError as fault:
+                        if fault.cause:
+                            log.info("picture_refused", code=fault.code.value, cause=fault.cause)
                         raise GiveUp(fault.code, fault.detail) from fault
                     except ChildDiedError as death:
                         child = None

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from pipeline.errors import ErrorCode
 from thumbnailer.imaging_eighth import measure
 from thumbnailer.imaging_formats import damage_told, name_format, open_image
 from thumbnailer.imaging_jpeg import decode, decode_eighth
@@ -71,7 +70,7 @@ def load_pixels(
             raise
         return _load_rest(header, data, fault), True
     if damage.text and damage.shows and not keep_damaged:
-        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, damage.text)
+        raise BadPictureError.unreadable(damage.text, ends_early=is_cut(data))
     return image, bool(damage.text)
 
 

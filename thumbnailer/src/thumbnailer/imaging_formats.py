@@ -136,4 +136,4 @@ def damage_told() -> Iterator[None]:
     except (MemoryError, UnidentifiedImageError):
         raise
     except Exception as fault:
-        raise BadPictureError(ErrorCode.UNREADABLE_IMAGE, str(fault)[:200]) from fault
+        raise BadPictureError.unreadable(f"{type(fault).__name__}: {fault}") from fault

@@ -1,6 +1,7 @@
 """What a decoder is told and what it answers: no pixels and no Pillow here, since both processes import it."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Self
 
@@ -132,10 +133,28 @@ class SlowPictureError(Exception):
         self.cost = cost
 
 
-class BadPictureError(Exception):
-    """The bytes are at fault; another try cannot help."""
+_LONGEST_CAUSE = 200  # characters
+# What Pillow and the libraries below it say of files whose end is missing.
+_ENDS_EARLY = re.compile(
+    r"truncat|premature end of (jpeg )?file|unexpected end|\beof(error)?\b|not enough|too short|scans are missing",
+    re.IGNORECASE,
+)
 
-    def __init__(self, code: ErrorCode, detail: str = "") -> None:
-        super().__init__(code, detail)
+
+class BadPictureError(Exception):
+    """The bytes are at fault; another try cannot help.
+
+    ``detail`` is for people and goes on where the code's meaning ends; ``cause``, a library's text, is for the log.
+    """
+
+    def __init__(self, code: ErrorCode, detail: str = "", *, cause: str = "") -> None:
+        super().__init__(code, detail, cause)
         self.code = code
         self.detail = detail
+        self.cause = cause
+
+    @classmethod
+    def unreadable(cls, cause: str, *, ends_early: bool = False) -> "BadPictureError":
+        """Say in our words what a library said of a broken file, or what is known besides."""
+        detail = "it ends too early" if ends_early or _ENDS_EARLY.search(cause) else ""
+        return cls(ErrorCode.UNREADABLE_IMAGE, detail, cause=cause[:_LONGEST_CAUSE])
