@@ -34,6 +34,12 @@ def read_status(process, field):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
+def read_limit(process, name):
+    """Read a soft limit of a process; the kernel tells it of another user's, too."""
+    lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+    return next(int(line[len(name) :].split()[0]) for line in lines if line.startswith(name))
+
+
 def total(counter):
     return sum(
         sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")

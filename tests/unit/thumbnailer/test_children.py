@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from thumbnailer.child_process import ENVIRONMENT, DecoderBrokenError
 from thumbnailer.decoder import Decoder
 from thumbnailer.metrics import DEATHS, RETIREMENTS
-from unit.thumbnailer.children import children, is_gone, read_status, started_since, total
+from unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
@@ -46,7 +46,7 @@ def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
         assert total(RETIREMENTS) == retired + 1
         wait_until(lambda: is_gone(first), 10, "the end of the first")
         assert started_since(earlier)[0] == spare, "which has a successor of its own by now"
-        assert spare.rlimit(psutil.RLIMIT_CPU)[0] > 0, "set when a picture came"
+        assert read_limit(spare, "Max cpu time") > 0, "set when a picture came"
         before = total(DEATHS)
         for seed in range(10):
             assert running.decode(photo(seed=seed)).picture.width == 640
@@ -77,7 +77,7 @@ def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
 def test_a_child_s_cpu_time_is_limited_picture_by_picture(lone_child):
     decoder, child = lone_child
     decoder.decode(photo())
-    soft, _ = child.rlimit(psutil.RLIMIT_CPU)
+    soft = read_limit(child, "Max cpu time")
     assert RECIPE.limits.ordinary_seconds <= soft <= RECIPE.limits.ordinary_seconds + 2
 
 

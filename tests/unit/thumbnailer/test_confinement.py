@@ -1,6 +1,8 @@
 import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,14 +11,19 @@ from structlog.testing import capture_logs
 from pipeline.outcomes import GiveUp
 from support.pictures import ORIENTATION, faulty_photo, photo
 from support.profiles import DISPLAY_P3, rgb_profile
+from support.waiting import wait_until
+from thumbnailer import confinement
 from thumbnailer.child_process import ChildProcess
 from thumbnailer.decoder import Decoder
 from thumbnailer.imaging import make_picture
 from thumbnailer.presets import Preset
+from unit.thumbnailer.children import children, started_since
 from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(seconds=5, faults=True)
-ESCAPES = "socket, connect, execve, fork, stat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
+ESCAPES = (
+    "socket, connect, execve, fork, stat, statat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
+)
 
 
 def run(program):
@@ -55,6 +62,70 @@ def test_threads_are_no_processes():
         "thread.start()\n"
         "thread.join()\n"
     )
+
+
+@pytest.mark.parametrize("user", [0, 65534])
+def test_threads_are_bounded(user):
+    """By root's own way and by everybody else's, if this kernel has it."""
+    told = run(
+        "import os\n"
+        "from threading import Event, Thread\n"
+        "from thumbnailer import confinement\n"
+        f"if os.getuid() == 0 and {user}: os.setuid({user})\n"
+        "apart = confinement.count_threads_apart()\n"
+        "if os.getuid() == 0 or apart:\n"
+        "    assert confinement.leave_user(counted_apart=apart) == ''\n"
+        "    end = Event()\n"
+        "    try:\n"
+        "        for number in range(1000): Thread(target=end.wait, daemon=True).start()\n"
+        "    except RuntimeError: print('refused after', number)\n"
+        "    end.set()\n"
+        "else: print('not counted here')\n"
+    )
+    assert told in {"refused after 16", "not counted here"}
+    if user == 0 and os.getuid() == 0:
+        assert told == "refused after 16"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
+def test_root_s_children_are_other_users_without_rights():
+    earlier = children()
+    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+        pair = started_since(earlier, 3)
+        assert decoder.decode(photo()).picture.width == 640
+        wait_until(lambda: 0 not in pair[-1].uids(), 30, "a spare that has started")
+        for child in pair:
+            assert 0 not in {*child.uids(), *child.gids()}
+        assert len({child.uids().real for child in pair}) == 3
+        status = Path(f"/proc/{pair[0].pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status
+        assert "Groups:\t \n" in status
+    assert [line["event"] for line in lines] == ["decoder_confined"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
+def test_root_without_the_right_to_change_its_user_says_so(monkeypatch):
+    def refuse(_groups):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setgroups", refuse)
+    assert confinement.leave_user(counted_apart=False) == "root can't become another user: Operation not permitted"
+
+
+def test_a_decoder_that_is_still_root_works_and_warns_once(monkeypatch):
+    start = ChildProcess.__init__
+
+    def start_as_root(self, recipe):
+        start(self, recipe)
+        self.still_root = "it is not allowed"
+
+    monkeypatch.setattr(ChildProcess, "__init__", start_as_root)
+    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+        decoder.decode(photo())
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "decoder_still_root"),
+        ("info", "decoder_confined"),
+    ]
 
 
 def test_threads_that_are_there_already_are_confined_too():

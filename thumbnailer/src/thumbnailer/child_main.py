@@ -15,7 +15,13 @@ from dataclasses import asdict
 from typing import Any
 
 from thumbnailer import faults, frames, imaging_eighth
-from thumbnailer.confinement import allow_cpu, limit_resources, limit_system_calls
+from thumbnailer.confinement import (
+    allow_cpu,
+    count_threads_apart,
+    leave_user,
+    limit_resources,
+    limit_system_calls,
+)
 from thumbnailer.imaging import make_picture
 from thumbnailer.pictures import BadPictureError, Recipe, SlowPictureError
 
@@ -39,15 +45,17 @@ def main() -> None:
         signal.signal(signal_of_the_end, signal.SIG_IGN)  # but the parent wants to finish what it has in hand
     with socket.socket(fileno=sys.stdin.fileno()) as channel:
         try:
+            counted_apart = count_threads_apart()
             limit_resources(limits.memory_bytes)
             make_samples(recipe)  # Pillow imports some of its modules when they are needed, which will be too late
             os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # /dev/null: some libraries talk of every odd picture
+            still_root = leave_user(counted_apart=counted_apart)
             unconfined = limit_system_calls()
             make_samples(recipe)
         except Exception:  # noqa: BLE001 - it may not write to stderr any more
             frames.send(channel, {"broken": traceback.format_exc()})
             return
-        frames.send(channel, {"ready": True, "unconfined": unconfined})
+        frames.send(channel, {"ready": True, "unconfined": unconfined, "still_root": still_root})
         try:
             while True:
                 wait_for_picture(channel)

@@ -88,6 +88,7 @@ class ChildProcess:
         if broken := answer.get("broken"):
             self._kill()
             raise DecoderBrokenError(f"can't decode what it should: {broken}")
+        self.still_root = str(answer.get("still_root", ""))  # why it has root's rights, if it has
         self.unconfined = str(answer.get("unconfined", ""))  # why it can make every system call, if it can
 
     @property

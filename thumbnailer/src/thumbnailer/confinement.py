@@ -6,10 +6,18 @@ import os
 import resource
 import signal
 import struct
+from pathlib import Path
 
 from thumbnailer import system_calls
 
 _OPEN_FILES = 32
+_MORE_THREADS = (
+    16  # libde265 has one for each picture or tile; libraries that would have one a core are told not to
+)
+# Where systemd takes users from that live for a while, so nobody owns a file as one of them.
+_FIRST_USER, _USERS = 61184, 4336
+_CAP_KILL = 5  # linux/capability.h
+_CLONE_NEWUSER = 0x10000000  # linux/sched.h
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # from linux/prctl.h
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1  # from linux/seccomp.h
 
@@ -23,7 +31,49 @@ def limit_resources(memory_bytes: int) -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         resource.setrlimit(limit, (value, value))
+    die_with_parent()
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def count_threads_apart() -> bool:
+    """Enter a user namespace, in which the kernel counts threads by itself; tell whether that was allowed.
+
+    To be done while there is one thread. Root's threads are not limited anywhere: ``leave_user`` is for them.
+    """
+    return os.geteuid() != 0 and ctypes.CDLL(None).unshare(_CLONE_NEWUSER) == 0
+
+
+def leave_user(*, counted_apart: bool) -> str:
+    """Limit the number of threads, where they are counted apart, and as root become another user to have it so.
+
+    That user is nobody else's and has no rights, so that nothing in the system is a decoder's, should the filter of
+    system calls have a hole. To be done when all files are read. Returns why root can't do so, or an empty string.
+    """
+    if os.geteuid() == 0:
+        if not _read_capabilities() >> _CAP_KILL & 1:
+            return "root without CAP_KILL could not end another user's process"
+        user = _FIRST_USER + os.getpid() % _USERS
+        try:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        except OSError as fault:
+            return f"root can't become another user: {fault.strerror}"
+        die_with_parent()  # which the change has made void
+    elif not counted_apart:
+        return ""
+    limit = len(list(Path("/proc/self/task").iterdir())) + _MORE_THREADS
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+    return ""
+
+
+def _read_capabilities() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
 
 
 def limit_system_calls() -> str:

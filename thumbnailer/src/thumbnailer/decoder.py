@@ -130,7 +130,7 @@ class Decoder:
                 for last_try in (False, True):
                     child = self._keep_or_replace(child)
                     if slow:
-                        with suppress(ProcessLookupError):
+                        with suppress(OSError):
                             child.be_nice()
                     try:
                         return child.decode(data, slow=slow)
@@ -202,5 +202,11 @@ def tell_confinement(child: ChildProcess) -> None:
             missing="a picture that takes a decoder over could open sockets and files and start programs",
             remedy="use Linux on x86_64 or aarch64 with CONFIG_SECCOMP_FILTER; let containers call seccomp(2)",
         )
-    else:
+    if child.still_root:
+        log.warning(
+            "decoder_still_root",
+            reason=child.still_root,
+            remedy="run the thumbnailer as an unprivileged user, or with CAP_SETUID and CAP_SETGID",
+        )
+    if not child.unconfined:
         log.info("decoder_confined", refused="sockets, files, programs, other processes")

@@ -16,6 +16,7 @@ from thumbnailer.pictures import BadPictureError
 
 _REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, length, text
 _CHUNK_BYTES = 64 * 1024 * 1024  # above malloc's threshold (child_process): the kernel's zeroes cost no time
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000  # linux/fcntl.h
 _PTRACE_ATTACH = 16  # sys/ptrace.h
 _NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an attempt that is not refused
 
@@ -72,6 +73,7 @@ _ATTEMPTS: dict[str, Callable[[], object]] = {
     "execve": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
     "fork": _fork,
     "stat": lambda: Path("/etc/passwd").stat(),
+    "statat": lambda: _call("fstatat", _AT_FDCWD, b"/etc/passwd", ctypes.create_string_buffer(256), _AT_EMPTY_PATH),
     "read": lambda: Path("/etc/passwd").read_bytes(),
     "write": lambda: Path("thumbmill-escaped").write_bytes(b""),
     "list": lambda: list(Path("/").iterdir()),
