@@ -44,8 +44,8 @@ _MUTATED = """\
 
 Good files of {kinds} kinds (each format, and within it what decoders treat differently) have bits flipped or bytes
 written over, lost or repeated, or lose their end. Each must come to a verdict and may cost two children at most. A
-file without its end is DONE only where its first picture is whole. `make test` tries 500 of them, `make corpora`
-all.
+file without its end is DONE only where its first picture is whole, or looks so and is called damaged. `make test`
+tries 500 of them, `make corpora` all.
 """
 
 

@@ -5,15 +5,16 @@ variant needs, whatever costs time for each pixel comes after the picture has be
 made from a larger one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
 from pipeline.signatures import Format, recognise
-from thumbnailer import imaging_png, png_chunks
+from thumbnailer import imaging_gif, imaging_png, png_chunks
 from thumbnailer.colour_encodings import Encoding
 from thumbnailer.costs import check_cost, check_pixels, check_scans
+from thumbnailer.gif_blocks import read_gif
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space, read_encoding
 from thumbnailer.imaging_damage import load_pixels
@@ -243,20 +244,28 @@ def cut(image: Image.Image, layout: Layout) -> Image.Image:
 
 def make_animation(work: Work, preset: Preset, layout: Layout) -> Rendition:
     """Take every frame the way of the first."""
-    source = open_image(work.data)
-    loops = int(source.info.get("loop", 1))
-    canvas = imaging_png.Canvas(source.size)
+    gif = read_gif(work.data) if work.format == "GIF" else None
+    moving = imaging_gif.animate(work.data, gif, work.recipe.limits) if gif else animate(work)
     frames, milliseconds = list[Image.Image](), list[int]()
+    for image, duration in moving:
+        milliseconds.append(duration or _FRAME_MILLISECONDS)
+        frame = replace(work, image=image)
+        for step in TO_WANTED_PIXELS:
+            step(frame)
+        frames.append(place(cut(frame.image, layout), preset, layout))
+    plays = gif.plays if gif else int(open_image(work.data).info.get("loop", 1))
+    return encode_animation(frames, milliseconds, plays, preset)
+
+
+def animate(work: Work) -> Iterator[tuple[Image.Image, int]]:
+    """Have Pillow decode each frame, and give it with how many milliseconds it is shown."""
+    source = open_image(work.data)
+    canvas = imaging_png.Canvas(source.size)
     for number in range(work.frames):
         with damage_told():
             source.seek(number)
             source.load()
-        milliseconds.append(int(source.info.get("duration", 0)) or _FRAME_MILLISECONDS)
-        frame = replace(work, image=canvas.show(source.copy()))
-        for step in TO_WANTED_PIXELS:
-            step(frame)
-        frames.append(place(cut(frame.image, layout), preset, layout))
-    return encode_animation(frames, milliseconds, loops, preset)
+        yield canvas.show(source.copy()), int(source.info.get("duration", 0))
 
 
 def describe(work: Work) -> Details:

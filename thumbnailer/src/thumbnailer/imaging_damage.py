@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
+from thumbnailer import imaging_gif
 from thumbnailer.imaging_eighth import measure
 from thumbnailer.imaging_formats import damage_told, name_format, open_image
 from thumbnailer.imaging_jpeg import decode, decode_eighth
@@ -63,6 +64,8 @@ def load_pixels(
     try:
         if name_format(header) == "JPEG":
             image, damage = _load_jpeg(header, data, size, eighths)
+        elif name_format(header) == "GIF":
+            image, damage = imaging_gif.decode(data), _SOUND
         else:
             image, damage = _load(header), _SOUND
     except BadPictureError as fault:

@@ -21,12 +21,12 @@ from pillow_heif import register_heif_opener
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
 from thumbnailer.costs import FORMATS, Headers
+from thumbnailer.gif_blocks import read_gif
 from thumbnailer.iso_repair import repair
 from thumbnailer.pictures import BadPictureError, Recipe
 from thumbnailer.png_chunks import MAX_PROFILE_BYTES
 
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-_PAGED: frozenset[Format] = frozenset({"GIF", "TIFF"})  # their frames are found by walking through the file
 _PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes, where the header does not tell
 _MAJOR_BRANDS = frozenset().union(*(signature.brands for signature in SIGNATURES)) - {b"MA1A", b"MA1B"}
 
@@ -99,11 +99,13 @@ def _count_kept(image: Image.Image) -> float:
 def count_frames(image: Image.Image, data: bytes) -> int:
     """Count an animation's frames or a TIFF's pages, decoding none; 1 where the file is too damaged to tell."""
     name = name_format(image)
-    if name not in ANIMATED | _PAGED:
+    if name not in ANIMATED | {"TIFF"}:
         return 1
+    if name == "GIF":
+        return max(1, len(read_gif(data).frames))
     try:
         # Another look at the file, since walking through it leaves a picture at its end.
-        counted = open_image(data) if name in _PAGED else image
+        counted = open_image(data) if name == "TIFF" else image
         return int(getattr(counted, "n_frames", 1))
     except MemoryError:
         raise

@@ -1,0 +1,167 @@
+"""A GIF is shown as browsers show it: the expected pixels are what Chromium 156 draws of these very files."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.errors import ErrorCode
+from support.gifs import Frame, gif
+from support.pictures import opened
+from thumbnailer.gif_blocks import read_gif
+from thumbnailer.imaging import make_picture
+from thumbnailer.imaging_gif import animate, decode
+from thumbnailer.pictures import BadPictureError
+from thumbnailer.presets import Preset
+from unit.thumbnailer.recipes import LIMITS, recipe
+
+GREY, RED, GREEN, BLUE = (200, 200, 200), (255, 0, 0), (0, 255, 0), (0, 0, 255)
+PALETTE = (GREY, RED, GREEN, BLUE)
+NAMES = {GREY: "o", RED: "R", GREEN: "G", BLUE: "B", (0, 0, 0): "K"}
+KEPT = Preset("kept", width=64, height=64, animated="keep", format="webp")
+EIGHT = bytes(range(8)) * 8
+INNER = (2, 2, 4, 4)
+
+
+def drawn(image):
+    """Give each second row of each second pixel by its name; a dot where it is clear."""
+    image = image.convert("RGBA")
+    pixels = [[image.getpixel((x, y)) for x in range(0, image.width, 2)] for y in range(0, image.height, 2)]
+    return " ".join(
+        "".join(NAMES[rgb] if alpha else "." for *levels, alpha in row for rgb in [tuple(levels)]) for row in pixels
+    )
+
+
+FIRST_FRAMES = {
+    "smaller than the canvas": (gif(Frame(1, INNER), palette=PALETTE), ".... .RR. .RR. ...."),
+    "smaller, with a background": (gif(Frame(1, INNER), palette=PALETTE, background=2), ".... .RR. .RR. ...."),
+    "smaller, of all colours": (
+        gif(Frame(1, INNER, indices=bytes(range(8)) * 2), palette=PALETTE * 2),
+        ".... .oG. .oG. ....",
+    ),
+    "larger than the canvas": (gif(Frame(1, (4, 4, 4, 4)), size=(6, 6), palette=PALETTE), ".... .... ..RR ..RR"),
+    "outside": (gif(Frame(1, (6, 6, 2, 2)), size=(4, 4), palette=PALETTE), ".... .... .... ...R"),
+    "no canvas": (gif(Frame(1), size=(0, 0), palette=PALETTE), "RRRR RRRR RRRR RRRR"),
+    "no pixels": (gif(Frame(1, (0, 0, 0, 0)), palette=PALETTE), ".... .... .... ...."),
+    "a palette of its own": (gif(Frame(1, palette=(GREY, BLUE)), palette=PALETTE), "BBBB BBBB BBBB BBBB"),
+    "no palette": (gif(Frame(indices=EIGHT)), "KKKK KKKK KKKK KKKK"),
+    "a palette that is too short": (gif(Frame(indices=EIGHT), palette=PALETTE), "oGKK oGKK oGKK oGKK"),
+    "a clear colour": (gif(Frame(indices=EIGHT, clear=2), palette=PALETTE), "o.KK o.KK o.KK o.KK"),
+    "a clear colour, smaller": (gif(Frame(1, INNER, clear=1), palette=PALETTE), ".... .... .... ...."),
+    "interlaced": (
+        gif(
+            Frame(indices=bytes(b"".join(bytes((i,)) * 8 for i in (1, 2, 3, 1, 2, 3, 1, 2))), interlaced=True),
+            palette=PALETTE,
+        ),
+        "RRRR BBBB GGGG RRRR",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_FRAMES)
+def test_a_first_frame(name):
+    data, expected = FIRST_FRAMES[name]
+    assert drawn(decode(data)) == expected
+    picture = make_picture(data, recipe(Preset("whole", width=64, height=64, format="png")))
+    assert drawn(opened(picture.renditions[0].data)) == expected
+    assert picture.details.has_alpha == ("." in expected)
+
+
+def test_a_first_frame_of_all_256_colours_leaves_the_rest_clear():
+    file = io.BytesIO()
+    image = Image.new("P", (16, 16))
+    image.putdata(range(256))
+    image.putpalette([level for index in range(256) for level in (index, 255 - index, 7)])
+    image.save(file, "GIF", optimize=False)
+    data = file.getvalue()
+    canvas = decode(data[:6] + (20).to_bytes(2, "little") * 2 + data[10:])
+    assert canvas.size == (20, 20)
+    assert canvas.crop((0, 0, 16, 16)).tobytes() == image.convert("RGBA").tobytes()
+    assert canvas.getbbox() == (0, 0, 16, 16)
+
+
+ANIMATIONS = {
+    "what is disposed of is clear": (
+        [
+            Frame(1, disposal=1),
+            Frame(2, INNER, disposal=2),
+            Frame(3, (0, 0, 2, 2), disposal=3),
+            Frame(2, (6, 6, 2, 2)),
+        ],
+        ["RRRR RRRR RRRR RRRR", "RRRR RGGR RGGR RRRR", "BRRR R..R R..R RRRR", "RRRR R..R R..R RRRG"],
+    ),
+    "the first is disposed of": (
+        [Frame(1, disposal=2), Frame(2, INNER, disposal=2), Frame(3, (0, 0, 2, 2))],
+        ["RRRR RRRR RRRR RRRR", ".... .GG. .GG. ....", "B... .... .... ...."],
+    ),
+    "the first is taken back": (
+        [Frame(1, disposal=3), Frame(2, INNER, disposal=3), Frame(3, (0, 0, 2, 2))],
+        ["RRRR RRRR RRRR RRRR", ".... .GG. .GG. ....", "B... .... .... ...."],
+    ),
+    "4 means 3": (
+        [Frame(1), Frame(2, INNER, disposal=4), Frame(3, (0, 0, 2, 2))],
+        ["RRRR RRRR RRRR RRRR", "RRRR RGGR RGGR RRRR", "BRRR RRRR RRRR RRRR"],
+    ),
+    "5 means nothing": (
+        [Frame(1), Frame(2, INNER, disposal=5), Frame(3, (0, 0, 2, 2))],
+        ["RRRR RRRR RRRR RRRR", "RRRR RGGR RGGR RRRR", "BRRR RGGR RGGR RRRR"],
+    ),
+    "partly off the canvas": ([Frame(1), Frame(2, (4, 4, 8, 8))], ["RRRR RRRR RRRR RRRR", "RRRR RRRR RRGG RRGG"]),
+    "a palette of its own": (
+        [Frame(1), Frame(1, INNER, palette=(GREY, BLUE))],
+        ["RRRR RRRR RRRR RRRR", "RRRR RBBR RBBR RRRR"],
+    ),
+    "a clear colour": (
+        [Frame(1), Frame(indices=EIGHT, clear=2, disposal=2), Frame(3, INNER)],
+        ["RRRR RRRR RRRR RRRR", "oRKK oRKK oRKK oRKK", ".... .BB. .BB. ...."],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+def test_an_animation(name):
+    frames, expected = ANIMATIONS[name]
+    data = gif(*frames, palette=PALETTE)
+    assert [drawn(image) for image, _ in animate(data, read_gif(data), LIMITS)] == expected
+    lossless = Preset("kept", width=64, height=64, animated="keep", format="png")
+    picture = make_picture(data, recipe(lossless))
+    kept = opened(picture.renditions[0].data)
+    assert (picture.details.frames, kept.n_frames) == (len(frames), len(frames))
+    shown = []
+    for number in range(kept.n_frames):
+        kept.seek(number)
+        shown.append(drawn(kept))
+    assert shown == expected
+
+
+def test_each_frame_keeps_its_time_and_the_whole_its_number_of_plays():
+    frames = [Frame(index, hundredths=hundredths) for index, hundredths in ((1, 3), (2, 100), (3, 1), (2, 0))]
+    for loops, plays in ((None, 1), (0, 0), (3, 4)):  # three times more
+        data = gif(*frames, palette=PALETTE, loops=loops)
+        kept = opened(make_picture(data, recipe(KEPT)).renditions[0].data)
+        milliseconds = []
+        for number in range(kept.n_frames):
+            kept.seek(number)
+            kept.load()
+            milliseconds.append(kept.info["duration"])
+        assert milliseconds == [30, 1000, 10, 100]  # where none is given, it would be over at once
+        assert kept.info["loop"] == plays
+
+
+def test_a_later_frame_of_a_few_bytes_does_not_take_gigabytes():
+    data = gif(Frame(1), Frame(1, (0, 0, 65_535, 65_535), indices=b"\1"), palette=PALETTE)
+    with pytest.raises(BadPictureError) as refused:
+        make_picture(data, recipe(KEPT))
+    assert refused.value.code is ErrorCode.IMAGE_TOO_LARGE
+    assert make_picture(data, recipe()).details.frames == 2  # where it is not drawn, it costs nothing
+
+
+@given(st.data())
+def test_no_bytes_upset_it(data):
+    harmed = bytearray(gif(Frame(1, INNER, disposal=2), Frame(2, clear=1), palette=PALETTE, loops=0))
+    for _ in range(data.draw(st.integers(1, 6))):
+        harmed[data.draw(st.integers(6, len(harmed) - 1))] = data.draw(st.integers(0, 255))
+    parsed = read_gif(bytes(harmed[: data.draw(st.integers(13, len(harmed)))]))
+    assert all(frame.start <= frame.end <= len(harmed) and len(frame.palette) == 768 for frame in parsed.frames)
