@@ -245,7 +245,7 @@ def cut(image: Image.Image, layout: Layout) -> Image.Image:
 def make_animation(work: Work, preset: Preset, layout: Layout) -> Rendition:
     """Take every frame the way of the first."""
     gif = read_gif(work.data) if work.format == "GIF" else None
-    moving = imaging_gif.animate(work.data, gif, work.recipe.limits) if gif else animate(work)
+    moving = imaging_gif.animate(work.data, gif) if gif else animate(work)
     frames, milliseconds = list[Image.Image](), list[int]()
     for image, duration in moving:
         milliseconds.append(duration or _FRAME_MILLISECONDS)

@@ -1,7 +1,8 @@
 """Decoding a GIF: each frame by Pillow, and drawn over the ones before as browsers draw it.
 
 Pillow's own drawing fills with a colour what the first frame leaves free and what is disposed of; browsers leave
-both clear. Here Pillow decodes a frame to its indices, as a file of its own.
+both clear. Here Pillow decodes a frame to its indices, as a file of its own. No frame is too
+large for that: ``structure`` has looked at each.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from thumbnailer.costs import check_size
 from thumbnailer.gif_blocks import KEEP, RESTORE, Frame, Gif, read_gif
 from thumbnailer.imaging_formats import damage_told
-from thumbnailer.pictures import Limits
 
 _CLEAR = (0, 0, 0, 0)
 
@@ -36,11 +35,10 @@ def decode(data: bytes) -> Image.Image:
     return canvas
 
 
-def animate(data: bytes, gif: Gif, limits: Limits) -> Iterator[tuple[Image.Image, int]]:
+def animate(data: bytes, gif: Gif) -> Iterator[tuple[Image.Image, int]]:
     """Give each frame as it is seen, in RGBA, and how many milliseconds. Raises BadPictureError."""
     canvas = Image.new("RGBA", gif.size, _CLEAR)
     for frame in gif.frames:
-        check_size(frame.size, "GIF", limits, slow=True)  # a later frame may be far larger than the canvas
         before = canvas.crop(frame.box) if frame.disposal == RESTORE else None
         with damage_told():
             _draw(canvas, _decode_frame(data, frame), frame)
