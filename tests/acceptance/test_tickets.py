@@ -42,7 +42,7 @@ def test_a_ticket_says_what_it_is_good_for(system):
         assert problem(system.http.get(f"{IMAGES}/{ticket['id']}/variants/{variant}"), 409) == "not_ready"
 
 
-@pytest.mark.parametrize("content_type", ["image/svg+xml", "text/html", "", "image/jpeg; charset=x"])
+@pytest.mark.parametrize("content_type", ["image/svg+xml", "text/html", "", "text/html; image/jpeg"])
 def test_there_are_tickets_for_supported_pictures_only(system, content_type):
     answer = system.http.post(TICKETS, json={"content_type": content_type})
     assert problem(answer, 415) == "unsupported_format"

@@ -12,7 +12,7 @@ from support.waiting import wait_until
 
 MIB = 1024 * 1024
 LIMIT = 6 * MIB  # more than one part
-TEXT = b"hello, I am text"
+TEXT = b"hello, I am text" * 4  # as many bytes as the longest signature needs
 BEGINNING = photo()  # of a file that goes on for ever
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -1,10 +1,12 @@
 import asyncio
+import tracemalloc
 
 import pytest
 from starlette.requests import ClientDisconnect
 
 from gateway import bodies
 from gateway.problems import Code, Problem
+from gateway.writer import ObjectWriter
 from pipeline.identity import ORIGINALS, image_id_of
 from pipeline.outcomes import DependencyAway
 from unit.gateway.fakes import FakeStorage, make_request, uploads_into
@@ -47,6 +49,21 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
     data, content_type, metadata = storage.objects[ORIGINALS, stored.key]
     assert (data, content_type) == (JPEG, "image/jpeg")
     assert metadata == {"file-name": "%C3%A4.jpg", "traceparent": TRACE}
+
+
+def test_a_file_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
+    """A view of one byte is 200 bytes large: 5 MiB of them took a gigabyte."""
+    content = JPEG + bytes(MIB // 10)
+    writer = ObjectWriter(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
+    views = [content[i : i + 1] for i in range(len(content))]
+    tracemalloc.start()
+    try:
+        for view in views:
+            writer.add(memoryview(view))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(content)
 
 
 @pytest.mark.parametrize("size", [5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 11 * MIB])
