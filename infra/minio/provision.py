@@ -159,7 +159,22 @@ def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str,
     if others := sorted(attached - {name}):
         admin.detach_policy(others, user=name)
         print(f"user {name} had the policies {', '.join(others)}: taken away")
+    remove_strangers(admin, name)
     print(f"user {name} with its policy")
+
+
+def remove_strangers(admin: MinioAdmin, name: str) -> None:
+    """Take from a user of ours what would outlive its secret, or give it more rights: other keys, and groups.
+
+    Keys of its own (service accounts) are of no use, since the policies deny all that does not come with the user's
+    own secret. Other people's users and keys are left alone.
+    """
+    for account in json.loads(admin.list_service_account(name)).get("accounts") or []:
+        admin.delete_service_account(account["accessKey"])
+        print(f"user {name} had the service account {account['accessKey']}: removed")
+    for group in json.loads(admin.user_info(name)).get("memberOf") or []:
+        admin.group_remove(group, [name])  # type: ignore[arg-type] # the server wants a list
+        print(f"user {name} was in the group {group}: taken out")
 
 
 def _is_secret_of(client: Minio) -> bool:

@@ -43,6 +43,18 @@ ALTER ROLE status_tracker LOGIN PASSWORD :'status_tracker_password';
 ALTER ROLE gateway LOGIN PASSWORD :'gateway_password';
 ALTER ROLE gateway SET default_transaction_read_only = on;
 ALTER ROLE gateway SET statement_timeout = '4s'; -- database.py gives its callers up after 5 s and cancels nothing
+-- Whoever may connect may by default connect to every database, keep temporary tables and store large objects there.
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO status_tracker, gateway;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO status_tracker, gateway;
+DO $$
+BEGIN
+    REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+    REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE WARNING 'to take CONNECT on other databases and lo_create from everybody takes a superuser';
+END
+$$;
 SQL
