@@ -102,7 +102,7 @@ FROM runtime AS setup
 COPY --from=tracker-packages /app/.venv /app/.venv
 COPY --chown=10001:10001 infra/minio/provision.py infra/minio/
 COPY --chown=10001:10001 infra/minio/policies infra/minio/policies
-COPY --chown=10001:10001 infra/rabbitmq/users.py infra/rabbitmq/
+COPY --chown=10001:10001 infra/rabbitmq/users.py infra/rabbitmq/restore.py infra/rabbitmq/definitions.json infra/rabbitmq/
 USER root
 RUN install --directory --owner 10001 /definitions
 USER 10001:10001

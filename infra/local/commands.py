@@ -24,6 +24,7 @@ from local.smoke import run_smoke
 from local.stack import Stack, describe_exit, end_leftovers
 from local.supervision import supervise
 
+WATCHERS = ("minio-watch", "rabbitmq-watch")
 DIRECTORY = CHECKOUT / ".local"
 _DOWN_SECONDS = 120.0
 
@@ -91,6 +92,8 @@ def up(*, backing_only: bool) -> int:
         started = time.monotonic()
         try:
             stack.up(backing_only=backing_only)
+            for name in WATCHERS:
+                stack.start(name)
             say(f"everything is up after {time.monotonic() - started:.1f} s")
             with recorded(DIRECTORY, ports, os.environ) as running:
                 smoked = DIRECTORY / "smoke-done"

@@ -14,6 +14,7 @@ from local.processes import Process
 from local.site import CHECKOUT, Site
 
 SHARED = CHECKOUT / "infra" / "minio"
+WATCH_SECONDS = 15  # as in compose.yaml
 
 
 def describe_minio(site: Site) -> Process:
@@ -48,6 +49,18 @@ def describe_provision(site: Site) -> tuple[list[str], dict[str, str]]:
     environment["PYTHONUNBUFFERED"] = "1"
     environment["MINIO_URL"] = f"http://127.0.0.1:{site.ports['MINIO_PORT']}"
     return [sys.executable, str(SHARED / "provision.py")], environment
+
+
+def describe_minio_watch(site: Site) -> Process:
+    """Return the row of what stays beside the system and puts back what somebody took away from MinIO's set-up."""
+    command, environment = describe_provision(site)
+    return Process(
+        name="minio-watch",
+        command=[*command, "--watch", str(WATCH_SECONDS)],
+        environment=environment,
+        is_ready=lambda: True,
+        directory=site.data,
+    )
 
 
 def _environment(site: Site, home: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from local.processes import Process
 from local.site import CHECKOUT, Site
 
 SHARED = CHECKOUT / "infra" / "rabbitmq"
+WATCH_SECONDS = 15  # as in compose.yaml
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper on PATH insists on the user rabbitmq
 ALARMS = {  # for tests and drills: the order that raises one, the limit that does, the usual one
     "disk": ("set_disk_free_limit", "999GB", "50MB"),
@@ -71,6 +72,22 @@ def describe_rabbitmq(site: Site) -> Process:
         prepare=lambda: _write_configuration(site, home),
         start_seconds=120,
         kill_group=True,
+    )
+
+
+def describe_rabbitmq_watch(site: Site) -> Process:
+    """Return the row of what stays beside the system and puts back what somebody took away from the broker."""
+    environment = site.server_environment(site.data) | {
+        "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{site.ports['RABBITMQ_MANAGEMENT_PORT']}",
+        "RABBITMQ_ADMIN_PASSWORD": site.secrets["RABBITMQ_ADMIN_PASSWORD"],
+        "RABBITMQ_QUEUE": site.queue,
+    }
+    return Process(
+        name="rabbitmq-watch",
+        command=[sys.executable, str(SHARED / "restore.py"), "--watch", str(WATCH_SECONDS)],
+        environment=environment,
+        is_ready=lambda: True,
+        directory=site.data,
     )
 
 

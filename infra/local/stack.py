@@ -13,11 +13,11 @@ from local import services
 from local.addresses import Addresses
 from local.envfile import write_private_env_file
 from local.faults import LaunchError
-from local.minio import describe_minio, describe_provision
+from local.minio import describe_minio, describe_minio_watch, describe_provision
 from local.ports import ports_from
 from local.postgres import describe_postgres, describe_roles
 from local.processes import Process, kill_group, read_pid_file, spawn
-from local.rabbitmq import describe_epmd, describe_rabbitmq
+from local.rabbitmq import describe_epmd, describe_rabbitmq, describe_rabbitmq_watch
 from local.site import Site, open_site
 
 _STOP_SECONDS = 40.0  # over the services' own grace of 20
@@ -49,6 +49,9 @@ class Stack:
             describe_rabbitmq(self.site),
             describe_minio(self.site),
             *services.describe_services(self.site),
+            # Not started by `up`: tests take things away on purpose.
+            describe_minio_watch(self.site),
+            describe_rabbitmq_watch(self.site),
         ]
         self.table: dict[str, Process] = {row.name: row for row in rows}
         self._children: dict[str, subprocess.Popen[bytes]] = {}

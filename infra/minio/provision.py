@@ -1,16 +1,19 @@
 """Prepares a running MinIO: users with their policies, buckets, notifications. It may run any number of times.
 
-Run once after MinIO is up, by Compose and by infra/local. Needs the packages minio and tenacity, nothing of ours.
+Compose and infra/local run it once after MinIO is up, and then with --watch beside the system. Needs the packages
+minio and tenacity, nothing of ours.
 """
 
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import tenacity
@@ -46,8 +49,17 @@ EVENTS = (
 _HTTP_TIMEOUT_SECONDS = 10.0
 
 
+class Say(Protocol):
+    """Is told what was found, and whether it had to be changed."""
+
+    def __call__(self, line: str, *, changed: bool = False) -> None: ...
+
+
 class ProvisionError(Exception):
     """The message says what to do."""
+
+
+_FAULTS = (ProvisionError, MinioAdminException, S3Error, urllib3.exceptions.HTTPError)
 
 
 def main() -> int:
@@ -58,17 +70,50 @@ def main() -> int:
         "Any secret X may be given as a file by X_FILE.",
     )
     parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="for MinIO to answer (60)")
+    parser.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="stay, and put back every so often what somebody took away"
+    )
     arguments = parser.parse_args()
+    url = os.environ.get("MINIO_URL") or "http://127.0.0.1:9000"
     try:
-        provision(os.environ.get("MINIO_URL") or "http://127.0.0.1:9000", arguments.wait)
-    except (ProvisionError, MinioAdminException, S3Error, urllib3.exceptions.HTTPError) as error:
+        provision(url, arguments.wait, _say_all)
+    except _FAULTS as error:
         print(f"provision: {error}", file=sys.stderr)
         return 1
+    if arguments.watch:
+        watch(url, arguments.wait, arguments.watch)
     return 0
 
 
-def provision(url: str, patience_seconds: float) -> None:
-    """Bring the server at the URL to the state this project needs. Raises ProvisionError."""
+def watch(url: str, patience_seconds: float, pause_seconds: float) -> None:
+    """Provision again and again, and say only what was not as it should be, or why it cannot be looked at."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    said = ""
+    while not stop.wait(pause_seconds):
+        try:
+            provision(url, patience_seconds, _say_changes)
+            said = ""
+        except _FAULTS as error:
+            if str(error) != said:
+                print(f"provision: {error}", file=sys.stderr, flush=True)
+            said = str(error)
+
+
+def _say_changes(line: str, *, changed: bool = False) -> None:
+    if changed:
+        print(f"put right: {line}", flush=True)
+
+
+def _say_all(line: str, *, changed: bool = False) -> None:
+    print(f"{line}{' (new)' if changed else ''}", flush=True)
+
+
+def provision(url: str, patience_seconds: float, say: Say) -> None:
+    """Bring the server at the URL to the state this project needs; ``say`` is told what is there, and what changed.
+
+    Raises ProvisionError.
+    """
     address = urlsplit(url)
     user, password = read_secret("MINIO_ROOT_USER"), read_secret("MINIO_ROOT_PASSWORD")
     secrets = {name: read_secret(variable) for name, variable in SECRETS.items()}
@@ -85,12 +130,12 @@ def provision(url: str, patience_seconds: float) -> None:
 
     client = connect(user, password)
     admin = connect_admin(url)
-    wait_for_targets(connect_admin, url, patience_seconds)
+    say(wait_for_targets(connect_admin, url, patience_seconds))
     for name, secret in secrets.items():
-        add_user(admin, connect, name, secret)
+        add_user(admin, connect, name, secret, say)
     for bucket in BUCKETS:
-        make_bucket(client, bucket)
-    subscribe(client, ORIGINALS)
+        make_bucket(client, bucket, say)
+    subscribe(client, ORIGINALS, say)
 
 
 def read_secret(name: str) -> str:
@@ -102,8 +147,8 @@ def read_secret(name: str) -> str:
     raise ProvisionError(f"set {name} (or {name}_FILE)")
 
 
-def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patience_seconds: float) -> None:
-    """Wait until every node of the server lists both notification targets. Raises ProvisionError.
+def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patience_seconds: float) -> str:
+    """Wait until every node of the server lists both notification targets, and say so. Raises ProvisionError.
 
     A node that has just started answers for some hundred milliseconds before it has its targets, so that their
     absence is final only when the time is up. Behind a balancer the nodes are asked one by one, by the addresses
@@ -118,7 +163,7 @@ def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patie
     for endpoint in others:
         _ask_until(connect_admin(f"{scheme}://{endpoint}"), f"{scheme}://{endpoint}", deadline)
     nodes = f" at each of {len(others)} nodes" if others else ""
-    print(f"notification targets{nodes}: {', '.join(TARGETS)}")
+    return f"notification targets{nodes}: {', '.join(TARGETS)}"
 
 
 def _ask_until(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
@@ -147,23 +192,26 @@ def _missing_targets(found: Mapping[str, Any]) -> list[str]:
     return sorted(set(TARGETS) - set(found.get("sqsARN") or []))
 
 
-def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str) -> None:
+def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str, say: Say) -> None:
     """Make the user with its policy and no other, or bring both up to date."""
     policy = json.loads((POLICIES / f"{name}.json").read_text(encoding="utf-8"))
-    admin.policy_add(name, policy=policy)
+    if has_changed := _find_policy(admin, name) != _comparable_policy(policy):
+        admin.policy_add(name, policy=policy)
     if not _is_secret_of(connect(name, secret)):  # what is encrypted for the administrator's interface costs 0.1 s
         admin.user_add(name, secret)
+        has_changed = True
     attached = set(json.loads(admin.user_info(name)).get("policyName", "").split(",")) - {""}
     if name not in attached:
         admin.attach_policy([name], user=name)
+        has_changed = True
     if others := sorted(attached - {name}):
         admin.detach_policy(others, user=name)
-        print(f"user {name} had the policies {', '.join(others)}: taken away")
-    remove_strangers(admin, name)
-    print(f"user {name} with its policy")
+        say(f"user {name} had the policies {', '.join(others)}: taken away", changed=True)
+    remove_strangers(admin, name, say)
+    say(f"user {name} with its policy", changed=has_changed)
 
 
-def remove_strangers(admin: MinioAdmin, name: str) -> None:
+def remove_strangers(admin: MinioAdmin, name: str, say: Say) -> None:
     """Take from a user of ours what would outlive its secret, or give it more rights: other keys, and groups.
 
     Keys of its own (service accounts) are of no use, since the policies deny all that does not come with the user's
@@ -171,10 +219,35 @@ def remove_strangers(admin: MinioAdmin, name: str) -> None:
     """
     for account in json.loads(admin.list_service_account(name)).get("accounts") or []:
         admin.delete_service_account(account["accessKey"])
-        print(f"user {name} had the service account {account['accessKey']}: removed")
+        say(f"user {name} had the service account {account['accessKey']}: removed", changed=True)
     for group in json.loads(admin.user_info(name)).get("memberOf") or []:
         admin.group_remove(group, [name])  # type: ignore[arg-type] # the server wants a list
-        print(f"user {name} was in the group {group}: taken out")
+        say(f"user {name} was in the group {group}: taken out", changed=True)
+
+
+def _find_policy(admin: MinioAdmin, name: str) -> list[str]:
+    try:
+        found = json.loads(admin.policy_info(name))
+    except MinioAdminException:
+        return []  # there is none
+    return _comparable_policy(found.get("Policy", found))
+
+
+def _comparable_policy(policy: Mapping[str, Any]) -> list[str]:
+    """Return its statements in one form: MinIO orders lists anew, and makes one of a single value."""
+    return sorted(json.dumps(_plain(statement), sort_keys=True) for statement in policy.get("Statement") or [])
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _plain(part) for name, part in value.items()}
+        case [single]:
+            return single
+        case list():
+            return sorted(value)
+        case _:
+            return value
 
 
 def _is_secret_of(client: Minio) -> bool:
@@ -186,11 +259,13 @@ def _is_secret_of(client: Minio) -> bool:
     return True
 
 
-def make_bucket(client: Minio, bucket: str) -> None:
+def make_bucket(client: Minio, bucket: str, say: Say) -> None:
     """Make the bucket unless it is there. Raises ProvisionError when versioning was ever switched on."""
+    is_new = True
     try:
         client.make_bucket(bucket)
     except S3Error as error:
+        is_new = False
         if error.code != "BucketAlreadyOwnedByYou":
             raise
     status = client.get_bucket_versioning(bucket).status
@@ -199,15 +274,16 @@ def make_bucket(client: Minio, bucket: str) -> None:
             f"versioning of bucket {bucket} is {status}: a deleted image would stay readable. It cannot be "
             "switched off again: move the objects to a new bucket of that name"
         )
-    print(f"bucket {bucket}")
+    say(f"bucket {bucket}", changed=is_new)
 
 
-def subscribe(client: Minio, bucket: str) -> None:
+def subscribe(client: Minio, bucket: str, say: Say) -> None:
     """Have both targets told of the bucket's events; left alone when it is so, since setting it opens a gap."""
     wanted = [QueueConfig(queue=target, events=list(EVENTS), config_id=target.split(":")[-2]) for target in TARGETS]
-    if _comparable(client.get_bucket_notification(bucket).queue_config_list) != _comparable(wanted):
+    found = _comparable(client.get_bucket_notification(bucket).queue_config_list)
+    if is_other := found != _comparable(wanted):
         client.set_bucket_notification(bucket, NotificationConfig(queue_config_list=wanted))
-    print(f"bucket {bucket} tells both targets of {len(EVENTS)} kinds of events")
+    say(f"bucket {bucket} tells both targets of {len(EVENTS)} kinds of events", changed=is_other)
 
 
 def _comparable(queues: Iterable[QueueConfig]) -> set[tuple[str | None, frozenset[str]]]:

@@ -30,6 +30,9 @@ log = structlog.get_logger()
 
 TURN_SECONDS = 0.3  # the loop turns at least this often, and so notices that it is to stop
 STUCK_SECONDS = 30  # a loop that has not turned for so long is reported by /livez
+DECLARE_SECONDS = (
+    15  # how often what the consumer needs is declared: a queue, a binding that was deleted comes back
+)
 RECONNECT_SECONDS = (0.5, 3.0)  # a lost connection is tried again after a time between these
 
 
@@ -135,8 +138,12 @@ class Consumer:
 
     def _consume(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
         consuming = ""
+        declared = time.monotonic()
         while not self._stopping.is_set():
             self._turned()
+            if time.monotonic() - declared > DECLARE_SECONDS:
+                self._declare_again(connection)
+                declared = time.monotonic()
             away = self._workers.away
             if away and consuming:
                 self._give_back(channel, consuming)
@@ -156,6 +163,12 @@ class Consumer:
             self._turned()
             connection.process_data_events(0.05)
         connection.process_data_events(0)  # the last acknowledgements
+
+    def _declare_again(self, connection: BlockingConnection) -> None:
+        """Put back what somebody deleted; nothing tells a consumer that a binding of its queue is gone."""
+        channel = connection.channel()  # one of its own, which a refusal closes
+        declare(channel, self.family)
+        channel.close()
 
     def _listen(self, connection: BlockingConnection) -> None:
         """Hand over together all that has come, and let more gather where that is wanted: waking up costs."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 ORIGINALS = "images-original"
 PROCESSED = "images-processed"
+HEARTBEAT_KEY = ".thumbmill/heartbeat/"  # a folder marker, by which the status tracker sees that events come
 
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
 _OWN_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.identity import ORIGINALS, Source, fact_id, image_id_of, is_folder_marker, tame_etag
+from pipeline.identity import HEARTBEAT_KEY, ORIGINALS, Source, fact_id, image_id_of, is_folder_marker, tame_etag
 from pipeline.names import clean_name
 from pipeline.outcomes import NotAnEvent, explain
 
@@ -62,7 +62,12 @@ class StorageEvent(_Contract):
     @property
     def is_ours(self) -> bool:
         """Tell an upload or a removal of an original from everything else that MinIO can announce."""
-        return self.bucket == ORIGINALS and self.name in _OUR_NAMES
+        return self.bucket == ORIGINALS and self.name in _OUR_NAMES and self.key != HEARTBEAT_KEY
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """Tell whether it says of the tracker's own object that it was stored."""
+        return (self.bucket, self.key) == (ORIGINALS, HEARTBEAT_KEY) and self.name == "ObjectCreated:Put"
 
     def identity(self, target: str) -> uuid.UUID:
         """Name this event as announced by one notification target (``instant`` or ``ledger``)."""

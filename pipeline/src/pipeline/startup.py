@@ -100,8 +100,11 @@ def serve_probes(
     start: Start,
     pings: Mapping[str, Probe],
     orders: Mapping[str, Order] | None = None,
+    checks: Mapping[str, health.Probe] | None = None,
 ) -> ThreadingHTTPServer:
     """Open the side port; until the service has started the consumer's loop need not turn.
+
+    ``pings`` ask a server, ``checks`` say at once what the service has noticed by itself.
 
     Raises OSError that names the variables, where the address is taken.
     """
@@ -111,13 +114,19 @@ def serve_probes(
             settings.health_host,
             port,
             live=lambda: consumer.live() if start.has_ended else "",
-            ready=lambda: find_faults(consumer.faults() if start.has_ended else start.faults(), patient),
+            ready=lambda: find_faults(
+                _noticed(checks or {}) | (consumer.faults() if start.has_ended else start.faults()), patient
+            ),
             orders=orders,
         )
     except OSError as fault:
         raise OSError(
             f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_host}:{port}: {fault}"
         ) from fault
+
+
+def _noticed(checks: Mapping[str, health.Probe]) -> dict[str, str]:
+    return {name: fault for name, check in checks.items() if (fault := check())}
 
 
 def find_faults(known: Mapping[str, str], pings: Mapping[str, "Patience"]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pipeline.storage import Storage
 from pipeline.topology import tracker_family
 from pipeline.workers import Probe
 from status_tracker.database import UnstorableError
+from status_tracker.heartbeats import Heartbeats
 from status_tracker.migrations import check_version, migrate
 from status_tracker.pace import Pace
 from status_tracker.periodic import repeat, start
@@ -107,6 +108,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     """Build everything, consume until stopped; what is opened here is closed in reverse order."""
     storage = Storage(settings)
     watermarks = Watermarks()
+    heartbeats = Heartbeats(storage, watermarks)
     rules = Rules.of(settings)
     books, sweep_books, health_books, reconciler_books, retention_books = (
         _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
@@ -120,14 +122,18 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         name=NAME,
         broker=settings,
         family=tracker_family(settings.rabbitmq_queue),
-        handle=Tracker(books, storage, watermarks, rules, allow_unnamed=settings.accept_unnamed_events).handle,
+        handle=Tracker(
+            books, storage, watermarks, rules, allow_unnamed=settings.accept_unnamed_events, hear=heartbeats.hear
+        ).handle,
         probes={"minio": partial(storage.check, ORIGINALS), "postgres": books.ping},
         pause=Pace(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
         grace_seconds=settings.stop_grace_seconds,
     )
-    reconciler = make_reconciler(settings, reconciler_books, storage, reconciler_publisher, stop)
+    reconciler = make_reconciler(
+        settings, reconciler_books, storage, reconciler_publisher, stop, rest_seconds=heartbeats.rest_seconds
+    )
     sweep = Sweep(
         repository=sweep_books,
         tracker=Tracker(sweep_books, storage, Watermarks(), rules),
@@ -141,7 +147,9 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     check_storage = partial(storage.check, ORIGINALS)
     pings: dict[str, Probe] = {"postgres": health_books.ping, "minio": check_storage}
     orders = {PATH: take_orders(settings, storage, stop)}
-    side_port = serve_probes(settings, settings.health_port, consumer, began, pings, orders)
+    side_port = serve_probes(
+        settings, settings.health_port, consumer, began, pings, orders, checks={"notifications": heartbeats.fault}
+    )
     open_things.callback(side_port.shutdown)
 
     insist(partial(check_version, settings.database_url.get_secret_value()), stop, began)
@@ -151,9 +159,14 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         if not consumer.ready():
             watermarks.send(mark_publisher)
 
+    def send_beat() -> None:
+        if not consumer.ready():
+            heartbeats.turn()
+
     queues = watched_queues(settings.rabbitmq_queue)
     threads = [
         repeat("watermarks", MARK_SECONDS, stop, send_mark),
+        repeat("heartbeat", settings.heartbeat_interval_seconds, stop, send_beat),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
         repeat("retention", EVERY_SECONDS, stop, partial(Retention(retention_books, rules).run, stop)),
         repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),

@@ -93,6 +93,13 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """A target told of the tracker's own heartbeat in the bucket."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """The tracker's own watermark came back: what was published before ``time`` has been seen."""
 
@@ -100,7 +107,7 @@ class Mark:
     time: datetime
 
 
-def read(message: Message, *, allow_unnamed: bool = False) -> list[Fact | Mark]:
+def read(message: Message, *, allow_unnamed: bool = False) -> list[Fact | Mark | Beat]:
     """Say what a message tells; events that are not for us are counted and left out.
 
     Raises NotAnEvent, also for what comes by another way than its kind, or from somebody who may not say it;
@@ -119,10 +126,12 @@ def read(message: Message, *, allow_unnamed: bool = False) -> list[Fact | Mark]:
         raise NotAnEvent(f"the bucket's events are not for RabbitMQ's user {message.author!r} to tell")
     # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
     target = INSTANT if message.routing_key == INSTANT else LEDGER
-    facts: list[Fact | Mark] = []
+    facts: list[Fact | Mark | Beat] = []
     for event in parse_storage_events(message.body):
         if event.is_ours:
             facts.append(from_storage(event, target, message.body))
+        elif event.is_heartbeat:
+            facts.append(Beat(target))
         else:
             IGNORED.labels("not ours").inc()
     return facts

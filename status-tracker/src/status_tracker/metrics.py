@@ -11,6 +11,11 @@ CAUGHT_UP_TO = Gauge(
 QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, as of the last sweep", ["queue"])
 PURGED = Counter("thumbmill_tracker_purged", "Rows, or facts without a row, whose time was over", ["what"])
 WITHDRAWN = Counter("thumbmill_tracker_withdrawn", "Objects removed that a form was no longer good for")
+SILENT = Gauge(
+    "thumbmill_notifications_silent",
+    "1 while a notification target tells of no heartbeat in the bucket",
+    ["target"],
+)
 RECONCILED = Counter("thumbmill_reconciled", "Images whose row and buckets differed, put right", ["what"])
 RECONCILE_OBJECTS = Counter("thumbmill_reconcile_objects", "Objects and rows compared", ["bucket"])
 RECONCILE_PASS_ENDED = Gauge(

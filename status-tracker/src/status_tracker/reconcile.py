@@ -9,7 +9,7 @@ takes the next one, so the bound on objects a minute holds for all trackers toge
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from threading import Event
@@ -61,7 +61,7 @@ class Reconciler:
     walk: Walk
     healer: Healer
     per_minute: int  # objects
-    rest_seconds: float  # between two passes
+    rest_seconds: Callable[[], float]  # between two passes, as of now
 
     def run(self, stop: Event) -> None:
         """Do step after step until stopped; a fault is logged, and the same step is tried again."""
@@ -87,7 +87,7 @@ class Reconciler:
         with self.inventory.locked() as alone:
             if not alone:
                 return LOCKED_SECONDS
-            position, due_in = self.inventory.position(self.rest_seconds)
+            position, due_in = self.inventory.position(self.rest_seconds())
             if due_in > 0:
                 return due_in
             step = self._step(position)
@@ -149,8 +149,12 @@ def make_reconciler(
     *,
     dry: bool = False,
     late_seconds: float = LATE_SECONDS,
+    rest_seconds: Callable[[float], float] = lambda usual: usual,
 ) -> Reconciler:
-    """Put one together for a thread that has this connection and this publisher to itself."""
+    """Put one together for a thread that has this connection and this publisher to itself.
+
+    ``rest_seconds`` makes of the usual rest between two passes the present one.
+    """
     inventory = Inventory(repository)
     healer = Healer(
         inventory=inventory,
@@ -168,5 +172,5 @@ def make_reconciler(
         walk=Walk(storage, inventory, settings.reconcile_after_seconds),
         healer=healer,
         per_minute=settings.reconcile_objects_per_minute,
-        rest_seconds=settings.reconcile_interval_seconds,
+        rest_seconds=lambda: rest_seconds(settings.reconcile_interval_seconds),
     )

@@ -14,6 +14,9 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     sweep_interval_seconds: float = Field(10, gt=0, description="How often images left lying are looked for")
     sweep_after_seconds: float = Field(60, gt=0, description="How long an image may lie untouched")
 
+    heartbeat_interval_seconds: float = Field(
+        15, gt=0, description="How often an object is stored that both notification targets have to tell of"
+    )
     accept_unnamed_events: bool = Field(
         default=False,
         description="Believe lifecycle events that do not name their RabbitMQ user: for an upgrade from a version "

@@ -20,7 +20,7 @@ from pipeline.publisher import Publisher
 from pipeline.storage import Storage
 from pipeline.storage_faults import BadKeyError, NotThereError
 from status_tracker.database import ConflictError
-from status_tracker.facts import Fact, Mark, read
+from status_tracker.facts import Beat, Fact, Mark, read
 from status_tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
 from status_tracker.recovery import announce
 from status_tracker.reminder import tell_again
@@ -58,12 +58,14 @@ class Tracker:
         rules: Rules | None = None,
         *,
         allow_unnamed: bool = False,
+        hear: Callable[[Beat], None] = lambda _: None,
     ) -> None:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
         self._rules = rules or Rules()
         self._allow_unnamed = allow_unnamed  # events that do not name their author are believed
+        self._hear = hear
 
     def handle(self, messages: Sequence[Message], publisher: Publisher) -> None:
         """Record what the messages tell, then do what follows from it.
@@ -72,6 +74,8 @@ class Tracker:
         """
         told = [thing for message in messages for thing in read(message, allow_unnamed=self._allow_unnamed)]
         facts = [thing for thing in told if isinstance(thing, Fact)]
+        for beat in (thing for thing in told if isinstance(thing, Beat)):
+            self._hear(beat)
         with self._watermarks.passing([thing for thing in told if isinstance(thing, Mark)]) as caught_up_to:
             self.follow(self.record(facts, caught_up_to), publisher)
             for fact in facts:

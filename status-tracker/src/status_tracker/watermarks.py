@@ -21,6 +21,11 @@ class Watermarks:
     def __init__(self) -> None:
         self._sent = self._returned = self._order_lost = datetime.min.replace(tzinfo=UTC)
 
+    @property
+    def returned(self) -> datetime:
+        """When the mark was sent that came back last; long ago, where this tracker only stands by."""
+        return self._returned
+
     def send(self, publisher: Publisher) -> None:
         """Send a mark, unless one is under way. Raises DependencyAway."""
         now = datetime.now(UTC)

@@ -32,13 +32,17 @@ SETTINGS = {
 }
 PROVISION = runpy.run_path(str(CHECKOUT / "infra/minio/provision.py"))
 USERS = runpy.run_path(str(CHECKOUT / "infra/rabbitmq/users.py"))
+_MINIO_SET_UP = {"MINIO_URL", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", *PROVISION["SECRETS"].values()}
 SET_UP = {
-    "minio-setup": {"MINIO_URL", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", *PROVISION["SECRETS"].values()},
+    "minio-setup": _MINIO_SET_UP,
+    "minio-watch": _MINIO_SET_UP,
     "rabbitmq-users": set(USERS["SECRETS"].values()),
+    "rabbitmq-watch": {"RABBITMQ_MANAGEMENT_URL", "RABBITMQ_ADMIN_PASSWORD"},
 }
 LONG_RUNNING = {"postgres", "rabbitmq", "minio", "gateway", "thumbnailer", "status-tracker"}
 ONE_SHOT = {"rabbitmq-users", "minio-setup", "migrate"}
 ON_REQUEST = {"cli"}
+WATCHING = {"minio-watch", "rabbitmq-watch"}  # nobody waits for it
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -56,7 +60,7 @@ def without_file(name):
 
 
 def test_the_services_are_these(services):
-    assert services.keys() == LONG_RUNNING | ONE_SHOT | ON_REQUEST
+    assert services.keys() == LONG_RUNNING | ONE_SHOT | ON_REQUEST | WATCHING
 
 
 def test_what_operators_start_is_not_started_by_up_and_waited_for_by_nobody(services):
@@ -214,6 +218,8 @@ def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
     for name in LONG_RUNNING:
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"][0] == "CMD"
+    for name in WATCHING:
+        assert services[name]["restart"] == "unless-stopped"
     for name in ONE_SHOT | ON_REQUEST:
         assert services[name]["restart"] == "no"
         assert "healthcheck" not in services[name]
@@ -231,7 +237,9 @@ def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
     assert f"http://127.0.0.1:{port}/readyz" in services[name]["healthcheck"]["test"][-1]
 
 
-@pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT | ON_REQUEST)])
+@pytest.mark.parametrize(
+    "name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT | ON_REQUEST | WATCHING)]
+)
 def test_what_is_ours_has_no_rights(services, name):
     assert services[name]["read_only"] is True
     assert services[name]["cap_drop"] == ["ALL"]

@@ -1,0 +1,155 @@
+"""What somebody takes away under a running system is noticed, named and put back, and nothing is lost meanwhile."""
+
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
+
+from local.minio import describe_minio_watch
+from local.rabbitmq import describe_rabbitmq_watch
+from support.outages import readiness
+from support.pictures import photo
+from support.system import ORIGINALS
+from support.waiting import wait_until
+
+TRACKER = "STATUS_TRACKER_HEALTH_PORT"
+OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEEP_AFTER_SECONDS": "2"}
+
+
+@contextmanager
+def watching(system, describe=describe_minio_watch, begins="tells both targets"):
+    """What stays beside a system that `make up` or Compose has started."""
+    row = describe(system.stack.site)
+    log = system.stack.log_path(row.name)
+    with log.open("wb") as out:
+        process = subprocess.Popen([*row.command[:-1], "1"], env=row.environment, stdout=out, stderr=out)
+
+    def says(words):
+        return words in log.read_text()
+
+    try:
+        wait_until(lambda: says(begins), what=f"{row.name} to begin")
+        yield says
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture
+def attentive(system):
+    """The tracker with short intervals, which it has shown to be heard."""
+    with system.restarted("status-tracker", **OFTEN):
+        yield system
+    wait_until(lambda: readiness(system, TRACKER) == {}, what="the tracker to be ready")
+
+
+def take_rule(system):
+    system.s3.put_bucket_notification_configuration(Bucket=ORIGINALS, NotificationConfiguration={})
+
+
+def rule(system):
+    found = system.s3.get_bucket_notification_configuration(Bucket=ORIGINALS)
+    return {entry["QueueArn"] for entry in found.get("QueueConfigurations", [])}
+
+
+def silent(system, target):
+    return system.metric(TRACKER, f'thumbmill_notifications_silent{{target="{target}"}}')
+
+
+def test_without_the_buckets_rule_the_tracker_says_so_and_images_are_done_all_the_same(attentive):
+    system = attentive
+    whole = rule(system)
+    assert len(whole) == 2
+    log = system.stack.log_path("status-tracker")
+    before = log.stat().st_size
+    take_rule(system)
+    try:
+        system.put("unannounced.jpg", photo(seed=1))
+        image = system.post_form(photo(seed=2))
+        told = wait_until(lambda: readiness(system, TRACKER).get("notifications", ""), 90, "the tracker to notice")
+        assert "instant" in told
+        assert "infra/minio/provision.py" in told
+        assert silent(system, "instant") == 1
+        assert "notifications_silent" in log.read_text()[before:]
+        system.wait_status(image["id"], timeout=90)
+        system.wait_key("unannounced.jpg", timeout=90)
+        assert rule(system) == set(), "nothing has told of them"
+    finally:
+        with watching(system):
+            wait_until(lambda: rule(system) == whole, what="the rule to be put back")
+    wait_until(lambda: "notifications" not in readiness(system, TRACKER), 90, "the tracker to hear again")
+    assert silent(system, "instant") == 0
+    later = system.wait_status(system.post_form(photo(seed=3))["id"])
+    assert "instant" in {event["recorded_by"] for event in system.events(later["id"])}
+
+
+def test_what_is_taken_from_minio_is_put_back_by_who_provisions(system):
+    keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
+    admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
+    with watching(system) as says:
+        admin.detach_policy(["thumbnailer"], user="thumbnailer")
+        image = system.post_form(photo())
+        wait_until(lambda: says("put right: user thumbnailer"), what="the policy to be attached again")
+        assert system.wait_status(image["id"])["attempts"] == 1
+        less = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{ORIGINALS}"]}
+        admin.policy_add("gateway", policy={"Version": "2012-10-17", "Statement": [less]})
+        wait_until(lambda: says("put right: user gateway"), what="the policy to be whole again")
+        take_rule(system)
+        wait_until(lambda: len(rule(system)) == 2, what="the rule to be put back")
+        wait_until(lambda: says(f"put right: bucket {ORIGINALS} tells both"), what="that to be said")
+    system.wait_status(system.post_form(photo(seed=4))["id"])
+
+
+def bindings(system):
+    api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/bindings/%2F"
+    answer = httpx.get(api, auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"]))
+    return {(one["source"], one["destination"], one["routing_key"]) for one in answer.json() if one["source"]}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "queue", "key"),
+    [
+        ("storage.events", "image_queue", "instant"),
+        ("storage.events", "status_tracker", "instant"),
+        ("image.lifecycle", "status_tracker", "#"),
+        ("message.retry", "image_queue.dead", "image_queue.dead"),
+    ],
+)
+def test_a_binding_is_put_back_by_the_consumer_it_belongs_to(attentive, exchange, queue, key):
+    system = attentive
+    wait_until(lambda: (exchange, queue, key) in bindings(system), what="the binding to be there")
+    with system.channel() as channel:
+        channel.queue_unbind(queue, exchange, key)
+    wait_until(lambda: (exchange, queue, key) not in bindings(system), what="the binding to be gone")
+    image = system.post_form(photo())
+    wait_until(lambda: (exchange, queue, key) in bindings(system), 60, "the binding to be put back")
+    system.wait_status(image["id"], timeout=60)
+    assert system.queue_length("image_queue.dead") == 0
+
+
+def test_what_is_taken_from_the_broker_is_put_back_by_who_provisions(system):
+    api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api"
+    with (
+        httpx.Client(base_url=api, auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client,
+        watching(system, describe_rabbitmq_watch, begins="") as says,
+    ):
+        client.delete("/policies/%2F/alternate").raise_for_status()
+        client.delete("/policies/%2F/dead-limit").raise_for_status()
+        client.delete("/permissions/%2F/operator").raise_for_status()
+        with system.channel() as channel:
+            channel.queue_delete("unrouted")
+        wait_until(lambda: client.get("/queues/%2F/unrouted").status_code == 200, what="the queue to be back")
+        for put_right in (
+            "policies: alternate",
+            "policies: dead-limit",
+            "permissions: operator",
+            "queues: unrouted",
+        ):
+            wait_until(lambda words=put_right: says(f"put right: {words}"), what=put_right)
+        wait_until(lambda: client.get("/policies/%2F/alternate").status_code == 200, what="the policy to be back")
+        wait_until(lambda: client.get("/permissions/%2F/operator").status_code == 200, what="the permission")
+    assert ("unrouted", "unrouted", "") in bindings(system)
