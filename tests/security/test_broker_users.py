@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
 SAYS = {
-    "gateway": {"upload.requested"},
+    "gateway": {"upload.requested", "image.retry_requested", "image.variants_missing"},
     "thumbnailer": {"image.processing", "image.retrying", "image.done", "image.failed", "image.removed"},
     "status-tracker": {"tracker.watermark"},
     "operator": {"image.redriven", "image.dropped"},
@@ -217,6 +217,8 @@ def all_facts(system, image, by):
         "image.removed": fact("image.removed", image, by, cause="forged"),
         "image.redriven": fact("image.redriven", image, by, **note),
         "image.dropped": fact("image.dropped", image, by, **note),
+        "image.retry_requested": fact("image.retry_requested", image, by, **about, after=""),
+        "image.variants_missing": fact("image.variants_missing", image, by, **about, missing=[image_key(image)]),
         "tracker.healed": fact("tracker.healed", image, by, what="missed", run="9999"),
     }
 
