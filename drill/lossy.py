@@ -24,6 +24,8 @@ class BadPostman:
     lost: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _binding: threading.Lock = field(default_factory=threading.Lock)
+    _is_leaving: bool = False
 
     def __enter__(self) -> Self:
         self._rebind(queue_bind=False)
@@ -32,7 +34,9 @@ class BadPostman:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rebind(queue_bind=True)
+        with self._binding:
+            self._is_leaving = True
+            self._rebind(queue_bind=True)
         self.stop.set()
         if self._thread:
             self._thread.join()
@@ -57,10 +61,18 @@ class BadPostman:
             channel.confirm_delivery()
             empty = False
             while not (self.stop.is_set() and empty):
+                self._keep_out(channel)
                 empty = sum(self._pass_on(channel, queue) for queue in BINDINGS) == 0
                 connection.process_data_events(0.05)
             for queue in BINDINGS:
                 channel.queue_delete(f"drill.{queue}")
+
+    def _keep_out(self, channel) -> None:  # noqa: ANN001
+        """Take the queues' own bindings away again, which their consumers put back every few seconds."""
+        with self._binding:
+            for queue, keys in BINDINGS.items() if not self._is_leaving else ():
+                for key in keys:
+                    channel.queue_unbind(queue, EXCHANGE, key)
 
     def _pass_on(self, channel, queue: str) -> int:  # noqa: ANN001
         letters = []

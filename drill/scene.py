@@ -72,7 +72,12 @@ class Scene:
 
     @property
     def administrator(self) -> pika.ConnectionParameters:
-        login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
+        return self.login("admin")
+
+    def login(self, user: str) -> pika.ConnectionParameters:
+        """Give what it takes to speak to RabbitMQ as one of its users."""
+        secret = self.stack.site.secrets[f"{user.upper().replace('-', '_')}_RABBITMQ_PASSWORD"]
+        login = pika.PlainCredentials(user, secret)
         return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
 
     def rabbitmqctl(self, *order: str) -> None:

@@ -87,8 +87,12 @@ def replay(stage: Stage) -> None:
         stage.overwrite(slot)
         stage.wait_done(slot)
         stage.wait_told(slot, "ObjectCreated", 4)  # by both targets: what comes late would be believed last
-        channel.confirm_delivery()
-        for method, properties, body in told:
+    for method, properties, body in told:
+        with pika.BlockingConnection(
+            stage.scene.login(properties.user_id or "admin")
+        ) as connection:  # its author's
+            channel = connection.channel()
+            channel.confirm_delivery()
             channel.basic_publish(method.exchange, method.routing_key, body, properties)
     stage.wait_heard()
 
