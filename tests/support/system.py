@@ -168,7 +168,7 @@ class System:
 
     def metric(self, port, name):
         """One of a service's metrics, with its labels as they are shown; 0 where it was never counted."""
-        lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics").text.splitlines()
+        lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics", timeout=60).text.splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0)
 
     def thumbnail(self, image_id, preset="thumbnail"):
