@@ -5,6 +5,7 @@ import typer
 from thumbmill import dead
 from thumbmill.drill.command import drill
 from thumbmill.reconcile import reconcile
+from thumbmill.retry import retry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +18,7 @@ app = typer.Typer(
 app.add_typer(dead.app, name="dead")
 app.command()(drill)
 app.command()(reconcile)
+app.command()(retry)
 
 
 def main() -> None:

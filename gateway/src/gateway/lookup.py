@@ -63,6 +63,19 @@ class Lookup:
             await asyncio.sleep(STEP_SECONDS)
         return row
 
+    async def moved(self, row: Row) -> Row:
+        """Wait a while until the tracker has made something else of an image, and give it as it is then.
+
+        For whoever has asked for another try: who looks next is not to see the old failure and take it for the new.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        now = await self.image(row.id)
+        while now.version == row.version and loop.time() < deadline:
+            await asyncio.sleep(STEP_SECONDS)
+            now = await self.image(row.id)
+        return now
+
     async def _ask_both(self, image_id: uuid.UUID, key: str) -> Row | None:
         row, _ = await self.reader.image(image_id)
         if row is not None and row.status not in WITHOUT_UPLOAD:

@@ -20,6 +20,7 @@ STORE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 TICKETS = Counter("thumbmill_tickets", "Tickets given out")
+REQUESTED = Counter("thumbmill_requested", "What was asked of the tracker", ["kind"])
 TURNED_AWAY = Counter(
     "thumbmill_turned_away",
     "Uploads and tickets refused since too many images wait, or one for too long",

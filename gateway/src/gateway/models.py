@@ -59,6 +59,9 @@ class ImageOut(BaseModel):
         description="Parts of the original could not be read; only where `ACCEPT_DAMAGED` is on, else it is FAILED",
     )
     variants: list[VariantOut]
+    missing: list[str] = Field(
+        default_factory=list, description="Types of variants that were lost and are being made again"
+    )
     generation: int = Field(1, description="Counts the objects that were stored under this key")
     attempts: int = Field(description="How often processing began")
     next_attempt_at: Time | None = None
@@ -103,6 +106,14 @@ class Accepted(BaseModel):
     key: str
     content_type: str
     bytes: int
+    url: str
+
+
+class Retrying(BaseModel):
+    """An image that is tried again."""
+
+    id: uuid.UUID
+    status: Status
     url: str
 
 

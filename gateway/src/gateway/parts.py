@@ -12,7 +12,9 @@ from gateway.database import Database
 from gateway.health import Readiness
 from gateway.liveness import Liveness
 from gateway.lookup import Lookup
+from gateway.rates import Rate
 from gateway.reader import Reader
+from gateway.requests import Requests
 from gateway.settings import Settings
 from gateway.threads import Threads
 from gateway.tickets import PUBLISH_SECONDS, Tickets
@@ -36,6 +38,7 @@ class Parts:
     tickets: Tickets
     reader: Reader
     lookup: Lookup
+    requests: Requests
     variants: Variants
     storage: Storage
     threads: Threads
@@ -77,7 +80,10 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             form_url=settings.form_url,
             lifetime=timedelta(seconds=settings.ticket_lifetime_seconds),
             max_bytes=settings.max_upload_bytes,
+            rate=Rate(settings.max_tickets_per_minute),
         )
+        requests = Requests(publisher, thread, settings.retry_interval_seconds)
+        closing.push_async_callback(requests.close)
         heart = asyncio.create_task(tickets.keep_alive())
         closing.push_async_callback(_end, heart)
 
@@ -101,7 +107,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             tickets=tickets,
             reader=reader,
             lookup=lookup,
-            variants=Variants(lookup, storage, threads, is_public=access.is_open),
+            requests=requests,
+            variants=Variants(lookup, storage, threads, requests, is_public=access.is_open),
             storage=storage,
             threads=threads,
             liveness=liveness,

@@ -36,6 +36,9 @@ class Code(StrEnum):
     UPLOAD_STALLED = "upload_stalled"
     NOT_READY = "not_ready"
     TICKET_NOT_USED = "ticket_not_used"
+    NOT_FAILED = "not_failed"
+    NOT_RETRYABLE = "not_retryable"
+    ALREADY_RUNNING = "already_running"
     GONE = "gone"
     FILE_TOO_LARGE = "file_too_large"
     BODY_TOO_LARGE = "body_too_large"
@@ -44,6 +47,9 @@ class Code(StrEnum):
     INVALID_REQUEST = "invalid_request"
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
+    RETRIED_TOO_SOON = "retried_too_soon"
+    TOO_MANY_TICKETS = "too_many_tickets"
+    VARIANT_LOST = "variant_lost"
     TOO_MANY_REQUESTS = "too_many_requests"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TOO_MANY_WAITING = "too_many_waiting"
@@ -73,6 +79,9 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         409,
         "Nothing was uploaded with this ticket, so there is nothing to delete; it expires.",
     ),
+    Code.NOT_FAILED: (409, "Only a FAILED image can be tried again."),
+    Code.NOT_RETRYABLE: (409, "Another try of the same bytes would end the same way; upload another file."),
+    Code.ALREADY_RUNNING: (409, "The image is being tried already; ask for its status."),
     Code.GONE: (410, "The image was deleted."),
     Code.FILE_TOO_LARGE: (413, "The file is larger than the service takes."),
     Code.BODY_TOO_LARGE: (413, "The body is larger than this address takes."),
@@ -82,15 +91,21 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     ),
     Code.UNSUPPORTED_CONTENT_TYPE: (415, "Send multipart/form-data, or the bytes with an image/* content type."),
     Code.INVALID_REQUEST: (422, "The request does not say what it must."),
+    Code.RETRIED_TOO_SOON: (429, "The image has just failed again; wait before the next try."),
+    Code.TOO_MANY_TICKETS: (429, "More forms were asked for than a client may have in a minute; wait."),
     Code.HTTP_ERROR: (400, "The request cannot be answered."),
     Code.INTERNAL_ERROR: (500, "The service failed; the fault is in its log."),
+    Code.VARIANT_LOST: (503, "The variant was lost and is being made again; try again."),
     Code.TOO_MANY_REQUESTS: (503, "More is asked at once than the service can answer in time; try again."),
     Code.TOO_MANY_UPLOADS: (503, "As many uploads as the service takes at once are running; try again."),
     Code.TOO_MANY_WAITING: (503, "More images wait to be processed than the service lets wait; try again later."),
     Code.STORAGE_TIMEOUT: (503, "The store did not answer in time. The image may have been stored: ask for it."),
     Code.STORAGE_AWAY: (503, "The store is away; try again."),
     Code.DATABASE_AWAY: (503, "The database is away; try again."),
-    Code.BROKER_AWAY: (503, "The message broker is away, so no ticket can be given out; try again."),
+    Code.BROKER_AWAY: (
+        503,
+        "The message broker is away, so there are neither tickets nor other tries; try again.",
+    ),
     Code.NOT_CAUGHT_UP: (503, "The service has not yet heard all that happened up to this request; try again."),
 }
 

@@ -10,7 +10,8 @@ from gateway.database import Database
 
 _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, sha256, variants, "
-    "details, damaged, attempts, next_attempt_at, error, created_at, updated_at, expires_at, version"
+    "details, damaged, attempts, next_attempt_at, error, created_at, updated_at, expires_at, version, "
+    "source, run, missing"
 )
 # The tracker begins at -infinity, which is no datetime.
 _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
@@ -62,6 +63,9 @@ class Row:
     updated_at: datetime
     expires_at: datetime | None
     version: int
+    source: str | None = field(default=None, kw_only=True)  # ETag/bytes/seconds since 1970 of the object
+    run: str = field(default="", kw_only=True)  # which try it is at; empty: the first
+    missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being made again
     seen: str = field(default="", kw_only=True)  # which object it is, where the tracker has not heard of any yet
 
 

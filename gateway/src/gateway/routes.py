@@ -12,7 +12,7 @@ from gateway import apidoc
 from gateway.bodies import read_json
 from gateway.cursors import read_cursor, write_cursor
 from gateway.links import API, links_of
-from gateway.models import Accepted, Deleting, ImageOut, ImagePage, Status, Timeline
+from gateway.models import Accepted, Deleting, ImageOut, ImagePage, Retrying, Status, Timeline
 from gateway.parts import Parts
 from gateway.problems import Code, Problem
 from gateway.reader import Row
@@ -72,7 +72,7 @@ async def issue_ticket(request: Request) -> Response:
     """Give out a form with which one file can be sent straight to the store, until `expires_at`."""
     _parts(request).backlog.turn_away("ticket")
     wanted = await read_json(request, TicketRequest)
-    ticket = await _parts(request).tickets.issue(wanted, traceparent_from(request.headers.get("traceparent")))
+    ticket = await _parts(request).tickets.issue(wanted, _trace(request), request.state.client)
     _bind(ticket.id)
     return _json(ticket, 201, {"Location": links_of(request).image(ticket.id)})
 
@@ -137,6 +137,24 @@ async def get_variant(request: Request, image_id: uuid.UUID, type: str, v: Conte
     return await _parts(request).variants.give(request, image_id, type, v)
 
 
+@router.post(
+    "/images/{image_id}/retry",
+    status_code=202,
+    response_model=Retrying,
+    tags=["images"],
+    responses=apidoc.RETRY_ANSWERS,
+)
+async def retry_image(request: Request, image_id: uuid.UUID) -> Response:
+    """Try a FAILED image again whose error is `retryable`; its status follows. Asking twice makes one try."""
+    _bind(image_id)
+    parts = _parts(request)
+    row = await parts.lookup.image(image_id)
+    await parts.requests.retry(row, _trace(request))
+    row = await parts.lookup.moved(row)
+    url = links_of(request).image(image_id)
+    return _json(Retrying(id=row.id, status=Status(row.status), url=url), 202, {"Location": url})
+
+
 @router.delete(
     "/images/{image_id}",
     status_code=202,
@@ -159,6 +177,10 @@ async def delete_image(request: Request, image_id: uuid.UUID) -> Response:
 async def _find(request: Request, image_id: uuid.UUID) -> Row:
     _bind(image_id)
     return await _parts(request).lookup.image(image_id)
+
+
+def _trace(request: Request) -> str:
+    return traceparent_from(request.headers.get("traceparent"))
 
 
 def _parts(request: Request) -> Parts:

@@ -46,6 +46,12 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     ticket_lifetime_seconds: int = Field(
         900, ge=1, le=604_800, description="How long the form of a ticket can be used"
     )
+    max_tickets_per_minute: int = Field(
+        300, ge=0, description="How many forms a client, known by its key, may have in a minute; 0: any number"
+    )
+    retry_interval_seconds: float = Field(
+        60, ge=0, description="How long an image that failed once more is not tried again"
+    )
     max_queued_images: int = Field(
         0, ge=0, le=10_000_000, description="How many images may wait before new ones get a 503; 0: any number"
     )

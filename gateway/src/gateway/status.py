@@ -41,6 +41,7 @@ def show(row: Row, links: Links) -> ImageOut:
         variants=_variants(row, links),
         generation=row.generation,
         attempts=row.attempts,
+        missing=[variant.type for variant in made(row) if is_missing(row, variant)],
         next_attempt_at=row.next_attempt_at,
         error=Failure.model_validate(row.error) if row.error else None,
         created_at=row.created_at,
@@ -68,6 +69,11 @@ def made(row: Row) -> list[Variant]:
     return [one for one in variants if not find_variant_fault(one.key, one.content_type, row.id)]
 
 
+def is_missing(row: Row, variant: Variant) -> bool:
+    """Tell whether a variant was lost, as far as the tracker has heard."""
+    return variant.key in (row.missing or ())
+
+
 def content_type_of(row: Row) -> str:
     """Return the original's content type, as it is both told and sent: what was decoded, or else was declared.
 
@@ -88,10 +94,11 @@ def content_name(variant: Variant) -> str:
 def validator(row: Row) -> str:
     """Give the ETag of an image's representation, which can change while the row's version does not.
 
-    EXPIRED comes with time, and an object that only the bucket shows with a look at it.
+    EXPIRED comes with time, and an object that only the bucket shows with a look at it. A row that was purged may
+    be followed by another, whose versions begin anew.
     """
     seen = f"-{row.seen}" if row.seen else ""
-    return f'W/"{row.version}-{row.status}{seen}"'
+    return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{seen}"'
 
 
 def unseen(image_id: uuid.UUID, key: str, head: Head) -> Row:
@@ -155,7 +162,8 @@ def _variants(row: Row, links: Links) -> list[VariantOut]:
         height=row.height,
         url=links.variant(row.id, ORIGINAL),
     )
-    return [original, *(_variant(row, variant, links) for variant in made(row))]
+    there = (variant for variant in made(row) if not is_missing(row, variant))
+    return [original, *(_variant(row, variant, links) for variant in there)]
 
 
 def _variant(row: Row, variant: Variant, links: Links) -> VariantOut:

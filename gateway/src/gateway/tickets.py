@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +12,7 @@ from gateway.media_types import SUPPORTED, canonical
 from gateway.metrics import TICKETS
 from gateway.models import Status
 from gateway.problems import Code, Problem
+from gateway.rates import Rate
 from gateway.threads import Threads
 from pipeline.crashpoints import crash_at
 from pipeline.events import UploadRequested, say
@@ -63,12 +65,16 @@ class Tickets:
     form_url: str
     lifetime: timedelta
     max_bytes: int
+    rate: Rate
 
-    async def issue(self, wanted: TicketRequest, traceparent: str) -> Ticket:
+    async def issue(self, wanted: TicketRequest, traceparent: str, client: str) -> Ticket:
         """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
         content_type = canonical(wanted.content_type)
         if content_type not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
+        if wait := self.rate.take(client):
+            headers = {"Retry-After": str(ceil(wait))}
+            raise Problem(Code.TOO_MANY_TICKETS, f"wait {ceil(wait)} s", headers=headers)
         image_id = new_image_id()
         key = own_key(image_id)
         fields = self.signer.sign_form(ORIGINALS, key, content_type, self.max_bytes, self.lifetime)

@@ -16,8 +16,10 @@ from gateway.methods import is_head
 from gateway.models import Status
 from gateway.problems import Code, Problem
 from gateway.reader import Row
+from gateway.requests import Requests
 from gateway.status import ORIGINAL, TERMINAL, WITHOUT_OBJECT, content_name, content_type_of, made
 from gateway.threads import Threads
+from gateway.traces import traceparent_from
 from pipeline.events import Variant
 from pipeline.identity import ORIGINALS, PROCESSED
 from pipeline.storage import Head, Storage
@@ -37,11 +39,35 @@ class Variants:
     lookup: Lookup
     storage: Storage
     threads: Threads
+    requests: Requests
     is_public: bool  # caches that many share may keep what everybody may see
 
     async def give(self, request: Request, image_id: uuid.UUID, type_: str, wanted: str | None) -> Response:
         """Answer with a variant's bytes, or 304; ``wanted`` names the content, if the URL does. Raises Problem."""
         row = await self.lookup.image(image_id)
+        try:
+            return await self._give(request, row, type_, wanted)
+        except NotThereError:
+            row = await self.lookup.image(image_id)  # what it promised may have moved on meanwhile
+        try:
+            return await self._give(request, row, type_, wanted)
+        except NotThereError as fault:
+            raise await self._explain(row, type_, _trace(request)) from fault
+
+    async def _explain(self, row: Row, type_: str, traceparent: str) -> Problem:
+        """Say why there is nothing under an address that should have something, and have the tracker look, too."""
+        try:
+            original = await self.threads.run(self.storage.head, ORIGINALS, row.key)
+        except NotThereError:
+            self.requests.miss(row, [], traceparent)
+            return Problem(Code.GONE)  # the bucket is the truth about what exists
+        if type_ == ORIGINAL or str(original.source) != row.source:
+            return Problem(Code.NOT_READY, "the object was replaced a moment ago")
+        self.requests.miss(row, [_choose(row, type_).key], traceparent)
+        return Problem(Code.VARIANT_LOST)
+
+    async def _give(self, request: Request, row: Row, type_: str, wanted: str | None) -> Response:
+        """Raise NotThereError where the bucket lacks what the row promises."""
         if row.status == Status.DELETED:
             raise Problem(Code.GONE)
         if type_ == ORIGINAL:
@@ -72,12 +98,9 @@ class Variants:
         return {**_SAFE, "ETag": f'"{content}"', "Cache-Control": caching}
 
     async def _open(self, request: Request, bucket: str, key: str) -> "_Opened":
-        try:
-            if is_head(request):
-                return _Opened(await self.threads.run(self.storage.head, bucket, key))
-            return await self.threads.run(_open, self.storage, bucket, key)
-        except NotThereError as fault:
-            raise Problem(Code.GONE) from fault  # deleted a moment ago; the tracker will hear of it
+        if is_head(request):
+            return _Opened(await self.threads.run(self.storage.head, bucket, key))
+        return await self.threads.run(_open, self.storage, bucket, key)
 
     def _answer(self, opened: "_Opened", content_type: str, headers: dict[str, str]) -> Response:
         size = opened.head.source.size
@@ -131,6 +154,10 @@ def _close(reading: Reading | None) -> None:
         return
     with suppress(ValueError):  # another thread still reads: then it is closed as it is forgotten
         reading.close()
+
+
+def _trace(request: Request) -> str:
+    return traceparent_from(request.headers.get("traceparent"))
 
 
 def _choose(row: Row, type_: str) -> Variant:

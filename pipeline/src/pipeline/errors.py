@@ -30,6 +30,6 @@ MEANINGS = {
 }
 
 # Another try with the same bytes, by the same program with the same limits, can help only where the state of the
-# machine had a part in it: servers that failed, time, memory (the kernel kills where others take it). A decoder
-# that crashes does so again; after an update an operator can have all codes tried (`thumbmill retry --force`).
+# machine had a part in it: servers that failed, and in part what time and memory a decoder takes. One that crashes
+# does so again; when limits or programs have changed, an operator can have all tried (`thumbmill retry --force`).
 RETRYABLE = frozenset({ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY})

@@ -20,7 +20,7 @@ Faults = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency tha
 Lines = Generator[Mapping[str, object]]
 Order = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
 
-MOST_WISHES = 1000  # bytes
+MOST_WISHES = 64 * 1024  # bytes
 
 
 class SidePort(ThreadingHTTPServer):

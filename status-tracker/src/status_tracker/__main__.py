@@ -31,6 +31,8 @@ from status_tracker.reconcile import make_reconciler
 from status_tracker.reconcile_order import PATH, take_orders
 from status_tracker.repository import Repository
 from status_tracker.retention import EVERY_SECONDS, Retention, Rules
+from status_tracker.retry_order import PATH as RETRY_PATH
+from status_tracker.retry_order import take_retry_orders
 from status_tracker.settings import MigrationSettings, Settings
 from status_tracker.sweep import Sweep
 from status_tracker.tracker import Tracker
@@ -146,7 +148,10 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     began = Start()
     check_storage = partial(storage.check, ORIGINALS)
     pings: dict[str, Probe] = {"postgres": health_books.ping, "minio": check_storage}
-    orders = {PATH: take_orders(settings, storage, stop)}
+    orders = {
+        PATH: take_orders(settings, storage, stop),
+        RETRY_PATH: take_retry_orders(settings, storage, stop),
+    }
     side_port = serve_probes(
         settings, settings.health_port, consumer, began, pings, orders, checks={"notifications": heartbeats.fault}
     )

@@ -6,10 +6,11 @@ notices when nobody listens any more: the pass ends then after the object in han
 and the rest is the loop's.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event, Lock
+from typing import Protocol
 
 import structlog
 
@@ -18,7 +19,7 @@ from pipeline.outcomes import DependencyAway
 from pipeline.publisher import Publisher
 from pipeline.storage import Storage
 from status_tracker.periodic import start
-from status_tracker.reconcile import Report, make_reconciler
+from status_tracker.reconcile import make_reconciler
 from status_tracker.reconcile_heal import StoppedError
 from status_tracker.repository import Repository
 from status_tracker.settings import Settings
@@ -32,16 +33,23 @@ TELL_SECONDS = 1.0
 Line = dict[str, object]
 
 
+class Told(Protocol):
+    """How far something has come."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give it for a program."""
+
+
 @dataclass
 class Errand:
-    """A pass in a thread, as far as another one may look at it."""
+    """Work in a thread, as far as another one may look at it."""
 
-    reports: Iterator[Report | None]
-    latest: Report | None = None
+    reports: Iterator[Told | None]
+    latest: Told | None = None
     fault: str = ""
 
     def run(self) -> None:
-        """Go through the pass to its end, whatever that is."""
+        """Go through the work to its end, whatever that is."""
         try:
             for report in self.reports:
                 self.latest = report or self.latest
@@ -62,22 +70,26 @@ def take_orders(settings: Settings, storage: Storage, stop: Event) -> Order:
         dry = wishes.get("dry_run", False)
         if not isinstance(dry, bool) or wishes.keys() - {"dry_run"}:
             raise ValueError('the only wish is {"dry_run": true} or {"dry_run": false}')
-        return _in_turn(settings, storage, stop, turn, dry=dry)
+        return in_turn(turn, lambda: _carry_out(settings, storage, stop, dry=dry))
 
     return reconcile
 
 
-def _in_turn(settings: Settings, storage: Storage, stop: Event, turn: Lock, *, dry: bool) -> Generator[Line]:
+def in_turn(turn: Lock, carry_out: Callable[[], Generator[Line]]) -> Generator[Line]:
+    """Wait until nobody else has the turn, and tell so; then tell what is carried out."""
     while not turn.acquire(timeout=TELL_SECONDS):
         yield {"state": "waiting"}
     try:
-        with closing(Repository(settings.database_url, NAME)) as repository, Publisher(settings, NAME) as publisher:
-            give_up = Event()
-            reconciler = make_reconciler(settings, repository, storage, publisher, give_up, dry=dry)
-            errand = Errand(reconciler.run_pass(give_up))
-            yield from follow(errand, stop, give_up)
+        yield from carry_out()
     finally:
         turn.release()
+
+
+def _carry_out(settings: Settings, storage: Storage, stop: Event, *, dry: bool) -> Generator[Line]:
+    with closing(Repository(settings.database_url, NAME)) as repository, Publisher(settings, NAME) as publisher:
+        give_up = Event()
+        reconciler = make_reconciler(settings, repository, storage, publisher, give_up, dry=dry)
+        yield from follow(Errand(reconciler.run_pass(give_up)), stop, give_up)
 
 
 def follow(errand: Errand, stop: Event, give_up: Event) -> Generator[Line]:
@@ -95,5 +107,5 @@ def follow(errand: Errand, stop: Event, give_up: Event) -> Generator[Line]:
     yield _line("failed", errand.latest) | {"fault": errand.fault} if errand.fault else _line("done", errand.latest)
 
 
-def _line(state: str, report: Report | None) -> Line:
+def _line(state: str, report: Told | None) -> Line:
     return {"state": state} | (report.to_dict() if report else {})

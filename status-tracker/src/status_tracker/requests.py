@@ -19,7 +19,7 @@ from pipeline.storage_faults import BadKeyError, NotThereError
 from status_tracker.facts import Fact, from_said, from_storage
 from status_tracker.inventory import Inventory
 from status_tracker.metrics import RECONCILED, WITHDRAWN
-from status_tracker.reconcile_rules import What
+from status_tracker.reconcile_rules import LIVE, What
 from status_tracker.recovery import announce, find_original, removal_body, upload_body
 from status_tracker.repository import Repository
 from status_tracker.rows import Row, Status
@@ -52,7 +52,7 @@ def answer_missing(
     inventory = Inventory(repository)
     fact = from_said(say(said, by=by), said, b"")
     row = inventory.find([fact.image_id]).get(fact.image_id)
-    if row is None or row.status is not Status.DONE or row.source != said.source:
+    if row is None or row.status not in LIVE or row.source != said.source:
         return
     try:
         head = find_original(storage, row.key)
@@ -63,6 +63,8 @@ def answer_missing(
         event = parse_storage_events(body)[0]
         announce(publisher, body, row.id, event.name, found_by=by)
         tracker.record([from_storage(event, by, body)])
+        return
+    if row.status is not Status.DONE:
         return
     wanted = {variant.key for variant in row.variants} & set(said.missing)
     make_again(row, head, sorted(wanted), tracker, inventory, storage, publisher, by=by, age=AGAIN_AFTER)

@@ -1,16 +1,19 @@
 """What the tracker does when it is asked: tries again, makes again, withdraws; once, whatever dies meanwhile."""
 
+from datetime import UTC, datetime, timedelta
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
 from integration.postgres.messages import ID, announced, head, spoken
 from pipeline.errors import ErrorCode
-from pipeline.identity import image_id_of
+from pipeline.identity import image_id_of, new_image_id, own_key
 from pipeline.messages import Message
 from pipeline.notifications import parse_storage_events
 from pipeline.outcomes import DependencyAway
 from status_tracker.recovery import upload_body
+from status_tracker.retry_order import Retrier, Wishes, take_retry_orders
 from unit.status_tracker import saying
 from unit.status_tracker.saying import KEY, OWN_KEY, V1, V2
 
@@ -159,3 +162,57 @@ def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database
     tracker.handle([brought(V2)], publications)
     assert bucket.heads == {}
     assert "tracker.withdrawn" in types(database, OWN_ID)
+
+
+# --- an operator's order -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failures(tracker, bucket, publications):
+    """An image for each of some codes."""
+    codes = (ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.UNREADABLE_IMAGE)
+    keys = {code: own_key(new_image_id()) for code in codes}
+    for code, key in keys.items():
+        bucket.heads[key] = head()
+        tracker.handle([announced(key=key), spoken(saying.failed(key=key, code=code))], publications)
+    return {code: image_id_of(key) for code, key in keys.items()}
+
+
+@pytest.fixture
+def order(repository, tracker, publications):
+    def order(**wishes):
+        retrier = Retrier(repository, tracker, publications, Wishes(operator="ada", **wishes))
+        *_, report = retrier.run(Event())
+        return dict(report.codes)
+
+    return order
+
+
+def test_an_order_tries_again_what_may_end_otherwise_and_once(database, publications, failures, order):
+    assert order(dry_run=True) == {"attempts_exhausted": 1, "decoder_timeout": 1}
+    assert publications.bodies == []
+    assert order() == {"attempts_exhausted": 1, "decoder_timeout": 1}
+    assert order() == {}
+    assert len(publications.runs) == 2
+    statuses = {code: database.status(image_id)["status"] for code, image_id in failures.items()}
+    assert statuses.pop(ErrorCode.UNREADABLE_IMAGE) == "FAILED"
+    assert set(statuses.values()) == {"PENDING"}
+    [asked] = [f for f in database.timeline(failures["decoder_timeout"]) if f["type"] == "image.retry_requested"]
+    assert (asked["recorded_by"], asked["data"]["operator"]) == ("/cli", "ada")
+
+
+def test_an_order_means_what_it_names(database, failures, order):
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert order(since=later) == {}
+    meant = order(since=later - timedelta(hours=2), codes=["decoder_timeout"], dry_run=True)
+    assert meant == {"decoder_timeout": 1}
+    assert order(ids=[failures["attempts_exhausted"]]) == {"attempts_exhausted": 1}
+    assert order(codes=["unreadable_image"]) == {}
+    assert order(codes=["unreadable_image"], force=True) == {"unreadable_image": 1}
+    assert database.status(failures["unreadable_image"])["status"] == "PENDING"
+
+
+def test_an_order_that_makes_no_sense_is_refused():
+    for wishes in ({}, {"operator": ""}, {"operator": "ada", "codes": ["nonsense"]}, {"operator": "ada", "all": 1}):
+        with pytest.raises(ValueError, match=r"operator|codes|all"):
+            take_retry_orders(None, None, Event())(wishes)

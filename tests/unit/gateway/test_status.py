@@ -146,3 +146,18 @@ def test_times_are_utc_whatever_the_databases_session_has():
 )
 def test_the_states_that_a_list_is_asked_for(wanted, deleted, states):
     assert choose_states(wanted, deleted=deleted) == states
+
+
+def test_what_was_lost_is_named_and_offered_no_more():
+    shown = show(replace(DONE, missing=[VARIANT["key"]]), LINKS)
+    assert (shown.status, shown.missing) == (Status.DONE, ["thumbnail"])
+    assert [variant.type for variant in shown.variants] == ["original"]
+    assert show(replace(DONE, missing=[]), LINKS).missing == []
+
+
+def test_a_row_that_follows_a_purged_one_has_another_etag():
+    assert validator(DONE) != validator(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
+
+
+def test_a_deleted_image_without_its_key_is_shown_without_it():
+    assert show(replace(DONE, status="DELETED", key=""), LINKS).key is None

@@ -8,10 +8,12 @@ from io import BytesIO
 import pytest
 from starlette.requests import Request
 
+from gateway.problems import Code, Problem
 from gateway.threads import Threads
 from gateway.variants import Variants
 from pipeline.identity import Source
 from pipeline.storage import Head
+from pipeline.storage_faults import NotThereError
 from unit.gateway.test_status import DONE
 
 CONTENT = b"\xff\xd8\xff picture" * 50_000  # more than one chunk
@@ -44,7 +46,8 @@ def ask(type_, headers=(), *, head, etag=""):
         wanted = [(b"if-none-match", etag.encode())] if etag else []
         request = Request({"type": "http", "method": "GET", "headers": wanted, "thumbmill.is_head": head})
         try:
-            answer = await Variants(Lookup(), store, threads, is_public=False).give(request, DONE.id, type_, None)
+            variants = Variants(Lookup(), store, threads, None, is_public=False)
+            answer = await variants.give(request, DONE.id, type_, None)
             sent = []
 
             async def send(message):
@@ -73,3 +76,86 @@ def test_head_is_get_without_a_get(type_):
 def test_head_knows_what_the_client_has(type_):
     etag = ask(type_, head=True)[1][b"etag"].decode()
     assert ask(type_, head=True, etag=etag)[0] == 304
+
+
+# --- what the bucket lacks -----------------------------------------------------------------------------------
+
+SOURCE = Source("0" * 32, len(CONTENT), 1_700_000_000)
+ROW = replace(DONE, source=str(SOURCE))
+KEY = DONE.variants[0]["key"]
+
+
+class Bucket:
+    """What is there: a source for the original's key, bytes for a variant's."""
+
+    def __init__(self, original, *variants):
+        self.there = dict.fromkeys(variants, SOURCE) | ({DONE.key: original} if original else {})
+
+    def head(self, _, key):
+        if key not in self.there:
+            raise NotThereError(key)
+        return Head(self.there[key], "0" * 32, "image/jpeg", {})
+
+    @contextmanager
+    def open(self, bucket, key):
+        yield self.head(bucket, key), BytesIO(CONTENT)
+
+
+class Rows:
+    """A lookup that gives these rows, the last one for ever."""
+
+    def __init__(self, *rows):
+        self.rows = list(rows)
+
+    async def image(self, _):
+        return self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
+
+
+class Missed:
+    def __init__(self):
+        self.told = []
+
+    def miss(self, row, keys, _):
+        self.told.append((row.status, keys))
+
+
+def find(type_, bucket, *rows, head=False):
+    """The answer's status or the problem's code, and what the tracker was told."""
+    missed, threads = Missed(), Threads("minio", 1, deadline_seconds=30)
+    request = Request({"type": "http", "method": "GET", "headers": [], "thumbmill.is_head": head})
+    variants = Variants(Rows(*rows), bucket, threads, missed, is_public=False)
+    try:
+        return asyncio.run(variants.give(request, DONE.id, type_, None)).status_code, missed.told
+    except Problem as problem:
+        return problem.code, missed.told
+    finally:
+        threads.close()
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_each_absence_has_its_own_answer(head):
+    def ask_for(type_, bucket, *rows):
+        return find(type_, bucket, *rows, head=head)
+
+    deleted = replace(ROW, status="DELETED", variants=[])
+    other = Source("1" * 32, 1, 1_800_000_000)
+    assert ask_for("thumbnail", Bucket(SOURCE), ROW) == (Code.VARIANT_LOST, [("DONE", [KEY])])
+    assert ask_for("thumbnail", Bucket(None), ROW) == (Code.GONE, [("DONE", [])])
+    assert ask_for("original", Bucket(None, KEY), ROW) == (Code.GONE, [("DONE", [])])
+    assert ask_for("thumbnail", Bucket(other), ROW) == (Code.NOT_READY, [])
+    assert ask_for("thumbnail", Bucket(SOURCE), ROW, deleted) == (Code.GONE, [])
+    assert ask_for("thumbnail", Bucket(SOURCE, KEY), deleted) == (Code.GONE, [])
+    lost = replace(ROW, missing=[KEY])
+    assert ask_for("thumbnail", Bucket(SOURCE), lost)[0] is Code.VARIANT_LOST
+    assert ask_for("thumbnail", Bucket(SOURCE, KEY), lost) == (200, [])
+
+
+def test_what_was_made_again_under_another_name_meanwhile_is_found():
+    name = KEY.replace("v1", "v2")
+    later = replace(ROW, variants=[DONE.variants[0] | {"key": name}])
+    assert find("thumbnail", Bucket(SOURCE, name), ROW, later) == (200, [])
+
+
+def test_a_lost_variant_has_a_time_to_ask_again():
+    problem = Problem(Code.VARIANT_LOST)
+    assert (problem.status, problem.headers["Retry-After"]) == (503, "5")

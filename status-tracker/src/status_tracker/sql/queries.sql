@@ -57,6 +57,15 @@ changed AS (
 )
 SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM changed) AS written;
 
+-- name: failed_images
+-- By id, so that a page goes on where the last one ended.
+SELECT {image_columns}
+FROM images
+WHERE status = 'FAILED' AND id > %(after)s AND error ->> 'code' = ANY(%(codes)s) AND updated_at >= %(since)s
+    AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
+ORDER BY id
+LIMIT %(limit)s;
+
 -- name: forget_personal
 UPDATE events
 SET data = (

@@ -1,0 +1,165 @@
+"""Another try of a FAILED image, by its owner and by its operator, and variants that are lost and made again."""
+
+import re
+
+import pytest
+
+from support.messages import wait_quiet
+from support.operators import thumbmill
+from support.pictures import faulty_photo, opened, photo
+from support.system import PRESETS, PROCESSED, problem
+from support.waiting import wait_until
+
+IMAGES = "/api/v1/images"
+NOBODY = "01a2019e-dd49-7c49-9ece-607b56bd764f"
+BRISK = {"RETRY_INTERVAL_SECONDS": "0"}
+
+
+def retry(system, image_id):
+    return system.http.post(f"{IMAGES}/{image_id}/retry")
+
+
+def fail(system, fault="spin"):
+    """A sound photo that its decoder fails at; with the faults off, another try succeeds."""
+    image_id = system.post_form(faulty_photo(fault))["id"]
+    return system.wait_status(image_id, "FAILED", timeout=60)
+
+
+def runs(system, image_id, kind):
+    return [event["data"].get("run") for event in system.events(image_id) if event["type"] == kind]
+
+
+def test_the_owner_has_a_failed_image_tried_again(system):
+    image = fail(system)
+    assert image["error"]["retryable"]
+    with system.restarted("thumbnailer", DECODER_FAULTS="off"):
+        answer = retry(system, image["id"])
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["status"] != "FAILED", "who asks next does not see the old failure"
+        assert answer.headers["location"].endswith(f"{IMAGES}/{image['id']}")
+        done = system.wait_status(image["id"])
+    assert opened(system.thumbnail(image["id"])).size == (64, 64)
+    assert (done["generation"], done["attempts"], done["error"]) == (1, 1, None)
+    [run] = runs(system, image["id"], "image.retry_requested")
+    assert runs(system, image["id"], "image.processing") == ["", run]
+    assert runs(system, image["id"], "image.done") == [run]
+    [asked] = [event for event in system.events(image["id"]) if event["type"] == "image.retry_requested"]
+    assert asked["recorded_by"] == "/gateway"
+
+
+def test_asking_twice_makes_one_try(system):
+    image = fail(system)
+    with system.stopped("thumbnailer"):
+        with system.held("status-tracker"):
+            answers = [retry(system, image["id"]) for _ in range(3)]
+        assert {answer.status_code for answer in answers} == {202}
+        system.wait_status(image["id"], "PENDING")
+        assert problem(retry(system, image["id"]), 409) == "already_running"
+        assert system.queue_length("image_queue") == 1
+    system.wait_status(image["id"], "FAILED", timeout=60)
+    wait_quiet(system)
+    assert len(runs(system, image["id"], "image.retry_requested")) == 1
+    assert len(runs(system, image["id"], "image.failed")) == 2
+    answer = retry(system, image["id"])
+    assert problem(answer, 429) == "retried_too_soon"
+    assert 0 < int(answer.headers["retry-after"]) <= 61
+
+
+def test_what_is_not_to_be_tried_again_says_why(system):
+    notes = system.post_form(b"\xff\xd8\xff" + b"no picture at all" * 9)["id"]
+    assert not system.wait_status(notes, "FAILED")["error"]["retryable"]
+    assert problem(retry(system, notes), 409) == "not_retryable"
+    done = system.post_form(photo())["id"]
+    system.wait_status(done)
+    assert problem(retry(system, done), 409) == "not_failed"
+    ticket = system.ticket()["id"]
+    system.wait_status(ticket, "AWAITING_UPLOAD")
+    assert problem(retry(system, ticket), 409) == "not_failed"
+    system.http.delete(f"{IMAGES}/{done}")
+    system.wait_status(done, "DELETED")
+    assert problem(retry(system, done), 410) == "gone"
+    assert problem(retry(system, NOBODY), 404) == "image_not_found"
+    assert problem(retry(system, "nobody"), 422) == "invalid_request"
+
+
+def test_without_a_broker_nobody_is_told_that_a_try_will_follow(system):
+    image = fail(system)
+    with system.stopped("rabbitmq"):
+        assert problem(retry(system, image["id"]), 503) == "broker_away"
+    assert system.image(image["id"])["status"] == "FAILED"
+
+
+def test_the_operator_has_all_of_a_kind_tried_again(system):
+    system.query(
+        "UPDATE images SET updated_at = updated_at - interval '2 days' WHERE status = 'FAILED' RETURNING 1"
+    )
+    spinning, crashing = fail(system)["id"], fail(system, "crash")["id"]
+    said = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", "--dry-run")
+    assert spinning in said
+    assert crashing not in said
+    assert re.search(r"\b1 image would be tried again", said), said
+    assert system.image(spinning)["status"] == "FAILED"
+    assert "--force" in thumbmill(system, "retry", "--code", "decoder_crashed", "--since", "1d", code=2)
+    with system.restarted("thumbnailer", DECODER_FAULTS="off"):
+        said = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d")
+        assert re.search(r"\b1 image is tried again", said), said
+        system.wait_status(spinning)
+        assert system.image(crashing)["status"] == "FAILED"
+        thumbmill(system, "retry", "--id", crashing, "--code", "decoder_crashed", "--since", "1d", "--force")
+        system.wait_status(crashing)
+    [asked] = [event for event in system.events(crashing) if event["type"] == "image.retry_requested"]
+    assert (asked["recorded_by"], asked["data"]["operator"], asked["data"]["forced"]) == ("/cli", "ada", True)
+    assert "no image" in thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", code=3)
+
+
+# --- variants that are lost ----------------------------------------------------------------------------------
+
+
+def lose(system, image_id, preset="thumbnail"):
+    [key] = [key for key in system.keys(PROCESSED, f"{image_id}/") if f"/{preset}." in key]
+    system.s3.delete_object(Bucket=PROCESSED, Key=key)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_variant_that_is_lost_is_made_again_and_never_called_deleted(system, method):
+    image = system.wait_status(system.post_form(photo())["id"])
+    url = f"{IMAGES}/{image['id']}/variants/thumbnail"
+    with system.held("thumbnailer"):
+        lose(system, image["id"])
+        answer = system.http.request(method, url)
+        assert (answer.status_code, bool(answer.headers["retry-after"])) == (503, True)
+        if method == "GET":
+            assert problem(answer, 503) == "variant_lost"
+        wait_until(lambda: system.image(image["id"])["missing"] == ["thumbnail"], 30, "the status to say so")
+        shown = system.image(image["id"])
+        assert shown["status"] == "DONE"
+        assert [variant["type"] for variant in shown["variants"]] == ["original", *PRESETS[1:]]
+        assert system.http.get(f"{IMAGES}/{image['id']}/variants/small").status_code == 200
+        for _ in range(3):
+            assert system.http.get(url).status_code == 503
+        assert system.queue_length("image_queue") <= 1
+    wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be there again")
+    wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
+    wait_quiet(system)
+    told = system.timeline(image["id"])
+    kinds = ("image.variants_missing", "tracker.healed", "image.done")
+    assert [told.count(kind) for kind in kinds] == [1, 1, 2]
+
+
+def test_a_lost_original_is_a_deleted_image_and_its_status_follows(system):
+    image = system.wait_status(system.post_form(photo())["id"])
+    with system.held("status-tracker"):
+        system.s3.delete_object(Bucket="images-original", Key=image["key"])
+        assert problem(system.http.get(f"{IMAGES}/{image['id']}/variants/original"), 410) == "gone"
+        assert system.image(image["id"])["status"] == "DONE", "as the tracker has it"
+    system.wait_status(image["id"], "DELETED")
+    wait_until(lambda: "image.variants_missing" in system.timeline(image["id"]), 30, "the gateway to be heard")
+
+
+def test_while_the_store_is_away_nothing_is_called_lost(system):
+    image = system.wait_status(system.post_form(photo())["id"])
+    with system.stopped("minio"):
+        answer = system.http.get(f"{IMAGES}/{image['id']}/variants/thumbnail")
+        assert problem(answer, 503) == "storage_away"
+    wait_until(lambda: system.http.get(answer.url).status_code == 200, 30, "the store")
+    assert "image.variants_missing" not in system.timeline(image["id"])
