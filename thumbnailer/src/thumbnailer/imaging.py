@@ -16,6 +16,7 @@ from thumbnailer.colour_encodings import Encoding
 from thumbnailer.costs import check_cost, check_pixels, check_scans
 from thumbnailer.gif_blocks import read_gif
 from thumbnailer.imaging_alpha import settle_clear_colour, to_eight_bits
+from thumbnailer.imaging_bytes import Original, encode_within
 from thumbnailer.imaging_colour import convert_to_srgb, name_colour_space, read_encoding
 from thumbnailer.imaging_damage import load_pixels
 from thumbnailer.imaging_details import describe_pixels
@@ -30,7 +31,7 @@ from thumbnailer.imaging_formats import (
     read_headers,
 )
 from thumbnailer.imaging_jpeg import WHOLE, reduce
-from thumbnailer.imaging_output import encode, encode_animation, place
+from thumbnailer.imaging_output import encode_animation, place
 from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.jpeg_segments import count_scans
@@ -222,6 +223,7 @@ def settle_mode(work: Work) -> None:
 def make_variants(work: Work) -> None:
     """Make each variant from the smallest picture that is large enough. The smallest whole one stays in hand."""
     wholes, made = [work.image], dict[str, Rendition]()
+    original = Original(len(work.data), work.size, work.format)
     for preset, layout in work.layouts:
         if preset.animated == "keep" and work.frames > 1 and work.format in ANIMATED:
             made[preset.name] = make_animation(work, preset, layout)
@@ -230,7 +232,7 @@ def make_variants(work: Work) -> None:
         picture = cut(enough[-1] if enough else wholes[0], layout)
         if layout.visible == layout.scaled and picture.width < wholes[-1].width:
             wholes.append(picture)
-        made[preset.name] = encode(place(picture, preset, layout), preset)
+        made[preset.name] = encode_within(place(picture, preset, layout), preset, original)
     work.renditions = [made[preset.name] for preset in work.recipe.presets]
     work.image = wholes[-1]
 

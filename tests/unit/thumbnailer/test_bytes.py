@@ -1,0 +1,127 @@
+"""No variant is larger in bytes than its original without need; what is, is written again in a better way."""
+
+import io
+import random
+
+import pytest
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
+
+from support.pictures import grain, opened
+from thumbnailer import imaging_bytes
+from thumbnailer.imaging import make_picture
+from thumbnailer.presets import Preset
+from unit.thumbnailer.recipes import recipe
+
+THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
+
+
+def written(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def page(width=1654, height=2339, lines=12, size=34):
+    """A page of text, scanned in one bit."""
+    chance, image = random.Random(1), Image.new("1", (width, height), 1)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    for line in range(lines):
+        words = ("".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(9))
+        draw.text((100, 100 + line * size * 3 // 2), " ".join(words), fill=0, font=font)
+    return image
+
+
+def drawing():
+    image = Image.new("RGB", (1200, 900), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((200, 200, 800, 800), fill=(200, 20, 20))
+    draw.text((300, 400), "LOGO", fill=(20, 20, 200), font=ImageFont.load_default(200))
+    return image
+
+
+def photo(size=(900, 600)):
+    small = (size[0] // 10, size[1] // 10)
+    bands = [grain(small, 60, seed).resize(size, Image.Resampling.BICUBIC) for seed in range(3)]
+    return Image.merge("RGB", bands)
+
+
+def made_of(data, *presets):
+    return make_picture(data, recipe(*presets)).renditions
+
+
+ORIGINALS = {
+    "a fax": lambda: written(page(), "TIFF", compression="group4"),
+    "a page in one bit": lambda: written(page(), "PNG", optimize=True),
+    "a dense page": lambda: written(page(lines=44), "TIFF", compression="group4"),
+    "a drawing": lambda: written(drawing().quantize(8), "PNG", optimize=True),
+    "a drawing as GIF": lambda: written(drawing().quantize(8), "GIF"),
+    "a photo of low quality": lambda: written(photo(), "JPEG", quality=40),
+    "a photo of usual quality": lambda: written(photo(), "JPEG", quality=75),
+    "a photo as WebP": lambda: written(photo(), "WEBP", quality=50),
+}
+
+
+@pytest.mark.parametrize("wanted", ["auto", "webp"])
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_no_variant_is_larger_than_its_original(name, wanted):
+    data = ORIGINALS[name]()
+    presets = [Preset(preset.name, preset.width, preset.height, format=wanted) for preset in THREE]
+    sizes = {made.preset: len(made.data) for made in made_of(data, *presets)}
+    # A page that was scanned in one bit has more to say for each pixel when it is made smaller: here is the limit.
+    assert max(sizes.values()) <= len(data) * (1.05 if "dense" in name else 1), (len(data), sizes)
+
+
+@pytest.mark.parametrize("name", ["a photo of usual quality", "a photo of low quality"])
+def test_a_jpeg_stays_one_with_a_lower_quality(name):
+    data = ORIGINALS[name]()
+    (made,) = made_of(data, Preset("p", width=1600, format="jpeg"))
+    assert made.content_type == "image/jpeg"
+    assert len(made.data) <= 1.1 * len(data)
+
+
+@pytest.mark.parametrize("name", ["a fax", "a drawing"])
+def test_it_still_looks_like_the_original(name):
+    data = ORIGINALS[name]()
+    exact, made = made_of(data, Preset("exact", 1600, 1600, format="png"), Preset("p", 1600, 1600))
+    assert len(made.data) <= len(data)
+    one, other = opened(exact.data).convert("RGB"), opened(made.data).convert("RGB")
+    assert max(ImageStat.Stat(ImageChops.difference(one, other)).rms) < 25
+
+
+def test_a_png_stays_exact():
+    data = written(drawing().quantize(8), "PNG", optimize=True)
+    (made,) = made_of(data, Preset("p", width=1600, format="png"))
+    assert len(made.data) <= 1.1 * len(data)
+    assert opened(made.data).convert("RGB").tobytes() == opened(data).convert("RGB").tobytes()
+    (grey,) = made_of(written(page(), "PNG"), Preset("p", width=1000, format="png"))
+    assert opened(grey.data).mode == "L"
+
+
+def test_what_has_alpha_keeps_it():
+    image = drawing().convert("RGBA")
+    image.putalpha(ImageChops.invert(drawing().convert("L")).point([255 * (level > 9) for level in range(256)]))
+    data = written(image.quantize(8), "PNG", optimize=True)
+    (made,) = made_of(data, Preset("p", 1600, 1600))
+    assert (made.content_type, opened(made.data).mode) == ("image/webp", "RGBA")
+    assert len(made.data) <= len(data)
+
+
+def test_it_is_the_same_every_time():
+    data = ORIGINALS["a fax"]()
+    assert [made.data for made in made_of(data, *THREE)] == [made.data for made in made_of(data, *THREE)]
+
+
+def test_what_is_smaller_is_written_once(monkeypatch):
+    monkeypatch.setattr(imaging_bytes, "_attempts", None)
+    for data in (written(photo(), "JPEG", quality=95), written(Image.new("RGB", (300, 200), "red"), "PNG")):
+        assert {made.content_type for made in made_of(data, *THREE)} == {"image/jpeg"}
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [Preset("p", width=2000, without_enlargement=False), Preset("p", 1300, 1300, fit="contain", background="#123")],
+    ids=["enlarged", "padded"],
+)
+def test_what_has_more_pixels_than_the_original_is_not_weighed(preset, monkeypatch):
+    monkeypatch.setattr(imaging_bytes, "_attempts", None)
+    assert made_of(written(drawing().quantize(8), "PNG", optimize=True), preset)[0].content_type == "image/jpeg"
