@@ -78,10 +78,10 @@ def _open(target: tuple[str, int], data: bytes, connections: ExitStack) -> None:
         connection.sendall(data)
 
 
-_POST = b"POST /api/v1/images HTTP/1.1\r\nHost: x\r\n"
+_POST = b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _REQUESTS = (
-    b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"".join(b"x-%d: y\r\n" % number for number in range(100_000)),
-    b"GET /livez HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 4_000_000,
+    b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"".join(b"x-%d: y\r\n" % number for number in range(100_000)),
+    b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nx: " + b"y" * 4_000_000,
     _POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
     _POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nxyzGET /livez HTTP/1.1\r\n\r\n",
     _POST + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 4000000\r\n\r\n"

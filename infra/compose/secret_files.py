@@ -28,6 +28,7 @@ PASSWORDS = (
     "status_tracker_database_password",
     "gateway_database_password",
     "api_keys",  # comma separated; a first one is made
+    "monitoring_key",
 )
 # Postgres' address by role and the file of its password, under the name of the file that holds the whole.
 DATABASE_URLS = {

@@ -1,10 +1,10 @@
 """More requests than can be answered: some are refused, and afterwards all is as before."""
 
+import asyncio
+import re
 import signal
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import httpx
 import psycopg
@@ -13,30 +13,36 @@ from local.postgres import OWNER, database_url
 from support.pictures import photo
 from support.waiting import wait_until
 
-CLIENTS = 200
+POLLERS = 150
 STALLS = 3
 CONNECTIONS = 8  # that the gateway keeps to Postgres
 LONGER_THAN_AN_ANSWER = 5.2  # seconds: the gateway waits five for the database
-_PAUSE = threading.Event()  # never set
 
 
-def stall(system, path):
-    """Have clients ask all at once, and the gateway not be scheduled for seconds in the midst of answering."""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
-    with ExitStack() as opened:
+async def poll(port, path, seen):
+    """Ask for an image again and again on one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while not seen.is_set():
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
+        await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
+    writer.close()
+
+
+async def stall(system, path):
+    """Have pollers ask as fast as they can, and the gateway not be scheduled for seconds now and then."""
+    seen = asyncio.Event()
+    pollers = [asyncio.create_task(poll(system.ports["GATEWAY_PORT"], path, seen)) for _ in range(POLLERS)]
+    for _ in range(STALLS):
+        await asyncio.sleep(0.7)  # in the midst of it
         system.stack.signal("gateway", signal.SIGSTOP)
-        address = ("127.0.0.1", system.ports["GATEWAY_PORT"])
-        clients = [opened.enter_context(socket.create_connection(address, timeout=60)) for _ in range(CLIENTS)]
-        for client in clients:
-            client.sendall(request)
-        system.stack.signal("gateway", signal.SIGCONT)
-        clients[0].recv(1)
-        system.stack.signal("gateway", signal.SIGSTOP)
-        _PAUSE.wait(LONGER_THAN_AN_ANSWER)  # its deadlines and its answers come at the same moment
-        system.stack.signal("gateway", signal.SIGCONT)
-        for client in clients:
-            while client.recv(65536):
-                pass
+        try:
+            await asyncio.sleep(LONGER_THAN_AN_ANSWER)  # its deadlines and its answers come at the same moment
+        finally:
+            system.stack.signal("gateway", signal.SIGCONT)
+    seen.set()
+    await asyncio.gather(*pollers)
 
 
 def waiting_queries(system):
@@ -47,8 +53,7 @@ def waiting_queries(system):
 
 def test_a_gateway_that_could_not_keep_up_keeps_its_connections_to_the_database(system):
     path = f"/api/v1/images/{system.post_form(photo())['id']}"
-    for _ in range(STALLS):
-        stall(system, path)
+    asyncio.run(stall(system, path))
     assert system.http.get(path).status_code == 200
     assert system.http.get("/livez").status_code == 200
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -13,7 +14,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from gateway.app import create_app
+from gateway.connections import Connections
 from gateway.parts import build
+from gateway.protocol import protocol_for
 from gateway.settings import Settings
 from pipeline import crashpoints, logs
 from pipeline.listening import address_of, listen
@@ -25,6 +28,7 @@ log = structlog.get_logger()
 STOP_SECONDS = 20  # how long requests under way may take to end when stopping
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
+SPARE_FILES = 256  # connections to Postgres, RabbitMQ and MinIO, and what the process itself has open
 
 
 def main() -> None:
@@ -52,11 +56,12 @@ async def _serve(settings: Settings) -> int:
         except (Refused, OSError) as fault:
             log.critical("cannot_run", fault=str(fault))
             return 1
+        _allow_open_files(settings.max_connections)
         for trouble in away.values():
             log.warning("dependency_away", fault=trouble)
         config = uvicorn.Config(
             create_app(parts),
-            http="httptools",
+            http=protocol_for(Connections(settings.max_connections)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -71,6 +76,20 @@ async def _serve(settings: Settings) -> int:
         log.info("serving", address=addresses, docs="/docs")
         await uvicorn.Server(config).serve(sockets=listeners)
     return 0
+
+
+def _allow_open_files(connections: int) -> None:
+    """Have the system let us open what so many connections may need: each its socket, and one to the store."""
+    wanted = 2 * connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < 2 * connections + SPARE_FILES:
+        log.warning(
+            "few_open_files", allowed=wanted, advice="lower MAX_CONNECTIONS, or raise the limit (ulimit -n)"
+        )
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from fastapi import Request, Security
@@ -17,8 +18,9 @@ _BY_BEARER = HTTPBearer(auto_error=False, description="One of `API_KEYS`")
 class Access:
     """The keys that open the API; none means that everybody may come in."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], monitoring_key: str = "") -> None:
         self._digests = [_digest(key) for key in keys]
+        self._operators = [*self._digests, *([_digest(monitoring_key)] if monitoring_key else [])]
 
     @property
     def is_open(self) -> bool:
@@ -29,9 +31,15 @@ class Access:
         return "" if self.is_open else _digest(shown).hex()[:16]
 
     def admits(self, shown: str) -> bool:
-        """Compare with every key, each in constant time, so that the answer's delay says nothing."""
-        digest = _digest(shown)
-        return any([hmac.compare_digest(digest, known) for known in self._digests])  # noqa: C419 - all of them
+        """Tell whether this is one of the keys."""
+        return _is_among(shown, self._digests)
+
+    def admits_operator(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request may see what is for operators: metrics, faults of servers, the API's description.
+
+        The key comes as for the API, or as the password of Basic, which is how a browser asks for one.
+        """
+        return not self._operators or _is_among(_shown_in(headers), self._operators)
 
 
 async def require_key(
@@ -48,6 +56,24 @@ async def require_key(
     if not access.admits(shown):
         raise Problem(Code.UNAUTHORIZED)
     request.state.client = access.name(shown)
+
+
+def _shown_in(headers: Mapping[str, str]) -> str:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(credentials).decode().partition(":")[2]
+        except ValueError:
+            return ""
+    return headers.get("x-api-key", "")
+
+
+def _is_among(shown: str, digests: Iterable[bytes]) -> bool:
+    """Compare with every key, each in constant time, so that the answer's delay says nothing."""
+    digest = _digest(shown)
+    return any([hmac.compare_digest(digest, known) for known in digests])  # noqa: C419 - all of them
 
 
 def _digest(key: str) -> bytes:

@@ -8,6 +8,8 @@ from starlette.responses import RedirectResponse
 from gateway import health, legacy, problems, routes
 from gateway.access import require_key
 from gateway.apidoc import ANYWHERE
+from gateway.doors import Doors
+from gateway.expectations import CloseUnlessContinued
 from gateway.methods import HeadAsGet
 from gateway.parameters import refuse_unknown
 from gateway.parts import Parts
@@ -37,8 +39,10 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Doors, settings=parts.settings, access=parts.access)
     app.add_middleware(Proxies, trusted=parts.settings.proxies, public_url=parts.settings.public_url)
     app.add_middleware(RequestLog)
+    app.add_middleware(CloseUnlessContinued)
     if parts.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
         app.add_middleware(
             CORSMiddleware,

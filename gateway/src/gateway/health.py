@@ -108,11 +108,12 @@ async def live(request: Request) -> JSONResponse:
 
 @router.get("/readyz", summary="Whether the servers that requests need are there", responses={503: {}})
 async def ready(request: Request) -> JSONResponse:
-    """Name what is away, and under `degraded` what only tickets need."""
-    readiness: Readiness = request.app.state.parts.readiness
-    away, degraded = await readiness.ask()
-    content = {"status": "not ready" if away else "ok", "away": away, "degraded": degraded}
-    return JSONResponse(content, 503 if away else 200)
+    """Name what is away, and under `degraded` what only tickets need; to strangers, only whether anything is."""
+    parts = request.app.state.parts
+    away, degraded = await parts.readiness.ask()
+    status = {"status": "not ready" if away else "ok"}
+    details = {"away": away, "degraded": degraded} if parts.access.admits_operator(request.headers) else {}
+    return JSONResponse({**status, **details}, 503 if away else 200)
 
 
 @router.get("/metrics", include_in_schema=False)

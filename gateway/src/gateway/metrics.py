@@ -19,6 +19,7 @@ STORE_SECONDS = Histogram(
     ["step"],
     buckets=_SECONDS,
 )
+REFUSED = Counter("thumbmill_refused", "Connections closed for what was sent on them, or not, by problem", ["code"])
 TICKETS = Counter("thumbmill_tickets", "Tickets given out")
 REQUESTED = Counter("thumbmill_requested", "What was asked of the tracker", ["kind"])
 TURNED_AWAY = Counter(

@@ -12,6 +12,7 @@ from gateway.database import Database
 from gateway.health import Readiness
 from gateway.liveness import Liveness
 from gateway.lookup import Lookup
+from gateway.pace import Limits
 from gateway.rates import Rate
 from gateway.reader import Reader
 from gateway.requests import Requests
@@ -65,6 +66,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             places=places,
             max_bytes=settings.max_upload_bytes,
             deadline_seconds=settings.upload_deadline_seconds,
+            pace=Limits(settings.min_body_rate, settings.body_deadline_seconds),
         )
         closing.push_async_callback(uploads.close)
 
@@ -97,7 +99,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
             reader, most_images=settings.max_queued_images, most_seconds=settings.max_queue_age_seconds
         )
         closing.push_async_callback(_end, asyncio.create_task(backlog.watch()))
-        access = Access(settings.keys)
+        access = Access(settings.keys, settings.monitoring_key.get_secret_value())
         lookup = Lookup(reader, storage, threads)
         yield Parts(
             settings=settings,

@@ -23,17 +23,20 @@ class Code(StrEnum):
     """A code is stable; status, title and detail may be improved."""
 
     MALFORMED_FORM = "malformed_form"
+    MALFORMED_REQUEST = "malformed_request"
     MISSING_FILE = "missing_file"
     SEVERAL_FILES = "several_files"
     FORM_TOO_LARGE = "form_too_large"
     EMPTY_FILE = "empty_file"
     UNKNOWN_PARAMETER = "unknown_parameter"
     UNAUTHORIZED = "unauthorized"
+    CROSS_ORIGIN = "cross_origin"
     NOT_FOUND = "not_found"
     IMAGE_NOT_FOUND = "image_not_found"
     VARIANT_NOT_FOUND = "variant_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UPLOAD_STALLED = "upload_stalled"
+    REQUEST_TIMEOUT = "request_timeout"
     NOT_READY = "not_ready"
     TICKET_NOT_USED = "ticket_not_used"
     NOT_FAILED = "not_failed"
@@ -44,12 +47,15 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_FORMAT = "unsupported_format"
     UNSUPPORTED_CONTENT_TYPE = "unsupported_content_type"
+    WRONG_HOST = "wrong_host"
     INVALID_REQUEST = "invalid_request"
+    HEADERS_TOO_LARGE = "headers_too_large"
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
     RETRIED_TOO_SOON = "retried_too_soon"
     TOO_MANY_TICKETS = "too_many_tickets"
     VARIANT_LOST = "variant_lost"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_REQUESTS = "too_many_requests"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TOO_MANY_WAITING = "too_many_waiting"
@@ -63,17 +69,23 @@ class Code(StrEnum):
 # code: status, title
 PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.MALFORMED_FORM: (400, "The body is no complete multipart/form-data form."),
+    Code.MALFORMED_REQUEST: (400, "This is no HTTP request."),
     Code.MISSING_FILE: (400, "The form has no file in a field named 'file'."),
     Code.SEVERAL_FILES: (400, "The form has more than one file; send one in each request."),
     Code.FORM_TOO_LARGE: (400, "The form holds too much beside the file; send the file, and little else."),
     Code.EMPTY_FILE: (400, "The file holds no bytes."),
     Code.UNKNOWN_PARAMETER: (400, "The address has a parameter that it does not know."),
     Code.UNAUTHORIZED: (401, "Show an API key: X-API-Key: <key>, or Authorization: Bearer <key>."),
+    Code.CROSS_ORIGIN: (
+        403,
+        "A page of another origin may change nothing here; CORS_ALLOW_ORIGINS names those that may.",
+    ),
     Code.NOT_FOUND: (404, "There is nothing at this address."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),
     Code.VARIANT_NOT_FOUND: (404, "The image has no variant of this type."),
     Code.METHOD_NOT_ALLOWED: (405, "This address does not answer to this method."),
-    Code.UPLOAD_STALLED: (408, "No bytes came for too long."),
+    Code.UPLOAD_STALLED: (408, "The body came too slowly; send it again."),
+    Code.REQUEST_TIMEOUT: (408, "The request's head was not complete in time."),
     Code.NOT_READY: (409, "This variant does not exist yet."),
     Code.TICKET_NOT_USED: (
         409,
@@ -90,12 +102,18 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         "The content is none of the supported image formats: JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP.",
     ),
     Code.UNSUPPORTED_CONTENT_TYPE: (415, "Send multipart/form-data, or the bytes with an image/* content type."),
+    Code.WRONG_HOST: (
+        421,
+        "The gateway is not known by this name; ALLOWED_HOSTS gives names beside addresses and localhost.",
+    ),
     Code.INVALID_REQUEST: (422, "The request does not say what it must."),
     Code.RETRIED_TOO_SOON: (429, "The image has just failed again; wait before the next try."),
     Code.TOO_MANY_TICKETS: (429, "More forms were asked for than a client may have in a minute; wait."),
     Code.HTTP_ERROR: (400, "The request cannot be answered."),
     Code.INTERNAL_ERROR: (500, "The service failed; the fault is in its log."),
     Code.VARIANT_LOST: (503, "The variant was lost and is being made again; try again."),
+    Code.HEADERS_TOO_LARGE: (431, "A request's head, or trailer, holds at most 64 KiB and 100 fields."),
+    Code.TOO_MANY_CONNECTIONS: (503, "As many connections as the service keeps are busy; try again."),
     Code.TOO_MANY_REQUESTS: (503, "More is asked at once than the service can answer in time; try again."),
     Code.TOO_MANY_UPLOADS: (503, "As many uploads as the service takes at once are running; try again."),
     Code.TOO_MANY_WAITING: (503, "More images wait to be processed than the service lets wait; try again later."),

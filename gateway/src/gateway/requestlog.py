@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import REQUESTS
 from gateway.problems import Code, Problem
+from pipeline.outcomes import DependencyAway
 
 log = structlog.get_logger()
 
@@ -39,7 +40,10 @@ class RequestLog:
             await self._app(scope, receive, note_status)
         except ClientDisconnect:
             status = GONE
-        except Exception:
+        except Exception as fault:
+            if status and isinstance(fault.__cause__, DependencyAway):  # what Starlette makes of it in mid-answer
+                log.warning("answer_broken_off", path=scope["path"], fault=str(fault.__cause__))
+                return
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             if status:
                 raise  # half an answer is out: breaking off is all that is left

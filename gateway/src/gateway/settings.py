@@ -2,6 +2,7 @@
 
 import ipaddress
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -22,6 +23,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), description="Keys that clients may show, comma separated; without one, loopback only"
     )
+    monitoring_key: SecretStr = Field(
+        SecretStr(""),
+        description="One more key, which opens `/metrics`, `/docs` and the faults in `/readyz` and no more",
+    )
     allow_anonymous: bool = Field(
         default=False, description="Serve everybody, on any address, though there are no `API_KEYS`"
     )
@@ -36,6 +41,24 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     )
     minio_public_url: str = Field("", description="MinIO's address as clients see it, for forms; else `MINIO_URL`")
     cors_allow_origins: str = Field("", description="Origins whose pages may call the API, comma separated, or `*`")
+    allowed_hosts: str = Field(
+        "",
+        description=(
+            "Names by which clients may call the gateway, comma separated, beside addresses, `localhost` and "
+            "`PUBLIC_URL`'s, or `*`; with `API_KEYS`, where none are given, any"
+        ),
+    )
+    max_connections: int = Field(
+        1000, ge=10, le=50_000, description="Connections open at once; the oldest idle one makes room for a new one"
+    )
+    min_body_rate: float = Field(
+        1024,
+        ge=0,
+        description="Bytes a second that a request's body must bring, over half a minute, or it gets a 408",
+    )
+    body_deadline_seconds: float = Field(
+        900, gt=0, description="How long we wait for all of a request's body before it gets a 408"
+    )
     max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest file that is taken, in bytes")
     max_concurrent_uploads: int = Field(
         32, ge=1, le=1000, description="Uploads taken at once; each needs about 8 MiB of memory and a thread"
@@ -108,6 +131,11 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
                 "set API_KEYS, or ALLOW_ANONYMOUS=true if everybody may upload, read and delete, "
                 "or GATEWAY_HOST=127.0.0.1"
             )
+        if "*" in self.origins and not (self.keys or self.allow_anonymous):
+            raise ValueError(
+                "CORS_ALLOW_ORIGINS=* without API_KEYS lets every page that somebody opens here upload, read and "
+                "delete: name the origins, set API_KEYS, or ALLOW_ANONYMOUS=true if that is meant"
+            )
         return self
 
     @property
@@ -122,6 +150,20 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def origins(self) -> list[str]:
         """As browsers write them: in lower case, without a slash behind."""
         return [origin.rstrip("/").lower() for origin in _split(self.cors_allow_origins)]
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """Names that a request's Host may have; None for any."""
+        names = {name.lower() for name in _split(self.allowed_hosts)}
+        if "*" in names or (self.keys and not names):
+            return None
+        return frozenset({*names, urlsplit(self.public_url).hostname or "localhost"})
+
+    @property
+    def trusted_origins(self) -> frozenset[str]:
+        """Origins whose pages may change something."""
+        own = urlsplit(self.public_url)
+        return frozenset({*(origin.lower() for origin in self.origins), f"{own.scheme}://{own.netloc}".lower()})
 
     @property
     def form_url(self) -> str:

@@ -1,6 +1,7 @@
 """Taking an upload: from the request's bytes to an object in the bucket."""
 
 import asyncio
+import random
 import uuid
 from dataclasses import dataclass
 
@@ -11,12 +12,16 @@ from gateway.bodies import read_body
 from gateway.forms import MOST_BYTES_BESIDE, open_body
 from gateway.links import links_of
 from gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
+from gateway.pace import Limits, Pace
 from gateway.problems import Code, Problem
 from gateway.threads import Threads
 from gateway.traces import traceparent_from
 from gateway.writer import ObjectWriter
 from pipeline.crashpoints import crash_at
 from pipeline.storage import Storage
+
+CROWD_SECONDS = 5  # over which those that are turned away are counted
+MOST_PAUSE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -30,18 +35,50 @@ class Stored:
     size: int  # bytes
 
 
+class Crowd:
+    """How many were turned away lately, and when each of them should come again.
+
+    With one answer for all, a few hundred would come back together each second, and refusing them would cost more
+    than the uploads. So the pauses are spread over a time in which about as many can be served.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._began = float("-inf")
+        self._now = self._before = 0  # turned away in this and in the last period
+
+    def pause(self, now: float) -> int:
+        """Return the seconds after which one more that is turned away shall try again."""
+        if now - self._began >= CROWD_SECONDS:
+            self._before = self._now if now - self._began < 2 * CROWD_SECONDS else 0
+            self._began, self._now = now, 0
+        self._now += 1
+        longest = max(self._now, self._before) // self._places
+        return random.randint(1, min(MOST_PAUSE_SECONDS, max(1, longest)))  # noqa: S311 - no secret
+
+
 class Uploads:
     """The places for uploads, of which there are so many and no more."""
 
     def __init__(
-        self, storage: Storage, threads: Threads, *, places: int, max_bytes: int, deadline_seconds: float
+        self,
+        storage: Storage,
+        threads: Threads,
+        *,
+        places: int,
+        max_bytes: int,
+        deadline_seconds: float,
+        pace: Limits,
     ) -> None:
         self._storage = storage
         self._threads = threads
         self._places = places
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
+        self._pace_limits = pace
+        self._crowd = Crowd(places)
         self._taken = 0
+        self._coming: set[Pace] = set()  # whose bodies are being read
         self._clearing: set[asyncio.Task[None]] = set()
 
     async def take(self, request: Request) -> Stored:
@@ -49,11 +86,14 @@ class Uploads:
         self._refuse_early(request)
         body = open_body(request.headers)
         writer = self._begin(request)
+        pace = Pace(self._pace_limits)
+        self._coming.add(pace)
         try:
-            async for data in read_body(request.receive, self._max_bytes + MOST_BYTES_BESIDE):
+            async for data in read_body(request.receive, self._max_bytes + MOST_BYTES_BESIDE, pace):
                 for piece in body.feed(data):
                     writer.add(piece)
                 await writer.flush(body.file_name)
+            self._coming.discard(pace)
             body.finish()
             await writer.finish(body.file_name)
             crash_at("after_store")
@@ -64,6 +104,7 @@ class Uploads:
             UPLOADS.labels("gone").inc()
             raise
         finally:
+            self._coming.discard(pace)
             self._end(writer)
         UPLOADS.labels("stored").inc()
         UPLOAD_BYTES.inc(writer.size)
@@ -79,9 +120,22 @@ class Uploads:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes + MOST_BYTES_BESIDE:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
-        if self._taken >= self._places:
+        if self._taken >= self._places and not self._make_room():
             UPLOADS.labels(Code.TOO_MANY_UPLOADS.value).inc()
-            raise Problem(Code.TOO_MANY_UPLOADS)
+            pause = self._crowd.pause(asyncio.get_running_loop().time())
+            raise Problem(Code.TOO_MANY_UPLOADS, headers={"Retry-After": str(pause)})
+
+    def _make_room(self) -> bool:
+        """Have the slowest body give way, if one is slower than allowed; or a few trickles would close the door.
+
+        It does so at once, and holds no more than one part until then.
+        """
+        slowest = max(self._coming, key=lambda pace: pace.slowness, default=None)
+        if slowest is None or slowest.slowness == 0:
+            return False
+        self._coming.discard(slowest)
+        slowest.give_way()
+        return True
 
     def _begin(self, request: Request) -> ObjectWriter:
         self._taken += 1

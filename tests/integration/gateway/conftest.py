@@ -98,10 +98,8 @@ class System:
 
 def begin_upload(length):
     """Write the head of an upload of raw bytes, for a socket."""
-    head = (
-        f"POST /api/v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
-    )
-    return head.encode()
+    head = "POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+    return f"{head}Content-Length: {length}\r\n\r\n".encode()
 
 
 READY = {"status": "ok", "away": {}, "degraded": {}}

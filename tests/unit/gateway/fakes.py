@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
+from gateway.pace import Limits
 from gateway.threads import Threads
 from gateway.uploads import Uploads
 from pipeline.storage_faults import NotThereError
@@ -95,10 +96,12 @@ def make_request(chunks, headers, *, complete=True, stuck=False):
 
 
 @contextmanager
-def uploads_into(storage, *, places=2, max_bytes=20_000_000, deadline_seconds=5):
+def uploads_into(storage, *, places=2, max_bytes=20_000_000, deadline_seconds=5, pace=Limits()):  # noqa: B008
     threads = Threads("minio", places, deadline_seconds=deadline_seconds)
     try:
-        yield Uploads(storage, threads, places=places, max_bytes=max_bytes, deadline_seconds=deadline_seconds)
+        yield Uploads(
+            storage, threads, places=places, max_bytes=max_bytes, deadline_seconds=deadline_seconds, pace=pace
+        )
     finally:
         storage.gate.set()
         threads.close()

@@ -26,6 +26,11 @@ class Broken:
         raise RuntimeError("a bug")
 
 
+class Ready:
+    async def ask(self):
+        return {}, {}
+
+
 class Backlog:
     def __init__(self, *, is_long):
         self.is_long = is_long
@@ -36,18 +41,35 @@ class Backlog:
 
 
 def call(
-    method, path, *, keys=(), origins=(), is_backlog_long=False, stuck="", public_url="", proxies=(), **request
+    method,
+    path,
+    *,
+    keys=(),
+    origins=(),
+    is_backlog_long=False,
+    stuck="",
+    public_url="",
+    proxies=(),
+    monitoring_key="",
+    **request,
 ):
     async def run():
         with uploads_into(FakeStorage()) as uploads:
             app = create_app(
                 Parts(
-                    settings=Parts(public_url=public_url, origins=list(origins), proxies=list(proxies)),
-                    access=Access(keys),
+                    settings=Parts(
+                        public_url=public_url,
+                        origins=list(origins),
+                        proxies=list(proxies),
+                        hosts=frozenset({"here"}),
+                        trusted_origins=frozenset(origins),
+                    ),
+                    access=Access(keys, monitoring_key),
                     backlog=Backlog(is_long=is_backlog_long),
                     uploads=uploads,
                     reader=Broken(),
                     liveness=Parts(fault=stuck),
+                    readiness=Ready(),
                 )
             )
             transport = httpx.ASGITransport(app)
@@ -178,9 +200,62 @@ def test_a_gateway_that_only_a_restart_helps_says_so():
     assert (answer.status_code, answer.json()) == (503, {"status": "stuck", "fault": "no connection"})
 
 
-@pytest.mark.parametrize("path", ["/health", "/livez", "/metrics", "/docs", "/openapi.json"])
-def test_probes_and_documentation_need_no_key(path):
+@pytest.mark.parametrize("path", ["/health", "/livez"])
+def test_probes_need_no_key(path):
     assert call("GET", path, keys=["right"]).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/docs", "/openapi.json", "/readyz"])
+def test_what_is_for_operators_needs_a_key_where_there_are_keys(path):
+    def sees(**options):
+        answer = call("GET", path, **options)
+        return answer.is_success and (path != "/readyz" or "away" in answer.json())
+
+    keys = {"keys": ["right"], "monitoring_key": "watch"}
+    assert sees()
+    assert not sees(**keys)
+    assert not sees(monitoring_key="watch")
+    for key, seen in (("right", True), ("watch", True), ("wrong", False)):
+        for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+            assert sees(headers=headers, **keys) == seen
+        assert sees(auth=("anybody", key), **keys) == seen
+    assert not sees(headers={"Authorization": "Basic =="}, **keys)
+
+
+def test_a_browser_asks_for_the_key_of_the_documentation():
+    assert call("GET", "/docs", keys=["right"]).headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_the_key_for_watching_opens_no_image():
+    headers = {"X-API-Key": "watch"}
+    assert call("GET", "/api/v1/images", keys=["right"], monitoring_key="watch", headers=headers).status_code == 401
+
+
+def test_pages_that_come_under_another_name_are_refused():
+    """DNS rebinding: a page of rebound.example is of the same origin as we, by its name."""
+    headers = {"Host": "rebound.example:8000", "Sec-Fetch-Site": "same-origin"}
+    for method, path in (("GET", "/api/v1/images"), ("POST", "/api/v1/images"), ("GET", "/metrics"), ("GET", "/")):
+        answer = call(method, path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (421, "wrong_host")
+
+
+def test_pages_of_another_origin_change_nothing_unless_they_are_named():
+    foreign = {"Origin": "http://else.example", "Sec-Fetch-Site": "cross-site"}
+    for path in ("/api/v1/images", "/upload-image/"):
+        answer = call("POST", path, files=PICTURE, headers=foreign)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
+        answer = call("POST", path, files=PICTURE, headers=foreign, origins=["http://else.example"])
+        assert answer.is_success
+        assert answer.headers["Access-Control-Allow-Origin"] == "http://else.example"
+    assert call("GET", "/livez", headers=foreign).status_code == 200
+
+
+def test_who_does_not_wait_for_a_body_closes_the_connection():
+    """Whoever expected 100 Continue and got an answer may send the body, or the next request."""
+    expecting = {"Expect": "100-continue"}
+    assert call("POST", "/nothing", content=b"x", headers=expecting).headers["Connection"] == "close"
+    assert "Connection" not in call("POST", "/api/v1/images", files=PICTURE, headers=expecting).headers
+    assert "Connection" not in call("POST", "/nothing", content=b"x").headers
 
 
 def test_the_description_names_problems_with_examples():

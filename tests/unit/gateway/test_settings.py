@@ -113,3 +113,31 @@ def test_forms_are_signed_by_the_signer_and_sent_to_the_address_that_clients_use
 def test_no_secret_is_logged(monkeypatch):
     monkeypatch.setenv("API_KEYS", "key-secret")
     assert "secret" not in str(masked(load(Settings)).values())
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ({}, {"localhost"}),
+        ({"PUBLIC_URL": "https://Images.example.org:8443"}, {"images.example.org"}),
+        (
+            {"ALLOWED_HOSTS": "gateway, IMAGES.lan", "PUBLIC_URL": "http://x.lan"},
+            {"gateway", "images.lan", "x.lan"},
+        ),
+        ({"ALLOWED_HOSTS": "*"}, None),
+        ({"API_KEYS": "key"}, None),
+        ({"API_KEYS": "key", "ALLOWED_HOSTS": "a.lan"}, {"a.lan", "localhost"}),
+    ],
+)
+def test_the_names_that_are_ours(given, hosts, monkeypatch):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).hosts == hosts
+
+
+def test_every_origin_without_keys_has_to_be_meant(monkeypatch):
+    monkeypatch.setenv("CORS_ALLOW_ORIGINS", "*")
+    with pytest.raises(SettingsError, match="CORS_ALLOW_ORIGINS"):
+        load(Settings)
+    monkeypatch.setenv("API_KEYS", "key")
+    assert load(Settings).origins == ["*"]

@@ -4,8 +4,10 @@ import tracemalloc
 import pytest
 from starlette.requests import ClientDisconnect
 
-from gateway import bodies
+from gateway import pace
+from gateway.pace import Limits
 from gateway.problems import Code, Problem
+from gateway.uploads import Crowd
 from gateway.writer import ObjectWriter
 from pipeline.identity import ORIGINALS, image_id_of
 from pipeline.outcomes import DependencyAway
@@ -126,9 +128,43 @@ def test_a_file_that_turns_out_too_large_leaves_no_parts():
     assert not storage.unfinished
 
 
-def test_a_client_that_sends_nothing_gives_up_its_place(monkeypatch):
-    monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.01)
-    assert refused(FakeStorage(), make_request([], RAW, stuck=True)).code is Code.UPLOAD_STALLED
+def test_a_client_that_sends_nothing_gives_up_its_place():
+    limits = Limits(window_seconds=0.01)
+    assert refused(FakeStorage(), make_request([], RAW, stuck=True), pace=limits).code is Code.UPLOAD_STALLED
+
+
+def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
+    monkeypatch.setattr(pace, "SETTLED_SECONDS", 0)
+    storage = FakeStorage()
+
+    async def run():
+        with uploads_into(storage, places=1) as uploads:
+            slow = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
+            async with asyncio.timeout(10):
+                while not any(coming.slowness for coming in uploads._coming):  # noqa: SLF001, ASYNC110
+                    await asyncio.sleep(0)
+            stored = await uploads.take(make_request([JPEG], RAW))
+            with pytest.raises(Problem) as raised:
+                await slow
+            assert await uploads.take(make_request([JPEG], RAW))
+            return stored, raised.value.code
+
+    stored, code = asyncio.run(run())
+    assert code is Code.UPLOAD_STALLED
+    assert (ORIGINALS, stored.key) in storage.objects
+
+
+def test_a_quick_upload_gives_way_to_nobody():
+    async def run():
+        with uploads_into(FakeStorage(), places=1) as uploads:
+            first = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
+            await asyncio.sleep(0)  # it has begun, a moment ago
+            with pytest.raises(Problem) as raised:
+                await uploads.take(make_request([JPEG], RAW))
+            first.cancel()
+            return raised.value.code
+
+    assert asyncio.run(run()) is Code.TOO_MANY_UPLOADS
 
 
 def test_a_store_that_is_away_is_told_with_the_id():
@@ -176,3 +212,15 @@ def test_places_are_counted_until_the_store_has_let_go():
             await uploads.take(make_request([JPEG], RAW))
 
     asyncio.run(run())
+
+
+def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
+    crowd = Crowd(places=32)
+    assert {crowd.pause(at / 100) for at in range(63)} == {1}
+    pauses = [crowd.pause(4.0) for _ in range(500)]
+    assert 1 in pauses
+    assert 10 < max(pauses) <= 17
+    assert max(crowd.pause(6.0) for _ in range(30)) > 5  # they are still about
+    assert {crowd.pause(30.0) for _ in range(60)} == {1}
+    crowd = Crowd(places=1)
+    assert max(crowd.pause(0) for _ in range(5000)) == 30

@@ -1,0 +1,169 @@
+"""What one client may cost the others: connections, headers, patience, memory."""
+
+import select
+import selectors
+import socket
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.pictures import noise, photo
+from support.raw_http import connected
+from support.system import problem
+from support.waiting import wait_until
+
+MIB = 1024 * 1024
+SILENT = 1500
+READERS = 60  # more than the gateway keeps connections to MinIO
+TRICKLES = 32  # as many as there are places for uploads
+
+
+def head(path="/health", fields=b"", method=b"GET"):
+    return method + b" " + path.encode() + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n" + fields
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\nContent-Type: image/jpeg\r\n\r\n1\r\nx\r\n0\r\n"
+FIELDS = b"X-Header: y\r\n" * 5000
+VALUE = b"y" * 65_000
+WITHOUT_END = {
+    "small fields": (head(), FIELDS),
+    "a long value": (head(fields=b"X: "), VALUE),
+    "a trailer": (head("/nothing", CHUNKED, b"POST"), FIELDS),
+    "a long trailer": (head("/nothing", CHUNKED + b"X: ", b"POST"), VALUE),
+    "an address": (b"GET /", VALUE),
+    "a chunk's extension": (head("/nothing", b"Transfer-Encoding: chunked\r\n\r\n1;", b"POST"), VALUE),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_END.values(), ids=WITHOUT_END)
+def test_a_head_or_trailer_without_end_is_soon_refused(system, case):
+    begin, more = case
+    before = resident_bytes(system)
+    with connected(system) as client:
+        client.send(begin)
+        for _ in range(200):  # 13 MB, which took 270 MB of memory, or seconds of CPU
+            if select.select([client.socket], [], [], 0)[0] or not client.send(more):
+                break
+        assert resident_bytes(system) - before < 30 * MIB
+        answers = [(answer.status, answer.code) for answer in client.read_answers()]
+    # A body's trailer may come when its request has been answered already: one more answer would be the next one's.
+    expected = {(431, "headers_too_large"), *([(404, "not_found")] if begin.startswith(b"POST") else [])}
+    assert len(answers) == 1
+    assert answers[0] in expected
+    assert system.http.get("/health").status_code == 200
+
+
+def test_a_head_that_is_too_large_is_told_so(system):
+    many = b"".join(b"X-%d: y\r\n" % number for number in range(101))
+    for fields in (many, b"X: " + b"y" * 65536 + b"\r\n"):
+        with connected(system) as client:
+            client.send(head(fields=fields) + b"\r\n")
+            assert [(answer.status, answer.code) for answer in client.read_answers()] == [
+                (431, "headers_too_large")
+            ]
+    assert system.http.get("/health", headers={"X": "y" * 60_000}).status_code == 200
+
+
+def resident_bytes(system):
+    lines = Path(f"/proc/{system.stack.pid('gateway')}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
+
+
+@contextmanager
+def silent_connections(system, count):
+    with ExitStack() as opened:
+        address = ("127.0.0.1", system.ports["GATEWAY_PORT"])
+        yield [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in range(count)]
+
+
+def test_silent_connections_hold_up_nobody(system):
+    with silent_connections(system, SILENT) as silent:
+        with httpx.Client(base_url=system.http.base_url, timeout=30) as client:
+            assert client.get("/health").status_code == 200
+            assert client.get("/api/v1/images").status_code == 200
+        assert system.wait_status(system.post_form(photo())["id"])
+        with selectors.DefaultSelector() as selector:
+            for one in silent:
+                selector.register(one, selectors.EVENT_READ)
+            wait_until(lambda: len(selector.select(0)) == SILENT, 60, "every silent connection to be closed")
+
+
+def test_a_head_that_trickles_in_is_given_up(system):
+    with connected(system) as client:
+        client.send(head())
+        trickle = threading.Event()
+        while client.send(b"X: y\r\n") and not trickle.wait(0.5):
+            client.socket.setblocking(False)
+            try:
+                if client.socket.recv(1, socket.MSG_PEEK):
+                    break
+            except BlockingIOError:
+                pass
+            finally:
+                client.socket.settimeout(30)
+        answer = client.read_answer()
+        assert (answer.status, answer.code) == (408, "request_timeout")
+
+
+def test_uploads_that_trickle_hold_no_place_that_others_need(system):
+    begin = head("/api/v1/images", b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n", b"POST")
+    with ExitStack() as opened:
+        for _ in range(TRICKLES):
+            opened.enter_context(connected(system)).send(begin + b"\xff\xd8\xff")
+        wait_until(
+            lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == TRICKLES, 30, "full places"
+        )
+
+        def taken():
+            answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo())})
+            if answer.status_code == 202:
+                return answer.json()["id"]
+            assert problem(answer, 503) == "too_many_uploads"
+            return None
+
+        image_id = wait_until(taken, 25, "a place")  # before the trickles' half minute is over
+        assert system.http.get("/health").status_code == 200
+    system.wait_status(image_id)
+
+
+def test_readers_that_take_nothing_cost_little_and_leave_no_trace(system):
+    image_id = system.post_form(noise(3000, 3000), name="noise.png")["id"]
+    log = system.stack.log_path("gateway")
+    before, read = resident_bytes(system), log.stat().st_size
+    request = head(f"/api/v1/images/{image_id}/variants/original") + b"\r\n"
+    with ExitStack() as opened:
+        for _ in range(READERS):
+            client = opened.enter_context(connected(system))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.send(request)
+        wait_until(lambda: store_connections(system) >= READERS, 60, "every reader to be served")
+        assert system.http.get("/health").status_code == 200
+        assert resident_bytes(system) - before < 100 * MIB
+    wait_until(lambda: store_connections(system) < READERS, 30, "the readers to be let go")
+    with connected(system) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(request)
+        with system.stopped("minio"):  # in the middle of the answer, which can only be broken off
+            while client.socket.recv(MIB):
+                pass
+    with log.open("rb") as file:
+        file.seek(read)
+        words = file.read()
+    assert b"Traceback" not in words
+    assert b"request_failed" not in words
+
+
+def store_connections(system):
+    """How many connections the gateway has to MinIO."""
+    process = Path(f"/proc/{system.stack.pid('gateway')}")
+    port = f":{system.ports['MINIO_PORT']:04X}"
+    rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(port)}
+    found = 0
+    for link in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            found += str(link.readlink()) in sockets
+    return found

@@ -1,0 +1,53 @@
+import pytest
+
+from gateway.hosts import is_from_elsewhere, names_us
+
+OURS = frozenset({"images.example.org", "gateway"})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8000", "app.localhost", "127.0.0.1:8000", "[::1]:8000", "[::1]", "192.168.1.5",
+     "images.example.org", "Images.Example.org.:443", "gateway:8000"],
+)  # fmt: skip
+def test_names_that_are_ours(host):
+    assert names_us(host, OURS)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "images.example.org.evil", "evillocalhost",
+     "x.images.example.org", "127.1", "0x7f000001", "user@localhost", "localhost/", "localhost:80:80", "[::1",
+     "[evil.example]", "", "a b"],
+)  # fmt: skip
+def test_names_that_are_not(host):
+    assert not names_us(host, OURS)
+
+
+@pytest.mark.parametrize(
+    ("expected", "headers"),
+    [
+        (False, {}),  # no browser
+        (False, {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8000"}),
+        (False, {"sec-fetch-site": "none"}),
+        (True, {"sec-fetch-site": "cross-site"}),
+        (True, {"sec-fetch-site": "cross-site", "origin": "null"}),
+        (True, {"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:3000"}),
+        (True, {"sec-fetch-site": "something new"}),
+        (True, {"origin": "http://evil.example"}),
+        (True, {"origin": "null"}),
+        (True, {"origin": "http://127.0.0.1:3000"}),
+        (False, {"origin": "http://127.0.0.1:8000"}),
+        (False, {"sec-fetch-site": "cross-site", "origin": "https://App.example"}),
+        (True, {"sec-fetch-site": "cross-site", "origin": "http://app.example"}),
+        (True, {"sec-fetch-site": "cross-site", "origin": "https://app.example.evil"}),
+    ],
+)
+def test_who_is_from_elsewhere(expected, headers):
+    headers = {"host": "127.0.0.1:8000", **headers}
+    trusted = {"https://app.example"}
+    for method in ("POST", "DELETE", "PUT", "PATCH", "SURPRISE"):
+        assert is_from_elsewhere(method, headers, trusted) == expected
+    for method in ("GET", "HEAD", "OPTIONS"):
+        assert not is_from_elsewhere(method, headers, trusted)
+    assert not is_from_elsewhere("POST", headers, {"*"})
