@@ -10,7 +10,7 @@ WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog drill corpora sbom lint lock
+.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog bench-overload drill corpora sbom lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench-reconcile: venv  ## measure what comparing the buckets with the rows costs
 
 bench-backlog: venv  ## measure whether a queue of 50,000 is worse than a short one, and print tables (EVENTS=50000)
 	$(BIN)/python benchmarks/backlog.py --events $(EVENTS)
+
+bench-overload: venv  ## measure what 500 uploads at once and 200 pollers get, and print a table
+	$(BIN)/python benchmarks/overload.py
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
 	$(BIN)/python benchmarks/imaging
