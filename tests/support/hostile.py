@@ -136,3 +136,98 @@ def documents() -> dict[str, bytes]:
         "html": b"<!doctype html><img src=x onerror=alert(1)>",
         "zip": b"PK\3\4" + bytes(26),
     }
+
+
+# --- files of very many parts, and parts that claim more than the whole ------------------------------------------
+
+
+def jpeg_with_filler(count: int, filler: bytes = b"\xff") -> bytes:
+    """A JPEG with so many bytes of filler behind its first segment, where a decoder looks for the next."""
+    data = photo()
+    first = 4 + int.from_bytes(data[4:6])
+    return data[:first] + filler * count + data[first:]
+
+
+def jpeg_of_filler(count: int) -> bytes:
+    """A JPEG's first marker, and nothing but filler."""
+    return b"\xff\xd8" + b"\xff" * count
+
+
+def jpeg_of_segments(count: int) -> bytes:
+    """A JPEG with so many empty segments of some application in its header."""
+    data = photo()
+    return data[:2] + b"\xff\xe5\0\2" * count + data[2:]
+
+
+def png_of_chunks(count: int, name: bytes = b"abCd", *, behind: bool = False) -> bytes:
+    """A PNG with so many empty chunks in front of its pixels, or behind."""
+    data = photo(kind="PNG")
+    at = len(data) - 12 if behind else 33
+    return data[:at] + chunk(name, b"") * count + data[at:]
+
+
+def apng_that_claims(width: int, height: int) -> bytes:
+    """A PNG of 640 x 480 with a frame of another size."""
+    data = photo(kind="PNG")
+    control = chunk(b"acTL", struct.pack(">II", 2, 0))
+    frame = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 10, 0, 0))
+    return data[:33] + control + frame + data[33:]
+
+
+def gif_with_frame(width: int, height: int, disposal: int = 2) -> bytes:
+    """A GIF of 10 x 10 whose frame is of another size, and asks for memory as soon as the file is opened."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
+    control = b"!\xf9\4" + bytes((disposal << 2, 0, 0, 0)) + b"\0"
+    return screen + control + b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\0;"
+
+
+def webp_with_frame(width: int, height: int) -> bytes:
+    """An animated WebP of 10 x 10 with a frame of another size."""
+    frame = bytes(6) + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3] + bytes(4)
+    return _riff((b"VP8X", b"\2\0\0\0\x09\0\0\x09\0\0"), (b"ANIM", bytes(6)), (b"ANMF", frame))
+
+
+def tiff_of_pages(count: int, order: str = "<") -> bytes:
+    """A TIFF of so many pages of one pixel, which all have the same."""
+    tags = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
+    entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags.items())
+    page = struct.pack(order + "H", len(tags)) + entries
+    size = len(page) + 4
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 16) + bytes(8)
+    nexts = (0 if number == count - 1 else 16 + size * (number + 1) for number in range(count))
+    return head + b"".join(page + struct.pack(order + "I", at) for at in nexts)
+
+
+def tiff_with(tags: dict[int, tuple[int, int]]) -> bytes:
+    """A TIFF of one grey pixel with further tags: their counts, and values or offsets."""
+    plain = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
+    all_tags = sorted(({tag: (1, value) for tag, value in plain.items()} | tags).items())
+    entries = b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, (count, value) in all_tags)
+    return b"II*\0\x10\0\0\0" + bytes(8) + struct.pack("<H", len(all_tags)) + entries + bytes(4)
+
+
+def heif_of_items(count: int, brand: bytes = b"heic") -> bytes:
+    """An AVIF or HEIF of so many items."""
+    entry = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"hvc1\0")
+    return _heif(brand, _box(b"iinf", b"\1\0\0\0" + struct.pack(">I", count) + entry * count))
+
+
+def heif_of_properties(count: int, brand: bytes = b"heic") -> bytes:
+    """An AVIF or HEIF of so many properties."""
+    return _heif(brand, _box(b"iprp", _box(b"ipco", _box(b"free", b"") * count)))
+
+
+def heif_of_grid(width: int, height: int, brand: bytes = b"avif") -> bytes:
+    """An AVIF or HEIF whose picture is a grid of tiles of such a size."""
+    entry = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"grid\0")
+    info = _box(b"iinf", b"\0\0\0\0" + struct.pack(">H", 1) + entry)
+    return _heif(brand, info, _box(b"idat", b"\0\1\xff\xff" + struct.pack(">II", width, height)))
+
+
+def _heif(brand: bytes, *boxes: bytes) -> bytes:
+    handler = _box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+    return _box(b"ftyp", brand + bytes(4) + brand) + _box(b"meta", bytes(4) + handler + b"".join(boxes))
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + kind + body

@@ -34,7 +34,37 @@ AT_THE_DOOR = {
     "heif of 200 MP": (lambda: hostile.heif_that_claims(20000, 10000, "HEIF"), LARGE),
     "gif of 10,000 frames": (lambda: hostile.gif(10_000), LARGE),
     "jpeg of 20,000 scans": (lambda: hostile.jpeg_of_scans(20_000), UNREADABLE),
+    "gif of 10 x 10 with a frame of 4295 MP": (lambda: hostile.gif_with_frame(65535, 65535), LARGE),
+    "webp of 10 x 10 with a frame of 281 million MP": (lambda: hostile.webp_with_frame(2**24, 2**24), LARGE),
+    "png with a frame of 2^62 pixels": (lambda: hostile.apng_that_claims(2**31 - 1, 2**31 - 1), LARGE),
+    "png of 50,000 chunks": (lambda: hostile.png_of_chunks(50_000), LARGE),
+    "png of 50,000 chunks behind its pixels": (lambda: hostile.png_of_chunks(50_000, behind=True), LARGE),
+    "png of 50,000 texts": (lambda: hostile.png_of_chunks(50_000, b"tEXt"), LARGE),
+    "png of 200,000 chunks of no pixels": (lambda: hostile.png_of_chunks(200_000, b"IDAT"), LARGE),
+    "jpeg of 50,000 segments": (lambda: hostile.jpeg_of_segments(50_000), LARGE),
+    "tiff of 100,000 pages": (lambda: hostile.tiff_of_pages(100_000), LARGE),
+    "tiff of 100,000 pages, the other way round": (lambda: hostile.tiff_of_pages(100_000, ">"), LARGE),
+    "tiff of tiles of 4 million MP": (lambda: hostile.tiff_with({322: (1, 2**21), 323: (1, 2**21)}), LARGE),
+    "tiff of a billion strips": (lambda: hostile.tiff_with({273: (10**9, 8)}), LARGE),
+    "tiff of many tags of the same bytes": (
+        lambda: hostile.tiff_with({60_000 + n: (900_000, 8) for n in range(1000)}) + bytes(4 * MEBIBYTE),
+        UNREADABLE,
+    ),
+    "heif of 50,000 items": (lambda: hostile.heif_of_items(50_000), LARGE),
+    "avif of 50,000 items": (lambda: hostile.heif_of_items(50_000, b"avif"), LARGE),
+    "heif of 50,000 properties": (lambda: hostile.heif_of_properties(50_000), LARGE),
+    "avif of a grid of 4 million MP": (lambda: hostile.heif_of_grid(2**21, 2**21), LARGE),
+    "heif of a grid of 400 MP": (lambda: hostile.heif_of_grid(20_000, 20_000, b"heic"), LARGE),
     **{name: (lambda data=data: data, UNSUPPORTED) for name, data in hostile.documents().items()},
+}
+# Likewise, but the file itself is large.
+LARGE_FILES = {
+    "jpeg with 30 MB of filler in its header": (lambda: hostile.jpeg_with_filler(30 * MEBIBYTE), UNREADABLE),
+    "jpeg with 30 MB of junk in its header": (lambda: hostile.jpeg_with_filler(30 * MEBIBYTE, b"x"), UNREADABLE),
+    "jpeg of 30 MB of filler": (lambda: hostile.jpeg_of_filler(30 * MEBIBYTE), UNREADABLE),
+    "jpeg of 5,000,000 segments": (lambda: hostile.jpeg_of_segments(5_000_000), LARGE),
+    "png of 1,000,000 chunks": (lambda: hostile.png_of_chunks(1_000_000), LARGE),
+    "jpeg of 50 MP in 100 scans": (lambda: hostile.jpeg_of_scans(90, edge=7000), UNREADABLE),
 }
 # What shows only in the data.
 ON_THE_WAY = {
@@ -107,6 +137,18 @@ def test_what_a_header_tells_is_refused_before_it_costs_anything(doorkeeper, nam
     make, code = AT_THE_DOOR[name]
     assert judge(decoder, make()) is code
     assert read_status(child, "VmHWM") < 80 * MEBIBYTE
+    assert judge(decoder, photo()) == (640, 480)
+    assert child.is_running(), "no picture cost it its life"
+
+
+@pytest.mark.parametrize("name", LARGE_FILES)
+def test_what_a_large_file_s_structure_tells_is_refused_before_it_costs_anything(doorkeeper, name):
+    """None needs as much as a second of CPU time."""
+    decoder, child = doorkeeper
+    make, code = LARGE_FILES[name]
+    data, before = make(), sum(child.cpu_times()[:2])
+    assert judge(decoder, data) is code
+    assert sum(child.cpu_times()[:2]) - before < 1
     assert judge(decoder, photo()) == (640, 480)
     assert child.is_running(), "no picture cost it its life"
 
