@@ -6,8 +6,7 @@ from io import BytesIO
 
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,  # noqa: F401 - a plugin registers itself when imported; named here so that no other one is
-    GifImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401 - a plugin registers itself when imported; named here so that no other one is
     Image,
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
@@ -20,6 +19,7 @@ from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
+from thumbnailer import imaging_bmp
 from thumbnailer.costs import FORMATS, Headers
 from thumbnailer.gif_blocks import read_gif
 from thumbnailer.iso_repair import repair
@@ -36,6 +36,7 @@ def open_image(data: bytes) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # ``costs`` has the limits, for every format alike
     PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES  # Pillow has one limit for text and profiles
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
+    imaging_bmp.register()
     # A thumbnail inside the file may show something else than the file.
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     signature = recognise(data)
@@ -135,7 +136,7 @@ def damage_told() -> Iterator[None]:
     """Put whatever Pillow raises on a broken file into our word for it."""
     try:
         yield
-    except (MemoryError, UnidentifiedImageError):
+    except (MemoryError, UnidentifiedImageError, BadPictureError):
         raise
     except Exception as fault:
         raise BadPictureError.unreadable(f"{type(fault).__name__}: {fault}") from fault
