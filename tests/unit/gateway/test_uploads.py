@@ -224,3 +224,15 @@ def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
     assert {crowd.pause(30.0) for _ in range(60)} == {1}
     crowd = Crowd(places=1)
     assert max(crowd.pause(0) for _ in range(5000)) == 30
+
+
+@pytest.mark.parametrize("size", [1001, 100_000, 10 * MIB])
+def test_a_file_over_the_limit_is_called_so_in_chunks_of_any_size(size):
+    content = JPEG + bytes(size)
+    head = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    for chunks, headers in (([content], RAW), ([head + content], form)):
+        storage = FakeStorage()
+        problem = refused(storage, make_request(chunks, headers), max_bytes=1000)
+        assert problem.code is Code.FILE_TOO_LARGE
+        assert not storage.objects
