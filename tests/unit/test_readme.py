@@ -79,6 +79,15 @@ def test_every_link_leads_somewhere():
                 assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
 
 
+def test_every_promise_of_security_names_tests_that_exist():
+    page = (REPOSITORY / "docs" / "explanation" / "security.md").read_text()
+    named = set(re.findall(r"`(?:[a-z/]+/)?(test_\w+\.py)`", page))
+    assert named <= {path.name for path in (REPOSITORY / "tests").rglob("test_*.py")}
+    assert {path.name for path in (REPOSITORY / "tests" / "security").glob("test_*.py")} <= named, (
+        "an attack, no promise"
+    )
+
+
 @pytest.mark.parametrize("package", ["pipeline", "gateway", "thumbnailer", "status-tracker", "cli"])
 def test_a_package_s_readme_names_every_file(package):
     readme = (REPOSITORY / package / "README.md").read_text()
