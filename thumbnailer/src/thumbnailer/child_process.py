@@ -28,7 +28,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent'
 # Nothing of ours: whatever a picture does to the child, there is no password in it. This has glibc ask for large
 # pages behind large pictures, a tenth less CPU where a photo is decoded whole, and keep 16 to 32 MiB at the end of
 # its heap instead of up to 64, at no cost that could be measured; other libcs don't know it.
-# OpenBLAS comes with numpy, which nobody here computes with: it shall not start a thread for every core.
+# OpenBLAS comes with numpy, of whose parts nobody here uses it: it shall not start a thread for every core.
 ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; what is larger is never kept

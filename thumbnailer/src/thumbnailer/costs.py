@@ -41,6 +41,14 @@ _LEAST_SCANS = 20
 
 
 @dataclass(frozen=True)
+class SampleCost:
+    """What samples take that can be of any depth and number, beside what a format's pixels take in any case."""
+
+    peak_bytes: int  # beside the file
+    nanoseconds: float  # of CPU time
+
+
+@dataclass(frozen=True)
 class Headers:
     """What a picture's headers say of its cost."""
 
@@ -52,6 +60,7 @@ class Headers:
     share: float = 1  # of the pixels, that come of a JPEG at so many eighths of its edges
     scans: int = 0  # of a progressive JPEG, each of which is a walk over the picture
     kept: float = 0  # bytes for each pixel that a progressive JPEG keeps until its last scan
+    samples: SampleCost | None = None  # of a TIFF
 
     @property
     def pixels(self) -> int:
@@ -65,6 +74,9 @@ def estimate(headers: Headers) -> Cost:
     memory = pixels * (headers.kept + weight * headers.share)
     nanoseconds = pixels * kind.nanoseconds_per_pixel * headers.share * headers.frames
     nanoseconds += pixels * headers.scans * _NANOSECONDS_PER_VISIT
+    if headers.samples:
+        memory = max(memory, headers.samples.peak_bytes)
+        nanoseconds = max(nanoseconds, headers.samples.nanoseconds)
     if headers.format == "JPEG":
         nanoseconds += headers.file_bytes * _NANOSECONDS_PER_BYTE
     return Cost(nanoseconds / 1e9, _BASE_BYTES + _COPIES * headers.file_bytes + int(memory))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from pipeline.errors import ErrorCode
 from pipeline.signatures import Format, recognise
 from thumbnailer import imaging_gif, imaging_png, png_chunks
 from thumbnailer.colour_encodings import Encoding
@@ -36,7 +37,7 @@ from thumbnailer.imaging_resize import scale
 from thumbnailer.imaging_webp import scale_planes
 from thumbnailer.jpeg_segments import count_scans
 from thumbnailer.layout import Layout, Size, lay_out
-from thumbnailer.pictures import Details, Picture, Recipe, Rendition
+from thumbnailer.pictures import BadPictureError, Details, Picture, Recipe, Rendition
 from thumbnailer.presets import Preset
 from thumbnailer.structure import check_structure
 
@@ -48,6 +49,10 @@ CASCADE_MARGIN = 1.5  # likewise for a variant that is made from a larger one
 # At which a JPEG is decoded. 1, 2, 4 and 8 are quick; the others cost as much as the next of those, and spare
 # scaling. 7 would cost half as much again as 8.
 EIGHTHS = (1, 2, 3, 4, 5, 6)
+
+# Modes whose colours have been multiplied by their alpha, which Pillow converts to these and no others.
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+RESIZABLE = {"L", "LA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", "LAB"}
 
 _FRAME_MILLISECONDS = 100  # where an animation does not say
 
@@ -137,11 +142,11 @@ def check_limits(work: Work) -> None:
     check_pixels(work.size, limits)
     scans = count_scans(work.data) if image.info.get("progressive") else 0
     check_scans(scans, image.width * image.height, limits)
-    work.frames = count_frames(image, work.data)
+    work.frames = count_frames(image, work.data, limits.frames)
     check_frames(image, work.frames, work.recipe)
     keeps = any(preset.animated == "keep" for preset in work.recipe.presets)
     decoded = work.frames if keeps and work.format in ANIMATED else 1
-    headers = read_headers(image, len(work.data), work.eighths, scans, decoded)
+    headers = read_headers(image, work.data, work.eighths, scans, decoded)
     check_cost(headers, limits, slow=work.slow)
 
 
@@ -186,8 +191,15 @@ def make_resizable(work: Work) -> None:
         settle_clear_colour(image, work.data)
     if image.mode.startswith("I;16"):
         work.image = to_eight_bits(image)
+    elif image.mode in PREMULTIPLIED:
+        work.image = image.convert(PREMULTIPLIED[image.mode])
     elif image.mode in {"1", "P", "PA"} or "transparency" in image.info:
-        work.image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        opaque = "L" if image.mode == "1" else "RGB"
+        work.image = image.convert("RGBA" if image.has_transparency_data else opaque)
+    if work.image.mode not in RESIZABLE:
+        raise BadPictureError(
+            ErrorCode.UNSUPPORTED_FORMAT, f"a {work.format} with pixels of the kind {image.mode} is not supported"
+        )
 
 
 def resize(work: Work) -> None:

@@ -20,6 +20,7 @@ _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _MAX_PROFILE_BYTES = png_chunks.MAX_PROFILE_BYTES  # it bounds what the cache can grow to
 _CACHED = 16
 _MAX_NAME = 100  # characters
+NAMED = "colour_space"  # in a picture's info: what its colours were before they became sRGB
 _UNSEEN_LEVELS = 2  # of 255: the many profiles that call themselves sRGB are this near to each other
 
 
@@ -47,6 +48,8 @@ def _read_nclx(info: dict[str | tuple[int, int], Any]) -> Encoding | None:
 
 def name_colour_space(image: Image.Image, encoding: Encoding | None = None) -> str:
     """Name the space of a picture's colours: as its profile calls itself, else by its encoding, or its pixels."""
+    if told := image.info.get(NAMED):
+        return str(told)
     found = _find_profile(image)
     name = _name_profile(found[0]) if found else ""
     if not _is_profile(image.info.get("icc_profile")) and encoding and encoding.name != "sRGB":

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from thumbnailer import imaging_gif
+from thumbnailer import imaging_gif, imaging_tiff
 from thumbnailer.imaging_eighth import measure
 from thumbnailer.imaging_formats import damage_told, name_format, open_image
 from thumbnailer.imaging_jpeg import decode, decode_eighth
@@ -61,6 +61,8 @@ def load_pixels(
     A JPEG is decoded at ``size``, which is what so many ``eighths`` of its edges come to. Raises BadPictureError if
     damage shows and shall not be kept, or if nothing is left of it to be shown.
     """
+    if name_format(header) == "TIFF" and (tiff := imaging_tiff.read_tiff(data, header, keep_damaged=keep_damaged)):
+        return tiff
     try:
         if name_format(header) == "JPEG":
             image, damage = _load_jpeg(header, data, size, eighths)

@@ -1,5 +1,7 @@
 """The formats that are taken, and the look at a header before anything is decoded."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -11,7 +13,6 @@ from PIL import (
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
     PngImagePlugin,
-    TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
@@ -19,16 +20,23 @@ from pillow_heif import register_heif_opener
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import SIGNATURES, Format, Signature, recognise
-from thumbnailer import imaging_bmp
+from thumbnailer import camera_raw, imaging_bmp, imaging_tiff
 from thumbnailer.costs import FORMATS, Headers
 from thumbnailer.gif_blocks import read_gif
 from thumbnailer.iso_repair import repair
 from thumbnailer.pictures import BadPictureError, Recipe
 from thumbnailer.png_chunks import MAX_PROFILE_BYTES
+from thumbnailer.tiff_directory import count_pages
 
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes, where the header does not tell
 _MAJOR_BRANDS = frozenset().union(*(signature.brands for signature in SIGNATURES)) - {b"MA1A", b"MA1B"}
+# What Pillow, its plugins and the libraries below them raise on files that are broken: the decoders themselves, and
+# Python where a plugin reads numbers that are not there or make no sense.
+_DAMAGE = (
+    *(OSError, SyntaxError, EOFError, ValueError, RuntimeError, struct.error, zlib.error),
+    *(IndexError, KeyError, TypeError, OverflowError, ZeroDivisionError),
+)
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -41,7 +49,10 @@ def open_image(data: bytes) -> Image.Image:
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     signature = recognise(data)
     if signature is None:
-        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT)
+        raw = camera_raw.name_by_signature(data)
+        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT, camera_raw.explain(raw) if raw else "")
+    if signature.format == "TIFF":
+        return imaging_tiff.open_tiff(data)
     try:
         with damage_told():
             image = Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
@@ -77,17 +88,19 @@ def name_format(image: Image.Image) -> Format:
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
-def read_headers(image: Image.Image, file_bytes: int, eighths: int, scans: int, frames: int) -> Headers:
+def read_headers(image: Image.Image, data: bytes, eighths: int, scans: int, frames: int) -> Headers:
     """Read what an opened picture will cost to decode; ``eighths``: of a JPEG's edges."""
+    name = name_format(image)
     return Headers(
-        name_format(image),
+        name,
         image.size,
-        file_bytes,
+        len(data),
         has_alpha=image.has_transparency_data,
         frames=frames,
         share=eighths**2 / 64,
         scans=scans,
         kept=_count_kept(image) if scans else 0,
+        samples=imaging_tiff.read_cost(data) if name == "TIFF" else None,
     )
 
 
@@ -97,17 +110,20 @@ def _count_kept(image: Image.Image) -> float:
     return 2 * sum(sampling) / max(sampling, default=1) if sampling else _PROGRESSIVE_BYTES
 
 
-def count_frames(image: Image.Image, data: bytes) -> int:
-    """Count an animation's frames or a TIFF's pages, decoding none; 1 where the file is too damaged to tell."""
+def count_frames(image: Image.Image, data: bytes, most: int) -> int:
+    """Count an animation's frames or a TIFF's pages, decoding none; 1 where the file is too damaged to tell.
+
+    Pages are counted as far as one more than ``most``.
+    """
     name = name_format(image)
-    if name not in ANIMATED | {"TIFF"}:
+    if name == "TIFF":
+        return count_pages(data, most)
+    if name not in ANIMATED:
         return 1
     if name == "GIF":
         return max(1, len(read_gif(data).frames))
     try:
-        # Another look at the file, since walking through it leaves a picture at its end.
-        counted = open_image(data) if name == "TIFF" else image
-        return int(getattr(counted, "n_frames", 1))
+        return int(getattr(image, "n_frames", 1))
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - the first frame may be whole for all that
@@ -133,10 +149,16 @@ def check_frames(image: Image.Image, frames: int, recipe: Recipe) -> None:
 
 @contextmanager
 def damage_told() -> Iterator[None]:
-    """Put whatever Pillow raises on a broken file into our word for it."""
+    """Put what decoders raise on a broken file into our word for it. Any other exception is a fault of the code's.
+
+    That one goes on as it is: the picture is tried again, the log has the traceback, and the picture ends as
+    ``decoder_crashed`` and not as damaged, which nobody knows it to be.
+    """
     try:
         yield
-    except (MemoryError, UnidentifiedImageError, BadPictureError):
+    except NotImplementedError as fault:
+        raise BadPictureError(ErrorCode.UNSUPPORTED_FORMAT, str(fault)[:200]) from fault
+    except (UnidentifiedImageError, RecursionError):
         raise
-    except Exception as fault:
+    except _DAMAGE as fault:
         raise BadPictureError.unreadable(f"{type(fault).__name__}: {fault}") from fault

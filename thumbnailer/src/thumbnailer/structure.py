@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from pipeline.errors import ErrorCode
 from pipeline.signatures import Format
-from thumbnailer import boxes, ifds
+from thumbnailer import boxes
 from thumbnailer.costs import check_size
 from thumbnailer.jpeg_segments import BARE, MARKER, SOS
 from thumbnailer.pictures import BadPictureError, Limits
+from thumbnailer.tiff_directory import count_pages
 
 _MOST_SEGMENTS = 5_000  # of a JPEG's header: one of 64 KB each for 50 MB of them is a sixth of that
 _MOST_FILLER = 1 << 20  # bytes between them; cameras align thumbnails so, by kilobytes
@@ -36,7 +37,8 @@ def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) ->
         case "WEBP":
             _check_webp(data, limits, slow=slow)
         case "TIFF":
-            ifds.check_tiff(data, limits, slow=slow)
+            if count_pages(data, limits.frames) > limits.frames:
+                raise too_many(limits.frames, "pages")
         case "AVIF" | "HEIF":
             boxes.check_items(data, name, limits, slow=slow)
         case "BMP":

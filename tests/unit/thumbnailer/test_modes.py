@@ -1,0 +1,79 @@
+"""Every mode of pixels that a decoder may give, and whom an exception is blamed on."""
+
+import pytest
+from PIL import Image
+
+from pipeline.errors import ErrorCode
+from thumbnailer.imaging import TO_WANTED_PIXELS, Work
+from thumbnailer.imaging_formats import damage_told
+from thumbnailer.pictures import BadPictureError
+from unit.thumbnailer.recipes import recipe
+
+HALF = 128  # alpha
+
+
+def take_through(image):
+    """Take decoded pixels as far as they go before they are encoded."""
+    work = Work(b"", recipe(), image, "HEIF", image.size)
+    for step in TO_WANTED_PIXELS:
+        step(work)
+    return work.image
+
+
+def palette_with_alpha():
+    image = Image.new("PA", (8, 8))
+    image.putpalette([200, 100, 50])
+    image.putalpha(HALF)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (Image.new("L", (8, 8), 90), (90, 90, 90)),
+        (Image.new("1", (8, 8), 1), (255, 255, 255)),
+        (Image.new("LA", (8, 8), (90, HALF)), (90, 90, 90, HALF)),
+        (Image.new("La", (8, 8), (50, HALF)), (100, 100, 100, HALF)),
+        (Image.new("RGBa", (8, 8), (100, 50, 25, HALF)), (199, 100, 50, HALF)),
+        (Image.new("RGBX", (8, 8), (200, 100, 50, 0)), (200, 100, 50)),
+        (palette_with_alpha(), (200, 100, 50, HALF)),
+        (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), (255, 0, 0)),
+        (Image.new("YCbCr", (8, 8), (90, 128, 128)), (90, 90, 90)),
+        (Image.new("I;16", (8, 8), 90 << 8), (90, 90, 90)),
+    ],
+    ids=lambda value: value.mode if isinstance(value, Image.Image) else "",
+)
+def test_pixels_of_every_mode_become_rgb(image, pixel):
+    assert take_through(image).getpixel((3, 3)) == pytest.approx(pixel, abs=1)
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "HSV"])
+def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
+    with pytest.raises(BadPictureError) as fault:
+        take_through(Image.new(mode, (8, 8)))
+    assert fault.value.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert fault.value.detail == f"a HEIF with pixels of the kind {mode} is not supported"
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError("short"), SyntaxError("no"), ValueError("bad"), EOFError(), RuntimeError("aom")]
+)
+def test_what_decoders_raise_on_broken_files_is_damage(fault):
+    with pytest.raises(BadPictureError) as blamed, damage_told():
+        raise fault
+    assert blamed.value.code is ErrorCode.UNREADABLE_IMAGE
+    assert str(fault) in blamed.value.cause
+
+
+@pytest.mark.parametrize(
+    "fault", [AttributeError("x"), NameError("x"), AssertionError(), RecursionError(), MemoryError()]
+)
+def test_a_fault_of_code_is_not_blamed_on_the_picture(fault):
+    with pytest.raises(type(fault)), damage_told():
+        raise fault
+
+
+def test_what_a_decoder_says_it_can_t_do_is_unsupported():
+    with pytest.raises(BadPictureError) as blamed, damage_told():
+        raise NotImplementedError("layers of this kind")
+    assert (blamed.value.code, blamed.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, "layers of this kind")
