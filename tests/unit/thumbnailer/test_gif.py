@@ -150,6 +150,12 @@ def test_each_frame_keeps_its_time_and_the_whole_its_number_of_plays():
         assert kept.info["loop"] == plays
 
 
+def test_a_later_frame_may_lie_far_outside():
+    data = gif(Frame(1), Frame(2, (60_000, 60_000, 8, 8)), Frame(3), palette=PALETTE)
+    picture = make_picture(data, recipe(KEPT))
+    assert (picture.width, picture.height, picture.details.frames) == (8, 8, 3)
+
+
 def test_a_later_frame_of_a_few_bytes_does_not_take_gigabytes():
     data = gif(Frame(1), Frame(1, (0, 0, 65_535, 65_535), indices=b"\1"), palette=PALETTE)
     with pytest.raises(BadPictureError) as refused:

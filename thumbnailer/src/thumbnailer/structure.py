@@ -98,7 +98,10 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
-    """Check the screen and every frame: a frame's own memory is taken whatever the screen's size is."""
+    """Check the screen and every frame: a frame's own memory is taken whatever the screen's size is.
+
+    The first makes the screen larger if it lies beyond it; of any other, what lies beyond is not drawn.
+    """
     if len(data) < 13:
         return
     width, height, flags = struct.unpack_from("<HHB", data, 6)
@@ -110,8 +113,10 @@ def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
         if at + 10 > len(data):
             return
         left, top, across, down, flags = struct.unpack_from("<HHHHB", data, at + 1)
-        width, height = max(width, left + across), max(height, top + down)
-        check_size((width, height), "GIF", limits, slow=slow)
+        size = across, down
+        if frames == 0:
+            size = max(width, left + across), max(height, top + down)
+        check_size(size, "GIF", limits, slow=slow)
         frames += 1
         if frames > limits.frames:
             raise too_many(limits.frames, "frames")
