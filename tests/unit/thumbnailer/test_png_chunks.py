@@ -173,6 +173,20 @@ def test_a_default_image_that_is_no_frame_is_left_out(hidden):
     assert moving.info["duration"] == 100
 
 
+@pytest.mark.parametrize(
+    "gone", [b"acTL", b"fcTL", None], ids=["its acTL is missing", "its fcTL are missing", "it has 2^31 frames"]
+)
+def test_an_animation_that_is_none_is_its_default_image(gone):
+    data = apng([RED, GREEN], hidden=BLUE)
+    if gone is None:
+        odd = chunk(b"acTL", struct.pack(">II", 2**31, 0))
+        data = data.replace(chunk(b"acTL", struct.pack(">II", 2, 0)), odd)
+    parts = [data[part.start : part.end] for part in read_chunks(data) if part.kind != gone]
+    picture = make_picture(SIGNATURE + b"".join(parts), PLAIN)
+    assert picture.details.frames == 1
+    assert opened(picture.renditions[0].data).getpixel((10, 5)) == BLUE
+
+
 def test_one_frame_behind_a_default_image_is_the_picture():
     picture = make_picture(apng([GREEN], hidden=BLUE), PLAIN)
     assert picture.details.frames == 1

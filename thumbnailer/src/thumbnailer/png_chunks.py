@@ -15,6 +15,7 @@ _SIGNATURE_BYTES, _HEAD_BYTES, _CRC_BYTES = 8, 8, 4
 _MOST_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # unpacked; presses' largest have two to three
 _ANCILLARY = 0x20  # a bit of the first letter (5.4)
+_SIGN = b"\x80"  # no number in a PNG begins with this byte or a higher one (7.1)
 _CHROMATICITIES = 32
 _UNIT = 100_000  # of gAMA and cHRM, and the ten-thousandths of cLLI and mDCV
 _CANDELA = 10_000
@@ -117,6 +118,8 @@ def _choose(data: bytes, chunks: list[Chunk]) -> list[Chunk]:
                 critical.append(chunk)
     palette = next((chunk.start for chunk in chunks if chunk.kind == b"PLTE"), len(data))
     ignored = _find_ignored(data, told, palette)
+    if b"acTL" not in told or all(chunk.kind != b"fcTL" for chunk in chunks):
+        ignored |= _FRAMES | {b"acTL"}  # no animation, or one without frames
     exif = [told[b"eXIf"]] if b"eXIf" in told else []
     return [critical[0], *exif, *(chunk for chunk in critical[1:] if chunk.kind not in ignored)]
 
@@ -142,6 +145,8 @@ def _is_sound(data: bytes, chunk: Chunk) -> bool:
     if chunk.kind == b"tRNS":
         colour_type = data[25]
         return 0 < len(body) <= 256 if colour_type == _PALETTE else len(body) == _CLEAR_BYTES.get(colour_type)
+    if chunk.kind == b"acTL" and body[:1] >= _SIGN:
+        return False
     return not lengths or len(body) in lengths
 
 
