@@ -14,7 +14,7 @@ from local.postgres import OWNER, database_url, forget_libpq_variables
 from local.stack import Stack
 from minio import Minio
 
-QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning"}
+QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "MAX_TICKETS_PER_MINUTE": "0"}
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from thumbmill.drill.verdict import Verdict
 HURRY = {
     "DECODER_FAULTS": "on",
     "DECODE_TIMEOUT_SECONDS": "2",
+    "MAX_TICKETS_PER_MINUTE": "0",
     "PRESETS_FILE": str(Path(__file__).with_name("presets.yaml")),
     "SWEEP_INTERVAL_SECONDS": "1",
     "SWEEP_AFTER_SECONDS": "5",

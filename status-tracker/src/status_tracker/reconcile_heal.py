@@ -172,7 +172,7 @@ class Healer:
                 return
             if not self.dry:
                 self.storage.delete_all(PROCESSED, [thing.key for thing in doomed])
-                if row:
+                if row and row.key:  # a note names its image by the key, which a deleted one may have lost
                     books.write([note_healed(finding.what, row.key, row.source, by=NAME)], [])
         self._report(
             finding.what, finding.image_id, row.key if row else "", variants=[thing.key for thing in doomed]

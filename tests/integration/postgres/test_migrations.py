@@ -1,5 +1,6 @@
 """The schema: reached by migrations, equal to the snapshot people read, checked when the tracker starts."""
 
+import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.outcomes import Refused
 from status_tracker import migrations
+from status_tracker.facts import LASTING
 from status_tracker.migrations import check_version, migrate
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
@@ -58,6 +60,43 @@ def test_images_of_an_older_schema_stay_and_are_shown(empty_database, monkeypatc
     assert migrate(empty_database.owner) == [step.name for step in steps[1:]]
     row = empty_database.status(ID)
     assert (row["status"], row["details"], row["damaged"]) == ("DONE", None, False)
+
+
+def test_what_was_deleted_under_an_older_schema_forgets_the_file(empty_database, monkeypatch):
+    steps = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: steps[:3])
+    migrate(empty_database.owner)
+    ids = {status: uuid.uuid4() for status in ("DELETED", "DONE")}
+    for status, image_id in ids.items():
+        empty_database.ask(
+            "INSERT INTO images (id, key, file_name, content_type, status, source, generation, run, attempts,"
+            " variants, variants_removed, created_at, updated_at, version)"
+            " VALUES (%s, 'jane/doe.jpg', 'jane.jpg', 'image/jpeg', %s, 'e/1/1', 1, '', 1, '[]', true, now(),"
+            " now(), 1)",
+            [image_id, status],
+        )
+        empty_database.ask(
+            "INSERT INTO events (id, image_id, type, occurred, recorded_by, data)"
+            " VALUES (%s, %s, 'image.done', now(), '/thumbnailer', %s)",
+            [
+                uuid.uuid4(),
+                image_id,
+                '{"file_name": "jane.jpg", "details": {"camera": "x"}, "attempt": 1}',
+            ],
+        )
+    monkeypatch.setattr(migrations, "migrations", lambda: steps)
+    migrate(empty_database.owner)
+    told = {status: repr((empty_database.status(i), empty_database.timeline(i))) for status, i in ids.items()}
+    assert "jane" not in told["DELETED"]
+    assert "camera" not in told["DELETED"]
+    assert "'attempt': 1" in told["DELETED"]
+    assert told["DONE"].count("jane") == 3
+
+
+def test_the_migration_keeps_of_facts_what_the_tracker_keeps():
+    [sql] = [step.sql for step in migrations.migrations() if step.number == 4]
+    named = sql.partition("WHERE name IN (")[2].partition(")")[0]
+    assert set(re.findall(r"'(\w+)'", named)) == LASTING
 
 
 def test_two_at_once_apply_each_step_once(empty_database):

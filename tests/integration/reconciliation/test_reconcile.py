@@ -336,3 +336,31 @@ def wait_for_age(world):
     """Last-Modified is compared by whole seconds of the store's clock."""
     newest = max(world.storage.head(PROCESSED, key).source.modified for key in world.system.keys(PROCESSED))
     wait_until(lambda: world.storage.list_page(PROCESSED).told_at > newest, 5, "a second to pass")
+
+
+def test_a_withdrawal_that_nobody_finished_is_finished(world):
+    key = own_key(new_image_id())
+    source = world.put(key)
+    world.record(saying.requested(key=key), saying.form(source, key=key))
+    image_id = image_id_of(key)
+    world.ask(
+        "UPDATE images SET status = 'DELETED', form = 'spent', withdrawn = source, variants_removed = true"
+        " WHERE id = %s",
+        [image_id],
+    )
+    world.reconcile(dry=True)
+    assert world.system.keys(ORIGINALS) == [key]
+    assert world.reconcile() == {}
+    assert world.system.keys(ORIGINALS) == []
+    assert world.row(image_id)["status"] == "DELETED"
+    assert world.ask("SELECT 1 FROM events WHERE image_id = %s AND type = 'tracker.withdrawn'", [image_id])
+
+
+def test_variants_of_a_deleted_image_that_forgot_its_key_go(world):
+    image_id, keys = world.make_done("forgotten.jpg")
+    world.delete(ORIGINALS, "forgotten.jpg")
+    world.record(saying.delete(key="forgotten.jpg"), saying.removed(key="forgotten.jpg"))
+    assert world.row(image_id)["key"] == ""
+    assert world.system.keys(PROCESSED) == sorted(keys)
+    assert world.reconcile(variant_age=-60) == {"orphans": 1}
+    assert world.system.keys(PROCESSED) == []
