@@ -76,8 +76,8 @@ class Scene:
 
     def login(self, user: str) -> pika.ConnectionParameters:
         """Give what it takes to speak to RabbitMQ as one of its users."""
-        secret = self.stack.site.secrets[f"{user.upper().replace('-', '_')}_RABBITMQ_PASSWORD"]
-        login = pika.PlainCredentials(user, secret)
+        name = "RABBITMQ_ADMIN" if user == "admin" else f"{user.upper().replace('-', '_')}_RABBITMQ"
+        login = pika.PlainCredentials(user, self.stack.site.secrets[f"{name}_PASSWORD"])
         return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
 
     def rabbitmqctl(self, *order: str) -> None:
