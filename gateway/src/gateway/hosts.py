@@ -10,20 +10,22 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # they change nothing
+_LABEL = re.compile(r"[a-z][a-z0-9_-]*")  # what begins with a digit may be a number that is an address
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d*)?")
 
 
 def names_us(host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a Host field names us: an address, localhost, or one of the allowed names.
+    """Tell whether a Host field names us: an address, a name without a dot, or one of the allowed names.
 
     A site whose name is made to lead here (DNS rebinding) is of the same origin for its pages, but its name stands
-    in the field. Browsers look up no addresses, so those need no list.
+    in the field. Browsers look up no addresses, so those need no list; nor do names of one label, such as a
+    machine's or a container's on its own network, since no top-level domain has an address (ICANN's SAC053).
     """
     match = _HOST.fullmatch(host.strip().lower())
     if match is None:
         return False
     name = (match["v6"] or match["name"]).rstrip(".")
-    return name in allowed or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+    return name in allowed or name.endswith(".localhost") or bool(_LABEL.fullmatch(name)) or _is_address(name)
 
 
 def is_from_elsewhere(method: str, headers: Mapping[str, str], trusted: Collection[str]) -> bool:

@@ -104,7 +104,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.UNSUPPORTED_CONTENT_TYPE: (415, "Send multipart/form-data, or the bytes with an image/* content type."),
     Code.WRONG_HOST: (
         421,
-        "The gateway is not known by this name; ALLOWED_HOSTS gives names beside addresses and localhost.",
+        "The gateway is not known by this name; ALLOWED_HOSTS gives more names.",
     ),
     Code.INVALID_REQUEST: (422, "The request does not say what it must."),
     Code.RETRIED_TOO_SOON: (429, "The image has just failed again; wait before the next try."),

@@ -44,8 +44,8 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     allowed_hosts: str = Field(
         "",
         description=(
-            "Names by which clients may call the gateway, comma separated, beside addresses, `localhost` and "
-            "`PUBLIC_URL`'s, or `*`; with `API_KEYS`, where none are given, any"
+            "Names by which clients may call the gateway, comma separated, beside addresses, names without a dot "
+            "and `PUBLIC_URL`'s, or `*`; with `API_KEYS`, where none are given, any"
         ),
     )
     max_connections: int = Field(
