@@ -1,6 +1,7 @@
 """The decoder's children: what they are given, when they end, and what starts in vain."""
 
 import io
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import psutil
 import pytest
 from PIL import Image
 
+from pipeline.errors import ErrorCode
+from pipeline.outcomes import GiveUp
 from support.pictures import faulty_photo, photo
 from support.waiting import wait_until
+from thumbnailer import child_process
 from thumbnailer.child_process import ENVIRONMENT, DecoderBrokenError
 from thumbnailer.decoder import Decoder
 from thumbnailer.metrics import DEATHS, RETIREMENTS
@@ -111,6 +115,47 @@ def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
         Decoder(RECIPE, children=1),
     ):
         pass
+
+
+def program(path, *lines):
+    path.write_text("\n".join(("#!/bin/sh", *lines, f'exec {shlex.quote(sys.executable)} "$@"', "")))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path):
+    slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
+    monkeypatch.setattr(child_process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(sys, "executable", slow)
+    with Decoder(RECIPE, children=1) as running:
+        assert running.decode(photo()).picture.width == 640
+
+
+def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(child_process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(sys, "executable", program(tmp_path / "python", "exec sleep 1000"))
+    with pytest.raises(DecoderBrokenError, match="no CPU time for 1 s"), Decoder(RECIPE, children=1):
+        pass
+
+
+@pytest.mark.parametrize("fault", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
+def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
+    """Whatever is wrong with it: the next answer from that socket could be another picture's."""
+    earlier, before = children(), total(DEATHS)
+
+    def stumble(*_):
+        raise fault("for the test")
+
+    with Decoder(RECIPE, children=1) as running:
+        started = started_since(earlier)
+        with monkeypatch.context() as broken:
+            broken.setattr(child_process, "read_answer", stumble)
+            with pytest.raises(GiveUp) as raised:
+                running.decode(photo())
+        assert raised.value.code is ErrorCode.DECODER_CRASHED
+        assert total(DEATHS) == before + 2
+        wait_until(lambda: all(map(is_gone, started)), 30, "the end of both")
+        assert running.decode(photo(700, 500)).picture.width == 700
 
 
 def test_a_child_dies_with_its_parent(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -162,6 +163,23 @@ def test_a_busy_machine_is_no_silence():
         with busy_neighbours(child, 4):
             assert decoder.decode(photo(3600, 2700)).picture.width == 3600
         assert child.is_running(), "it was neither replaced nor killed"
+
+
+@pytest.mark.long
+def test_nothing_sound_fails_since_four_neighbours_compute_on_its_core():
+    """32 photos of 12 megapixels in eight hands, two decoders, and four busy neighbours, all on one core."""
+    before = deaths(), total(INTERRUPTIONS)
+    data, cores, earlier = photo(4032, 3024), os.sched_getaffinity(0), children()
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        with Decoder(recipe(seconds=10), children=2) as decoder, ThreadPoolExecutor(8) as threads:
+            child, *_ = started_since(earlier, 3)
+            with busy_neighbours(child, 4):
+                widths = [decoded.picture.width for decoded in threads.map(decoder.decode, [data] * 32)]
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert widths == [4032] * 32
+    assert (deaths(), total(INTERRUPTIONS)) == before
 
 
 HUNGRY = [
