@@ -37,9 +37,6 @@ AT_THE_DOOR = {
     "gif of 10 x 10 with a frame of 4295 MP": (lambda: hostile.gif_with_frame(65535, 65535), LARGE),
     "webp of 10 x 10 with a frame of 281 million MP": (lambda: hostile.webp_with_frame(2**24, 2**24), LARGE),
     "png with a frame of 2^62 pixels": (lambda: hostile.apng_that_claims(2**31 - 1, 2**31 - 1), LARGE),
-    "png of 50,000 chunks": (lambda: hostile.png_of_chunks(50_000), LARGE),
-    "png of 50,000 chunks behind its pixels": (lambda: hostile.png_of_chunks(50_000, behind=True), LARGE),
-    "png of 50,000 texts": (lambda: hostile.png_of_chunks(50_000, b"tEXt"), LARGE),
     "png of 200,000 chunks of no pixels": (lambda: hostile.png_of_chunks(200_000, b"IDAT"), LARGE),
     "jpeg of 50,000 segments": (lambda: hostile.jpeg_of_segments(50_000), LARGE),
     "tiff of 100,000 pages": (lambda: hostile.tiff_of_pages(100_000), LARGE),
@@ -77,6 +74,8 @@ ON_THE_WAY = {
     "png that has no data": (lambda: png_header(6000, 6000), UNREADABLE),
     "jpeg of 90 scans that refine nothing": (lambda: hostile.jpeg_of_scans(80), UNREADABLE),
     # What is large and yet within the limits is done.
+    "png of 50,000 chunks": (lambda: hostile.png_of_chunks(50_000), (640, 480)),
+    "png of 50,000 chunks behind its pixels": (lambda: hostile.png_of_chunks(50_000, behind=True), (640, 480)),
     "webp of 44 MP": (lambda: hostile.webp(6600), (6600, 6600)),
     "png of 49 MP": (lambda: hostile.png(7000, 7000, colour=2), (7000, 7000)),
     "gif of 151 frames of 9 MP": (lambda: hostile.gif(151, edge=3000), (3000, 3000)),

@@ -14,6 +14,7 @@ from thumbnailer import boxes
 from thumbnailer.costs import check_size
 from thumbnailer.jpeg_segments import BARE, MARKER, SOS
 from thumbnailer.pictures import BadPictureError, Limits
+from thumbnailer.tiff_claims import check_claims
 from thumbnailer.tiff_directory import count_pages
 
 _MOST_SEGMENTS = 5_000  # of a JPEG's header: one of 64 KB each for 50 MB of them is a sixth of that
@@ -39,6 +40,7 @@ def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) ->
         case "TIFF":
             if count_pages(data, limits.frames) > limits.frames:
                 raise too_many(limits.frames, "pages")
+            check_claims(data, limits, slow=slow)
         case "AVIF" | "HEIF":
             boxes.check_items(data, name, limits, slow=slow)
         case "BMP":
