@@ -202,13 +202,22 @@ def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str,
         has_changed = True
     attached = set(json.loads(admin.user_info(name)).get("policyName", "").split(",")) - {""}
     if name not in attached:
-        admin.attach_policy([name], user=name)
+        attach(admin, name)
         has_changed = True
     if others := sorted(attached - {name}):
         admin.detach_policy(others, user=name)
         say(f"user {name} had the policies {', '.join(others)}: taken away", changed=True)
     remove_strangers(admin, name, say)
     say(f"user {name} with its policy", changed=has_changed)
+
+
+def attach(admin: MinioAdmin, name: str) -> None:
+    """Attach the user's policy, unless the set-up that runs at the same time has done so first."""
+    try:
+        admin.attach_policy([name], user=name)
+    except MinioAdminException as error:
+        if "XMinioAdminPolicyChangeAlreadyApplied" not in str(error):
+            raise
 
 
 def remove_strangers(admin: MinioAdmin, name: str, say: Say) -> None:
