@@ -70,10 +70,11 @@ def test_a_batch_of_many_images_is_one_transaction(tracker, database, publicatio
 
 
 def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, database, publications):
-    odd = "a\0b\\u0000c"
-    body = upload_body(KEY, head(**{"file-name": "a%00b%5Cu0000c"}))
-    tracker.handle([Message(body, "instant", "application/json")], publications)
-    assert database.status(ID)["file_name"] == odd.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    described = replace(head(**{"file-name": "a%00b%20u0000c"}), content_type="image/\0jpeg")
+    tracker.handle([Message(upload_body(KEY, described), "instant", "application/json")], publications)
+    row = database.status(ID)
+    assert row["file_name"] == "ab u0000c"
+    assert row["content_type"] == "image/\N{REPLACEMENT CHARACTER}jpeg"
 
 
 def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, database, publications):

@@ -53,7 +53,7 @@ def test_what_people_send_all_day_is_no_slow_picture(kind):
     assert lane(Headers(kind, (4032, 3024), 5 * MEBIBYTE)) == "ordinary"
 
 
-@pytest.mark.parametrize("kind", set(FORMATS) - {"JPEG"})
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "JPEG"])
 def test_what_would_take_too_much_is_refused(kind):
     for size in ((30_000, 30_000), (65_535, 65_535), (2**31 - 1, 2**31 - 1)):
         assert lane(Headers(kind, size, 100)) is ErrorCode.IMAGE_TOO_LARGE

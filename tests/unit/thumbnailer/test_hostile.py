@@ -41,7 +41,12 @@ AT_THE_DOOR = {
     "jpeg of 50,000 segments": (lambda: hostile.jpeg_of_segments(50_000), LARGE),
     "tiff of 100,000 pages": (lambda: hostile.tiff_of_pages(100_000), LARGE),
     "tiff of 100,000 pages, the other way round": (lambda: hostile.tiff_of_pages(100_000, ">"), LARGE),
-    "tiff of a billion strips": (lambda: hostile.tiff_with({273: (10**9, 8)}), UNREADABLE),
+    "tiff of tiles of 4 million MP": (lambda: hostile.tiff_with({322: (1, 2**21), 323: (1, 2**21)}), LARGE),
+    "tiff of a billion strips": (lambda: hostile.tiff_with({273: (10**9, 8)}), LARGE),
+    "tiff of many tags of the same bytes": (
+        lambda: hostile.tiff_with({60_000 + n: (900_000, 8) for n in range(1000)}) + bytes(4 * MEBIBYTE),
+        UNREADABLE,
+    ),
     "heif of 50,000 items": (lambda: hostile.heif_of_items(50_000), LARGE),
     "avif of 50,000 items": (lambda: hostile.heif_of_items(50_000, b"avif"), LARGE),
     "heif of 50,000 properties": (lambda: hostile.heif_of_properties(50_000), LARGE),
@@ -117,14 +122,6 @@ BESIDE_THE_PICTURE = {
     "png of 50,000 chunks": (lambda: hostile.png_of_chunks(50_000), (640, 480)),
     "png of 50,000 chunks behind its pixels": (lambda: hostile.png_of_chunks(50_000, behind=True), (640, 480)),
     "png of 50,000 texts": (lambda: hostile.png_of_chunks(50_000, b"tEXt"), (640, 480)),
-    "tiff of strips that has a size of tiles": (
-        lambda: hostile.tiff_with({322: (1, 2**21), 323: (1, 2**21)}),
-        (1, 1),
-    ),
-    "tiff of many tags of the same bytes": (
-        lambda: hostile.tiff_with({60_000 + n: (900_000, 8) for n in range(1000)}) + bytes(4 * MEBIBYTE),
-        (1, 1),
-    ),
 }
 
 
