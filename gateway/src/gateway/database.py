@@ -98,7 +98,16 @@ class Database:
         if not done:
             raise DependencyAway("postgres", f"no answer in {ANSWER_SECONDS} s")
         with _translated():
-            return task.result()
+            try:
+                return task.result()
+            except PoolTimeout as fault:
+                if self._is_serving():
+                    raise TooManyRequests(f"no connection was free within {WAIT_SECONDS} s") from fault
+                raise
+
+    def _is_serving(self) -> bool:
+        """Tell whether connections are given out, so that one that was not is a sign of load alone."""
+        return time.monotonic() - self.served_at < WAIT_SECONDS / 2
 
     async def check_login(self) -> None:
         """Connect once, outside the pool, which would not say why it cannot. Raises DependencyAway, Refused."""
@@ -137,7 +146,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except TooManyRequests as fault:
-        raise DependencyAway("gateway", f"{MOST_WAITING} questions wait for Postgres already") from fault
+        raise DependencyAway("gateway", f"more is asked than {CONNECTIONS} connections serve: {fault}") from fault
     except (Error, TimeoutError) as fault:
         if isinstance(fault, _BUGS) and not isinstance(fault, (*_REFUSALS, *_MISSING)):
             raise

@@ -102,6 +102,19 @@ def test_more_questions_than_can_be_answered_are_refused_at_once(clean, url):
     assert away.count("gateway") + away.count("postgres") == len(away)
 
 
+def test_a_database_that_serves_others_is_not_called_away(url):
+    """Whoever waited in vain because many were served before it is one too many; nothing is away."""
+
+    async def run():
+        nap = "SELECT pg_sleep(0.5)::text AS pause, pg_backend_pid() AS pid"  # 48 are served in time
+        async with opened(url) as database:
+            asked = [database.ask(nap, {}, Nap) for _ in range(MOST_WAITING // 2)]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    away = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyAway)]
+    assert set(away) == {"gateway"}
+
+
 def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
     async def run():
         async with opened(url) as database:
