@@ -4,6 +4,7 @@ import os
 import signal
 
 import psutil
+import pytest
 
 from support import hostile
 from support.messages import settled
@@ -44,7 +45,14 @@ def deaths(system):
     return sum(system.metric(PORT, name) for name in (*died, "thumbmill_decoder_interruptions_total"))
 
 
-def test_what_costs_much_is_refused_and_costs_nothing(system):
+@pytest.fixture
+def unhurried(system):
+    """A thumbnailer with the CPU time of the defaults, not the two seconds of the tests."""
+    with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS=""):
+        yield
+
+
+def test_what_costs_much_is_refused_and_costs_nothing(system, unhurried):
     before = deaths(system)
     for name, (data, _) in COSTLY.items():
         system.put(f"costly/{name}", data)

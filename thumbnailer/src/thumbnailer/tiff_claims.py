@@ -32,7 +32,7 @@ def check_claims(data: bytes, limits: Limits, *, slow: bool) -> None:
         if entries <= _MOST_ENTRIES:
             at += struct.calcsize(layout.order + layout.count)
             _check_directory(data, at, entries, layout, limits, slow=slow)
-    except struct.error:
+    except (struct.error, OverflowError):  # the latter for an offset beyond what memory can have
         return  # it ends, or makes no sense
 
 
