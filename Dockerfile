@@ -25,40 +25,40 @@ RUN python -m venv --without-pip /app/.venv
 FROM builder AS wheels
 COPY requirements/build.txt requirements/
 RUN pip install --require-hashes --requirement requirements/build.txt
-COPY pipeline pipeline
+COPY core core
 COPY gateway gateway
 COPY thumbnailer thumbnailer
 COPY status-tracker status-tracker
 COPY cli cli
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels \
-    ./pipeline ./gateway ./thumbnailer ./status-tracker ./cli
+    ./core ./gateway ./thumbnailer ./status-tracker ./cli
 
 
 FROM builder AS gateway-packages
 COPY requirements/gateway.txt requirements/
 RUN pip --python /app/.venv install --require-hashes --requirement requirements/gateway.txt
-COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_gateway-* /wheels/
+COPY --from=wheels /wheels/thumbmill_core-* /wheels/thumbmill_gateway-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 
 FROM builder AS thumbnailer-packages
 COPY requirements/thumbnailer.txt requirements/
 RUN pip --python /app/.venv install --require-hashes --requirement requirements/thumbnailer.txt
-COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_thumbnailer-* /wheels/
+COPY --from=wheels /wheels/thumbmill_core-* /wheels/thumbmill_thumbnailer-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 
 FROM builder AS tracker-packages
 COPY requirements/status-tracker.txt requirements/
 RUN pip --python /app/.venv install --require-hashes --requirement requirements/status-tracker.txt
-COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_status_tracker-* /wheels/
+COPY --from=wheels /wheels/thumbmill_core-* /wheels/thumbmill_status_tracker-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 
 FROM builder AS cli-packages
 COPY requirements/cli.txt requirements/
 RUN pip --python /app/.venv install --require-hashes --requirement requirements/cli.txt
-COPY --from=wheels /wheels/thumbmill_pipeline-* /wheels/thumbmill_cli-* /wheels/
+COPY --from=wheels /wheels/thumbmill_core-* /wheels/thumbmill_cli-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 

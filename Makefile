@@ -1,7 +1,7 @@
-# Thin names for what infra/local, pytest and the tools do. PYTHON is the interpreter the virtual environment is made with.
+# Thin names for what devstack, pytest and the tools do. PYTHON is the interpreter the virtual environment is made with.
 PYTHON ?= python3
 BIN := .venv/bin
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-pipeline \
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-core \
 	--custom-compile-command "make lock"
 MINUTES := 2
 EVENTS := 50000
@@ -18,52 +18,52 @@ help:  ## say what there is
 venv: .venv/.made  ## make .venv from the locked requirements
 
 # Pip runs again only when a lock, a package's own pyproject.toml or what is compiled has changed.
-.venv/.made: requirements/dev.txt $(wildcard */pyproject.toml */hatch_build.py */src/*/*.c)
-	@$(PYTHON) infra/local venv
+.venv/.made: requirements/dev.txt $(wildcard */pyproject.toml */hatch_build.py thumbnailer/src/thumbmill/thumbnailer/imaging/codecs/*.c)
+	@$(PYTHON) -m devstack venv
 	@touch $@
 
 up: venv  ## install what is missing, start everything, stay in the foreground
-	@$(BIN)/python infra/local up
+	@$(BIN)/python -m devstack up
 
 down: venv  ## stop a running `make up` from another terminal
-	@$(BIN)/python infra/local down
+	@$(BIN)/python -m devstack down
 
 status: venv  ## say what is running
-	@$(BIN)/python infra/local status
+	@$(BIN)/python -m devstack status
 
 smoke: venv  ## send a sample picture through a running system
-	@$(BIN)/python infra/local smoke
+	@$(BIN)/python -m devstack smoke
 
 clean: venv  ## remove .local with all data
-	@$(BIN)/python infra/local clean
+	@$(BIN)/python -m devstack clean
 
 test: venv  ## set up and run every test, beside a running `make up` if there is one
-	@$(BIN)/python infra/local setup
+	@$(BIN)/python -m devstack setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
 	$(BIN)/pytest tests/compose -m compose -v -s
 
 bench: venv  ## measure, and print a table
-	$(BIN)/python benchmarks
+	$(BIN)/python -m benchmarks
 
 bench-reconcile: venv  ## measure what comparing the buckets with the rows costs, and print a table
-	$(BIN)/python benchmarks/reconcile.py
+	$(BIN)/python -m benchmarks.reconcile
 
 bench-backlog: venv  ## measure whether a queue of 50,000 is worse than a short one, and print tables (EVENTS=50000)
-	$(BIN)/python benchmarks/backlog.py --events $(EVENTS)
+	$(BIN)/python -m benchmarks.backlog --events $(EVENTS)
 
 bench-overload: venv  ## measure what 500 uploads at once and 200 pollers get, and print a table
-	$(BIN)/python benchmarks/overload.py
+	$(BIN)/python -m benchmarks.overload
 
 bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
-	$(BIN)/python benchmarks/imaging
+	$(BIN)/python -m benchmarks.imaging
 
 drill: venv  ## break a system of its own while it is used, and count what was lost
-	$(BIN)/python -m drill --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m chaos --minutes $(MINUTES) $(ARGS)
 
 corpora: venv  ## try the decoder on public and on mutated pictures, and write docs/formats.md
-	$(BIN)/python tests/corpora
+	$(BIN)/python -m tests.corpora
 
 sbom:  ## write an SBOM of each image's Python packages to .local/sbom (some minutes)
 	$(PYTHON) infra/supply/sbom.py
@@ -75,10 +75,10 @@ lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 lock:  ## resolve requirements/*.txt anew, from *.in and the packages' pyproject.toml (needs uv)
-	$(LOCK) requirements/dev.in pipeline/pyproject.toml $(PROGRAMS:=/pyproject.toml) --output-file requirements/dev.txt
+	$(LOCK) requirements/dev.in core/pyproject.toml $(PROGRAMS:=/pyproject.toml) --output-file requirements/dev.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 	for program in $(PROGRAMS); do \
-		$(LOCK) $$program/pyproject.toml pipeline/pyproject.toml --constraint requirements/dev.txt \
+		$(LOCK) $$program/pyproject.toml core/pyproject.toml --constraint requirements/dev.txt \
 			--output-file requirements/$$program.txt || exit 1; \
 	done

@@ -6,18 +6,13 @@ an idle system; then N photos, several at a time. What each figure means stands 
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
-
-import corpus
-import throughput_table
-import turns
-from installation import say
-from throughput import Result, run
+from benchmarks import corpus, throughput_table, turns
+from benchmarks.installation import say
+from benchmarks.throughput import Result, run
 
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from local.stack import Stack
+from devstack.stack import Stack
 
 PARTS = {
     "gateway": ("gateway",),

@@ -9,7 +9,6 @@ each figure means stands in benchmarks/README.md.
 import argparse
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,15 +16,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
-
-import backlog_table
 import pika
-from accounting import Part, cpu_of, machine_seconds, parts_of, per_image
-from backlog_clients import putting, reading
-from installation import open_database, open_store, running, say
 
-from local.stack import Stack
+from benchmarks import backlog_table
+from benchmarks.accounting import Part, cpu_of, machine_seconds, parts_of, per_image
+from benchmarks.backlog_clients import putting, reading
+from benchmarks.installation import open_database, open_store, running, say
+from devstack.stack import Stack
 
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
 LOOK_SECONDS = 1.0

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
-from installation import gateway_url
+from minio import Minio
 from PIL import Image
 
-from local.stack import Stack
-from minio import Minio
+from benchmarks.installation import gateway_url
+from devstack.stack import Stack
 
 AT_ONCE = 8  # uploads
 READ_SECONDS = 0.05  # between two status reads, which one client makes: what is measured is the rest

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backlog import Drain
+    from benchmarks.backlog import Drain
 
 
 def figures(drain: "Drain") -> dict[str, float]:

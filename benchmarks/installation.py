@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-
-from local.ports import free_ports
-from local.postgres import OWNER, database_url, forget_libpq_variables
-from local.stack import Stack
 from minio import Minio
+
+from devstack.ports import free_ports
+from devstack.postgres import OWNER, database_url, forget_libpq_variables
+from devstack.stack import Stack
 
 QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "MAX_TICKETS_PER_MINUTE": "0"}
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from corpus import Photo
+
+from benchmarks.corpus import Photo
 
 BOUNDARY = uuid.uuid4().hex
 

@@ -9,21 +9,17 @@ import asyncio
 import json
 import os
 import random
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
 import uvloop
-from accounting import Part, machine_seconds, parts_of
-from backlog_clients import draw, mark
-from installation import running, say
-from overload_clients import Client, Tally, get, poll, post, upload
 
-from local.stack import Stack
+from benchmarks.accounting import Part, machine_seconds, parts_of
+from benchmarks.backlog_clients import draw, mark
+from benchmarks.installation import running, say
+from benchmarks.overload_clients import Client, Tally, get, poll, post, upload
+from devstack.stack import Stack
 
 API = "/api/v1/images"
 REST_SECONDS = 5.0  # of pollers alone, before and after

@@ -19,18 +19,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
-
 import httpx
 import psutil
 import psycopg
-
-from local import services
-from local.ports import free_ports
-from local.postgres import OWNER, database_url, forget_libpq_variables
-from local.site import CHECKOUT
-from local.stack import Stack
 from minio import Minio
+
+from devstack import services
+from devstack.installation import CHECKOUT
+from devstack.ports import free_ports
+from devstack.postgres import OWNER, database_url, forget_libpq_variables
+from devstack.stack import Stack
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
 TEN_MILLION = 10_000_000
@@ -76,7 +74,7 @@ def fill(stack: Stack, images: int, variants: int) -> None:
     client = Minio(f"127.0.0.1:{port}", *login, secure=False, region="us-east-1")
     client.put_object(PROCESSED, "model", io.BytesIO(b""), 0)  # where nothing is announced
     [model_object] = client.list_objects(PROCESSED)
-    source = f"{model_object.etag}/0/{int(model_object.last_modified.timestamp())}"
+    object_version = f"{model_object.etag}/0/{int(model_object.last_modified.timestamp())}"
     stack.stop("minio")
     drive = stack.site.data / "minio" / "drive"
     model, owner = drive / PROCESSED / "model", (drive / PROCESSED).stat()
@@ -90,7 +88,7 @@ def fill(stack: Stack, images: int, variants: int) -> None:
     stack.start("minio", MINIO_PROMETHEUS_AUTH_TYPE="public")
     with database(stack) as connection:
         with connection.cursor().copy(
-            "COPY images (id, key, status, source, size, generation, run, attempts, variants, variants_removed,"
+            "COPY images (id, key, status, object_version, size, generation, run_id, attempts, variants, variants_removed,"
             " created_at, updated_at, version) FROM STDIN"
         ) as copy:
             for image, made in keys:
@@ -101,7 +99,21 @@ def fill(stack: Stack, images: int, variants: int) -> None:
                     ]
                 )
                 now = "2026-01-01T00:00:00Z"
-                row = (image, f"uploads/{image}/original", "DONE", source, 0, 1, "", 1, told, "f", now, now, 1)
+                row = (
+                    image,
+                    f"uploads/{image}/original",
+                    "DONE",
+                    object_version,
+                    0,
+                    1,
+                    "",
+                    1,
+                    told,
+                    "f",
+                    now,
+                    now,
+                    1,
+                )
                 copy.write_row(row)
         connection.execute("ANALYZE images")
         connection.execute("UPDATE progress SET caught_up_to = now() + interval '1 day'")

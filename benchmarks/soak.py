@@ -5,18 +5,15 @@ The photos are those of the corpus up to --most-bytes, so that thousands go thro
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
-
 import aiohttp
-import corpus
-from accounting import Part
-from installation import gateway_url, running
-from load import Client
 
-from local.stack import Stack
+from benchmarks import corpus
+from benchmarks.accounting import Part
+from benchmarks.installation import gateway_url, running
+from benchmarks.load import Client
+from devstack.stack import Stack
 
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
 

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import aiohttp
-import corpus
 import psutil
-from accounting import Part, cpu_of, machine_seconds, parts_of, per_image
-from installation import gateway_url, open_database, open_store, running, say
-from load import Client, Upload
 from PIL import Image
 
-from local.stack import Stack
+from benchmarks import corpus
+from benchmarks.accounting import Part, cpu_of, machine_seconds, parts_of, per_image
+from benchmarks.installation import gateway_url, open_database, open_store, running, say
+from benchmarks.load import Client, Upload
+from devstack.stack import Stack
 
 UNFINISHED = "status NOT IN ('DONE', 'FAILED', 'DELETED')"
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from accounting import PARTS
+from benchmarks.accounting import PARTS
 
 if TYPE_CHECKING:
-    from throughput import Result
+    from benchmarks.throughput import Result
 
 
 def render(results: Sequence["Result"]) -> str:

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.postgres import forget_libpq_variables
-from support.stack import run_stack
+from devstack.postgres import forget_libpq_variables
+from tests.support.stack import run_stack
 
 # No test may hang on how busy a machine is, nor fail by chance where nothing changed. `--hypothesis-profile=search`
 # draws new examples.

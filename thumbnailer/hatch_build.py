@@ -1,4 +1,4 @@
-"""Builds the decoder jpeg_eighth.c whenever this package is installed or made into a wheel.
+"""Builds the decoder dc_only.c whenever this package is installed or made into a wheel.
 
 The compiler is a package too (ziglang), so it is the same one everywhere, pinned like the rest, and a machine needs
 none of its own: docs/decisions/011.
@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("src/thumbnailer/jpeg_eighth.c")
+SOURCE = Path("src/thumbmill/thumbnailer/imaging/codecs/dc_only.c")
 # For any processor of its kind, not this machine's own; and numbers that overflow do so in a defined way.
 FLAGS = ("-O2", "-mcpu=baseline", "-fwrapv", "-fPIC", "-shared", "-s", "-Wall", "-Wextra", "-Werror")
 

@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import corpus
-from rivals import HERE, AbsentError, Contestant, ask, fingerprint, install_python, install_sharp, make_once
-from rows import QUALITY, ROWS, Row
+from benchmarks import corpus
+from benchmarks.imaging.rivals import (
+    HERE,
+    AbsentError,
+    Contestant,
+    ask,
+    fingerprint,
+    install_python,
+    install_sharp,
+    make_once,
+)
+from benchmarks.imaging.rows import QUALITY, ROWS, Row
 
 LOCAL = Path(__file__).parents[2] / ".local"
 ONE_THREAD = {"VIPS_CONCURRENCY": "1"}

@@ -5,7 +5,8 @@ which costs less than to decode the file for each.
 """
 
 import pyvips
-from contest import Maker, take_job
+
+from benchmarks.imaging.contest import Maker, take_job
 
 
 def prepare(edges: list[int], quality: int) -> Maker:

@@ -1,26 +1,26 @@
 """The thumbnailer's imaging as a contestant, without the child process that it runs in otherwise."""
 
 import PIL
-from contest import Maker, refuse, take_job
 
-from pipeline.errors import ErrorCode
-from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError, Limits, Recipe
-from thumbnailer.presets import Preset
+from benchmarks.imaging.contest import Maker, refuse, take_job
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions, UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 LIMITS = Limits(file_bytes=52_428_800, pixels=50_000_000, memory_bytes=1024**3, seconds=10)  # the defaults
 
 
 def prepare(edges: list[int], quality: int) -> Maker:
     presets = tuple(Preset(str(edge), width=edge, height=edge, quality=quality) for edge in edges)
-    recipe = Recipe(LIMITS, presets)
+    recipe = ProcessingOptions(LIMITS, presets)
     return lambda data: [rendition.data for rendition in make_picture(data, recipe).renditions]
 
 
 if __name__ == "__main__":
     try:
         take_job(prepare, f"Pillow {PIL.__version__}")
-    except BadPictureError as fault:
+    except UndecodableImageError as fault:
         if fault.code != ErrorCode.UNSUPPORTED_FORMAT:
             raise
         refuse(fault.code)

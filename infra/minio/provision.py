@@ -1,6 +1,6 @@
 """Prepares a running MinIO: users with their policies, buckets, notifications. It may run any number of times.
 
-Compose and infra/local run it once after MinIO is up, and then with --watch beside the system. Needs the packages
+Compose and devstack run it once after MinIO is up, and then with --watch beside the system. Needs the packages
 minio and tenacity, nothing of ours.
 """
 
@@ -18,12 +18,11 @@ from urllib.parse import urlsplit
 
 import tenacity
 import urllib3
+from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, S3Error
 from minio.minioadmin import MinioAdmin
 from minio.notificationconfig import NotificationConfig, QueueConfig
-
-from minio import Minio
 
 POLICIES = Path(__file__).parent / "policies"
 # Each user's access key is its policy's name; its secret is in this variable, or in the file that X_FILE names.

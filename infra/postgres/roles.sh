@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the database's roles; may run again, and then sets changed passwords. Run by the Postgres image out of
-# /docker-entrypoint-initdb.d and by infra/local. What the roles may touch is granted by the migrations.
+# /docker-entrypoint-initdb.d and by devstack. What the roles may touch is granted by the migrations.
 #
 # Environment: POSTGRES_USER (the owner), POSTGRES_DB, STATUS_TRACKER_DATABASE_PASSWORD and GATEWAY_DATABASE_PASSWORD
 # (or the same names with _FILE), and libpq's PGHOST, PGPORT, PGPASSWORD where the server is not on the socket.
@@ -24,7 +24,7 @@ run_sql() {
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$1"
 }
 
-# The image makes the database itself, infra/local leaves it to this script.
+# The image makes the database itself, devstack leaves it to this script.
 POSTGRES_DB="$POSTGRES_DB" run_sql postgres <<'SQL'
 \getenv database POSTGRES_DB
 SELECT format('CREATE DATABASE %I', :'database')

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from support.system import System
+from tests.support.system import System
 
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
 

@@ -1,8 +1,8 @@
 """Who may call the gateway."""
 
-from support.pictures import photo
-from support.services import free_port
-from support.system import ORIGINALS, problem
+from tests.support.pictures import photo
+from tests.support.services import free_port
+from tests.support.system import ORIGINALS, problem
 
 
 def test_a_gateway_that_others_can_reach_wants_keys(system):

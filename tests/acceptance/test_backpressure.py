@@ -1,8 +1,8 @@
 """Over the limits that an operator has set, uploads through the API wait outside; what came otherwise is made."""
 
-from support.pictures import photo
-from support.system import problem
-from support.waiting import wait_until
+from tests.support.pictures import photo
+from tests.support.system import problem
+from tests.support.waiting import wait_until
 
 DOORS = (
     ("/api/v1/images", {"files": {"file": ("photo.jpg", photo())}}),

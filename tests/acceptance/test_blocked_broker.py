@@ -6,13 +6,13 @@ MinIO answers an upload when its event is out, so such a broker holds its answer
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from drill.proxy import Proxy
 
-from support.brokers import ALARMS, alarm
-from support.outages import all_done_after
-from support.pictures import photo
-from support.system import problem
-from support.waiting import wait_until
+from chaos.proxy import Proxy
+from tests.support.brokers import ALARMS, alarm
+from tests.support.outages import all_done_after
+from tests.support.pictures import photo
+from tests.support.system import problem
+from tests.support.waiting import wait_until
 
 DEADLINE = {"UPLOAD_DEADLINE_SECONDS": "1"}
 TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
@@ -51,7 +51,7 @@ def test_an_alarm_of_the_broker(system, kind):
             held_back = post_until_refused(system, keys)
             assert system.image(held_back)["status"] == "PENDING"
             sent = begin_form(system, ticket, keys, pool)
-            assert problem(another.result(), 503) == "broker_away"
+            assert problem(another.result(), 503) == "broker_unavailable"
         assert sent.result().status_code == 204
 
 

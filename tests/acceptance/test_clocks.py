@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from support.messages import wait_quiet
-from support.pictures import photo, red_quarter
-from support.services import PORTS, free_port
+from tests.support.messages import wait_quiet
+from tests.support.pictures import photo, red_quarter
+from tests.support.services import PORTS, free_port
 
 LIBRARIES = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 # Not the thumbnailer: with this library Popen.wait fails as it ends its children. It asks the store as these do.

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.messages import listening, post, purge, wait_tracker
-from support.pictures import opened, photo
-from support.system import ORIGINALS, PRESETS, PROCESSED
-from support.waiting import wait_until
+from tests.support.messages import listening, post, purge, wait_tracker
+from tests.support.pictures import opened, photo
+from tests.support.system import ORIGINALS, PRESETS, PROCESSED
+from tests.support.waiting import wait_until
 
 # The thumbnailer's crash points, and what has happened by then: variants stored, the end told.
 THUMBNAILER = {
@@ -161,4 +161,4 @@ def check_done(system, image_id):
     assert len(system.keys(PROCESSED, f"{image_id}/")) == len(PRESETS)
     assert opened(system.thumbnail(image_id)).size == (256, 192)
     for queue in ("image_queue", "image_queue.dead", "status_tracker.dead"):
-        assert system.queue_length(queue) == 0, queue
+        assert system.message_count(queue) == 0, queue

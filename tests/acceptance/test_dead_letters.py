@@ -6,11 +6,11 @@ import signal
 import pika
 import pytest
 
-from support.brokers import denied, low_limit
-from support.messages import wait_quiet, wait_tracker
-from support.operators import NAME, dead_letters, running, thumbmill
-from support.pictures import photo, red_quarter
-from support.waiting import wait_until
+from tests.support.brokers import denied, low_limit
+from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.operators import NAME, dead_letters, running, thumbmill
+from tests.support.pictures import photo, red_quarter
+from tests.support.waiting import wait_until
 
 DEAD = "image_queue.dead"
 
@@ -19,7 +19,7 @@ DEAD = "image_queue.dead"
 def no_dead(system):
     """Begin and leave with nothing put aside."""
     queues = (DEAD, "status_tracker.dead")
-    assert [system.queue_length(queue) for queue in queues] == [0, 0]
+    assert [system.message_count(queue) for queue in queues] == [0, 0]
     yield
     for queue in queues:
         system.drain(queue)
@@ -65,7 +65,7 @@ EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "at
 def test_from_the_brokers_limit_to_done(system, no_dead):
     with low_limit(system), denied(system, "s3:PutObject"):
         image = system.post_form(photo(orientation=3))
-        wait_until(lambda: system.queue_length(DEAD) == 1, 60, "the broker to put the message aside")
+        wait_until(lambda: system.message_count(DEAD) == 1, 60, "the broker to put the message aside")
         failed = system.wait_status(image["id"], "FAILED")
     assert (failed["error"]["code"], failed["error"]["retryable"]) == ("attempts_exhausted", True)
     assert [event["recorded_by"] for event in notes(system, image["id"], "image.failed")] == ["/rabbitmq"]
@@ -82,7 +82,7 @@ def test_from_the_brokers_limit_to_done(system, no_dead):
     said = thumbmill(system, "dead", "redrive", "--id", image["id"], "--dry-run")
     assert "1 dead letter would be redriven" in said
     wait_tracker(system)
-    assert system.queue_length(DEAD) == 1
+    assert system.message_count(DEAD) == 1
     assert notes(system, image["id"]) == []
     assert system.image(image["id"])["status"] == "FAILED"
 
@@ -94,13 +94,13 @@ def test_from_the_brokers_limit_to_done(system, no_dead):
     )
     assert (done["attempts"], done["error"], done["generation"]) == (1, None, 1)
     assert red_quarter(system.thumbnail(image["id"])) == "right lower"
-    assert system.queue_length(DEAD) == 0
+    assert system.message_count(DEAD) == 0
     [note] = notes(system, image["id"])
     assert note["recorded_by"] == "/cli"
     assert (note["data"]["operator"], note["data"]["code"]) == (NAME, "delivery_limit")
     types = system.timeline(image["id"])
     assert types.index("image.failed") < types.index("image.redriven") < types.index("image.done")
-    assert notes(system, image["id"], "image.done")[0]["data"]["run"] == note["data"]["run"]
+    assert notes(system, image["id"], "image.done")[0]["data"]["run_id"] == note["data"]["run_id"]
 
 
 def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
@@ -109,7 +109,7 @@ def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
     with low_limit(system), denied(system, "s3:PutObject"):
         thumbmill(system, "dead", "redrive", "--all")
         wait_until(lambda: notes(system, image_id, "image.failed"), 60, "the second failure in the timeline")
-        wait_until(lambda: system.queue_length(DEAD) == 1, what="the letter to be back")
+        wait_until(lambda: system.message_count(DEAD) == 1, what="the letter to be back")
     [letter] = dead_letters(system)
     assert (letter["code"], letter["redriven_by"]) == ("delivery_limit", NAME)
     assert system.image(image_id)["status"] == "DONE", "its thumbnails are there"
@@ -155,11 +155,11 @@ def test_killed_between_two_steps_nothing_is_lost(system, no_dead, point):
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
     bury(system, (body, EXHAUSTED))
     thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, CRASH_POINT=point)
-    wait_until(lambda: system.queue_length(DEAD) == 1, what="the letter to be back")
+    wait_until(lambda: system.message_count(DEAD) == 1, what="the letter to be back")
     thumbmill(system, "dead", "redrive", "--all")
-    wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run"], what="the later run to be done")
+    wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run_id"], what="the later run to be done")
     wait_quiet(system)
-    assert system.queue_length(DEAD) == 0
+    assert system.message_count(DEAD) == 0
     assert len(notes(system, image_id)) == 2
     assert system.image(image_id)["status"] == "DONE"
 
@@ -172,25 +172,25 @@ def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
         return {image_id for image_id in bodies if notes(system, image_id)}
 
     with running(system, "dead", "redrive", "--all", "--rate", "5") as program:
-        wait_until(lambda: system.queue_length(DEAD) <= 9, what="some to be sent back")  # the timeline may be late
+        wait_until(lambda: system.message_count(DEAD) <= 9, what="some to be sent back")  # the timeline may be late
         program.kill()
-    wait_until(lambda: system.queue_length(DEAD) + len(redriven()) >= 12, what="the rest to be back")
-    assert 0 < system.queue_length(DEAD) < 12
+    wait_until(lambda: system.message_count(DEAD) + len(redriven()) >= 12, what="the rest to be back")
+    assert 0 < system.message_count(DEAD) < 12
 
-    before = system.queue_length(DEAD)
+    before = system.message_count(DEAD)
     with running(system, "dead", "redrive", "--all", "--rate", "2") as program:
-        wait_until(lambda: system.queue_length(DEAD) < before - 1, what="some more to be sent back")
+        wait_until(lambda: system.message_count(DEAD) < before - 1, what="some more to be sent back")
         program.send_signal(signal.SIGTERM)
         _, said = program.communicate(timeout=30)
     assert program.returncode == 130
     assert "the rest is where it was" in said
     moved = int(said.split()[0])
-    wait_until(lambda: system.queue_length(DEAD) == before - moved, what="what was not moved to be back")
+    wait_until(lambda: system.message_count(DEAD) == before - moved, what="what was not moved to be back")
 
     thumbmill(system, "dead", "redrive", "--all")
-    assert system.queue_length(DEAD) == 0
+    assert system.message_count(DEAD) == 0
     for image_id in bodies:
-        wait_until(lambda id_=image_id: notes(system, id_, "image.done")[-1]["data"]["run"], what="a later run")
+        wait_until(lambda id_=image_id: notes(system, id_, "image.done")[-1]["data"]["run_id"], what="a later run")
     assert redriven() == bodies.keys()
     assert {system.image(image_id)["status"] for image_id in bodies} == {"DONE"}
 
@@ -215,7 +215,7 @@ def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, w
     said = thumbmill(system, "dead", *arguments, code=code, **settings)
     assert words in said
     assert "Traceback" not in said
-    assert system.queue_length(DEAD) == 1
+    assert system.message_count(DEAD) == 1
 
 
 def test_what_nothing_is_meant_by_is_told_where_there_is_nothing_too(system, no_dead):

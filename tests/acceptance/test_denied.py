@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.brokers import denied, other_secret
-from support.outages import readiness
-from support.pictures import photo, red_quarter
-from support.waiting import wait_until
+from tests.support.brokers import denied, other_secret
+from tests.support.outages import readiness
+from tests.support.pictures import photo, red_quarter
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject"])
@@ -19,7 +19,7 @@ def test_a_right_that_is_missing_for_a_while_costs_no_attempt(system, action):
     done = system.wait_status(image["id"])
     assert done["attempts"] == 1
     assert red_quarter(system.thumbnail(image["id"])) == "right lower"
-    assert system.queue_length("image_queue.dead") == 0
+    assert system.message_count("image_queue.dead") == 0
 
 
 @pytest.mark.parametrize(

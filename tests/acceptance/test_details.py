@@ -6,8 +6,8 @@ import io
 
 from PIL import Image, ImageDraw
 
-from support.pictures import opened, photo, travel_photo
-from support.system import PRESETS
+from tests.support.pictures import opened, photo, travel_photo
+from tests.support.system import PRESETS
 
 
 def test_a_photo_tells_of_its_camera_and_not_of_its_place(system):

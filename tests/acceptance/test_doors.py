@@ -6,9 +6,9 @@ from contextlib import closing
 import pytest
 from PIL import Image
 
-from support.pictures import noise, opened, photo, red_quarter
-from support.system import ORIGINALS, PRESETS, PROCESSED, System, problem
-from support.waiting import wait_until
+from tests.support.pictures import noise, opened, photo, red_quarter
+from tests.support.system import ORIGINALS, PRESETS, PROCESSED, System, problem
+from tests.support.waiting import wait_until
 
 STRANGE_KEY = "holiday/ä b+c 100%.jpg"
 
@@ -118,7 +118,7 @@ def test_the_timeline_explains_the_image(system, entered, door):
     assert [event["occurred"] for event in events] == sorted(event["occurred"] for event in events)
     tellers = {event["recorded_by"] for event in events if event["type"] == stored}
     assert tellers == {"instant", "ledger"}
-    assert len({event["source"] for event in events if event["type"] != "upload.requested"}) == 1
+    assert len({event["object_version"] for event in events if event["type"] != "upload.requested"}) == 1
 
 
 def test_an_s3_clients_key_comes_back_letter_for_letter(system, entered):

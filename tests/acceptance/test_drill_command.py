@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from support.operators import start, thumbmill
-from support.pictures import photo
-from support.system import ORIGINALS, PROCESSED
-from support.waiting import wait_until
+from tests.support.operators import start, thumbmill
+from tests.support.pictures import photo
+from tests.support.system import ORIGINALS, PROCESSED
+from tests.support.waiting import wait_until
 
 
 def doors(system, *, s3=True):

@@ -1,8 +1,8 @@
 """Folders, as consoles and file managers make them in a bucket: no images, and no obstacle to those inside."""
 
-from support.messages import wait_quiet, wait_tracker
-from support.operators import thumbmill
-from support.pictures import photo
+from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.operators import thumbmill
+from tests.support.pictures import photo
 
 
 def ids(system, folder):
@@ -11,7 +11,7 @@ def ids(system, folder):
 
 
 def test_a_folder_is_no_image_and_what_is_in_it_is(system):
-    dead = [system.queue_length(queue) for queue in ("image_queue.dead", "status_tracker.dead")]
+    dead = [system.message_count(queue) for queue in ("image_queue.dead", "status_tracker.dead")]
     for folder in ("folder/", "folder/with ä/", "/".join(["deep"] * 20) + "/"):
         system.put(folder, b"")
         image = system.put(f"{folder}photo.jpg", photo()) and system.wait_key(f"{folder}photo.jpg")
@@ -22,7 +22,7 @@ def test_a_folder_is_no_image_and_what_is_in_it_is(system):
     assert "healed" not in thumbmill(system, "reconcile", "--json")
     wait_quiet(system)
     assert ids(system, "folder/") == []
-    assert [system.queue_length(queue) for queue in ("image_queue.dead", "status_tracker.dead")] == dead
+    assert [system.message_count(queue) for queue in ("image_queue.dead", "status_tracker.dead")] == dead
     system.s3.delete_object(Bucket="images-original", Key="folder/")
     wait_tracker(system)
     wait_quiet(system)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from support.pictures import photo, red_quarter
-from support.system import ORIGINALS, PROCESSED
-from support.waiting import wait_until
+from tests.support.pictures import photo, red_quarter
+from tests.support.system import ORIGINALS, PROCESSED
+from tests.support.waiting import wait_until
 
 FORGED = {"X-Minio-Source-Mtime": "2200-01-01T00:00:00Z", "X-Minio-Source-Etag": "deadbeef"}
 

@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from support.outages import all_done_after, put_many
-from support.waiting import wait_until
+from tests.support.outages import all_done_after, put_many
+from tests.support.waiting import wait_until
 
 # What Postgres says (53100) when a table or an index cannot grow; a full disk under its log makes it crash instead.
 FULL = """
@@ -37,4 +37,4 @@ def test_a_full_disk_under_the_database_costs_nothing_but_time(system):
                 lambda: system.metric("STATUS_TRACKER_HEALTH_PORT", RELEASED) >= before + 2, what="two tries"
             )
             assert {system.image_of(key)["status"] for key in keys} == {"PENDING"}
-            assert system.queue_length("status_tracker.dead") == 0
+            assert system.message_count("status_tracker.dead") == 0

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from support.garbage import make_foreign, make_garbage
-from support.messages import Letter, post, settled, wait_quiet
-from support.pictures import photo
-from support.waiting import wait_until
+from tests.support.garbage import make_foreign, make_garbage
+from tests.support.messages import Letter, post, settled, wait_quiet
+from tests.support.pictures import photo
+from tests.support.waiting import wait_until
 
 QUEUES = ("image_queue", "status_tracker")
 CONSUMERS = ("thumbnailer", "status-tracker")
@@ -24,7 +24,7 @@ def no_dead(system):
 
 def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
     for queue in QUEUES:
-        assert system.queue_length(f"{queue}.dead") == 0
+        assert system.message_count(f"{queue}.dead") == 0
     pids = [stack.pid(name) for name in CONSUMERS]
     both = make_garbage(TO_BOTH, "both")
     garbage = {queue: make_garbage(TO_EACH, queue) + both for queue in QUEUES}
@@ -40,14 +40,14 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
 
     system.wait_status(amid, timeout=60)
     system.wait_status(behind, timeout=60)
-    wait_until(lambda: all(system.queue_length(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "the dead")
+    wait_until(lambda: all(system.message_count(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "the dead")
     wait_quiet(system)
     for queue in QUEUES:
         dead = system.drain(f"{queue}.dead")
         assert Counter(body for body, _ in dead) == Counter(body for body, _ in garbage[queue])
         assert all(headers["x-reason"].startswith("not an event: ") for _, headers in dead)
         for waiting in (queue, *(f"{queue}.delay.{delay}" for delay in ("5s", "30s", "5m"))):
-            assert system.queue_length(waiting) == 0, waiting
+            assert system.message_count(waiting) == 0, waiting
     assert [stack.pid(name) for name in CONSUMERS] == pids
     assert all(stack.is_running(name) for name in CONSUMERS)
 
@@ -64,4 +64,4 @@ def test_events_that_are_not_for_us_are_let_go(system, stack):
     wait_quiet(system)
     assert system.query("SELECT count(DISTINCT image_id) FROM image_timeline") == images
     for queue in QUEUES:
-        assert system.queue_length(f"{queue}.dead") == 0
+        assert system.message_count(f"{queue}.dead") == 0

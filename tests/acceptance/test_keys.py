@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from botocore.exceptions import ClientError
 
-from support.pictures import photo, red_quarter
-from support.system import ORIGINALS, problem
+from tests.support.pictures import photo, red_quarter
+from tests.support.system import ORIGINALS, problem
 
 KEYS = [
     "caf\u00e9.jpg", "cafe\u0301.jpg",  # the same to the eye: composed, decomposed
@@ -40,7 +40,7 @@ def test_a_key_is_the_same_in_the_bucket_the_event_the_row_the_api_and_the_thumb
     rows = dict(system.query("SELECT id::text, key FROM image_status WHERE key = ANY(%s)", KEYS))
     assert rows == ids
     for queue in ("image_queue.dead", "status_tracker.dead"):
-        assert system.queue_length(queue) == 0
+        assert system.message_count(queue) == 0
     delete_all(system, ids)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from local.account import remove_data
-from local.ports import free_ports
-from local.site import CHECKOUT
-from support.waiting import wait_until
+from devstack.account import remove_data
+from devstack.installation import CHECKOUT
+from devstack.ports import free_ports
+from tests.support.waiting import wait_until
 
 # What a developer's shell may have for other databases and brokers; each of these would keep a client from ours.
 STRANGERS = {

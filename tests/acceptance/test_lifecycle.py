@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.messages import wait_tracker
-from support.pictures import photo, red_quarter
-from support.system import PRESETS, PROCESSED, problem
-from support.waiting import wait_until
+from tests.support.messages import wait_tracker
+from tests.support.pictures import photo, red_quarter
+from tests.support.system import PRESETS, PROCESSED, problem
+from tests.support.waiting import wait_until
 
 IMAGES = "/api/v1/images"
 

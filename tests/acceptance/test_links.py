@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from threading import Event
 
 import pytest
-from drill.proxy import Proxy
 from PIL import Image
 
-from support.outages import all_done_after, put_many, wait_away
-from support.pictures import opened
-from support.system import PRESETS, PROCESSED, problem
-from support.waiting import wait_until
+from chaos.proxy import Proxy
+from tests.support.outages import all_done_after, put_many, wait_away
+from tests.support.pictures import opened
+from tests.support.system import PRESETS, PROCESSED, problem
+from tests.support.waiting import wait_until
 
 SERVERS = {"minio": "MINIO_PORT", "rabbitmq": "RABBITMQ_PORT", "postgres": "POSTGRES_PORT"}
 LINKS = [
@@ -69,7 +69,7 @@ def test_links_that_swallow_everything_for_a_while(system, mode):
         for proxy in proxies.values():
             proxy.mode = mode
         keys.extend(put_many(system, mode))
-        assert problem(system.http.get("/api/v1/images"), 503) == "database_away"
+        assert problem(system.http.get("/api/v1/images"), 503) == "database_unavailable"
         wait_away(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
         for proxy in proxies.values():
             proxy.mode = "pass"

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from support.pictures import photo
-from support.services import free_port
-from support.waiting import wait_until
+from tests.support.pictures import photo
+from tests.support.services import free_port
+from tests.support.waiting import wait_until
 
 
 def has_ipv6():

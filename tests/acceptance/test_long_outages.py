@@ -11,18 +11,18 @@ from threading import Event
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from support.outages import all_done_after
-from support.pictures import photo
-from support.system import System
+from tests.support.outages import all_done_after
+from tests.support.pictures import photo
+from tests.support.system import System
 
 SECONDS = 120
 HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 RANKS = {"PENDING": 0, "PROCESSING": 1, "DONE": 2}
 # What may be answered where a server is needed that is away; each says when to ask again.
 EXCUSES = {
-    "rabbitmq": {"broker_away", "not_caught_up"},
-    "minio": {"storage_away", "storage_timeout"},
-    "postgres": {"database_away"},
+    "rabbitmq": {"broker_unavailable", "not_caught_up"},
+    "minio": {"storage_unavailable", "storage_timeout"},
+    "postgres": {"database_unavailable"},
 }
 
 

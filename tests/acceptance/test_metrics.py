@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-from support.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def tracker_metric(system, name):
@@ -24,7 +24,7 @@ def test_what_no_queue_takes_is_kept_and_shows(system):
 
 def test_the_dead_show(system):
     dead = 'thumbmill_queue_length{queue="image_queue.dead"}'
-    before = system.queue_length("image_queue.dead")
+    before = system.message_count("image_queue.dead")
     system.publish_storage_event(b"no event")
     wait_until(lambda: tracker_metric(system, dead) == before + 1, 40, "the metric to count the dead")
     system.drain("image_queue.dead")

@@ -11,10 +11,10 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from support.messages import listening, post, purge, settled, wait_quiet
-from support.pictures import opened, photo
-from support.system import ORIGINALS, PRESETS, PROCESSED
-from support.waiting import wait_until
+from tests.support.messages import listening, post, purge, settled, wait_quiet
+from tests.support.pictures import opened, photo
+from tests.support.system import ORIGINALS, PRESETS, PROCESSED
+from tests.support.waiting import wait_until
 
 # Pictures that are told apart by the sizes of their thumbnails.
 V1, V2, V3 = photo(64, 48), photo(48, 64), photo(80, 40)
@@ -89,7 +89,7 @@ def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, fir
             stack.start(name, wait=False)
     else:
         stack.start(first, **({"TRACKER_BATCH_SIZE": "1"} if first == "status-tracker" else {}))
-        wait_until(lambda: system.queue_length(SERVICES[first]) == 0, 60, f"{SERVICES[first]} to be empty")
+        wait_until(lambda: system.message_count(SERVICES[first]) == 0, 60, f"{SERVICES[first]} to be empty")
         stack.start(*SERVICES.keys() - {first})
 
     for these in TARGETS:
@@ -140,7 +140,7 @@ def check_all(system, objects, *, alone=True):
     wrong = find_wrong(system, objects, alone=alone)
     assert not wrong, f"{len(wrong)} of {len(objects)} keys"
     for queue in ("image_queue.dead", "status_tracker.dead"):
-        assert system.queue_length(queue) == 0, queue
+        assert system.message_count(queue) == 0, queue
     for key, data in objects.items():
         image = system.image_of(key)
         if data is None:
@@ -165,22 +165,22 @@ def find_wrong(system, objects, *, alone):
 
     wrong = {}
     for key, data in objects.items():
-        image_id, status, source, variants = rows.get(key, (None, None, None, []))
+        image_id, status, object_version, variants = rows.get(key, (None, None, None, []))
         kept = made[str(image_id)]
         if data is None:
             right = status == "DELETED" and not kept
         else:
             own = {variant for variant in kept if hashlib.sha256(data).hexdigest()[:16] in variant}
             right = (
-                (status, source) == ("DONE", sources[key])
+                (status, object_version) == ("DONE", sources[key])
                 and len(own) == len(PRESETS)
                 and own == {variant["key"] for variant in variants}
                 and (own == kept or not alone)
             )
         if not right:
-            wrong[key] = (status, source, sources.get(key), variants, kept)
+            wrong[key] = (status, object_version, sources.get(key), variants, kept)
     return wrong
 
 
-ROWS = "SELECT id, status, source, variants FROM image_status WHERE id = ANY(%s)"
+ROWS = "SELECT id, status, object_version, variants FROM image_status WHERE id = ANY(%s)"
 NAMESPACE = UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.probes import answers_http
-from support.brokers import rabbitmqctl
-from support.outages import COUNT, all_done_after, put_many, readiness, wait_away
-from support.pictures import photo
-from support.system import problem
-from support.waiting import wait_until
+from devstack.probes import answers_http
+from tests.support.brokers import rabbitmqctl
+from tests.support.outages import COUNT, all_done_after, put_many, readiness, wait_away
+from tests.support.pictures import photo
+from tests.support.system import problem
+from tests.support.waiting import wait_until
 
 SERVICES = ("status-tracker", "thumbnailer", "gateway")
 SERVERS = ("minio", "rabbitmq", "postgres")
@@ -36,7 +36,7 @@ def test_rabbitmq_away(system, end):
             assert system.image(unheard["id"])["status"] == "PENDING"
         assert problem(system.http.delete(f"/api/v1/images/{used['id']}"), 503) == "not_caught_up"
         ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
-        assert problem(ticket, 503) == "broker_away"
+        assert problem(ticket, 503) == "broker_unavailable"
         wait_away(system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT")
         system.stack.start("rabbitmq")
     assert system.ticket()["status"] == "AWAITING_UPLOAD"
@@ -76,7 +76,7 @@ def test_postgres_away(system, end):
                 *(f"/api/v1/images/{known}{rest}" for rest in ("", "/events", "/variants/original")),
             )
             for answer in pool.map(system.http.get, paths):
-                assert problem(answer, 503) == "database_away"
+                assert problem(answer, 503) == "database_unavailable"
                 assert int(answer.headers["retry-after"]) >= 1
         keys.append(system.post_form(photo())["key"])
         wait_away(system, "postgres", "GATEWAY_PORT", "STATUS_TRACKER_HEALTH_PORT")
@@ -94,9 +94,9 @@ def test_minio_killed_under_the_thumbnailers_feet(system):
         with system.held("thumbnailer"):
             system.stack.kill("minio")
         assert system.image(done["id"])["status"] == "DONE"
-        assert problem(system.http.get(done["variants"][1]["url"]), 503) == "storage_away"
+        assert problem(system.http.get(done["variants"][1]["url"]), 503) == "storage_unavailable"
         refused = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo())})
-        assert problem(refused, 503) == "storage_away"
+        assert problem(refused, 503) == "storage_unavailable"
         assert int(refused.headers["retry-after"]) >= 1
         wait_away(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
         finished = [key for key in keys if system.image_of(key)["status"] == "DONE"]

@@ -4,10 +4,10 @@ import os
 import random
 from collections import Counter
 
-from support import hostile
-from support.messages import settled, wait_quiet
-from support.pictures import faulty_photo, opened, photo, png_header
-from support.system import PROCESSED
+from tests.support import hostile
+from tests.support.messages import settled, wait_quiet
+from tests.support.pictures import faulty_photo, opened, photo, png_header
+from tests.support.system import PROCESSED
 
 # What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds of CPU time.
 POISON = {
@@ -58,7 +58,7 @@ def test_poison_among_good_pictures(system, stack):
     for trouble in ("starting", "broker_lost", "Traceback"):
         assert trouble not in log
     for queue in ("image_queue", "image_queue.delay.5s", "image_queue.dead", "status_tracker.dead"):
-        assert system.queue_length(queue) == 0, queue
+        assert system.message_count(queue) == 0, queue
 
 
 def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):

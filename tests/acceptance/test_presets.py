@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from support.pictures import opened, photo, red_quarter
-from support.system import PROCESSED
+from tests.support.pictures import opened, photo, red_quarter
+from tests.support.system import PROCESSED
 
 OWN = """\
 version: 2026-11-22

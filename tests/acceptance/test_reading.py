@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from support.pictures import photo
-from support.system import System, problem
-from support.waiting import wait_until
+from tests.support.pictures import photo
+from tests.support.system import System, problem
+from tests.support.waiting import wait_until
 
 IMAGES = "/api/v1/images"
 

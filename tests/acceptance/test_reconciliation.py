@@ -8,13 +8,13 @@ from collections import Counter
 import psycopg
 import pytest
 
-from local.postgres import OWNER, database_url
-from support.messages import listening, purge, wait_quiet
-from support.operators import running, thumbmill
-from support.pictures import photo, red_quarter
-from support.processes import another
-from support.system import ORIGINALS, PROCESSED
-from support.waiting import wait_until
+from devstack.postgres import OWNER, database_url
+from tests.support.messages import listening, purge, wait_quiet
+from tests.support.operators import running, thumbmill
+from tests.support.pictures import photo, red_quarter
+from tests.support.processes import another
+from tests.support.system import ORIGINALS, PROCESSED
+from tests.support.waiting import wait_until
 
 LOCK = 0x7468756D63  # Postgres's advisory lock, which one holds who reconciles
 HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
@@ -50,7 +50,7 @@ def act_unheard(system, act, *keys):
         while +awaited:
             [letter] = bucket.take(1)
             awaited[json.loads(letter.body)["Key"].removeprefix(f"{ORIGINALS}/")] -= 1
-        wait_until(lambda: system.queue_length("status_tracker") >= 2 * len(keys), what="both targets to tell")
+        wait_until(lambda: system.message_count("status_tracker") >= 2 * len(keys), what="both targets to tell")
         purge(system, "image_queue", "status_tracker")
 
 

@@ -7,11 +7,11 @@ import httpx
 import psycopg
 import pytest
 
-from local.minio import describe_provision
-from support.pictures import photo
-from support.services import PORTS, SERVICES, free_port
-from support.system import ORIGINALS, PROCESSED, problem
-from support.waiting import wait_until
+from devstack.minio import describe_provision
+from tests.support.pictures import photo
+from tests.support.services import PORTS, SERVICES, free_port
+from tests.support.system import ORIGINALS, PROCESSED, problem
+from tests.support.waiting import wait_until
 
 
 def refusals(system, name):
@@ -58,10 +58,10 @@ def test_a_service_that_is_refused_says_why_and_loses_nothing(system, name):
     queue = {"thumbnailer": "image_queue"}.get(name, "status_tracker")
     with system.stopped("status-tracker" if name == "gateway" else name):
         key = system.post_form(photo())["key"]
-        waiting = wait_until(lambda: system.queue_length(queue))
+        waiting = wait_until(lambda: system.message_count(queue))
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda case: assert_refused(system, name, *case), refusals(system, name)))
-        assert system.queue_length(queue) >= waiting
+        assert system.message_count(queue) >= waiting
     system.wait_key(key)
 
 
@@ -82,8 +82,8 @@ def test_a_missing_bucket_is_named_and_nothing_is_lost(system):
         system.stack.stop(name)
     system.put("waits.jpg", photo())
     for queue in ("image_queue", "status_tracker"):
-        wait_until(lambda queue=queue: system.queue_length(queue))
-    waiting = system.queue_length("image_queue")
+        wait_until(lambda queue=queue: system.message_count(queue))
+    waiting = system.message_count("image_queue")
     remove_bucket(system, PROCESSED)
     try:
         for name in ("gateway", "thumbnailer"):
@@ -94,7 +94,7 @@ def test_a_missing_bucket_is_named_and_nothing_is_lost(system):
     finally:
         command, environment = describe_provision(system.stack.site)
         subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert system.queue_length("image_queue") == waiting
+    assert system.message_count("image_queue") == waiting
     for name in SERVICES:
         system.stack.start(name)
     image = system.wait_key("waits.jpg", "DELETED")  # its message was there, the object was not
@@ -139,7 +139,7 @@ def test_a_gateway_without_a_schema_says_what_to_run(system, empty_database):
     answer = wait_until(lambda: readyz(system), what="the gateway to answer")
     assert answer.status_code == 503
     assert "status-tracker migrate" in answer.json()["away"]["postgres"]
-    assert problem(system.http.get("/api/v1/images"), 503) == "database_away"
+    assert problem(system.http.get("/api/v1/images"), 503) == "database_unavailable"
     system.stack.restart("gateway")
 
 

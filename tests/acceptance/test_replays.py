@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from support.messages import listening, post, purge, settled, wait_quiet
-from support.pictures import opened, photo
-from support.system import ORIGINALS, PROCESSED
-from support.waiting import wait_until
+from tests.support.messages import listening, post, purge, settled, wait_quiet
+from tests.support.pictures import opened, photo
+from tests.support.system import ORIGINALS, PROCESSED
+from tests.support.waiting import wait_until
 
 
 def test_last_weeks_news_all_over_again_changes_nothing(system):
@@ -48,7 +48,7 @@ def test_last_weeks_news_all_over_again_changes_nothing(system):
     }  # fmt: skip
     assert system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_events_superseded_total") > superseded
     for queue in ("image_queue.dead", "status_tracker.dead"):
-        assert system.queue_length(queue) == 0
+        assert system.message_count(queue) == 0
 
 
 # An old upload of what is gone by now leads to one more word that it is.
@@ -78,7 +78,7 @@ def as_newer(event):
 
 def as_older(event):
     """What a version said that knew neither details nor damage, runs or traces."""
-    younger = {"details", "damaged", "run", "attempt", "file_name", "content_type"}
+    younger = {"details", "damaged", "run_id", "attempt", "file_name", "content_type"}
     return {name: value for name, value in event.items() if name != "traceparent"} | {
         "data": {name: value for name, value in event["data"].items() if name not in younger}
     }
@@ -102,7 +102,7 @@ def test_news_of_another_version_is_understood(system, stack, changed):
     image = system.wait_status(image_id)
     assert [variant["type"] for variant in image["variants"]] == ["original", "thumbnail", "small", "large"]
     assert system.timeline(image_id) == ["image.processing", "image.done"]
-    assert system.queue_length("status_tracker.dead") == 0
+    assert system.message_count("status_tracker.dead") == 0
 
 
 def test_news_of_an_unknown_type_is_kept_and_can_be_sent_again(system):
@@ -115,7 +115,7 @@ def test_news_of_an_unknown_type_is_kept_and_can_be_sent_again(system):
         "id": "00000000-0000-5000-8000-000000000001",
     }
     post(system, [done._replace(body=json.dumps(unknown).encode())])
-    wait_until(lambda: system.queue_length("status_tracker.dead") == 1, what="it to be put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == 1, what="it to be put aside")
     system.wait_status(system.post_form(photo(seed=1))["id"])
     [(body, headers)] = system.drain("status_tracker.dead")
     assert json.loads(body) == unknown

@@ -9,12 +9,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from support.messages import wait_quiet, wait_tracker
-from support.outages import all_done_after, put_many
-from support.pictures import photo, red_quarter
-from support.processes import PORT, another
-from support.system import PRESETS, PROCESSED
-from support.waiting import wait_until
+from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.outages import all_done_after, put_many
+from tests.support.pictures import photo, red_quarter
+from tests.support.processes import PORT, another
+from tests.support.system import PRESETS, PROCESSED
+from tests.support.waiting import wait_until
 
 IN_HAND = 'thumbmill_messages_in_hand{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
@@ -104,7 +104,7 @@ def test_a_zombie_spoils_nothing_and_works_again(system, lost):
         assert timeline.count("image.done") == 1, timeline
         assert "image.failed" not in timeline
         assert len(system.keys(PROCESSED, f"{id_}/")) == len(PRESETS)
-    assert system.queue_length("image_queue.dead") == 0
+    assert system.message_count("image_queue.dead") == 0
 
 
 def status(system, image_id):

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from support.messages import wait_quiet
-from support.operators import thumbmill
-from support.pictures import faulty_photo, opened, photo
-from support.system import PRESETS, PROCESSED, problem
-from support.waiting import wait_until
+from tests.support.messages import wait_quiet
+from tests.support.operators import thumbmill
+from tests.support.pictures import faulty_photo, opened, photo
+from tests.support.system import PRESETS, PROCESSED, problem
+from tests.support.waiting import wait_until
 
 IMAGES = "/api/v1/images"
 NOBODY = "01a2019e-dd49-7c49-9ece-607b56bd764f"
@@ -26,7 +26,7 @@ def fail(system, fault="spin"):
 
 
 def runs(system, image_id, kind):
-    return [event["data"].get("run") for event in system.events(image_id) if event["type"] == kind]
+    return [event["data"].get("run_id") for event in system.events(image_id) if event["type"] == kind]
 
 
 def test_the_owner_has_a_failed_image_tried_again(system):
@@ -55,7 +55,7 @@ def test_asking_twice_makes_one_try(system):
         assert {answer.status_code for answer in answers} == {202}
         system.wait_status(image["id"], "PENDING")
         assert problem(retry(system, image["id"]), 409) == "already_running"
-        assert system.queue_length("image_queue") == 1
+        assert system.message_count("image_queue") == 1
     system.wait_status(image["id"], "FAILED", timeout=60)
     wait_quiet(system)
     assert len(runs(system, image["id"], "image.retry_requested")) == 1
@@ -85,7 +85,7 @@ def test_what_is_not_to_be_tried_again_says_why(system):
 def test_without_a_broker_nobody_is_told_that_a_try_will_follow(system):
     image = fail(system)
     with system.stopped("rabbitmq"):
-        assert problem(retry(system, image["id"]), 503) == "broker_away"
+        assert problem(retry(system, image["id"]), 503) == "broker_unavailable"
     assert system.image(image["id"])["status"] == "FAILED"
 
 
@@ -137,7 +137,7 @@ def test_a_variant_that_is_lost_is_made_again_and_never_called_deleted(system, m
         assert system.http.get(f"{IMAGES}/{image['id']}/variants/small").status_code == 200
         for _ in range(3):
             assert system.http.get(url).status_code == 503
-        assert system.queue_length("image_queue") <= 1
+        assert system.message_count("image_queue") <= 1
     wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be there again")
     wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
     wait_quiet(system)
@@ -160,6 +160,6 @@ def test_while_the_store_is_away_nothing_is_called_lost(system):
     image = system.wait_status(system.post_form(photo())["id"])
     with system.stopped("minio"):
         answer = system.http.get(f"{IMAGES}/{image['id']}/variants/thumbnail")
-        assert problem(answer, 503) == "storage_away"
+        assert problem(answer, 503) == "storage_unavailable"
     wait_until(lambda: system.http.get(answer.url).status_code == 200, 30, "the store")
     assert "image.variants_missing" not in system.timeline(image["id"])

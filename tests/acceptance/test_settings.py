@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.services import PORTS, SERVICES, free_port
+from tests.support.services import PORTS, SERVICES, free_port
 
 EVERYWHERE = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "RABBITMQ_USER", "RABBITMQ_PASSWORD")
 

@@ -9,12 +9,12 @@ import pytest
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
-from local.minio import describe_minio_watch
-from local.rabbitmq import describe_rabbitmq_watch
-from support.outages import readiness
-from support.pictures import photo
-from support.system import ORIGINALS
-from support.waiting import wait_until
+from devstack.minio import describe_minio_watch
+from devstack.rabbitmq import describe_rabbitmq_watch
+from tests.support.outages import readiness
+from tests.support.pictures import photo
+from tests.support.system import ORIGINALS
+from tests.support.waiting import wait_until
 
 TRACKER = "STATUS_TRACKER_HEALTH_PORT"
 OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEEP_AFTER_SECONDS": "2"}
@@ -128,7 +128,7 @@ def test_a_binding_is_put_back_by_the_consumer_it_belongs_to(attentive, exchange
     image = system.post_form(photo())
     wait_until(lambda: (exchange, queue, key) in bindings(system), 60, "the binding to be put back")
     system.wait_status(image["id"], timeout=60)
-    assert system.queue_length("image_queue.dead") == 0
+    assert system.message_count("image_queue.dead") == 0
 
 
 def test_what_is_taken_from_the_broker_is_put_back_by_who_provisions(system):

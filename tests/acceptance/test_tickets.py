@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from support.messages import wait_quiet
-from support.pictures import photo, red_quarter
-from support.system import ORIGINALS, PROCESSED, problem
-from support.waiting import wait_until
+from tests.support.messages import wait_quiet
+from tests.support.pictures import photo, red_quarter
+from tests.support.system import ORIGINALS, PROCESSED, problem
+from tests.support.waiting import wait_until
 
 TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
 MIB = 1024 * 1024

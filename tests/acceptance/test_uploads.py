@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.pictures import noise, photo
-from support.system import ORIGINALS, System, problem
-from support.waiting import wait_until
+from tests.support.pictures import noise, photo
+from tests.support.system import ORIGINALS, System, problem
+from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 LIMIT = 6 * MIB  # more than one part

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.compose_system import run_compose
-from support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
+from tests.support.compose_system import run_compose
+from tests.support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 OURS = ("gateway", "thumbnailer", "status-tracker")

@@ -6,9 +6,9 @@ import runpy
 import httpx
 import pytest
 
-from support.compose_files import CHECKOUT
-from support.compose_system import ask_docker, run_compose
-from support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
+from tests.support.compose_files import CHECKOUT
+from tests.support.compose_system import ask_docker, run_compose
+from tests.support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 write_secrets = runpy.run_path(str(CHECKOUT / "infra/compose/secret_files.py"))["write_secrets"]

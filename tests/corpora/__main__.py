@@ -3,19 +3,16 @@
 import argparse
 import logging
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import structlog
 
-from corpora import report
-from corpora.expectations import exceptions
-from corpora.judging import Judgement, count_deaths, judge_all, make_recipe
-from corpora.mutations import SEED, count_kinds, decode_all, make_mutations
-from corpora.results import Mutated, Results, count
-from corpora.sources import Corpus, CorpusAbsentError, fetch, list_corpora
-from thumbnailer.decoder import Decoder
+from tests.corpora import report
+from tests.corpora.expectations import exceptions
+from tests.corpora.judging import Judgement, count_deaths, judge_all, make_recipe
+from tests.corpora.mutations import SEED, count_kinds, decode_all, make_mutations
+from tests.corpora.results import Mutated, Results, count
+from tests.corpora.sources import Corpus, CorpusAbsentError, fetch, list_corpora
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
 import warnings
 
-from thumbnailer import imaging_colour, png_chunks
-from thumbnailer.colour_encodings import Encoding
-from thumbnailer.imaging_formats import open_image
-from thumbnailer.pictures import BadPictureError
+from thumbmill.thumbnailer.imaging import colour
+from thumbmill.thumbnailer.imaging.codecs import png_chunks
+from thumbmill.thumbnailer.imaging.colour_encodings import Encoding
+from thumbmill.thumbnailer.imaging.formats import open_image
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 
 def read_encoding(data: bytes) -> Encoding | None:
@@ -14,6 +15,6 @@ def read_encoding(data: bytes) -> Encoding | None:
     try:
         with warnings.catch_warnings(action="ignore"):  # as in the decoder's children
             image = open_image(data)
-    except BadPictureError:
+    except UndecodableImageError:
         return None
-    return None if image.info.get("icc_profile") else imaging_colour.read_encoding(image, data)
+    return None if image.info.get("icc_profile") else colour.read_encoding(image, data)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from pipeline.errors import ErrorCode
+from thumbmill.core.contracts.error_codes import ErrorCode
 
 FILE = Path(__file__).parent / "expected.toml"
 

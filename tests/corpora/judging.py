@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from corpora.expectations import Expectation, expect, limit
-from corpora.libvips import UnreadableError, difference, show
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from thumbnailer.decoder import Decoder
-from thumbnailer.metrics import DEATHS
-from thumbnailer.pictures import Limits, Picture, Recipe
-from thumbnailer.preset_file import load_presets
-from thumbnailer.presets import Preset
+from tests.corpora.expectations import Expectation, expect, limit
+from tests.corpora.libvips import UnreadableError, difference, show
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.imaging.model import Limits, Picture, ProcessingOptions
+from thumbmill.thumbnailer.metrics import DEATHS
+from thumbmill.thumbnailer.presets.file import load_presets
+from thumbmill.thumbnailer.presets.model import Preset
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 LIMITS = Limits(
     file_bytes=50 * 1024 * 1024, pixels=50_000_000, memory_bytes=1024**3, seconds=10
@@ -25,10 +25,10 @@ TRIES = 2.4  # deadlines: two, and what two children take to start
 PROBE = Preset("probe", width=640, height=640, format="png")
 
 
-def make_recipe() -> Recipe:
+def make_recipe() -> ProcessingOptions:
     """Give what is made by default, and the probe."""
-    with as_file(files("thumbnailer") / "presets.yaml") as path:
-        return Recipe(LIMITS, (*load_presets(path).presets, PROBE))
+    with as_file(files("thumbmill.thumbnailer.presets") / "default.yaml") as path:
+        return ProcessingOptions(LIMITS, (*load_presets(path).presets, PROBE))
 
 
 @dataclass(frozen=True)

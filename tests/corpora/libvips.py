@@ -6,8 +6,8 @@ from io import BytesIO
 import pyvips
 from PIL import Image
 
-from corpora.encodings import read_encoding
-from thumbnailer.imaging_light import apply_encoding
+from tests.corpora.encodings import read_encoding
+from thumbmill.thumbnailer.imaging.tone_mapping import apply_encoding
 
 Size = tuple[int, int]
 

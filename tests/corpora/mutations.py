@@ -10,10 +10,10 @@ from io import BytesIO
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from support.pngs import RGB, write_png
-from thumbnailer.decoder import Decoder
+from tests.support.pngs import RGB, write_png
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 SIZE = (96, 64)  # pixels: small files take more of their blows where it hurts, and 20,000 of them a few minutes
 SEED = 20261122

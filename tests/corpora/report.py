@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from corpora.expectations import LIMITS, RESIZED
-from corpora.results import Mutated, Results, Tally
-from corpora.sources import CHECKOUT
-from pipeline.signatures import SIGNATURES, Signature
-from thumbnailer.costs import FORMATS
-from thumbnailer.imaging_formats import ANIMATED
+from tests.corpora.expectations import LIMITS, RESIZED
+from tests.corpora.results import Mutated, Results, Tally
+from tests.corpora.sources import CHECKOUT
+from thumbmill.core.formats import SIGNATURES, Signature
+from thumbmill.thumbnailer.imaging.formats import ANIMATED
+from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
 
 FILE = CHECKOUT / "docs" / "formats.md"
 

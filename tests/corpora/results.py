@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from corpora.judging import Judgement
+from tests.corpora.judging import Judgement
 
 FILE = Path(__file__).parent / "results.json"
 

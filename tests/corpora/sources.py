@@ -75,9 +75,9 @@ def _get_from_pillow(target: Path) -> None:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         _run([*pip, "--no-binary", "pillow", "--require-hashes", "--requirement", str(wanted), "--dest", folder])
         (archive,) = Path(folder).glob("pillow-*.tar.gz")
-        with tarfile.open(archive) as source:
-            images = [member for member in source if "/Tests/images/" in member.name]
-            source.extractall(target, images, filter="data")
+        with tarfile.open(archive) as object_version:
+            images = [member for member in object_version if "/Tests/images/" in member.name]
+            object_version.extractall(target, images, filter="data")
     (top,) = target.iterdir()
     (top / "Tests" / "images").rename(target / "images")
     shutil.rmtree(top)

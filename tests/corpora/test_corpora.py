@@ -2,13 +2,13 @@
 
 import pytest
 
-from corpora import report
-from corpora.expectations import exceptions, expect
-from corpora.judging import judge_all, make_recipe
-from corpora.results import Results
-from corpora.sources import fetch, list_corpora
-from support.pictures import photo
-from thumbnailer.decoder import Decoder
+from tests.corpora import report
+from tests.corpora.expectations import exceptions, expect
+from tests.corpora.judging import judge_all, make_recipe
+from tests.corpora.results import Results
+from tests.corpora.sources import fetch, list_corpora
+from tests.support.pictures import photo
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 ONE_OF = 6  # of the files that nothing special is expected of, that many are in a sample
 ALWAYS = ["pillow/icc_profile_big.jpg", "pillow/i_trns.png"]  # colours far from sRGB; a clear grey of 16 bits

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from corpora.judging import count_deaths, make_recipe
-from corpora.mutations import decode_all, good_files, make_mutations
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from support.pictures import photo
-from thumbnailer.costs import FORMATS
-from thumbnailer.decoder import Decoder
+from tests.corpora.judging import count_deaths, make_recipe
+from tests.corpora.mutations import decode_all, good_files, make_mutations
+from tests.support.pictures import photo
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 MOVING = {"MPO", "APNG", "GIF animated"}  # their first picture may be whole though their end is lost
 

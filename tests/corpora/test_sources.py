@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from corpora.sources import Corpus, CorpusAbsentError, fetch, get_by_git, list_corpora, locked
+from tests.corpora.sources import Corpus, CorpusAbsentError, fetch, get_by_git, list_corpora, locked
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from acceptance.conftest import mend
-from support.system import System
+from tests.acceptance.conftest import mend
+from tests.support.system import System
 
 
 @pytest.fixture

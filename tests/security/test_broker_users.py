@@ -8,9 +8,9 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from support.messages import CLOUD_EVENT, wait_tracker
-from support.pictures import photo
-from support.waiting import wait_until
+from tests.support.messages import CLOUD_EVENT, wait_tracker
+from tests.support.pictures import photo
+from tests.support.waiting import wait_until
 
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
 SAYS = {
@@ -87,7 +87,7 @@ def test_storage_events_come_from_minio_and_again_from_the_tracker(system, user)
     foreign = json.dumps({"Records": []}).encode()
     assert keys - {k for k in keys if is_refused(system, user, publishing("storage.events", k, foreign))} == allowed
     wait_tracker(system)
-    wait_until(lambda: system.queue_length("image_queue") == 0)
+    wait_until(lambda: system.message_count("image_queue") == 0)
     for queue in ("image_queue.dead", "status_tracker.dead"):
         system.drain(queue)
 
@@ -106,7 +106,7 @@ def test_messages_are_moved_within_ones_own_family_alone(system, user):
             with system.channel() as channel:
                 channel.queue_purge(queue)
     wait_tracker(system)
-    wait_until(lambda: system.queue_length("image_queue") == 0)
+    wait_until(lambda: system.message_count("image_queue") == 0)
     for queue in ("image_queue.dead", "status_tracker.dead"):
         system.drain(queue)
 
@@ -191,18 +191,18 @@ def fact(kind, image, by, **data):
 
 
 def source_of(system, image):
-    [(source,)] = system.query("SELECT source FROM images WHERE id = %s", image["id"])
-    etag, size, modified = source.split("/")
+    [(object_version,)] = system.query("SELECT object_version FROM images WHERE id = %s", image["id"])
+    etag, size, modified = object_version.split("/")
     return {"etag": etag, "size": int(size), "modified": int(modified)}
 
 
 def all_facts(system, image, by):
     """Each kind with content that would change the image, or its timeline, if it were believed."""
-    about = {"source": source_of(system, image), "run": "9999"}
+    about = {"object_version": source_of(system, image), "run_id": "9999"}
     variant = {"type": "thumbnail", "key": image_key(image), "width": 1, "height": 1, "bytes": 1}
     shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
     done = {**about, **shown, "variants": [{**variant, "content_type": "image/jpeg"}]}
-    note = {"operator": "mallory", "queue": "image_queue", "code": "x", "run": "9999"}
+    note = {"operator": "mallory", "queue": "image_queue", "code": "x", "run_id": "9999"}
     error = {"code": "empty_file", "detail": "forged", "retryable": False}
     return {
         "upload.requested": fact(
@@ -219,7 +219,7 @@ def all_facts(system, image, by):
         "image.dropped": fact("image.dropped", image, by, **note),
         "image.retry_requested": fact("image.retry_requested", image, by, **about, after=""),
         "image.variants_missing": fact("image.variants_missing", image, by, **about, missing=[image_key(image)]),
-        "tracker.healed": fact("tracker.healed", image, by, what="missed", run="9999"),
+        "tracker.healed": fact("tracker.healed", image, by, what="missed", run_id="9999"),
     }
 
 
@@ -264,11 +264,11 @@ def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
                     )
                     assert not is_refused(system, user, publish)
                     sent += 1
-    wait_until(lambda: system.queue_length("status_tracker.dead") == sent, what=f"{sent} forged facts put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == sent, what=f"{sent} forged facts put aside")
     assert settled(system, image) == before
     reasons = [headers["x-reason"] for _, headers in system.drain("status_tracker.dead")]
     assert all(reason.startswith("not an event: ") for reason in reasons)
-    wait_until(lambda: system.queue_length("image_queue") == 0)
+    wait_until(lambda: system.message_count("image_queue") == 0)
     system.drain("image_queue.dead")
 
 
@@ -287,7 +287,7 @@ def test_a_bucket_s_event_is_believed_of_the_bucket_alone(system):
             "image.lifecycle", "upload.requested", body, content_type="application/json", headers=headers
         )
         assert not is_refused(system, "gateway", publish)
-    wait_until(lambda: system.queue_length("status_tracker.dead") == 3, what="the forged events put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == 3, what="the forged events put aside")
     assert settled(system, image) == before
     system.drain("status_tracker.dead")
 
@@ -303,15 +303,20 @@ def test_a_thumbnailers_login_shows_no_other_images_variant_and_no_page(system):
     theirs = variants[0]
     before = settled(system, image)
     own = {**theirs, "key": image_key(image)}
-    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run": "9999"}
+    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run_id": "9999"}
     wrong = [theirs, *({**own, "content_type": kind} for kind in ("text/html", "image/svg+xml", "IMAGE/JPEG", ""))]
     for variant in wrong:
         body = fact(
-            "image.done", image, "/thumbnailer", source=source_of(system, image), **shown, variants=[variant]
+            "image.done",
+            image,
+            "/thumbnailer",
+            object_version=source_of(system, image),
+            **shown,
+            variants=[variant],
         )
         publish = publishing("image.lifecycle", "image.done", body, content_type=CLOUD_EVENT, user_id="thumbnailer")
         assert not is_refused(system, "thumbnailer", publish)
-    wait_until(lambda: system.queue_length("status_tracker.dead") == len(wrong), what="the forged facts put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == len(wrong), what="the forged facts put aside")
     assert settled(system, image) == before
     system.drain("status_tracker.dead")
 

@@ -6,10 +6,10 @@ import signal
 import psutil
 import pytest
 
-from support import hostile
-from support.messages import settled
-from support.pictures import faulty_photo, photo
-from support.waiting import wait_until
+from tests.support import hostile
+from tests.support.messages import settled
+from tests.support.pictures import faulty_photo, photo
+from tests.support.waiting import wait_until
 
 PORT = "THUMBNAILER_HEALTH_PORT"
 # What is small, or soon looked through, and would cost seconds, gigabytes or a decoder's life: each with its code.

@@ -2,9 +2,9 @@
 
 from contextlib import ExitStack
 
-from support.pictures import photo
-from support.system import problem
-from support.waiting import wait_until
+from tests.support.pictures import photo
+from tests.support.system import problem
+from tests.support.waiting import wait_until
 
 IMAGES, TICKETS = "/api/v1/images", "/api/v1/uploads"
 LIMIT = 20
@@ -83,7 +83,7 @@ def test_a_deleted_image_is_unknown_after_its_time_and_late_news_changes_nothing
 
 def storage_event(key, event):
     """The notification by which an object was announced, once more."""
-    etag, size, _ = event["source"].split("/")
+    etag, size, _ = event["object_version"].split("/")
     thing = {
         "key": key.replace("/", "%2F"),
         "size": int(size),

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from support.raw_http import connected
+from tests.support.raw_http import connected
 
 SMUGGLED = b"DELETE /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 UPGRADES = {

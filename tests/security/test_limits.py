@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.pictures import noise, photo
-from support.raw_http import connected
-from support.system import problem
-from support.waiting import wait_until
+from tests.support.pictures import noise, photo
+from tests.support.raw_http import connected
+from tests.support.system import problem
+from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 SILENT = 1500

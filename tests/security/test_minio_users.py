@@ -13,9 +13,9 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 
-from local.minio import describe_provision
-from support.pictures import photo
-from support.system import ORIGINALS, PROCESSED
+from devstack.minio import describe_provision
+from tests.support.pictures import photo
+from tests.support.system import ORIGINALS, PROCESSED
 
 SECRETS = {
     "gateway": "GATEWAY_MINIO_SECRET_KEY",

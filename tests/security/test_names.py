@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from support.pictures import photo
+from tests.support.pictures import photo
 
 PHOTO = photo()
 ORIGINALS = "images-original"

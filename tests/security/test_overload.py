@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import psycopg
 
-from local.postgres import OWNER, database_url
-from support.pictures import photo
-from support.waiting import wait_until
+from devstack.postgres import OWNER, database_url
+from tests.support.pictures import photo
+from tests.support.waiting import wait_until
 
 POLLERS = 150
 STALLS = 3

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.pictures import photo
-from support.system import ORIGINALS, problem
+from tests.support.pictures import photo
+from tests.support.system import ORIGINALS, problem
 
 
 def test_pages_of_other_sites_neither_read_nor_write(system):

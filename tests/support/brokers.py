@@ -8,10 +8,10 @@ import httpx
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
-from local.minio import SHARED
-from local.rabbitmq import ALARMS, control
-from local.stack import Stack
-from support.system import System
+from devstack.minio import SHARED
+from devstack.rabbitmq import ALARMS, control
+from devstack.stack import Stack
+from tests.support.system import System
 
 LOW_LIMIT = 3
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ports import free_ports
-from support.compose_files import CHECKOUT
-from support.waiting import wait_until
+from devstack.ports import free_ports
+from tests.support.compose_files import CHECKOUT
+from tests.support.waiting import wait_until
 
 _START_SECONDS = 300
 _DOCKER = "docker"

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from support.pictures import opened, photo
-from support.system import System
+from tests.support.pictures import opened, photo
+from tests.support.system import System
 
 _DONE_SECONDS = 60  # right after a restart, a first connection may have to be tried again
 

@@ -2,7 +2,7 @@
 
 import re
 
-from local.site import CHECKOUT
+from devstack.installation import CHECKOUT
 
 _ROW = re.compile(r"^\| `(--script [^`]+)` \| ([^|]+) \|", re.MULTILINE)
 _COUNT = re.compile(r"([a-z]+) (\d+)")

@@ -7,8 +7,8 @@ import zlib
 
 from PIL import Image
 
-from support.pictures import photo
-from support.pngs import SIGNATURE, chunk
+from tests.support.pictures import photo
+from tests.support.pngs import SIGNATURE, chunk
 
 _BLOCK = 1 << 20
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import httpx
 import pika
 
-from support.system import System
-from support.waiting import wait_until
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 CLOUD_EVENT = "application/cloudevents+json"
 _DELIVERIES = re.compile(r'^thumbmill_deliveries_total\{action="(\w+)",queue="\w+"\} (\S+)$', re.MULTILINE)
@@ -110,7 +110,7 @@ def wait_quiet(system: System):
         before = settled(system, "THUMBNAILER_HEALTH_PORT")
         wait_tracker(system)
         return (
-            system.queue_length("image_queue") == 0
+            system.message_count("image_queue") == 0
             and system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}') == 0
             and settled(system, "THUMBNAILER_HEALTH_PORT") == before
         )

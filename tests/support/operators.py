@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.system import System
+from tests.support.system import System
 
 PROGRAM = str(Path(sys.executable).parent / "thumbmill")
 NAME = "ada"

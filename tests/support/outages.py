@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import httpx
 
-from support.pictures import photo, red_quarter
-from support.system import System
-from support.waiting import wait_until
+from tests.support.pictures import photo, red_quarter
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 COUNT = 20
 # From the server's return. Two seconds or so on a machine of one's own; on one that others keep busy twenty large
@@ -28,7 +28,7 @@ def put_many(system: System, name: str, data: bytes | None = None, count: int = 
 @contextmanager
 def all_done_after(system: System) -> Iterator[list[str]]:
     """Give a list for keys; when the block is over they are DONE in time, each once, and nothing was given up."""
-    before = [system.queue_length(queue) for queue in DEAD]
+    before = [system.message_count(queue) for queue in DEAD]
     keys: list[str] = []
     yield keys
     left = set(keys)
@@ -47,7 +47,7 @@ def all_done_after(system: System) -> Iterator[list[str]]:
             system.events(image["id"]),
         )
         assert red_quarter(system.thumbnail(image["id"])) == "left upper"
-    assert [system.queue_length(queue) for queue in DEAD] == before
+    assert [system.message_count(queue) for queue in DEAD] == before
 
 
 def readiness(system: System, port: str) -> dict[str, str]:

@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.ports import free_ports
-from local.probes import answers_http
-from support.system import System
-from support.waiting import wait_until
+from devstack.ports import free_ports
+from devstack.probes import answers_http
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 PORT = "ANOTHER_HEALTH_PORT"  # under this name its side port is among the system's
 

@@ -10,10 +10,10 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from support.messages import listening
-from support.pictures import photo
-from support.stack import run_stack
-from support.system import ORIGINALS, System
+from tests.support.messages import listening
+from tests.support.pictures import photo
+from tests.support.stack import run_stack
+from tests.support.system import ORIGINALS, System
 
 DATA = Path(__file__).parent / "data" / "notifications"
 ODD_KEY = (

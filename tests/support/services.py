@@ -1,6 +1,6 @@
 """The names of our services, and a port for another process of one."""
 
-from local.ports import free_ports
+from devstack.ports import free_ports
 
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
 PORTS = {"gateway": "GATEWAY_PORT", "thumbnailer": "HEALTH_PORT", "status-tracker": "HEALTH_PORT"}  # variables

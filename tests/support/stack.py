@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.account import remove_data
-from local.ports import free_ports
-from local.site import CHECKOUT
-from local.stack import Stack
+from devstack.account import remove_data
+from devstack.installation import CHECKOUT
+from devstack.ports import free_ports
+from devstack.stack import Stack
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import pika
 import psycopg
 from botocore.config import Config
 
-from local.postgres import OWNER, database_url
-from local.stack import Stack
-from support.waiting import wait_until
+from devstack.postgres import OWNER, database_url
+from devstack.stack import Stack
+from tests.support.waiting import wait_until
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
 PRESETS = ("thumbnail", "small", "large")  # what is made of every image unless a test says otherwise
@@ -233,7 +233,7 @@ class System:
             if connection.is_open:  # the broker closes it, too, for what a user may not do
                 connection.close()
 
-    def queue_length(self, queue):
+    def message_count(self, queue):
         with self.channel() as channel:
             return channel.queue_declare(queue, passive=True).method.message_count
 

@@ -24,7 +24,7 @@ def functions(path):
 @cache
 def menu():
     """The names of the drill's faults, without loading it."""
-    for node in ast.parse((REPOSITORY / "drill" / "faults.py").read_text()).body:
+    for node in ast.parse((REPOSITORY / "chaos" / "nemesis.py").read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == "MENU":
             return {key.value for key in node.value.keys}
     raise AssertionError("the drill has no MENU")

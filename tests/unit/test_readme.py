@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-import gateway.settings
-import status_tracker.settings
-import thumbmill.settings
-import thumbnailer.settings
-from thumbnailer.preset_file import PresetsError, load_presets
+from thumbmill.cli import settings as cli_settings
+from thumbmill.gateway import settings as gateway_settings
+from thumbmill.thumbnailer import settings as thumbnailer_settings
+from thumbmill.thumbnailer.presets.file import PresetsError, load_presets
+from thumbmill.tracker import settings as tracker_settings
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
 SERVICES = {
-    "gateway": gateway.settings.Settings,
-    "thumbnailer": thumbnailer.settings.Settings,
-    "tracker": status_tracker.settings.Settings,
-    "migrate": status_tracker.settings.MigrationSettings,
-    "thumbmill": thumbmill.settings.Settings,
+    "gateway": gateway_settings.Settings,
+    "thumbnailer": thumbnailer_settings.Settings,
+    "tracker": tracker_settings.Settings,
+    "migrate": tracker_settings.MigrationSettings,
+    "thumbmill": cli_settings.Settings,
 }
 
 

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from botocore.config import Config
 
-from local.stack import Stack
-from support.pictures import grain
-from support.stack import run_stack
-from support.waiting import wait_until
+from devstack.stack import Stack
+from tests.support.pictures import grain
+from tests.support.stack import run_stack
+from tests.support.waiting import wait_until
 
 _NUMBERS = itertools.count()
 ORIGINALS, PROCESSED = "images-original", "images-processed"
@@ -50,10 +50,10 @@ class System:
             "id": image_id,
             "key": f"uploads/{image_id}/original",
             "status": "DONE",
-            "source": "e/3/1",
+            "object_version": "e/3/1",
             "size": 3,
             "generation": 1,
-            "run": "",
+            "run_id": "",
             "attempts": 1,
             "variants": "[]",
             "variants_removed": False,

@@ -1,6 +1,6 @@
 import pytest
 
-from integration.gateway.conftest import KEYS, SETTINGS
+from tests.integration.gateway.conftest import KEYS, SETTINGS
 
 
 @pytest.fixture(scope="module")

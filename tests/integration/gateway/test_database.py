@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from gateway.database import CONNECTIONS, MOST_WAITING, Database
-from gateway.liveness import Liveness
-from gateway.reader import Reader
-from pipeline.outcomes import DependencyAway
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.images.database import CONNECTIONS, MOST_WAITING, Database
+from thumbmill.gateway.images.repository import Reader
+from thumbmill.gateway.liveness import Liveness
 
 PATIENCE_SECONDS = 30
 
@@ -59,7 +59,7 @@ def test_whoever_gives_up_takes_no_connection_along(url):
             chance = random.Random(5)
 
             async def ask():
-                with suppress(TimeoutError, DependencyAway):
+                with suppress(TimeoutError, DependencyUnavailable):
                     async with asyncio.timeout(chance.uniform(0, 0.03)):
                         await Reader(database).check()
 
@@ -83,7 +83,7 @@ def test_no_query_takes_longer_than_the_role_may(url):
         async with opened(url) as database:
             await database.ask("SELECT pg_sleep(60)::text AS pause, 0 AS pid", {}, Nap)
 
-    with pytest.raises(DependencyAway, match="statement timeout"):
+    with pytest.raises(DependencyUnavailable, match="statement timeout"):
         asyncio.run(run())
 
 
@@ -111,7 +111,7 @@ def test_a_database_that_serves_others_is_not_called_away(url):
             asked = [database.ask(nap, {}, Nap) for _ in range(MOST_WAITING // 2)]
             return await asyncio.gather(*asked, return_exceptions=True)
 
-    away = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyAway)]
+    away = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]
     assert set(away) == {"gateway"}
 
 

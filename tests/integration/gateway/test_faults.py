@@ -11,11 +11,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from gateway.database import Database
-from integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
-from pipeline.identity import new_image_id
-from pipeline.outcomes import DependencyAway
-from support.waiting import wait_until
+from tests.integration.gateway.conftest import ORIGINALS, READY, SETTINGS, begin_upload
+from tests.support.waiting import wait_until
+from thumbmill.core.contracts.identity import new_image_id
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.images.database import Database
 
 MORE_THAN_CONNECTIONS = 10  # to Postgres: the gateway keeps 8
 
@@ -39,7 +39,7 @@ def test_without_the_database_uploads_work(clean, client, photo):
     try:
         assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
         answer = client.get(f"/api/v1/images/{image_id}")
-        assert (answer.status_code, answer.json()["code"]) == (503, "database_away")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
         wait_until(lambda: readiness(client)[0] == 503, 10, "readiness that is denied")
         assert "postgres is away" in readiness(client)[1]["away"]["postgres"]
     finally:
@@ -63,7 +63,7 @@ def test_a_locked_table_is_told_in_time_and_holds_up_nothing_else(clean, client,
         answers = pool.map(look, range(MORE_THAN_CONNECTIONS))
         assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
         assert client.get("/livez").status_code == 200
-        assert set(answers) == {(503, "database_away")}
+        assert set(answers) == {(503, "database_unavailable")}
     wait_until(lambda: look(0) == (200, None), 10, "the lock's end")
     clean.wait_until_ready()
 
@@ -72,7 +72,7 @@ def test_a_database_that_stands_still_is_told_at_the_start(clean):
     """Or the gateway would neither listen nor say why."""
     with closing(psycopg.connect(clean.owner)) as locker:
         locker.execute("LOCK TABLE progress")
-        with pytest.raises(DependencyAway):
+        with pytest.raises(DependencyUnavailable):
             asyncio.run(Database(clean.stack.addresses.database("gateway")).check_login())
 
 
@@ -85,15 +85,15 @@ def test_kept_connections_that_died_are_no_fault(clean, client):
 
 def test_without_the_store(clean, client, photo):
     image_id = clean.put_row()
-    ticket = clean.put_row(id=new_image_id(), status="AWAITING_UPLOAD", source=None)
+    ticket = clean.put_row(id=new_image_id(), status="AWAITING_UPLOAD", object_version=None)
     clean.stack.stop("minio")
     try:
         answer = client.post("/api/v1/images", files={"file": photo})
-        assert (answer.status_code, answer.json()["code"]) == (503, "storage_away")
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
         assert answer.headers["Location"].endswith(answer.json()["id"])
         assert client.get(f"/api/v1/images/{image_id}").status_code == 200
         unsure = client.get(f"/api/v1/images/{ticket}")  # it may have been used
-        assert (unsure.status_code, unsure.json()["code"]) == (503, "storage_away")
+        assert (unsure.status_code, unsure.json()["code"]) == (503, "storage_unavailable")
         wait_until(lambda: "minio" in readiness(client)[1]["away"], 10, "readiness that names the store")
     finally:
         clean.stack.start("minio")
@@ -114,7 +114,7 @@ def test_without_the_broker_only_tickets_fail(system, client, photo):
     system.stack.stop("rabbitmq")
     try:
         answer = client.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
-        assert (answer.status_code, answer.json()["code"]) == (503, "broker_away")
+        assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
         assert "Retry-After" in answer.headers
         assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.reader import _page
-from integration.gateway.conftest import ORIGINALS
-from pipeline.identity import image_id_of, new_image_id
-from support.waiting import wait_until
+from tests.integration.gateway.conftest import ORIGINALS
+from tests.support.waiting import wait_until
+from thumbmill.core.contracts.identity import image_id_of, new_image_id
+from thumbmill.gateway.images.repository import _page
 
 S3_KEY = "read/ä b+c 100%.jpg"
 
@@ -57,7 +57,7 @@ def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):
 
 def put_ticket(system, expires_at):
     """Write an image that the tracker knows by its ticket alone."""
-    values = {"source": None, "size": None, "generation": 0, "attempts": 0}
+    values = {"object_version": None, "size": None, "generation": 0, "attempts": 0}
     return system.put_row(id=new_image_id(), status="AWAITING_UPLOAD", expires_at=expires_at, **values)
 
 
@@ -125,9 +125,9 @@ def test_lists_of_several_states_and_without_what_is_deleted(clean, client):
     kinds = [
         {"status": "DONE"},
         {"status": "DELETED"},
-        {"status": "AWAITING_UPLOAD", "source": None, "expires_at": now + timedelta(hours=1)},
+        {"status": "AWAITING_UPLOAD", "object_version": None, "expires_at": now + timedelta(hours=1)},
         {"status": "FAILED"},
-        {"status": "AWAITING_UPLOAD", "source": None, "expires_at": now - timedelta(hours=1)},
+        {"status": "AWAITING_UPLOAD", "object_version": None, "expires_at": now - timedelta(hours=1)},
     ]
     shown = ["DONE", "DELETED", "AWAITING_UPLOAD", "FAILED", "EXPIRED"]
     ids = [
@@ -154,7 +154,7 @@ def test_a_key_whose_image_is_deleted(clean, client):
 
 def test_a_list_without_what_is_deleted_does_not_read_it(clean):
     clean.sql(
-        "INSERT INTO images (id, key, status, source, size, generation, run, attempts, variants, variants_removed,"
+        "INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants, variants_removed,"
         " created_at, updated_at, version) SELECT gen_random_uuid(), number::text,"
         " CASE WHEN number < 20000 THEN 'DONE' ELSE 'DELETED' END, 'e/3/1', 3, 1, '', 1, '[]', true,"
         " now() - interval '1 day' + number * interval '1 second', now(), number"
@@ -191,7 +191,7 @@ def test_the_timeline(clean, client):
     moment = datetime(2026, 11, 22, 12, tzinfo=UTC)
     for n, kind in enumerate(["image.done", "image.processing", "storage.ObjectCreated:Put"]):
         clean.sql(
-            "INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)"
+            "INSERT INTO events (id, image_id, type, object_version, occurred, recorded_by, data)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
                 uuid.uuid4(),
@@ -248,7 +248,7 @@ def test_an_original_is_nothing_that_a_browser_runs(clean, client, size):
     [
         ({"status": "PROCESSING"}, "thumbnail", 409, "not_ready"),
         (
-            {"status": "AWAITING_UPLOAD", "source": None, "expires_at": "2999-01-01T00:00:00Z"},
+            {"status": "AWAITING_UPLOAD", "object_version": None, "expires_at": "2999-01-01T00:00:00Z"},
             "original",
             409,
             "not_ready",
@@ -302,7 +302,7 @@ def test_a_ticket_used_a_moment_ago(clean, client, photo, left):
     assert listed == image
     answer = client.delete(url)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")
-    clean.sql("UPDATE images SET status = 'PENDING', source = 's/3/1', generation = 1, version = version + 1000")
+    clean.sql("UPDATE images SET status = 'PENDING', object_version = 's/3/1', generation = 1, version = version + 1000")
     assert look()["status"] == "PENDING"
     assert client.delete(url).status_code == 202
     assert not clean.keys()

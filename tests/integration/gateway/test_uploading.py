@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from integration.gateway.conftest import ORIGINALS, SETTINGS, begin_upload
-from support.waiting import wait_until
+from tests.integration.gateway.conftest import ORIGINALS, SETTINGS, begin_upload
+from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

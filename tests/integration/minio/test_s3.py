@@ -6,10 +6,10 @@ from threading import Thread
 
 import pytest
 
-from pipeline.outcomes import DependencyAway, Refused
-from pipeline.s3 import S3, Login, NoAnswerError
-from pipeline.settings import StoreSettings
-from pipeline.storage import Storage
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.object_store.http_client import Credentials, MalformedResponseError, S3Client
+from thumbmill.core.object_store.store import Storage
+from thumbmill.core.settings import StoreSettings
 
 FINE = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: "e"\r\n\r\nbody'
 
@@ -46,7 +46,10 @@ def serving(*answers):
 def answering(*answers, **options):
     """A client of such a server."""
     with serving(*answers) as (url, heard):
-        yield S3(url, Login("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options), heard
+        yield (
+            S3Client(url, Credentials("me", "secret", "us-east-1"), **{"connections": 2, "resend": True} | options),
+            heard,
+        )
 
 
 def storage_at(url, **options):
@@ -74,7 +77,7 @@ def test_nothing_is_sent_twice_where_that_is_not_wanted():
 
 
 def test_a_new_connection_that_gives_no_answer_is_not_tried_again():
-    with answering(None) as (client, heard), pytest.raises(NoAnswerError, match="hung up"):
+    with answering(None) as (client, heard), pytest.raises(MalformedResponseError, match="hung up"):
         get(client)
     assert len(heard) == 1
 
@@ -85,7 +88,7 @@ def test_what_is_said_before_the_answer_is_passed_over():
 
 
 def test_a_body_that_ends_early_is_no_body():
-    with answering(FINE[:-2]) as (client, _), pytest.raises(NoAnswerError, match="2 bytes before its end"):
+    with answering(FINE[:-2]) as (client, _), pytest.raises(MalformedResponseError, match="2 bytes before its end"):
         get(client)
 
 
@@ -100,7 +103,7 @@ def test_a_body_that_ends_early_is_no_body():
     ],
 )
 def test_what_is_no_answer_is_a_fault_of_the_connection(answer):
-    with answering(answer) as (client, _), pytest.raises(NoAnswerError):
+    with answering(answer) as (client, _), pytest.raises(MalformedResponseError):
         get(client)
 
 
@@ -135,9 +138,9 @@ def test_a_header_that_would_change_the_request_is_refused(value):
     ids=["head", "open", "put"],
 )
 def test_a_store_that_is_too_busy_is_away_and_asked_once(call):
-    with serving(SLOW_DOWN) as (url, heard), pytest.raises(DependencyAway) as fault:
+    with serving(SLOW_DOWN) as (url, heard), pytest.raises(DependencyUnavailable) as fault:
         call(storage_at(url))
-    assert not isinstance(fault.value, Refused)
+    assert not isinstance(fault.value, DependencyRejected)
     assert len(heard) == 1
 
 
@@ -176,21 +179,21 @@ def ask_to_read(storage):
 )
 def test_what_a_proxy_says_in_the_store_s_place_is_no_word_about_an_object(answer, call):
     """A page for 404 would otherwise be an object that is gone, and an odd one would cost an attempt."""
-    with serving(answer) as (url, _), pytest.raises(DependencyAway) as fault:
+    with serving(answer) as (url, _), pytest.raises(DependencyUnavailable) as fault:
         call(storage_at(url, retries=0))
-    assert not isinstance(fault.value, Refused)
+    assert not isinstance(fault.value, DependencyRejected)
 
 
 @pytest.mark.parametrize("code", [b"XMinioAdminBucketQuotaExceeded", b"RequestTimeout"])
 def test_what_passes_is_no_fault_of_a_key(code):
     answer = page(b"400 Bad Request", b"<Error><Code>" + code + b"</Code><Message>m</Message></Error>", OURS)
-    with serving(answer) as (url, _), pytest.raises(DependencyAway, match=code.decode()) as fault:
+    with serving(answer) as (url, _), pytest.raises(DependencyUnavailable, match=code.decode()) as fault:
         storage_at(url).put("bucket", "key", b"", "image/png")
-    assert not isinstance(fault.value, Refused)
+    assert not isinstance(fault.value, DependencyRejected)
 
 
 def test_another_region_is_a_setting_that_is_wrong():
     refusal = b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting 'eu'</Message></Error>"
     answer = page(b"400 Bad Request", refusal, OURS)
-    with serving(answer) as (url, _), pytest.raises(Refused, match="MINIO_REGION: expecting 'eu'"):
+    with serving(answer) as (url, _), pytest.raises(DependencyRejected, match="MINIO_REGION: expecting 'eu'"):
         storage_at(url).put("bucket", "key", b"", "image/png")

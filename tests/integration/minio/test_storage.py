@@ -8,12 +8,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from pipeline.identity import ORIGINALS, PROCESSED
-from pipeline.outcomes import DependencyAway, Refused
-from pipeline.settings import StoreSettings
-from pipeline.storage import Storage
-from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
-from support.waiting import wait_until
+from tests.support.waiting import wait_until
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
+from thumbmill.core.object_store.store import Storage
+from thumbmill.core.settings import StoreSettings
 
 PART = 5 * 1024 * 1024
 
@@ -38,59 +38,59 @@ def key(storage):
     """A key of this test's own, in the bucket that announces nothing."""
     prefix = f"test-{uuid.uuid4()}/"
     yield prefix + "thing"
-    storage.delete_all(PROCESSED, storage.keys(PROCESSED, prefix))
+    storage.delete_all(VARIANTS_BUCKET, storage.keys(VARIANTS_BUCKET, prefix))
 
 
 def read(storage, key, etag=None):
-    with storage.open(PROCESSED, key, etag=etag) as (head, body):
+    with storage.open(VARIANTS_BUCKET, key, etag=etag) as (head, body):
         return head, body.read()
 
 
 def test_what_was_put_is_there(storage, key):
-    etag = storage.put(PROCESSED, key, b"bytes", "image/png", {"file-name": "%C3%A4.png"})
+    etag = storage.put(VARIANTS_BUCKET, key, b"bytes", "image/png", {"file-name": "%C3%A4.png"})
     head, data = read(storage, key)
     assert data == b"bytes"
-    assert head == storage.head(PROCESSED, key)
-    assert (head.etag, head.source.etag, head.source.size) == (etag, etag, 5)
+    assert head == storage.head(VARIANTS_BUCKET, key)
+    assert (head.etag, head.object_version.etag, head.object_version.size) == (etag, etag, 5)
     assert (head.content_type, head.file_name) == ("image/png", "ä.png")
 
 
 def test_nothing_is_not_there(storage, key):
-    with pytest.raises(NotThereError):
-        storage.head(PROCESSED, key)
-    with pytest.raises(NotThereError):
+    with pytest.raises(ObjectNotFoundError):
+        storage.head(VARIANTS_BUCKET, key)
+    with pytest.raises(ObjectNotFoundError):
         read(storage, key)
-    storage.delete(PROCESSED, key)
+    storage.delete(VARIANTS_BUCKET, key)
 
 
 def test_a_folder_marker_is_no_object(storage, key):
     folder = key.removesuffix("thing")
-    storage.put(PROCESSED, folder, b"", "application/x-directory")
-    storage.put(PROCESSED, key, b"picture", "image/jpeg")
-    with pytest.raises(NotThereError):
-        storage.head(PROCESSED, folder)
-    with pytest.raises(NotThereError), storage.open(PROCESSED, folder):
+    storage.put(VARIANTS_BUCKET, folder, b"", "application/x-directory")
+    storage.put(VARIANTS_BUCKET, key, b"picture", "image/jpeg")
+    with pytest.raises(ObjectNotFoundError):
+        storage.head(VARIANTS_BUCKET, folder)
+    with pytest.raises(ObjectNotFoundError), storage.open(VARIANTS_BUCKET, folder):
         pass
-    before = max(key for key in ["", *storage.keys(PROCESSED, "")] if key < folder)
-    assert [thing.key for thing in storage.list_page(PROCESSED, after=before).objects][:1] == [key]
-    storage.delete(PROCESSED, folder)
+    before = max(key for key in ["", *storage.keys(VARIANTS_BUCKET, "")] if key < folder)
+    assert [thing.key for thing in storage.list_page(VARIANTS_BUCKET, after=before).objects][:1] == [key]
+    storage.delete(VARIANTS_BUCKET, folder)
 
 
 def test_only_the_object_that_was_asked_for_is_opened(storage, key):
-    first = storage.put(PROCESSED, key, b"first", "image/png")
+    first = storage.put(VARIANTS_BUCKET, key, b"first", "image/png")
     assert read(storage, key, first)[1] == b"first"
-    storage.put(PROCESSED, key, b"second", "image/png")
-    with pytest.raises(ChangedError):
+    storage.put(VARIANTS_BUCKET, key, b"second", "image/png")
+    with pytest.raises(PreconditionFailedError):
         read(storage, key, first)
 
 
 def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
     for n in range(3):
-        storage.put(PROCESSED, f"{key}/{n}", b"x", "image/png")
-    keys = storage.keys(PROCESSED, key)
+        storage.put(VARIANTS_BUCKET, f"{key}/{n}", b"x", "image/png")
+    keys = storage.keys(VARIANTS_BUCKET, key)
     assert keys == [f"{key}/{n}" for n in range(3)]
-    storage.delete_all(PROCESSED, keys)
-    assert storage.keys(PROCESSED, key) == []
+    storage.delete_all(VARIANTS_BUCKET, keys)
+    assert storage.keys(VARIANTS_BUCKET, key) == []
 
 
 @pytest.mark.parametrize(
@@ -98,52 +98,52 @@ def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
     ["ä b+c 100%.jpg", "a%2Fb", "#?&=", "'\"\\", "😀", "trailing ", "/".join(["x" * 200] * 4), "é", "\u2028"],
 )
 def test_a_key_comes_back_as_it_was(storage, key, name):
-    storage.put(PROCESSED, f"{key}/{name}", b"x", "image/png")
-    assert storage.keys(PROCESSED, key) == [f"{key}/{name}"]
-    assert storage.head(PROCESSED, f"{key}/{name}").source.size == 1
-    storage.delete(PROCESSED, f"{key}/{name}")
-    assert storage.keys(PROCESSED, key) == []
+    storage.put(VARIANTS_BUCKET, f"{key}/{name}", b"x", "image/png")
+    assert storage.keys(VARIANTS_BUCKET, key) == [f"{key}/{name}"]
+    assert storage.head(VARIANTS_BUCKET, f"{key}/{name}").object_version.size == 1
+    storage.delete(VARIANTS_BUCKET, f"{key}/{name}")
+    assert storage.keys(VARIANTS_BUCKET, key) == []
 
 
 # A single part of a key may have 255 bytes, a file system's limit, though S3 has none.
 @pytest.mark.parametrize("bad", ["", "/a", "a//b", "a/../b", "./a", "x" * 1025, "x" * 256])
 def test_a_key_that_the_store_refuses_is_a_bad_key(storage, bad):
-    with pytest.raises(BadKeyError):
-        storage.put(PROCESSED, bad, b"x", "image/png")
-    with pytest.raises(BadKeyError):
-        storage.head(PROCESSED, bad)
+    with pytest.raises(InvalidKeyError):
+        storage.put(VARIANTS_BUCKET, bad, b"x", "image/png")
+    with pytest.raises(InvalidKeyError):
+        storage.head(VARIANTS_BUCKET, bad)
 
 
 def test_parts_become_one_object(storage, key):
     parts = [b"a" * PART, b"b" * 10]
-    upload = storage.start_parts(PROCESSED, key, "image/png", {"file-name": "big.png"})
-    sent = [storage.put_part(PROCESSED, key, upload, n, part) for n, part in enumerate(parts, start=1)]
-    etag = storage.finish_parts(PROCESSED, key, upload, sent)
+    upload = storage.create_multipart_upload(VARIANTS_BUCKET, key, "image/png", {"file-name": "big.png"})
+    sent = [storage.upload_part(VARIANTS_BUCKET, key, upload, n, part) for n, part in enumerate(parts, start=1)]
+    etag = storage.complete_multipart_upload(VARIANTS_BUCKET, key, upload, sent)
     head, data = read(storage, key)
     assert hashlib.sha256(data).digest() == hashlib.sha256(b"".join(parts)).digest()
-    assert head.source.etag == etag
+    assert head.object_version.etag == etag
     assert etag.endswith("-2")
     assert head.file_name == "big.png"
 
 
 def test_parts_that_are_given_up_leave_nothing(storage, key):
-    upload = storage.start_parts(PROCESSED, key, "image/png", {})
-    storage.put_part(PROCESSED, key, upload, 1, b"x" * PART)
-    storage.drop_parts(PROCESSED, key, upload)
-    with pytest.raises(NotThereError):
-        storage.head(PROCESSED, key)
+    upload = storage.create_multipart_upload(VARIANTS_BUCKET, key, "image/png", {})
+    storage.upload_part(VARIANTS_BUCKET, key, upload, 1, b"x" * PART)
+    storage.abort_multipart_upload(VARIANTS_BUCKET, key, upload)
+    with pytest.raises(ObjectNotFoundError):
+        storage.head(VARIANTS_BUCKET, key)
 
 
 def test_a_signed_form_takes_what_it_says_and_nothing_else(storage, settings, key):
-    fields = storage.sign_form(PROCESSED, key, "image/png", 10, timedelta(minutes=1))
+    fields = storage.presign_post(VARIANTS_BUCKET, key, "image/png", 10, timedelta(minutes=1))
 
     def send(data, **changes):
         return httpx.post(
-            f"{settings.minio_url}/{PROCESSED}", data=fields | changes, files={"file": data}, timeout=10
+            f"{settings.minio_url}/{VARIANTS_BUCKET}", data=fields | changes, files={"file": data}, timeout=10
         ).status_code
 
     assert send(b"short") == 204
-    assert storage.head(PROCESSED, key).content_type == "image/png"
+    assert storage.head(VARIANTS_BUCKET, key).content_type == "image/png"
     assert send(b"longer than ten") == 400
     assert send(b"") == 400
     assert send(b"short", key=key + "2") == 403
@@ -152,41 +152,45 @@ def test_a_signed_form_takes_what_it_says_and_nothing_else(storage, settings, ke
 
 def test_a_wrong_login_is_refused_with_the_variables_named(settings):
     stranger = Storage(settings.model_copy(update={"minio_secret_key": SecretStr("wrong-secret")}))
-    with pytest.raises(Refused, match="MINIO_SECRET_KEY"):
-        stranger.check(ORIGINALS)
+    with pytest.raises(DependencyRejected, match="MINIO_SECRET_KEY"):
+        stranger.check(ORIGINALS_BUCKET)
 
 
 def test_a_missing_bucket_is_refused_with_what_to_do(storage):
-    with pytest.raises(Refused, match=r"provision\.py"):
+    with pytest.raises(DependencyRejected, match=r"provision\.py"):
         storage.check("no-such-bucket")
 
 
 def test_a_store_that_does_not_answer_is_away(settings):
     nowhere = Storage(settings.model_copy(update={"minio_url": "http://127.0.0.1:9"}))
-    for call in (nowhere.ping, lambda: nowhere.head(ORIGINALS, "x"), lambda: nowhere.keys(ORIGINALS, "x")):
-        with pytest.raises(DependencyAway) as fault:
+    for call in (
+        nowhere.ping,
+        lambda: nowhere.head(ORIGINALS_BUCKET, "x"),
+        lambda: nowhere.keys(ORIGINALS_BUCKET, "x"),
+    ):
+        with pytest.raises(DependencyUnavailable) as fault:
             call()
-        assert not isinstance(fault.value, Refused)
+        assert not isinstance(fault.value, DependencyRejected)
 
 
 def test_a_store_is_away_while_it_is_down_and_back_when_it_is_back(stack, storage, key):
-    storage.put(PROCESSED, key, b"kept", "image/png")
+    storage.put(VARIANTS_BUCKET, key, b"kept", "image/png")
     stack.stop("minio")
     try:
-        with pytest.raises(DependencyAway):
-            storage.head(PROCESSED, key)
+        with pytest.raises(DependencyUnavailable):
+            storage.head(VARIANTS_BUCKET, key)
     finally:
         stack.start("minio")
 
     def is_back():
         try:
-            return storage.head(PROCESSED, key)
-        except DependencyAway:
+            return storage.head(VARIANTS_BUCKET, key)
+        except DependencyUnavailable:
             return None
 
-    assert wait_until(is_back, 30, "the store to answer").source.size == 4
+    assert wait_until(is_back, 30, "the store to answer").object_version.size == 4
 
 
 def test_the_buckets_are_not_versioned(storage):
-    assert not storage.is_versioned(ORIGINALS)
-    assert not storage.is_versioned(PROCESSED)
+    assert not storage.is_versioned(ORIGINALS_BUCKET)
+    assert not storage.is_versioned(VARIANTS_BUCKET)

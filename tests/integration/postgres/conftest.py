@@ -10,14 +10,14 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from local.postgres import database_url
-from pipeline.storage_faults import NotThereError
-from status_tracker.migrations import migrate
-from status_tracker.repository import Repository
-from status_tracker.retention import Rules
-from status_tracker.tracker import Tracker
-from status_tracker.watermarks import Watermarks
-from unit.status_tracker.saying import KEY
+from devstack.postgres import database_url
+from tests.unit.tracker.saying import KEY
+from thumbmill.core.object_store.errors import ObjectNotFoundError
+from thumbmill.tracker.db.migrate import migrate
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.retention import Rules
+from thumbmill.tracker.watermarks import Watermarks
 
 # Most of what these tests tell is years old by its own dates; nothing of it is to be taken for purged.
 PATIENT = Rules(deleted=timedelta(days=36_500), expired=timedelta(days=36_500))
@@ -58,7 +58,7 @@ class Publications:
         self.bodies.append(body)
         self.runs += [headers["x-run"]] if headers else []
 
-    def queue_length(self, queue):
+    def message_count(self, queue):
         assert queue == "image_queue"
         return 0
 
@@ -83,7 +83,7 @@ class Bucket:
         if self.fault:
             raise self.fault
         if key not in self.heads:
-            raise NotThereError(key)
+            raise ObjectNotFoundError(key)
         return self.heads[key]
 
 

@@ -1,22 +1,22 @@
 """What the tracker is told in these tests, by the bucket and by the services."""
 
-from pipeline.events import CONTENT_TYPE, Watermark, say
-from pipeline.identity import image_id_of
-from pipeline.messages import Message
-from pipeline.storage import Head
-from pipeline.topology import LIFECYCLE
-from status_tracker.recovery import removal_body, upload_body
-from unit.status_tracker.saying import KEY, V1
+from tests.unit.tracker.saying import KEY, V1
+from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_event
+from thumbmill.core.contracts.identity import image_id_of
+from thumbmill.core.messaging.message import Message
+from thumbmill.core.messaging.topology import LIFECYCLE
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.tracker.republish import removal_body, upload_body
 
 ID = image_id_of(KEY)
 
 
-def head(source=V1, **metadata):
-    return Head(source, source.etag, "image/jpeg", metadata)
+def head(object_version=V1, **metadata):
+    return ObjectMetadata(object_version, object_version.etag, "image/jpeg", metadata)
 
 
-def announced(source=V1, target="instant", key=KEY):
-    return Message(upload_body(key, head(source)), target, "application/json")
+def announced(object_version=V1, target="instant", key=KEY):
+    return Message(upload_body(key, head(object_version)), target, "application/json")
 
 
 REMOVAL = removal_body(KEY)  # once, since it is named after its moment
@@ -32,5 +32,5 @@ def spoken(fact):
 
 
 def mark(at):
-    body = say(Watermark(), by="status-tracker", now=at).to_json()
+    body = to_cloud_event(Watermark(), by="status-tracker", now=at).to_json()
     return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, author="status-tracker")

@@ -11,17 +11,17 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from integration.postgres.conftest import PATIENT
-from integration.postgres.messages import ID, announced, spoken
-from pipeline.identity import image_id_of, new_image_id, own_key
-from pipeline.outcomes import DependencyAway, Refused
-from status_tracker.database import ConflictError
-from status_tracker.repository import Repository
-from status_tracker.states import apply
-from status_tracker.tracker import Tracker
-from status_tracker.watermarks import Watermarks
-from support.waiting import wait_until
-from unit.status_tracker import saying
+from tests.integration.postgres.conftest import PATIENT
+from tests.integration.postgres.messages import ID, announced, spoken
+from tests.support.waiting import wait_until
+from tests.unit.tracker import saying
+from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.tracker.db.connection import ConflictError
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.projection import apply
+from thumbmill.tracker.watermarks import Watermarks
 
 # --- faults --------------------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ from unit.status_tracker import saying
 def test_a_lost_connection_is_opened_again(tracker, repository, database, publications):
     tracker.handle([announced()], publications)
     database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
-    with pytest.raises(DependencyAway, match="postgres is away"):
+    with pytest.raises(DependencyUnavailable, match="postgres is away"):
         tracker.handle([spoken(saying.done())], publications)
     repository.ping()
     tracker.handle([spoken(saying.done())], publications)
@@ -44,13 +44,13 @@ def test_a_connection_whose_packets_vanish_ends_by_itself(repository):
 
 def test_no_server_is_away_and_a_refused_login_names_its_variable(database):
     nobody = "postgresql://status_tracker:x@127.0.0.1:1/thumbmill"
-    with pytest.raises(DependencyAway) as away:
+    with pytest.raises(DependencyUnavailable) as away:
         Repository(SecretStr(nobody), "test").ping()
-    assert not isinstance(away.value, Refused)
+    assert not isinstance(away.value, DependencyRejected)
     wrong = database.tracker.replace("status_tracker:", "status_tracker:x")
-    with pytest.raises(Refused, match="DATABASE_URL"):
+    with pytest.raises(DependencyRejected, match="DATABASE_URL"):
         Repository(SecretStr(wrong), "test").ping()
-    with pytest.raises(Refused, match="DATABASE_URL"):
+    with pytest.raises(DependencyRejected, match="DATABASE_URL"):
         Repository(SecretStr(database.tracker + "_nowhere"), "test").ping()
 
 
@@ -58,7 +58,7 @@ def test_a_database_that_was_not_migrated_says_what_to_run(empty_database):
     repository = Repository(SecretStr(empty_database.tracker), "test")
     with (
         closing(repository),
-        pytest.raises(Refused, match="status-tracker migrate"),
+        pytest.raises(DependencyRejected, match="status-tracker migrate"),
         repository.transaction() as books,
     ):
         books.lock_images([ID])
@@ -106,7 +106,7 @@ def test_a_deadlock_is_tried_again_at_once(tracker, database, publications):
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE events SET type = 'x'", "UPDATE events SET source = 'x'", "TRUNCATE events"]
+    "statement", ["UPDATE events SET type = 'x'", "UPDATE events SET object_version = 'x'", "TRUNCATE events"]
 )
 def test_facts_are_not_changed_even_by_their_writer(database, statement):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -122,10 +122,10 @@ def test_the_gateway_sees_views_and_nothing_else(database, statement):
 def test_a_ticket_expires_a_minute_after_its_form_and_can_still_be_used(tracker, database, publications):
     now = datetime.now(UTC)
     for age, shown in ((timedelta(seconds=10), "AWAITING_UPLOAD"), (timedelta(minutes=2), "EXPIRED")):
-        key = own_key(new_image_id())
+        key = upload_key(new_image_id())
         tracker.handle([spoken(saying.requested(key=key, expires_at=now - age))], publications)
         row = database.status(image_id_of(key))
-        assert (row["status"], row["stored_status"], row["source"]) == (shown, "AWAITING_UPLOAD", None)
+        assert (row["status"], row["stored_status"], row["object_version"]) == (shown, "AWAITING_UPLOAD", None)
     tracker.handle([announced(key=key)], publications)
     assert database.status(image_id_of(key))["status"] == "PENDING"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.outcomes import Refused
-from status_tracker import migrations
-from status_tracker.facts import LASTING
-from status_tracker.migrations import check_version, migrate
+from thumbmill.core.errors import DependencyRejected
+from thumbmill.tracker.db import migrate as migrations
+from thumbmill.tracker.db.migrate import check_version, migrate
+from thumbmill.tracker.timeline import LASTING
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
-SNAPSHOT = Path(__file__).parents[3] / "status-tracker" / "schema.sql"
+SNAPSHOT = Path(__file__).parents[3] / "status-tracker/src/thumbmill/tracker/db/sql/schema.sql"
 _CATALOGUE = """
     SELECT 'column' AS kind, table_name || '.' || column_name AS name,
         concat_ws(' ', data_type, is_nullable, column_default, ordinal_position) AS what
@@ -106,24 +106,24 @@ def test_two_at_once_apply_each_step_once(empty_database):
 
 
 def test_the_tracker_refuses_an_older_schema_and_says_what_to_run(empty_database):
-    with pytest.raises(Refused, match="run `status-tracker migrate`"):
+    with pytest.raises(DependencyRejected, match="run `status-tracker migrate`"):
         check_version(empty_database.tracker)
 
 
 def test_the_tracker_refuses_a_newer_schema(database):
     database.ask("INSERT INTO schema_migrations (number, name) VALUES (9999, 'from the future')")
-    with pytest.raises(Refused, match="9999"):
+    with pytest.raises(DependencyRejected, match="9999"):
         check_version(database.tracker)
 
 
 def test_missing_roles_are_named(empty_database, monkeypatch):
     monkeypatch.setattr(migrations, "ROLES", ("gateway", "nobody_made_me"))
-    with pytest.raises(Refused, match=r"no role nobody_made_me: run infra/postgres/roles\.sh"):
+    with pytest.raises(DependencyRejected, match=r"no role nobody_made_me: run infra/postgres/roles\.sh"):
         migrate(empty_database.owner)
 
 
 def test_only_the_owner_migrates(empty_database):
-    with pytest.raises(Refused, match="MIGRATION_DATABASE_URL"):
+    with pytest.raises(DependencyRejected, match="MIGRATION_DATABASE_URL"):
         migrate(empty_database.tracker)
-    with pytest.raises(Refused, match="MIGRATION_DATABASE_URL"):
+    with pytest.raises(DependencyRejected, match="MIGRATION_DATABASE_URL"):
         migrate(empty_database.owner.replace("thumbmill:", "thumbmill:x"))

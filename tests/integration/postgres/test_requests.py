@@ -6,23 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from integration.postgres.messages import ID, announced, head, spoken
-from pipeline.errors import ErrorCode
-from pipeline.identity import image_id_of, new_image_id, own_key
-from pipeline.messages import Message
-from pipeline.notifications import parse_storage_events
-from pipeline.outcomes import DependencyAway
-from status_tracker.recovery import upload_body
-from status_tracker.retry_order import Retrier, Wishes, take_retry_orders
-from unit.status_tracker import saying
-from unit.status_tracker.saying import KEY, OWN_KEY, V1, V2
+from tests.integration.postgres.messages import ID, announced, head, spoken
+from tests.unit.tracker import saying
+from tests.unit.tracker.saying import KEY, OWN_KEY, V1, V2
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
+from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.messaging.message import Message
+from thumbmill.tracker.republish import upload_body
+from thumbmill.tracker.retry_on_demand import Retrier, Wishes, take_retry_orders
 
 EXHAUSTED = saying.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
 OWN_ID = image_id_of(OWN_KEY)
 
 
 def away(*_, **__):
-    raise DependencyAway("rabbitmq")
+    raise DependencyUnavailable("rabbitmq")
 
 
 def types(database, image_id=ID):
@@ -42,9 +42,9 @@ def failed(tracker, bucket, publications):
 def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publications):
     tracker.handle([spoken(saying.asked_again("2026"))], publications)
     row = database.status(ID)
-    assert (row["status"], row["run"], row["error"]) == ("PENDING", "2026", None)
+    assert (row["status"], row["run_id"], row["error"]) == ("PENDING", "2026", None)
     assert publications.runs == ["2026"]
-    assert parse_storage_events(publications.bodies[0])[0].source == V1
+    assert parse_storage_events(publications.bodies[0])[0].object_version == V1
     assert "image.retry_requested" in types(database)
 
 
@@ -55,7 +55,7 @@ def test_a_second_request_makes_no_second_run(tracker, database, publications):
     tracker.handle(requests[1:], publications)
     assert publications.runs == ["2026-1"]
     assert types(database).count("image.retry_requested") == 1
-    tracker.handle([spoken(saying.failed(run="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
+    tracker.handle([spoken(saying.failed(run_id="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
     tracker.handle(requests, publications)
     assert publications.runs == ["2026-1"]
     assert database.status(ID)["status"] == "FAILED"
@@ -64,7 +64,7 @@ def test_a_second_request_makes_no_second_run(tracker, database, publications):
 @pytest.mark.usefixtures("failed")
 def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications):
     request = spoken(saying.asked_again("2026"))
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         tracker.handle([request], SimpleNamespace(publish=away))
     tracker.handle([request], publications)
     assert publications.runs == ["2026"]
@@ -94,10 +94,10 @@ def test_a_variant_that_is_gone_is_made_again_once(tracker, database, bucket, pu
     tracker.handle([spoken(saying.missed(done))], publications)
     row = database.status(ID)
     assert (row["status"], row["missing"]) == ("DONE", [done])
-    [run] = publications.runs
-    tracker.handle([spoken(saying.missed(done, run="2027"))], publications)
-    assert publications.runs == [run], "not twice in a minute"
-    tracker.handle([spoken(saying.done(run=run))], publications)
+    [run_id] = publications.runs
+    tracker.handle([spoken(saying.missed(done, run_id="2027"))], publications)
+    assert publications.runs == [run_id], "not twice in a minute"
+    tracker.handle([spoken(saying.done(run_id=run_id))], publications)
     assert database.status(ID)["missing"] == []
 
 
@@ -105,7 +105,7 @@ def test_nobodys_word_alone_makes_anything_again(tracker, database, bucket, publ
     bucket.lost = {"another/image's"}
     for keys in ([done], ["another/image's"], []):
         tracker.handle([spoken(saying.missed(*keys))], publications)
-    tracker.handle([spoken(saying.missed(done, source=V2))], publications)
+    tracker.handle([spoken(saying.missed(done, object_version=V2))], publications)
     tracker.handle([spoken(saying.missed(done, key="no such image"))], publications)
     assert publications.bodies == []
     assert database.status(ID)["missing"] == []
@@ -122,8 +122,8 @@ def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, buck
 # --- forms ---------------------------------------------------------------------------------------------------
 
 
-def brought(source, target="instant"):
-    body = upload_body(OWN_KEY, head(source)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
+def brought(object_version, target="instant"):
+    body = upload_body(OWN_KEY, head(object_version)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
     return Message(body, target, "application/json")
 
 
@@ -153,7 +153,7 @@ def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
 def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database, bucket, publications):
     bucket.heads[OWN_KEY] = head(V2)
     bucket.delete = away
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         tracker.handle([brought(V2)], publications)
     del bucket.delete
     assert database.status(OWN_ID)["status"] == "DELETED"
@@ -171,7 +171,7 @@ def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database
 def failures(tracker, bucket, publications):
     """An image for each of some codes."""
     codes = (ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.UNREADABLE_IMAGE)
-    keys = {code: own_key(new_image_id()) for code in codes}
+    keys = {code: upload_key(new_image_id()) for code in codes}
     for code, key in keys.items():
         bucket.heads[key] = head()
         tracker.handle([announced(key=key), spoken(saying.failed(key=key, code=code))], publications)

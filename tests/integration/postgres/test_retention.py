@@ -7,13 +7,13 @@ from threading import Event
 import psycopg
 import pytest
 
-from integration.postgres.messages import ID, announced, spoken, withdrawn
-from pipeline.identity import image_id_of, new_image_id, own_key
-from status_tracker import retention as retention_module
-from status_tracker.retention import Retention, Rules
-from status_tracker.tracker import Tracker
-from unit.status_tracker import saying
-from unit.status_tracker.saying import KEY
+from tests.integration.postgres.messages import ID, announced, spoken, withdrawn
+from tests.unit.tracker import saying
+from tests.unit.tracker.saying import KEY
+from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
+from thumbmill.tracker import retention as retention_module
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.retention import Retention, Rules
 
 RULES = Rules()
 
@@ -51,12 +51,12 @@ def test_with_the_deletion_row_and_timeline_forget_the_file(tracker, database, p
     assert row["status"] == "DELETED"
     facts = database.timeline(ID)
     assert len(facts) == 8  # the ticket's second telling is no second fact
-    told = repr([row | {"source": None, "expires_at": None}, *(fact["data"] for fact in facts)])
+    told = repr([row | {"object_version": None, "expires_at": None}, *(fact["data"] for fact in facts)])
     for personal in (KEY, "a.jpg", "A camera", "52.5", "3OcRJYB4d3h", "#336699", "1111"):
         assert personal not in told, personal
     by_type = {fact["type"]: fact["data"] for fact in facts}
     assert by_type["image.redriven"]["operator"] == "ada"
-    assert by_type["image.done"] == {"run": "", "attempt": 1}
+    assert by_type["image.done"] == {"run_id": "", "attempt": 1}
 
 
 def test_a_deleted_image_is_told_for_its_time_and_then_unknown(tracker, database, publications, retention):
@@ -76,7 +76,7 @@ def test_what_is_still_to_be_done_for_a_deleted_image_is_not_forgotten(tracker, 
 
 
 def test_a_row_stays_while_its_form_could_bring_the_image_back(tracker, database, publications, retention):
-    key = own_key(new_image_id())
+    key = upload_key(new_image_id())
     tracker.handle([spoken(saying.requested(key=key, expires_at=datetime.now(UTC)))], publications)
     delete_one(tracker, publications, key)
     age(database, 2 * RULES.deleted)
@@ -88,7 +88,7 @@ def test_a_row_stays_while_its_form_could_bring_the_image_back(tracker, database
 def test_tickets_that_were_not_used_go_after_their_time(tracker, database, publications, retention):
     now = datetime.now(UTC)
     ages = {timedelta(0): "AWAITING_UPLOAD", timedelta(hours=1): "EXPIRED", 2 * RULES.expired: None}
-    keys = {own_key(new_image_id()): passed for passed in ages}
+    keys = {upload_key(new_image_id()): passed for passed in ages}
     for key, passed in keys.items():
         tracker.handle([spoken(saying.requested(key=key, expires_at=now))], publications)
         database.ask("UPDATE images SET expires_at = expires_at - %s WHERE key = %s", [passed, key])
@@ -100,7 +100,7 @@ def test_tickets_that_were_not_used_go_after_their_time(tracker, database, publi
 
 
 def test_images_that_live_stay_whatever_their_age(tracker, database, publications, retention):
-    keys = [own_key(new_image_id()) for _ in range(3)]
+    keys = [upload_key(new_image_id()) for _ in range(3)]
     facts = [saying.processing(key=keys[0]), saying.done(key=keys[1]), saying.failed(key=keys[2])]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
     for column in ("updated_at", "created_at"):
@@ -141,7 +141,7 @@ def test_late_news_of_the_purged_is_forgotten_at_once(
 
 def test_many_go_in_chunks_and_nobody_is_waited_for(tracker, database, publications, retention, monkeypatch):
     monkeypatch.setattr(retention_module, "CHUNK", 7)
-    keys = [own_key(new_image_id()) for _ in range(30)]
+    keys = [upload_key(new_image_id()) for _ in range(30)]
     expired = datetime.now(UTC) - 2 * RULES.expired
     tracker.handle([spoken(saying.requested(key=key)) for key in keys], publications)
     database.ask("UPDATE images SET expires_at = %s", [expired])

@@ -7,16 +7,16 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from integration.postgres.conftest import PATIENT
-from integration.postgres.messages import ID, announced, head, spoken, withdrawn
-from pipeline.identity import new_image_id, own_key
-from pipeline.notifications import parse_storage_events
-from status_tracker.repository import Repository
-from status_tracker.sweep import Sweep
-from status_tracker.tracker import Tracker
-from status_tracker.watermarks import Watermarks
-from unit.status_tracker import saying
-from unit.status_tracker.saying import KEY, V1, V2
+from tests.integration.postgres.conftest import PATIENT
+from tests.integration.postgres.messages import ID, announced, head, spoken, withdrawn
+from tests.unit.tracker import saying
+from tests.unit.tracker.saying import KEY, V1, V2
+from thumbmill.core.contracts.identity import new_image_id, upload_key
+from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.sweep import Sweep
+from thumbmill.tracker.watermarks import Watermarks
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, 
     before = database.status(ID)
     assert (sweep.run(), sweep.run()) == (1, 0)
     (event,) = parse_storage_events(publications.bodies[0])
-    assert (event.key, event.source, event.file_name, event.is_ours) == (KEY, V1, "a.jpg", True)
+    assert (event.key, event.object_version, event.file_name, event.is_ours) == (KEY, V1, "a.jpg", True)
     assert database.status(ID) == before
 
 
 def test_the_sweep_leaves_alone_what_the_thumbnailer_acted_upon(tracker, sweep, database, publications):
-    keys = [own_key(new_image_id()) for _ in range(3)]
+    keys = [upload_key(new_image_id()) for _ in range(3)]
     facts = [saying.processing(key=keys[0]), saying.done(key=keys[1]), saying.failed(key=keys[2])]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
     tracker.handle([spoken(saying.requested(key="a ticket"))], publications)
@@ -74,8 +74,8 @@ def test_the_sweep_finds_what_was_replaced(tracker, sweep, database, bucket, pub
     grow_old(database)
     assert sweep.run() == 1
     row = database.status(ID)
-    assert (row["status"], row["source"], row["generation"]) == ("PENDING", str(V2), 2)
-    assert parse_storage_events(publications.bodies[0])[0].source == V2
+    assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(V2), 2)
+    assert parse_storage_events(publications.bodies[0])[0].object_version == V2
 
 
 def test_the_sweep_has_variants_of_the_deleted_removed(tracker, sweep, database, publications):
@@ -90,7 +90,7 @@ def test_the_sweep_has_variants_of_the_deleted_removed(tracker, sweep, database,
 
 
 def test_two_sweeps_share_the_work(tracker, repository, database, publications):
-    keys = [own_key(new_image_id()) for _ in range(30)]
+    keys = [upload_key(new_image_id()) for _ in range(30)]
     tracker.handle([announced(key=key) for key in keys], publications)
     grow_old(database)
     other = Repository(SecretStr(database.tracker), "another sweep")

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from integration.postgres.messages import ID, REMOVAL, announced, head, mark, spoken, withdrawn
-from pipeline.identity import ORIGINALS, image_id_of, new_image_id, own_key
-from pipeline.messages import Message
-from pipeline.outcomes import DependencyAway, NotAnEvent
-from pipeline.storage_faults import BadKeyError
-from status_tracker.database import UnstorableError
-from status_tracker.recovery import upload_body
-from unit.status_tracker import saying
-from unit.status_tracker.saying import KEY, V1, V2
+from tests.integration.postgres.messages import ID, REMOVAL, announced, head, mark, spoken, withdrawn
+from tests.unit.tracker import saying
+from tests.unit.tracker.saying import KEY, V1, V2
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, new_image_id, upload_key
+from thumbmill.core.errors import DependencyUnavailable, MalformedEvent
+from thumbmill.core.messaging.message import Message
+from thumbmill.core.object_store.errors import InvalidKeyError
+from thumbmill.tracker.db.connection import InvalidValueError
+from thumbmill.tracker.republish import upload_body
 
 # --- the path of one image -----------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
     tracker.handle([spoken(saying.processing()), spoken(saying.done()), announced(target="ledger")], publications)
 
     row = database.status(ID)
-    assert (row["status"], row["key"], row["size"], row["source"]) == ("DONE", KEY, V1.size, str(V1))
+    assert (row["status"], row["key"], row["size"], row["object_version"]) == ("DONE", KEY, V1.size, str(V1))
     assert (row["width"], row["height"], row["format"], row["version"]) == (3000, 2000, "JPEG", 2)
     assert [variant["type"] for variant in row["variants"]] == ["thumbnail"]
     assert (row["details"], row["damaged"]) == (saying.DETAILS.model_dump(mode="json"), True)
@@ -62,7 +62,7 @@ def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, pu
 
 
 def test_a_batch_of_many_images_is_one_transaction(tracker, database, publications):
-    keys = [own_key(new_image_id()) for _ in range(50)]
+    keys = [upload_key(new_image_id()) for _ in range(50)]
     facts = [make(key=key) for key in keys for make in (saying.processing, saying.done)]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
     assert database.ask("SELECT status, count(*) FROM images GROUP BY 1") == [{"status": "DONE", "count": 50}]
@@ -78,8 +78,8 @@ def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, d
 
 
 def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, database, publications):
-    other = own_key(new_image_id())
-    with pytest.raises(UnstorableError):
+    other = upload_key(new_image_id())
+    with pytest.raises(InvalidValueError):
         tracker.handle([announced(key=other), spoken(saying.processing(attempt=2**40))], publications)
     assert database.ask("SELECT * FROM images") == database.ask("SELECT * FROM events") == []
     tracker.handle([announced(key=other)], publications)
@@ -88,13 +88,13 @@ def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, databas
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"Records": []}', upload_body("a\0b", head())])
 def test_what_is_no_event_stops_the_batch_before_it_writes(tracker, database, publications, body):
-    with pytest.raises(NotAnEvent):
+    with pytest.raises(MalformedEvent):
         tracker.handle([announced(), Message(body, "instant", "application/json")], publications)
     assert database.status(ID) is None
 
 
 def test_events_that_are_not_ours_are_let_pass(tracker, database, publications):
-    other = upload_body(KEY, head()).replace(ORIGINALS.encode(), b"another-bucket")
+    other = upload_body(KEY, head()).replace(ORIGINALS_BUCKET.encode(), b"another-bucket")
     tracker.handle([Message(other, "instant", "application/json")], publications)
     assert database.ask("SELECT * FROM events") == []
 
@@ -117,7 +117,7 @@ def test_one_look_serves_a_batch(tracker, database, bucket, publications):
     tracker.handle([announced()], publications)
     bucket.heads[KEY] = head(V2)
     tracker.handle([announced(V2), withdrawn(), spoken(saying.done(V2)), spoken(saying.done(V1))], publications)
-    assert database.status(ID)["source"] == str(V2)
+    assert database.status(ID)["object_version"] == str(V2)
     assert bucket.looks == 1
 
 
@@ -133,17 +133,17 @@ def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, 
 
 def test_a_key_that_the_store_refuses_is_no_objects(tracker, bucket, publications):
     tracker.handle([announced(key="a//b")], publications)
-    bucket.fault = BadKeyError("Object name contains unsupported characters.")
-    with pytest.raises(NotAnEvent, match=r"a//b.*unsupported characters"):
+    bucket.fault = InvalidKeyError("Object name contains unsupported characters.")
+    with pytest.raises(MalformedEvent, match=r"a//b.*unsupported characters"):
         tracker.handle([announced(V2, key="a//b")], publications)
 
 
 def test_with_the_store_away_nothing_is_written(tracker, database, bucket, publications):
     tracker.handle([announced()], publications)
-    bucket.fault = DependencyAway("minio")
-    with pytest.raises(DependencyAway):
+    bucket.fault = DependencyUnavailable("minio")
+    with pytest.raises(DependencyUnavailable):
         tracker.handle([announced(V2), announced(key="another")], publications)
-    assert database.status(ID)["source"] == str(V1)
+    assert database.status(ID)["object_version"] == str(V1)
     assert database.status(image_id_of("another")) is None
 
 
@@ -182,10 +182,10 @@ def test_a_removal_that_the_ledger_alone_announced_is_announced_again_until_the_
 
 def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publications):
     def refuse(*_, **__):
-        raise DependencyAway("rabbitmq")
+        raise DependencyUnavailable("rabbitmq")
 
     message = announced(target="ledger")
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         tracker.handle([message], SimpleNamespace(publish=refuse))
     tracker.handle([message], publications)
     assert publications.bodies == [message.body]
@@ -211,8 +211,8 @@ def test_a_clock_that_was_ahead_and_is_set_right_leaves_no_mark_ahead(tracker, d
 def test_a_mark_from_before_a_fault_says_nothing(tracker, database, bucket, publications):
     early = datetime.now(UTC)
     tracker.handle([announced()], publications)
-    bucket.fault = DependencyAway("minio")
-    with pytest.raises(DependencyAway):
+    bucket.fault = DependencyUnavailable("minio")
+    with pytest.raises(DependencyUnavailable):
         tracker.handle([announced(V2)], publications)
     tracker.handle([mark(early)], publications)
     assert database.ask("SELECT caught_up_to = '-infinity' AS never FROM progress") == [{"never": True}]

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pika
 import pytest
 
-from pipeline.publisher import Publisher, connect
-from pipeline.settings import BrokerSettings
-from support.waiting import wait_until
+from tests.support.waiting import wait_until
+from thumbmill.core.messaging.publisher import Publisher, connect
+from thumbmill.core.settings import BrokerSettings
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from threading import Thread
 import pytest
 from pika import frame, spec
 
-from pipeline import publisher
-from pipeline.outcomes import DependencyAway, Refused
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.messaging import publisher
 
 SILENCE, HANG_UP = "silence", "hang up"
 CAPABLE = {"capabilities": {"authentication_failure_close": True, "publisher_confirms": True}}
@@ -32,7 +32,7 @@ def connect(broker, port):
 )
 def test_a_peer_that_does_not_answer_as_a_broker_is_a_broker_that_is_away(broker, monkeypatch, says):
     monkeypatch.setattr(publisher, "CONNECT_SECONDS", 0.2)  # the handshake has twice as long
-    with peer([says]) as port, pytest.raises(DependencyAway, match=r"^rabbitmq is away: ."):
+    with peer([says]) as port, pytest.raises(DependencyUnavailable, match=r"^rabbitmq is away: ."):
         connect(broker, port)
 
 
@@ -42,9 +42,9 @@ def test_a_peer_that_does_not_answer_as_a_broker_is_a_broker_that_is_away(broker
     ids=["login", "stopping", "opening", "host is down", "too many connections"],
 )
 def test_a_broker_that_goes_away_in_the_handshake_has_not_refused_us(broker, says):
-    with peer(says) as port, pytest.raises(DependencyAway) as raised:
+    with peer(says) as port, pytest.raises(DependencyUnavailable) as raised:
         connect(broker, port)
-    assert not isinstance(raised.value, Refused)
+    assert not isinstance(raised.value, DependencyRejected)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_broker_that_goes_away_in_the_handshake_has_not_refused_us(broker, say
     [([START, WRONG_LOGIN], "RABBITMQ_PASSWORD"), ([START, TUNE, WRONG_HOST], "RABBITMQ_VHOST")],
 )
 def test_a_broker_that_refuses_us_in_the_handshake_is_told_as_such(broker, says, named):
-    with peer(says) as port, pytest.raises(Refused, match=named):
+    with peer(says) as port, pytest.raises(DependencyRejected, match=named):
         connect(broker, port)
 
 

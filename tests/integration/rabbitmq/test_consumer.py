@@ -8,12 +8,13 @@ from datetime import timedelta
 import pika
 import pytest
 
-from pipeline.consumer import Consumer, declare
-from pipeline.outcomes import DELAYS, DependencyAway, NotAnEvent, RetryLater
-from pipeline.topology import Family, Queue, dead_name, delay_name
-from pipeline.workers import one_by_one
-from support.brokers import impatient
-from support.waiting import wait_until
+from tests.support.brokers import impatient
+from tests.support.waiting import wait_until
+from thumbmill.core.errors import DependencyUnavailable, MalformedEvent, RetryLater
+from thumbmill.core.messaging.consumer import Consumer, declare
+from thumbmill.core.messaging.retry_policy import DELAYS
+from thumbmill.core.messaging.topology import Queue, QueueGroup, dead_letter_queue_name, delay_queue_name
+from thumbmill.core.messaging.workers import per_message
 
 PATIENCE = 20
 
@@ -21,7 +22,7 @@ PATIENCE = 20
 @pytest.fixture
 def family(broker, request):
     """A queue family of this test's own, gone afterwards."""
-    family = Family(Queue(f"test.{request.node.name[:60]}.{threading.get_native_id()}", ()))
+    family = QueueGroup(Queue(f"test.{request.node.name[:60]}.{threading.get_native_id()}", ()))
     with broker.channel() as channel:
         declare(channel, family)
     yield family
@@ -69,7 +70,7 @@ class Record:
 def test_a_message_whose_handler_returns_is_gone(broker, family):
     record = Record()
     broker.send(family.work.name, b"one", b"two")
-    with consuming(broker, family, one_by_one(record)):
+    with consuming(broker, family, per_message(record)):
         wait_until(lambda: len(record.seen) == 2, PATIENCE)
     assert broker.length(family.work.name) == 0
 
@@ -83,12 +84,12 @@ def test_a_fault_comes_back_three_times_and_ends_in_the_dead_queue(quick, broker
     record = Record(fail)
     broker.send(family.work.name, b"poison")
     with consuming(
-        broker, family, one_by_one(record), announce=lambda m, v, _p: announced.append((m.attempt, v.action.value))
+        broker, family, per_message(record), announce=lambda m, v, _p: announced.append((m.attempt, v.action.value))
     ):
-        wait_until(lambda: broker.length(dead_name(family.work.name)), PATIENCE)
+        wait_until(lambda: broker.length(dead_letter_queue_name(family.work.name)), PATIENCE)
     assert [message.attempt for message in record.seen] == [1, 2, 3, 4]
     assert announced == [(1, "delay"), (2, "delay"), (3, "delay"), (4, "dead_letter")]
-    body, headers = broker.take(dead_name(family.work.name))
+    body, headers = broker.take(dead_letter_queue_name(family.work.name))
     assert body == b"poison"
     assert headers["x-reason"] == "KeyError: 'broken'"
     assert headers["x-error-code"] == "attempts_exhausted"
@@ -101,7 +102,7 @@ def test_later_costs_no_attempt(quick, broker, family):
 
     record = Record(busy_five_times)
     broker.send(family.work.name, b"x")
-    with consuming(broker, family, one_by_one(record)):
+    with consuming(broker, family, per_message(record)):
         wait_until(lambda: len(record.seen) == 6, PATIENCE)
     assert {message.attempt for message in record.seen} == {1}
     assert broker.length(family.work.name) == 0
@@ -110,14 +111,14 @@ def test_later_costs_no_attempt(quick, broker, family):
 def test_garbage_is_kept_with_its_reason_and_the_next_message_is_handled(broker, family):
     def parse(message):
         if message.body == b"garbage":
-            raise NotAnEvent("no JSON")
+            raise MalformedEvent("no JSON")
 
     record = Record(parse)
     broker.send(family.work.name, b"garbage", b"good")
-    with consuming(broker, family, one_by_one(record)):
+    with consuming(broker, family, per_message(record)):
         wait_until(lambda: len(record.seen) == 2, PATIENCE)
-        wait_until(lambda: broker.length(dead_name(family.work.name)) == 1, PATIENCE)
-    assert broker.take(dead_name(family.work.name))[1]["x-reason"] == "not an event: no JSON"
+        wait_until(lambda: broker.length(dead_letter_queue_name(family.work.name)) == 1, PATIENCE)
+    assert broker.take(dead_letter_queue_name(family.work.name))[1]["x-reason"] == "not an event: no JSON"
 
 
 def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):
@@ -125,16 +126,16 @@ def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):
 
     def need(_message):
         if not back.is_set():
-            raise DependencyAway("minio", "gone")
+            raise DependencyUnavailable("minio", "gone")
 
     def probe():
         probes.append(1)
         if not back.is_set():
-            raise DependencyAway("minio", "still gone")
+            raise DependencyUnavailable("minio", "still gone")
 
     record = Record(need)
     broker.send(family.work.name, *(b"%d" % n for n in range(10)))
-    with consuming(broker, family, one_by_one(record), probes={"minio": probe}, prefetch=4, workers=2) as consumer:
+    with consuming(broker, family, per_message(record), probes={"minio": probe}, prefetch=4, workers=2) as consumer:
         wait_until(lambda: len(probes) >= 4, PATIENCE)
         assert len(record.seen) <= 4
         assert consumer.ready() == "waits for minio"
@@ -143,8 +144,8 @@ def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):
         wait_until(lambda: len(record.seen) >= 10 + 2 and broker.length(family.work.name) == 0, PATIENCE)
         wait_until(lambda: consumer.ready() == "", PATIENCE)
     assert {message.attempt for message in record.seen} == {1}
-    assert broker.length(dead_name(family.work.name)) == 0
-    assert broker.length(delay_name(family.work.name, "5s")) == 0
+    assert broker.length(dead_letter_queue_name(family.work.name)) == 0
+    assert broker.length(delay_queue_name(family.work.name, "5s")) == 0
 
 
 def test_in_a_batch_only_the_offender_pays(broker, family):
@@ -157,8 +158,8 @@ def test_in_a_batch_only_the_offender_pays(broker, family):
 
     broker.send(family.work.name, b"1", b"bad", b"3")
     with consuming(broker, family, handle, prefetch=10, batch=10):
-        wait_until(lambda: broker.length(delay_name(family.work.name, "5s")) == 1, PATIENCE)
-        assert broker.take(delay_name(family.work.name, "5s"))[0] == b"bad"
+        wait_until(lambda: broker.length(delay_queue_name(family.work.name, "5s")) == 1, PATIENCE)
+        assert broker.take(delay_queue_name(family.work.name, "5s"))[0] == b"bad"
     assert broker.length(family.work.name) == 0
     assert [b"1"] in batches or [b"1", b"bad", b"3"] not in batches
 
@@ -172,7 +173,7 @@ def test_stopping_finishes_what_is_in_hand_and_gives_back_the_rest(broker, famil
 
     record = Record(work)
     broker.send(family.work.name, *(b"%d" % n for n in range(5)))
-    with consuming(broker, family, one_by_one(record), prefetch=5) as consumer:
+    with consuming(broker, family, per_message(record), prefetch=5) as consumer:
         begun.wait(PATIENCE)
         consumer.stop()
         wait_until(lambda: broker.length(family.work.name) == 4, PATIENCE)
@@ -191,7 +192,7 @@ def test_a_lost_connection_costs_nothing(broker, family):
 
     record = Record(work)
     broker.send(family.work.name, b"long", b"next")
-    with consuming(broker, family, one_by_one(record)):
+    with consuming(broker, family, per_message(record)):
         begun.wait(PATIENCE)
         broker.close_connections_named("test")
         finish.set()
@@ -202,7 +203,7 @@ def test_a_lost_connection_costs_nothing(broker, family):
 
 def test_a_deleted_queue_comes_back(broker, family):
     record = Record()
-    with consuming(broker, family, one_by_one(record)) as consumer:
+    with consuming(broker, family, per_message(record)) as consumer:
         wait_until(lambda: consumer.ready() == "", PATIENCE)
         with broker.channel() as channel:
             channel.queue_delete(family.work.name)
@@ -220,11 +221,11 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_and_no_more(s
         if message.body == b"long":
             finish.wait(PATIENCE)
         elif not finish.is_set():
-            raise DependencyAway("minio")
+            raise DependencyUnavailable("minio")
 
     def probe():
         if not finish.is_set():
-            raise DependencyAway("minio")
+            raise DependencyUnavailable("minio")
 
     record = Record(work)
 
@@ -234,7 +235,7 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_and_no_more(s
     with impatient(stack):
         broker.send(family.work.name, b"long", *([b"other"] if away else []))
         with consuming(
-            broker, family, one_by_one(record), workers=2, prefetch=2, probes={"minio": probe}
+            broker, family, per_message(record), workers=2, prefetch=2, probes={"minio": probe}
         ) as consumer:
             wait_until(lambda: b"long" in record.bodies, PATIENCE)
             wait_until(is_taken_back, PATIENCE, "the broker to take the message back")
@@ -242,7 +243,7 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_and_no_more(s
             wait_until(lambda: record.bodies.count(b"long") == 2, PATIENCE, "the message to be handled again")
             wait_until(lambda: broker.length(family.work.name) == 0 and not consumer.ready(), PATIENCE)
     assert {message.attempt for message in record.seen} == {1}
-    assert broker.length(dead_name(family.work.name)) == 0
+    assert broker.length(dead_letter_queue_name(family.work.name)) == 0
 
 
 def test_a_message_that_four_consumers_died_of_runs_alone_and_fails_for_good(broker, family):
@@ -254,9 +255,9 @@ def test_a_message_that_four_consumers_died_of_runs_alone_and_fails_for_good(bro
         raise KeyError("again")
 
     record = Record(fail)
-    with consuming(broker, family, one_by_one(record)):
-        wait_until(lambda: broker.length(dead_name(family.work.name)) == 1, PATIENCE)
-    assert [(message.attempt, message.is_suspect) for message in record.seen] == [(1, True)]
+    with consuming(broker, family, per_message(record)):
+        wait_until(lambda: broker.length(dead_letter_queue_name(family.work.name)) == 1, PATIENCE)
+    assert [(message.attempt, message.is_possible_poison) for message in record.seen] == [(1, True)]
 
 
 def test_messages_survive_that_nobody_consumes(broker, family):

@@ -8,12 +8,12 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from pipeline.deadletters import DeadLetterBox
-from pipeline.events import Redriven, Watermark, say
-from pipeline.outcomes import DependencyAway, Refused
-from pipeline.publisher import Publisher
-from pipeline.topology import LOOKS_AT_THE_DEAD, RETRY
-from support.waiting import wait_until
+from tests.support.waiting import wait_until
+from thumbmill.core.contracts.events import Redriven, Watermark, to_cloud_event
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.messaging.dead_letters import DeadLetterBox
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.messaging.topology import DEAD_LETTER_DELIVERY_LIMIT, RETRY
 
 DEAD = "status_tracker.dead"  # a quorum queue with the policies that they all have
 LOOKS = 25  # more than 4.x allows where no policy says otherwise
@@ -58,7 +58,7 @@ def test_the_limit_of_a_dead_queue_is_out_of_reach(broker):
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 return json.load(answer).get("effective_policy_definition")
 
-        assert wait_until(effective, what="the queue's policy") == {"delivery-limit": LOOKS_AT_THE_DEAD}
+        assert wait_until(effective, what="the queue's policy") == {"delivery-limit": DEAD_LETTER_DELIVERY_LIMIT}
 
 
 def test_what_is_removed_is_gone_and_the_rest_is_back(broker, operator, dead):
@@ -88,9 +88,9 @@ def test_a_lost_connection_gives_back_what_was_held(broker, operator, dead):
     letters = box.letters(DEAD)
     first = next(letters)
     broker.close_connections_named("test lost")
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         wait_until(lambda: box.wait(0.1), 10, "the loss to be noticed")
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         box.remove(first)
     wait_until(lambda: broker.length(DEAD) == 3, what="the letter to be back")
 
@@ -108,26 +108,26 @@ def test_a_letter_is_given_with_all_that_came_with_it(broker, operator, dead):
 
 
 def test_an_operator_may_do_no_more_than_it_has_to(operator, dead):
-    note = Redriven(key="k", operator="ada", queue="image_queue", code="x", run="1")
+    note = Redriven(key="k", operator="ada", queue="image_queue", code="x", run_id="1")
     with Publisher(operator, "test") as publisher:
-        publisher.say(say(note, by="cli"))
+        publisher.publish_event(to_cloud_event(note, by="cli"))
         for exchange, key in (
             ("", DEAD),
             (RETRY, DEAD),
             ("storage.events", "instant"),
             ("image.lifecycle", "image.done"),
         ):
-            with pytest.raises(Refused, match="permissions of operator"):
+            with pytest.raises(DependencyRejected, match="permissions of operator"):
                 publisher.publish(exchange, key, b"{}")
-        with pytest.raises(Refused):
-            publisher.say(say(Watermark(), by="cli"))
+        with pytest.raises(DependencyRejected):
+            publisher.publish_event(to_cloud_event(Watermark(), by="cli"))
     for queue in ("image_queue", "status_tracker", "unrouted"):
-        with DeadLetterBox(operator, "test") as box, pytest.raises(Refused, match="access to queue"):
+        with DeadLetterBox(operator, "test") as box, pytest.raises(DependencyRejected, match="access to queue"):
             next(box.letters(queue))
 
 
 def test_refusals_and_absence_are_told_apart(operator):
-    with pytest.raises(Refused, match="RABBITMQ_USER"):
+    with pytest.raises(DependencyRejected, match="RABBITMQ_USER"):
         DeadLetterBox(operator.model_copy(update={"rabbitmq_password": SecretStr("wrong")}), "test")
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         DeadLetterBox(operator.model_copy(update={"rabbitmq_port": 1}), "test")

@@ -3,11 +3,11 @@
 import socket
 
 import pytest
-from drill.proxy import Proxy
 
-from pipeline.publisher import Publisher
-from pipeline.settings import StoreSettings
-from pipeline.storage import Storage
+from chaos.proxy import Proxy
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.object_store.store import Storage
+from thumbmill.core.settings import StoreSettings
 
 
 class Names:
@@ -41,9 +41,9 @@ def names(monkeypatch):
 def test_a_broker_that_moved_is_found(stack, broker, names):
     names.move(stack.site.ports["RABBITMQ_PORT"])
     with Publisher(broker.settings.model_copy(update={"rabbitmq_host": "moving.test"}), "test moving") as publisher:
-        assert publisher.queue_length("image_queue") >= 0
+        assert publisher.message_count("image_queue") >= 0
         names.move(stack.site.ports["RABBITMQ_PORT"])
-        assert publisher.queue_length("image_queue") >= 0
+        assert publisher.message_count("image_queue") >= 0
 
 
 def test_a_store_that_moved_is_found(stack, names):

@@ -10,22 +10,22 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from local.postgres import database_url
-from pipeline.events import Done, Variant
-from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, variant_key
-from pipeline.notifications import parse_storage_events
-from pipeline.publisher import Publisher
-from pipeline.storage import Storage
-from status_tracker.migrations import migrate
-from status_tracker.reconcile import make_reconciler
-from status_tracker.reconcile_walk import Walk
-from status_tracker.repository import Repository
-from status_tracker.settings import Settings
-from status_tracker.tracker import Tracker
-from status_tracker.watermarks import Watermarks
-from support.stack import run_stack
-from support.system import System
-from unit.status_tracker import saying
+from devstack.postgres import database_url
+from tests.support.stack import run_stack
+from tests.support.system import System
+from tests.unit.tracker import saying
+from thumbmill.core.contracts.events import Done, Variant
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of, variant_key
+from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.object_store.store import Storage
+from thumbmill.tracker.db.migrate import migrate
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.reconciliation.loop import make_reconciler
+from thumbmill.tracker.reconciliation.scan import Walk
+from thumbmill.tracker.settings import Settings
+from thumbmill.tracker.watermarks import Watermarks
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
 
     def clear(self):
         """Nothing anywhere, and a tracker that has seen everything."""
-        for bucket in (ORIGINALS, PROCESSED):
+        for bucket in (ORIGINALS_BUCKET, VARIANTS_BUCKET):
             for key in self.system.keys(bucket):
                 self.system.s3.delete_object(Bucket=bucket, Key=key)
         self.ask("TRUNCATE images, events")
@@ -90,27 +90,27 @@ class World:
 
     def put(self, key, data=b"bytes"):
         self.system.put(key, data)
-        return self.storage.head(ORIGINALS, key).source
+        return self.storage.head(ORIGINALS_BUCKET, key).object_version
 
     def record(self, *facts):
         self.tracker.record(list(facts))
 
-    def make_done(self, key, *, version="1.3", presets=("thumbnail", "large"), run=""):
+    def make_done(self, key, *, version="1.3", presets=("thumbnail", "large"), run_id=""):
         """An image as it is when all went well; give its id and the keys of its variants."""
-        source = self.put(key)
+        object_version = self.put(key)
         image_id = image_id_of(key)
         keys = [variant_key(image_id, "ab" * 32, preset, version, "webp") for preset in presets]
         for each in keys:
             self.put_variant(each)
         variants = [Variant(type="x", key=k, width=1, height=1, bytes=1, content_type="image/webp") for k in keys]
-        about = {"key": key, "source": source, "run": run}
+        about = {"key": key, "object_version": object_version, "run_id": run_id}
         done = Done(**about, sha256="ab" * 32, width=1, height=1, format="JPEG", variants=variants)
-        self.record(saying.put(source, key=key), saying.said(done))
+        self.record(saying.put(object_version, key=key), saying.said(done))
         self.told()
         return image_id, keys
 
     def put_variant(self, key):
-        self.system.s3.put_object(Bucket=PROCESSED, Key=key, Body=b"x")
+        self.system.s3.put_object(Bucket=VARIANTS_BUCKET, Key=key, Body=b"x")
 
     def delete(self, bucket, key):
         self.system.s3.delete_object(Bucket=bucket, Key=key)
@@ -145,7 +145,7 @@ class World:
     def everything(self):
         """All that a dry run must leave alone."""
         rows = self.ask("SELECT * FROM images ORDER BY id"), self.ask("SELECT * FROM events ORDER BY id")
-        return *rows, self.ask("SELECT * FROM reconciliation"), self.system.keys(PROCESSED), self.told()
+        return *rows, self.ask("SELECT * FROM reconciliation"), self.system.keys(VARIANTS_BUCKET), self.told()
 
 
 @pytest.fixture(scope="session")

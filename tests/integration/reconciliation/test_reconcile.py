@@ -5,13 +5,20 @@ from threading import Thread
 
 import pytest
 
-from pipeline.identity import ORIGINALS, PROCESSED, image_id_of, new_image_id, own_key, variant_key
-from pipeline.outcomes import DependencyAway
-from pipeline.storage import Storage
-from status_tracker import reconcile_heal, reconcile_walk
-from status_tracker.reconcile_heal import StoppedError
-from support.waiting import wait_until
-from unit.status_tracker import saying
+from tests.support.waiting import wait_until
+from tests.unit.tracker import saying
+from thumbmill.core.contracts.identity import (
+    ORIGINALS_BUCKET,
+    VARIANTS_BUCKET,
+    image_id_of,
+    new_image_id,
+    upload_key,
+    variant_key,
+)
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.object_store.store import Storage
+from thumbmill.tracker.reconciliation import repair, scan
+from thumbmill.tracker.reconciliation.repair import StoppedError
 
 KEY = "holiday/ä b+c 100%.jpg"
 ID = image_id_of(KEY)
@@ -25,7 +32,7 @@ def grow_old(world):
 
 
 def test_where_nothing_differs_nothing_is_done(world):
-    keys = [KEY, own_key(new_image_id()), "a", "Z", "z.jpg", "\N{EURO SIGN}", "\N{GRINNING FACE}"]
+    keys = [KEY, upload_key(new_image_id()), "a", "Z", "z.jpg", "\N{EURO SIGN}", "\N{GRINNING FACE}"]
     for key in keys:
         world.make_done(key)
     before = world.everything()
@@ -36,13 +43,13 @@ def test_where_nothing_differs_nothing_is_done(world):
 # --- each kind -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [KEY, own_key(new_image_id())], ids=["any", "own"])
+@pytest.mark.parametrize("key", [KEY, upload_key(new_image_id())], ids=["any", "own"])
 def test_an_object_that_nobody_was_told_of_is_announced(world, key):
-    source = world.put(key)
+    object_version = world.put(key)
     world.told()
     assert world.reconcile() == {"missed": 1}
     row = world.row(image_id_of(key))
-    assert (row["status"], row["source"], row["key"]) == ("PENDING", str(source), key)
+    assert (row["status"], row["object_version"], row["key"]) == ("PENDING", str(object_version), key)
     assert world.told() == [("recovered", PUT, key, False)]
     assert world.heals(image_id_of(key)) == ["missed"]
     assert world.reconcile() == {}
@@ -50,18 +57,18 @@ def test_an_object_that_nobody_was_told_of_is_announced(world, key):
 
 def test_an_object_that_replaced_another_unheard_is_a_new_generation(world):
     world.make_done(KEY)
-    source = world.put(KEY, b"other bytes")
+    object_version = world.put(KEY, b"other bytes")
     world.told()
     assert world.reconcile()["missed"] == 1
     row = world.row(ID)
-    assert (row["status"], row["source"], row["generation"]) == ("PENDING", str(source), 2)
+    assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(object_version), 2)
     assert world.told() == [("recovered", PUT, KEY, False)]
 
 
 def test_an_object_that_came_back_unheard_is_announced(world):
-    source = world.put(KEY)
-    world.record(saying.put(source, key=KEY))
-    world.delete(ORIGINALS, KEY)
+    object_version = world.put(KEY)
+    world.record(saying.put(object_version, key=KEY))
+    world.delete(ORIGINALS_BUCKET, KEY)
     world.record(saying.delete(key=KEY))
     assert world.row(ID)["status"] == "DELETED"
     world.put(KEY)
@@ -72,7 +79,7 @@ def test_an_object_that_came_back_unheard_is_announced(world):
 
 def test_a_row_whose_object_is_gone_is_marked_and_its_variants_are_withdrawn(world):
     world.make_done(KEY)
-    world.delete(ORIGINALS, KEY)
+    world.delete(ORIGINALS_BUCKET, KEY)
     assert world.reconcile()["vanished"] == 1
     assert world.row(ID)["status"] == "DELETED"
     assert ("recovered", REMOVED, KEY, False) in world.told()
@@ -81,7 +88,7 @@ def test_a_row_whose_object_is_gone_is_marked_and_its_variants_are_withdrawn(wor
 
 def test_variants_that_are_gone_are_made_again_in_a_run_of_their_own(world):
     _, keys = world.make_done(KEY)
-    world.delete(PROCESSED, keys[1])
+    world.delete(VARIANTS_BUCKET, keys[1])
     assert world.reconcile() == {"variants_gone": 1}
     assert world.told() == [("recovered", PUT, KEY, True)]
     assert world.row(ID)["status"] == "DONE"
@@ -92,11 +99,11 @@ def test_variants_that_are_gone_are_made_again_in_a_run_of_their_own(world):
 
 def test_what_is_made_again_by_other_presets_is_believed(world):
     world.make_done(KEY)
-    _, keys = world.make_done(KEY, version="2.3", run="2026-11-22T08:00:00+00:00")
+    _, keys = world.make_done(KEY, version="2.3", run_id="2026-11-22T08:00:00+00:00")
     assert [variant["key"] for variant in world.row(ID)["variants"]] == keys
     wait_for_age(world)
     assert world.reconcile()["orphans"] == 1
-    assert sorted(world.system.keys(PROCESSED)) == sorted(keys)
+    assert sorted(world.system.keys(VARIANTS_BUCKET)) == sorted(keys)
 
 
 def test_variants_that_no_row_names_are_removed(world):
@@ -106,7 +113,7 @@ def test_variants_that_no_row_names_are_removed(world):
         world.put_variant(key)
     wait_for_age(world)
     assert world.reconcile() == {"orphans": 2}
-    assert sorted(world.system.keys(PROCESSED)) == sorted([*keys, "somebody/else's"])
+    assert sorted(world.system.keys(VARIANTS_BUCKET)) == sorted([*keys, "somebody/else's"])
     assert world.heals(ID) == ["orphans"]
     assert world.row(ID)["status"] == "DONE"
 
@@ -115,13 +122,13 @@ def test_young_variants_stay(world):
     world.put_variant(STRANGER)
     wait_for_age(world)
     assert world.reconcile(variant_age=600) == {}
-    assert world.system.keys(PROCESSED) == [STRANGER]
+    assert world.system.keys(VARIANTS_BUCKET) == [STRANGER]
 
 
 @pytest.mark.parametrize("facts", [(), (saying.processing,)])
 def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
-    source = world.put(KEY)
-    world.record(saying.put(source, key=KEY), *(make(source, key=KEY) for make in facts))
+    object_version = world.put(KEY)
+    world.record(saying.put(object_version, key=KEY), *(make(object_version, key=KEY) for make in facts))
     world.told()
     assert world.reconcile() == {}, "it has time"
     grow_old(world)
@@ -135,7 +142,7 @@ def test_an_image_waits_its_turn_while_the_queue_is_long_unless_others_overtook_
     world.record(saying.put(world.put(KEY), key=KEY))
     grow_old(world)
     assert world.reconcile() == {}, "its own message is in the queue"
-    later = own_key(new_image_id())
+    later = upload_key(new_image_id())
     world.record(saying.processing(world.put(later), key=later))
     assert world.reconcile() == {"stuck": 1}
 
@@ -155,7 +162,7 @@ def test_nothing_stands_still_as_long_as_its_news_may_be_under_way(world):
 def test_below_another_objects_key_is_no_listing_and_yet_an_object(world):
     world.make_done("a")
     world.make_done("a/b")
-    assert "a/b" not in world.system.keys(ORIGINALS), "if it is there now, say so in docs/facts.md"
+    assert "a/b" not in world.system.keys(ORIGINALS_BUCKET), "if it is there now, say so in docs/facts.md"
     assert world.reconcile() == {}
     assert world.row(image_id_of("a/b"))["status"] == "DONE"
 
@@ -180,16 +187,16 @@ class AwayStore(Storage):
     """Lists, and is away when asked for one object."""
 
     def head(self, bucket, key):
-        raise DependencyAway("minio", f"{bucket}/{key}")
+        raise DependencyUnavailable("minio", f"{bucket}/{key}")
 
 
 def test_a_store_that_is_away_moves_nothing(world):
     world.make_done(KEY)
     world.put_variant(STRANGER)
-    world.delete(ORIGINALS, KEY)
+    world.delete(ORIGINALS_BUCKET, KEY)
     wait_for_age(world)
     before = world.everything()
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         world.reconcile(storage=AwayStore(world.settings))
     assert world.everything() == before
 
@@ -198,7 +205,7 @@ def test_nothing_is_judged_before_the_tracker_has_seen_what_was_told(world, othe
     """An upload and a deletion during the pass, whose news the tracker gets to only now."""
     world.make_done("deleted.jpg")
     uploaded = world.put("uploaded.jpg")
-    world.delete(ORIGINALS, "deleted.jpg")
+    world.delete(ORIGINALS_BUCKET, "deleted.jpg")
     world.catch_up(timedelta(hours=-1))
     found = []
     thread = Thread(target=lambda: found.append(world.reconcile(variant_age=600)))  # orphans, soon
@@ -219,8 +226,8 @@ ASKS_FOR_PROGRESS = """SELECT 1 FROM pg_stat_activity
 def test_without_a_tracker_it_gives_up_and_says_so(world, monkeypatch):
     world.put(KEY)
     world.catch_up(timedelta(hours=-1))
-    monkeypatch.setattr(reconcile_heal, "STILL_SECONDS", 0.3)
-    with pytest.raises(DependencyAway, match="is one running"):
+    monkeypatch.setattr(repair, "STILL_SECONDS", 0.3)
+    with pytest.raises(DependencyUnavailable, match="is one running"):
         world.reconcile()
 
 
@@ -231,12 +238,12 @@ def test_variants_written_again_since_they_were_listed_stay(world):
 
     class Late(type(reconciler.healer.patience)):
         def wait(self):
-            world.system.s3.put_object(Bucket=PROCESSED, Key=STRANGER, Body=b"again")
+            world.system.s3.put_object(Bucket=VARIANTS_BUCKET, Key=STRANGER, Body=b"again")
 
     object.__setattr__(reconciler.healer, "patience", Late(reconciler.inventory, world.stop))
     *_, report = reconciler.run_pass(world.stop)
     assert report.found["orphans"] == 0
-    assert world.system.keys(PROCESSED) == [STRANGER]
+    assert world.system.keys(VARIANTS_BUCKET) == [STRANGER]
 
 
 # --- the way it goes -------------------------------------------------------------------------------------------
@@ -244,9 +251,9 @@ def test_variants_written_again_since_they_were_listed_stay(world):
 
 def test_a_dry_run_says_the_same_and_changes_nothing(world):
     _, keys = world.make_done("variant.jpg")
-    world.delete(PROCESSED, keys[0])
+    world.delete(VARIANTS_BUCKET, keys[0])
     world.make_done("vanished.jpg", presets=())
-    world.delete(ORIGINALS, "vanished.jpg")
+    world.delete(ORIGINALS_BUCKET, "vanished.jpg")
     world.record(saying.put(world.put("stuck.jpg"), key="stuck.jpg"))
     grow_old(world)
     world.put("missed.jpg")
@@ -261,7 +268,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(world):
 
 
 def test_a_restart_goes_on_where_it_was(world, monkeypatch):
-    monkeypatch.setattr(reconcile_walk, "PAGE", 1)
+    monkeypatch.setattr(scan, "PAGE", 1)
     keys = [f"{n}.jpg" for n in range(6)]
     for key in keys:
         world.put(key)
@@ -287,7 +294,7 @@ class SmallPages(Storage):
         page = super().list_page(bucket, after=after, token=token)
         if len(page.objects) > 1:
             del page.objects[1:]
-            return type(page)(page.objects, "more", page.told_at)
+            return type(page)(page.objects, "more", page.server_time)
         return page
 
 
@@ -301,7 +308,7 @@ def test_the_bound_is_kept_by_all_together(world, other_repository):
     for each in (one, other):
         assert 2 * 60 < each.turn() <= 3 * 60, "not due"
     [place] = world.ask("SELECT * FROM reconciliation")
-    assert (place["bucket"], place["step"]) == (PROCESSED, 1)
+    assert (place["bucket"], place["step"]) == (VARIANTS_BUCKET, 1)
 
 
 def test_a_pass_that_is_over_waits_for_the_next(world):
@@ -310,7 +317,7 @@ def test_a_pass_that_is_over_waits_for_the_next(world):
     assert 700 < reconciler.turn() <= 777
     [place] = world.ask("SELECT * FROM reconciliation")
     assert place["pass_began"] <= place["pass_ended"]
-    assert (place["bucket"], place["last_key"], place["step"]) == (ORIGINALS, "", 2)
+    assert (place["bucket"], place["last_key"], place["step"]) == (ORIGINALS_BUCKET, "", 2)
     assert world.reconciler(reconcile_interval_seconds=0.001).turn() == 0, "another setting counts at once"
     assert world.ask("SELECT step FROM reconciliation") == [{"step": 3}]
 
@@ -334,33 +341,36 @@ def test_two_never_reconcile_at_once(world, other_repository):
 
 def wait_for_age(world):
     """Last-Modified is compared by whole seconds of the store's clock."""
-    newest = max(world.storage.head(PROCESSED, key).source.modified for key in world.system.keys(PROCESSED))
-    wait_until(lambda: world.storage.list_page(PROCESSED).told_at > newest, 5, "a second to pass")
+    newest = max(
+        world.storage.head(VARIANTS_BUCKET, key).object_version.modified
+        for key in world.system.keys(VARIANTS_BUCKET)
+    )
+    wait_until(lambda: world.storage.list_page(VARIANTS_BUCKET).server_time > newest, 5, "a second to pass")
 
 
 def test_a_withdrawal_that_nobody_finished_is_finished(world):
-    key = own_key(new_image_id())
-    source = world.put(key)
-    world.record(saying.requested(key=key), saying.form(source, key=key))
+    key = upload_key(new_image_id())
+    object_version = world.put(key)
+    world.record(saying.requested(key=key), saying.form(object_version, key=key))
     image_id = image_id_of(key)
     world.ask(
-        "UPDATE images SET status = 'DELETED', form = 'spent', withdrawn = source, variants_removed = true"
+        "UPDATE images SET status = 'DELETED', form = 'spent', withdrawn = object_version, variants_removed = true"
         " WHERE id = %s",
         [image_id],
     )
     world.reconcile(dry=True)
-    assert world.system.keys(ORIGINALS) == [key]
+    assert world.system.keys(ORIGINALS_BUCKET) == [key]
     assert world.reconcile() == {}
-    assert world.system.keys(ORIGINALS) == []
+    assert world.system.keys(ORIGINALS_BUCKET) == []
     assert world.row(image_id)["status"] == "DELETED"
     assert world.ask("SELECT 1 FROM events WHERE image_id = %s AND type = 'tracker.withdrawn'", [image_id])
 
 
 def test_variants_of_a_deleted_image_that_forgot_its_key_go(world):
     image_id, keys = world.make_done("forgotten.jpg")
-    world.delete(ORIGINALS, "forgotten.jpg")
+    world.delete(ORIGINALS_BUCKET, "forgotten.jpg")
     world.record(saying.delete(key="forgotten.jpg"), saying.removed(key="forgotten.jpg"))
     assert world.row(image_id)["key"] == ""
-    assert world.system.keys(PROCESSED) == sorted(keys)
+    assert world.system.keys(VARIANTS_BUCKET) == sorted(keys)
     assert world.reconcile(variant_age=-60) == {"orphans": 1}
-    assert world.system.keys(PROCESSED) == []
+    assert world.system.keys(VARIANTS_BUCKET) == []

@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image
 
-from thumbmill.drill import photos
-from thumbmill.drill.ledger import Content, Slot, Step
-from thumbmill.drill.observer import Sight, regressions
-from thumbmill.drill.patience import Patience
-from thumbmill.drill.verdict import complain, overtaken, strangers
+from thumbmill.cli.drill import photos
+from thumbmill.cli.drill.history import Content, Slot, Step
+from thumbmill.cli.drill.poller import Sight, regressions
+from thumbmill.cli.drill.progress_timeout import Patience
+from thumbmill.cli.drill.report import complain, overtaken, strangers
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
 
@@ -194,8 +194,8 @@ def test_a_stranger_is_what_no_lost_answer_explains(slots, statuses, strange):
 
 def timeline(*events):
     return [
-        {"type": kind, "source": source, "occurred": f"2026-11-22T08:00:{second:02}Z"}
-        for second, kind, source in events
+        {"type": kind, "object_version": object_version, "occurred": f"2026-11-22T08:00:{second:02}Z"}
+        for second, kind, object_version in events
     ]
 
 

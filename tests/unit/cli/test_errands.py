@@ -2,10 +2,10 @@ from threading import Event
 
 import pytest
 
-from pipeline.outcomes import DependencyAway
-from thumbmill.errands import Errand, Tally, carry_out, select
-from thumbmill.letters import Selection
-from unit.cli.test_letters import KEY, event, headers_of, letter, record
+from tests.unit.cli.test_letters import KEY, event, headers_of, letter, record
+from thumbmill.cli.dead_letters.model import Selection
+from thumbmill.cli.dead_letters.redrive import Errand, Tally, carry_out, select
+from thumbmill.core.errors import DependencyUnavailable
 
 
 class Steps:
@@ -18,11 +18,11 @@ class Steps:
 
     def _do(self, step, *what):
         if step == self.fails_at:
-            raise DependencyAway("rabbitmq", "gone")
+            raise DependencyUnavailable("rabbitmq", "gone")
         self.taken.append((step, *what))
 
-    def say(self, told):
-        self._do("say", told)
+    def publish_event(self, told):
+        self._do("publish_event", told)
 
     def publish(self, exchange, key, body, *, headers, **_):
         self._do("publish", exchange, key, body, headers)
@@ -51,7 +51,7 @@ LETTERS = [
 
 def run(steps, action="redrive", letters=LETTERS, stop=None, **options):
     tally = Tally()
-    errand = Errand("ada", steps, run="2026")
+    errand = Errand("ada", steps, run_id="2026")
     carry_out(
         iter(letters),
         getattr(errand, action),
@@ -67,9 +67,14 @@ def run(steps, action="redrive", letters=LETTERS, stop=None, **options):
 def test_a_letter_is_told_of_then_sent_then_removed():
     steps = Steps()
     run(steps, letters=LETTERS[:1])
-    assert steps.names == ["say", "publish", "remove"]
+    assert steps.names == ["publish_event", "publish", "remove"]
     told = steps.taken[0][1]
-    assert (told.source, told.data.key, told.data.operator, told.data.run) == ("/cli", KEY, "ada", "2026")
+    assert (told.source, told.data.key, told.data.operator, told.data.run_id) == (
+        "/cli",
+        KEY,
+        "ada",
+        "2026",
+    )
     assert (told.data.queue, told.data.code) == ("image_queue", "attempts_exhausted")
 
 
@@ -90,10 +95,12 @@ def test_what_proves_a_letters_origin_goes_back_with_it():
     assert steps.taken[1][4].items() >= origin.items()
 
 
-@pytest.mark.parametrize(("action", "step"), [("redrive", "say"), ("redrive", "publish"), ("drop", "say")])
+@pytest.mark.parametrize(
+    ("action", "step"), [("redrive", "publish_event"), ("redrive", "publish"), ("drop", "publish_event")]
+)
 def test_a_letter_stays_unless_everything_before_went_well(action, step):
     steps = Steps(fails_at=step)
-    with pytest.raises(DependencyAway):
+    with pytest.raises(DependencyUnavailable):
         run(steps, action, LETTERS[:1])
     assert "remove" not in steps.names
 
@@ -124,7 +131,7 @@ def test_stopping_takes_up_no_further_letter():
 
 def test_a_rate_is_kept(monkeypatch):
     steps = Steps()
-    monkeypatch.setattr("thumbmill.errands.monotonic", lambda: steps.waited)
+    monkeypatch.setattr("thumbmill.cli.dead_letters.redrive.monotonic", lambda: steps.waited)
     run(steps, letters=LETTERS * 4, rate=2)
     assert steps.waited == pytest.approx(11 / 2)
 

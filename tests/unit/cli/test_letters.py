@@ -5,17 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.deadletters import DeadLetter
-from pipeline.errors import ErrorCode
-from pipeline.events import CONTENT_TYPE, Processing, Watermark, say
-from pipeline.identity import Source, image_id_of
-from pipeline.messages import Message
-from pipeline.outcomes import NotAnEvent, Verdict, decide
-from thumbmill.letters import Selection, read_letter, show_body
+from thumbmill.cli.dead_letters.model import Selection, read_letter, show_body
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.events import CONTENT_TYPE, Processing, Watermark, to_cloud_event
+from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
+from thumbmill.core.errors import MalformedEvent
+from thumbmill.core.messaging.dead_letters import DeadLetter
+from thumbmill.core.messaging.message import Message
+from thumbmill.core.messaging.retry_policy import Disposition, decide
 
 KEY = "holiday/ä b.jpg"
 OTHER = "other.jpg"
-SOURCE = Source("1" * 32, 1000, 1_700_000_001)
+SOURCE = ObjectVersion("1" * 32, 1000, 1_700_000_001)
 TIME = datetime(2026, 11, 22, 8, tzinfo=UTC)
 LIMIT = {"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["instant"], "time": TIME}
 
@@ -35,7 +36,7 @@ def letter(body=None, headers=None, *, queue="image_queue.dead", content_type="a
 
 def headers_of(fault: Exception, attempt: int = 4) -> dict[str, object]:
     """What the services write on a letter."""
-    verdict: Verdict = decide(fault, attempt=attempt, deferrals=0, suspect=False)
+    verdict: Disposition = decide(fault, attempt=attempt, deferrals=0, suspect=False)
     return Message(b"", "instant", "application/json", attempt=attempt).headers_after(verdict)
 
 
@@ -49,9 +50,9 @@ def test_a_letter_of_the_thumbnailers_says_which_image_and_why():
 
 
 def test_a_letter_of_the_trackers_may_be_a_lifecycle_event():
-    body = say(Processing(key=KEY, source=SOURCE), by="thumbnailer").to_json()
+    body = to_cloud_event(Processing(key=KEY, object_version=SOURCE), by="thumbnailer").to_json()
     assert letter(body, queue="status_tracker.dead", content_type=CONTENT_TYPE).keys == (KEY,)
-    mark = say(Watermark(), by="status-tracker").to_json()
+    mark = to_cloud_event(Watermark(), by="status-tracker").to_json()
     assert letter(mark, queue="status_tracker.dead", content_type=CONTENT_TYPE).keys == ()
 
 
@@ -64,7 +65,7 @@ def test_what_the_broker_gave_up_has_its_own_code_and_its_first_routing_key():
 
 
 def test_garbage_is_about_no_image():
-    found = letter(b"\xff", headers_of(NotAnEvent("no JSON"), attempt=1))
+    found = letter(b"\xff", headers_of(MalformedEvent("no JSON"), attempt=1))
     assert (found.keys, found.code, found.reason) == ((), "not_an_event", "not an event: no JSON")
 
 

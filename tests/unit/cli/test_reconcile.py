@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from pipeline.outcomes import DependencyAway, Refused
-from thumbmill import reconcile
-from thumbmill.__main__ import app
+from thumbmill.cli import reconcile
+from thumbmill.cli.__main__ import app
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 
 KINDS = ("missed", "vanished", "stuck", "variants_gone", "orphans")
 
@@ -80,8 +80,12 @@ def test_for_programs_there_is_one_object(run):
 @pytest.mark.parametrize(
     ("told", "code", "says"),
     [
-        ([DependencyAway("status-tracker", "connection refused")], 1, "STATUS_TRACKER_URL=http://127.0.0.1:8002"),
-        ([Refused("status-tracker", "it answers 404")], 1, "404"),
+        (
+            [DependencyUnavailable("status-tracker", "connection refused")],
+            1,
+            "STATUS_TRACKER_URL=http://127.0.0.1:8002",
+        ),
+        ([DependencyRejected("status-tracker", "it answers 404")], 1, "404"),
         ([report("failed") | {"fault": "postgres is away"}], 1, "postgres is away"),
         ([report("running")], 1, "silent"),
         ([], 1, "silent"),

@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.outcomes import DependencyAway
-from thumbmill import retry
-from thumbmill.__main__ import app
-from thumbmill.retry import read_time
+from thumbmill.cli import retry
+from thumbmill.cli.__main__ import app
+from thumbmill.cli.retry import read_time
+from thumbmill.core.errors import DependencyUnavailable
 
 ID = "01a2019e-dd49-7c49-9ece-607b56bd764f"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -97,7 +97,7 @@ def test_with_force_no_code_is_final(run):
         ([report(0)], 3, "no image"),
         ([], 1, "silent"),
         ([report(1, state="failed") | {"fault": "minio is away"}], 1, "minio is away"),
-        ([DependencyAway("status-tracker", "connection refused")], 1, "STATUS_TRACKER_URL="),
+        ([DependencyUnavailable("status-tracker", "connection refused")], 1, "STATUS_TRACKER_URL="),
         ([KeyboardInterrupt()], 130, "interrupted"),
     ],
 )

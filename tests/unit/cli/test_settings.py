@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.settings import SettingsError
-from thumbmill.settings import load_settings
+from thumbmill.cli.settings import load_settings
+from thumbmill.core.settings import SettingsError
 
 
 @pytest.fixture(autouse=True)

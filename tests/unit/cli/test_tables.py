@@ -2,9 +2,9 @@ from io import StringIO
 
 from rich.console import Console
 
-from thumbmill.tables import count, page, tabulate
-from thumbmill.terminal import say
-from unit.cli.test_letters import KEY, event, headers_of, letter, record
+from tests.unit.cli.test_letters import KEY, event, headers_of, letter, record
+from thumbmill.cli.console import say
+from thumbmill.cli.dead_letters.table import count, page, tabulate
 
 
 def shown(*things, width=100):

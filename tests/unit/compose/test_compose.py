@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.settings import Settings as GatewaySettings
-from local.envfile import read_env_file
-from local.ports import DEFAULTS
-from pipeline.settings import load
-from status_tracker.settings import MigrationSettings
-from status_tracker.settings import Settings as TrackerSettings
-from support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
-from thumbmill.settings import Settings as OperatorSettings
-from thumbnailer.settings import Settings as ThumbnailerSettings
+from devstack.envfile import read_env_file
+from devstack.ports import DEFAULTS
+from tests.support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
+from thumbmill.cli.settings import Settings as OperatorSettings
+from thumbmill.core.settings import load
+from thumbmill.gateway.settings import Settings as GatewaySettings
+from thumbmill.thumbnailer.settings import Settings as ThumbnailerSettings
+from thumbmill.tracker.settings import MigrationSettings
+from thumbmill.tracker.settings import Settings as TrackerSettings
 
 WRITTEN = read_compose("compose.yaml")
 SYSTEMS = {
@@ -142,7 +142,7 @@ def test_presets_are_read_from_a_file_that_a_variable_names(services):
     written = WRITTEN["configs"]["presets"]["file"]
     assert resolve(written, PRESETS_FILE="./own.yaml") == "./own.yaml"
     default = CHECKOUT / resolve(written)
-    assert default == Path(str(files("thumbnailer") / "presets.yaml"))
+    assert default == Path(str(files("thumbmill.thumbnailer.presets") / "default.yaml"))
     assert default.stat().st_mode & 0o004  # the container's account is another
 
 

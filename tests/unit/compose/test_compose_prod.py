@@ -6,9 +6,9 @@ import runpy
 
 import pytest
 
-from local.envfile import read_env_file
-from support.compose_files import CHECKOUT, Tagged, merge_compose, read_compose, resolve
-from thumbnailer.settings import Settings as ThumbnailerSettings
+from devstack.envfile import read_env_file
+from tests.support.compose_files import CHECKOUT, Tagged, merge_compose, read_compose, resolve
+from thumbmill.thumbnailer.settings import Settings as ThumbnailerSettings
 
 DEVELOPMENT = read_compose("compose.yaml")
 WRITTEN = read_compose("compose.prod.yaml")

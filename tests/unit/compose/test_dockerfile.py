@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from support.compose_files import (
+from tests.support.compose_files import (
     CHECKOUT,
     ancestry,
     copied_from_context,

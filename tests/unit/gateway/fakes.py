@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from gateway.pace import Limits
-from gateway.threads import Threads
-from gateway.uploads import Uploads
-from pipeline.storage_faults import NotThereError
+from thumbmill.core.object_store.errors import ObjectNotFoundError
+from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.http.body_rate import Limits
+from thumbmill.gateway.uploads.service import Uploads
 
 
 class FakeStorage:
@@ -31,31 +31,31 @@ class FakeStorage:
         self._pass()
         self.objects[bucket, key] = (data, content_type, metadata)
 
-    def start_parts(self, bucket, key, content_type, metadata):
+    def create_multipart_upload(self, bucket, key, content_type, metadata):
         self._pass()
         self.unfinished[bucket, key, "an upload"] = ([], content_type, metadata)
         return "an upload"
 
-    def put_part(self, bucket, key, upload, number, data):
+    def upload_part(self, bucket, key, upload, number, data):
         self._pass()
         parts = self.unfinished[bucket, key, upload][0]
         parts.append(data)
         assert number == len(parts)
         return number
 
-    def finish_parts(self, bucket, key, upload, parts):
+    def complete_multipart_upload(self, bucket, key, upload, parts):
         self._pass()
         sent, content_type, metadata = self.unfinished.pop((bucket, key, upload))
         assert parts == list(range(1, len(sent) + 1))
         self.objects[bucket, key] = (b"".join(sent), content_type, metadata)
 
-    def drop_parts(self, bucket, key, upload):
+    def abort_multipart_upload(self, bucket, key, upload):
         del self.unfinished[bucket, key, upload]
 
     def head(self, bucket, key):
         self._pass()
         if (bucket, key) not in self.objects:
-            raise NotThereError(key)
+            raise ObjectNotFoundError(key)
         return self.objects[bucket, key]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.access import Access
+from thumbmill.gateway.auth import Access
 
 
 def test_any_of_the_keys_opens():
@@ -16,7 +16,7 @@ def test_nothing_else_does(shown):
 
 def test_every_key_is_compared_however_early_one_fits(monkeypatch):
     compared = []
-    monkeypatch.setattr("gateway.access.hmac.compare_digest", lambda a, b: compared.append(b) or a == b)
+    monkeypatch.setattr("thumbmill.gateway.auth.hmac.compare_digest", lambda a, b: compared.append(b) or a == b)
     assert Access(["first", "second", "third"]).admits("first")
     assert len(compared) == 3
 

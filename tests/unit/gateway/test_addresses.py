@@ -2,11 +2,11 @@ import uuid
 
 import pytest
 
-from gateway.links import Links
-from gateway.traces import traceparent_from
-from gateway.variants import attachment, is_known
-from gateway.writer import encode_name
-from pipeline.notifications import read_file_name
+from thumbmill.core.contracts.storage_events import read_file_name
+from thumbmill.gateway.images.delivery import attachment, is_known
+from thumbmill.gateway.tracing import traceparent_from
+from thumbmill.gateway.uploads.object_writer import encode_name
+from thumbmill.gateway.urls import Links
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

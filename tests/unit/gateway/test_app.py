@@ -7,10 +7,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.access import Access
-from gateway.app import create_app
-from gateway.problems import Code, Problem
-from unit.gateway.fakes import FakeStorage, Parts, uploads_into
+from tests.unit.gateway.fakes import FakeStorage, Parts, uploads_into
+from thumbmill.gateway.api.app import create_app
+from thumbmill.gateway.auth import Access
+from thumbmill.gateway.problems import Code, Problem
 
 PICTURE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 picture")}
 

@@ -3,15 +3,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway import backlog as backlog_module
-from gateway.backlog import Backlog
-from gateway.metrics import TURNED_AWAY
-from gateway.problems import Code, Problem
-from gateway.reader import Waiting
-from pipeline.outcomes import DependencyAway
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.images.repository import Waiting
+from thumbmill.gateway.metrics import TURNED_AWAY
+from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.uploads import admission as backlog_module
+from thumbmill.gateway.uploads.admission import Backlog
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-AWAY = DependencyAway("postgres", "it is away")
+AWAY = DependencyUnavailable("postgres", "it is away")
 
 
 class FakeReader:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cursors import read_cursor, write_cursor
-from gateway.problems import Problem
+from thumbmill.gateway.api.pagination import read_cursor, write_cursor
+from thumbmill.gateway.problems import Problem
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())

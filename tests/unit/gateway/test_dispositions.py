@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispositions import read_file_name, read_parameters
+from thumbmill.gateway.http.content_disposition import read_file_name, read_parameters
 
 
 def name_in(parameters):

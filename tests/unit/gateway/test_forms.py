@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.forms import MOST_BYTES_BESIDE, MOST_PARTS, open_body
-from gateway.problems import Code, Problem
+from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.uploads.file_body import MOST_BYTES_BESIDE, MOST_PARTS, open_body
 
 BOUNDARY = "xyz"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}

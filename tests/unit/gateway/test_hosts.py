@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.hosts import is_from_elsewhere, names_us
+from thumbmill.gateway.http.origin_policy import is_from_elsewhere, names_us
 
 OURS = frozenset({"images.example.org"})
 

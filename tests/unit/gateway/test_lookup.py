@@ -5,17 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway import lookup as lookup_module
-from gateway.lookup import Lookup
-from gateway.models import Status
-from gateway.problems import Code, Problem
-from gateway.status import validator
-from gateway.threads import Threads
-from pipeline.identity import ORIGINALS, Source, image_id_of, new_image_id, own_key
-from pipeline.outcomes import DependencyAway
-from pipeline.storage import Head
-from unit.gateway.fakes import FakeStorage
-from unit.gateway.test_status import DONE
+from tests.unit.gateway.fakes import FakeStorage
+from tests.unit.gateway.test_status import DONE
+from thumbmill.core.contracts.identity import (
+    ORIGINALS_BUCKET,
+    ObjectVersion,
+    image_id_of,
+    new_image_id,
+    upload_key,
+)
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.gateway.api.models import Status
+from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.images import lookup as lookup_module
+from thumbmill.gateway.images.lookup import Lookup
+from thumbmill.gateway.images.presenter import validator
+from thumbmill.gateway.problems import Code, Problem
 
 S3_KEY = "holiday/ä b+c 100%.jpg"
 A_WHILE = timedelta(minutes=1)
@@ -42,20 +48,20 @@ def now():
     return datetime.now(UTC)
 
 
-HEAD = Head(Source("0" * 32, 3, 1_700_000_000), "0" * 32, "text/html", {})
+HEAD = ObjectMetadata(ObjectVersion("0" * 32, 3, 1_700_000_000), "0" * 32, "text/html", {})
 TICKETS_NAME = "as the ticket has it.jpg"
 
 
 def row_of(image_id, status, **values):
     ticket = {"generation": 0, "size": None, "variants": [], "attempts": 0, "file_name": TICKETS_NAME, "version": 1}
     values = (ticket if status in {"AWAITING_UPLOAD", "EXPIRED"} else {}) | values
-    return replace(DONE, id=image_id, key=own_key(image_id), status=status, **values)
+    return replace(DONE, id=image_id, key=upload_key(image_id), status=status, **values)
 
 
 def ask(question, *answers, keys=(), fault=None):
     """Put a question to a lookup whose reader gives these answers, over a store with these keys."""
     storage = FakeStorage()
-    storage.objects = {(ORIGINALS, key): HEAD for key in keys}
+    storage.objects = {(ORIGINALS_BUCKET, key): HEAD for key in keys}
     storage.fault = fault
     threads = Threads("minio", 1, deadline_seconds=5)
     try:
@@ -78,8 +84,8 @@ def test_a_row_that_knows_of_an_object_is_all_that_is_asked_for(status):
 
 def test_an_object_without_a_row_is_pending():
     image_id = new_image_id()
-    row = find(image_id, (None, now() + A_WHILE), keys=[own_key(image_id)])
-    assert (row.id, row.key, row.status, row.size) == (image_id, own_key(image_id), Status.PENDING, 3)
+    row = find(image_id, (None, now() + A_WHILE), keys=[upload_key(image_id)])
+    assert (row.id, row.key, row.status, row.size) == (image_id, upload_key(image_id), Status.PENDING, 3)
 
 
 @pytest.mark.parametrize("status", ["AWAITING_UPLOAD", "EXPIRED"])
@@ -97,8 +103,8 @@ def test_a_tickets_object_is_pending_though_only_the_ticket_was_heard_of(status)
 def test_while_the_bucket_cannot_be_asked_no_status_is_told(status):
     image_id = new_image_id()
     row = row_of(image_id, status) if status else None
-    with pytest.raises(DependencyAway):
-        find(image_id, (row, now() + A_WHILE), fault=DependencyAway("minio", "it is away"))
+    with pytest.raises(DependencyUnavailable):
+        find(image_id, (row, now() + A_WHILE), fault=DependencyUnavailable("minio", "it is away"))
 
 
 @pytest.mark.parametrize("status", [None, "AWAITING_UPLOAD"])
@@ -106,7 +112,7 @@ def test_an_object_that_was_heard_of_and_deleted_while_the_bucket_was_asked(stat
     image_id = new_image_id()
     before, after = row_of(image_id, status) if status else None, row_of(image_id, "DELETED")
     assert find(image_id, (before, None), (after, None)) is after
-    assert ask(lambda lookup: lookup.by_key(own_key(image_id)), (before, None), (after, None)) is after
+    assert ask(lambda lookup: lookup.by_key(upload_key(image_id)), (before, None), (after, None)) is after
 
 
 @pytest.mark.parametrize("place", range(5))
@@ -121,7 +127,7 @@ def test_whenever_the_ticket_is_heard_of_the_status_only_goes_on(place):
             case "ticket heard of":
                 row = row or row_of(image_id, "AWAITING_UPLOAD")
             case "stored":
-                keys = [own_key(image_id)]
+                keys = [upload_key(image_id)]
             case "upload heard of":
                 row = row_of(image_id, "PENDING")
             case "done":

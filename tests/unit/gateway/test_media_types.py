@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.media_types import EXTENSIONS, SUPPORTED, canonical, harmless, of_format, sniff
-from pipeline.signatures import SIGNATURES
+from thumbmill.core.formats import SIGNATURES
+from thumbmill.gateway.http.media_types import EXTENSIONS, SUPPORTED, canonical, harmless, of_format, sniff
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)

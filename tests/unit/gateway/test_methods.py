@@ -2,7 +2,7 @@ import asyncio
 
 from starlette.responses import StreamingResponse
 
-from gateway.methods import HeadAsGet
+from thumbmill.gateway.http.methods import HeadAsGet
 
 
 def test_no_byte_of_a_body_leaves_for_a_head():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.multipart import LONGEST_BOUNDARY, LONGEST_HEADERS, Event, Framing, FramingError
+from thumbmill.gateway.uploads.multipart import LONGEST_BOUNDARY, LONGEST_HEADERS, Event, Framing, FramingError
 
 BOUNDARY = b"xyz"
 

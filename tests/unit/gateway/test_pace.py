@@ -5,8 +5,8 @@ import selectors
 
 import pytest
 
-from gateway.pace import Limits, Pace
-from gateway.problems import Problem
+from thumbmill.gateway.http.body_rate import Limits, Pace
+from thumbmill.gateway.problems import Problem
 
 WINDOW = Limits(bytes_per_second=1000, deadline_seconds=900, window_seconds=30)
 

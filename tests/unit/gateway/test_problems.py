@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.problems import PROBLEMS, Code, Problem, away
-from pipeline.outcomes import DependencyAway, Refused
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.gateway.problems import PROBLEMS, Code, Problem, away
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -24,9 +24,13 @@ def test_what_may_pass_says_when_to_try_again(code):
 
 @pytest.mark.parametrize(
     ("dependency", "code"),
-    [("minio", Code.STORAGE_AWAY), ("postgres", Code.DATABASE_AWAY), ("rabbitmq", Code.BROKER_AWAY)],
+    [
+        ("minio", Code.STORAGE_UNAVAILABLE),
+        ("postgres", Code.DATABASE_UNAVAILABLE),
+        ("rabbitmq", Code.BROKER_UNAVAILABLE),
+    ],
 )
-@pytest.mark.parametrize("fault", [DependencyAway, Refused])
+@pytest.mark.parametrize("fault", [DependencyUnavailable, DependencyRejected])
 def test_clients_hear_which_server_is_away_and_no_more(dependency, code, fault):
     problem = away(fault(dependency, "password authentication failed for 10.0.0.7"))
     assert problem.code is code

@@ -9,9 +9,15 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway import protocol
-from gateway.connections import Connections
-from gateway.protocol import MOST_DRAINS, MOST_FIELDS, MOST_HEAD_BYTES, MOST_PIPELINED, protocol_for
+from thumbmill.gateway.http import protocol
+from thumbmill.gateway.http.connections import Connections
+from thumbmill.gateway.http.protocol import (
+    MOST_DRAINS,
+    MOST_FIELDS,
+    MOST_HEAD_BYTES,
+    MOST_PIPELINED,
+    protocol_for,
+)
 
 TURNS = 60  # of the loop: more than any answer here takes
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from unit.gateway.test_app import PICTURE, call, logged  # noqa: F401 - its fixture
+from tests.unit.gateway.test_app import PICTURE, call, logged  # noqa: F401 - its fixture
 
 HERE = "127.0.0.1"  # from where httpx says it asks
 IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.rates import Rate
+from thumbmill.gateway.http.token_bucket import Rate
 
 
 class Clock:

@@ -6,20 +6,20 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gateway.database import Database
-from gateway.reader import Reader
-from pipeline.outcomes import DependencyAway, Refused
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.gateway.images.database import Database
+from thumbmill.gateway.images.repository import Reader
 
 
 @pytest.mark.parametrize(
     ("fault", "ours"),
     [
-        (psycopg.DatabaseError("lost synchronization with server"), DependencyAway),
-        (psycopg.InternalError("got no result from the query"), DependencyAway),
-        (errors.DataCorrupted("invalid page in block 3"), DependencyAway),
-        (psycopg.InterfaceError("the connection is closed"), DependencyAway),
-        (errors.UndefinedTable("no such table"), DependencyAway),
-        (errors.InsufficientPrivilege("permission denied"), Refused),
+        (psycopg.DatabaseError("lost synchronization with server"), DependencyUnavailable),
+        (psycopg.InternalError("got no result from the query"), DependencyUnavailable),
+        (errors.DataCorrupted("invalid page in block 3"), DependencyUnavailable),
+        (psycopg.InterfaceError("the connection is closed"), DependencyUnavailable),
+        (errors.UndefinedTable("no such table"), DependencyUnavailable),
+        (errors.InsufficientPrivilege("permission denied"), DependencyRejected),
         (errors.SyntaxError("syntax error"), errors.SyntaxError),
         (psycopg.DataError("NUL bytes"), psycopg.DataError),
     ],
@@ -36,4 +36,4 @@ def test_a_fault_is_told_by_what_it_means(monkeypatch, fault, ours):
 
     with pytest.raises(ours) as raised:
         asyncio.run(ask())
-    assert isinstance(raised.value, Refused) == (ours is Refused)
+    assert isinstance(raised.value, DependencyRejected) == (ours is DependencyRejected)

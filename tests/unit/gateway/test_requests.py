@@ -4,19 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway import requests as requests_module
-from gateway.problems import Code, Problem
-from gateway.requests import Requests, refuse_retry
-from gateway.threads import Threads
-from pipeline.errors import ErrorCode
-from pipeline.events import Failure
-from pipeline.outcomes import DependencyAway
-from unit.gateway.test_status import DONE
+from tests.unit.gateway.test_status import DONE
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.events import Failure
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.images import requests as requests_module
+from thumbmill.gateway.images.requests import Requests, refuse_retry
+from thumbmill.gateway.problems import Code, Problem
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SOURCE = "e" * 32 + "/1000/1790000000"
 EXHAUSTED = Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED).model_dump(mode="json")
-FAILED = replace(DONE, status="FAILED", variants=[], error=EXHAUSTED, source=SOURCE, updated_at=NOW)
+FAILED = replace(DONE, status="FAILED", variants=[], error=EXHAUSTED, object_version=SOURCE, updated_at=NOW)
 KEY = DONE.variants[0]["key"]
 
 
@@ -35,7 +35,7 @@ def verdict(row, *, later=timedelta(0)):
         (replace(FAILED, error={**EXHAUSTED, "code": "unreadable_image", "retryable": False}), Code.NOT_RETRYABLE),
         (replace(FAILED, status="PENDING", error=None), Code.ALREADY_RUNNING),
         (replace(FAILED, status="PROCESSING", error=None), Code.ALREADY_RUNNING),
-        (replace(DONE, source=SOURCE), Code.NOT_FAILED),
+        (replace(DONE, object_version=SOURCE), Code.NOT_FAILED),
         (replace(DONE, status="AWAITING_UPLOAD"), Code.NOT_FAILED),
         (replace(DONE, status="EXPIRED"), Code.NOT_FAILED),
         (replace(FAILED, status="DELETED"), Code.GONE),
@@ -46,7 +46,7 @@ def test_who_may_be_tried_again(row, code):
 
 
 def test_what_failed_once_more_waits_a_while():
-    again = replace(FAILED, run="2026-11-22T00:00:00+00:00")
+    again = replace(FAILED, run_id="2026-11-22T00:00:00+00:00")
     assert verdict(again, later=timedelta(seconds=59)) is Code.RETRIED_TOO_SOON
     assert verdict(again, later=timedelta(seconds=61)) is None
     with pytest.raises(Problem) as refused:
@@ -59,7 +59,7 @@ class FakePublisher:
         self.said = []
         self.fault = None
 
-    def say(self, event):
+    def publish_event(self, event):
         if self.fault:
             raise self.fault
         self.said.append(event)
@@ -90,22 +90,22 @@ def run(publisher, *steps):
 
 def test_a_retry_names_the_failure_that_it_is_about(publisher):
     ahead = "2999-01-01T00:00:00.000000+00:00"
-    row = replace(FAILED, run=ahead, updated_at=datetime(2000, 1, 1, tzinfo=UTC))
+    row = replace(FAILED, run_id=ahead, updated_at=datetime(2000, 1, 1, tzinfo=UTC))
     run(publisher, lambda requests: requests.retry(row, "00-1-2-3"))
     [event] = publisher.said
-    assert (event.source, event.data.after, str(event.data.source)) == ("/gateway", ahead, SOURCE)
-    assert event.data.run > ahead, "or the tracker would not believe it"
+    assert (event.source, event.data.after, str(event.data.object_version)) == ("/gateway", ahead, SOURCE)
+    assert event.data.run_id > ahead, "or the tracker would not believe it"
     assert not event.data.forced
 
 
 def test_a_retry_that_nobody_heard_is_no_202(publisher):
-    publisher.fault = DependencyAway("rabbitmq")
-    with pytest.raises(DependencyAway):
+    publisher.fault = DependencyUnavailable("rabbitmq")
+    with pytest.raises(DependencyUnavailable):
         run(publisher, lambda requests: requests.retry(FAILED, ""))
 
 
 def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):
-    row = replace(DONE, source=SOURCE)
+    row = replace(DONE, object_version=SOURCE)
     other = replace(row, id=replace(row).id.__class__(int=1))
     run(publisher, *[lambda requests: requests.miss(row, [KEY], "")] * 5, lambda r: r.miss(other, [], ""))
     assert [event.data.missing for event in publisher.said] == [[KEY], []]
@@ -115,24 +115,24 @@ def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):
 
 
 def test_what_could_not_be_told_is_told_to_the_next_who_asks(publisher):
-    row = replace(DONE, source=SOURCE)
+    row = replace(DONE, object_version=SOURCE)
 
     def mend(_):
         publisher.fault = None
 
-    publisher.fault = DependencyAway("rabbitmq")
+    publisher.fault = DependencyUnavailable("rabbitmq")
     run(publisher, lambda r: r.miss(row, [KEY], ""), mend, lambda r: r.miss(row, [KEY], ""))
     assert len(publisher.said) == 1
 
 
 def test_nothing_is_told_of_an_object_that_only_the_bucket_shows(publisher):
-    run(publisher, lambda requests: requests.miss(replace(DONE, source=None), [], ""))
+    run(publisher, lambda requests: requests.miss(replace(DONE, object_version=None), [], ""))
     assert publisher.said == []
 
 
 def test_a_few_are_remembered_and_the_oldest_forgotten(publisher, monkeypatch):
     monkeypatch.setattr(requests_module, "MOST_REMEMBERED", 2)
-    rows = [replace(DONE, source=SOURCE, id=DONE.id.__class__(int=n)) for n in range(3)]
+    rows = [replace(DONE, object_version=SOURCE, id=DONE.id.__class__(int=n)) for n in range(3)]
     steps = [lambda requests, row=row: requests.miss(row, [], "") for row in [*rows, rows[0], rows[2]]]
     run(publisher, *steps)
     assert len(publisher.said) == 4, "the first was forgotten, the last not"

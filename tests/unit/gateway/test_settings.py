@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.settings import Settings, is_loopback
-from pipeline.settings import SettingsError, load, masked
+from thumbmill.core.settings import SettingsError, load, masked
+from thumbmill.gateway.settings import Settings, is_loopback
 
 REQUIRED = {
     "MINIO_ACCESS_KEY": "gateway",

@@ -4,12 +4,21 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.links import Links
-from gateway.models import Status
-from gateway.reader import Fact, Row
-from gateway.status import choose_states, content_name, content_type_of, made, show, show_fact, unseen, validator
-from pipeline.identity import Source
-from pipeline.storage import Head
+from thumbmill.core.contracts.identity import ObjectVersion
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.gateway.api.models import Status
+from thumbmill.gateway.images.presenter import (
+    choose_states,
+    content_name,
+    content_type_of,
+    made,
+    show,
+    show_fact,
+    unseen,
+    validator,
+)
+from thumbmill.gateway.images.repository import Fact, Row
+from thumbmill.gateway.urls import Links
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -112,11 +121,13 @@ def test_expiring_changes_the_etag_though_no_fact_came():
 
 
 def test_an_object_that_nobody_reported_yet_is_pending():
-    head = Head(Source("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"})
+    head = ObjectMetadata(
+        ObjectVersion("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"}
+    )
     row = unseen(ID, DONE.key, head)
     assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
     assert validator(row) != validator(
-        unseen(ID, DONE.key, replace(head, source=Source("1" * 32, 3, 1_700_000_000)))
+        unseen(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000)))
     )
     assert row.created_at.year == 2026  # its id says so
     shown = show(row, LINKS)

@@ -11,17 +11,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.lookup import Lookup
-from pipeline.identity import Source, new_image_id, own_key
-from pipeline.storage import Head
-from pipeline.storage_faults import NotThereError
-from status_tracker.rows import Seen
-from status_tracker.states import fold
-from unit.gateway.test_status import DONE
-from unit.status_tracker import saying
+from tests.unit.gateway.test_status import DONE
+from tests.unit.tracker import saying
+from thumbmill.core.contracts.identity import ObjectVersion, new_image_id, upload_key
+from thumbmill.core.object_store.errors import ObjectNotFoundError
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.gateway.images.lookup import Lookup
+from thumbmill.tracker.image_record import Seen
+from thumbmill.tracker.projection import fold
 
 ORDER = ("AWAITING_UPLOAD", "PENDING", "PROCESSING", "FAILED", "DONE", "DELETED")  # of one generation
-KEY = own_key(new_image_id())
+KEY = upload_key(new_image_id())
 
 
 class World(RuleBasedStateMachine):
@@ -46,7 +46,7 @@ class World(RuleBasedStateMachine):
     @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
     def upload(self, heard):
         number = next(self.numbers)
-        self.original = Source(f"{number:032x}", number, 1_700_000_000 + number)
+        self.original = ObjectVersion(f"{number:032x}", number, 1_700_000_000 + number)
         self.under_way += [saying.put(self.original, key=KEY, target=target) for target in heard]
 
     @precondition(lambda self: self.original and self.look() and not self.look().seen)
@@ -86,8 +86,8 @@ class World(RuleBasedStateMachine):
 
     def head(self, _, key):
         if self.original is None:
-            raise NotThereError(key)
-        return Head(self.original, self.original.etag, "image/jpeg", {})
+            raise ObjectNotFoundError(key)
+        return ObjectMetadata(self.original, self.original.etag, "image/jpeg", {})
 
     def look(self):
         try:

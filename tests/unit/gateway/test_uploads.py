@@ -4,14 +4,14 @@ import tracemalloc
 import pytest
 from starlette.requests import ClientDisconnect
 
-from gateway import pace
-from gateway.pace import Limits
-from gateway.problems import Code, Problem
-from gateway.uploads import Crowd
-from gateway.writer import ObjectWriter
-from pipeline.identity import ORIGINALS, image_id_of
-from pipeline.outcomes import DependencyAway
-from unit.gateway.fakes import FakeStorage, make_request, uploads_into
+from tests.unit.gateway.fakes import FakeStorage, make_request, uploads_into
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.http import body_rate
+from thumbmill.gateway.http.body_rate import Limits
+from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.uploads.object_writer import ObjectWriter
+from thumbmill.gateway.uploads.service import Crowd
 
 RAW = {"content-type": "image/png"}  # declared wrongly, which must not matter
 JPEG = b"\xff\xd8\xff\xe0" + b"picture " * 8
@@ -48,7 +48,7 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
     assert stored.image_id == image_id_of(stored.key)
     assert stored.image_id.version == 7
     assert (stored.file_name, stored.content_type, stored.size) == ("ä.jpg", "image/jpeg", len(JPEG))
-    data, content_type, metadata = storage.objects[ORIGINALS, stored.key]
+    data, content_type, metadata = storage.objects[ORIGINALS_BUCKET, stored.key]
     assert (data, content_type) == (JPEG, "image/jpeg")
     assert metadata == {"file-name": "%C3%A4.jpg", "traceparent": TRACE}
 
@@ -74,7 +74,7 @@ def test_a_large_file_is_stored_as_it_was(size):
     content = JPEG + b"x" * (size - len(JPEG))
     chunks = [content[i : i + 100_000] for i in range(0, size, 100_000)]
     stored = take(storage, make_request(chunks, RAW))
-    assert storage.objects[ORIGINALS, stored.key][0] == content
+    assert storage.objects[ORIGINALS_BUCKET, stored.key][0] == content
     assert stored.size == size
     assert not storage.unfinished
 
@@ -82,7 +82,7 @@ def test_a_large_file_is_stored_as_it_was(size):
 def test_bytes_one_by_one():
     storage = FakeStorage()
     stored = take(storage, make_request([JPEG[i : i + 1] for i in range(len(JPEG))], RAW))
-    assert storage.objects[ORIGINALS, stored.key][:2] == (JPEG, "image/jpeg")
+    assert storage.objects[ORIGINALS_BUCKET, stored.key][:2] == (JPEG, "image/jpeg")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_client_that_sends_nothing_gives_up_its_place():
 
 
 def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
-    monkeypatch.setattr(pace, "SETTLED_SECONDS", 0)
+    monkeypatch.setattr(body_rate, "SETTLED_SECONDS", 0)
     storage = FakeStorage()
 
     async def run():
@@ -151,7 +151,7 @@ def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
 
     stored, code = asyncio.run(run())
     assert code is Code.UPLOAD_STALLED
-    assert (ORIGINALS, stored.key) in storage.objects
+    assert (ORIGINALS_BUCKET, stored.key) in storage.objects
 
 
 def test_a_quick_upload_gives_way_to_nobody():
@@ -169,9 +169,9 @@ def test_a_quick_upload_gives_way_to_nobody():
 
 def test_a_store_that_is_away_is_told_with_the_id():
     storage = FakeStorage()
-    storage.fault = DependencyAway("minio", "connection refused")
+    storage.fault = DependencyUnavailable("minio", "connection refused")
     problem = refused(storage, make_request([JPEG], RAW))
-    assert problem.code is Code.STORAGE_AWAY
+    assert problem.code is Code.STORAGE_UNAVAILABLE
     assert problem.headers["Location"] == f"http://here/api/v1/images/{problem.members['id']}"
 
 

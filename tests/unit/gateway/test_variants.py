@@ -8,13 +8,13 @@ from io import BytesIO
 import pytest
 from starlette.requests import Request
 
-from gateway.problems import Code, Problem
-from gateway.threads import Threads
-from gateway.variants import Variants
-from pipeline.identity import Source
-from pipeline.storage import Head
-from pipeline.storage_faults import NotThereError
-from unit.gateway.test_status import DONE
+from tests.unit.gateway.test_status import DONE
+from thumbmill.core.contracts.identity import ObjectVersion
+from thumbmill.core.object_store.errors import ObjectNotFoundError
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.images.delivery import Variants
+from thumbmill.gateway.problems import Code, Problem
 
 CONTENT = b"\xff\xd8\xff picture" * 50_000  # more than one chunk
 
@@ -32,7 +32,7 @@ class Store:
 
     def head(self, bucket, _):
         self.asked.append(("HEAD", bucket))
-        return Head(Source("0" * 32, len(CONTENT), 1_700_000_000), "0" * 32, "image/jpeg", {})
+        return ObjectMetadata(ObjectVersion("0" * 32, len(CONTENT), 1_700_000_000), "0" * 32, "image/jpeg", {})
 
     @contextmanager
     def open(self, bucket, key):
@@ -80,8 +80,8 @@ def test_head_knows_what_the_client_has(type_):
 
 # --- what the bucket lacks -----------------------------------------------------------------------------------
 
-SOURCE = Source("0" * 32, len(CONTENT), 1_700_000_000)
-ROW = replace(DONE, source=str(SOURCE))
+SOURCE = ObjectVersion("0" * 32, len(CONTENT), 1_700_000_000)
+ROW = replace(DONE, object_version=str(SOURCE))
 KEY = DONE.variants[0]["key"]
 
 
@@ -93,8 +93,8 @@ class Bucket:
 
     def head(self, _, key):
         if key not in self.there:
-            raise NotThereError(key)
-        return Head(self.there[key], "0" * 32, "image/jpeg", {})
+            raise ObjectNotFoundError(key)
+        return ObjectMetadata(self.there[key], "0" * 32, "image/jpeg", {})
 
     @contextmanager
     def open(self, bucket, key):
@@ -138,7 +138,7 @@ def test_each_absence_has_its_own_answer(head):
         return find(type_, bucket, *rows, head=head)
 
     deleted = replace(ROW, status="DELETED", variants=[])
-    other = Source("1" * 32, 1, 1_800_000_000)
+    other = ObjectVersion("1" * 32, 1, 1_800_000_000)
     assert ask_for("thumbnail", Bucket(SOURCE), ROW) == (Code.VARIANT_LOST, [("DONE", [KEY])])
     assert ask_for("thumbnail", Bucket(None), ROW) == (Code.GONE, [("DONE", [])])
     assert ask_for("original", Bucket(None, KEY), ROW) == (Code.GONE, [("DONE", [])])

@@ -6,11 +6,12 @@ import re
 
 import pytest
 
-from pipeline import authors, events, topology
-from rabbitmq.users import SECRETS, define_users, hash_password, permissions, topic_permissions
+from infra.rabbitmq.users import SECRETS, define_users, hash_password, permissions, topic_permissions
+from thumbmill.core.contracts import events, senders
+from thumbmill.core.messaging import topology
 
-IMAGES = topology.image_family().queues
-TRACKER = topology.tracker_family().queues
+IMAGES = topology.thumbnailer_queues().queues
+TRACKER = topology.tracker_queues().queues
 EXCHANGES = [exchange.name for exchange in topology.EXCHANGES]
 EVERYTHING = [
     *EXCHANGES,
@@ -74,14 +75,14 @@ def writers(exchange, key):
     }
 
 
-@pytest.mark.parametrize("kind", events.Kind)
+@pytest.mark.parametrize("kind", events.EventType)
 def test_the_broker_lets_those_speak_whom_the_tracker_believes(kind):
-    assert writers(topology.LIFECYCLE, kind.value) == set(authors.AUTHORS.get(kind, ()))
+    assert writers(topology.LIFECYCLE, kind.value) == set(senders.SENDERS.get(kind, ()))
 
 
 @pytest.mark.parametrize(
     ("key", "user"),
-    [(topology.INSTANT, "minio"), (topology.LEDGER, "minio"), (topology.RECOVERED, "status-tracker")],
+    [(topology.IMMEDIATE, "minio"), (topology.DURABLE, "minio"), (topology.REPUBLISHED, "status-tracker")],
 )
 def test_storage_events_come_from_minio_and_again_from_the_tracker(key, user):
     assert writers(topology.STORAGE_EVENTS, key) == {user}

@@ -1,6 +1,6 @@
 import threading
 
-from local.console import follow_logs
+from devstack.console import follow_logs
 
 
 def test_what_processes_log_cannot_steer_the_terminal(tmp_path, capsys):

@@ -6,10 +6,10 @@ import stat
 import subprocess
 import sys
 
-from local.account import place_data, remove_data
-from local.credentials import CUSTOMARY, GENERATED, load_secrets
-from local.envfile import read_env_file
-from local.processes import read_pid_file, write_pid_file
+from devstack.account import place_data, remove_data
+from devstack.credentials import CUSTOMARY, GENERATED, load_secrets
+from devstack.envfile import read_env_file
+from devstack.processes import read_pid_file, write_pid_file
 
 
 def test_secrets_are_made_once_and_read_by_their_owner_alone(tmp_path):

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from local.picture import make_picture
+from devstack.picture import make_picture
 
 
 def test_the_picture_is_a_picture():

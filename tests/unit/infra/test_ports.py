@@ -2,8 +2,8 @@
 
 import pytest
 
-from local import ports
-from local.faults import LaunchError
+from devstack import ports
+from devstack.errors import LaunchError
 
 
 def test_a_variable_moves_its_port_and_no_other():

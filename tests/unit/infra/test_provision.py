@@ -6,7 +6,7 @@ import runpy
 import pytest
 import urllib3
 
-from local.site import CHECKOUT
+from devstack.installation import CHECKOUT
 
 PROVISION = runpy.run_path(str(CHECKOUT / "infra" / "minio" / "provision.py"))
 TARGETS = list(PROVISION["TARGETS"])

@@ -6,10 +6,10 @@ import runpy
 
 import pytest
 
-from local.envfile import read_env_file
-from local.minio_build import MODULE
-from local.site import CHECKOUT
-from pipeline import topology
+from devstack.envfile import read_env_file
+from devstack.installation import CHECKOUT
+from devstack.minio_build import MODULE
+from thumbmill.core.messaging import topology
 
 MINIO = CHECKOUT / "infra" / "minio"
 PROVISION = runpy.run_path(str(MINIO / "provision.py"))
@@ -69,7 +69,7 @@ def test_no_right_is_a_pattern_of_rights():
     assert not [action for name in POLICIES for action, _ in rights(name) if "*" in action]
 
 
-@pytest.mark.parametrize(("target", "key"), [("INSTANT", topology.INSTANT), ("LEDGER", topology.LEDGER)])
+@pytest.mark.parametrize(("target", "key"), [("INSTANT", topology.IMMEDIATE), ("LEDGER", topology.DURABLE)])
 def test_both_targets_publish_to_the_exchange_that_the_topology_declares(target, key):
     exchange = next(exchange for exchange in topology.EXCHANGES if exchange.name == topology.STORAGE_EVENTS)
     found = {

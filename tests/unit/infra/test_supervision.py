@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.faults import LaunchError
-from local.stack import describe_exit
-from local.supervision import MAX_RESTARTS, supervise
+from devstack.errors import LaunchError
+from devstack.stack import describe_exit
+from devstack.supervision import MAX_RESTARTS, supervise
 
 
 class Dying:

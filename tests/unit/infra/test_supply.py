@@ -5,8 +5,8 @@ import runpy
 
 import pytest
 
-from local.site import CHECKOUT
-from support.compose_files import read_compose, read_dockerfile, resolve
+from devstack.installation import CHECKOUT
+from tests.support.compose_files import read_compose, read_dockerfile, resolve
 
 LICENCES = runpy.run_path(str(CHECKOUT / "infra/supply/licences.py"))
 SBOM = runpy.run_path(str(CHECKOUT / "infra/supply/sbom.py"))

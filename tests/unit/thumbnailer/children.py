@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from support.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def children():

@@ -5,9 +5,9 @@ import io
 import simplejpeg
 from PIL import Image
 
-from support.pictures import grain
-from thumbnailer import imaging_eighth
-from thumbnailer.imaging_jpeg import reduce
+from tests.support.pictures import grain
+from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
+from thumbmill.thumbnailer.imaging.codecs.jpeg import reduce
 
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
@@ -39,4 +39,4 @@ def by_us(data):
     header = Image.open(io.BytesIO(data))
     width, height = reduce(header.size, 1)
     pixels = bytearray(width * height * (1 if header.mode == "L" else 4))
-    return bytes(pixels) if imaging_eighth.decode(data, pixels) else None
+    return bytes(pixels) if jpeg_dc_only.decode(data, pixels) else None

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from thumbnailer.pictures import Limits, Recipe
-from thumbnailer.presets import Preset
+from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions
+from thumbmill.thumbnailer.presets.model import Preset
 
 LIMITS = Limits(file_bytes=2**26, pixels=50_000_000, memory_bytes=2**30, seconds=10)
 THUMBNAIL = Preset("thumbnail", width=256, height=256)
@@ -11,4 +11,4 @@ THUMBNAIL = Preset("thumbnail", width=256, height=256)
 
 def recipe(*presets, keep_gps=False, keep_damaged=False, **changed):
     """Give a recipe of these presets; what else is said changes a limit."""
-    return Recipe(replace(LIMITS, **changed), presets or (THUMBNAIL,), keep_gps, keep_damaged)
+    return ProcessingOptions(replace(LIMITS, **changed), presets or (THUMBNAIL,), keep_gps, keep_damaged)

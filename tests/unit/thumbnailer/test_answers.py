@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipeline.errors import ErrorCode
-from thumbnailer.answers import ChildFaultError, read_answer
-from thumbnailer.pictures import BadPictureError, Cost, SlowPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.model import Cost, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.presets.model import Preset
+from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, read_answer
 
 RECIPE = recipe(Preset("small", 64), Preset("large", 640))
 DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
@@ -44,7 +44,10 @@ def test_an_answer_that_makes_sense_is_understood():
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ({"bad": "unreadable_image", "detail": "no end"}, BadPictureError(ErrorCode.UNREADABLE_IMAGE, "no end")),
+        (
+            {"bad": "unreadable_image", "detail": "no end"},
+            UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "no end"),
+        ),
         ({"slow": {"seconds": 5, "memory_bytes": 7}}, SlowPictureError(Cost(5, 7))),
         ({"out_of_memory": True}, ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")),
         ({"fault": "KeyError"}, ChildFaultError(ErrorCode.DECODER_CRASHED, "KeyError")),
@@ -116,7 +119,7 @@ def test_a_variant_is_what_it_is_said_to_be(parts):
 
 
 def test_words_of_a_child_are_short_and_printable():
-    with pytest.raises(BadPictureError) as raised:
+    with pytest.raises(UndecodableImageError) as raised:
         read({"bad": "unreadable_image", "detail": "\x1b[2J" + "x" * 9999})
     assert raised.value.detail.startswith("\N{REPLACEMENT CHARACTER}[2Jx")
     assert len(raised.value.detail) == 200

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ErrorCode
-from support.pictures import opened
-from thumbnailer.bmp_header import read_header
-from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.bmp_header import read_header
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 WHOLE = Preset("whole", width=64, height=64, format="png")
 RED, GREEN, BLUE, BLACK, WHITE, GREY = (
@@ -145,7 +145,7 @@ def test_a_kind_of_bitmap(name):
     ],
 )
 def test_what_is_not_supported_is_called_by_its_name(data, detail):
-    with pytest.raises(BadPictureError) as refused:
+    with pytest.raises(UndecodableImageError) as refused:
         make_picture(data, recipe())
     assert (refused.value.code, refused.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, detail)
 
@@ -163,7 +163,7 @@ def test_what_is_not_supported_is_called_by_its_name(data, detail):
     ],
 )
 def test_what_makes_no_sense_or_is_cut_is_unreadable(data):
-    with pytest.raises(BadPictureError) as refused:
+    with pytest.raises(UndecodableImageError) as refused:
         make_picture(data, recipe())
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
@@ -177,5 +177,5 @@ def test_no_bytes_upset_it(data):
         header = read_header(bytes(harmed[: data.draw(st.integers(20, len(harmed)))]))
         if header.size[0] * header.size[1] < 1_000_000:
             make_picture(bytes(harmed), recipe())
-    except (BadPictureError, struct.error):
+    except (UndecodableImageError, struct.error):
         pass

@@ -6,11 +6,11 @@ import random
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
-from support.pictures import grain, opened
-from thumbnailer import imaging_bytes
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import grain, opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging import byte_limit
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
 
@@ -112,7 +112,7 @@ def test_it_is_the_same_every_time():
 
 
 def test_what_is_smaller_is_written_once(monkeypatch):
-    monkeypatch.setattr(imaging_bytes, "_attempts", None)
+    monkeypatch.setattr(byte_limit, "_attempts", None)
     for data in (written(photo(), "JPEG", quality=95), written(Image.new("RGB", (300, 200), "red"), "PNG")):
         assert {made.content_type for made in made_of(data, *THREE)} == {"image/jpeg"}
 
@@ -123,5 +123,5 @@ def test_what_is_smaller_is_written_once(monkeypatch):
     ids=["enlarged", "padded"],
 )
 def test_what_has_more_pixels_than_the_original_is_not_weighed(preset, monkeypatch):
-    monkeypatch.setattr(imaging_bytes, "_attempts", None)
+    monkeypatch.setattr(byte_limit, "_attempts", None)
     assert made_of(written(drawing().quantize(8), "PNG", optimize=True), preset)[0].content_type == "image/jpeg"

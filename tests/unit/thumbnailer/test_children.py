@@ -11,16 +11,16 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from support.pictures import faulty_photo, photo
-from support.waiting import wait_until
-from thumbnailer import child_process
-from thumbnailer.child_process import ENVIRONMENT, DecoderBrokenError
-from thumbnailer.decoder import Decoder
-from thumbnailer.metrics import DEATHS, RETIREMENTS
-from unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import faulty_photo, photo
+from tests.support.waiting import wait_until
+from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.metrics import DEATHS, RETIREMENTS
+from thumbmill.thumbnailer.sandbox import process
+from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import ENVIRONMENT, DecoderUnavailableError
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
 
@@ -102,7 +102,7 @@ def test_children_end_with_the_decoder():
 
 def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture():
     with (
-        pytest.raises(DecoderBrokenError, match=r"(?s)can't decode what it should.*more than 100"),
+        pytest.raises(DecoderUnavailableError, match=r"(?s)can't decode what it should.*more than 100"),
         Decoder(recipe(memory_bytes=100 * 2**20), children=1),
     ):
         pass
@@ -111,7 +111,7 @@ def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture
 def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with (
-        pytest.raises(DecoderBrokenError, match=r"/bin/false.*child_main"),
+        pytest.raises(DecoderUnavailableError, match=r"/bin/false.*sandbox.worker"),
         Decoder(RECIPE, children=1),
     ):
         pass
@@ -125,16 +125,16 @@ def program(path, *lines):
 
 def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path):
     slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
-    monkeypatch.setattr(child_process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", slow)
     with Decoder(RECIPE, children=1) as running:
         assert running.decode(photo()).picture.width == 640
 
 
 def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
-    monkeypatch.setattr(child_process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", program(tmp_path / "python", "exec sleep 1000"))
-    with pytest.raises(DecoderBrokenError, match="no CPU time for 1 s"), Decoder(RECIPE, children=1):
+    with pytest.raises(DecoderUnavailableError, match="no CPU time for 1 s"), Decoder(RECIPE, children=1):
         pass
 
 
@@ -149,7 +149,7 @@ def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
     with Decoder(RECIPE, children=1) as running:
         started = started_since(earlier)
         with monkeypatch.context() as broken:
-            broken.setattr(child_process, "read_answer", stumble)
+            broken.setattr(process, "read_answer", stumble)
             with pytest.raises(GiveUp) as raised:
                 running.decode(photo())
         assert raised.value.code is ErrorCode.DECODER_CRASHED
@@ -161,9 +161,9 @@ def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
 def test_a_child_dies_with_its_parent(tmp_path):
     program = (
         "import os, sys\n"
-        "from thumbnailer.decoder import Decoder\n"
-        "from thumbnailer.pictures import Limits, Recipe\n"
-        "from thumbnailer.presets import Preset\n"
+        "from thumbmill.thumbnailer.sandbox.pool import Decoder\n"
+        "from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions as Recipe\n"
+        "from thumbmill.thumbnailer.presets.model import Preset\n"
         "recipe = Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), (Preset('small', 64),))\n"
         "with Decoder(recipe, 1) as decoder:\n"
         "    print('ready', flush=True)\n"

@@ -4,11 +4,11 @@ import struct
 
 import pytest
 
-from support.pictures import opened
-from support.pngs import DEPTHS, GREY, RGB, write_png
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.support.pngs import DEPTHS, GREY, RGB, write_png
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
 

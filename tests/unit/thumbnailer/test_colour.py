@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from support.pictures import opened
-from support.profiles import (
+from tests.support.pictures import opened
+from tests.support.profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,
     DISPLAY_P3,
@@ -17,9 +17,9 @@ from support.profiles import (
     gray_profile,
     rgb_profile,
 )
-from thumbnailer import imaging_colour
-from thumbnailer.imaging import make_picture
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging import colour
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
 
 # From XYZ under D50 to linear sRGB: the inverse of SRGB above, as Lindbloom gives it.
 FROM_XYZ = ((3.13386, -1.61687, -0.49061), (-0.97877, 1.91614, 0.03345), (0.07195, -0.22899, 1.40524))
@@ -135,13 +135,13 @@ GOOD = rgb_profile(ADOBE_RGB, ADOBE_GAMMA)
 def test_no_profile_fails_a_picture(garbage, where):
     image = Image.new("RGB", (9, 9), MUTED)
     image.info["icc_profile"] = GOOD[:where] + garbage + GOOD[where + len(garbage) :]
-    assert imaging_colour.convert_to_srgb(image).size == (9, 9)
+    assert colour.convert_to_srgb(image).size == (9, 9)
 
 
 def test_srgb_by_another_name_costs_no_transform():
     image = Image.new("RGB", (9, 9), MUTED)
     image.info["icc_profile"] = rgb_profile(SRGB)
-    assert imaging_colour.convert_to_srgb(image) is image
+    assert colour.convert_to_srgb(image) is image
 
 
 def test_what_a_turned_picture_is_told_to_be_survives():

@@ -8,17 +8,17 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from pipeline.outcomes import GiveUp
-from support.pictures import ORIENTATION, faulty_photo, photo
-from support.profiles import DISPLAY_P3, rgb_profile
-from support.waiting import wait_until
-from thumbnailer import confinement
-from thumbnailer.child_process import ChildProcess
-from thumbnailer.decoder import Decoder
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.children import children, started_since
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import ORIENTATION, faulty_photo, photo
+from tests.support.profiles import DISPLAY_P3, rgb_profile
+from tests.support.waiting import wait_until
+from tests.unit.thumbnailer.children import children, started_since
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
+from thumbmill.thumbnailer.sandbox import limits
+from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import ChildProcess
 
 RECIPE = recipe(seconds=5, faults=True)
 ESCAPES = (
@@ -45,7 +45,7 @@ def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
 def test_no_special_rights_are_needed():
     assert "refused" in run(
         "import os, socket\n"
-        "from thumbnailer.confinement import limit_system_calls\n"
+        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "assert limit_system_calls() == ''\n"
         "try: socket.socket()\n"
@@ -56,7 +56,7 @@ def test_no_special_rights_are_needed():
 def test_threads_are_no_processes():
     assert "works" in run(
         "from threading import Thread\n"
-        "from thumbnailer.confinement import limit_system_calls\n"
+        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
         "assert limit_system_calls() == ''\n"
         "thread = Thread(target=print, args=('works',))\n"
         "thread.start()\n"
@@ -70,7 +70,7 @@ def test_threads_are_bounded(user):
     told = run(
         "import os\n"
         "from threading import Event, Thread\n"
-        "from thumbnailer import confinement\n"
+        "from thumbmill.thumbnailer.sandbox import limits as confinement\n"
         f"if os.getuid() == 0 and {user}: os.setuid({user})\n"
         "apart = confinement.count_threads_apart()\n"
         "if os.getuid() == 0 or apart:\n"
@@ -109,7 +109,7 @@ def test_root_without_the_right_to_change_its_user_says_so(monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setgroups", refuse)
-    assert confinement.leave_user(counted_apart=False) == "root can't become another user: Operation not permitted"
+    assert limits.leave_user(counted_apart=False) == "root can't become another user: Operation not permitted"
 
 
 def test_a_decoder_that_is_still_root_works_and_warns_once(monkeypatch):
@@ -132,7 +132,7 @@ def test_threads_that_are_there_already_are_confined_too():
     assert "refused" in run(
         "import socket\n"
         "from threading import Event, Thread\n"
-        "from thumbnailer.confinement import limit_system_calls\n"
+        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
         "go = Event()\n"
         "def work():\n"
         "    go.wait()\n"
@@ -157,7 +157,7 @@ def test_what_stands_in_the_way_of_a_filter_is_told(broken, reason):
     program = (
         "import os\n"
         "from types import SimpleNamespace\n"
-        "from thumbnailer import confinement\n"
+        "from thumbmill.thumbnailer.sandbox import limits as confinement\n"
         f"{broken}\n"
         "print(confinement.limit_system_calls())\n"
     )

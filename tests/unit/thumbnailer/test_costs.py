@@ -2,11 +2,18 @@
 
 import pytest
 
-from pipeline.errors import ErrorCode
-from thumbnailer.costs import FORMATS, Headers, check_cost, check_scans, check_size, estimate
-from thumbnailer.pictures import BadPictureError, Limits, SlowPictureError
-from thumbnailer.settings import Settings
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.model import Limits, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.preflight.costs import (
+    FORMATS,
+    Headers,
+    check_cost,
+    check_scans,
+    check_size,
+    estimate,
+)
+from thumbmill.thumbnailer.settings import Settings
 
 MEBIBYTE = 2**20
 DEFAULT = Limits(
@@ -26,7 +33,7 @@ def lane(headers, limits=DEFAULT):
     except SlowPictureError:
         check_cost(headers, limits, slow=True)
         return "slow"
-    except BadPictureError as fault:
+    except UndecodableImageError as fault:
         return fault.code
     return "ordinary"
 
@@ -57,7 +64,7 @@ def test_what_people_send_all_day_is_no_slow_picture(kind):
 def test_what_would_take_too_much_is_refused(kind):
     for size in ((30_000, 30_000), (65_535, 65_535), (2**31 - 1, 2**31 - 1)):
         assert lane(Headers(kind, size, 100)) is ErrorCode.IMAGE_TOO_LARGE
-        with pytest.raises(BadPictureError, match="more than"):
+        with pytest.raises(UndecodableImageError, match="more than"):
             check_size(size, kind, DEFAULT, slow=True)
 
 
@@ -65,7 +72,7 @@ def test_time_is_judged_like_memory():
     limits = Limits(file_bytes=1, pixels=10**9, memory_bytes=2**40, seconds=30)
     headers = Headers("HEIF", (20_000, 20_000), 1)
     assert estimate(headers).seconds == pytest.approx(400e6 * 51e-9)
-    with pytest.raises(BadPictureError, match=r"take about 20\.4 s to decode, more than 15"):
+    with pytest.raises(UndecodableImageError, match=r"take about 20\.4 s to decode, more than 15"):
         check_cost(headers, limits, slow=True)
 
 
@@ -86,7 +93,7 @@ def test_what_is_slow_is_let_in_where_it_may_be():
 )
 def test_a_larger_picture_may_have_fewer_scans(size, most):
     check_scans(most, size[0] * size[1], DEFAULT)
-    with pytest.raises(BadPictureError, match=f"more than {most} scans"):
+    with pytest.raises(UndecodableImageError, match=f"more than {most} scans"):
         check_scans(most + 1, size[0] * size[1], DEFAULT)
 
 

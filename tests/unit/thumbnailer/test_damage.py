@@ -9,16 +9,16 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from pipeline.errors import ErrorCode
-from support.pictures import opened
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_formats import open_image
-from thumbnailer.imaging_jpeg import decode
-from thumbnailer.jpeg_segments import read_segments
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.eighths import picture
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.unit.thumbnailer.eighths import picture
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.jpeg import decode
+from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import read_segments
+from thumbmill.thumbnailer.imaging.formats import open_image
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 GREY, RED, SKY = (128, 128, 128), (200, 30, 20), (90, 140, 220)
 END = b"\xff\xd9"
@@ -46,7 +46,7 @@ def make(data, **kept):
 
 
 def refused(data):
-    with pytest.raises(BadPictureError) as raised:
+    with pytest.raises(UndecodableImageError) as raised:
         make(data)
     return raised.value.code is ErrorCode.UNREADABLE_IMAGE
 
@@ -382,7 +382,7 @@ def test_half_a_picture_is_kept_if_told(kind):
 def test_where_nothing_is_left_nothing_is_shown(kind):
     data = written(noise(), kind)
     for length in (20, 40, 60):
-        with pytest.raises(BadPictureError):
+        with pytest.raises(UndecodableImageError):
             make(data[:length], keep_damaged=True)
 
 
@@ -393,5 +393,5 @@ def test_a_header_that_is_shorter_than_any_is_damage_and_not_our_fault(marker, l
     data = bytearray(written(noise(size=(64, 48)), progressive=True))
     at = data.index(marker) + 2
     data[at : at + 2] = length.to_bytes(2)
-    with contextlib.suppress(BadPictureError):  # anything else would break the decoder
+    with contextlib.suppress(UndecodableImageError):  # anything else would break the decoder
         make(bytes(data), keep_damaged=kept)

@@ -11,21 +11,21 @@ from threading import Event
 import pytest
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import DependencyAway, GiveUp
-from support.pictures import faulty_photo, photo, png_header
-from support.waiting import wait_until
-from thumbnailer.child_process import (
+from tests.support.pictures import faulty_photo, photo, png_header
+from tests.support.waiting import wait_until
+from tests.unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import DependencyUnavailable, GiveUp
+from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
+from thumbmill.thumbnailer.metrics import DEATHS, INTERRUPTIONS
+from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import (
     ChildDiedError,
     ChildProcess,
-    DecoderBrokenError,
     DecoderInterruptedError,
+    DecoderUnavailableError,
 )
-from thumbnailer.costs import FORMATS
-from thumbnailer.decoder import Decoder
-from thumbnailer.metrics import DEATHS, INTERRUPTIONS
-from unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
-from unit.thumbnailer.recipes import recipe
 
 RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
 
@@ -96,7 +96,7 @@ def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture(fault):
     with ThreadPoolExecutor(1) as threads:
         with Decoder(RECIPE, children=1) as stopped:
             decoding = in_hand(stopped, faulty_photo(fault), threads)
-        assert isinstance(decoding.exception(60), DependencyAway)
+        assert isinstance(decoding.exception(60), DependencyUnavailable)
 
 
 def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypatch):
@@ -115,7 +115,7 @@ def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypat
         with Decoder(RECIPE, children=1) as stopped:
             decoding = in_hand(stopped, faulty_photo("hang"), threads)
             assert second.wait(60)
-        assert isinstance(decoding.exception(60), DependencyAway)
+        assert isinstance(decoding.exception(60), DependencyUnavailable)
 
 
 def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes():
@@ -230,7 +230,7 @@ def test_the_second_try_need_not_wait_for_a_start(monkeypatch):
 
         def start_late(self, recipe):
             if not may_start.wait(5):
-                raise DecoderBrokenError("for the test")
+                raise DecoderUnavailableError("for the test")
             real(self, recipe)
 
         monkeypatch.setattr(ChildProcess, "__init__", start_late)
@@ -278,14 +278,14 @@ def test_a_bad_neighbour_harms_nobody(decoder):
 
 def test_a_picture_is_not_blamed_where_no_child_starts_any_more(monkeypatch):
     def start_in_vain(*_):
-        raise DecoderBrokenError("for the test")
+        raise DecoderUnavailableError("for the test")
 
     with Decoder(RECIPE, children=1) as running:
         monkeypatch.setattr(ChildProcess, "__init__", start_in_vain)
         for _ in range(2):  # the spare, and then nothing
-            with pytest.raises((GiveUp, DecoderBrokenError)) as raised:
+            with pytest.raises((GiveUp, DecoderUnavailableError)) as raised:
                 running.decode(faulty_photo("crash"))
-        assert raised.type is DecoderBrokenError
+        assert raised.type is DecoderUnavailableError
         monkeypatch.undo()
         wait_until(lambda: decodes(running), 10, "its recovery")
 
@@ -293,5 +293,5 @@ def test_a_picture_is_not_blamed_where_no_child_starts_any_more(monkeypatch):
 def decodes(decoder):
     try:
         return decoder.decode(photo()).picture.width == 640
-    except DecoderBrokenError:
+    except DecoderUnavailableError:
         return False

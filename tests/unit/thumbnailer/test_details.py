@@ -6,10 +6,10 @@ import io
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from support.pictures import ORIENTATION, photo
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_details import describe_pixels
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import ORIENTATION, photo
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.placeholder import describe_pixels
 
 MAKE, MODEL, EXIF, GPS, TAKEN, OFFSET, LENS = 0x010F, 0x0110, 0x8769, 0x8825, 0x9003, 0x9011, 0xA434
 

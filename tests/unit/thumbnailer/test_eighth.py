@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from thumbnailer import imaging, imaging_eighth
-from thumbnailer.pictures import BadPictureError
-from unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging import pipeline
+from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 SIZES = [(403, 301), (1, 1), (8, 8), (9, 7), (16, 16), (17, 33), (2400, 16)]
 
@@ -73,15 +74,15 @@ def with_scans(data, scans):
 @pytest.mark.parametrize("size", [(2400, 3208), (640, 480)], ids=["at an eighth", "larger"])
 def test_too_many_scans_are_refused_before_they_are_decoded(size):
     data = jpeg(size=size, progressive=True)
-    imaging.make_picture(data, recipe(jpeg_scans=data.count(b"\xff\xda")))
+    pipeline.make_picture(data, recipe(jpeg_scans=data.count(b"\xff\xda")))
     for bomb in (with_scans(data, 101), with_scans(data, 101)[:-2], with_scans(data, 20_000)):
-        with pytest.raises(BadPictureError, match="than 100 scans") as refused:
-            imaging.make_picture(bomb, recipe())
+        with pytest.raises(UndecodableImageError, match="than 100 scans") as refused:
+            pipeline.make_picture(bomb, recipe())
         assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
 def test_what_stands_behind_the_picture_is_no_scan():
-    imaging.make_picture(jpeg(size=(640, 480), progressive=True) + b"\xff\xda" * 500, recipe())
+    pipeline.make_picture(jpeg(size=(640, 480), progressive=True) + b"\xff\xda" * 500, recipe())
 
 
 SAMPLES = [jpeg(size=(64, 48), progressive=progressive, subsampling="4:2:0") for progressive in (False, True)]
@@ -90,20 +91,20 @@ SAMPLES = [jpeg(size=(64, 48), progressive=progressive, subsampling="4:2:0") for
 @given(st.binary(max_size=300), st.integers(0, 800), st.sampled_from(SAMPLES))
 def test_no_bytes_upset_it(garbage, where, sample):
     pixels = bytearray(8 * 6 * 4)
-    imaging_eighth.decode(garbage, pixels)
-    imaging_eighth.decode(b"\xff\xd8" + garbage, pixels)
+    jpeg_dc_only.decode(garbage, pixels)
+    jpeg_dc_only.decode(b"\xff\xd8" + garbage, pixels)
     harmed = sample[:where] + garbage + sample[where + len(garbage) :]
-    imaging_eighth.decode(harmed, pixels)
+    jpeg_dc_only.decode(harmed, pixels)
     for data in (garbage, harmed, harmed[: where + 500]):
-        extent = imaging_eighth.measure(data)
+        extent = jpeg_dc_only.measure(data)
         assert extent is None or 0 <= extent.read <= extent.mcus
 
 
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 def test_a_thumbnail_is_made_of_its_pixels(monkeypatch, progressive):
     data = jpeg(size=(3208, 2400), progressive=progressive)
-    ours = imaging.make_picture(data, recipe())
-    monkeypatch.setattr(imaging_eighth, "decode", lambda *_: False)
-    assert imaging.make_picture(data, recipe()) == ours
-    monkeypatch.setattr(imaging_eighth, "decode", lambda *_: True)  # and leave them black
-    assert imaging.make_picture(data, recipe()) != ours
+    ours = pipeline.make_picture(data, recipe())
+    monkeypatch.setattr(jpeg_dc_only, "decode", lambda *_: False)
+    assert pipeline.make_picture(data, recipe()) == ours
+    monkeypatch.setattr(jpeg_dc_only, "decode", lambda *_: True)  # and leave them black
+    assert pipeline.make_picture(data, recipe()) != ours

@@ -4,11 +4,12 @@ import random
 
 import pytest
 
-from pipeline.errors import ErrorCode
-from thumbnailer import imaging, imaging_eighth
-from thumbnailer.pictures import BadPictureError
-from unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging import pipeline
+from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 
 def renamed(data):
@@ -41,21 +42,21 @@ LEFT_TO_LIBJPEG = {
 @pytest.mark.parametrize("name", LEFT_TO_LIBJPEG)
 def test_other_files_are_left_to_libjpeg(name):
     for room in (38 * 51, 38 * 51 * 4):
-        assert not imaging_eighth.decode(LEFT_TO_LIBJPEG[name], bytearray(room))
+        assert not jpeg_dc_only.decode(LEFT_TO_LIBJPEG[name], bytearray(room))
 
 
 @pytest.mark.parametrize("name", ["CMYK", "RGB by name", "RGB by Adobe"])
 def test_what_is_left_to_libjpeg_has_its_thumbnail(name):
     big = {"CMYK": jpeg("CMYK", (3200, 2400)), "RGB by name": renamed(jpeg(size=(3200, 2400)))}
     data = big.get(name) or with_adobe(jpeg(size=(3200, 2400)).replace(b"JFIF", b"JFXX"), 0)
-    assert imaging.make_picture(data, recipe()).renditions[0].width == 256
+    assert pipeline.make_picture(data, recipe()).renditions[0].width == 256
 
 
 def test_there_is_room_for_neither_more_pixels_nor_fewer():
     data = jpeg()
-    assert imaging_eighth.decode(data, bytearray(51 * 38 * 4))
-    assert not imaging_eighth.decode(data, bytearray(51 * 38 * 4 - 1))
-    assert not imaging_eighth.decode(data, bytearray(51 * 38 * 4 + 1))
+    assert jpeg_dc_only.decode(data, bytearray(51 * 38 * 4))
+    assert not jpeg_dc_only.decode(data, bytearray(51 * 38 * 4 - 1))
+    assert not jpeg_dc_only.decode(data, bytearray(51 * 38 * 4 + 1))
 
 
 @pytest.mark.parametrize("restarts", [{}, {"restart_marker_blocks": 5}], ids=["", "restarts"])
@@ -133,7 +134,7 @@ def test_a_stump_of_a_jfif_segment_says_nothing_of_the_colours():
 
 def test_a_scan_without_a_frame_is_left_to_libjpeg():
     data = jpeg()
-    assert not imaging_eighth.decode(data[:2] + data[data.index(b"\xff\xda") :], bytearray())
+    assert not jpeg_dc_only.decode(data[:2] + data[data.index(b"\xff\xda") :], bytearray())
 
 
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
@@ -152,8 +153,8 @@ def test_a_cut_file_is_left_to_libjpeg_and_refused(part, progressive):
     data = jpeg(size=(3208, 2400), progressive=progressive)
     cut = data[: int(len(data) * part)]
     assert by_us(cut) is None
-    with pytest.raises(BadPictureError) as refused:
-        imaging.make_picture(cut, recipe())
+    with pytest.raises(UndecodableImageError) as refused:
+        pipeline.make_picture(cut, recipe())
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 

@@ -7,12 +7,12 @@ import zlib
 import pytest
 from PIL import Image
 
-from support.pictures import opened
-from support.pngs import chunk
-from support.profiles import ADOBE_GAMMA, ADOBE_RGB, gray_profile, rgb_profile
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.support.pngs import chunk
+from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, gray_profile, rgb_profile
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
 INPUT = [(40,) * 3, (148,) * 3, (220,) * 3, (148, 0, 0), (0, 148, 0), (0, 0, 148)]

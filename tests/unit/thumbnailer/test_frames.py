@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from thumbnailer import frames
+from thumbmill.thumbnailer.sandbox import framing
 
 
 def pair():
@@ -14,17 +14,17 @@ def test_a_frame_survives_the_socket():
     ours, theirs = pair()
     with ours, theirs, ThreadPoolExecutor(1) as thread:
         parts = [b"", b"x" * 3_000_000, b"y"]
-        sent = thread.submit(frames.send, ours, {"a": ["ö"]}, *parts)
-        assert frames.receive(theirs, 4_000_000) == ({"a": ["ö"]}, parts)
+        sent = thread.submit(framing.send, ours, {"a": ["ö"]}, *parts)
+        assert framing.receive(theirs, 4_000_000) == ({"a": ["ö"]}, parts)
         sent.result()
 
 
 def test_a_frame_has_its_limit():
     ours, theirs = pair()
     with ours, theirs:
-        frames.send(ours, {}, b"12345")
+        framing.send(ours, {}, b"12345")
         with pytest.raises(ValueError, match="5"):
-            frames.receive(theirs, 4)
+            framing.receive(theirs, 4)
 
 
 def test_an_end_in_the_middle_is_told():
@@ -32,8 +32,8 @@ def test_an_end_in_the_middle_is_told():
     with ours, theirs:
         ours.sendall(b"\0\0\0\x20{")
         ours.close()
-        with pytest.raises(frames.HungUpError):
-            frames.receive(theirs, 100)
+        with pytest.raises(framing.HungUpError):
+            framing.receive(theirs, 100)
 
 
 def test_a_wait_can_be_ended():
@@ -45,9 +45,9 @@ def test_a_wait_can_be_ended():
 
     with ours, theirs:
         with pytest.raises(KeyboardInterrupt):
-            frames.receive(ours, 100, look)
+            framing.receive(ours, 100, look)
         with pytest.raises(KeyboardInterrupt):
-            frames.send(ours, {}, bytes(10**8), look=look)
+            framing.send(ours, {}, bytes(10**8), look=look)
 
 
 def test_an_end_is_told_where_one_looks_too():
@@ -56,8 +56,8 @@ def test_an_end_is_told_where_one_looks_too():
     with ours, theirs:
         theirs.sendall(b"\0\0\0\x20{")
         theirs.close()
-        with pytest.raises(frames.HungUpError):
-            frames.receive(ours, 100, lambda: None)
+        with pytest.raises(framing.HungUpError):
+            framing.receive(ours, 100, lambda: None)
 
 
 HEADERS = {
@@ -86,4 +86,4 @@ def test_a_header_that_is_none_is_refused_in_one_way(name):
         head = HEADERS[name]
         ours.sendall(len(head).to_bytes(4) + head)
         with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
-            frames.receive(theirs, 2**20)
+            framing.receive(theirs, 2**20)

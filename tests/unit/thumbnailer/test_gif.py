@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from support.gifs import Frame, gif
-from support.pictures import opened
-from thumbnailer.gif_blocks import read_gif
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_gif import animate, decode
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.gifs import Frame, gif
+from tests.support.pictures import opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.gif import animate, decode
+from thumbmill.thumbnailer.imaging.codecs.gif_blocks import read_gif
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 GREY, RED, GREEN, BLUE = (200, 200, 200), (255, 0, 0), (0, 255, 0), (0, 0, 255)
 PALETTE = (GREY, RED, GREEN, BLUE)
@@ -158,7 +158,7 @@ def test_a_later_frame_may_lie_far_outside():
 
 def test_a_later_frame_of_a_few_bytes_does_not_take_gigabytes():
     data = gif(Frame(1), Frame(1, (0, 0, 65_535, 65_535), indices=b"\1"), palette=PALETTE)
-    with pytest.raises(BadPictureError) as refused:
+    with pytest.raises(UndecodableImageError) as refused:
         make_picture(data, recipe(KEPT))
     assert refused.value.code is ErrorCode.IMAGE_TOO_LARGE
 

@@ -9,17 +9,24 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from pipeline.errors import ErrorCode
-from pipeline.events import Kind
-from pipeline.identity import ORIGINALS, PROCESSED, Source, image_id_of, tame_etag
-from pipeline.messages import Message
-from pipeline.metrics import IGNORED
-from pipeline.outcomes import Action, DependencyAway, GiveUp, NotAnEvent, RetryLater, Verdict, WaitForTurn, decide
-from pipeline.storage import Head
-from pipeline.storage_faults import BadKeyError, ChangedError, NotThereError
-from thumbnailer.child_process import Decoded
-from thumbnailer.handler import ROUNDS, Thumbnailer
-from thumbnailer.pictures import Details, Picture, Rendition
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.events import EventType
+from thumbmill.core.contracts.identity import (
+    ORIGINALS_BUCKET,
+    VARIANTS_BUCKET,
+    ObjectVersion,
+    image_id_of,
+    normalize_etag,
+)
+from thumbmill.core.errors import DependencyUnavailable, GiveUp, MalformedEvent, RetryLater, WaitForTurn
+from thumbmill.core.messaging.message import Message
+from thumbmill.core.messaging.retry_policy import Action, Disposition, decide
+from thumbmill.core.metrics import IGNORED
+from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.thumbnailer.handler import ROUNDS, Thumbnailer
+from thumbmill.thumbnailer.imaging.model import Details, Picture, Rendition
+from thumbmill.thumbnailer.sandbox.process import Decoded
 
 KEY = "holiday/ä b+c 100%.jpg"
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -38,16 +45,16 @@ class Bucket:
 
     def upload(self, data, key=KEY, etag=None):
         self.clock += 1
-        self.objects[ORIGINALS, key] = (data, etag or hashlib.md5(data).hexdigest(), self.clock)  # noqa: S324
+        self.objects[ORIGINALS_BUCKET, key] = (data, etag or hashlib.md5(data).hexdigest(), self.clock)  # noqa: S324
         return created(data, key=key, etag=etag, second=self.clock)
 
     def remove(self, key=KEY):
-        self.objects.pop((ORIGINALS, key), None)
+        self.objects.pop((ORIGINALS_BUCKET, key), None)
         self.clock += 1
         return removed(key=key, second=self.clock)
 
     def variants(self):
-        return sorted(key for bucket, key in self.objects if bucket == PROCESSED)
+        return sorted(key for bucket, key in self.objects if bucket == VARIANTS_BUCKET)
 
     def when(self, call, do, *, times=1, after=False):
         self._plans.append({"call": call, "do": do, "times": times, "after": after})
@@ -67,12 +74,14 @@ class Bucket:
 
     def _look_up(self, bucket, key):
         if "//" in key:
-            raise BadKeyError(key)
+            raise InvalidKeyError(key)
         if (bucket, key) not in self.objects:
-            raise NotThereError(key)
+            raise ObjectNotFoundError(key)
         data, etag, modified = self.objects[bucket, key]
         metadata = {"file-name": "caf%C3%A9.jpg"}
-        return data, Head(Source(tame_etag(etag), len(data), modified), etag, "image/jpeg", metadata)
+        return data, ObjectMetadata(
+            ObjectVersion(normalize_etag(etag), len(data), modified), etag, "image/jpeg", metadata
+        )
 
     def head(self, bucket, key):
         with self._called("head"):
@@ -82,8 +91,8 @@ class Bucket:
     def open(self, bucket, key, *, etag=None):
         with self._called("open"):
             data, head = self._look_up(bucket, key)
-            if etag and head.source.etag != etag:
-                raise ChangedError(key)
+            if etag and head.object_version.etag != etag:
+                raise PreconditionFailedError(key)
         yield head, BytesIO(data)
 
     def put(self, bucket, key, data, content_type):
@@ -107,10 +116,10 @@ class Publisher:
     def __init__(self):
         self.said = []
 
-    def say(self, event):
+    def publish_event(self, event):
         self.said.append(event)
 
-    mention = say
+    publish_unconfirmed = publish_event
 
     @property
     def kinds(self):
@@ -154,7 +163,7 @@ def bench():
     return Bench()
 
 
-def record(name, key, second, bucket=ORIGINALS, **thing):
+def record(name, key, second, bucket=ORIGINALS_BUCKET, **thing):
     sequencer = f"{second * 10**9:X}"
     thing = {
         "key": quote_plus(key),
@@ -182,7 +191,7 @@ def variant(data, key=KEY):
     return f"{image_id_of(key)}/{hashlib.sha256(data).hexdigest()[:16]}-v7/thumbnail.jpg"
 
 
-PROCESSING, DONE, FAILED, REMOVED = Kind.PROCESSING, Kind.DONE, Kind.FAILED, Kind.REMOVED
+PROCESSING, DONE, FAILED, REMOVED = EventType.PROCESSING, EventType.DONE, EventType.FAILED, EventType.REMOVED
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------
@@ -193,7 +202,11 @@ def test_an_upload_becomes_a_variant_and_is_told(bench):
     assert bench.handle(event, attempt=2) == [PROCESSING, DONE]
     assert bench.bucket.variants() == [variant(b"one")]
     processing, done = bench.publisher.said
-    assert done.data.source == processing.data.source == bench.bucket.head(ORIGINALS, KEY).source
+    assert (
+        done.data.object_version
+        == processing.data.object_version
+        == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
+    )
     assert done.data.sha256 == hashlib.sha256(b"one").hexdigest()
     assert (done.data.format, done.data.width, done.data.height) == ("JPEG", 40, 30)
     assert (done.data.file_name, done.data.content_type, done.data.attempt) == ("café.jpg", "image/jpeg", 2)
@@ -223,7 +236,7 @@ def test_a_redriven_message_s_facts_are_new_ones_of_its_run(bench):
     again = Message(message(event).body, "instant", "application/json", lasting={"x-run": "2026"})
     bench.thumbnailer.handle(again, bench.publisher)
     said = bench.publisher.said
-    assert [one.data.run for one in said] == ["", "", "2026", "2026"]
+    assert [one.data.run_id for one in said] == ["", "", "2026", "2026"]
     assert len({one.id for one in said}) == 4
 
 
@@ -239,7 +252,7 @@ def test_the_same_bytes_uploaded_again_are_told_with_the_bucket_s_word(bench):
     old = bench.bucket.upload(b"one")
     bench.bucket.upload(b"one")
     assert bench.handle(old) == [PROCESSING, DONE]
-    assert bench.publisher.said[-1].data.source.modified == bench.bucket.clock
+    assert bench.publisher.said[-1].data.object_version.modified == bench.bucket.clock
 
 
 def test_a_forged_etag_is_an_etag(bench):
@@ -280,7 +293,7 @@ def test_an_object_replaced_meanwhile_is_made_anew(bench, call, after):
     bench.bucket.when(call, lambda: bench.bucket.upload(b"two"), after=after)
     assert bench.handle(event) == [PROCESSING, PROCESSING, DONE]
     assert bench.bucket.variants() == [variant(b"two")]
-    assert bench.publisher.said[-1].data.source == bench.bucket.head(ORIGINALS, KEY).source
+    assert bench.publisher.said[-1].data.object_version == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
 
 
 def test_an_object_that_never_rests_waits(bench):
@@ -368,7 +381,7 @@ def test_a_bad_picture_is_told_with_its_reason_before_it_is_given_up(bench):
     failed = bench.publisher.said[-1].data
     assert failed.error.code is ErrorCode.UNREADABLE_IMAGE
     assert failed.error.detail.endswith("damaged or incomplete: cut short.")
-    assert failed.source == bench.bucket.head(ORIGINALS, KEY).source
+    assert failed.object_version == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
     assert bench.announce(raised.value, event) == []  # told already
 
 
@@ -388,8 +401,8 @@ def test_a_bad_picture_that_was_replaced_meanwhile_has_not_failed(bench):
 
 def test_a_store_that_is_away_is_no_fault_of_the_picture_s(bench):
     event = bench.bucket.upload(b"one")
-    bench.bucket.when("put", lambda: (_ for _ in ()).throw(DependencyAway("minio")))
-    with pytest.raises(DependencyAway):
+    bench.bucket.when("put", lambda: (_ for _ in ()).throw(DependencyUnavailable("minio")))
+    with pytest.raises(DependencyUnavailable):
         bench.handle(event)
     assert bench.publisher.kinds == [PROCESSING]
 
@@ -400,7 +413,7 @@ def test_a_store_that_is_away_is_no_fault_of_the_picture_s(bench):
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (record("ObjectCreated:Put", KEY, 1, bucket=PROCESSED, eTag="0" * 32), "other bucket"),
+        (record("ObjectCreated:Put", KEY, 1, bucket=VARIANTS_BUCKET, eTag="0" * 32), "other bucket"),
         (record("ObjectCreated:PutTagging", KEY, 1, eTag="0" * 32), "other event"),
         (record("ObjectAccessed:Get", KEY, 1, eTag="0" * 32), "other event"),
         (record("ObjectRemoved:NoOP", KEY, 1), "other event"),
@@ -427,12 +440,12 @@ def test_every_record_of_a_message_is_followed_though_one_fails(bench):
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b'{"Records": []}', b'{"Records": [{}]}'])
 def test_garbage_is_no_event(bench, body):
-    with pytest.raises(NotAnEvent):
+    with pytest.raises(MalformedEvent):
         bench.thumbnailer.handle(Message(body, "instant", "application/json"), bench.publisher)
 
 
 def test_an_event_about_a_key_that_cannot_be_is_no_event(bench):
-    with pytest.raises(NotAnEvent, match="a//b"):
+    with pytest.raises(MalformedEvent, match="a//b"):
         bench.handle(created(key="a//b"))
 
 
@@ -442,7 +455,7 @@ def test_an_event_about_a_key_that_cannot_be_is_no_event(bench):
 def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
     event = bench.bucket.upload(b"one")
     before = datetime.now(UTC)
-    assert bench.announce(KeyError("x"), event, attempt=2) == [Kind.RETRYING]
+    assert bench.announce(KeyError("x"), event, attempt=2) == [EventType.RETRYING]
     (retrying,) = bench.publisher.said
     assert retrying.data.attempt == 2
     assert retrying.data.reason == "KeyError: 'x'"
@@ -478,7 +491,7 @@ def test_a_wait_that_costs_nothing_is_not_told(bench):
 
 
 def test_of_garbage_there_is_nothing_to_tell(bench):
-    verdict = Verdict(Action.DEAD_LETTER, "not an event")
+    verdict = Disposition(Action.DEAD_LETTER, "not an event")
     bench.thumbnailer.announce(Message(b"garbage", "", ""), verdict, bench.publisher)
     assert bench.publisher.said == []
 

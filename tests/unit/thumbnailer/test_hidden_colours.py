@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image, ImageDraw, ImageSequence
 
-from support.pictures import opened
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_alpha import spread_colours
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.alpha import spread_colours
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 RED, BLUE, WHITE = (220, 20, 20), (0, 0, 255), (255, 255, 255)
 

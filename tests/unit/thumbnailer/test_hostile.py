@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from support import hostile
-from support.pictures import faulty_photo, photo, png_header
-from thumbnailer.decoder import Decoder
-from unit.thumbnailer.children import children, read_status, started_since
-from unit.thumbnailer.recipes import LIMITS, recipe
+from tests.support import hostile
+from tests.support.pictures import faulty_photo, photo, png_header
+from tests.unit.thumbnailer.children import children, read_status, started_since
+from tests.unit.thumbnailer.recipes import LIMITS, recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
 MEBIBYTE = 2**20

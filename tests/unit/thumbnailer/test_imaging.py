@@ -3,16 +3,16 @@ import io
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.errors import ErrorCode
-from support.pictures import ORIENTATION, grain, opened, photo, png_header
-from thumbnailer.costs import FORMATS
-from thumbnailer.imaging import EIGHTHS, STEPS, WHOLE, Work, make_picture, reduce
-from thumbnailer.imaging_formats import open_image
-from thumbnailer.imaging_jpeg import decode
-from thumbnailer.layout import lay_out
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import THUMBNAIL, recipe
+from tests.support.pictures import ORIENTATION, grain, opened, photo, png_header
+from tests.unit.thumbnailer.recipes import THUMBNAIL, recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.jpeg import decode
+from thumbmill.thumbnailer.imaging.formats import open_image
+from thumbmill.thumbnailer.imaging.geometry import lay_out
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import EIGHTHS, STEPS, WHOLE, Work, make_picture, reduce
+from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
+from thumbmill.thumbnailer.presets.model import Preset
 
 MAX_PIXELS = 50_000_000
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (250, 250, 250)
@@ -59,7 +59,7 @@ def name_of(pixel):
 
 
 def refusal(data, max_pixels=MAX_PIXELS):
-    with pytest.raises(BadPictureError) as raised:
+    with pytest.raises(UndecodableImageError) as raised:
         make_picture(data, recipe(pixels=max_pixels))
     return raised.value.code
 
@@ -287,7 +287,7 @@ def test_a_format_that_takes_more_memory_has_a_lower_limit():
         if fits:
             make_picture(data, recipe(memory_bytes=memory))
             continue
-        with pytest.raises(BadPictureError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
+        with pytest.raises(UndecodableImageError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
             make_picture(data, recipe(memory_bytes=memory))
         assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
@@ -301,7 +301,7 @@ def test_a_jpeg_takes_as_much_memory_as_the_scale_it_is_decoded_at(edge, progres
     if fits:
         make_picture(data, wanted)
         return
-    with pytest.raises(BadPictureError, match="MiB to decode"):
+    with pytest.raises(UndecodableImageError, match="MiB to decode"):
         make_picture(data, wanted)
 
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from support.pictures import opened
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_formats import open_image
-from thumbnailer.iso_boxes import find, read_associations, read_boxes
-from thumbnailer.iso_repair import repair
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.codecs.isobmff import find, read_associations, read_boxes
+from thumbmill.thumbnailer.imaging.codecs.isobmff_repair import repair
+from thumbmill.thumbnailer.imaging.formats import open_image
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
 
 SIZE = (96, 64)
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp, WaitForTurn
-from support.hostile import png
-from support.pictures import faulty_photo, photo
-from support.waiting import wait_until
-from thumbnailer.decoder import Decoder
-from thumbnailer.metrics import DEATHS, SLOW
-from unit.thumbnailer.children import children, started_since, total
-from unit.thumbnailer.recipes import recipe
+from tests.support.hostile import png
+from tests.support.pictures import faulty_photo, photo
+from tests.support.waiting import wait_until
+from tests.unit.thumbnailer.children import children, started_since, total
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp, WaitForTurn
+from thumbmill.thumbnailer.metrics import DEATHS, SLOW
+from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 # An ordinary picture may be expected to take a sixth of a second, so that a PNG of nine megapixels is a slow one.
 STRICT = recipe(seconds=2, faults=True)

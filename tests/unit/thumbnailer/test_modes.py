@@ -3,11 +3,11 @@
 import pytest
 from PIL import Image
 
-from pipeline.errors import ErrorCode
-from thumbnailer.imaging import TO_WANTED_PIXELS, Work
-from thumbnailer.imaging_formats import damage_told
-from thumbnailer.pictures import BadPictureError
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.formats import damage_told
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import TO_WANTED_PIXELS, Work
 
 HALF = 128  # alpha
 
@@ -49,7 +49,7 @@ def test_pixels_of_every_mode_become_rgb(image, pixel):
 
 @pytest.mark.parametrize("mode", ["F", "I", "HSV"])
 def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
-    with pytest.raises(BadPictureError) as fault:
+    with pytest.raises(UndecodableImageError) as fault:
         take_through(Image.new(mode, (8, 8)))
     assert fault.value.code is ErrorCode.UNSUPPORTED_FORMAT
     assert fault.value.detail == f"a HEIF with pixels of the kind {mode} is not supported"
@@ -59,7 +59,7 @@ def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
     "fault", [OSError("short"), SyntaxError("no"), ValueError("bad"), EOFError(), RuntimeError("aom")]
 )
 def test_what_decoders_raise_on_broken_files_is_damage(fault):
-    with pytest.raises(BadPictureError) as blamed, damage_told():
+    with pytest.raises(UndecodableImageError) as blamed, damage_told():
         raise fault
     assert blamed.value.code is ErrorCode.UNREADABLE_IMAGE
     assert str(fault) in blamed.value.cause
@@ -74,6 +74,6 @@ def test_a_fault_of_code_is_not_blamed_on_the_picture(fault):
 
 
 def test_what_a_decoder_says_it_can_t_do_is_unsupported():
-    with pytest.raises(BadPictureError) as blamed, damage_told():
+    with pytest.raises(UndecodableImageError) as blamed, damage_told():
         raise NotImplementedError("layers of this kind")
     assert (blamed.value.code, blamed.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, "layers of this kind")

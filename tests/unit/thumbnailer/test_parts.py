@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from pipeline.settings import SettingsError, load, load_or_exit, masked
-from thumbnailer.presets import Preset
-from thumbnailer.settings import Settings, count_cores
+from thumbmill.core.settings import SettingsError, load, load_or_exit, masked
+from thumbmill.thumbnailer.presets.model import Preset
+from thumbmill.thumbnailer.settings import Settings, count_cores
 
 REQUIRED = {"MINIO_ACCESS_KEY": "a", "MINIO_SECRET_KEY": "b", "RABBITMQ_USER": "c", "RABBITMQ_PASSWORD": "d"}
 
@@ -19,7 +19,7 @@ def imported_by(module):
 
 
 def test_a_child_imports_pillow_and_nothing_that_talks():
-    assert not imported_by("thumbnailer.child_main") & {
+    assert not imported_by("thumbmill.thumbnailer.sandbox.worker") & {
         "pydantic",
         "structlog",
         "pika",
@@ -30,7 +30,7 @@ def test_a_child_imports_pillow_and_nothing_that_talks():
 
 
 def test_the_consumer_never_imports_pillow():
-    assert not imported_by("thumbnailer.__main__") & {"PIL", "pillow_heif"}
+    assert not imported_by("thumbmill.thumbnailer.__main__") & {"PIL", "pillow_heif"}
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from support.pictures import ORIENTATION, opened
-from thumbnailer.imaging import make_picture
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import ORIENTATION, opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
 
 WRITABLE = {
     "JPEG": ["L", "RGB", "CMYK"],

@@ -7,11 +7,11 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from thumbnailer import imaging_png
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_png import decode
-from thumbnailer.pictures import BadPictureError
-from unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.codecs import png as png_codec
+from thumbmill.thumbnailer.imaging.codecs.png import decode
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
 
 
 def photo(mode="RGB", size=(203, 151)):
@@ -74,7 +74,7 @@ def test_what_has_a_fault_is_left_to_pillow():
         data[:33] + chunk(b"abCd") * 200_000 + data[33:],
     ):
         assert decode(faulty, rgb) is None
-    with pytest.raises(BadPictureError):
+    with pytest.raises(UndecodableImageError):
         make_picture(data[: len(data) // 2], recipe())
 
 
@@ -85,7 +85,7 @@ def test_a_decoder_that_panics_is_no_end(monkeypatch):
     def panic(*_):
         raise Panic
 
-    monkeypatch.setattr(imaging_png, "decode_image_png_u8", panic)
+    monkeypatch.setattr(png_codec, "decode_image_png_u8", panic)
     assert make_picture(png(photo()), recipe()).width == 203
 
 

@@ -8,14 +8,14 @@ import zlib
 import pytest
 from PIL import Image, ImageSequence
 
-from support.pictures import opened
-from support.pngs import SIGNATURE, chunk
-from support.profiles import ADOBE_GAMMA, ADOBE_RGB, rgb_profile
-from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.png_chunks import MAX_PROFILE_BYTES, read_chunks, tidy
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import opened
+from tests.support.pngs import SIGNATURE, chunk
+from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, rgb_profile
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.codecs.png_chunks import MAX_PROFILE_BYTES, read_chunks, tidy
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
 KEEPING = recipe(Preset("plain", width=640, height=640, format="png", animated="keep"))
@@ -98,7 +98,7 @@ def test_a_critical_chunk_with_a_wrong_checksum_is_refused(kind):
     data = bytearray(png(Image.new("P", (20, 10), 1)))
     found = next(part for part in read_chunks(bytes(data)) if part.kind == kind)
     data[found.end - 1] ^= 1
-    with pytest.raises(BadPictureError):
+    with pytest.raises(UndecodableImageError):
         make_picture(bytes(data), PLAIN)
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import new_image_id, variant_key
-from thumbnailer.preset_file import Entry, PresetsError, load_presets
-from thumbnailer.presets import Preset, PresetSet
+from thumbmill.core.contracts.identity import new_image_id, variant_key
+from thumbmill.thumbnailer.presets.file import Entry, PresetsError, load_presets
+from thumbmill.thumbnailer.presets.model import Preset, PresetSet
 
 A_COLOUR = 'must be "#rgb", "#rrggbb" or "#rrggbbaa", with the quotes, or transparent'
 ONE = "version: v1\npresets:\n  - name: a\n    width: 10\n"
@@ -42,7 +42,7 @@ def one(text, version="v1"):
 
 
 def test_the_file_of_the_package():
-    presets = load_presets(Path(str(files("thumbnailer") / "presets.yaml")))
+    presets = load_presets(Path(str(files("thumbmill.thumbnailer.presets") / "default.yaml")))
     boxes = [(preset.name, preset.width, preset.height) for preset in presets.presets]
     assert boxes == [("thumbnail", 256, 256), ("small", 640, 640), ("large", 1600, 1600)]
     for name, width, height in boxes:

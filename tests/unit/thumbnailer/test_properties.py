@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
-from support.pictures import ORIENTATION, opened
-from support.profiles import DISPLAY_P3, rgb_profile
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import ORIENTATION, opened
+from tests.support.profiles import DISPLAY_P3, rgb_profile
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 # Deadlines would fail on a busy machine, and other examples in each run would fail for somebody else.
 often = settings(

@@ -6,15 +6,15 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from pipeline.errors import ErrorCode
-from pipeline.outcomes import GiveUp
-from thumbnailer.answers import read_answer
-from thumbnailer.child_main import answer
-from thumbnailer.decoder import Decoder
-from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError
-from unit.thumbnailer.recipes import recipe
-from unit.thumbnailer.test_imaging import written
+from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.test_imaging import written
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.errors import GiveUp
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.responses import read_answer
+from thumbmill.thumbnailer.sandbox.worker import answer
 
 OURS = {"", "it ends too early", "the header is damaged"}
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
@@ -27,7 +27,7 @@ def noise():
 def refusal(data):
     try:
         make_picture(data, recipe())
-    except BadPictureError as fault:
+    except UndecodableImageError as fault:
         return fault
     return None
 
@@ -55,7 +55,7 @@ def test_a_file_that_is_cut_is_said_to_end_too_early(kind):
 
 def test_what_a_library_said_comes_out_of_the_child():
     header, parts = answer(written(noise(), "PNG")[:-20_000], recipe(), slow=False)
-    with pytest.raises(BadPictureError) as raised:
+    with pytest.raises(UndecodableImageError) as raised:
         read_answer(header, parts, recipe())
     assert (raised.value.detail, bool(raised.value.cause)) == ("it ends too early", True)
 
@@ -65,7 +65,7 @@ def test_the_log_has_what_a_library_said(monkeypatch):
         is_alive, pictures = True, 0
 
         def decode(self, *_, **__):
-            raise BadPictureError.unreadable("OSError: broken data stream when reading image file")
+            raise UndecodableImageError.unreadable("OSError: broken data stream when reading image file")
 
     decoder = Decoder.__new__(Decoder)
     monkeypatch.setattr(decoder, "_ordinary", Idle(Child()), raising=False)

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from support.pictures import grain
-from thumbnailer import imaging_resize
-from thumbnailer.imaging_resize import scale
+from tests.support.pictures import grain
+from thumbmill.thumbnailer.imaging import resize
+from thumbmill.thumbnailer.imaging.resize import scale
 
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -56,7 +56,7 @@ def test_a_picture_of_the_size_that_is_wanted_is_a_picture_of_its_own():
 
 
 def test_without_the_library_pillow_does_it(monkeypatch):
-    monkeypatch.setattr(imaging_resize, "fast", None)
+    monkeypatch.setattr(resize, "fast", None)
     image = noise("RGB")
     assert scale(image, (100, 75)) == image.resize((100, 75), LANCZOS, reducing_gap=3)
 

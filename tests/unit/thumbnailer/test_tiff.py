@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from pipeline.errors import ErrorCode
-from support import tiffs
-from support.pictures import ORIENTATION
-from support.tiffs import BYTE, LONG, SHORT
-from thumbnailer import imaging_tiff
-from thumbnailer.imaging import make_picture
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from thumbnailer.tiff_directory import count_pages
-from unit.thumbnailer.recipes import recipe
+from tests.support import tiffs
+from tests.support.pictures import ORIENTATION
+from tests.support.tiffs import BYTE, LONG, SHORT
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.tiff import reader
+from thumbmill.thumbnailer.imaging.codecs.tiff.directory import count_pages
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 UNSUPPORTED, UNREADABLE, LARGE = ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE
 WHOLE = Preset("whole", width=640, height=640, format="png")
@@ -37,7 +37,7 @@ def shown(data, **options):
 
 
 def refused(data, **options):
-    with pytest.raises(BadPictureError) as fault:
+    with pytest.raises(UndecodableImageError) as fault:
         make_picture(data, recipe(WHOLE, **options))
     return fault.value.code, fault.value.detail
 
@@ -335,7 +335,7 @@ def test_what_its_tags_make_costly_or_senseless_is_refused_by_them(name, monkeyp
     page, code = COSTLY[name]
     if code is LARGE:
         monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", lambda _: pytest.fail("it was decoded"))
-        monkeypatch.setattr(imaging_tiff, "Canvas", lambda _: pytest.fail("memory was taken"))
+        monkeypatch.setattr(reader, "Canvas", lambda _: pytest.fail("memory was taken"))
     assert refused(tiffs.tiff(page))[0] is code
 
 
@@ -378,7 +378,7 @@ def test_a_chunk_that_ends_early_is_damage_and_the_others_can_be_kept(compressio
     page = tiffs.page(level, 16, tiffs.BLACK_IS_ZERO, compression=compression, **chunks)
     page.chunks[-1] = page.chunks[-1][: len(page.chunks[-1]) // 2]
     data = tiffs.tiff(page)
-    with pytest.raises(BadPictureError) as fault:
+    with pytest.raises(UndecodableImageError) as fault:
         make_picture(data, recipe(WHOLE))
     assert fault.value.code is UNREADABLE
     assert "of the TIFF" in fault.value.cause
@@ -392,6 +392,6 @@ def test_a_chunk_that_ends_early_is_damage_and_the_others_can_be_kept(compressio
 def test_a_file_of_which_nothing_is_left_is_not_kept():
     page = tiffs.page(np.full((8, 8), 9, "u8"), 16, tiffs.BLACK_IS_ZERO, compression=tiffs.DEFLATE)
     page.chunks = [b"nothing"]
-    with pytest.raises(BadPictureError) as fault:
+    with pytest.raises(UndecodableImageError) as fault:
         make_picture(tiffs.tiff(page), recipe(WHOLE, keep_damaged=True))
     assert fault.value.code is UNREADABLE

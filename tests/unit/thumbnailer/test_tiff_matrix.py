@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from corpora import libvips
-from support import tiffs
-from thumbnailer.imaging import make_picture
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.corpora import libvips
+from tests.support import tiffs
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 WIDTH, HEIGHT = 37, 21  # no multiples of a tile's edges, nor of eight
 LOSSLESS = recipe(Preset("whole", width=640, height=640, format="png"))

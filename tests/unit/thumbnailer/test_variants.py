@@ -5,14 +5,14 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 
-from pipeline.errors import ErrorCode
-from support.pictures import ORIENTATION, opened
-from thumbnailer import imaging
-from thumbnailer.imaging import make_picture
-from thumbnailer.layout import lay_out
-from thumbnailer.pictures import BadPictureError
-from thumbnailer.presets import Preset
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import ORIENTATION, opened
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging import pipeline
+from thumbmill.thumbnailer.imaging.geometry import lay_out
+from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.presets.model import Preset
 
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (255, 255, 255)
 THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
@@ -156,9 +156,9 @@ def test_every_preset_has_its_variant_in_the_order_of_the_file():
 
 def test_a_picture_is_decoded_once_for_all(monkeypatch):
     decoded = []
-    load = imaging.load_first_frame
-    steps = [step if step is not load else lambda work: (decoded.append(1), load(work)) for step in imaging.STEPS]
-    monkeypatch.setattr(imaging, "STEPS", steps)
+    load = pipeline.load_first_frame
+    steps = [step if step is not load else lambda work: (decoded.append(1), load(work)) for step in pipeline.STEPS]
+    monkeypatch.setattr(pipeline, "STEPS", steps)
     make_picture(written(thirds(), "JPEG"), recipe(*THREE))
     assert decoded == [1]
 
@@ -188,10 +188,10 @@ def film(kind, size=(400, 300), count=3):
     return written(frames[0], kind, save_all=True, append_images=frames[1:], duration=[50, 70, 90][:count], loop=0)
 
 
-@pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("object_version", ["GIF", "WEBP", "PNG", "AVIF"])
 @pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
-def test_an_animation_may_be_kept(source, wanted):
-    made = variant_of(film(source), Preset("p", 100, 100, animated="keep", format=wanted))
+def test_an_animation_may_be_kept(object_version, wanted):
+    made = variant_of(film(object_version), Preset("p", 100, 100, animated="keep", format=wanted))
     assert made.size == (100, 75)
     frames = [frame.convert("RGB").getpixel((50, 40)) for frame in ImageSequence.Iterator(made)]
     assert len(frames) == 3
@@ -216,7 +216,7 @@ def test_a_still_picture_is_still_where_animations_are_kept():
 
 def test_an_animation_may_be_rejected():
     rejecting = Preset("p", 100, 100, animated="reject")
-    with pytest.raises(BadPictureError, match="animation of 3 frames") as raised:
+    with pytest.raises(UndecodableImageError, match="animation of 3 frames") as raised:
         make_picture(film("GIF"), recipe(rejecting))
     assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
     assert variant_of(film("GIF", count=1), rejecting).size == (100, 75)
@@ -225,7 +225,7 @@ def test_an_animation_may_be_rejected():
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
 def test_frames_have_a_limit(kind):
     assert make_picture(film(kind), recipe(frames=3)).details.frames == 3
-    with pytest.raises(BadPictureError, match="more than 2") as raised:
+    with pytest.raises(UndecodableImageError, match="more than 2") as raised:
         make_picture(film(kind), recipe(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
@@ -233,7 +233,7 @@ def test_frames_have_a_limit(kind):
 def test_the_pixels_of_kept_frames_have_a_limit_together():
     keeping = Preset("p", 100, 100, animated="keep")
     make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300))
-    with pytest.raises(BadPictureError, match="more than 359999 in all") as raised:
+    with pytest.raises(UndecodableImageError, match="more than 359999 in all") as raised:
         make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300 - 1))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
     make_picture(film("GIF"), recipe(animation_pixels=1))  # where only the first frame is wanted, it is no matter

@@ -2,8 +2,8 @@
 
 import pytest
 
-from thumbnailer import watch
-from thumbnailer.watch import LOOK_SECONDS, StalledError, Watch
+from thumbmill.thumbnailer.sandbox import cpu_deadline
+from thumbmill.thumbnailer.sandbox.cpu_deadline import LOOK_SECONDS, StalledError, Watch
 
 
 class Clocks:
@@ -11,8 +11,8 @@ class Clocks:
 
     def __init__(self, monkeypatch):
         self.now, self.used = 1000.0, 0.1
-        monkeypatch.setattr(watch.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(watch, "read_cpu_seconds", self._read)
+        monkeypatch.setattr(cpu_deadline.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(cpu_deadline, "read_cpu_seconds", self._read)
 
     def _read(self, _pid):
         if self.used is None:

@@ -5,12 +5,12 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from support.pictures import grain
-from thumbnailer import imaging_webp
-from thumbnailer.imaging import make_picture
-from thumbnailer.imaging_resize import scale
-from thumbnailer.imaging_webp import scale_planes
-from unit.thumbnailer.recipes import recipe
+from tests.support.pictures import grain
+from tests.unit.thumbnailer.recipes import recipe
+from thumbmill.thumbnailer.imaging.codecs import webp as webp_codec
+from thumbmill.thumbnailer.imaging.codecs.webp import scale_planes
+from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.resize import scale
 
 
 def photo(size):
@@ -73,5 +73,5 @@ def test_what_is_not_plain_is_left_to_pillow():
 
 
 def test_without_the_library_pillow_does_it(monkeypatch):
-    monkeypatch.setattr(imaging_webp, "_library", lambda: None)
+    monkeypatch.setattr(webp_codec, "_library", lambda: None)
     assert make_picture(webp(photo((320, 200)), quality=80), recipe()).renditions[0].width == 256

@@ -1,0 +1,1 @@
+"""Benchmarks of the running system, from empty stores on ports of their own."""

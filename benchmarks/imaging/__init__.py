@@ -1,0 +1,1 @@
+"""Our imaging beside sharp and libvips, on the same files."""

@@ -1,0 +1,28 @@
+"""What every command says, where, and how it ends."""
+
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from thumbmill.core.text import printable
+
+AWAY, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
+PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """Give a console as wide as the terminal, or as wide as it takes where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+
+
+def say(text: str) -> None:
+    """Say something to a person, which is not what was asked for."""
+    open_console(stderr=True).print(printable(text), markup=False, soft_wrap=True)
+
+
+def end(text: str, code: int) -> NoReturn:
+    """End the program with a sentence and an exit code."""
+    say(text)
+    raise typer.Exit(code)

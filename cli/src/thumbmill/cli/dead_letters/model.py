@@ -1,0 +1,143 @@
+"""What a dead letter is about, why it died, and which letters somebody means. Pure."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, parse_lifecycle_event
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
+from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.errors import MalformedEvent
+from thumbmill.core.messaging.dead_letters import DeadLetter
+from thumbmill.core.messaging.message import (
+    CODE,
+    DIED_AT,
+    REASON,
+    ROUTING_KEY,
+    Message,
+    delivery_limit_queue,
+    x_death_records,
+)
+from thumbmill.core.messaging.topology import dead_letter_queue_name
+
+NOT_AN_EVENT, DELIVERY_LIMIT, UNKNOWN = "not_an_event", "delivery_limit", "unknown"
+_ID_SIGNS = 12  # 48 bits: enough to tell letters apart
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter with its meaning. Letters of the same content in one queue have one id."""
+
+    raw: DeadLetter
+    id: str
+    queue: str  # the work queue that it died in
+    keys: tuple[str, ...]  # of the originals that it is about
+    code: str
+    reason: str
+    attempts: int
+    died_at: datetime | None
+    routing_key: str  # of its first delivery; empty if nobody knows
+    redriven_by: str = ""
+
+    @property
+    def image_ids(self) -> tuple[UUID, ...]:
+        return tuple(image_id_of(key) for key in self.keys)
+
+    def describe(self) -> dict[str, Any]:
+        """Give it in words for a program."""
+        images = [{"id": str(image_id_of(key)), "key": key} for key in self.keys]
+        return {
+            "id": self.id,
+            "queue": self.queue,
+            "images": images,
+            "code": self.code,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "died_at": self.died_at.isoformat() if self.died_at else None,
+            "redriven_by": self.redriven_by or None,
+        }
+
+
+def read_letter(raw: DeadLetter) -> Letter:
+    """Read a dead letter, whatever is in it."""
+    headers = raw.headers
+    queue = raw.queue.removesuffix(dead_letter_queue_name(""))
+    message = Message.read(raw.body, "", raw.content_type, headers)
+    by_broker = bool(delivery_limit_queue(headers))
+    reason = str(headers.get(REASON, ""))
+    return Letter(
+        raw=raw,
+        id=hashlib.sha256(raw.queue.encode() + b"\0" + raw.body).hexdigest()[:_ID_SIGNS],
+        queue=queue,
+        keys=_find_keys(raw),
+        code=DELIVERY_LIMIT if by_broker else _find_code(headers),
+        reason="delivered too often without a result" if by_broker else reason,
+        attempts=message.attempt,
+        died_at=_find_time(headers),
+        routing_key=_find_routing_key(headers),
+        redriven_by=message.redriven_by,
+    )
+
+
+def _find_keys(raw: DeadLetter) -> tuple[str, ...]:
+    try:
+        if raw.content_type == CONTENT_TYPE:
+            said = parse_lifecycle_event(raw.body).data
+            return () if isinstance(said, Watermark) else (said.key,)
+        events = parse_storage_events(raw.body)
+    except MalformedEvent:
+        return ()
+    return tuple(dict.fromkeys(event.key for event in events if event.bucket == ORIGINALS_BUCKET))
+
+
+def _find_code(headers: dict[str, Any]) -> str:
+    if CODE in headers:
+        return str(headers[CODE])
+    return NOT_AN_EVENT if REASON in headers else UNKNOWN  # of all verdicts that end here one alone has no code
+
+
+def _find_time(headers: dict[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(headers[DIED_AT])
+    except (KeyError, TypeError, ValueError):
+        pass
+    latest = next((death.get("time") for death in x_death_records(headers)), None)
+    if not isinstance(latest, datetime):
+        return None
+    return latest if latest.tzinfo else latest.replace(tzinfo=UTC)
+
+
+def _find_routing_key(headers: dict[str, Any]) -> str:
+    if ROUTING_KEY in headers:
+        return str(headers[ROUTING_KEY])
+    first = next((death.get("routing-keys") for death in reversed(x_death_records(headers))), None)
+    return str(first[0]) if isinstance(first, list) and first else ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which letters somebody means: of one of the ids (the letter's or its image's) and for one of the reasons."""
+
+    everything: bool = False
+    ids: frozenset[str] = field(default_factory=frozenset)
+    codes: frozenset[str] = field(default_factory=frozenset)
+
+    def has(self, letter: Letter) -> bool:
+        """Tell whether a letter is meant."""
+        if self.everything:
+            return True
+        if not self.ids and not self.codes:
+            return False
+        names = {letter.id, *map(str, letter.image_ids)}
+        return (not self.ids or bool(self.ids & names)) and (not self.codes or letter.code in self.codes)
+
+
+def show_body(raw: DeadLetter) -> str:
+    """Write a body for people: JSON with indents, else what text there is."""
+    try:
+        return json.dumps(json.loads(raw.body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw.body.decode(errors="backslashreplace")

@@ -1,0 +1,109 @@
+"""What is done with dead letters: sent back to their queue, or thrown away; the timeline is told first by whom.
+
+Killed between any two steps, an errand leaves the letter where it was, or in both places: a twin is harmless, since
+whatever a message asks for may be done twice.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from time import monotonic
+
+from thumbmill.cli.dead_letters.model import Letter, Selection, read_letter
+from thumbmill.core.contracts.events import to_cloud_event
+from thumbmill.core.contracts.interventions import Dropped, Redriven
+from thumbmill.core.crashpoints import crash_at
+from thumbmill.core.messaging.dead_letters import DeadLetterBox
+from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name
+
+NAME = "cli"  # as the timeline has it
+SLICE_SECONDS = 0.2  # how soon a wait notices that it is to end
+
+
+@dataclass
+class Tally:
+    """What was met in the dead queues, and what was done."""
+
+    met: int = 0
+    done: Counter[str] = field(default_factory=Counter)  # by code
+    interrupted: bool = False
+
+    @property
+    def moved(self) -> int:
+        return self.done.total()
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One run of the command. ``run`` is its name in facts, and sorts after every earlier one."""
+
+    operator: str
+    publisher: Publisher
+    run_id: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
+
+    def redrive(self, letter: Letter, box: DeadLetterBox) -> None:
+        """Send a letter back to its queue as if it had never been tried. Raises DependencyAway."""
+        self._record(Redriven, letter)
+        crash_at("after_record")
+        origin = {name: value for name in ORIGIN if (value := letter.raw.headers.get(name)) is not None}
+        origin |= {ROUTING_KEY: letter.routing_key} if letter.routing_key else {}
+        headers = {RUN: self.run_id, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run_id}
+        self.publisher.publish(
+            RETRY,
+            letter.queue,
+            letter.raw.body,
+            headers=headers | origin,
+            content_type=letter.raw.content_type,
+            message_id=letter.raw.message_id,
+        )
+        crash_at("after_redrive")
+        box.remove(letter.raw)
+
+    def drop(self, letter: Letter, box: DeadLetterBox) -> None:
+        """Throw a letter away. Raises DependencyAway."""
+        self._record(Dropped, letter)
+        crash_at("after_record")
+        box.remove(letter.raw)
+
+    def _record(self, kind: type[Redriven | Dropped], letter: Letter) -> None:
+        for key in letter.keys:
+            note = kind(key=key, operator=self.operator, queue=letter.queue, code=letter.code, run_id=self.run_id)
+            self.publisher.publish_event(to_cloud_event(note, by=NAME))
+
+
+def select(box: DeadLetterBox, queues: list[str], selection: Selection, tally: Tally) -> Iterator[Letter]:
+    """Take out what lies in the dead queues of these work queues, and give what is meant."""
+    for queue in queues:
+        for raw in box.letters(dead_letter_queue_name(queue)):
+            tally.met += 1
+            letter = read_letter(raw)
+            if selection.has(letter):
+                yield letter
+
+
+def carry_out(
+    letters: Iterator[Letter],
+    action: Callable[[Letter, DeadLetterBox], None],
+    box: DeadLetterBox,
+    tally: Tally,
+    *,
+    rate: float,
+    stop: Event,
+    keep_alive: Callable[[], None],
+) -> None:
+    """Do something with each letter, at most ``rate`` a second, until they end or ``stop`` is set."""
+    due = monotonic()
+    for letter in letters:
+        while (left := due - monotonic()) > 0 and not stop.is_set():
+            box.wait(min(left, SLICE_SECONDS))
+            keep_alive()
+        if stop.is_set():
+            tally.interrupted = True
+            return
+        action(letter, box)
+        tally.done[letter.code] += 1
+        due = max(due + 1 / rate, monotonic() - 1 / rate)

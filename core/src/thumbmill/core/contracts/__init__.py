@@ -1,0 +1,1 @@
+"""The contracts between the services: lifecycle events, storage events, and the identity of an image."""

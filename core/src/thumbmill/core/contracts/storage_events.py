@@ -1,0 +1,146 @@
+"""What MinIO says of the bucket, in our words."""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import unquote_plus
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from thumbmill.core.contracts.identity import (
+    HEARTBEAT_KEY,
+    ORIGINALS_BUCKET,
+    ObjectVersion,
+    event_id,
+    image_id_of,
+    is_folder_marker,
+    normalize_etag,
+)
+from thumbmill.core.errors import MalformedEvent, one_line_error
+from thumbmill.core.text import sanitize_file_name
+
+_OUR_NAMES = frozenset(
+    f"Object{what}"
+    for what in (
+        "Created:Put",
+        "Created:Post",
+        "Created:Copy",
+        "Created:CompleteMultipartUpload",
+        "Removed:Delete",
+        "Removed:DeleteMarkerCreated",
+    )
+)
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+# Object metadata that the gateway writes; S3 carries ASCII alone, so the file name is percent-encoded.
+FILE_NAME_METADATA = "file-name"
+TRACEPARENT_METADATA = "traceparent"
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class StorageEvent(_Contract):
+    """One record of a bucket notification, in our words.
+
+    ``source`` is None on removals, and where a folder marker took an object's place. ``sequencer`` names the
+    event; it orders nothing, since MinIO takes it before the object's lock.
+    """
+
+    bucket: str
+    key: str
+    name: str  # without MinIO's prefix "s3:", as S3 has it: ObjectCreated:Put
+    sequencer: str
+    object_version: ObjectVersion | None
+    content_type: str | None
+    file_name: str | None
+    traceparent: str | None
+    occurred: datetime
+
+    @property
+    def image_id(self) -> uuid.UUID:
+        return image_id_of(self.key)
+
+    @property
+    def is_removal(self) -> bool:
+        return self.object_version is None
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell an upload or a removal of an original from everything else that MinIO can announce."""
+        return self.bucket == ORIGINALS_BUCKET and self.name in _OUR_NAMES and self.key != HEARTBEAT_KEY
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """Tell whether it says of the tracker's own object that it was stored."""
+        return (self.bucket, self.key) == (ORIGINALS_BUCKET, HEARTBEAT_KEY) and self.name == "ObjectCreated:Put"
+
+    def identity(self, target: str) -> uuid.UUID:
+        """Name this event as announced by one notification target (``instant`` or ``ledger``)."""
+        return event_id(target, self.name, self.bucket, self.key, self.sequencer)
+
+
+class _Object(_Contract):
+    key: str
+    size: int = Field(0, ge=0, lt=2**63)  # absent for an empty object
+    e_tag: str = Field("", alias="eTag")
+    sequencer: str
+    content_type: str | None = Field(None, alias="contentType")
+    user_metadata: dict[str, str] = Field(default_factory=dict, alias="userMetadata")
+
+
+class _Bucket(_Contract):
+    name: str
+
+
+class _S3(_Contract):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Record(_Contract):
+    event_name: str = Field(alias="eventName")
+    s3: _S3
+
+
+class _Notification(_Contract):
+    records: Annotated[list[_Record], Field(alias="Records", min_length=1)]
+
+
+def parse_storage_events(body: bytes) -> list[StorageEvent]:
+    """Read a bucket notification; MinIO sends one record in each. Raises NotAnEvent."""
+    try:
+        notification = _Notification.model_validate_json(body)
+        return [_from_record(record) for record in notification.records]
+    except (ValidationError, ValueError, OverflowError, OSError) as fault:  # the last two: a date beyond time_t
+        raise MalformedEvent(one_line_error(fault)) from fault
+
+
+def _from_record(record: _Record) -> StorageEvent:
+    thing = record.s3.object
+    nanoseconds = int(thing.sequencer, 16)  # the object's modification time
+    name = record.event_name.removeprefix("s3:")
+    metadata = {k.lower().removeprefix("x-amz-meta-"): v for k, v in thing.user_metadata.items()}
+    object_version = ObjectVersion(normalize_etag(thing.e_tag), thing.size, nanoseconds // 1_000_000_000)
+    key = unquote_plus(thing.key, errors="strict")
+    return StorageEvent(
+        bucket=record.s3.bucket.name,
+        key=key,
+        name=name,
+        sequencer=thing.sequencer,
+        object_version=None
+        if name.startswith("ObjectRemoved:") or is_folder_marker(key, thing.size)
+        else object_version,
+        content_type=thing.content_type or metadata.get("content-type"),
+        file_name=read_file_name(metadata),
+        traceparent=trace if _TRACEPARENT.fullmatch(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,
+        occurred=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+    )
+
+
+def read_file_name(metadata: dict[str, str]) -> str | None:
+    """Return the file name in an object's metadata, its keys in lower case, cleaned: anybody may write it."""
+    quoted = metadata.get(FILE_NAME_METADATA)
+    return sanitize_file_name(unquote_plus(quoted, errors="replace")) if quoted else None

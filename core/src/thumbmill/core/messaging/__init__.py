@@ -1,0 +1,1 @@
+"""RabbitMQ: topology, publishing, consuming, and what follows from a handler's failure."""

@@ -1,0 +1,1 @@
+"""The object store: requests to MinIO, listings, and its errors as ours."""

@@ -1,0 +1,1 @@
+"""What every service process needs: start and stop, logs, the admin port."""

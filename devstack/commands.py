@@ -1,0 +1,219 @@
+"""The commands of `python devstack`."""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from devstack.account import remove_data
+from devstack.console import follow_logs, printable, say
+from devstack.errors import LaunchError
+from devstack.install import install_servers, make_environment
+from devstack.installation import CHECKOUT
+from devstack.ports import DEFAULTS, OFFSET, ports_from, require_free
+from devstack.postgres import forget_libpq_variables
+from devstack.processes import read_pid_file, write_pid_file
+from devstack.running import LAUNCHER, find_running, recorded, require_running
+from devstack.smoke import run_smoke
+from devstack.stack import Stack, describe_exit, end_leftovers
+from devstack.supervision import supervise
+
+WATCHERS = ("minio-watch", "rabbitmq-watch")
+DIRECTORY = CHECKOUT / ".local"
+_DOWN_SECONDS = 120.0
+
+
+class Interrupted(Exception):  # noqa: N818 (a wish, not an error)
+    """Somebody pressed Ctrl-C, or sent SIGTERM or SIGHUP."""
+
+
+def main() -> int:
+    """Run the command of the command line; 1 with a message for what a person has to put right."""
+    parser = argparse.ArgumentParser(
+        prog="python devstack",
+        description="Runs Thumbmill on this machine without Docker; everything it keeps is under .local/.",
+        epilog=f"{OFFSET}=100 moves every port by 100; single ones are moved by "
+        + ", ".join(f"{name}={port}" for name, port in DEFAULTS.items()),
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("venv", help="make the virtual environment .venv from requirements/dev.txt")
+    commands.add_parser("setup", help="install RabbitMQ and PostgreSQL if missing, build MinIO once")
+    up = commands.add_parser("up", help="start everything and stay in the foreground; Ctrl-C stops it")
+    up.add_argument("--backing", action="store_true", help="only MinIO, RabbitMQ and Postgres, provisioned")
+    commands.add_parser("down", help="stop a running `up` from another terminal")
+    commands.add_parser("status", help="say what is running")
+    commands.add_parser("smoke", help="send a sample picture through a running system")
+    commands.add_parser("clean", help="remove .local with all data")
+    arguments = parser.parse_args()
+    forget_libpq_variables()
+    try:
+        return _run(arguments)
+    except LaunchError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return 1
+    except (Interrupted, KeyboardInterrupt):
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "venv":
+            make_environment(say)
+        case "setup":
+            install_servers(say)
+        case "up":
+            return up(backing_only=arguments.backing)
+        case "down":
+            down()
+        case "status":
+            return status()
+        case "smoke":
+            run_smoke(require_running(DIRECTORY), say)
+        case "clean":
+            clean()
+    return 0
+
+
+def up(*, backing_only: bool) -> int:
+    """Run the system until it is interrupted. Raises LaunchError for a process that keeps ending by itself."""
+    _handle_signals()
+    with _lock():
+        ports = ports_from(os.environ)
+        end_leftovers(DIRECTORY, say)
+        require_free(ports)  # before anything is downloaded or built
+        install_servers(say)
+        stack = Stack(DIRECTORY, ports, say=say)
+        started = time.monotonic()
+        try:
+            stack.up(backing_only=backing_only)
+            for name in WATCHERS:
+                stack.start(name)
+            say(f"everything is up after {time.monotonic() - started:.1f} s")
+            with recorded(DIRECTORY, ports, os.environ) as running:
+                smoked = DIRECTORY / "smoke-done"
+                if not backing_only and not smoked.exists():
+                    run_smoke(running, say)
+                    smoked.touch()
+                _print_addresses(stack, backing_only=backing_only)
+                _watch(stack)
+        except Interrupted:
+            pass
+        finally:
+            stack.close()
+            say("stopped")
+    return 0
+
+
+def down() -> None:
+    """Stop the running `up` and wait until it has. Raises LaunchError when it does not."""
+    pid = read_pid_file(DIRECTORY / LAUNCHER)
+    if pid is None:
+        end_leftovers(DIRECTORY, say)
+        say("nothing is running")
+        return
+    say(f"stopping the `up` with process {pid}")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_SECONDS
+    while read_pid_file(DIRECTORY / LAUNCHER):
+        if time.monotonic() > deadline:
+            raise LaunchError(f"process {pid} has not stopped for {_DOWN_SECONDS:.0f} s")
+        threading.Event().wait(0.1)
+    say("stopped")
+
+
+def status() -> int:
+    """Print one line for each process; 1 unless all of them answer."""
+    if not DIRECTORY.exists():
+        say("nothing was ever started here")
+        return 1
+    running = find_running(DIRECTORY)
+    stack = Stack(DIRECTORY, running.ports if running else DEFAULTS)
+    all_ready = True
+    for name, process in stack.table.items():
+        pid = read_pid_file(stack.site.pids / f"{name}.pid")
+        ready = pid is not None and process.is_ready()
+        all_ready = all_ready and ready
+        state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'does not answer'}"
+        print(f"{name:<15} {state}   {stack.log_path(name)}")
+    return 0 if all_ready else 1
+
+
+def clean() -> None:
+    """Remove everything under .local. Raises LaunchError while it is in use."""
+    if not DIRECTORY.exists():
+        return
+    with _lock():
+        if any(read_pid_file(pid_file) for pid_file in DIRECTORY.glob("tests/*/run/*.pid")):
+            raise LaunchError("tests are running with data under .local/tests: wait for them, or stop them")
+        end_leftovers(DIRECTORY, say)
+        for pointer in DIRECTORY.glob("tests/*/data-directory"):
+            remove_data(pointer.parent)
+        remove_data(DIRECTORY)
+    say(f"removed {DIRECTORY}")
+
+
+def _watch(stack: Stack) -> None:
+    stopping = threading.Event()
+    follower = follow_logs({name: stack.log_path(name) for name in stack.table}, stopping)
+    try:
+        supervise(stack, say, describe_exit=describe_exit)
+    finally:
+        stopping.set()
+        follower.join()
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Hold .local against a second `up` and against `clean`. Raises LaunchError when somebody else does."""
+    DIRECTORY.mkdir(exist_ok=True)
+    with (DIRECTORY / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LaunchError(f"an `up` is running in {CHECKOUT}: stop it by `make down`") from None
+        write_pid_file(DIRECTORY / LAUNCHER, os.getpid())
+        try:
+            yield
+        finally:
+            (DIRECTORY / LAUNCHER).unlink(missing_ok=True)
+
+
+def _handle_signals() -> None:
+    """Turn the first signal to stop into an exception; later ones say that it is being done."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, _say_patience)
+        say(f"{signal.Signals(number).name}: stopping everything in reverse order")
+        raise Interrupted
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
+
+
+def _say_patience(_number: int, _frame: FrameType | None) -> None:
+    say("still stopping; nothing will be left behind")
+
+
+def _print_addresses(stack: Stack, *, backing_only: bool) -> None:
+    addresses, ports = stack.addresses, stack.site.ports
+    minio = " / ".join(addresses.root_keys)
+    rows = [
+        ("MinIO console", addresses.minio_console, minio),
+        ("RabbitMQ UI", addresses.rabbitmq_management, f"admin / {addresses.rabbitmq_password('admin')}"),
+        ("MinIO (S3)", addresses.minio, " / ".join(addresses.minio_keys("s3-uploader"))),
+        ("RabbitMQ (AMQP)", f"127.0.0.1:{ports['RABBITMQ_PORT']}", "passwords in .local/secrets.env"),
+        ("Postgres", f"127.0.0.1:{ports['POSTGRES_PORT']}/thumbmill", "passwords in .local/secrets.env"),
+    ]
+    if not backing_only:
+        rows.insert(0, ("API docs", f"{addresses.gateway}/docs", ""))
+        rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/operations.md"))
+    for what, address, login in rows:
+        say(f"  {what:<16} {address:<32} {login}".rstrip())
+    say(f"logs in {stack.site.logs}; Ctrl-C stops everything")

@@ -1,0 +1,81 @@
+"""What has to be on the machine: system packages, the MinIO server, and the virtual environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from devstack.errors import LaunchError
+from devstack.installation import CHECKOUT
+from devstack.minio_build import build_minio
+from devstack.postgres import find_postgres
+from devstack.rabbitmq import find_rabbitmq
+
+VENV = CHECKOUT / ".venv"
+PACKAGES = ("core", "gateway", "thumbnailer", "status-tracker", "cli")
+
+
+def install_servers(say: Callable[[str], None]) -> None:
+    """Install what is missing of RabbitMQ, PostgreSQL and MinIO. Raises LaunchError."""
+    require_linux()
+    missing = {"rabbitmq-server": find_rabbitmq() is None, "postgresql": find_postgres() is None}
+    _install_packages([package for package, is_missing in missing.items() if is_missing], say)
+    build_minio(say)
+
+
+def make_environment(say: Callable[[str], None]) -> None:
+    """Make the virtual environment from the locked requirements, with our packages in it as they stand."""
+    require_linux()
+    if subprocess.run(
+        [sys.executable, "-c", "import ensurepip, venv"], check=False, capture_output=True
+    ).returncode:
+        _install_packages([f"python{sys.version_info.major}.{sys.version_info.minor}-venv"], say)
+    lock = CHECKOUT / "requirements" / "dev.txt"
+    python = VENV / "bin" / "python"
+    say(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
+    is_new = not _is_whole(python)
+    if is_new:
+        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
+    how_loud = [] if is_new else ["--quiet"]  # the first time takes a minute; later ones would only say "satisfied"
+    _run([*pip, *how_loud, "--require-hashes", "--requirement", str(lock)])
+    ours = [part for package in PACKAGES for part in ("--editable", str(CHECKOUT / package))]
+    _run([*pip, "--quiet", "--no-deps", "--no-build-isolation", *ours])
+
+
+def require_linux() -> None:
+    """Raise LaunchError on a system that this cannot work on."""
+    if not sys.platform.startswith("linux"):
+        raise LaunchError("this runs on Linux only; elsewhere use `docker compose up --build`")
+    if not shutil.which("setpriv"):
+        raise LaunchError("the program setpriv is missing: install the package util-linux")
+
+
+def _install_packages(packages: list[str], say: Callable[[str], None]) -> None:
+    if not packages:
+        return
+    command = ["sh", str(Path(__file__).with_name("apt-install.sh")), *packages]
+    if not shutil.which("apt-get"):
+        raise LaunchError(f"missing: {', '.join(packages)}. Without apt-get you have to install them yourself")
+    if os.geteuid() != 0:
+        if not shutil.which("sudo"):
+            raise LaunchError(f"missing: {', '.join(packages)}. There is no sudo: run as root: {' '.join(command)}")
+        command = ["sudo", *command]
+    say(f"installing the Debian packages {', '.join(packages)}, without starting any service of the system")
+    say(f"running: {' '.join(command)}")
+    _run(command)
+
+
+def _is_whole(python: Path) -> bool:
+    return (
+        python.exists()
+        and subprocess.run([python, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0
+    )
+
+
+def _run(command: list[str]) -> None:
+    code = subprocess.run(command, check=False, stdin=None).returncode
+    if code != 0:
+        raise LaunchError(f"failed with exit code {code}: {' '.join(command)}")

@@ -1,0 +1,108 @@
+"""Our own MinIO server, described for the table of processes."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from devstack.envfile import read_env_file
+from devstack.errors import LaunchError
+from devstack.installation import CHECKOUT, Installation
+from devstack.minio_build import minio_program
+from devstack.probes import answers_http
+from devstack.processes import Process
+
+SHARED = CHECKOUT / "infra" / "minio"
+WATCH_SECONDS = 15  # as in compose.yaml
+
+
+def describe_minio(site: Installation) -> Process:
+    """Return the server's row: one drive, loopback only, with the notification targets of minio.env."""
+    home = site.data / "minio"
+    port, console = site.ports["MINIO_PORT"], site.ports["MINIO_CONSOLE_PORT"]
+    program = _own_program(home, minio_program()) if site.account else minio_program()
+    return Process(
+        name="minio",
+        command=[
+            str(program),
+            "server",
+            "--quiet",
+            *("--address", f"127.0.0.1:{port}"),
+            *("--console-address", f"127.0.0.1:{console}"),
+            str(home / "drive"),
+        ],
+        environment=_environment(site, home),
+        is_ready=lambda: answers_http(port, "/minio/health/ready"),
+        directory=site.data,
+        account=site.account,
+        prepare=lambda: _place_files(site, home),
+        kill_group=True,
+    )
+
+
+def describe_provision(site: Installation) -> tuple[list[str], dict[str, str]]:
+    """Return the command and environment that make users, policies, buckets and notifications; it may run again."""
+    environment = site.server_environment(site.data)
+    environment |= {name: value for name, value in site.secrets.items() if name.startswith("MINIO_ROOT_")}
+    environment |= {name: value for name, value in site.secrets.items() if name.endswith("_SECRET_KEY")}
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["MINIO_URL"] = f"http://127.0.0.1:{site.ports['MINIO_PORT']}"
+    return [sys.executable, str(SHARED / "provision.py")], environment
+
+
+def describe_minio_watch(site: Installation) -> Process:
+    """Return the row of what stays beside the system and puts back what somebody took away from MinIO's set-up."""
+    command, environment = describe_provision(site)
+    return Process(
+        name="minio-watch",
+        command=[*command, "--watch", str(WATCH_SECONDS)],
+        environment=environment,
+        is_ready=lambda: True,
+        directory=site.data,
+    )
+
+
+def _environment(site: Installation, home: Path) -> dict[str, str]:
+    password = quote(site.secrets["MINIO_RABBITMQ_PASSWORD"], safe="")
+    broker = f"amqp://minio:{password}@127.0.0.1:{site.ports['RABBITMQ_PORT']}"
+    environment = site.server_environment(home) | read_env_file(SHARED / "minio.env")
+    environment |= {
+        "MINIO_ROOT_USER": site.secrets["MINIO_ROOT_USER"],
+        "MINIO_ROOT_PASSWORD": site.secrets["MINIO_ROOT_PASSWORD"],
+        "MINIO_NOTIFY_AMQP_URL_INSTANT": broker,
+        "MINIO_NOTIFY_AMQP_URL_LEDGER": broker,
+        "MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER": str(home / "events"),
+    }
+    # Without a list MinIO would allow every origin, its administration too. The gateway's pages send forms to it.
+    port = site.ports["GATEWAY_PORT"]
+    origins = site.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS")
+    own = f"http://127.0.0.1:{port},http://localhost:{port}"
+    return environment | {"MINIO_API_CORS_ALLOW_ORIGIN": origins or own}
+
+
+def _place_files(site: Installation, home: Path) -> None:
+    built = minio_program()
+    if not built.exists():
+        raise LaunchError(f"no MinIO server at {built}: run `python devstack setup`")
+    for part in (home, home / "drive", home / "events"):
+        part.mkdir(mode=0o700, exist_ok=True)
+        if site.account:
+            os.chown(part, site.account.uid, site.account.gid)
+    if site.account:
+        _share_program(built, _own_program(home, built))
+
+
+def _own_program(home: Path, built: Path) -> Path:
+    return home / "bin" / built.parent.name  # named by its version
+
+
+def _share_program(built: Path, target: Path) -> None:
+    """Put the program where the servers' account can reach it: root's cache is closed to others."""
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+        return
+    try:
+        os.link(built, target)
+    except OSError:  # another file system
+        shutil.copy2(built, target)

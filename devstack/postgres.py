@@ -1,0 +1,115 @@
+"""Our own Postgres cluster: found, made once, described for the table of processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from devstack.account import change_user, hand_over
+from devstack.errors import LaunchError
+from devstack.installation import CHECKOUT, Installation
+from devstack.probes import succeeds
+from devstack.processes import Process
+
+OWNER = "thumbmill"
+DATABASE = "thumbmill"
+
+
+def find_postgres(cluster: Path | None = None) -> Path | None:
+    """Return the directory of the newest installed server's programs, or of the version that made the cluster."""
+    wanted = cluster / "PG_VERSION" if cluster else None
+    version = wanted.read_text(encoding="utf-8").strip() if wanted and wanted.exists() else None
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    on_path = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
+    needed = ("initdb", "postgres", "psql", "pg_isready")
+    whole = (programs for programs in (*debian, *on_path) if all((programs / name).exists() for name in needed))
+    return next((programs for programs in whole if version in (None, programs.parent.name)), None)
+
+
+def describe_postgres(site: Installation) -> Process:
+    """Return the server's row: loopback only, no socket file (its path could be too long), else the defaults."""
+    home = site.data / "postgres"
+    cluster = home / "cluster"
+    programs = _require_programs(cluster)
+    port = str(site.ports["POSTGRES_PORT"])
+    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return Process(
+        name="postgres",
+        command=[str(programs / "postgres"), "-D", str(cluster), *arguments],
+        environment=site.server_environment(home),
+        is_ready=lambda: succeeds([str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port]),
+        directory=site.data,
+        account=site.account,
+        prepare=lambda: _make_cluster(site, programs, home, cluster),
+        stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
+        kill_group=True,
+    )
+
+
+def describe_roles(site: Installation) -> tuple[list[str], dict[str, str]]:
+    """Return the command and environment that make the database and its roles; it may run again."""
+    environment = site.server_environment(site.data)
+    environment |= {
+        "PATH": f"{_require_programs(site.data / 'postgres' / 'cluster')}:{environment['PATH']}",
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(site.ports["POSTGRES_PORT"]),
+        "PGPASSWORD": site.secrets["POSTGRES_PASSWORD"],
+        "POSTGRES_USER": OWNER,
+        "POSTGRES_DB": DATABASE,
+    }
+    environment |= {name: value for name, value in site.secrets.items() if name.endswith("_DATABASE_PASSWORD")}
+    return ["sh", str(CHECKOUT / "infra" / "postgres" / "roles.sh")], environment
+
+
+def database_url(site: Installation, role: str, password: str) -> str:
+    """Return the address a role connects to."""
+    return f"postgresql://{role}:{password}@127.0.0.1:{site.ports['POSTGRES_PORT']}/{DATABASE}"
+
+
+def forget_libpq_variables() -> None:
+    """Take libpq's variables (PGSSLMODE, PGSERVICE, PGOPTIONS, …) out of this process's environment.
+
+    They describe a developer's own database, and would apply to each connection that this process and those it
+    starts make to ours.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
+def _require_programs(cluster: Path) -> Path:
+    if programs := find_postgres(cluster):
+        return programs
+    if (cluster / "PG_VERSION").exists():
+        version = (cluster / "PG_VERSION").read_text(encoding="utf-8").strip()
+        raise LaunchError(
+            f"{cluster} was made by PostgreSQL {version}, which is gone: apt-get install postgresql-{version}, "
+            "or `make clean` to start anew without the data"
+        )
+    raise LaunchError("no PostgreSQL server found: run `python devstack setup`")
+
+
+def _make_cluster(site: Installation, programs: Path, home: Path, cluster: Path) -> None:
+    if cluster.exists():
+        return
+    home.mkdir(mode=0o700, exist_ok=True)
+    unfinished = home / "unfinished"  # renamed when complete: an interrupted initdb leaves nothing that would start
+    shutil.rmtree(unfinished, ignore_errors=True)
+    password = home / "password"
+    password.touch(mode=0o600)
+    password.write_text(site.secrets["POSTGRES_PASSWORD"], encoding="utf-8")
+    hand_over(home, site.account)
+    options = ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=scram-sha-256", f"--pwfile={password}"]
+    made = subprocess.run(
+        ["setpriv", *change_user(site.account), "--", programs / "initdb", "-U", OWNER, *options, "-D", unfinished],
+        env=site.server_environment(home),
+        cwd=site.data,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    password.unlink()
+    if made.returncode != 0:
+        raise LaunchError(f"initdb could not make {cluster}:\n{made.stdout}{made.stderr}")
+    unfinished.rename(cluster)

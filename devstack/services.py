@@ -1,0 +1,101 @@
+"""Our three services, described for the table of processes: console scripts with settings, never imported code."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from devstack.installation import Installation
+from devstack.postgres import OWNER, database_url
+from devstack.probes import answers_http
+from devstack.processes import Process
+
+NAMES = ("gateway", "thumbnailer", "status-tracker")
+
+
+def describe_services(site: Installation) -> list[Process]:
+    """Return the services' rows, in the order they are started."""
+    return [_describe_gateway(site), _describe_thumbnailer(site), _describe_status_tracker(site)]
+
+
+def describe_migrate(site: Installation) -> tuple[list[str], dict[str, str]]:
+    """Return the command and environment that bring the database to the present schema."""
+    url = database_url(site, OWNER, site.secrets["POSTGRES_PASSWORD"])
+    settings = {"LOG_FORMAT": "console", "MIGRATION_DATABASE_URL": url}
+    return [_script("status-tracker"), "migrate"], _over_own(settings, site.overrides)
+
+
+def describe_operator(site: Installation) -> dict[str, str]:
+    """Return what `thumbmill` has to know to work on this installation."""
+    return {
+        "RABBITMQ_HOST": "127.0.0.1",
+        "RABBITMQ_PORT": str(site.ports["RABBITMQ_PORT"]),
+        "RABBITMQ_VHOST": "/",
+        "RABBITMQ_USER": "operator",
+        "RABBITMQ_PASSWORD": site.secrets["OPERATOR_RABBITMQ_PASSWORD"],
+        "RABBITMQ_QUEUE": site.queue,
+        "STATUS_TRACKER_URL": f"http://127.0.0.1:{site.ports['STATUS_TRACKER_HEALTH_PORT']}",
+    }
+
+
+def _describe_gateway(site: Installation) -> Process:
+    port = site.ports["GATEWAY_PORT"]
+    settings = {
+        "GATEWAY_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "DATABASE_URL": database_url(site, "gateway", site.secrets["GATEWAY_DATABASE_PASSWORD"]),
+        "MINIO_PUBLIC_URL": f"http://127.0.0.1:{site.ports['MINIO_PORT']}",
+        "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
+        "UPLOAD_SIGNER_SECRET_KEY": site.secrets["UPLOAD_SIGNER_SECRET_KEY"],
+    }
+    return _describe(site, "gateway", [_script("gateway")], port, settings)
+
+
+def _describe_thumbnailer(site: Installation) -> Process:
+    port = site.ports["THUMBNAILER_HEALTH_PORT"]
+    settings = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": str(port), "RABBITMQ_QUEUE": site.queue}
+    return _describe(site, "thumbnailer", [_script("thumbnailer")], port, settings)
+
+
+def _describe_status_tracker(site: Installation) -> Process:
+    port = site.ports["STATUS_TRACKER_HEALTH_PORT"]
+    settings = {
+        "HEALTH_HOST": "127.0.0.1",
+        "HEALTH_PORT": str(port),
+        "RABBITMQ_QUEUE": site.queue,
+        "DATABASE_URL": database_url(site, "status_tracker", site.secrets["STATUS_TRACKER_DATABASE_PASSWORD"]),
+    }
+    return _describe(site, "status-tracker", [_script("status-tracker"), "run"], port, settings)
+
+
+def _describe(site: Installation, name: str, command: list[str], port: int, settings: Mapping[str, str]) -> Process:
+    prefix = name.upper().replace("-", "_")
+    common = {
+        "LOG_FORMAT": "console",
+        "MINIO_URL": f"http://127.0.0.1:{site.ports['MINIO_PORT']}",
+        "MINIO_ACCESS_KEY": name,
+        "MINIO_SECRET_KEY": site.secrets[f"{prefix}_MINIO_SECRET_KEY"],
+        "RABBITMQ_HOST": "127.0.0.1",
+        "RABBITMQ_PORT": str(site.ports["RABBITMQ_PORT"]),
+        "RABBITMQ_VHOST": "/",
+        "RABBITMQ_USER": name,
+        "RABBITMQ_PASSWORD": site.secrets[f"{prefix}_RABBITMQ_PASSWORD"],
+    }
+    return Process(
+        name=name,
+        command=command,
+        environment=_over_own({**common, **settings}, site.overrides),
+        is_ready=lambda: answers_http(port, "/readyz"),
+        directory=site.directory,
+    )
+
+
+def _over_own(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's environment (THUMBNAILER_DECODERS=4 make up), the settings, and what overrides both."""
+    files = {f"{name}_FILE" for name in settings}  # a secret given twice would be refused
+    inherited = {name: value for name, value in os.environ.items() if name not in files}
+    return {**inherited, **settings, **overrides}
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).parent / name)

@@ -1,0 +1,242 @@
+"""The whole system as one object: developers run it by `up`, tests hold it and break it on purpose."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from devstack import services
+from devstack.endpoints import Endpoints
+from devstack.envfile import write_private_env_file
+from devstack.errors import LaunchError
+from devstack.installation import Installation, open_site
+from devstack.minio import describe_minio, describe_minio_watch, describe_provision
+from devstack.ports import ports_from
+from devstack.postgres import describe_postgres, describe_roles
+from devstack.processes import Process, kill_group, read_pid_file, spawn
+from devstack.rabbitmq import describe_epmd, describe_rabbitmq, describe_rabbitmq_watch
+
+_STOP_SECONDS = 40.0  # over the services' own grace of 20
+_TAIL_LINES = 25
+_TURN_SECONDS = 0.05
+
+
+class Stack:
+    """The processes of one installation, started, stopped and killed by name.
+
+    Args: the directory that keeps everything; the ports by variable (the defaults and the environment's otherwise);
+    settings for the services, over the launcher's own. `say` gets a line for a person now and then.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ports: Mapping[str, int] | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.site: Installation = open_site(directory, ports or ports_from(os.environ), environment or {}, say)
+        self.addresses = Endpoints(self.site)
+        self._say = say
+        rows = [
+            describe_epmd(self.site),
+            describe_postgres(self.site),
+            describe_rabbitmq(self.site),
+            describe_minio(self.site),
+            *services.describe_services(self.site),
+            # Not started by `up`: tests take things away on purpose.
+            describe_minio_watch(self.site),
+            describe_rabbitmq_watch(self.site),
+        ]
+        self.table: dict[str, Process] = {row.name: row for row in rows}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        # A child gets its parent-death signal when the *thread* that started it ends: one thread starts them all.
+        self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+    def up(self, *, backing_only: bool = False) -> None:
+        """Start everything in order, each when what it needs answers.
+
+        Raises LaunchError; to `close` then too is the caller's part.
+        """
+        self.end_leftovers()
+        for log in self.site.logs.glob("*.log"):
+            log.rename(log.with_suffix(".log.1"))
+        write_private_env_file(self.site.operator_file, services.describe_operator(self.site))
+        self.start("epmd")
+        self.start("rabbitmq", wait=False)  # the slowest by far; the others start meanwhile
+        self.start("postgres", wait=False)
+        self.wait_ready("postgres")
+        self._run_step("roles", *describe_roles(self.site))
+        if not backing_only:
+            self._run_step("migrate", *services.describe_migrate(self.site))
+        self.wait_ready("rabbitmq")  # before MinIO: events for exchanges without queues would be gone
+        self.start("minio")
+        self._run_step("provision", *describe_provision(self.site))
+        if not backing_only:
+            for name in services.NAMES:
+                self.start(name, wait=False)
+            for name in services.NAMES:
+                self.wait_ready(name)
+
+    def close(self) -> None:
+        """Stop what runs, in reverse order of the table; kill what does not stop in time."""
+        for name in reversed(self.table):
+            self.stop(name)
+        self._spawner.shutdown()
+
+    def start(self, name: str, *, wait: bool = True, **environment: str) -> None:
+        """Start one process, with settings for this time only, and wait until it answers (or not)."""
+        process = self.table[name]
+        if self.is_running(name):
+            raise LaunchError(f"{name} is running already")
+        self._started[name] = time.monotonic()
+        process.prepare()
+        merged = {**process.environment, **environment}
+        arguments = (process, self.log_path(name), self._pid_file(name), merged)
+        self._children[name] = self._spawner.submit(spawn, *arguments).result()
+        if wait:
+            self.wait_ready(name)
+
+    def wait_ready(self, name: str, seconds: float | None = None) -> None:
+        """Wait until the process answers.
+
+        Raises LaunchError, with the end of its log, when it ends or takes too long.
+        """
+        process = self.table[name]
+        patience = seconds or process.start_seconds
+        deadline = time.monotonic() + patience
+        while not process.is_ready():
+            code = self._children[name].poll()
+            if code is not None:
+                raise LaunchError(f"{name} ended with {describe_exit(code)}\n{self.log_tail(name)}")
+            if time.monotonic() > deadline:
+                raise LaunchError(f"{name} does not answer after {patience:.0f} s\n{self.log_tail(name)}")
+            _wait_a_turn()
+        self._say(f"{name} is ready ({time.monotonic() - self._started[name]:.1f} s)")
+
+    def stop(self, name: str, seconds: float = _STOP_SECONDS) -> None:
+        """Stop one process gracefully, if it runs; kill it with all it started when it takes too long."""
+        child = self._children.get(name)
+        if child is None:
+            return
+        if child.poll() is None:
+            self._say(f"stopping {name}")
+            child.send_signal(self.table[name].stop_signal)
+            try:
+                child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._say(f"{name} has not stopped for {seconds:.0f} s: killing it")
+        self._bury(name, everything=True)
+
+    def kill(self, name: str) -> None:
+        """Kill one process with SIGKILL: a service alone (its children must notice), a server with its children."""
+        self._children[name].kill()
+        self._bury(name, everything=self.table[name].kill_group)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send any signal to the process, SIGSTOP and SIGCONT among them."""
+        self._children[name].send_signal(number)
+
+    def restart(self, name: str, *, wait: bool = True, **environment: str) -> None:
+        """Stop and start one process, with settings for this time only."""
+        self.stop(name)
+        self.start(name, wait=wait, **environment)
+
+    def revive(self, name: str) -> None:
+        """Start a process again that ended by itself, and wait until it answers. Raises LaunchError."""
+        self._bury(name, everything=self.table[name].kill_group)
+        self.start(name)
+
+    def wait_exit(self, name: str, seconds: float) -> int:
+        """Wait for the process to end by itself and return its exit code (negative: the signal's number)."""
+        try:
+            code = self._children[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise LaunchError(f"{name} still runs after {seconds:.0f} s\n{self.log_tail(name)}") from None
+        self._bury(name, everything=self.table[name].kill_group)
+        return code
+
+    def is_running(self, name: str) -> bool:
+        """Tell whether the process was started and has not ended."""
+        child = self._children.get(name)
+        return child is not None and child.poll() is None
+
+    def pid(self, name: str) -> int:
+        """Return the process's id."""
+        return self._children[name].pid
+
+    def find_dead(self) -> str | None:
+        """Return the name of a process that ended unasked, if there is one."""
+        return next((name for name, child in self._children.items() if child.poll() is not None), None)
+
+    def exit_code(self, name: str) -> int | None:
+        """Return the exit code of a process that ended unasked."""
+        return self._children[name].poll()
+
+    def log_path(self, name: str) -> Path:
+        """Return the file that has the process's output."""
+        return self.site.logs / f"{name}.log"
+
+    def log_tail(self, name: str) -> str:
+        """Return the last lines of the process's log, indented, under the file's name."""
+        path = self.log_path(name)
+        lines = (
+            path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:] if path.exists() else []
+        )
+        return "\n".join([f"  the end of {path}:", *(f"  | {line}" for line in lines)])
+
+    def end_leftovers(self) -> None:
+        """End what a killed launcher left behind; the kernel has asked them already, this waits for it."""
+        for name in reversed(self.table):
+            pid = read_pid_file(self._pid_file(name))
+            if pid is None:
+                continue
+            self._say(f"ending {name} (process {pid}), left by a launcher that was killed")
+            os.kill(pid, self.table[name].stop_signal)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while read_pid_file(self._pid_file(name)) and time.monotonic() < deadline:
+                _wait_a_turn()
+            kill_group(pid)
+            self._pid_file(name).unlink(missing_ok=True)
+
+    def _bury(self, name: str, *, everything: bool) -> None:
+        child = self._children.pop(name)
+        if everything:
+            kill_group(child.pid)
+        child.wait()
+        self._pid_file(name).unlink(missing_ok=True)
+
+    def _pid_file(self, name: str) -> Path:
+        return self.site.pids / f"{name}.pid"
+
+    def _run_step(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        started = time.monotonic()
+        with self.log_path(name).open("ab") as log:
+            ended = subprocess.run(
+                command, env=environment, cwd=self.site.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                check=False,
+            )  # fmt: skip
+        if ended.returncode != 0:
+            raise LaunchError(f"{name} failed with {describe_exit(ended.returncode)}\n{self.log_tail(name)}")
+        self._say(f"{name} done ({time.monotonic() - started:.1f} s)")
+
+
+def end_leftovers(directory: Path, say: Callable[[str], None]) -> None:
+    """End what a killed launcher left behind in the directory, if there is anything."""
+    if any(read_pid_file(pid_file) for pid_file in (directory / "run").glob("*.pid")):
+        Stack(directory, say=say).end_leftovers()
+
+
+def describe_exit(code: int) -> str:
+    """Return a Popen exit code in words."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _wait_a_turn() -> None:
+    threading.Event().wait(_TURN_SECONDS)

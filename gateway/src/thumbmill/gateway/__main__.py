@@ -1,0 +1,125 @@
+"""``gateway``: Thumbmill's HTTP API."""
+
+import argparse
+import asyncio
+import resource
+import signal
+import socket
+import sys
+
+import structlog
+import uvicorn
+import uvloop
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from thumbmill.core import crashpoints
+from thumbmill.core.errors import DependencyRejected
+from thumbmill.core.service import logs
+from thumbmill.core.service.listen_addresses import address_of, listen
+from thumbmill.core.settings import load_or_exit, masked
+from thumbmill.gateway.api.app import create_app
+from thumbmill.gateway.container import create_services
+from thumbmill.gateway.http.connections import Connections
+from thumbmill.gateway.http.protocol import protocol_for
+from thumbmill.gateway.settings import Settings
+
+log = structlog.get_logger()
+
+STOP_SECONDS = 20  # how long requests under way may take to end when stopping
+KEEP_ALIVE_SECONDS = 30
+BACKLOG = 2048
+SPARE_FILES = 256  # connections to Postgres, RabbitMQ and MinIO, and what the process itself has open
+
+
+def main() -> None:
+    """Read the settings, listen, serve until SIGTERM or SIGINT."""
+    _parser().parse_args()
+    settings = load_or_exit(Settings)
+    logs.configure(settings, "gateway")
+    try:
+        crashpoints.arm(settings.crash_point)
+    except ValueError as fault:
+        log.critical("wrong_settings", fault=str(fault))
+        sys.exit(2)
+    log.info("settings", **masked(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> int:
+    async with create_services(settings) as parts:
+        try:
+            away = await parts.readiness.check_start()
+            listeners = _listen(settings.gateway_host, settings.gateway_port)
+        except (DependencyRejected, OSError) as fault:
+            log.critical("cannot_run", fault=str(fault))
+            return 1
+        _allow_open_files(settings.max_connections)
+        for trouble in away.values():
+            log.warning("dependency_away", fault=trouble)
+        config = uvicorn.Config(
+            create_app(parts),
+            http=protocol_for(Connections(settings.max_connections)),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # gateway/proxies.py
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        addresses = ", ".join(f"http://{address_of(listener)}" for listener in listeners)
+        log.info("serving", address=addresses, docs="/docs")
+        await uvicorn.Server(config).serve(sockets=listeners)
+    return 0
+
+
+def _allow_open_files(connections: int) -> None:
+    """Have the system let us open what so many connections may need: each its socket, and one to the store."""
+    wanted = 2 * connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < 2 * connections + SPARE_FILES:
+        log.warning(
+            "few_open_files", allowed=wanted, advice="lower MAX_CONNECTIONS, or raise the limit (ulimit -n)"
+        )
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Take the addresses. Raises OSError that says which setting moves them."""
+    try:
+        return listen(host, port, BACKLOG)
+    except OSError as fault:
+        raise OSError(
+            f"cannot listen on {host}, port {port}: {fault.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
+        ) from fault
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [
+        f"  {name.upper():26} {field.description}{_default(field)}" for name, field in Settings.model_fields.items()
+    ]
+    return argparse.ArgumentParser(
+        prog="gateway",
+        description="Thumbmill's HTTP API: uploads, tickets, status.",
+        epilog="environment variables, each of which may be given as a file by NAME_FILE:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return " (required)"
+    return f" (default: {field.default})" if field.default and not isinstance(field.default, SecretStr) else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""HTTP/1.1 for hostile clients: limits, headers, media types, proxies."""

@@ -1,0 +1,71 @@
+"""Content types: by a file's first bytes, by its format, and what clients mean by their names for them.
+
+What a client declares is believed of no upload through this service, whose bytes are looked at.
+"""
+
+from thumbmill.core.formats import SIGNATURES, detect_format
+
+SUPPORTED = tuple(signature.content_type for signature in SIGNATURES)
+OTHER = "application/octet-stream"
+EXTENSIONS = {name: name.removeprefix("image/") for name in SUPPORTED} | {"image/jpeg": "jpg", "image/tiff": "tif"}
+
+# Names that browsers, systems and libraries use or once used; those of sequences are registered beside the image's.
+_SYNONYMS = {
+    "image/jpg": "image/jpeg",
+    "image/jpe": "image/jpeg",
+    "image/jfif": "image/jpeg",
+    "image/pjpeg": "image/jpeg",  # Internet Explorer
+    "image/pjp": "image/jpeg",
+    "image/x-jpeg": "image/jpeg",
+    "image/x-jpg": "image/jpeg",
+    "image/x-citrix-jpeg": "image/jpeg",
+    "image/x-png": "image/png",  # Internet Explorer
+    "image/apng": "image/png",
+    "image/vnd.mozilla.apng": "image/png",
+    "image/x-citrix-png": "image/png",
+    "image/x-gif": "image/gif",
+    "image/x-webp": "image/webp",
+    "image/x-bmp": "image/bmp",
+    "image/ms-bmp": "image/bmp",
+    "image/x-ms-bmp": "image/bmp",  # Python and Debian, once
+    "image/x-windows-bmp": "image/bmp",
+    "image/x-win-bitmap": "image/bmp",
+    "image/x-bitmap": "image/bmp",
+    "image/vnd.microsoft.bmp": "image/bmp",
+    "application/bmp": "image/bmp",
+    "image/tif": "image/tiff",
+    "image/x-tif": "image/tiff",
+    "image/x-tiff": "image/tiff",
+    "image/tiff-fx": "image/tiff",
+    "image/heic-sequence": "image/heic",
+    "image/x-heic": "image/heic",
+    "image/heif-sequence": "image/heif",
+    "image/x-heif": "image/heif",
+    "image/avif-sequence": "image/avif",
+    "image/x-avif": "image/avif",
+}
+
+
+def sniff(start: bytes) -> str | None:
+    """Return the content type that these first bytes begin, or None for nothing that is supported."""
+    signature = detect_format(start)
+    return signature.content_type if signature else None
+
+
+def canonical(content_type: str | None) -> str:
+    """Return a content type in lower case, without parameters, by the name that this service has for it."""
+    bare = (content_type or "").partition(";")[0].strip().lower()
+    return _SYNONYMS.get(bare, bare)
+
+
+def harmless(content_type: str | None) -> str:
+    """Return the content type if it is one of a supported picture, else one that no browser runs."""
+    meant = canonical(content_type)
+    return meant if meant in SUPPORTED else OTHER
+
+
+def of_format(decoded: str, declared: str | None) -> str:
+    """Return the content type of a decoded format; where that has several, the declared one if it is among them."""
+    candidates = [signature.content_type for signature in SIGNATURES if signature.format == decoded]
+    meant = canonical(declared)
+    return meant if meant in candidates else next(iter(candidates), OTHER)

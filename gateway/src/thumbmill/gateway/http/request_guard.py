@@ -1,0 +1,40 @@
+"""What is refused of a request before anything else is looked at, whatever its address."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from thumbmill.gateway.auth import Access
+from thumbmill.gateway.http.origin_policy import is_from_elsewhere, names_us
+from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.settings import Settings
+
+_OPERATORS_PAGES = {"/metrics", "/docs", "/openapi.json"}
+
+
+class Doors:
+    """An ASGI middleware: the host's name, pages of other origins, and what is for operators alone."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, access: Access) -> None:
+        self._app = app
+        self._access = access
+        self._hosts = settings.hosts
+        self._trusted = settings.trusted_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        problem = self._find_problem(scope["method"], path, Headers(scope=scope))
+        answer: ASGIApp = self._app if problem is None else problem.response()
+        await answer(scope, receive, send)
+
+    def _find_problem(self, method: str, path: str, headers: Headers) -> Problem | None:
+        host = headers.get("host", "")
+        if self._hosts is not None and host and not names_us(host, self._hosts):
+            return Problem(Code.WRONG_HOST, f"{host[:100]!r} is not in ALLOWED_HOSTS")
+        if is_from_elsewhere(method, headers, self._trusted):
+            return Problem(Code.CROSS_ORIGIN)
+        if path in _OPERATORS_PAGES and not self._access.admits_operator(headers):
+            return Problem(Code.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="thumbmill"'})
+        return None

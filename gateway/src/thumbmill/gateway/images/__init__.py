@@ -1,0 +1,1 @@
+"""Images: status from Postgres, originals and variants from MinIO."""

@@ -1,0 +1,103 @@
+"""Tickets: a signed form with which a client sends one file to MinIO by itself."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+from pydantic import BaseModel, Field
+
+from thumbmill.core.contracts.events import UploadRequested, to_cloud_event
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
+from thumbmill.core.crashpoints import crash_at
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.object_store.store import Storage
+from thumbmill.core.text import sanitize_file_name
+from thumbmill.gateway.api.models import Status
+from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.http.media_types import SUPPORTED, canonical
+from thumbmill.gateway.http.token_bucket import Rate
+from thumbmill.gateway.metrics import TICKETS
+from thumbmill.gateway.problems import Code, Problem
+
+KEEP_ALIVE_SECONDS = 5
+PUBLISH_SECONDS = 10  # a broker in an alarm takes a publish and never confirms it
+
+
+class TicketRequest(BaseModel):
+    """What a client means to upload."""
+
+    content_type: str = Field(
+        description="The file's content type; the form has its usual name, and takes no other",
+        examples=["image/jpeg"],
+    )
+    file_name: str | None = Field(None, max_length=1000, examples=["cat.jpg"])
+
+
+class Form(BaseModel):
+    """A multipart form: all fields as they are, then the file in a field ``file``, the last one."""
+
+    url: str
+    method: str = "POST"
+    fields: dict[str, str]
+
+
+class Ticket(BaseModel):
+    """Leave to upload one file."""
+
+    id: uuid.UUID
+    status: Status = Status.AWAITING_UPLOAD
+    key: str
+    form: Form
+    expires_at: datetime
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Signs forms with a key that can do nothing else, and tells the tracker of each before it is given out."""
+
+    signer: Storage
+    publisher: Publisher
+    thread: Threads  # the publisher's own
+    form_url: str
+    lifetime: timedelta
+    max_bytes: int
+    rate: Rate
+
+    async def issue(self, wanted: TicketRequest, traceparent: str, client: str) -> Ticket:
+        """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
+        content_type = canonical(wanted.content_type)
+        if content_type not in SUPPORTED:
+            raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
+        if wait := self.rate.take(client):
+            headers = {"Retry-After": str(ceil(wait))}
+            raise Problem(Code.TOO_MANY_TICKETS, f"wait {ceil(wait)} s", headers=headers)
+        image_id = new_image_id()
+        key = upload_key(image_id)
+        fields = self.signer.presign_post(ORIGINALS_BUCKET, key, content_type, self.max_bytes, self.lifetime)
+        expires_at = datetime.now(UTC) + self.lifetime
+        requested = UploadRequested(
+            key=key,
+            file_name=sanitize_file_name(wanted.file_name or ""),
+            content_type=content_type,
+            expires_at=expires_at,
+        )
+        await self.thread.run(
+            self.publisher.publish_event, to_cloud_event(requested, by="gateway", traceparent=traceparent)
+        )
+        crash_at("after_request")
+        TICKETS.inc()
+        form = Form(url=f"{self.form_url}/{ORIGINALS_BUCKET}", fields=fields)
+        return Ticket(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
+
+    async def keep_alive(self) -> None:
+        """Answer the broker's heartbeats for as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            try:
+                await self.thread.run(self.publisher.keep_alive)
+            except DependencyUnavailable:
+                continue  # the next ticket says so to somebody whom it concerns

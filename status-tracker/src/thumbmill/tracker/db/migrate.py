@@ -1,0 +1,77 @@
+"""The database's schema: numbered files, forward only, applied by ``status-tracker migrate`` alone."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from thumbmill.core.errors import DependencyRejected
+from thumbmill.tracker.db.connection import Connection, connect, translated
+
+ROLES = ("status_tracker", "gateway")
+_LOCK = 0x7468756D62  # any number that nobody else takes
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step; numbers begin with 1 and have no gap."""
+
+    number: int
+    name: str
+    sql: str
+
+
+def migrations() -> list[Migration]:
+    """Read the steps that belong to this program, in order."""
+    found = sorted((files("thumbmill.tracker.db") / "sql" / "migrations").iterdir(), key=lambda path: path.name)
+    return [
+        Migration(int(path.name[:4]), path.name.removesuffix(".sql"), path.read_text())
+        for path in found
+        if path.name.endswith(".sql")
+    ]
+
+
+def migrate(url: str) -> list[str]:
+    """Apply what is missing, all or nothing, and give its names.
+
+    Two at once wait for each other. Raises DependencyAway, Refused.
+    """
+    opened = connect(url, "status-tracker migrate", variable="MIGRATION_DATABASE_URL")
+    with translated(), opened as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        _require_roles(connection)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations"
+            " (number integer PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
+        )
+        pending = [step for step in migrations() if step.number > _version(connection)]
+        for step in pending:
+            connection.execute(step.sql.encode())
+            connection.execute(
+                "INSERT INTO schema_migrations (number, name) VALUES (%s, %s)", [step.number, step.name]
+            )
+    return [step.name for step in pending]
+
+
+def check_version(url: str) -> None:
+    """Make sure that the database has the schema this program was written for. Raises DependencyAway, Refused."""
+    wanted = migrations()[-1].number
+    with translated(), connect(url, "status-tracker") as connection:
+        known = connection.execute("SELECT to_regclass('schema_migrations') AS present").fetchone()
+        found = _version(connection) if known and known["present"] else 0
+    if found < wanted:
+        advice = "run `status-tracker migrate` with the owner's MIGRATION_DATABASE_URL"
+        raise DependencyRejected("postgres", f"the schema is at {found}, this program needs {wanted}: {advice}")
+    if found > wanted:
+        raise DependencyRejected("postgres", f"the schema is at {found}, newer than this program's {wanted}")
+
+
+def _version(connection: Connection) -> int:
+    row = connection.execute("SELECT coalesce(max(number), 0) AS version FROM schema_migrations").fetchone()
+    return int(row["version"]) if row else 0
+
+
+def _require_roles(connection: Connection) -> None:
+    found = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
+    missing = set(ROLES) - {row["rolname"] for row in found}
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise DependencyRejected("postgres", f"there is no role {names}: run infra/postgres/roles.sh first")

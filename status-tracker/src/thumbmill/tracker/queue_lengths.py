@@ -1,0 +1,24 @@
+"""How long the queues are, as a metric: what waits, what could not be handled, and what nobody took."""
+
+from collections.abc import Iterable
+
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.messaging.topology import TRACKER_QUEUE, UNROUTED, dead_letter_queue_name
+from thumbmill.tracker.metrics import QUEUE_LENGTH
+
+
+def watched_queues(image_queue: str) -> tuple[str, ...]:
+    """Name the queues to watch: the last three are to stay empty, and somebody should look if they are not."""
+    return (
+        image_queue,
+        TRACKER_QUEUE,
+        dead_letter_queue_name(image_queue),
+        dead_letter_queue_name(TRACKER_QUEUE),
+        UNROUTED,
+    )
+
+
+def measure_queues(publisher: Publisher, queues: Iterable[str]) -> None:
+    """Ask for each queue's length. Raises DependencyAway."""
+    for queue in queues:
+        QUEUE_LENGTH.labels(queue).set(publisher.message_count(queue))

@@ -1,0 +1,1 @@
+"""Reconciliation: compare the buckets with the rows, and repair what differs."""

@@ -1,0 +1,124 @@
+"""The guards that a drill can take out: each is where it is looked for, and what replaces it is what is said."""
+
+import shlex
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from chaos.__main__ import parse
+from chaos.ablated_service import MAINS, freeze_seam
+from chaos.ablations import GUARDS, NEVER, Seam, cut_by, settings_without
+from chaos.scenarios import SCRIPTS
+from tests.support.guarding import cases
+from thumbmill.core.contracts.events import Processing
+from thumbmill.core.contracts.identity import ObjectVersion, variant_key
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.tracker.image_record import ImageRecord, Seen, Status
+from thumbmill.tracker.projection import fold
+from thumbmill.tracker.settings import Settings
+from thumbmill.tracker.timeline import TimelineEvent
+
+SEAMS = [(name, seam) for name, guard in GUARDS.items() for seam in guard.seams]
+V1, V2 = ObjectVersion("1" * 32, 1, 1), ObjectVersion("2" * 32, 2, 2)
+
+
+# --- the table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "seam"), [*SEAMS, ("freeze", freeze_seam("after_put"))])
+def test_a_guard_is_where_it_is_looked_for(name, seam):
+    holder, attribute, original = seam.find()
+    assert callable(original)
+    assert attribute in vars(holder), "it would be replaced for others, too"
+
+
+@pytest.mark.parametrize(
+    "place", ["thumbmill.thumbnailer.handler:gone", "thumbmill.thumbnailer.handler:Thumbnailer.gone"]
+)
+def test_a_guard_with_another_name_by_now_is_no_secret(place):
+    with pytest.raises(AttributeError, match="gone"):
+        Seam(place, lambda it: it).replace()
+
+
+def test_every_guard_can_be_taken_out():
+    for name, guard in GUARDS.items():
+        assert bool(guard.seams) == (guard.service in MAINS), name
+        assert guard.seams or guard.settings or guard.target, name
+    assert cut_by(["hash", "reconciler", "source-head"], "thumbnailer") == ["hash"]
+    assert settings_without(["sweep", "hash"]) == {"SWEEP_AFTER_SECONDS": NEVER}
+    assert {variable.lower() for variable in settings_without(GUARDS)} <= Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("words", [["hash"], ["hash", "--", "gateway"], ["nonsense", "--", "thumbnailer"]])
+def test_wrong_use_of_the_wrapper_is_refused(words):
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-m", "chaos.ablated_service", *words],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "usage" in ended.stderr
+
+
+# --- what stands there instead ---------------------------------------------------------------------------------
+
+
+def replacement(name, number=0):
+    seam = GUARDS[name].seams[number]
+    return seam.make(seam.find()[2])
+
+
+def test_without_the_hash_two_originals_have_one_name():
+    image_id, name = uuid.uuid4(), replacement("hash")
+    assert name(image_id, "a" * 64, "thumbnail", "v1.3", "jpg") == name(
+        image_id, "b" * 64, "thumbnail", "v1.3", "jpg"
+    )
+    assert name(image_id, "a" * 64, "tiny", "v2", "png") == variant_key(image_id, "0" * 64, "tiny", "v2", "png")
+
+
+def test_without_a_look_the_tracker_believes_an_old_event():
+    now = datetime.now(UTC)
+    row = ImageRecord(uuid.uuid4(), "k", now, Status.DONE, V2, generation=2)
+    old = TimelineEvent(
+        uuid.uuid4(), row.id, "k", "image.processing", now, "/thumbnailer", Processing(key="k", object_version=V1)
+    )
+    assert fold(row, [old], lambda: Seen(V2)) == row
+    believed = replacement("source-head")(row, [old], lambda: Seen(V2))
+    assert (believed.object_version, believed.generation) == (V1, 3)
+
+
+def test_without_the_last_look_whatever_was_made_is_told():
+    assert replacement("publish-head")(None, {"key": "k", "object_version": V1}) is True
+
+
+def test_without_confirms_every_fact_is_only_mentioned():
+    assert replacement("confirm") is Publisher.publish_unconfirmed
+
+
+def test_without_ack_last_a_message_is_acknowledged_on_receipt_and_never_again():
+    told = []
+    channel = SimpleNamespace(basic_ack=lambda tag: told.append(f"ack {tag}"))
+    receive = GUARDS["ack-last"].seams[0].make(lambda *_: told.append("received"))
+    receive(None, channel, SimpleNamespace(delivery_tag=7), None, b"")
+    replacement("ack-last", 1)(None, ["a delivery"], ack=True)
+    assert told == ["ack 7", "received"]
+
+
+# --- what the documentation says -------------------------------------------------------------------------------
+
+
+def test_the_documented_runs_are_possible_and_show_every_guard(monkeypatch):
+    runs = []
+    for arguments, _ in cases():
+        monkeypatch.setattr(sys, "argv", ["drill", *shlex.split(arguments)])
+        runs.append(parse())
+    assert {run.script for run in runs} == {*SCRIPTS, "all"}
+    assert {name for run in runs for name in run.without} == GUARDS.keys()

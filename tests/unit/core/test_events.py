@@ -1,0 +1,159 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.events import (
+    Done,
+    EventType,
+    Failed,
+    Failure,
+    Processing,
+    Removed,
+    Watermark,
+    parse_lifecycle_event,
+    to_cloud_event,
+)
+from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, new_image_id, upload_key
+from thumbmill.core.contracts.image_details import GeoPoint, ImageDetails
+from thumbmill.core.errors import MalformedEvent
+
+SOURCE = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
+DETAILS = {
+    "frames": 1,
+    "has_alpha": False,
+    "colour_space": "sRGB",
+    "dominant_colour": "#336699",
+    "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A",
+}
+
+
+def done(**changes):
+    facts = {"sha256": "ab" * 32, "width": 4, "height": 3, "format": "jpeg", "variants": []}
+    return Done(**{"key": "a b", "object_version": SOURCE, **facts, **changes})
+
+
+def test_an_event_survives_its_json():
+    event = to_cloud_event(done(), by="thumbnailer", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+    assert parse_lifecycle_event(event.to_json()) == event
+
+
+def test_the_envelope_is_cloudevents():
+    body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
+    assert body["specversion"] == "1.0"
+    assert body["type"] == "thumbmill.image.done.v1"
+    assert body["subject"] == str(image_id_of("a b"))
+    assert body["source"] == "/thumbnailer"
+    assert datetime.fromisoformat(body["time"]).tzinfo is not None
+
+
+def test_twins_have_one_id_and_different_facts_have_different_ones():
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    assert to_cloud_event(done(), by="a").id == to_cloud_event(done(), by="b", now=later).id
+    others = [
+        to_cloud_event(fact, by="a").id
+        for fact in (
+            done(),
+            done(attempt=2),
+            done(run_id="2"),
+            done(key="c"),
+            done(object_version=ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 13, 1790000000)),
+            Processing(key="a b", object_version=SOURCE),
+            Failed(key="a b", object_version=SOURCE, error=Failure.of(ErrorCode.EMPTY_FILE)),
+            Removed(key="a b", cause="1"),
+            Removed(key="a b", cause="2"),
+        )
+    ]
+    assert len(set(others)) == len(others)
+
+
+def test_unknown_fields_are_ignored():
+    body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
+    body["later"] = body["data"]["later"] = {"version": 2}
+    assert parse_lifecycle_event(json.dumps(body).encode()).kind is EventType.DONE
+
+
+def test_a_watermark_is_about_no_image():
+    event = parse_lifecycle_event(to_cloud_event(Watermark(), by="status-tracker").to_json())
+    with pytest.raises(ValueError, match="badly formed"):
+        _ = event.image_id
+
+
+def spoilt(**changes):
+    return json.dumps(json.loads(to_cloud_event(done(), by="thumbnailer").to_json()) | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        spoilt(type="thumbmill.image.done.v2"),
+        spoilt(type="something.else.v1"),
+        spoilt(specversion="0.3"),
+        spoilt(data={"key": "a b"}),
+        spoilt(data=None),
+        spoilt(subject=str(new_image_id())),
+        spoilt(id="1"),
+    ],
+)
+def test_what_is_no_event_says_why(body):
+    with pytest.raises(MalformedEvent) as caught:
+        parse_lifecycle_event(body)
+    assert str(caught.value)
+
+
+def test_a_done_of_before_there_were_details_is_understood():
+    body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
+    del body["data"]["details"], body["data"]["damaged"]
+    said = parse_lifecycle_event(json.dumps(body).encode()).data
+    assert (said.details, said.damaged) == (None, False)
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=2000))
+def test_a_strangers_words_become_a_short_line(words):
+    details = ImageDetails(
+        **DETAILS, camera=words, lens="a\0b\n\N{RIGHT-TO-LEFT OVERRIDE}c", taken_at=" 2026 " * 99
+    )
+    assert details.lens == "a b c"
+    for text in (details.camera, details.taken_at):
+        assert len(text) <= 200
+        assert not text or text.isprintable()
+    event = to_cloud_event(done(details=details, damaged=True), by="thumbnailer")
+    assert parse_lifecycle_event(event.to_json()) == event
+
+
+@pytest.mark.parametrize("place", [(91, 0), (0, -181), (float("nan"), 0), (0, float("nan")), (0, float("inf"))])
+def test_a_place_is_on_earth(place):
+    with pytest.raises(ValidationError):
+        GeoPoint(latitude=place[0], longitude=place[1])
+
+
+@given(st.binary(max_size=200))
+def test_no_garbage_gets_through(body):
+    with pytest.raises(MalformedEvent):
+        parse_lifecycle_event(body)
+
+
+def test_nobody_speaks_of_another_image_than_the_keys():
+    event = to_cloud_event(done(key=upload_key(new_image_id())), by="thumbnailer")
+    assert str(event.image_id) in event.data.key
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        ("", "The file has more bytes than the service reads."),
+        ("9 bytes, more than 8", "The file has more bytes than the service reads: 9 bytes, more than 8."),
+        ("A sentence of its own.", "A sentence of its own."),
+    ],
+)
+def test_a_failure_is_told_in_a_sentence(detail, sentence):
+    assert Failure.of(ErrorCode.FILE_TOO_LARGE, detail).detail == sentence

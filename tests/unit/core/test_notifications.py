@@ -1,0 +1,230 @@
+"""What MinIO says, on recorded words of its own, and what anybody else may have put into the queue."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
+from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.errors import MalformedEvent
+
+DATA = Path(__file__).parents[2] / "support" / "data" / "notifications"
+
+ODD_KEY = (
+    "holiday/ä b+c 100% \"q\" 'x' <i>&#?=;:@,$~|^`[]{}!*() \\ %2F "
+    "\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT} \N{RIGHT-TO-LEFT OVERRIDE}txt.jpg "
+)
+OWN_KEY = "uploads/019b2f1c-0f5e-7c3a-8a52-3f0d9a1e77aa/original"
+FORM_KEY = "uploads/019b2f1c-1111-7c3a-8a52-3f0d9a1e77bb/original"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+JPEG = "9235a03ed19647ea1504bfe080649fd4"
+EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
+
+# sample, name, key, ETag, size, file name
+UPLOADS = [
+    ("put", "ObjectCreated:Put", "beach.jpg", JPEG, 884, None),
+    ("put_by_the_gateway", "ObjectCreated:Put", OWN_KEY, JPEG, 884, "café & bär.jpg"),
+    ("put_odd_key", "ObjectCreated:Put", ODD_KEY, JPEG, 884, None),
+    ("put_empty", "ObjectCreated:Put", "empty.jpg", EMPTY, 0, None),
+    ("post_form", "ObjectCreated:Post", FORM_KEY, "1f86488e47f8f2ad5e1667f2cde9a146", 209, "form picture.png"),
+    ("copy", "ObjectCreated:Copy", "copies/beach.jpg", JPEG, 884, None),
+    (
+        "multipart",
+        "ObjectCreated:CompleteMultipartUpload",
+        "panorama.png",
+        "87a2493baf83e592ed8b1faa351e2eba-2",
+        5243096,
+        "panorama.png",
+    ),
+]
+REMOVALS = [
+    ("delete", "beach.jpg"),
+    ("delete_odd_key", ODD_KEY),
+    ("delete_many", "copies/beach.jpg"),
+    ("delete_nothing", "never.jpg"),
+]
+
+
+def sample(name):
+    return (DATA / f"{name}.json").read_bytes()
+
+
+def read(name):
+    [event] = parse_storage_events(sample(name))
+    return event
+
+
+@pytest.mark.parametrize(("recorded", "name", "key", "etag", "size", "file_name"), UPLOADS)
+def test_an_upload(recorded, name, key, etag, size, file_name):
+    event = read(recorded)
+    assert (event.name, event.key, event.file_name) == (name, key, file_name)
+    assert (event.object_version.etag, event.object_version.size) == (etag, size)
+    assert event.image_id == image_id_of(key)
+    assert event.is_ours
+    assert not event.is_removal
+
+
+@pytest.mark.parametrize(("recorded", "key"), REMOVALS)
+def test_a_removal_speaks_of_no_object(recorded, key):
+    event = read(recorded)
+    assert (event.name, event.key, event.object_version) == ("ObjectRemoved:Delete", key, None)
+    assert event.is_ours
+    assert event.is_removal
+
+
+def test_every_recorded_word_is_tested():
+    tested = {row[0] for row in UPLOADS} | {row[0] for row in REMOVALS} | {"put_forged"}
+    assert tested == {file.stem for file in DATA.glob("*.json")}
+
+
+def test_the_date_is_the_objects():
+    event = read("put")
+    nanoseconds = int("18EA45D2B98A8AAB", 16)
+    assert event.sequencer == "18EA45D2B98A8AAB"
+    assert event.object_version.modified == nanoseconds // 10**9
+    assert event.occurred == datetime(2026, 11, 22, 5, 9, 32, 818877, UTC)
+
+
+def test_a_forged_date_and_etag_are_tamed():
+    event = read("put_forged")
+    assert event.object_version == ObjectVersion("x2baf1f40105d9501fe319a8ec463fdf", 884, 7258118400)
+    assert event.occurred == datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def test_what_the_gateway_wrote_to_the_object_comes_back():
+    event = read("put_by_the_gateway")
+    assert event.traceparent == TRACEPARENT
+    assert event.content_type == "image/jpeg"
+    assert str(event.image_id) in OWN_KEY
+
+
+def test_the_two_targets_and_every_event_have_ids_of_their_own():
+    events = [read(name) for name, *_ in UPLOADS + REMOVALS]
+    ids = {event.identity(target) for event in events for target in ("instant", "ledger")}
+    assert len(ids) == 2 * len(events)
+    assert read("put").identity("instant") in ids
+
+
+def changed(**changes):
+    """A recorded upload with other words in its object, its bucket or its name."""
+    body = json.loads(sample("put"))
+    record = body["Records"][0]
+    record["eventName"] = changes.pop("name", record["eventName"])
+    record["s3"]["bucket"]["name"] = changes.pop("bucket", "images-original")
+    record["s3"]["object"] |= changes
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"bucket": "images-processed"},
+        {"bucket": "somebody-elses"},
+        {"name": "s3:ObjectAccessed:Get"},
+        {"name": "s3:ObjectCreated:PutTagging"},
+        {"name": "s3:ObjectRemoved:NoOP"},
+        {"name": "s3:TestEvent"},
+    ],
+)
+def test_an_event_that_is_not_for_us_is_an_event_all_the_same(strange):
+    [event] = parse_storage_events(changed(**strange))
+    assert not event.is_ours
+
+
+def test_several_records_are_several_events():
+    body = json.loads(sample("put"))
+    body["Records"] *= 100
+    assert len(parse_storage_events(json.dumps(body).encode())) == 100
+
+
+GARBAGE = {
+    "nothing": b"",
+    "no JSON": b"hello",
+    "half of one": sample("put")[:500],
+    "a byte order mark": b"\xef\xbb\xbf" + sample("put"),
+    "another encoding": sample("put").decode().encode("utf-16"),
+    "invalid UTF-8": sample("put").replace(b"beach", b"be\xffch"),
+    "a lone surrogate": sample("put").replace(b"beach", rb"be\ud800ch"),
+    "NaN": b"NaN",
+    "a list": b"[]",
+    "no records": b'{"Records": []}',
+    "null": b'{"Records": null}',
+    "records that are none": b'{"Records": [1, "x", null, []]}',
+    "one record that is none": sample("put").replace(b'"Records":[', b'"Records":[{},'),
+    "depth": b'{"Records":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a key that is no UTF-8": changed(key="%ff%fe.jpg"),
+    "a key that is no text": changed(key=["beach.jpg"]),
+    "no sequencer": changed(sequencer=""),
+    "a sequencer that is no number": changed(sequencer="yesterday"),
+    "a sequencer that is a number": changed(sequencer=1795331372),
+    "a size that is no number": changed(size="big"),
+    "a size below nothing": changed(size=-1),
+    "a size beyond any disk's": changed(size=2**63),
+    **{f"a date beyond all: 0x{n:X}": changed(sequencer=f"{n:X}") for n in (10**22, 10**26, 10**28, -(10**28))},
+    "a date beyond floats": changed(sequencer="F" * 5000),
+}
+
+
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
+def test_garbage(body):
+    with pytest.raises(MalformedEvent):
+        parse_storage_events(body)
+
+
+def read_or_refuse(body):
+    """The two things that may happen; any other fault would cost a good message its place in the queue."""
+    try:
+        return parse_storage_events(body)
+    except MalformedEvent:
+        return []
+
+
+@given(st.binary())
+def test_any_bytes(body):
+    read_or_refuse(body)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+JSON = st.recursive(SCALARS, lambda some: st.lists(some) | st.dictionaries(st.text(), some), max_leaves=5)
+HEXES = st.integers(-(2**100), 2**100).map(lambda n: f"{n:X}")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "key": st.text() | JSON,
+            "size": st.integers() | JSON,
+            "eTag": st.text() | JSON,
+            "sequencer": HEXES | JSON,
+            "contentType": st.text() | JSON,
+            "userMetadata": st.dictionaries(st.text(), st.text()) | JSON,
+            "name": st.text() | JSON,
+            "bucket": st.text() | JSON,
+        },
+    )
+)
+@example({"sequencer": f"{10**26:X}"})
+def test_anything_in_an_events_place(changes):
+    read_or_refuse(changed(**changes))
+
+
+@given(st.text(min_size=1), st.integers(0, 2**63 - 1), HEXES)
+def test_every_key_comes_through(key, size, sequencer):
+    for event in read_or_refuse(changed(key=quote_plus(key.encode(errors="replace")), size=size)):
+        assert event.key == key.encode(errors="replace").decode()
+        assert event.object_version.size == size
+
+
+def test_a_folder_marker_took_the_place_of_whatever_was_there():
+    """Consoles make them: no bytes, and a slash behind."""
+    body = (DATA / "put_empty.json").read_text()
+    (marker,) = parse_storage_events(body.replace("empty.jpg", "empty%2F").encode())
+    assert (marker.key, marker.object_version, marker.is_removal, marker.is_ours) == ("empty/", None, True, True)
+    (picture,) = parse_storage_events((DATA / "put.json").read_text().replace("beach.jpg", "beach%2F").encode())
+    assert (picture.key, picture.is_removal) == ("beach/", False)

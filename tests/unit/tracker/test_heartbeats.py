@@ -1,0 +1,107 @@
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from tests.unit.tracker.test_facts import STORAGE_EVENTS, V1, Message
+from thumbmill.core.contracts.identity import HEARTBEAT_KEY, ORIGINALS_BUCKET
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.object_store.store import ObjectMetadata
+from thumbmill.tracker.heartbeats import HURRY, HURRY_SECONDS, Heartbeats, find_silent
+from thumbmill.tracker.republish import upload_body
+from thumbmill.tracker.timeline import Beat, read
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def at(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+SENT = [at(0), at(15), at(30)]
+LATER = at(300)
+
+
+@pytest.mark.parametrize(
+    ("heard", "caught_up", "silent"),
+    [
+        ({}, 300, ["instant", "ledger"]),
+        ({"instant": 30, "ledger": 33}, 300, []),
+        ({"instant": 15, "ledger": 33}, 300, []),  # the last one may be lost
+        ({"instant": 0, "ledger": 33}, 300, ["instant"]),
+        ({"instant": 31, "ledger": 3}, 300, ["ledger"]),
+        ({}, 4, []),  # nobody can know yet
+        ({}, 20, []),  # of the first alone one can
+        ({}, 21, ["instant"]),  # LEDGER may be later
+        ({}, 46, ["instant", "ledger"]),
+    ],
+)
+def test_a_target_is_silent_that_told_of_none_of_two_heartbeats_which_must_have_been_seen(heard, caught_up, silent):
+    times = {target: at(seconds) for target, seconds in heard.items()}
+    assert find_silent(SENT, times, at(caught_up)) == silent
+
+
+class World:
+    """A bucket, a watermark and a clock."""
+
+    def __init__(self):
+        self.now, self.returned, self.put_keys, self.away = NOON, NOON, [], False
+        storage = SimpleNamespace(put=self.put)
+        self.heartbeats = Heartbeats(storage, self, clock=lambda: self.now)
+
+    def put(self, bucket, key, data, _content_type):
+        if self.away:
+            raise DependencyUnavailable("minio")
+        assert (bucket, data) == (ORIGINALS_BUCKET, b"")
+        self.put_keys.append(key)
+
+    def turn(self, *targets, seconds=15):
+        self.heartbeats.turn()
+        for target in targets:
+            self.heartbeats.hear(Beat(target))
+        self.now += timedelta(seconds=seconds)
+        self.returned = self.now
+
+
+def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
+    world = World()
+    for _ in range(3):
+        world.turn("instant", "ledger")
+    assert world.heartbeats.fault() == ""
+    assert world.heartbeats.rest_seconds(300) == 300
+    for _ in range(5):
+        world.turn()
+    assert "instant and ledger told of none" in world.heartbeats.fault()
+    assert world.heartbeats.rest_seconds(300) == HURRY_SECONDS
+    for _ in range(4):
+        world.turn("instant", "ledger")
+    assert world.heartbeats.fault() == ""
+    assert world.heartbeats.rest_seconds(300) == HURRY_SECONDS, "what came last in the silence is to be found"
+    world.now += HURRY
+    assert world.heartbeats.rest_seconds(300) == 300
+
+
+def test_who_stands_by_sends_and_says_nothing():
+    world = World()
+    world.returned = NOON - timedelta(days=1)
+    world.heartbeats.turn()
+    assert world.put_keys == []
+    assert world.heartbeats.fault() == ""
+
+
+def test_what_was_not_stored_is_not_expected():
+    world = World()
+    world.away = True
+    for _ in range(4):
+        with pytest.raises(DependencyUnavailable):
+            world.heartbeats.turn()
+    world.now = world.returned = LATER
+    world.away = False
+    world.turn()
+    assert world.heartbeats.fault() == ""
+
+
+def test_a_heartbeat_is_heard_and_is_no_image():
+    body = upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(b'"size": 1000', b'"size": 0')
+    for target in ("instant", "ledger"):
+        assert read(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [Beat(target)]

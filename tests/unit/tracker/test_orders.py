@@ -1,0 +1,108 @@
+"""Facts in any order, any number of times: a row ends where the bucket is."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested
+from thumbmill.core.contracts.identity import ObjectVersion
+from thumbmill.tracker.image_record import Seen, Status
+from thumbmill.tracker.projection import apply, fold, needs_look
+
+UNHURRIED = settings(deadline=None)  # no time is asserted
+TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
+
+EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
+FINAL = [Seen(None), Seen(V1), Seen(V2)]
+
+
+def check_against(bucket, row):
+    if bucket.object_version is None:
+        assert row.status is Status.DELETED
+    else:
+        assert (row.status, row.object_version) == (Status.DONE, bucket.object_version)
+
+
+@pytest.mark.parametrize("bucket", FINAL, ids=["gone", "v1", "v2"])
+def test_every_order_ends_where_the_bucket_is(bucket):
+    for order in permutations(EVERYTHING[:6]):
+        check_against(bucket, fold(None, order, lambda: bucket))
+
+
+@UNHURRIED
+@given(st.permutations([*EVERYTHING, *EVERYTHING]), st.sampled_from(FINAL))
+def test_every_order_of_everything_twice_ends_where_the_bucket_is(order, bucket):
+    check_against(bucket, fold(None, order, lambda: bucket))
+
+
+@UNHURRIED
+@given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
+def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
+    row = fold(None, order, lambda: bucket)
+    again = fold(row, order, lambda: bucket, removal_known=True)
+    if row.status is Status.DELETED:  # a late image.removed may still add that the variants are gone
+        assert (again.status, again.object_version, again.generation) == (
+            row.status,
+            row.object_version,
+            row.generation,
+        )
+        assert again.variants_removed
+    else:
+        assert again == row
+
+
+@UNHURRIED
+@given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
+def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
+    row, removal_known = None, False
+    for fact in order:
+        seen = bucket if needs_look(row, fact, removal_known=removal_known) else None
+        after = apply(row, fact, seen)
+        removal_known |= fact.is_removal
+        if row is not None and row.status in TERMINAL and after.status is not row.status:
+            better = (row.status, after.status) == (Status.FAILED, Status.DONE)
+            assert better or after.status is Status.DELETED or after.object_version != row.object_version
+        row = after
+
+
+@st.composite
+def histories(draw):
+    """What was done to a key; the facts of it with the moment each was true from, in the order they arrive."""
+    moments, facts = [Seen(None)], []
+    for number in range(draw(st.integers(1, 5))):
+        moment = len(moments)
+        if moments[-1].object_version and draw(st.booleans()):
+            moments.append(Seen(None))
+            news = [delete(f"{number:X}"), delete(f"{number:X}", target="ledger"), removed(f"{number:X}")]
+        else:
+            object_version = ObjectVersion(f"{number:032}", number, 100 + number) if draw(st.integers(0, 3)) else V1
+            moments.append(Seen(object_version))
+            news = [
+                put(object_version),
+                put(object_version, target="ledger"),
+                processing(object_version),
+                done(object_version),
+            ]
+        facts += [(moment, fact) for fact in news]
+    return moments, draw(st.permutations(facts)), draw(st.randoms(use_true_random=False))
+
+
+@UNHURRIED
+@given(histories())
+def test_looks_that_see_the_moments_between_do_no_harm(history):
+    moments, arriving, chance = history
+    row, removal_known, now = None, False, 0
+    for moment, fact in arriving:
+        now = chance.randint(max(now, moment), len(moments) - 1)
+        seen = moments[now] if needs_look(row, fact, removal_known=removal_known) else None
+        row = apply(row, fact, seen)
+        removal_known |= fact.is_removal
+    final = moments[-1].object_version
+    if final is None:
+        assert row.status is Status.DELETED
+    else:
+        # An object that came back as it was may have to be made again: then the row says so by PENDING.
+        assert row.object_version == final
+        assert row.status in {Status.PENDING, Status.PROCESSING, Status.DONE}

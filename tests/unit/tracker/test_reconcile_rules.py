@@ -1,0 +1,140 @@
+"""What a difference means: the whole table, and that no listing alone is believed."""
+
+import pytest
+
+from tests.unit.tracker.saying import KEY, NOON, V1, V2
+from thumbmill.core.contracts.events import Variant
+from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
+from thumbmill.core.object_store.listing import ObjectSummary
+from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.reconciliation.drift import (
+    Finding,
+    Live,
+    What,
+    can_be_judged,
+    compare_originals,
+    compare_variants,
+    is_true,
+    orphans_of,
+)
+
+ID = image_id_of(KEY)
+OTHER = image_id_of("other.jpg")
+OLD, YOUNG = 1000, 2000  # seconds since 1970
+THUMB, LARGE = (variant_key(ID, "ab" * 32, preset, "1.3", "webp") for preset in ("thumbnail", "large"))
+
+
+def listed(key, modified=OLD):
+    return ObjectSummary(key, ObjectVersion("e" * 32, 5, modified))
+
+
+def row(status, object_version=V1, variants=(THUMB, LARGE)):
+    made = [Variant(type="x", key=key, width=1, height=1, bytes=1, content_type="image/webp") for key in variants]
+    return ImageRecord(
+        ID,
+        KEY,
+        NOON,
+        status=status,
+        object_version=object_version,
+        variants=tuple(made) if status is Status.DONE else (),
+    )
+
+
+# --- two lists -----------------------------------------------------------------------------------------------
+
+
+def test_what_agrees_is_no_finding():
+    assert compare_originals([ObjectSummary(KEY, V1)], [Live(ID, KEY, V1)]) == []
+    things = [listed(THUMB), listed(LARGE)]
+    assert compare_variants(things, [Live(ID, KEY, V1, (LARGE, THUMB))], older_than=YOUNG) == []
+
+
+@pytest.mark.parametrize("rows", [[], [Live(ID, KEY, V2)]])
+def test_an_object_without_its_row_is_missed(rows):
+    assert compare_originals([ObjectSummary(KEY, V1)], rows) == [Finding(What.MISSED, ID, KEY, V1)]
+
+
+def test_a_row_without_its_object_has_vanished():
+    assert compare_originals([], [Live(ID, KEY, V1)]) == [Finding(What.VANISHED, ID, KEY, V1)]
+
+
+def test_the_order_of_a_listing_does_not_matter():
+    things, rows = (
+        [ObjectSummary("b", V1), ObjectSummary("a", V1)],
+        [Live(image_id_of(key), key, V1) for key in "ab"],
+    )
+    assert compare_originals(things, rows) == []
+
+
+def test_variants_that_a_row_names_and_nobody_lists_are_gone():
+    live = Live(ID, KEY, V1, (THUMB, LARGE))
+    gone = Finding(What.VARIANTS_GONE, ID, KEY, V1, gone=(LARGE,))
+    assert compare_variants([listed(THUMB)], [live], older_than=YOUNG) == [gone]
+
+
+def test_variants_that_no_row_names_are_orphans_once_they_are_old():
+    live = Live(ID, KEY, V1, (THUMB,))
+    stranger = variant_key(OTHER, "cd" * 32, "thumbnail", "1.3", "webp")
+    things = [listed(THUMB), listed(LARGE), listed(stranger), listed(THUMB.replace("1.3", "1.2"), YOUNG)]
+    assert compare_variants(things, [live], older_than=YOUNG) == [
+        Finding(What.ORPHANS, ID, "", variants=(listed(LARGE),)),
+        Finding(What.ORPHANS, OTHER, "", variants=(listed(stranger),)),
+    ]
+
+
+@pytest.mark.parametrize("key", ["readme.txt", f"{ID}/x", f"{ID}", "a/b/c", f"{ID}/{'ab' * 8}-1.3/deeper/x.webp"])
+def test_what_nobody_of_ours_writes_is_left_alone(key):
+    assert compare_variants([listed(key)], [], older_than=YOUNG) == []
+
+
+# --- the second look -----------------------------------------------------------------------------------------
+
+MISSED = Finding(What.MISSED, ID, KEY, V1)
+VANISHED = Finding(What.VANISHED, ID, KEY, V1)
+GONE = Finding(What.VARIANTS_GONE, ID, KEY, V1, gone=(LARGE,))
+ORPHANS = Finding(What.ORPHANS, ID, "", variants=(listed(LARGE),))
+NOBODY = None
+AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (
+    row(status, None if status is Status.AWAITING_UPLOAD else V1) for status in Status
+)
+NEWER = row(Status.DONE, V2)
+
+
+@pytest.mark.parametrize(
+    ("finding", "rows", "original", "true"),
+    [
+        (MISSED, [NOBODY, AWAITED, DELETED, NEWER], V1, True),
+        (MISSED, [PENDING, PROCESSING, DONE, FAILED], V1, False),  # somebody told meanwhile
+        (MISSED, [NOBODY, AWAITED, DELETED, PENDING, DONE, NEWER], V2, False),  # a newer one has news of its own
+        (MISSED, [NOBODY, AWAITED, DELETED, PENDING, DONE, NEWER], None, False),
+        (VANISHED, [PENDING, PROCESSING, DONE, FAILED], None, True),
+        (VANISHED, [PENDING, PROCESSING, DONE, FAILED, DELETED, NOBODY], V1, False),  # the listing lacked it
+        (VANISHED, [NOBODY, AWAITED, DELETED, NEWER], None, False),
+        (GONE, [DONE], V1, True),
+        (GONE, [DONE], None, False),  # vanished, which is another case
+        (GONE, [DONE], V2, False),
+        (GONE, [NOBODY, AWAITED, PENDING, PROCESSING, FAILED, DELETED, NEWER], V1, False),
+        (ORPHANS, [NOBODY, AWAITED, DELETED], None, True),
+        (ORPHANS, [NOBODY, AWAITED, DELETED], V1, False),  # missed, which comes first
+        (ORPHANS, [DONE, FAILED], V1, True),
+        (ORPHANS, [DONE, FAILED], None, False),
+        (ORPHANS, [DONE, FAILED], V2, False),
+        (ORPHANS, [PENDING, PROCESSING], V1, False),  # of an image in work nobody can say what is its own
+        (ORPHANS, [PENDING, PROCESSING], None, False),
+    ],
+)
+def test_the_row_and_the_object_of_now_decide(finding, rows, original, true):
+    assert [is_true(finding, each, original) for each in rows] == [true] * len(rows)
+
+
+def test_what_is_true_has_passed_the_first_look():
+    for finding in (MISSED, VANISHED, GONE, ORPHANS):
+        for each in (NOBODY, AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED, NEWER):
+            for original in (None, V1, V2):
+                assert can_be_judged(finding, each) or not is_true(finding, each, original)
+
+
+def test_what_the_row_names_by_now_is_no_orphan():
+    finding = Finding(What.ORPHANS, ID, "", variants=(listed(THUMB), listed(LARGE)))
+    assert orphans_of(finding, row(Status.DONE, variants=(LARGE,))) == [listed(THUMB)]
+    assert orphans_of(finding, None) == [listed(THUMB), listed(LARGE)]

@@ -1,0 +1,174 @@
+"""Going through buckets and rows page by page finds what looking at everything at once finds."""
+
+from bisect import bisect_right
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.tracker.saying import V1, V2
+from thumbmill.core.contracts.identity import (
+    ORIGINALS_BUCKET,
+    VARIANTS_BUCKET,
+    ObjectVersion,
+    image_id_of,
+    variant_key,
+)
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.object_store.listing import ListPage, ObjectSummary
+from thumbmill.tracker.reconciliation import repository, scan
+from thumbmill.tracker.reconciliation.drift import Live, compare_originals, compare_variants
+from thumbmill.tracker.reconciliation.repository import Position
+from thumbmill.tracker.reconciliation.scan import Walk
+
+NOW = 10_000  # seconds since 1970
+
+
+class Store:
+    """Both buckets, listed a few objects at a time."""
+
+    def __init__(self, page, **buckets):
+        self.page = page
+        self.buckets = {name: sorted(things, key=lambda thing: thing.key) for name, things in buckets.items()}
+        self.calls = []
+        self.fault = None
+
+    def list_page(self, bucket, *, after="", token=""):
+        self.calls.append((bucket, after, token))
+        if self.fault:
+            raise self.fault
+        things = self.buckets[bucket]
+        start = int(token) if token else bisect_right([thing.key for thing in things], after)
+        end = start + self.page
+        return ListPage(things[start:end], str(end) if end < len(things) else "", NOW)
+
+
+class Rows:
+    """Rows by key and by id, a few at a time."""
+
+    def __init__(self, rows, limit):
+        self.rows = rows
+        self.limit = limit
+
+    def live(self, after, upto):
+        behind = sorted((row for row in self.rows if row.key > after), key=lambda row: row.key)
+        return [row for row in behind if upto is None or row.key <= upto][: self.limit]
+
+    def done(self, after, upto):
+        behind = sorted((row for row in self.rows if row.id > (after or UUID(int=0))), key=lambda row: row.id)
+        return [row for row in behind if upto is None or row.id <= upto][: self.limit]
+
+
+def go_through(store, rows, restart=lambda: False):
+    """Do a whole pass; give the findings of each bucket, and the largest number of objects in hand."""
+    walk, position, findings, most = (
+        Walk(store, rows, 600),
+        Position(),
+        {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []},
+        0,
+    )
+    for _ in range(10_000):
+        step = walk.step(position)
+        findings[position.bucket] += step.findings
+        most = max(most, step.size, len(walk._listed))  # noqa: SLF001 - its memory is the question
+        if step.is_last:
+            assert step.next == Position()
+            return findings, most
+        assert (step.next.bucket, step.next.last_key, str(step.next.last_id)) != (
+            position.bucket,
+            position.last_key,
+            str(position.last_id),
+        ), "it stands still"
+        position = step.next
+        if restart():
+            walk = Walk(store, rows, 600)
+    raise AssertionError("it never ends")
+
+
+def variant(image_id, number, modified=0):
+    return ObjectSummary(
+        variant_key(image_id, "ab" * 32, f"preset-{number:02}", "1.3", "webp"), ObjectVersion("e", 1, modified)
+    )
+
+
+KEYS = [f"{word}{n}" for n in range(8) for word in ("a/", "A", "ä", "z", "uploads/")]
+SOURCES = st.sampled_from([V1, V2])
+OBJECTS = st.dictionaries(st.sampled_from(KEYS), SOURCES, max_size=30)
+VARIANTS = st.dictionaries(st.sampled_from(KEYS), st.sets(st.integers(0, 9)), max_size=20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(OBJECTS, OBJECTS, VARIANTS, VARIANTS, st.integers(1, 9), st.integers(1, 9), st.integers(0, 20), st.data())
+def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit, foreign, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "PAGE", page)
+        patch.setattr(scan, "ROWS", limit)
+        rows = [
+            Live(
+                image_id_of(key),
+                key,
+                object_version,
+                tuple(variant(image_id_of(key), n).key for n in named.get(key, ())),
+            )
+            for key, object_version in known.items()
+        ]
+        things = [variant(image_id_of(key), n) for key, numbers in made.items() for n in numbers]
+        things += [ObjectSummary(f"{n:x}{n}-nothing-of-ours", V1) for n in range(foreign)]
+        store = Store(
+            page, **{ORIGINALS_BUCKET: [ObjectSummary(*item) for item in objects.items()], VARIANTS_BUCKET: things}
+        )
+        restarts = data.draw(st.lists(st.booleans(), max_size=40))
+        findings, _ = go_through(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
+
+    assert sorted(findings[ORIGINALS_BUCKET], key=str) == sorted(
+        compare_originals([ObjectSummary(*item) for item in objects.items()], rows), key=str
+    )
+    at_once = compare_variants(things, rows, older_than=NOW - 600)
+    orphans = {thing for finding in at_once for thing in finding.variants}
+    # An image may lie on several pages: then what is on another is suspected, and looked at again one by one.
+    assert {thing for finding in findings[VARIANTS_BUCKET] for thing in finding.variants} >= orphans
+    gone = {key for finding in at_once for key in finding.gone}
+    assert {key for finding in findings[VARIANTS_BUCKET] for key in finding.gone} >= gone
+
+
+def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
+    monkeypatch.setattr(scan, "PAGE", 4)
+    monkeypatch.setattr(scan, "ROWS", 3)
+    ids = [image_id_of(key) for key in KEYS]
+    things = [variant(image_id, n) for image_id in ids for n in range(3)]
+    rows = [
+        Live(image_id, key, V1, tuple(variant(image_id, n).key for n in range(3)))
+        for image_id, key in zip(ids, KEYS, strict=True)
+    ]
+    store = Store(4, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in KEYS], VARIANTS_BUCKET: things})
+    assert go_through(store, Rows(rows, 3))[0] == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
+
+
+def test_a_thousand_objects_cost_a_call_and_memory_stays_that_of_two_pages():
+    keys = [f"{n:06}" for n in range(20_000)]
+    rows = [Live(image_id_of(key), key, V1) for key in keys]
+    store = Store(1000, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
+    findings, most = go_through(store, Rows(rows, repository.ROWS))
+    assert findings == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
+    assert len([call for call in store.calls if call[0] == ORIGINALS_BUCKET]) == 20
+    assert all(token for bucket, _, token in store.calls[1:] if bucket == ORIGINALS_BUCKET), (
+        "begun anew, it costs the store"
+    )
+    assert most <= 2 * 1000
+
+
+def test_after_a_fault_it_begins_where_it_was():
+    keys = [f"{n:04}" for n in range(30)]
+    store = Store(10, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
+    walk = Walk(store, Rows([], 100), 600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "PAGE", 10)
+        first = walk.step(Position())
+        store.fault = DependencyUnavailable("minio")
+        with pytest.raises(DependencyUnavailable):
+            walk.step(first.next)
+        store.fault = None
+        second = walk.step(first.next)
+    assert [finding.key for finding in first.findings + second.findings] == keys[:20]
+    assert store.calls[-1] == (ORIGINALS_BUCKET, keys[9], ""), "the token may be what was wrong"

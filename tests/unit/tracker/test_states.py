@@ -1,0 +1,230 @@
+"""What a fact makes of an image's row, case by case; ``test_orders`` has the orders in which facts may come."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from tests.unit.tracker.saying import (
+    DETAILS,
+    V1,
+    V2,
+    delete,
+    done,
+    dropped,
+    failed,
+    processing,
+    put,
+    redriven,
+    removed,
+    requested,
+    retrying,
+)
+from thumbmill.core.contracts.identity import ObjectVersion
+from thumbmill.tracker.image_record import Seen, Status
+from thumbmill.tracker.projection import apply, awaits_thumbnailer, fold
+
+GONE = Seen(None)
+
+
+def never():
+    raise AssertionError("nobody needed to look into the bucket")
+
+
+def row_after(*facts, look=never):
+    return fold(None, facts, look)
+
+
+# --- the path of one image -----------------------------------------------------------------------------------
+
+
+def test_the_common_path_never_looks_into_the_bucket():
+    facts = [put(), put(target="ledger"), processing(), done()]
+    states = [row_after(*facts[:n]).status for n in range(1, 5)]
+    assert states == [Status.PENDING, Status.PENDING, Status.PROCESSING, Status.DONE]
+
+
+def test_a_ticket_waits_and_takes_its_first_object_without_a_look():
+    row = row_after(requested())
+    assert (row.status, row.generation, row.file_name) == (Status.AWAITING_UPLOAD, 0, "a.jpg")
+    row = row_after(requested(), put())
+    assert (row.status, row.generation, row.object_version) == (Status.PENDING, 1, V1)
+
+
+def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
+    before = row_after(put(), done())
+    after = apply(before, requested())
+    assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
+    assert (after.file_name, after.expires_at) == ("a.jpg", requested().said.expires_at)
+    later = after.expires_at + timedelta(hours=1)
+    assert apply(after, requested()) == apply(after, requested(expires_at=later)) == after
+
+
+@pytest.mark.parametrize("first", [processing, retrying, done, failed])
+def test_the_thumbnailers_word_makes_a_row_before_the_buckets(first):
+    row = row_after(first())
+    assert row.object_version == V1
+    assert row_after(first(), put(), put(target="ledger")) == replace(row, content_type="image/jpeg")
+
+
+def test_what_a_done_image_shows():
+    row = row_after(put(), done())
+    assert (row.width, row.height, row.format, row.sha256, row.attempts) == (3000, 2000, "JPEG", "1" * 64, 1)
+    assert [variant.type for variant in row.variants] == ["thumbnail"]
+    assert (row.details, row.damaged) == (DETAILS, True)
+
+
+def test_a_wait_between_two_attempts_is_processing_with_a_time():
+    row = row_after(put(), processing(), retrying())
+    again = retrying().said.next_attempt_at
+    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, again)
+    row = row_after(put(), processing(), retrying(), processing(attempt=2))
+    assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 2, None)
+
+
+def test_another_object_is_a_new_generation_and_begins_anew():
+    row = row_after(put(), failed(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    assert (row.status, row.object_version, row.generation, row.error, row.attempts) == (
+        Status.PENDING,
+        V2,
+        2,
+        None,
+        0,
+    )
+    assert (row.content_type, row.file_name) == ("image/png", "b.png")
+    row = row_after(put(), done(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    assert (row.status, row.variants, row.details, row.damaged) == (Status.PENDING, (), None, False)
+
+
+# --- the bucket is the judge ---------------------------------------------------------------------------------
+
+
+def test_a_removal_of_a_living_object_changes_nothing():
+    row = row_after(put(), done())
+    assert fold(row, [delete()], lambda: Seen(V1)) == row
+
+
+def test_a_removal_deletes_and_the_thumbnailers_word_adds_that_the_variants_are_gone():
+    deleted = row_after(put(), done(), delete(), look=lambda: GONE)
+    assert (deleted.status, deleted.variants, deleted.variants_removed) == (Status.DELETED, (), False)
+    assert fold(deleted, [removed()], never).variants_removed
+
+
+def test_a_removal_of_what_never_was_is_forgotten():
+    assert row_after(delete(), removed(), delete(target="ledger")) is None
+    ticket = row_after(requested())
+    assert fold(ticket, [delete(), removed()], never) == ticket
+
+
+def test_a_first_fact_behind_a_removal_is_not_believed():
+    row = row_after(delete(), put(), done(), look=lambda: GONE)
+    assert (row.status, row.object_version) == (Status.DELETED, V1)
+    assert fold(None, [done()], lambda: GONE, removal_known=True).status is Status.DELETED
+
+
+def test_an_object_that_is_back_is_pending_again_even_if_it_is_the_same():
+    deleted = row_after(put(), done(), delete(), removed(), look=lambda: GONE)
+    back = fold(deleted, [put()], lambda: Seen(V1))
+    assert (back.status, back.generation, back.variants_removed) == (Status.PENDING, 2, False)
+    assert fold(back, [done()], never).status is Status.DONE
+
+
+def test_late_news_of_a_deleted_object_leaves_it_deleted():
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert fold(deleted, [processing(), done(), put(target="ledger")], lambda: GONE) == deleted
+
+
+def test_news_of_another_object_is_for_the_timeline_alone_unless_the_bucket_agrees():
+    row = row_after(put(), processing())
+    assert fold(row, [done(V2)], lambda: Seen(V1)) == row
+    adopted = fold(row, [done(V2)], lambda: Seen(V2))
+    assert (adopted.status, adopted.object_version, adopted.generation) == (Status.DONE, V2, 2)
+
+
+def test_the_bucket_is_believed_even_where_it_shows_a_third_object():
+    third = ObjectVersion("3" * 32, 3, 3)
+    row = row_after(put(), done(V2), look=lambda: Seen(third))
+    assert (row.status, row.object_version) == (Status.PENDING, third)
+
+
+# --- facts about one source are ordered ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", list(permutations([processing(), retrying(), processing(attempt=2)])))
+def test_the_latest_attempt_shows(order):
+    row = row_after(put(), *order)
+    assert (row.attempts, row.next_attempt_at) == (2, None)
+
+
+@pytest.mark.parametrize("order", list(permutations([put(), processing(attempt=3), failed(attempt=4), done()])))
+def test_done_beats_failed_and_everything_else(order):
+    row = row_after(*order)
+    assert (row.status, row.error) == (Status.DONE, None)
+
+
+def test_only_a_later_run_begins_again():
+    row = row_after(put(), failed(attempt=4))
+    assert fold(row, [processing(attempt=9)], never) == row
+    again = fold(row, [processing(run_id="2026")], never)
+    assert (again.status, again.attempts, again.error) == (Status.PROCESSING, 1, None)
+
+
+def test_what_is_done_stays_done_until_a_later_run_is_done_too():
+    row = row_after(put(), done())
+    assert fold(row, [processing(run_id="2026"), failed(run_id="2026")], never) == row
+    assert fold(row, [done(run_id="2026")], never).run_id == "2026"
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(
+        permutations(
+            [failed(attempt=4), processing(run_id="1"), failed(run_id="1"), redriven("1"), done(run_id="2")]
+        )
+    ),
+)
+def test_runs_of_every_order_end_with_what_is_done(order):
+    row = row_after(put(), *order)
+    assert (row.status, row.run_id, row.error) == (Status.DONE, "2", None)
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations([failed(attempt=4), processing(run_id="1"), failed(run_id="1")]))
+)
+def test_a_later_run_that_fails_too_is_failed(order):
+    row = row_after(put(), *order)
+    assert (row.status, row.run_id, row.attempts) == (Status.FAILED, "1", 1)
+
+
+# --- what operators do with dead letters ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("note", [redriven(), dropped()])
+def test_an_operators_note_changes_nothing_and_needs_no_look(note):
+    assert row_after(note) is None
+    for facts in ([requested()], [put()], [put(), failed()], [put(), done()]):
+        row = row_after(*facts)
+        assert fold(row, [note], never) == row
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert fold(deleted, [note], never) == deleted
+
+
+# --- what the thumbnailer still has to do --------------------------------------------------------------------
+
+
+def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
+    assert awaits_thumbnailer(row_after(put()), put(target="ledger"))
+    assert not awaits_thumbnailer(row_after(put(), processing()), put(target="ledger"))
+    assert not awaits_thumbnailer(row_after(put()), put(V2, target="ledger"))
+    assert not awaits_thumbnailer(None, delete(target="ledger"))
+    deleted = row_after(put(), delete(), look=lambda: GONE)
+    assert awaits_thumbnailer(deleted, delete(target="ledger"))
+    assert not awaits_thumbnailer(fold(deleted, [removed()], never), delete(target="ledger"))
+
+
+def test_an_upload_behind_its_own_removal_waits_too():
+    late = put(target="ledger")
+    deleted = fold(row_after(delete(target="ledger")), [late], lambda: GONE, removal_known=True)
+    assert awaits_thumbnailer(deleted, late)
+    assert not awaits_thumbnailer(fold(deleted, [removed()], never), late)

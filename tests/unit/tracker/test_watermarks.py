@@ -1,0 +1,62 @@
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from thumbmill.tracker import watermarks
+from thumbmill.tracker.timeline import Mark
+from thumbmill.tracker.watermarks import Watermarks
+
+
+class Sent(list):
+    def publish_event(self, event):
+        self.append(Mark(event.id, event.time))
+
+
+@pytest.fixture
+def sent():
+    return Sent()
+
+
+def come_back(marks, sent):
+    with marks.passing(sent[-1:]) as time:
+        return time
+
+
+def test_one_mark_is_under_way_at_a_time(sent):
+    marks = Watermarks()
+    marks.send(sent)
+    marks.send(sent)
+    assert len(sent) == 1
+    assert come_back(marks, sent) == sent[0].time
+    marks.send(sent)
+    assert len(sent) == 2
+
+
+def test_a_mark_that_stays_away_is_followed_by_another(sent, monkeypatch):
+    marks = Watermarks()
+    marks.send(sent)
+    monkeypatch.setattr(watermarks, "PATIENCE", timedelta(0))
+    marks.send(sent)
+    assert len(sent) == 2
+
+
+def test_what_was_sent_before_a_fault_counts_no_more_but_has_come_back(sent):
+    marks = Watermarks()
+    marks.send(sent)
+    with pytest.raises(ValueError, match="a fault"), marks.passing([]):
+        raise ValueError("a fault")
+    assert come_back(marks, sent) is None
+    marks.send(sent)
+    assert come_back(marks, sent) == sent[1].time
+
+
+def test_without_a_mark_nothing_is_said():
+    with Watermarks().passing([]) as time:
+        assert time is None
+
+
+def test_of_several_marks_the_latest_counts():
+    now = datetime.now(UTC)
+    with Watermarks().passing([Mark(uuid4(), now), Mark(uuid4(), now - timedelta(seconds=9))]) as time:
+        assert time == now

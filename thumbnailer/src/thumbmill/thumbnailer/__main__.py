@@ -1,0 +1,94 @@
+"""``thumbnailer``: consume bucket events until SIGTERM or SIGINT."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from functools import partial
+from threading import Event
+
+import structlog
+
+from thumbmill.core import crashpoints
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
+from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.messaging.consumer import Consumer
+from thumbmill.core.messaging.topology import thumbnailer_queues
+from thumbmill.core.messaging.workers import per_message
+from thumbmill.core.object_store.store import Storage
+from thumbmill.core.service import logs
+from thumbmill.core.service.lifecycle import Startup, retry_until_available, serve_admin, stop_on_signals
+from thumbmill.core.settings import load_or_exit, masked
+from thumbmill.thumbnailer.handler import Thumbnailer
+from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import DecoderUnavailableError
+from thumbmill.thumbnailer.settings import Settings
+
+log = structlog.get_logger()
+
+NAME = "thumbnailer"
+
+
+def main() -> None:
+    """Run and exit: 0 after a clean stop, 1 when something refuses us, 2 for wrong settings."""
+    argparse.ArgumentParser(
+        prog=NAME,
+        description="Makes thumbnails of what arrives in images-original, until SIGTERM or SIGINT.",
+        epilog="Settings are environment variables: see README.md.",
+    ).parse_args()
+    settings = load_or_exit(Settings)
+    logs.configure(settings, NAME)
+    try:
+        crashpoints.arm(settings.crash_point)
+    except ValueError as fault:
+        log.critical("wrong_settings", fault=str(fault))
+        sys.exit(2)
+    log.info("starting", **masked(settings))
+    sys.exit(run(settings))
+
+
+def run(settings: Settings) -> int:
+    """Consume until stopped and return the exit code."""
+    stop = Event()
+    try:
+        with ExitStack() as open_things:
+            consume(settings, stop, open_things)
+    except (DependencyRejected, DecoderUnavailableError, OSError) as fault:
+        log.critical("cannot_run", fault=str(fault))
+        return 1
+    except DependencyUnavailable as away:
+        log.info("never_started", fault=str(away))  # stopped while it waited
+    log.info("stopped")
+    return 0
+
+
+def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
+    """Build everything and consume until stopped; what is opened here is closed in reverse order."""
+    storage = Storage(settings, connections=2 * settings.prefetch)
+    decoder = Decoder(
+        settings.recipe, settings.thumbnailer_decoders, settings.decoder_retirement, settings.slow_decoders
+    )
+    thumbnailer = Thumbnailer(storage, decoder, settings.max_upload_bytes, settings.presets.key_version)
+    check_storage = partial(storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET)
+    consumer = Consumer(
+        name=NAME,
+        broker=settings,
+        family=thumbnailer_queues(settings.rabbitmq_queue),
+        handle=per_message(thumbnailer.handle),
+        announce=thumbnailer.announce,
+        probes={"minio": check_storage},
+        workers=settings.prefetch,
+        prefetch=settings.prefetch,
+        grace_seconds=settings.stop_grace_seconds,
+    )
+    stop_on_signals(stop, consumer.stop)
+    start = Startup()
+    side_port = serve_admin(settings, settings.health_port, consumer, start, {"minio": check_storage})
+    open_things.callback(side_port.shutdown)
+    open_things.enter_context(decoder)
+    retry_until_available(check_storage, stop, start)
+    start.end()
+    consumer.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""TIFF: directories, strips and tiles, and pixels."""

@@ -1,0 +1,1 @@
+"""Checks of a file's structure before any library decodes it."""

@@ -1,0 +1,1 @@
+"""Presets: which variants are made of every image."""

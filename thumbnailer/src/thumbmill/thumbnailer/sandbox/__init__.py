@@ -1,0 +1,1 @@
+"""The sandbox: decoder processes, their limits, and the protocol between parent and child."""
