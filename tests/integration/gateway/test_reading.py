@@ -302,7 +302,9 @@ def test_a_ticket_used_a_moment_ago(clean, client, photo, left):
     assert listed == image
     answer = client.delete(url)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")
-    clean.sql("UPDATE images SET status = 'PENDING', object_version = 's/3/1', generation = 1, version = version + 1000")
+    clean.sql(
+        "UPDATE images SET status = 'PENDING', object_version = 's/3/1', generation = 1, version = version + 1000"
+    )
     assert look()["status"] == "PENDING"
     assert client.delete(url).status_code == 202
     assert not clean.keys()

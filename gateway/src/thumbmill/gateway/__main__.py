@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from thumbmill.core import crashpoints
+from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.core.service import logs
 from thumbmill.core.service.listen_addresses import address_of, listen
@@ -37,6 +38,7 @@ def main() -> None:
     _parser().parse_args()
     settings = load_or_exit(Settings)
     logs.configure(settings, "gateway")
+    publish_build_info("gateway")
     try:
         crashpoints.arm(settings.crash_point)
     except ValueError as fault:
@@ -107,12 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     lines = [
         f"  {name.upper():26} {field.description}{_default(field)}" for name, field in Settings.model_fields.items()
     ]
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="gateway",
         description="Thumbmill's HTTP API: uploads, tickets, status.",
         epilog="environment variables, each of which may be given as a file by NAME_FILE:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=get_version())
+    return parser
 
 
 def _default(field: FieldInfo) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 
 from thumbmill.core import crashpoints
+from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.consumer import Consumer
@@ -52,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog=NAME, description="Keeps every image's state and timeline in Postgres.", epilog="Settings: README.md."
     )
+    parser.add_argument("--version", action="version", version=get_version())
     commands = parser.add_subparsers(required=True, metavar="{run,migrate}")
     for name, command, what in (
         ("run", run, "consume events until stopped (SIGTERM, SIGINT)"),
@@ -89,6 +91,7 @@ def run() -> int:
     """Consume until stopped."""
     settings = load_or_exit(Settings)
     logs.configure(settings, NAME)
+    publish_build_info(NAME)
     try:
         crashpoints.arm(settings.crash_point)
     except ValueError as fault:

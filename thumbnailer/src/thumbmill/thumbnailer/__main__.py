@@ -9,6 +9,7 @@ from threading import Event
 import structlog
 
 from thumbmill.core import crashpoints
+from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.consumer import Consumer
@@ -30,13 +31,16 @@ NAME = "thumbnailer"
 
 def main() -> None:
     """Run and exit: 0 after a clean stop, 1 when something refuses us, 2 for wrong settings."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=NAME,
         description="Makes thumbnails of what arrives in images-original, until SIGTERM or SIGINT.",
         epilog="Settings are environment variables: see README.md.",
-    ).parse_args()
+    )
+    parser.add_argument("--version", action="version", version=get_version())
+    parser.parse_args()
     settings = load_or_exit(Settings)
     logs.configure(settings, NAME)
+    publish_build_info(NAME)
     try:
         crashpoints.arm(settings.crash_point)
     except ValueError as fault:
