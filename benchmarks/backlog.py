@@ -9,7 +9,6 @@ each figure means stands in benchmarks/README.md.
 import argparse
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -22,6 +21,7 @@ from benchmarks import backlog_table
 from benchmarks.accounting import Part, cpu_of, machine_seconds, parts_of, per_image
 from benchmarks.backlog_clients import putting, reading
 from benchmarks.installation import open_database, open_store, running, say
+from devstack.polling import pause
 from devstack.stack import Stack
 
 PRESETS = Path(__file__).with_name("thumbnail.yaml")
@@ -31,7 +31,6 @@ STILL_SECONDS = 120.0  # without an image done something is broken
 QUIET_SECONDS = 10.0  # of reads on a system at rest
 FEWEST = 100  # images in a queue
 QUARTERS = (0.25, 0.5, 0.75)
-_NEVER = threading.Event()
 
 
 @dataclass
@@ -75,8 +74,8 @@ class Bench:
         return cpu_of(parts_of(self.stack), without=self.database.info.backend_pid)
 
     def queued(self) -> int:
-        login = pika.PlainCredentials("admin", self.stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"])
-        port = self.stack.site.ports["RABBITMQ_PORT"]
+        login = pika.PlainCredentials("admin", self.stack.installation.secrets["RABBITMQ_ADMIN_PASSWORD"])
+        port = self.stack.installation.ports["RABBITMQ_PORT"]
         with closing(
             pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, credentials=login))
         ) as link:
@@ -116,7 +115,7 @@ class Bench:
                 told = now
                 left = (images - seen) * (now - began) / seen
                 say(f"{what} {seen} of {images}, {seen / (now - began):.0f}/s, about {left:.0f} s left")
-            _NEVER.wait(LOOK_SECONDS)
+            pause(LOOK_SECONDS)
         look(images)
 
     def drain(self, name: str, images: int) -> Drain:
@@ -128,7 +127,7 @@ class Bench:
         say(f"{name} queue: {queued} wait after {ledger_seconds:.0f} s; reading status for {QUIET_SECONDS:.0f} s")
         ids = self.sample(name)
         with reading(self.stack, ids) as at_rest:
-            _NEVER.wait(QUIET_SECONDS)
+            pause(QUIET_SECONDS)
         self.stack.start("thumbnailer")
         memory["all wait"] = self.memory()
         due = [(part, int(images * part)) for part in QUARTERS]
@@ -191,7 +190,7 @@ def main() -> None:
     with running({"PRESETS_FILE": str(PRESETS)}) as stack, closing(Bench(stack)) as bench:
         bench.drain("warming", min(500, given.short))
         drains = {"short": bench.drain("short", given.short), "long": bench.drain("long", given.events)}
-        _NEVER.wait(QUIET_SECONDS)
+        pause(QUIET_SECONDS)
         drains["long"].memory["10 s later"] = bench.memory()
         print(backlog_table.render(drains), flush=True)
         if given.json:

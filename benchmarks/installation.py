@@ -23,7 +23,7 @@ def running(settings: dict[str, str]) -> Iterator[Stack]:
     forget_libpq_variables()
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
     directory.chmod(0o755)  # the servers' account has to pass
-    stack = Stack(directory, free_ports(), QUIET | settings, say=say)
+    stack = Stack(directory, free_ports(), QUIET | settings, log=say)
     try:
         stack.up()
         yield stack
@@ -38,16 +38,16 @@ def say(line: str) -> None:
 
 
 def gateway_url(stack: Stack) -> str:
-    return f"http://127.0.0.1:{stack.site.ports['GATEWAY_PORT']}"
+    return f"http://127.0.0.1:{stack.installation.ports['GATEWAY_PORT']}"
 
 
 def open_database(stack: Stack) -> psycopg.Connection:
     """Ask the database as its owner."""
-    url = database_url(stack.site, OWNER, stack.site.secrets["POSTGRES_PASSWORD"])
+    url = database_url(stack.installation, OWNER, stack.installation.secrets["POSTGRES_PASSWORD"])
     return psycopg.connect(url, autocommit=True)
 
 
 def open_store(stack: Stack) -> Minio:
     """Speak S3 as root."""
-    login = (stack.site.secrets["MINIO_ROOT_USER"], stack.site.secrets["MINIO_ROOT_PASSWORD"])
-    return Minio(f"127.0.0.1:{stack.site.ports['MINIO_PORT']}", *login, secure=False, region="us-east-1")
+    login = (stack.installation.secrets["MINIO_ROOT_USER"], stack.installation.secrets["MINIO_ROOT_PASSWORD"])
+    return Minio(f"127.0.0.1:{stack.installation.ports['MINIO_PORT']}", *login, secure=False, region="us-east-1")

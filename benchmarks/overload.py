@@ -45,7 +45,7 @@ class Overload:
 
 async def overload(stack: Stack, *, uploads: int, pollers: int, body_bytes: int) -> Overload:
     """Run the three phases."""
-    port = stack.site.ports["GATEWAY_PORT"]
+    port = stack.installation.ports["GATEWAY_PORT"]
     run, base = Overload(), draw()
     path = await store_one(port, base)
     say(f"{pollers} pollers for {REST_SECONDS:g} s")

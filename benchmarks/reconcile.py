@@ -47,10 +47,10 @@ def main() -> None:
     parent.chmod(0o755)
     directory = Path(tempfile.mkdtemp(prefix="reconcile-", dir=parent))
     directory.chmod(0o755)  # the servers' account has to pass
-    stack = Stack(directory, free_ports(), {}, say=print)
+    stack = Stack(directory, free_ports(), {}, log=print)
     try:
         stack.up(backing_only=True)
-        command, environment = services.describe_migrate(stack.site)
+        command, environment = services.describe_migrate(stack.installation)
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         fill(stack, given.images, given.variants)
         stack.start("status-tracker", RECONCILE_INTERVAL_SECONDS="86400")  # its loop keeps still
@@ -69,14 +69,14 @@ def main() -> None:
 def fill(stack: Stack, images: int, variants: int) -> None:
     """Lay objects on the drive and write their rows."""
     print(f"laying out {images} originals with {variants} variants each")
-    port = stack.site.ports["MINIO_PORT"]
-    login = (stack.site.secrets["MINIO_ROOT_USER"], stack.site.secrets["MINIO_ROOT_PASSWORD"])
+    port = stack.installation.ports["MINIO_PORT"]
+    login = (stack.installation.secrets["MINIO_ROOT_USER"], stack.installation.secrets["MINIO_ROOT_PASSWORD"])
     client = Minio(f"127.0.0.1:{port}", *login, secure=False, region="us-east-1")
     client.put_object(PROCESSED, "model", io.BytesIO(b""), 0)  # where nothing is announced
     [model_object] = client.list_objects(PROCESSED)
     object_version = f"{model_object.etag}/0/{int(model_object.last_modified.timestamp())}"
     stack.stop("minio")
-    drive = stack.site.data / "minio" / "drive"
+    drive = stack.installation.data / "minio" / "drive"
     model, owner = drive / PROCESSED / "model", (drive / PROCESSED).stat()
     ids = [uuid.UUID(int=uuid.uuid4().int & ~(0xF << 76) | 7 << 76) for _ in range(images)]
     keys = [(image, [f"{image}/{'ab' * 8}-1.3/preset-{n}.webp" for n in range(variants)]) for image in ids]
@@ -88,8 +88,8 @@ def fill(stack: Stack, images: int, variants: int) -> None:
     stack.start("minio", MINIO_PROMETHEUS_AUTH_TYPE="public")
     with database(stack) as connection:
         with connection.cursor().copy(
-            "COPY images (id, key, status, object_version, size, generation, run_id, attempts, variants, variants_removed,"
-            " created_at, updated_at, version) FROM STDIN"
+            "COPY images (id, key, status, object_version, size, generation, run_id, attempts, variants,"
+            " variants_removed, created_at, updated_at, version) FROM STDIN"
         ) as copy:
             for image, made in keys:
                 told = json.dumps(
@@ -137,7 +137,7 @@ def measure(stack: Stack) -> dict[str, float]:
     before = {name: cpu_seconds(pid) for name, pid in servers.items()} | {"calls": calls(stack)}
     started = subprocess.Popen(
         [str(Path(sys.executable).parent / "thumbmill"), "reconcile", "--json"],
-        env={**os.environ, "THUMBMILL_ENV_FILE": str(stack.site.operator_file)},
+        env={**os.environ, "THUMBMILL_ENV_FILE": str(stack.installation.operator_file)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -173,14 +173,14 @@ def cpu_seconds(pid: int) -> float:
 
 def calls(stack: Stack) -> float:
     """Count the S3 requests that MinIO has answered."""
-    url = f"http://127.0.0.1:{stack.site.ports['MINIO_PORT']}/minio/v2/metrics/cluster"
+    url = f"http://127.0.0.1:{stack.installation.ports['MINIO_PORT']}/minio/v2/metrics/cluster"
     lines = httpx.get(url, timeout=30).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("minio_s3_requests_total{"))
 
 
 @contextmanager
 def database(stack: Stack) -> Iterator[psycopg.Connection]:
-    url = database_url(stack.site, OWNER, stack.site.secrets["POSTGRES_PASSWORD"])
+    url = database_url(stack.installation, OWNER, stack.installation.secrets["POSTGRES_PASSWORD"])
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 

@@ -17,6 +17,7 @@ from benchmarks import corpus
 from benchmarks.accounting import Part, cpu_of, machine_seconds, parts_of, per_image
 from benchmarks.installation import gateway_url, open_database, open_store, running, say
 from benchmarks.load import Client, Upload
+from devstack.polling import pause
 from devstack.stack import Stack
 
 UNFINISHED = "status NOT IN ('DONE', 'FAILED', 'DELETED')"
@@ -209,7 +210,3 @@ def quantiles(values: list[float]) -> dict[str, float]:
         return round(ordered[low] + (ordered[high] - ordered[low]) * (place - low), 1)
 
     return {"p50": at(0.5), "p95": at(0.95)} if ordered else {}
-
-
-def pause(seconds: float) -> None:
-    threading.Event().wait(seconds)

@@ -66,7 +66,7 @@ def main() -> int:
     temporary = folder / "temporary"
     temporary.mkdir()
     settings = HURRY | settings_without(arguments.without) | {"TMPDIR": str(temporary)}
-    stack = Stack(folder, free_ports(), settings, say=lambda _: None)
+    stack = Stack(folder, free_ports(), settings, log=lambda _: None)
     take_out(stack, arguments.without)
     scene = Scene(stack, random.Random(f"{seed}/faults"), say, threading.Event())
     try:
@@ -89,11 +89,11 @@ def main() -> int:
 
 def mount_disks(scene: Scene) -> None:
     """Give MinIO, and the services for temporary files, a disk each."""
-    site = scene.stack.site
-    scene.disks["MinIO's disk"] = Disk(site.data / "minio")
-    scene.disks["the disk for temporary files"] = Disk(site.directory / "temporary")
+    installation = scene.stack.installation
+    scene.disks["MinIO's disk"] = Disk(installation.data / "minio")
+    scene.disks["the disk for temporary files"] = Disk(installation.directory / "temporary")
     for disk in scene.disks.values():
-        disk.mount(site.account)
+        disk.mount(installation.account)
 
 
 def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:

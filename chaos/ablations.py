@@ -1,7 +1,8 @@
 """The guards that keep images from being lost, and how each is taken out to see what it is for.
 
 None of our services has a switch for this. A guard that is a setting is set so that it never acts, one that is an
-order to a server is taken back, and one that is a function is replaced in a process that ``chaos.ablated_service`` starts.
+order to a server is taken back, and one that is a function is replaced in a process that
+``chaos.ablated_service`` starts.
 """
 
 import importlib

@@ -10,7 +10,7 @@ import pika
 
 from chaos.proxy import Proxy
 from chaos.tmpfs import Disk
-from devstack.rabbitmq import control
+from devstack.rabbitmq import rabbitmqctl
 from devstack.stack import Stack, describe_exit
 from thumbmill.cli.drill.clients import Access
 from thumbmill.cli.drill.history import Ledger
@@ -62,7 +62,7 @@ class Scene:
     @property
     def access(self) -> Access:
         """Where the system is, and that everything may be done there."""
-        secrets, ports = self.stack.site.secrets, self.stack.site.ports
+        secrets, ports = self.stack.installation.secrets, self.stack.installation.ports
         login = {
             "minio_access_key": secrets["MINIO_ROOT_USER"],
             "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"],
@@ -77,16 +77,18 @@ class Scene:
     def login(self, user: str) -> pika.ConnectionParameters:
         """Give what it takes to speak to RabbitMQ as one of its users."""
         name = "RABBITMQ_ADMIN" if user == "admin" else f"{user.upper().replace('-', '_')}_RABBITMQ"
-        login = pika.PlainCredentials(user, self.stack.site.secrets[f"{name}_PASSWORD"])
-        return pika.ConnectionParameters("127.0.0.1", self.stack.site.ports["RABBITMQ_PORT"], credentials=login)
+        login = pika.PlainCredentials(user, self.stack.installation.secrets[f"{name}_PASSWORD"])
+        return pika.ConnectionParameters(
+            "127.0.0.1", self.stack.installation.ports["RABBITMQ_PORT"], credentials=login
+        )
 
     def rabbitmqctl(self, *order: str) -> None:
         """Order the broker about."""
-        control(self.stack.table["rabbitmq"], *order)
+        rabbitmqctl(self.stack.table["rabbitmq"], *order)
 
     def note_ended(self) -> None:
         """Write down what has ended though no fault killed it, and start it again, as a supervisor would."""
-        while name := self.stack.find_dead():
+        while name := self.stack.find_exited():
             how = describe_exit(self.stack.exit_code(name) or 0)
             self.say(f"{name} ended by itself, with {how}:\n{self.stack.log_tail(name)}")
             self.ended.append(f"{name} ended by itself, with {how}")
@@ -111,7 +113,7 @@ class Scene:
         """Put a proxy into every link of a service, and start the services anew behind them."""
         for service, servers in _KNOWN.items():
             for server in servers:
-                self.links[service, server] = Proxy(self.stack.site.ports[_PORTS[server]]).start()
+                self.links[service, server] = Proxy(self.stack.installation.ports[_PORTS[server]]).start()
         for service in _KNOWN:
             self.stack.stop(service)
             self.start(service)

@@ -45,7 +45,7 @@ def restore_guards(stack: Stack, without: list[str]) -> None:
     targets = [f":{GUARDS[name].target}:" for name in without if GUARDS[name].target]
     if not targets:
         return
-    secrets, address = stack.site.secrets, f"127.0.0.1:{stack.site.ports['MINIO_PORT']}"
+    secrets, address = stack.installation.secrets, f"127.0.0.1:{stack.installation.ports['MINIO_PORT']}"
     minio = Minio(
         address, secrets["MINIO_ROOT_USER"], secrets["MINIO_ROOT_PASSWORD"], secure=False, region="us-east-1"
     )

@@ -150,6 +150,6 @@ def _count(stage: Stage, queue: str) -> int | None:
 
 
 def _ask_broker(stage: Stage, path: str) -> httpx.Response:
-    site = stage.scene.stack.site
-    url = f"http://127.0.0.1:{site.ports['RABBITMQ_MANAGEMENT_PORT']}/api/{path}"
-    return httpx.get(url, auth=("admin", site.secrets["RABBITMQ_ADMIN_PASSWORD"]), timeout=30)
+    installation = stage.scene.stack.installation
+    url = f"http://127.0.0.1:{installation.ports['RABBITMQ_MANAGEMENT_PORT']}/api/{path}"
+    return httpx.get(url, auth=("admin", installation.secrets["RABBITMQ_ADMIN_PASSWORD"]), timeout=30)

@@ -45,18 +45,18 @@ def hand_over(path: Path, account: Account | None) -> None:
             os.chown(part, account.uid, account.gid, follow_symlinks=False)
 
 
-def place_data(directory: Path, account: Account | None, say: Callable[[str], None]) -> Path:
+def place_data(directory: Path, account: Account | None, log: Callable[[str], None]) -> Path:
     """Return the backing servers' directory, making it on first use.
 
     It is `data` in the given directory, or one under /var/tmp when the account cannot get there (a checkout below
-    a home directory that is closed to others, say); a file remembers it.
+    a home directory that is closed to others, for instance); a file remembers it.
     """
     pointer = directory / _POINTER
     data = Path(pointer.read_text(encoding="utf-8").strip()) if pointer.exists() else directory / "data"
     if account and not pointer.exists() and not _can_enter(account, directory):
         data = Path(tempfile.mkdtemp(prefix="thumbmill-", dir="/var/tmp"))
         pointer.write_text(f"{data}\n", encoding="utf-8")
-        say(f"{account.name} cannot enter {directory}, so the servers keep their data in {data}")
+        log(f"{account.name} cannot enter {directory}, so the servers keep their data in {data}")
     data.mkdir(mode=0o700, exist_ok=True)
     if account:
         os.chown(data, account.uid, account.gid)

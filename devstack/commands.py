@@ -12,16 +12,17 @@ from contextlib import contextmanager
 from types import FrameType
 
 from devstack.account import remove_data
-from devstack.console import follow_logs, printable, say
+from devstack.console import follow_logs, log, printable
 from devstack.errors import LaunchError
 from devstack.install import install_servers, make_environment
 from devstack.installation import CHECKOUT
+from devstack.polling import pause
 from devstack.ports import DEFAULTS, OFFSET, ports_from, require_free
 from devstack.postgres import forget_libpq_variables
 from devstack.processes import read_pid_file, write_pid_file
 from devstack.running import LAUNCHER, find_running, recorded, require_running
 from devstack.smoke import run_smoke
-from devstack.stack import Stack, describe_exit, end_leftovers
+from devstack.stack import Stack, describe_exit, stop_stale_processes
 from devstack.supervision import supervise
 
 WATCHERS = ("minio-watch", "rabbitmq-watch")
@@ -64,9 +65,9 @@ def main() -> int:
 def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "venv":
-            make_environment(say)
+            make_environment(log)
         case "setup":
-            install_servers(say)
+            install_servers(log)
         case "up":
             return up(backing_only=arguments.backing)
         case "down":
@@ -74,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "status":
             return status()
         case "smoke":
-            run_smoke(require_running(DIRECTORY), say)
+            run_smoke(require_running(DIRECTORY), log)
         case "clean":
             clean()
     return 0
@@ -85,28 +86,28 @@ def up(*, backing_only: bool) -> int:
     _handle_signals()
     with _lock():
         ports = ports_from(os.environ)
-        end_leftovers(DIRECTORY, say)
+        stop_stale_processes(DIRECTORY, log)
         require_free(ports)  # before anything is downloaded or built
-        install_servers(say)
-        stack = Stack(DIRECTORY, ports, say=say)
+        install_servers(log)
+        stack = Stack(DIRECTORY, ports, log=log)
         started = time.monotonic()
         try:
             stack.up(backing_only=backing_only)
             for name in WATCHERS:
                 stack.start(name)
-            say(f"everything is up after {time.monotonic() - started:.1f} s")
+            log(f"everything is up after {time.monotonic() - started:.1f} s")
             with recorded(DIRECTORY, ports, os.environ) as running:
                 smoked = DIRECTORY / "smoke-done"
                 if not backing_only and not smoked.exists():
-                    run_smoke(running, say)
+                    run_smoke(running, log)
                     smoked.touch()
-                _print_addresses(stack, backing_only=backing_only)
+                _print_endpoints(stack, backing_only=backing_only)
                 _watch(stack)
         except Interrupted:
             pass
         finally:
             stack.close()
-            say("stopped")
+            log("stopped")
     return 0
 
 
@@ -114,29 +115,29 @@ def down() -> None:
     """Stop the running `up` and wait until it has. Raises LaunchError when it does not."""
     pid = read_pid_file(DIRECTORY / LAUNCHER)
     if pid is None:
-        end_leftovers(DIRECTORY, say)
-        say("nothing is running")
+        stop_stale_processes(DIRECTORY, log)
+        log("nothing is running")
         return
-    say(f"stopping the `up` with process {pid}")
+    log(f"stopping the `up` with process {pid}")
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS
     while read_pid_file(DIRECTORY / LAUNCHER):
         if time.monotonic() > deadline:
             raise LaunchError(f"process {pid} has not stopped for {_DOWN_SECONDS:.0f} s")
-        threading.Event().wait(0.1)
-    say("stopped")
+        pause(0.1)
+    log("stopped")
 
 
 def status() -> int:
     """Print one line for each process; 1 unless all of them answer."""
     if not DIRECTORY.exists():
-        say("nothing was ever started here")
+        log("nothing was ever started here")
         return 1
     running = find_running(DIRECTORY)
     stack = Stack(DIRECTORY, running.ports if running else DEFAULTS)
     all_ready = True
     for name, process in stack.table.items():
-        pid = read_pid_file(stack.site.pids / f"{name}.pid")
+        pid = read_pid_file(stack.installation.pids / f"{name}.pid")
         ready = pid is not None and process.is_ready()
         all_ready = all_ready and ready
         state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'does not answer'}"
@@ -151,18 +152,18 @@ def clean() -> None:
     with _lock():
         if any(read_pid_file(pid_file) for pid_file in DIRECTORY.glob("tests/*/run/*.pid")):
             raise LaunchError("tests are running with data under .local/tests: wait for them, or stop them")
-        end_leftovers(DIRECTORY, say)
+        stop_stale_processes(DIRECTORY, log)
         for pointer in DIRECTORY.glob("tests/*/data-directory"):
             remove_data(pointer.parent)
         remove_data(DIRECTORY)
-    say(f"removed {DIRECTORY}")
+    log(f"removed {DIRECTORY}")
 
 
 def _watch(stack: Stack) -> None:
     stopping = threading.Event()
     follower = follow_logs({name: stack.log_path(name) for name in stack.table}, stopping)
     try:
-        supervise(stack, say, describe_exit=describe_exit)
+        supervise(stack, log, describe_exit=describe_exit)
     finally:
         stopping.set()
         follower.join()
@@ -189,31 +190,31 @@ def _handle_signals() -> None:
 
     def interrupt(number: int, _: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, _say_patience)
-        say(f"{signal.Signals(number).name}: stopping everything in reverse order")
+            signal.signal(each, _log_still_stopping)
+        log(f"{signal.Signals(number).name}: stopping everything in reverse order")
         raise Interrupted
 
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, interrupt)
 
 
-def _say_patience(_number: int, _frame: FrameType | None) -> None:
-    say("still stopping; nothing will be left behind")
+def _log_still_stopping(_number: int, _frame: FrameType | None) -> None:
+    log("still stopping; nothing will be left behind")
 
 
-def _print_addresses(stack: Stack, *, backing_only: bool) -> None:
-    addresses, ports = stack.addresses, stack.site.ports
-    minio = " / ".join(addresses.root_keys)
+def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
+    endpoints, ports = stack.endpoints, stack.installation.ports
+    minio = " / ".join(endpoints.root_keys)
     rows = [
-        ("MinIO console", addresses.minio_console, minio),
-        ("RabbitMQ UI", addresses.rabbitmq_management, f"admin / {addresses.rabbitmq_password('admin')}"),
-        ("MinIO (S3)", addresses.minio, " / ".join(addresses.minio_keys("s3-uploader"))),
+        ("MinIO console", endpoints.minio_console, minio),
+        ("RabbitMQ UI", endpoints.rabbitmq_management, f"admin / {endpoints.rabbitmq_password('admin')}"),
+        ("MinIO (S3)", endpoints.minio, " / ".join(endpoints.minio_keys("s3-uploader"))),
         ("RabbitMQ (AMQP)", f"127.0.0.1:{ports['RABBITMQ_PORT']}", "passwords in .local/secrets.env"),
         ("Postgres", f"127.0.0.1:{ports['POSTGRES_PORT']}/thumbmill", "passwords in .local/secrets.env"),
     ]
     if not backing_only:
-        rows.insert(0, ("API docs", f"{addresses.gateway}/docs", ""))
+        rows.insert(0, ("API docs", f"{endpoints.gateway}/docs", ""))
         rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/operations.md"))
     for what, address, login in rows:
-        say(f"  {what:<16} {address:<32} {login}".rstrip())
-    say(f"logs in {stack.site.logs}; Ctrl-C stops everything")
+        log(f"  {what:<16} {address:<32} {login}".rstrip())
+    log(f"logs in {stack.installation.logs}; Ctrl-C stops everything")

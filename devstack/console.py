@@ -11,7 +11,7 @@ _WIDTH = 14
 _POLL_SECONDS = 0.1
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line of the launcher's own."""
     _print("thumbmill", text, "1")
 

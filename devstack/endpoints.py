@@ -17,7 +17,7 @@ _DATABASE_SECRETS = {
 class Endpoints:
     """URLs without a slash at the end, all on loopback."""
 
-    site: Installation
+    installation: Installation
 
     @property
     def gateway(self) -> str:
@@ -52,28 +52,30 @@ class Endpoints:
     @property
     def root_keys(self) -> tuple[str, str]:
         """MinIO's administrator: access key and secret key."""
-        return self.site.secrets["MINIO_ROOT_USER"], self.site.secrets["MINIO_ROOT_PASSWORD"]
+        return self.installation.secrets["MINIO_ROOT_USER"], self.installation.secrets["MINIO_ROOT_PASSWORD"]
 
     def minio_keys(self, user: str) -> tuple[str, str]:
         """Return the access key and secret key of a service, of upload-signer or of s3-uploader."""
         prefix = user.upper().replace("-", "_")
         is_service = user in ("gateway", "thumbnailer", "status-tracker")
         name = f"{prefix}_MINIO_SECRET_KEY" if is_service else f"{prefix}_SECRET_KEY"
-        return user, self.site.secrets[name]
+        return user, self.installation.secrets[name]
 
     def rabbitmq_password(self, user: str) -> str:
         """Return the password of admin, minio, gateway, thumbnailer, status-tracker or operator."""
         prefix = user.upper().replace("-", "_")
-        return self.site.secrets["RABBITMQ_ADMIN_PASSWORD" if user == "admin" else f"{prefix}_RABBITMQ_PASSWORD"]
+        return self.installation.secrets[
+            "RABBITMQ_ADMIN_PASSWORD" if user == "admin" else f"{prefix}_RABBITMQ_PASSWORD"
+        ]
 
     def amqp(self, user: str = "admin") -> str:
         """Return the broker's URL with the user's login."""
         password = quote(self.rabbitmq_password(user), safe="")
-        return f"amqp://{user}:{password}@127.0.0.1:{self.site.ports['RABBITMQ_PORT']}/%2F"
+        return f"amqp://{user}:{password}@127.0.0.1:{self.installation.ports['RABBITMQ_PORT']}/%2F"
 
     def database(self, role: str = OWNER) -> str:
         """Return the database's URL with the login of thumbmill (the owner), status_tracker or gateway."""
-        return database_url(self.site, role, self.site.secrets[_DATABASE_SECRETS[role]])
+        return database_url(self.installation, role, self.installation.secrets[_DATABASE_SECRETS[role]])
 
     def _http(self, variable: str) -> str:
-        return f"http://127.0.0.1:{self.site.ports[variable]}"
+        return f"http://127.0.0.1:{self.installation.ports[variable]}"

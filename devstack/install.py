@@ -17,24 +17,24 @@ VENV = CHECKOUT / ".venv"
 PACKAGES = ("core", "gateway", "thumbnailer", "status-tracker", "cli")
 
 
-def install_servers(say: Callable[[str], None]) -> None:
+def install_servers(log: Callable[[str], None]) -> None:
     """Install what is missing of RabbitMQ, PostgreSQL and MinIO. Raises LaunchError."""
     require_linux()
     missing = {"rabbitmq-server": find_rabbitmq() is None, "postgresql": find_postgres() is None}
-    _install_packages([package for package, is_missing in missing.items() if is_missing], say)
-    build_minio(say)
+    _install_packages([package for package, is_missing in missing.items() if is_missing], log)
+    build_minio(log)
 
 
-def make_environment(say: Callable[[str], None]) -> None:
+def make_environment(log: Callable[[str], None]) -> None:
     """Make the virtual environment from the locked requirements, with our packages in it as they stand."""
     require_linux()
     if subprocess.run(
         [sys.executable, "-c", "import ensurepip, venv"], check=False, capture_output=True
     ).returncode:
-        _install_packages([f"python{sys.version_info.major}.{sys.version_info.minor}-venv"], say)
+        _install_packages([f"python{sys.version_info.major}.{sys.version_info.minor}-venv"], log)
     lock = CHECKOUT / "requirements" / "dev.txt"
     python = VENV / "bin" / "python"
-    say(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
+    log(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
     is_new = not _is_whole(python)
     if is_new:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
@@ -53,7 +53,7 @@ def require_linux() -> None:
         raise LaunchError("the program setpriv is missing: install the package util-linux")
 
 
-def _install_packages(packages: list[str], say: Callable[[str], None]) -> None:
+def _install_packages(packages: list[str], log: Callable[[str], None]) -> None:
     if not packages:
         return
     command = ["sh", str(Path(__file__).with_name("apt-install.sh")), *packages]
@@ -63,8 +63,8 @@ def _install_packages(packages: list[str], say: Callable[[str], None]) -> None:
         if not shutil.which("sudo"):
             raise LaunchError(f"missing: {', '.join(packages)}. There is no sudo: run as root: {' '.join(command)}")
         command = ["sudo", *command]
-    say(f"installing the Debian packages {', '.join(packages)}, without starting any service of the system")
-    say(f"running: {' '.join(command)}")
+    log(f"installing the Debian packages {', '.join(packages)}, without starting any service of the system")
+    log(f"running: {' '.join(command)}")
     _run(command)
 
 

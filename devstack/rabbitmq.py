@@ -27,31 +27,31 @@ def find_rabbitmq() -> Path | None:
     return _PROGRAM if _PROGRAM.exists() and shutil.which("epmd") else None
 
 
-def describe_epmd(site: Installation) -> Process:
+def describe_epmd(installation: Installation) -> Process:
     """Return the row of Erlang's port mapper. With our own, a system's node and ours cannot meet."""
-    port = site.ports["EPMD_PORT"]
+    port = installation.ports["EPMD_PORT"]
     return Process(
         name="epmd",
         command=["epmd", "-port", str(port), "-address", "127.0.0.1"],
-        environment=site.server_environment(site.data),
+        environment=installation.server_environment(installation.data),
         is_ready=lambda: answers_epmd(port),
-        directory=site.data,
-        account=site.account,
+        directory=installation.data,
+        account=installation.account,
     )
 
 
-def describe_rabbitmq(site: Installation) -> Process:
+def describe_rabbitmq(installation: Installation) -> Process:
     """Return the broker's row. The node's name stays when ports move, since its data belong to the name."""
     if not find_rabbitmq():
         raise LaunchError("no RabbitMQ server found: run `python devstack setup`")
-    home = site.data / "rabbitmq"
-    port, management = site.ports["RABBITMQ_PORT"], site.ports["RABBITMQ_MANAGEMENT_PORT"]
-    environment = site.server_environment(home) | {
+    home = installation.data / "rabbitmq"
+    port, management = installation.ports["RABBITMQ_PORT"], installation.ports["RABBITMQ_MANAGEMENT_PORT"]
+    environment = installation.server_environment(home) | {
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(site.ports["EPMD_PORT"]),
+        "ERL_EPMD_PORT": str(installation.ports["EPMD_PORT"]),
         "RABBITMQ_CONF_ENV_FILE": str(home / "etc" / "none"),  # not the system's /etc/rabbitmq/rabbitmq-env.conf
         "RABBITMQ_CONFIG_FILE": str(home / "etc" / "rabbitmq.conf"),
-        "RABBITMQ_DIST_PORT": str(site.ports["RABBITMQ_DIST_PORT"]),
+        "RABBITMQ_DIST_PORT": str(installation.ports["RABBITMQ_DIST_PORT"]),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "etc" / "enabled_plugins"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "etc"),
         "RABBITMQ_LOG_BASE": str(home / "log"),
@@ -67,41 +67,41 @@ def describe_rabbitmq(site: Installation) -> Process:
         command=[str(_PROGRAM)],
         environment=environment,
         is_ready=lambda: answers_amqp(port) and answers_http(management, "/"),
-        directory=site.data,
-        account=site.account,
-        prepare=lambda: _write_configuration(site, home),
+        directory=installation.data,
+        account=installation.account,
+        prepare=lambda: _write_configuration(installation, home),
         start_seconds=120,
         kill_group=True,
     )
 
 
-def describe_rabbitmq_watch(site: Installation) -> Process:
+def describe_rabbitmq_watch(installation: Installation) -> Process:
     """Return the row of what stays beside the system and puts back what somebody took away from the broker."""
-    environment = site.server_environment(site.data) | {
-        "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{site.ports['RABBITMQ_MANAGEMENT_PORT']}",
-        "RABBITMQ_ADMIN_PASSWORD": site.secrets["RABBITMQ_ADMIN_PASSWORD"],
-        "RABBITMQ_QUEUE": site.queue,
+    environment = installation.server_environment(installation.data) | {
+        "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{installation.ports['RABBITMQ_MANAGEMENT_PORT']}",
+        "RABBITMQ_ADMIN_PASSWORD": installation.secrets["RABBITMQ_ADMIN_PASSWORD"],
+        "RABBITMQ_QUEUE": installation.queue,
     }
     return Process(
         name="rabbitmq-watch",
         command=[sys.executable, str(SHARED / "restore.py"), "--watch", str(WATCH_SECONDS)],
         environment=environment,
         is_ready=lambda: True,
-        directory=site.data,
+        directory=installation.data,
     )
 
 
-def _write_configuration(site: Installation, home: Path) -> None:
+def _write_configuration(installation: Installation, home: Path) -> None:
     etc = home / "etc"
     definitions = etc / "definitions"
     definitions.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     addresses = {
-        "listeners.tcp.1": f"127.0.0.1:{site.ports['RABBITMQ_PORT']}",
+        "listeners.tcp.1": f"127.0.0.1:{installation.ports['RABBITMQ_PORT']}",
         "management.tcp.ip": "127.0.0.1",
-        "management.tcp.port": site.ports["RABBITMQ_MANAGEMENT_PORT"],
+        "management.tcp.port": installation.ports["RABBITMQ_MANAGEMENT_PORT"],
         "prometheus.tcp.ip": "127.0.0.1",
-        "prometheus.tcp.port": site.ports["RABBITMQ_METRICS_PORT"],
+        "prometheus.tcp.port": installation.ports["RABBITMQ_METRICS_PORT"],
         "load_definitions": definitions,
     }
     shared = (SHARED / "rabbitmq.conf").read_text(encoding="utf-8")
@@ -112,13 +112,13 @@ def _write_configuration(site: Installation, home: Path) -> None:
     shutil.copyfile(SHARED / "definitions.json", definitions / "10-topology.json")
     subprocess.run(
         [sys.executable, str(SHARED / "users.py"), str(definitions / "20-users.json")],
-        env={**site.secrets, "RABBITMQ_QUEUE": site.queue},
+        env={**installation.secrets, "RABBITMQ_QUEUE": installation.queue},
         check=True,
     )
-    hand_over(home, site.account)
+    hand_over(home, installation.account)
 
 
-def control(broker: Process, *order: str) -> None:
+def rabbitmqctl(broker: Process, *order: str) -> None:
     """Order a running broker about by `rabbitmqctl`, as its own user. Raises SubprocessError."""
     program = _PROGRAM.with_name("rabbitmqctl")
     words = [program, "-n", broker.environment["RABBITMQ_NODENAME"], *order]

@@ -13,80 +13,88 @@ from devstack.processes import Process
 NAMES = ("gateway", "thumbnailer", "status-tracker")
 
 
-def describe_services(site: Installation) -> list[Process]:
+def describe_services(installation: Installation) -> list[Process]:
     """Return the services' rows, in the order they are started."""
-    return [_describe_gateway(site), _describe_thumbnailer(site), _describe_status_tracker(site)]
+    return [
+        _describe_gateway(installation),
+        _describe_thumbnailer(installation),
+        _describe_status_tracker(installation),
+    ]
 
 
-def describe_migrate(site: Installation) -> tuple[list[str], dict[str, str]]:
+def describe_migrate(installation: Installation) -> tuple[list[str], dict[str, str]]:
     """Return the command and environment that bring the database to the present schema."""
-    url = database_url(site, OWNER, site.secrets["POSTGRES_PASSWORD"])
+    url = database_url(installation, OWNER, installation.secrets["POSTGRES_PASSWORD"])
     settings = {"LOG_FORMAT": "console", "MIGRATION_DATABASE_URL": url}
-    return [_script("status-tracker"), "migrate"], _over_own(settings, site.overrides)
+    return [_script("status-tracker"), "migrate"], _over_own(settings, installation.overrides)
 
 
-def describe_operator(site: Installation) -> dict[str, str]:
+def describe_operator(installation: Installation) -> dict[str, str]:
     """Return what `thumbmill` has to know to work on this installation."""
     return {
         "RABBITMQ_HOST": "127.0.0.1",
-        "RABBITMQ_PORT": str(site.ports["RABBITMQ_PORT"]),
+        "RABBITMQ_PORT": str(installation.ports["RABBITMQ_PORT"]),
         "RABBITMQ_VHOST": "/",
         "RABBITMQ_USER": "operator",
-        "RABBITMQ_PASSWORD": site.secrets["OPERATOR_RABBITMQ_PASSWORD"],
-        "RABBITMQ_QUEUE": site.queue,
-        "STATUS_TRACKER_URL": f"http://127.0.0.1:{site.ports['STATUS_TRACKER_HEALTH_PORT']}",
+        "RABBITMQ_PASSWORD": installation.secrets["OPERATOR_RABBITMQ_PASSWORD"],
+        "RABBITMQ_QUEUE": installation.queue,
+        "STATUS_TRACKER_URL": f"http://127.0.0.1:{installation.ports['STATUS_TRACKER_HEALTH_PORT']}",
     }
 
 
-def _describe_gateway(site: Installation) -> Process:
-    port = site.ports["GATEWAY_PORT"]
+def _describe_gateway(installation: Installation) -> Process:
+    port = installation.ports["GATEWAY_PORT"]
     settings = {
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "DATABASE_URL": database_url(site, "gateway", site.secrets["GATEWAY_DATABASE_PASSWORD"]),
-        "MINIO_PUBLIC_URL": f"http://127.0.0.1:{site.ports['MINIO_PORT']}",
+        "DATABASE_URL": database_url(installation, "gateway", installation.secrets["GATEWAY_DATABASE_PASSWORD"]),
+        "MINIO_PUBLIC_URL": f"http://127.0.0.1:{installation.ports['MINIO_PORT']}",
         "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
-        "UPLOAD_SIGNER_SECRET_KEY": site.secrets["UPLOAD_SIGNER_SECRET_KEY"],
+        "UPLOAD_SIGNER_SECRET_KEY": installation.secrets["UPLOAD_SIGNER_SECRET_KEY"],
     }
-    return _describe(site, "gateway", [_script("gateway")], port, settings)
+    return _describe(installation, "gateway", [_script("gateway")], port, settings)
 
 
-def _describe_thumbnailer(site: Installation) -> Process:
-    port = site.ports["THUMBNAILER_HEALTH_PORT"]
-    settings = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": str(port), "RABBITMQ_QUEUE": site.queue}
-    return _describe(site, "thumbnailer", [_script("thumbnailer")], port, settings)
+def _describe_thumbnailer(installation: Installation) -> Process:
+    port = installation.ports["THUMBNAILER_HEALTH_PORT"]
+    settings = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": str(port), "RABBITMQ_QUEUE": installation.queue}
+    return _describe(installation, "thumbnailer", [_script("thumbnailer")], port, settings)
 
 
-def _describe_status_tracker(site: Installation) -> Process:
-    port = site.ports["STATUS_TRACKER_HEALTH_PORT"]
+def _describe_status_tracker(installation: Installation) -> Process:
+    port = installation.ports["STATUS_TRACKER_HEALTH_PORT"]
     settings = {
         "HEALTH_HOST": "127.0.0.1",
         "HEALTH_PORT": str(port),
-        "RABBITMQ_QUEUE": site.queue,
-        "DATABASE_URL": database_url(site, "status_tracker", site.secrets["STATUS_TRACKER_DATABASE_PASSWORD"]),
+        "RABBITMQ_QUEUE": installation.queue,
+        "DATABASE_URL": database_url(
+            installation, "status_tracker", installation.secrets["STATUS_TRACKER_DATABASE_PASSWORD"]
+        ),
     }
-    return _describe(site, "status-tracker", [_script("status-tracker"), "run"], port, settings)
+    return _describe(installation, "status-tracker", [_script("status-tracker"), "run"], port, settings)
 
 
-def _describe(site: Installation, name: str, command: list[str], port: int, settings: Mapping[str, str]) -> Process:
+def _describe(
+    installation: Installation, name: str, command: list[str], port: int, settings: Mapping[str, str]
+) -> Process:
     prefix = name.upper().replace("-", "_")
     common = {
         "LOG_FORMAT": "console",
-        "MINIO_URL": f"http://127.0.0.1:{site.ports['MINIO_PORT']}",
+        "MINIO_URL": f"http://127.0.0.1:{installation.ports['MINIO_PORT']}",
         "MINIO_ACCESS_KEY": name,
-        "MINIO_SECRET_KEY": site.secrets[f"{prefix}_MINIO_SECRET_KEY"],
+        "MINIO_SECRET_KEY": installation.secrets[f"{prefix}_MINIO_SECRET_KEY"],
         "RABBITMQ_HOST": "127.0.0.1",
-        "RABBITMQ_PORT": str(site.ports["RABBITMQ_PORT"]),
+        "RABBITMQ_PORT": str(installation.ports["RABBITMQ_PORT"]),
         "RABBITMQ_VHOST": "/",
         "RABBITMQ_USER": name,
-        "RABBITMQ_PASSWORD": site.secrets[f"{prefix}_RABBITMQ_PASSWORD"],
+        "RABBITMQ_PASSWORD": installation.secrets[f"{prefix}_RABBITMQ_PASSWORD"],
     }
     return Process(
         name=name,
         command=command,
-        environment=_over_own({**common, **settings}, site.overrides),
+        environment=_over_own({**common, **settings}, installation.overrides),
         is_ready=lambda: answers_http(port, "/readyz"),
-        directory=site.directory,
+        directory=installation.directory,
     )
 
 

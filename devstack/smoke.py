@@ -2,15 +2,15 @@
 
 import http.client
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from devstack.errors import LaunchError
-from devstack.picture import make_picture
+from devstack.polling import pause
 from devstack.running import Running
+from devstack.sample_image import make_sample_image
 
 _STATES = {
     "storage.ObjectCreated": "PENDING",
@@ -24,11 +24,11 @@ _POLL_SECONDS = 0.02
 _TIMEOUT_SECONDS = 15.0
 
 
-def run_smoke(running: Running, say: Callable[[str], None]) -> None:
+def run_smoke(running: Running, log: Callable[[str], None]) -> None:
     """Upload the sample picture and say how it came to be DONE. Raises LaunchError when it did not."""
     gateway = _Gateway(running.ports["GATEWAY_PORT"], running.api_key)
-    picture = make_picture()
-    say(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
+    picture = make_sample_image()
+    log(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
     started = time.time()
     posted = gateway.ask("POST", "/api/v1/images", picture, {"Content-Type": "image/png"})
     steps = [(time.time(), f"the upload was answered: {posted['id']} is {posted['status']}")]
@@ -39,9 +39,9 @@ def run_smoke(running: Running, say: Callable[[str], None]) -> None:
             (datetime.fromisoformat(event["occurred"]).timestamp(), f"{event['type']:<26} {state}".strip())
         )
     for when, what in sorted(steps):
-        say(f"  {(when - started) * 1000:6.0f} ms  {what}")
+        log(f"  {(when - started) * 1000:6.0f} ms  {what}")
     for variant in image["variants"]:
-        say(f"  {variant['type']}: {variant['url']}")
+        log(f"  {variant['type']}: {variant['url']}")
 
 
 class _Gateway:
@@ -79,5 +79,5 @@ def _wait_done(gateway: _Gateway, image_id: str) -> dict[str, Any]:
             raise LaunchError(f"the sample picture failed: {image['error']}")
         if time.monotonic() > deadline:
             raise LaunchError(f"the sample picture is still {image['status']} after {_DONE_SECONDS:.0f} s")
-        threading.Event().wait(_POLL_SECONDS)
+        pause(_POLL_SECONDS)
     return image

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,9 @@ from devstack import services
 from devstack.endpoints import Endpoints
 from devstack.envfile import write_private_env_file
 from devstack.errors import LaunchError
-from devstack.installation import Installation, open_site
+from devstack.installation import Installation, open_installation
 from devstack.minio import describe_minio, describe_minio_watch, describe_provision
+from devstack.polling import pause
 from devstack.ports import ports_from
 from devstack.postgres import describe_postgres, describe_roles
 from devstack.processes import Process, kill_group, read_pid_file, spawn
@@ -22,7 +22,7 @@ from devstack.rabbitmq import describe_epmd, describe_rabbitmq, describe_rabbitm
 
 _STOP_SECONDS = 40.0  # over the services' own grace of 20
 _TAIL_LINES = 25
-_TURN_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class Stack:
@@ -38,20 +38,22 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         environment: Mapping[str, str] | None = None,
         *,
-        say: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.site: Installation = open_site(directory, ports or ports_from(os.environ), environment or {}, say)
-        self.addresses = Endpoints(self.site)
-        self._say = say
+        self.installation: Installation = open_installation(
+            directory, ports or ports_from(os.environ), environment or {}, log
+        )
+        self.endpoints = Endpoints(self.installation)
+        self._log = log
         rows = [
-            describe_epmd(self.site),
-            describe_postgres(self.site),
-            describe_rabbitmq(self.site),
-            describe_minio(self.site),
-            *services.describe_services(self.site),
+            describe_epmd(self.installation),
+            describe_postgres(self.installation),
+            describe_rabbitmq(self.installation),
+            describe_minio(self.installation),
+            *services.describe_services(self.installation),
             # Not started by `up`: tests take things away on purpose.
-            describe_minio_watch(self.site),
-            describe_rabbitmq_watch(self.site),
+            describe_minio_watch(self.installation),
+            describe_rabbitmq_watch(self.installation),
         ]
         self.table: dict[str, Process] = {row.name: row for row in rows}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -64,20 +66,20 @@ class Stack:
 
         Raises LaunchError; to `close` then too is the caller's part.
         """
-        self.end_leftovers()
-        for log in self.site.logs.glob("*.log"):
+        self.stop_stale_processes()
+        for log in self.installation.logs.glob("*.log"):
             log.rename(log.with_suffix(".log.1"))
-        write_private_env_file(self.site.operator_file, services.describe_operator(self.site))
+        write_private_env_file(self.installation.operator_file, services.describe_operator(self.installation))
         self.start("epmd")
         self.start("rabbitmq", wait=False)  # the slowest by far; the others start meanwhile
         self.start("postgres", wait=False)
         self.wait_ready("postgres")
-        self._run_step("roles", *describe_roles(self.site))
+        self._run_step("roles", *describe_roles(self.installation))
         if not backing_only:
-            self._run_step("migrate", *services.describe_migrate(self.site))
+            self._run_step("migrate", *services.describe_migrate(self.installation))
         self.wait_ready("rabbitmq")  # before MinIO: events for exchanges without queues would be gone
         self.start("minio")
-        self._run_step("provision", *describe_provision(self.site))
+        self._run_step("provision", *describe_provision(self.installation))
         if not backing_only:
             for name in services.NAMES:
                 self.start(name, wait=False)
@@ -117,8 +119,8 @@ class Stack:
                 raise LaunchError(f"{name} ended with {describe_exit(code)}\n{self.log_tail(name)}")
             if time.monotonic() > deadline:
                 raise LaunchError(f"{name} does not answer after {patience:.0f} s\n{self.log_tail(name)}")
-            _wait_a_turn()
-        self._say(f"{name} is ready ({time.monotonic() - self._started[name]:.1f} s)")
+            pause(_POLL_SECONDS)
+        self._log(f"{name} is ready ({time.monotonic() - self._started[name]:.1f} s)")
 
     def stop(self, name: str, seconds: float = _STOP_SECONDS) -> None:
         """Stop one process gracefully, if it runs; kill it with all it started when it takes too long."""
@@ -126,18 +128,18 @@ class Stack:
         if child is None:
             return
         if child.poll() is None:
-            self._say(f"stopping {name}")
+            self._log(f"stopping {name}")
             child.send_signal(self.table[name].stop_signal)
             try:
                 child.wait(seconds)
             except subprocess.TimeoutExpired:
-                self._say(f"{name} has not stopped for {seconds:.0f} s: killing it")
-        self._bury(name, everything=True)
+                self._log(f"{name} has not stopped for {seconds:.0f} s: killing it")
+        self._reap(name, everything=True)
 
     def kill(self, name: str) -> None:
         """Kill one process with SIGKILL: a service alone (its children must notice), a server with its children."""
         self._children[name].kill()
-        self._bury(name, everything=self.table[name].kill_group)
+        self._reap(name, everything=self.table[name].kill_group)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send any signal to the process, SIGSTOP and SIGCONT among them."""
@@ -150,7 +152,7 @@ class Stack:
 
     def revive(self, name: str) -> None:
         """Start a process again that ended by itself, and wait until it answers. Raises LaunchError."""
-        self._bury(name, everything=self.table[name].kill_group)
+        self._reap(name, everything=self.table[name].kill_group)
         self.start(name)
 
     def wait_exit(self, name: str, seconds: float) -> int:
@@ -159,7 +161,7 @@ class Stack:
             code = self._children[name].wait(seconds)
         except subprocess.TimeoutExpired:
             raise LaunchError(f"{name} still runs after {seconds:.0f} s\n{self.log_tail(name)}") from None
-        self._bury(name, everything=self.table[name].kill_group)
+        self._reap(name, everything=self.table[name].kill_group)
         return code
 
     def is_running(self, name: str) -> bool:
@@ -171,7 +173,7 @@ class Stack:
         """Return the process's id."""
         return self._children[name].pid
 
-    def find_dead(self) -> str | None:
+    def find_exited(self) -> str | None:
         """Return the name of a process that ended unasked, if there is one."""
         return next((name for name, child in self._children.items() if child.poll() is not None), None)
 
@@ -181,7 +183,7 @@ class Stack:
 
     def log_path(self, name: str) -> Path:
         """Return the file that has the process's output."""
-        return self.site.logs / f"{name}.log"
+        return self.installation.logs / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
         """Return the last lines of the process's log, indented, under the file's name."""
@@ -191,21 +193,21 @@ class Stack:
         )
         return "\n".join([f"  the end of {path}:", *(f"  | {line}" for line in lines)])
 
-    def end_leftovers(self) -> None:
+    def stop_stale_processes(self) -> None:
         """End what a killed launcher left behind; the kernel has asked them already, this waits for it."""
         for name in reversed(self.table):
             pid = read_pid_file(self._pid_file(name))
             if pid is None:
                 continue
-            self._say(f"ending {name} (process {pid}), left by a launcher that was killed")
+            self._log(f"ending {name} (process {pid}), left by a launcher that was killed")
             os.kill(pid, self.table[name].stop_signal)
             deadline = time.monotonic() + _STOP_SECONDS
             while read_pid_file(self._pid_file(name)) and time.monotonic() < deadline:
-                _wait_a_turn()
+                pause(_POLL_SECONDS)
             kill_group(pid)
             self._pid_file(name).unlink(missing_ok=True)
 
-    def _bury(self, name: str, *, everything: bool) -> None:
+    def _reap(self, name: str, *, everything: bool) -> None:
         child = self._children.pop(name)
         if everything:
             kill_group(child.pid)
@@ -213,30 +215,31 @@ class Stack:
         self._pid_file(name).unlink(missing_ok=True)
 
     def _pid_file(self, name: str) -> Path:
-        return self.site.pids / f"{name}.pid"
+        return self.installation.pids / f"{name}.pid"
 
     def _run_step(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         started = time.monotonic()
         with self.log_path(name).open("ab") as log:
             ended = subprocess.run(
-                command, env=environment, cwd=self.site.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command,
+                env=environment,
+                cwd=self.installation.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 check=False,
-            )  # fmt: skip
+            )
         if ended.returncode != 0:
             raise LaunchError(f"{name} failed with {describe_exit(ended.returncode)}\n{self.log_tail(name)}")
-        self._say(f"{name} done ({time.monotonic() - started:.1f} s)")
+        self._log(f"{name} done ({time.monotonic() - started:.1f} s)")
 
 
-def end_leftovers(directory: Path, say: Callable[[str], None]) -> None:
+def stop_stale_processes(directory: Path, log: Callable[[str], None]) -> None:
     """End what a killed launcher left behind in the directory, if there is anything."""
     if any(read_pid_file(pid_file) for pid_file in (directory / "run").glob("*.pid")):
-        Stack(directory, say=say).end_leftovers()
+        Stack(directory, log=log).stop_stale_processes()
 
 
 def describe_exit(code: int) -> str:
     """Return a Popen exit code in words."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def _wait_a_turn() -> None:
-    threading.Event().wait(_TURN_SECONDS)

@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.25
 class Processes(Protocol):
     """What is supervised: `Stack`, or anything with these methods."""
 
-    def find_dead(self) -> str | None:
+    def find_exited(self) -> str | None:
         """Return the name of a process that ended by itself, if there is one."""
 
     def exit_code(self, name: str) -> int | None:
@@ -32,7 +32,7 @@ class Processes(Protocol):
 
 def supervise(
     processes: Processes,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     describe_exit: Callable[[int], str],
     is_stopping: Callable[[], bool] = lambda: False,
@@ -43,7 +43,7 @@ def supervise(
     """
     deaths: dict[str, list[float]] = defaultdict(list)
     while not is_stopping():
-        name = processes.find_dead()
+        name = processes.find_exited()
         if name is None:
             signal.sigtimedwait([], _POLL_SECONDS)
             continue
@@ -55,8 +55,8 @@ def supervise(
                 f"{ending}, for the {len(deaths[name])}th time within {WINDOW_SECONDS:.0f} s; stopping everything\n"
                 f"{processes.log_tail(name)}"
             )
-        say(f"{ending}; starting it again\n{processes.log_tail(name)}")
+        log(f"{ending}; starting it again\n{processes.log_tail(name)}")
         try:
             processes.revive(name)
         except LaunchError as error:  # it ended again, which the next round counts, or is slow to answer
-            say(str(error))
+            log(str(error))

@@ -20,7 +20,7 @@ RELEASED = 'thumbmill_deliveries_total{action="release",queue="status_tracker"}'
 @contextmanager
 def full_disk(system):
     """No row can be written for a while."""
-    with psycopg.connect(system.stack.addresses.database(), autocommit=True) as owner:
+    with psycopg.connect(system.stack.endpoints.database(), autocommit=True) as owner:
         owner.execute(FULL)
         try:
             yield

@@ -158,7 +158,7 @@ def test_the_command_says_what_it_would_do_and_does_it(system):
 
 
 def test_the_command_waits_for_whoever_reconciles_and_can_be_interrupted(system):
-    url = database_url(system.stack.site, OWNER, system.secrets["POSTGRES_PASSWORD"])
+    url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
     with psycopg.connect(url) as somebody, running(system, "reconcile") as program:
         somebody.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         asking = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'status-tracker reconciliation on demand'"

@@ -92,7 +92,7 @@ def test_a_missing_bucket_is_named_and_nothing_is_lost(system):
         for name in SERVICES:
             assert_refused(system, name, {}, ORIGINALS)
     finally:
-        command, environment = describe_provision(system.stack.site)
+        command, environment = describe_provision(system.stack.installation)
         subprocess.run(command, env=environment, check=True, capture_output=True)
     assert system.message_count("image_queue") == waiting
     for name in SERVICES:
@@ -116,9 +116,9 @@ def remove_bucket(system, bucket):
 @pytest.fixture
 def empty_database(system):
     """The addresses of a database that nobody has migrated, by role."""
-    with psycopg.connect(system.stack.addresses.database(), autocommit=True) as owner:
+    with psycopg.connect(system.stack.endpoints.database(), autocommit=True) as owner:
         owner.execute("CREATE DATABASE unmigrated")
-        yield lambda role: system.stack.addresses.database(role).rpartition("/")[0] + "/unmigrated"
+        yield lambda role: system.stack.endpoints.database(role).rpartition("/")[0] + "/unmigrated"
         owner.execute("DROP DATABASE unmigrated WITH (FORCE)")
 
 
@@ -161,7 +161,7 @@ def readyz(system):
     ids=["missing", "wrong password", "not the owner"],
 )  # fmt: skip
 def test_a_migration_that_is_refused_says_why(system, changes, code, word):
-    words = {"port": system.ports["POSTGRES_PORT"], "tracker": system.stack.addresses.database("status_tracker")}
+    words = {"port": system.ports["POSTGRES_PORT"], "tracker": system.stack.endpoints.database("status_tracker")}
     filled = {name: value and value.format(**words) for name, value in changes.items()}
     found, output = system.run_to_end("status-tracker", "migrate", **filled)
     assert found == code, output

@@ -23,7 +23,7 @@ OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEE
 @contextmanager
 def watching(system, describe=describe_minio_watch, begins="tells both targets"):
     """What stays beside a system that `make up` or Compose has started."""
-    row = describe(system.stack.site)
+    row = describe(system.stack.installation)
     log = system.stack.log_path(row.name)
     with log.open("wb") as out:
         process = subprocess.Popen([*row.command[:-1], "1"], env=row.environment, stdout=out, stderr=out)

@@ -55,7 +55,7 @@ def client(system, kind, access_key, secret_key, token=None):
 
 def provision(system):
     """Run the set-up again, as every start does; give what it says."""
-    command, environment = describe_provision(system.stack.site)
+    command, environment = describe_provision(system.stack.installation)
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

@@ -64,7 +64,7 @@ def test_a_gateway_that_could_not_keep_up_keeps_its_connections_to_the_database(
             while not seen.is_set():
                 client.get(path)
 
-    url = database_url(system.stack.site, OWNER, system.secrets["POSTGRES_PASSWORD"])
+    url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
     with psycopg.connect(url) as locker, ThreadPoolExecutor(4 * CONNECTIONS) as pool:
         locker.execute("LOCK TABLE images")
         for _ in range(4 * CONNECTIONS):

@@ -8,8 +8,9 @@ import httpx
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
+from devstack import rabbitmq
 from devstack.minio import SHARED
-from devstack.rabbitmq import ALARMS, control
+from devstack.rabbitmq import ALARMS
 from devstack.stack import Stack
 from tests.support.system import System
 
@@ -87,6 +88,6 @@ def impatient(stack: Stack) -> Iterator[None]:
         set_to(1_800_000, 60_000)
 
 
-def rabbitmqctl(stack: Stack, *order: str) -> None:
-    """Order the broker about."""
-    control(stack.table["rabbitmq"], *order)
+def rabbitmqctl(stack: Stack, *command: str) -> None:
+    """Run a rabbitmqctl command on the broker."""
+    rabbitmq.rabbitmqctl(stack.table["rabbitmq"], *command)

@@ -17,7 +17,7 @@ def start(system: System, *arguments: str, **environment: str) -> subprocess.Pop
     """Start it with nothing but the file that `up` writes."""
     ours = ("RABBITMQ_", "THUMBMILL_", "LOG_", "CRASH_POINT")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    settings = {"THUMBMILL_ENV_FILE": str(system.stack.site.operator_file), "THUMBMILL_OPERATOR": NAME}
+    settings = {"THUMBMILL_ENV_FILE": str(system.stack.installation.operator_file), "THUMBMILL_OPERATOR": NAME}
     return subprocess.Popen(
         [PROGRAM, *arguments],
         env={**inherited, **settings, **environment},

@@ -26,8 +26,8 @@ class System:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.ports = stack.site.ports
-        self.secrets = stack.site.secrets
+        self.ports = stack.installation.ports
+        self.secrets = stack.installation.secrets
         self._open = ExitStack()
 
     def close(self):
@@ -257,7 +257,7 @@ class System:
 
     def query(self, sql, *parameters):
         """Ask the database as its owner."""
-        url = database_url(self.stack.site, OWNER, self.secrets["POSTGRES_PASSWORD"])
+        url = database_url(self.stack.installation, OWNER, self.secrets["POSTGRES_PASSWORD"])
         with psycopg.connect(url) as connection:
             return connection.execute(sql, parameters).fetchall()
 

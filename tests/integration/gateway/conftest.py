@@ -36,7 +36,7 @@ class System:
 
     @property
     def owner(self):
-        return self.stack.addresses.database()
+        return self.stack.endpoints.database()
 
     def sql(self, query, values=()):
         with closing(psycopg.connect(self.owner, autocommit=True)) as connection:
@@ -90,7 +90,7 @@ class System:
 
     def parts_on_disk(self):
         """Find parts of unfinished uploads: MinIO's list of them needs the key."""
-        return list((self.stack.site.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
+        return list((self.stack.installation.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
 
     def wait_until_ready(self):
         wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a gateway with all its servers")
@@ -111,16 +111,16 @@ def system():
     with run_stack(**SETTINGS) as stack:
         for name in OTHERS:
             stack.stop(name)
-        access_key, secret_key = stack.addresses.root_keys
+        access_key, secret_key = stack.endpoints.root_keys
         s3 = boto3.client(
             "s3",
-            endpoint_url=stack.addresses.minio,
+            endpoint_url=stack.endpoints.minio,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             region_name="us-east-1",
             config=Config(retries={"max_attempts": 0}),
         )
-        with httpx.Client(base_url=stack.addresses.gateway, timeout=30) as client:
+        with httpx.Client(base_url=stack.endpoints.gateway, timeout=30) as client:
             yield System(stack, client, s3)
         s3.close()
 

@@ -28,7 +28,7 @@ async def opened(url):
 
 @pytest.fixture
 def url(clean):
-    return clean.stack.addresses.database("gateway")
+    return clean.stack.endpoints.database("gateway")
 
 
 @dataclass

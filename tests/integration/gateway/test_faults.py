@@ -73,7 +73,7 @@ def test_a_database_that_stands_still_is_told_at_the_start(clean):
     with closing(psycopg.connect(clean.owner)) as locker:
         locker.execute("LOCK TABLE progress")
         with pytest.raises(DependencyUnavailable):
-            asyncio.run(Database(clean.stack.addresses.database("gateway")).check_login())
+            asyncio.run(Database(clean.stack.endpoints.database("gateway")).check_login())
 
 
 def test_kept_connections_that_died_are_no_fault(clean, client):
@@ -153,11 +153,11 @@ def test_versioning_is_reported(system, client):
     ],
 )
 def test_wrong_settings_are_named(system, wrong, code, named):
-    database = system.stack.addresses.database("gateway")
+    database = system.stack.endpoints.database("gateway")
     if wrong == {"DATABASE_URL": "gateway:wrong"}:
         wrong = {"DATABASE_URL": "postgresql://gateway:wrong@" + database.partition("@")[2]}
     if wrong == {"GATEWAY_PORT": "minio's"}:
-        wrong = {"GATEWAY_PORT": str(system.stack.site.ports["MINIO_PORT"])}
+        wrong = {"GATEWAY_PORT": str(system.stack.installation.ports["MINIO_PORT"])}
     ended = start_wrongly(system, **wrong)
     assert ended.returncode == code
     assert named in ended.stdout + ended.stderr

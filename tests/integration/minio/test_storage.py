@@ -20,9 +20,9 @@ PART = 5 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def settings(stack):
-    secrets = stack.site.secrets
+    secrets = stack.installation.secrets
     return StoreSettings(
-        minio_url=f"http://127.0.0.1:{stack.site.ports['MINIO_PORT']}",
+        minio_url=f"http://127.0.0.1:{stack.installation.ports['MINIO_PORT']}",
         minio_access_key=secrets["MINIO_ROOT_USER"],
         minio_secret_key=secrets["MINIO_ROOT_PASSWORD"],
     )

@@ -88,7 +88,10 @@ class Bucket:
 
 
 def url_of(stack, database, role, secret):
-    return database_url(stack.site, role, stack.site.secrets[secret]).rsplit("/", 1)[0] + f"/{database}"
+    return (
+        database_url(stack.installation, role, stack.installation.secrets[secret]).rsplit("/", 1)[0]
+        + f"/{database}"
+    )
 
 
 def create(stack, template="template0"):

@@ -85,10 +85,10 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def broker(stack):
-    ports = stack.site.ports
+    ports = stack.installation.ports
     settings = BrokerSettings(
         rabbitmq_port=ports["RABBITMQ_PORT"],
         rabbitmq_user="admin",
-        rabbitmq_password=stack.site.secrets["RABBITMQ_ADMIN_PASSWORD"],
+        rabbitmq_password=stack.installation.secrets["RABBITMQ_ADMIN_PASSWORD"],
     )
     return Broker(settings, f"http://127.0.0.1:{ports['RABBITMQ_MANAGEMENT_PORT']}")

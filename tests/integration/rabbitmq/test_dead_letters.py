@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from tests.support.waiting import wait_until
 from thumbmill.core.contracts.events import Redriven, Watermark, to_cloud_event
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.core.messaging.dead_letters import DeadLetterBox
+from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import DEAD_LETTER_DELIVERY_LIMIT, RETRY
 
@@ -22,7 +22,7 @@ LOOKS = 25  # more than 4.x allows where no policy says otherwise
 @pytest.fixture
 def operator(broker, stack):
     """The settings of the user that people have."""
-    password = SecretStr(stack.site.secrets["OPERATOR_RABBITMQ_PASSWORD"])
+    password = SecretStr(stack.installation.secrets["OPERATOR_RABBITMQ_PASSWORD"])
     return broker.settings.model_copy(update={"rabbitmq_user": "operator", "rabbitmq_password": password})
 
 
@@ -35,17 +35,17 @@ def dead(broker):
         channel.queue_purge(DEAD)
 
 
-def bodies(box):
-    return [letter.body for letter in box.letters(DEAD)]
+def bodies(reader):
+    return [letter.body for letter in reader.peek(DEAD)]
 
 
 def test_looking_leaves_everything_as_it_was_however_often(broker, operator, dead):
     for _ in range(LOOKS):
-        with DeadLetterBox(operator, "test") as box:
-            assert bodies(box) == [b"one", b"two", b"three"]
+        with DeadLetterReader(operator, "test") as reader:
+            assert bodies(reader) == [b"one", b"two", b"three"]
         wait_until(lambda: broker.length(DEAD) == 3, what="the letters to be back")
-    with DeadLetterBox(operator, "test") as box:
-        assert {letter.headers["x-delivery-count"] for letter in box.letters(DEAD)} == {LOOKS}
+    with DeadLetterReader(operator, "test") as reader:
+        assert {letter.headers["x-delivery-count"] for letter in reader.peek(DEAD)} == {LOOKS}
 
 
 def test_the_limit_of_a_dead_queue_is_out_of_reach(broker):
@@ -62,36 +62,36 @@ def test_the_limit_of_a_dead_queue_is_out_of_reach(broker):
 
 
 def test_what_is_removed_is_gone_and_the_rest_is_back(broker, operator, dead):
-    with DeadLetterBox(operator, "test") as box:
-        for letter in box.letters(DEAD):
+    with DeadLetterReader(operator, "test") as reader:
+        for letter in reader.peek(DEAD):
             if letter.body == b"two":
-                box.remove(letter)
+                reader.remove(letter)
         assert broker.length(DEAD) == 0, "all of it is held"
     wait_until(lambda: broker.length(DEAD) == 2, what="the others to be back")
-    with DeadLetterBox(operator, "test") as box:
-        assert bodies(box) == [b"one", b"three"]
+    with DeadLetterReader(operator, "test") as reader:
+        assert bodies(reader) == [b"one", b"three"]
 
 
 def test_what_dies_meanwhile_is_not_met(broker, operator, dead):
     met = []
-    with DeadLetterBox(operator, "test") as box:
-        for letter in box.letters(DEAD):
+    with DeadLetterReader(operator, "test") as reader:
+        for letter in reader.peek(DEAD):
             broker.send(DEAD, b"again " + letter.body)
             met.append(letter.body)
-            box.remove(letter)
+            reader.remove(letter)
     assert met == [b"one", b"two", b"three"]
     assert broker.length(DEAD) == 3
 
 
 def test_a_lost_connection_gives_back_what_was_held(broker, operator, dead):
-    box = DeadLetterBox(operator, "test lost")
-    letters = box.letters(DEAD)
+    reader = DeadLetterReader(operator, "test lost")
+    letters = reader.peek(DEAD)
     first = next(letters)
     broker.close_connections_named("test lost")
     with pytest.raises(DependencyUnavailable):
-        wait_until(lambda: box.wait(0.1), 10, "the loss to be noticed")
+        wait_until(lambda: reader.wait(0.1), 10, "the loss to be noticed")
     with pytest.raises(DependencyUnavailable):
-        box.remove(first)
+        reader.remove(first)
     wait_until(lambda: broker.length(DEAD) == 3, what="the letter to be back")
 
 
@@ -101,8 +101,8 @@ def test_a_letter_is_given_with_all_that_came_with_it(broker, operator, dead):
         properties = pika.BasicProperties(content_type="text/x", message_id="m", headers={"x-reason": "because"})
         channel.confirm_delivery()
         channel.basic_publish("", DEAD, b"body", properties)
-    with DeadLetterBox(operator, "test") as box:
-        [letter] = box.letters(DEAD)
+    with DeadLetterReader(operator, "test") as reader:
+        [letter] = reader.peek(DEAD)
     assert (letter.queue, letter.body, letter.content_type, letter.message_id) == (DEAD, b"body", "text/x", "m")
     assert letter.headers["x-reason"] == "because"
 
@@ -122,12 +122,15 @@ def test_an_operator_may_do_no_more_than_it_has_to(operator, dead):
         with pytest.raises(DependencyRejected):
             publisher.publish_event(to_cloud_event(Watermark(), by="cli"))
     for queue in ("image_queue", "status_tracker", "unrouted"):
-        with DeadLetterBox(operator, "test") as box, pytest.raises(DependencyRejected, match="access to queue"):
-            next(box.letters(queue))
+        with (
+            DeadLetterReader(operator, "test") as reader,
+            pytest.raises(DependencyRejected, match="access to queue"),
+        ):
+            next(reader.peek(queue))
 
 
 def test_refusals_and_absence_are_told_apart(operator):
     with pytest.raises(DependencyRejected, match="RABBITMQ_USER"):
-        DeadLetterBox(operator.model_copy(update={"rabbitmq_password": SecretStr("wrong")}), "test")
+        DeadLetterReader(operator.model_copy(update={"rabbitmq_password": SecretStr("wrong")}), "test")
     with pytest.raises(DependencyUnavailable):
-        DeadLetterBox(operator.model_copy(update={"rabbitmq_port": 1}), "test")
+        DeadLetterReader(operator.model_copy(update={"rabbitmq_port": 1}), "test")

@@ -39,20 +39,20 @@ def names(monkeypatch):
 
 
 def test_a_broker_that_moved_is_found(stack, broker, names):
-    names.move(stack.site.ports["RABBITMQ_PORT"])
+    names.move(stack.installation.ports["RABBITMQ_PORT"])
     with Publisher(broker.settings.model_copy(update={"rabbitmq_host": "moving.test"}), "test moving") as publisher:
         assert publisher.message_count("image_queue") >= 0
-        names.move(stack.site.ports["RABBITMQ_PORT"])
+        names.move(stack.installation.ports["RABBITMQ_PORT"])
         assert publisher.message_count("image_queue") >= 0
 
 
 def test_a_store_that_moved_is_found(stack, names):
-    names.move(stack.site.ports["MINIO_PORT"])
-    secrets = stack.site.secrets
+    names.move(stack.installation.ports["MINIO_PORT"])
+    secrets = stack.installation.secrets
     keys = {"minio_access_key": secrets["MINIO_ROOT_USER"], "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"]}
     storage = Storage(StoreSettings(minio_url="http://moving.test:9000", **keys))
     for _ in range(2):
         storage.put("images-processed", "test/moving", b"x", "image/png")
         assert storage.keys("images-processed", "test/moving") == ["test/moving"]
-        names.move(stack.site.ports["MINIO_PORT"])
+        names.move(stack.installation.ports["MINIO_PORT"])
     storage.delete("images-processed", "test/moving")

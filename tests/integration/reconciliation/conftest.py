@@ -34,7 +34,7 @@ class World:
     def __init__(self, stack):
         self.system = System(stack)
         self.stop = Event()
-        self.secrets, ports = stack.site.secrets, stack.site.ports
+        self.secrets, ports = stack.installation.secrets, stack.installation.ports
         self.owner = self._url(stack, "thumbmill", "POSTGRES_PASSWORD")
         self.settings = Settings(
             minio_url=f"http://127.0.0.1:{ports['MINIO_PORT']}",
@@ -51,7 +51,7 @@ class World:
         self.tracker = Tracker(self.repository, self.storage, Watermarks())
 
     def _url(self, stack, role, secret):
-        return database_url(stack.site, role, self.secrets[secret])
+        return database_url(stack.installation, role, self.secrets[secret])
 
     def connect(self, name):
         return Repository(SecretStr(self.settings.database_url.get_secret_value()), name)

@@ -27,7 +27,7 @@ def run(monkeypatch, tmp_path):
     """Run the command beside a tracker that tells these lines, or raises; give its result and the wishes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RABBITMQ_PASSWORD", "x")
-    monkeypatch.setattr(reconcile, "be_interruptible", lambda: None)
+    monkeypatch.setattr(reconcile, "raise_on_signals", lambda: None)
 
     def run(*told, arguments=()):
         wishes = []

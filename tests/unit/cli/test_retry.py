@@ -24,7 +24,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RABBITMQ_PASSWORD", "x")
     monkeypatch.setenv("THUMBMILL_OPERATOR", "ada")
-    monkeypatch.setattr(retry, "be_interruptible", lambda: None)
+    monkeypatch.setattr(retry, "raise_on_signals", lambda: None)
 
     def run(*arguments, told=()):
         wishes = []

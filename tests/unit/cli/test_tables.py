@@ -2,9 +2,9 @@ from io import StringIO
 
 from rich.console import Console
 
-from tests.unit.cli.test_letters import KEY, event, headers_of, letter, record
-from thumbmill.cli.console import say
-from thumbmill.cli.dead_letters.table import count, page, tabulate
+from tests.unit.cli.test_dead_letters import KEY, event, headers_of, letter, record
+from thumbmill.cli.console import print_status
+from thumbmill.cli.dead_letters.table import count, details, tabulate
 
 
 def shown(*things, width=100):
@@ -34,18 +34,18 @@ def test_an_image_s_id_stays_whole_on_a_narrow_terminal():
 
 def test_a_strangers_words_are_no_markup():
     one = letter(event(record("[bold]%1B[31mx[/bold]")), {"x-reason": "[red]x[/red]"})
-    for text in (shown(*tabulate([one])), shown(*page(one))):
+    for text in (shown(*tabulate([one])), shown(*details(one))):
         assert "[bold]\\x1b[31mx[/bold]" in text
         assert "[red]x[/red]" in text
 
 
 def test_a_sentence_cannot_steer_the_terminal(capsys):
-    say("minio is away: \x1b[2J[red]\u202e")
+    print_status("minio is away: \x1b[2J[red]\u202e")
     assert capsys.readouterr().err == "minio is away: \\x1b[2J[red]\\u202e\n"
 
 
 def test_a_page_shows_headers_and_body():
-    text = shown(*page(letter(headers={"x-attempt": 4, "x-redriven-by": "ada"})))
+    text = shown(*details(letter(headers={"x-attempt": 4, "x-redriven-by": "ada"})))
     assert '"x-attempt": 4' in text
     assert '"eTag"' in text
     assert "redriven by  ada" in text

@@ -13,7 +13,7 @@ class Dying:
     def __init__(self, *deaths, slow=()):
         self.deaths, self.slow, self.revived = list(deaths), slow, []
 
-    def find_dead(self):
+    def find_exited(self):
         return self.deaths[0] if self.deaths else None
 
     def exit_code(self, _name):

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from thumbmill.core.text import printable
 
-AWAY, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
+UNAVAILABLE, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
 PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
 
 
@@ -17,12 +17,12 @@ def open_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
 
 
-def say(text: str) -> None:
+def print_status(text: str) -> None:
     """Say something to a person, which is not what was asked for."""
     open_console(stderr=True).print(printable(text), markup=False, soft_wrap=True)
 
 
-def end(text: str, code: int) -> NoReturn:
+def exit_with(text: str, code: int) -> NoReturn:
     """End the program with a sentence and an exit code."""
-    say(text)
+    print_status(text)
     raise typer.Exit(code)

@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from thumbmill.cli.console import AWAY, INTERRUPTED, WRONG_USE, end, open_console, say
+from thumbmill.cli.console import INTERRUPTED, UNAVAILABLE, WRONG_USE, exit_with, open_console, print_status
 from thumbmill.cli.settings import load_settings
-from thumbmill.cli.signals import be_interruptible
+from thumbmill.cli.signals import raise_on_signals
 from thumbmill.cli.tracker_client import give_order
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.settings import SettingsError
@@ -43,17 +43,22 @@ def reconcile(
     try:
         settings = load_settings()
     except SettingsError as fault:
-        end(str(fault), WRONG_USE)
+        exit_with(str(fault), WRONG_USE)
     url = settings.status_tracker_url
-    be_interruptible()
+    raise_on_signals()
     try:
         report = watch(give_order(url, PATH, {"dry_run": dry_run}))
     except KeyboardInterrupt:
-        end("interrupted; the tracker ends after the object in hand, and its loop finds the rest", INTERRUPTED)
+        exit_with(
+            "interrupted; the tracker ends after the object in hand, and its loop finds the rest", INTERRUPTED
+        )
     except DependencyUnavailable as fault:
-        end(f"{fault} (STATUS_TRACKER_URL={url})", AWAY)
+        exit_with(f"{fault} (STATUS_TRACKER_URL={url})", UNAVAILABLE)
     if report["state"] != "done":
-        end(f"the tracker gave up: {report.get('fault', 'it fell silent')}; mend that, and start this again", AWAY)
+        exit_with(
+            f"the tracker gave up: {report.get('fault', 'it fell silent')}; mend that, and start this again",
+            UNAVAILABLE,
+        )
     if as_json:
         print(json.dumps({name: value for name, value in report.items() if name != "state"}))  # noqa: T201
         return
@@ -74,7 +79,7 @@ def watch(lines: Iterable[Report]) -> Report:
             status.update(f"{progress(report)}; Ctrl-C ends it")
             if not console.is_terminal and report.get("seconds", 0.0) >= told + TOLD_SECONDS:
                 told = report["seconds"]
-                say(progress(report))
+                print_status(progress(report))
     return last
 
 

@@ -10,9 +10,17 @@ import typer
 from rich import box
 from rich.table import Table
 
-from thumbmill.cli.console import AWAY, INTERRUPTED, NOTHING_FOUND, WRONG_USE, end, open_console, say
+from thumbmill.cli.console import (
+    INTERRUPTED,
+    NOTHING_FOUND,
+    UNAVAILABLE,
+    WRONG_USE,
+    exit_with,
+    open_console,
+    print_status,
+)
 from thumbmill.cli.settings import load_settings
-from thumbmill.cli.signals import be_interruptible
+from thumbmill.cli.signals import raise_on_signals
 from thumbmill.cli.tracker_client import give_order
 from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
 from thumbmill.core.errors import DependencyUnavailable
@@ -53,40 +61,43 @@ def retry(
     try:
         settings = load_settings()
     except SettingsError as fault:
-        end(str(fault), WRONG_USE)
+        exit_with(str(fault), WRONG_USE)
     url = settings.status_tracker_url
-    be_interruptible()
+    raise_on_signals()
     try:
         report = _last(give_order(url, PATH, {**wishes, "operator": settings.thumbmill_operator}))
     except KeyboardInterrupt:
-        end("interrupted; what was asked for is tried again, the rest stays FAILED", INTERRUPTED)
+        exit_with("interrupted; what was asked for is tried again, the rest stays FAILED", INTERRUPTED)
     except DependencyUnavailable as fault:
-        end(f"{fault} (STATUS_TRACKER_URL={url})", AWAY)
+        exit_with(f"{fault} (STATUS_TRACKER_URL={url})", UNAVAILABLE)
     if report["state"] != "done":
-        end(f"the tracker gave up: {report.get('fault', 'it fell silent')}; mend that, and start this again", AWAY)
+        exit_with(
+            f"the tracker gave up: {report.get('fault', 'it fell silent')}; mend that, and start this again",
+            UNAVAILABLE,
+        )
     if not report["found"]:
-        end("no image is meant by that: none that is FAILED so", NOTHING_FOUND)
+        exit_with("no image is meant by that: none that is FAILED so", NOTHING_FOUND)
     open_console().print(tabulate(report))
-    say(summarize(report))
+    print_status(summarize(report))
 
 
 def choose(codes: list[str], since: str, ids: list[str], *, force: bool) -> dict[str, object]:
     """Understand which images somebody means; what is wrong ends the program with a sentence that says so."""
     if not (codes or since or ids):
-        end("which images? Give --code, --since or --id", WRONG_USE)
+        exit_with("which images? Give --code, --since or --id", WRONG_USE)
     known = sorted(code.value for code in ErrorCode)
     if unknown := sorted(set(codes) - set(known)):
-        end(f"--code: there is no {', '.join(unknown)}; there are {', '.join(known)}", WRONG_USE)
+        exit_with(f"--code: there is no {', '.join(unknown)}; there are {', '.join(known)}", WRONG_USE)
     final = sorted(set(codes) - {code.value for code in RETRYABLE})
     if final and not force:
-        end(
+        exit_with(
             f"--code: after {', '.join(final)} another try ends the same way, unless limits or programs have "
             "changed since: if so, give --force",
             WRONG_USE,
         )
     moment = read_time(since) if since else None
     if since and moment is None:
-        end("--since: give it as 90m, 2h, 3d, or ISO 8601, such as 2026-11-22T08:00", WRONG_USE)
+        exit_with("--since: give it as 90m, 2h, 3d, or ISO 8601, such as 2026-11-22T08:00", WRONG_USE)
     return {"codes": codes, "ids": [_id(text) for text in ids], "since": moment.isoformat() if moment else None}
 
 
@@ -133,4 +144,4 @@ def _id(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        end(f"--id: {text[:50]!r} is no image's id", WRONG_USE)
+        exit_with(f"--id: {text[:50]!r} is no image's id", WRONG_USE)

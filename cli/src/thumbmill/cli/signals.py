@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from threading import Event
 
 
-def be_interruptible() -> None:
+def raise_on_signals() -> None:
     """Have SIGINT and SIGTERM raise KeyboardInterrupt; even the former is ignored in the background of a script."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
-def stoppable() -> Iterator[Event]:
+def stop_on_signals() -> Iterator[Event]:
     """Have SIGINT and SIGTERM ask the work to end, which it does where nothing is half done."""
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}

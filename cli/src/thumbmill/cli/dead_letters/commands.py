@@ -10,15 +10,23 @@ from typing import Annotated
 
 import typer
 
-from thumbmill.cli.console import AWAY, INTERRUPTED, NOTHING_FOUND, WRONG_USE, end, open_console, say
-from thumbmill.cli.dead_letters.model import Letter, Selection
-from thumbmill.cli.dead_letters.redrive import Errand, Tally, carry_out, select
-from thumbmill.cli.dead_letters.table import count, page, tabulate
+from thumbmill.cli.console import (
+    INTERRUPTED,
+    NOTHING_FOUND,
+    UNAVAILABLE,
+    WRONG_USE,
+    exit_with,
+    open_console,
+    print_status,
+)
+from thumbmill.cli.dead_letters.model import DeadLetter, Selection
+from thumbmill.cli.dead_letters.redrive import DeadLetterActions, Tally, apply_all, select
+from thumbmill.cli.dead_letters.table import count, details, tabulate
 from thumbmill.cli.settings import Settings, load_settings
-from thumbmill.cli.signals import stoppable
+from thumbmill.cli.signals import stop_on_signals
 from thumbmill.core import crashpoints
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.core.messaging.dead_letters import DeadLetterBox
+from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import TRACKER_QUEUE
 from thumbmill.core.service import logs
@@ -28,7 +36,7 @@ NAME = "thumbmill dead"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SHOWN = 100  # letters in a list, unless asked for more
 
-NONE_MEANT = "no dead letter is meant by that"
+NO_MATCH = "no dead letter is meant by that"
 
 app = typer.Typer(no_args_is_help=True, help="Messages that the services could not handle.")
 
@@ -57,8 +65,8 @@ def list_(
 ) -> None:
     """Show the dead letters of each queue: which image, why, after how many attempts, since when."""
     selection = _choose(ids, reasons, everything=not ids and not reasons)
-    with _opened() as (settings, box, _):
-        found = select(box, _queues(settings, queue), selection, Tally())
+    with _open_broker() as (settings, reader, _):
+        found = select(reader, _queues(settings, queue), selection, Tally())
         letters = list(islice(found, limit or None))
         letters.sort(key=lambda letter: (letter.raw.queue, letter.died_at or LONG_AGO))
         is_cut = bool(limit) and next(found, None) is not None
@@ -67,11 +75,11 @@ def list_(
     else:
         _show(letters)
         if not letters:
-            open_console().print("no dead letters" if selection.everything else NONE_MEANT)
+            open_console().print("no dead letters" if selection.everything else NO_MATCH)
     if not letters and not selection.everything:
         raise typer.Exit(NOTHING_FOUND)
     if is_cut:
-        say(f"there are more than these {limit}: give --limit 0 to see all")
+        print_status(f"there are more than these {limit}: give --limit 0 to see all")
 
 
 @app.command()
@@ -81,15 +89,15 @@ def show(
     queue: Queue = "",
 ) -> None:
     """Show one letter whole: what is known of it, its headers, its body."""
-    with _opened() as (settings, box, _):
-        letters = list(select(box, _queues(settings, queue), _choose([which], None, everything=False), Tally()))
+    with _open_broker() as (settings, reader, _):
+        letters = list(select(reader, _queues(settings, queue), _choose([which], None, everything=False), Tally()))
     if not letters:
-        end(f"no dead letter {which}: `{NAME} list` shows their ids", NOTHING_FOUND)
+        exit_with(f"no dead letter {which}: `{NAME} list` shows their ids", NOTHING_FOUND)
     console = open_console()
     for number, letter in enumerate(letters):
         if number:
             console.print()
-        for line in page(letter):
+        for line in details(letter):
             console.print(line, soft_wrap=True)
 
 
@@ -113,11 +121,13 @@ def redrive(
         _preview(_find(queue, selection), "would be redriven")
         return
     tally = Tally()
-    with _opened() as (settings, box, publisher), stoppable() as stop:
-        errand = Errand(settings.thumbmill_operator, publisher)
-        letters = _watched(select(box, _queues(settings, queue), selection, tally))
-        with _told("redriven", tally, everything=everything):
-            carry_out(letters, errand.redrive, box, tally, rate=rate, stop=stop, keep_alive=publisher.keep_alive)
+    with _open_broker() as (settings, reader, publisher), stop_on_signals() as stop:
+        actions = DeadLetterActions(settings.thumbmill_operator, publisher)
+        letters = _with_progress(select(reader, _queues(settings, queue), selection, tally))
+        with _report_tally("redriven", tally, everything=everything):
+            apply_all(
+                letters, actions.redrive, reader, tally, rate=rate, stop=stop, keep_alive=publisher.keep_alive
+            )
 
 
 @app.command()
@@ -137,17 +147,17 @@ def drop(
     if dry_run:
         return
     if not yes and not sys.stdin.isatty():
-        end("nobody to ask: give --yes to drop these letters", WRONG_USE)
+        exit_with("nobody to ask: give --yes to drop these letters", WRONG_USE)
     if not yes and not typer.confirm(f"Throw away {count(len(found))} for good?", err=True):
-        end("nothing was dropped", NOTHING_FOUND)
+        exit_with("nothing was dropped", NOTHING_FOUND)
     # What has died since was not asked about.
     selection = Selection(ids=frozenset(letter.id for letter in found))
     tally = Tally()
-    with _opened() as (settings, box, publisher), stoppable() as stop:
-        errand = Errand(settings.thumbmill_operator, publisher)
-        letters = _watched(select(box, _queues(settings, queue), selection, tally))
-        with _told("dropped", tally, everything=everything):
-            carry_out(letters, errand.drop, box, tally, rate=10_000, stop=stop, keep_alive=publisher.keep_alive)
+    with _open_broker() as (settings, reader, publisher), stop_on_signals() as stop:
+        actions = DeadLetterActions(settings.thumbmill_operator, publisher)
+        letters = _with_progress(select(reader, _queues(settings, queue), selection, tally))
+        with _report_tally("dropped", tally, everything=everything):
+            apply_all(letters, actions.drop, reader, tally, rate=10_000, stop=stop, keep_alive=publisher.keep_alive)
 
 
 # --- what the commands share ---------------------------------------------------------------------------------
@@ -155,43 +165,43 @@ def drop(
 
 def _choose(ids: list[str] | None, reasons: list[str] | None, *, everything: bool) -> Selection:
     if not (ids or reasons or everything):
-        end("which letters? Give --id, --reason, or --all (`thumbmill dead list` shows them)", WRONG_USE)
+        exit_with("which letters? Give --id, --reason, or --all (`thumbmill dead list` shows them)", WRONG_USE)
     if everything and (ids or reasons):
-        end("--all and --id or --reason contradict each other: give one of them", WRONG_USE)
+        exit_with("--all and --id or --reason contradict each other: give one of them", WRONG_USE)
     return Selection(everything, frozenset(id_.lower() for id_ in ids or []), frozenset(reasons or []))
 
 
 def _queues(settings: Settings, queue: str) -> list[str]:
     all_ = [settings.rabbitmq_queue, TRACKER_QUEUE]
     if queue and queue.removesuffix(".dead") not in all_:
-        end(f"--queue: there are {' and '.join(all_)}", WRONG_USE)
+        exit_with(f"--queue: there are {' and '.join(all_)}", WRONG_USE)
     return [queue.removesuffix(".dead")] if queue else all_
 
 
-def _find(queue: str, selection: Selection) -> list[Letter]:
-    with _opened() as (settings, box, _):
-        letters = list(select(box, _queues(settings, queue), selection, Tally()))
+def _find(queue: str, selection: Selection) -> list[DeadLetter]:
+    with _open_broker() as (settings, reader, _):
+        letters = list(select(reader, _queues(settings, queue), selection, Tally()))
     if not letters and selection.everything:
-        end("there are no dead letters", 0)
+        exit_with("there are no dead letters", 0)
     if not letters:
-        end(NONE_MEANT, NOTHING_FOUND)
+        exit_with(NO_MATCH, NOTHING_FOUND)
     return letters
 
 
-def _show(letters: list[Letter]) -> None:
+def _show(letters: list[DeadLetter]) -> None:
     console = open_console()
     for table in tabulate(letters, console.width):
         console.print(table)
 
 
-def _preview(letters: list[Letter], verdict: str) -> None:
+def _preview(letters: list[DeadLetter], verdict: str) -> None:
     _show(letters[:SHOWN])
     if len(letters) > SHOWN:
-        say(f"and {len(letters) - SHOWN:,} more")
-    say(f"{count(len(letters))} {verdict}")
+        print_status(f"and {len(letters) - SHOWN:,} more")
+    print_status(f"{count(len(letters))} {verdict}")
 
 
-def _watched(letters: Iterator[Letter]) -> Iterator[Letter]:
+def _with_progress(letters: Iterator[DeadLetter]) -> Iterator[DeadLetter]:
     """Show on a terminal how far the work has come."""
     console = open_console(stderr=True)
     if not console.is_terminal:
@@ -204,33 +214,33 @@ def _watched(letters: Iterator[Letter]) -> Iterator[Letter]:
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Settings, DeadLetterBox, Publisher]]:
+def _open_broker() -> Iterator[tuple[Settings, DeadLetterReader, Publisher]]:
     """Open what a command works with; a fault ends the program with a sentence that says what to do."""
     try:
         settings = load_settings()
         crashpoints.arm(settings.crash_point)
     except (SettingsError, ValueError) as fault:
-        end(str(fault), WRONG_USE)
+        exit_with(str(fault), WRONG_USE)
     logs.configure(settings, NAME, sys.stderr)
     try:
-        with DeadLetterBox(settings, NAME) as box, Publisher(settings, f"{NAME} publisher") as publisher:
-            yield settings, box, publisher
+        with DeadLetterReader(settings, NAME) as reader, Publisher(settings, f"{NAME} publisher") as publisher:
+            yield settings, reader, publisher
     except DependencyRejected as fault:
-        end(f"{fault}", AWAY)
+        exit_with(f"{fault}", UNAVAILABLE)
     except DependencyUnavailable as fault:
         place = f"RABBITMQ_HOST={settings.rabbitmq_host}, RABBITMQ_PORT={settings.rabbitmq_port}"
-        end(f"{fault} ({place}); what was not moved is where it was", AWAY)
+        exit_with(f"{fault} ({place}); what was not moved is where it was", UNAVAILABLE)
 
 
 @contextmanager
-def _told(done: str, tally: Tally, *, everything: bool) -> Iterator[None]:
+def _report_tally(done: str, tally: Tally, *, everything: bool) -> Iterator[None]:
     """Say at the end what was done, however it ended."""
     try:
         yield
     finally:
         codes = ", ".join(f"{number:,} {code}" for code, number in sorted(tally.done.items()))
-        say(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
+        print_status(f"{count(tally.moved)} {done}{f' ({codes})' if codes else ''}")
     if tally.interrupted:
-        end("interrupted; the rest is where it was", INTERRUPTED)
+        exit_with("interrupted; the rest is where it was", INTERRUPTED)
     if not tally.moved and not everything:
-        end(NONE_MEANT, NOTHING_FOUND)
+        exit_with(NO_MATCH, NOTHING_FOUND)

@@ -11,7 +11,7 @@ from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, parse_lifec
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent
-from thumbmill.core.messaging.dead_letters import DeadLetter
+from thumbmill.core.messaging.dead_letters import RawDeadLetter
 from thumbmill.core.messaging.message import (
     CODE,
     DIED_AT,
@@ -28,10 +28,10 @@ _ID_SIGNS = 12  # 48 bits: enough to tell letters apart
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A dead letter with its meaning. Letters of the same content in one queue have one id."""
 
-    raw: DeadLetter
+    raw: RawDeadLetter
     id: str
     queue: str  # the work queue that it died in
     keys: tuple[str, ...]  # of the originals that it is about
@@ -61,14 +61,14 @@ class Letter:
         }
 
 
-def read_letter(raw: DeadLetter) -> Letter:
+def parse_dead_letter(raw: RawDeadLetter) -> DeadLetter:
     """Read a dead letter, whatever is in it."""
     headers = raw.headers
     queue = raw.queue.removesuffix(dead_letter_queue_name(""))
     message = Message.read(raw.body, "", raw.content_type, headers)
     by_broker = bool(delivery_limit_queue(headers))
     reason = str(headers.get(REASON, ""))
-    return Letter(
+    return DeadLetter(
         raw=raw,
         id=hashlib.sha256(raw.queue.encode() + b"\0" + raw.body).hexdigest()[:_ID_SIGNS],
         queue=queue,
@@ -82,7 +82,7 @@ def read_letter(raw: DeadLetter) -> Letter:
     )
 
 
-def _find_keys(raw: DeadLetter) -> tuple[str, ...]:
+def _find_keys(raw: RawDeadLetter) -> tuple[str, ...]:
     try:
         if raw.content_type == CONTENT_TYPE:
             said = parse_lifecycle_event(raw.body).data
@@ -125,7 +125,7 @@ class Selection:
     ids: frozenset[str] = field(default_factory=frozenset)
     codes: frozenset[str] = field(default_factory=frozenset)
 
-    def has(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Tell whether a letter is meant."""
         if self.everything:
             return True
@@ -135,7 +135,7 @@ class Selection:
         return (not self.ids or bool(self.ids & names)) and (not self.codes or letter.code in self.codes)
 
 
-def show_body(raw: DeadLetter) -> str:
+def format_body(raw: RawDeadLetter) -> str:
     """Write a body for people: JSON with indents, else what text there is."""
     try:
         return json.dumps(json.loads(raw.body), indent=2, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""What is done with dead letters: sent back to their queue, or thrown away; the timeline is told first by whom.
+"""Redrive or drop dead letters, one by one: record the action in the timeline, republish, then remove.
 
-Killed between any two steps, an errand leaves the letter where it was, or in both places: a twin is harmless, since
-whatever a message asks for may be done twice.
+A run that is killed between two steps leaves the message in the dead-letter queue, in the work queue, or in both. A
+duplicate is harmless: every handler is idempotent.
 """
 
 from collections import Counter
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from threading import Event
 from time import monotonic
 
-from thumbmill.cli.dead_letters.model import Letter, Selection, read_letter
+from thumbmill.cli.dead_letters.model import DeadLetter, Selection, parse_dead_letter
 from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.interventions import Dropped, Redriven
 from thumbmill.core.crashpoints import crash_at
-from thumbmill.core.messaging.dead_letters import DeadLetterBox
+from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name
@@ -28,7 +28,7 @@ SLICE_SECONDS = 0.2  # how soon a wait notices that it is to end
 class Tally:
     """What was met in the dead queues, and what was done."""
 
-    met: int = 0
+    seen: int = 0
     done: Counter[str] = field(default_factory=Counter)  # by code
     interrupted: bool = False
 
@@ -38,14 +38,14 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Errand:
+class DeadLetterActions:
     """One run of the command. ``run`` is its name in facts, and sorts after every earlier one."""
 
     operator: str
     publisher: Publisher
     run_id: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
 
-    def redrive(self, letter: Letter, box: DeadLetterBox) -> None:
+    def redrive(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Send a letter back to its queue as if it had never been tried. Raises DependencyAway."""
         self._record(Redriven, letter)
         crash_at("after_record")
@@ -61,34 +61,34 @@ class Errand:
             message_id=letter.raw.message_id,
         )
         crash_at("after_redrive")
-        box.remove(letter.raw)
+        reader.remove(letter.raw)
 
-    def drop(self, letter: Letter, box: DeadLetterBox) -> None:
+    def drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Throw a letter away. Raises DependencyAway."""
         self._record(Dropped, letter)
         crash_at("after_record")
-        box.remove(letter.raw)
+        reader.remove(letter.raw)
 
-    def _record(self, kind: type[Redriven | Dropped], letter: Letter) -> None:
+    def _record(self, kind: type[Redriven | Dropped], letter: DeadLetter) -> None:
         for key in letter.keys:
             note = kind(key=key, operator=self.operator, queue=letter.queue, code=letter.code, run_id=self.run_id)
             self.publisher.publish_event(to_cloud_event(note, by=NAME))
 
 
-def select(box: DeadLetterBox, queues: list[str], selection: Selection, tally: Tally) -> Iterator[Letter]:
+def select(reader: DeadLetterReader, queues: list[str], selection: Selection, tally: Tally) -> Iterator[DeadLetter]:
     """Take out what lies in the dead queues of these work queues, and give what is meant."""
     for queue in queues:
-        for raw in box.letters(dead_letter_queue_name(queue)):
-            tally.met += 1
-            letter = read_letter(raw)
-            if selection.has(letter):
+        for raw in reader.peek(dead_letter_queue_name(queue)):
+            tally.seen += 1
+            letter = parse_dead_letter(raw)
+            if selection.matches(letter):
                 yield letter
 
 
-def carry_out(
-    letters: Iterator[Letter],
-    action: Callable[[Letter, DeadLetterBox], None],
-    box: DeadLetterBox,
+def apply_all(
+    letters: Iterator[DeadLetter],
+    action: Callable[[DeadLetter, DeadLetterReader], None],
+    reader: DeadLetterReader,
     tally: Tally,
     *,
     rate: float,
@@ -99,11 +99,11 @@ def carry_out(
     due = monotonic()
     for letter in letters:
         while (left := due - monotonic()) > 0 and not stop.is_set():
-            box.wait(min(left, SLICE_SECONDS))
+            reader.wait(min(left, SLICE_SECONDS))
             keep_alive()
         if stop.is_set():
             tally.interrupted = True
             return
-        action(letter, box)
+        action(letter, reader)
         tally.done[letter.code] += 1
         due = max(due + 1 / rate, monotonic() - 1 / rate)

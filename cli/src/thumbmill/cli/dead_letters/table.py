@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thumbmill.cli.console import PIPED_WIDTH
-from thumbmill.cli.dead_letters.model import Letter, show_body
+from thumbmill.cli.dead_letters.model import DeadLetter, format_body
 from thumbmill.core.text import printable
 
 _ID_WIDTH = 36  # an image's id stays in one piece; keys fold to it where there is little room
@@ -19,7 +19,7 @@ _DATE_WIDTH = 10  # the time goes below
 _ROOMY = 100
 
 
-def tabulate(letters: Iterable[Letter], width: int = PIPED_WIDTH) -> Iterator[Table]:
+def tabulate(letters: Iterable[DeadLetter], width: int = PIPED_WIDTH) -> Iterator[Table]:
     """Make a table for each queue, for a terminal of so many columns. The letters have to come queue by queue."""
     for queue, group in groupby(letters, lambda letter: letter.raw.queue):
         rows = list(group)
@@ -35,13 +35,13 @@ def tabulate(letters: Iterable[Letter], width: int = PIPED_WIDTH) -> Iterator[Ta
         yield table
 
 
-def _cells(letter: Letter) -> tuple[object, ...]:
+def _cells(letter: DeadLetter) -> tuple[object, ...]:
     images = [f"{image_id}\n{key}" for image_id, key in zip(letter.image_ids, letter.keys, strict=True)]
     why = f"{letter.code}\n{letter.reason}" if letter.reason else letter.code
     return "\n".join([letter.id, *images]), why, letter.attempts, _show_time(letter.died_at)[:16]
 
 
-def page(letter: Letter) -> Iterator[Text]:
+def details(letter: DeadLetter) -> Iterator[Text]:
     """Write one letter whole: what is known of it, its headers, its body."""
     facts: dict[str, Any] = {
         "letter": letter.id,
@@ -59,7 +59,7 @@ def page(letter: Letter) -> Iterator[Text]:
     yield Text("\nheaders", style="bold")
     yield _text(json.dumps(letter.raw.headers, indent=2, default=str, ensure_ascii=False))
     yield Text("\nbody", style="bold")
-    yield _text(show_body(letter.raw))
+    yield _text(format_body(letter.raw))
 
 
 def count(number: int) -> str:

@@ -1,7 +1,6 @@
 """What became of everything that was sent: each key is looked up, each thumbnail read, each bucket listed."""
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from thumbmill.cli.drill.history import OUTCOMES, Ledger, Slot
 from thumbmill.cli.drill.poller import Observer, regressions
 from thumbmill.cli.drill.progress_timeout import Patience
 from thumbmill.cli.drill.report import MOVING, Row, Verdict, complain, overtaken, strangers
+from thumbmill.cli.polling import pause
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import Storage
 
-_TICK = threading.Event()  # never set
 _PATIENCE = 30  # seconds for one answer: nothing is broken any more when we ask
 
 
@@ -72,7 +71,7 @@ class Examiner:
             if time.monotonic() > last_said + 5:
                 last_said = time.monotonic()
                 say(f"settling: {moving} are not there yet ({last_said - started:.0f} s)")
-            _TICK.wait(0.5)
+            pause(0.5)
 
     def _find_unsettled(self) -> list[str]:
         """Find what may still change by itself, though every key that we know of is as it has to be."""
@@ -191,7 +190,7 @@ class Examiner:
                 fault = str(error) or type(error).__name__
             if time.monotonic() > deadline:
                 raise NoAnswerError(f"{path}: {fault}")
-            _TICK.wait(0.5)
+            pause(0.5)
 
 
 def _may_list(store: Storage | None) -> bool:

@@ -9,12 +9,12 @@ import httpx
 import typer
 from pydantic import ValidationError
 
-from thumbmill.cli.console import INTERRUPTED, say
+from thumbmill.cli.console import INTERRUPTED, print_status
 from thumbmill.cli.drill.checker import NoAnswerError
 from thumbmill.cli.drill.clients import Access
 from thumbmill.cli.drill.history import Ledger
 from thumbmill.cli.drill.session import Plan, hold
-from thumbmill.cli.signals import be_interruptible, stoppable
+from thumbmill.cli.signals import raise_on_signals, stop_on_signals
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import Storage
@@ -48,7 +48,7 @@ def drill(
 
     Exit codes: 0 nothing was lost, 1 something was, 2 the drill could not be held.
     """
-    be_interruptible()
+    raise_on_signals()
     plan = Plan(seed if seed is not None else random.randrange(10**6), clients, settle)  # noqa: S311 - no secret
     access = Access(url.rstrip("/"), _open_store(s3_url, s3_access_key, s3_secret_key), api_key)
     _knock(access)
@@ -68,7 +68,7 @@ def drill(
 
 
 def _wait(seconds: float) -> None:
-    with stoppable() as stop:
+    with stop_on_signals() as stop:
         stop.wait(seconds)
 
 
@@ -118,7 +118,7 @@ def _clear_away(access: Access, ledger: Ledger) -> int:
 
 
 def _say(text: str) -> None:
-    say(f"{time.strftime('%H:%M:%S')} {text}")
+    print_status(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 def _end(text: str) -> NoReturn:

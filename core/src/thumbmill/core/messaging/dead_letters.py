@@ -19,7 +19,7 @@ from thumbmill.core.settings import BrokerSettings
 
 
 @dataclass(frozen=True)
-class DeadLetter:
+class RawDeadLetter:
     """A message that lies in a dead queue."""
 
     queue: str
@@ -30,7 +30,7 @@ class DeadLetter:
     tag: int = 0  # by which the open box knows it
 
 
-class DeadLetterBox:
+class DeadLetterReader:
     """A connection that holds what it has taken out of dead queues; to be used in a ``with`` block, by one thread.
 
     Every method raises DependencyAway when the broker goes away, and Refused where it does not let us.
@@ -51,7 +51,7 @@ class DeadLetterBox:
         except (AMQPError, OSError):
             pass  # then the broker finds it closed
 
-    def letters(self, queue: str) -> Iterator[DeadLetter]:
+    def peek(self, queue: str) -> Iterator[RawDeadLetter]:
         """Take out what lies in a queue now. Each letter is held until it is removed, or the box is closed."""
         left: int | None = None
         while left is None or left > 0:
@@ -61,7 +61,7 @@ class DeadLetterBox:
                 return
             # A letter that dies again at once lies behind the rest, and would be met for ever.
             left = method.message_count if left is None else left - 1
-            yield DeadLetter(
+            yield RawDeadLetter(
                 queue=queue,
                 body=body,
                 content_type=properties.content_type or "",
@@ -70,7 +70,7 @@ class DeadLetterBox:
                 tag=method.delivery_tag,
             )
 
-    def remove(self, letter: DeadLetter) -> None:
+    def remove(self, letter: RawDeadLetter) -> None:
         """Have the broker forget a letter that was taken out of this box."""
         with _translated():
             self._open().basic_ack(letter.tag)

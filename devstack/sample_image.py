@@ -4,7 +4,7 @@ import struct
 import zlib
 
 
-def make_picture(width: int = 1024, height: int = 768) -> bytes:
+def make_sample_image(width: int = 1024, height: int = 768) -> bytes:
     """Return a PNG of the given size in pixels, red growing to the right and blue downwards."""
     rows = (
         b"\x00" + b"".join(bytes((x * 255 // width, 96, y * 255 // height)) for x in range(width))

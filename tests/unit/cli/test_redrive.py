@@ -2,9 +2,9 @@ from threading import Event
 
 import pytest
 
-from tests.unit.cli.test_letters import KEY, event, headers_of, letter, record
+from tests.unit.cli.test_dead_letters import KEY, event, headers_of, letter, record
 from thumbmill.cli.dead_letters.model import Selection
-from thumbmill.cli.dead_letters.redrive import Errand, Tally, carry_out, select
+from thumbmill.cli.dead_letters.redrive import DeadLetterActions, Tally, apply_all, select
 from thumbmill.core.errors import DependencyUnavailable
 
 
@@ -33,7 +33,7 @@ class Steps:
     def wait(self, seconds):
         self.waited += seconds
 
-    def letters(self, queue):
+    def peek(self, queue):
         yield from (one.raw for one in LETTERS if one.raw.queue == queue)
 
     @property
@@ -51,10 +51,10 @@ LETTERS = [
 
 def run(steps, action="redrive", letters=LETTERS, stop=None, **options):
     tally = Tally()
-    errand = Errand("ada", steps, run_id="2026")
-    carry_out(
+    actions = DeadLetterActions("ada", steps, run_id="2026")
+    apply_all(
         iter(letters),
-        getattr(errand, action),
+        getattr(actions, action),
         steps,
         tally,
         stop=stop or Event(),
@@ -140,5 +140,5 @@ def test_the_letters_of_the_queues_asked_for_are_looked_at():
     tally, chosen = Tally(), Selection(codes=frozenset({"attempts_exhausted"}))
     found = list(select(Steps(), ["image_queue", "status_tracker"], chosen, tally))
     assert [one.queue for one in found] == ["image_queue", "status_tracker"]
-    assert tally.met == 3
+    assert tally.seen == 3
     assert [one.queue for one in select(Steps(), ["status_tracker"], chosen, Tally())] == ["status_tracker"]

@@ -4,11 +4,11 @@ import io
 
 from PIL import Image
 
-from devstack.picture import make_picture
+from devstack.sample_image import make_sample_image
 
 
 def test_the_picture_is_a_picture():
-    with Image.open(io.BytesIO(make_picture(64, 48))) as image:
+    with Image.open(io.BytesIO(make_sample_image(64, 48))) as image:
         image.load()
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (64, 48))
         assert image.getpixel((0, 0)) == (0, 96, 0)
@@ -16,4 +16,4 @@ def test_the_picture_is_a_picture():
 
 
 def test_the_picture_is_the_same_every_time():
-    assert make_picture(64, 48) == make_picture(64, 48)
+    assert make_sample_image(64, 48) == make_sample_image(64, 48)
