@@ -42,7 +42,7 @@ def test_over_a_limit_uploads_wait_outside(system):
             assert refused.json()["detail"] == "more than 3 images wait to be processed: try again in 10 s"
             for path, upload in DOORS:
                 assert problem(system.http.post(path, **upload), 503) == "too_many_waiting"
-            by = 'thumbmill_turned_away_total{door="%s",limit="images"}'
+            by = 'thumbmill_uploads_rejected_total{endpoint="%s",limit="images"}'
             assert [system.metric("GATEWAY_PORT", by % door) for door in ("upload", "ticket")] == [3, 1]
             assert system.image(first)["status"] == "PENDING"
             system.put("backpressure/another-door.jpg", photo())

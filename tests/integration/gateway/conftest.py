@@ -61,8 +61,8 @@ class System:
             "updated_at": datetime.now(UTC),
             "version": next(_NUMBERS),
         } | values
-        names, places = ", ".join(row), ", ".join(["%s"] * len(row))
-        self.sql(f"INSERT INTO images ({names}) VALUES ({places})", list(row.values()))  # noqa: S608
+        names, placeholders = ", ".join(row), ", ".join(["%s"] * len(row))
+        self.sql(f"INSERT INTO images ({names}) VALUES ({placeholders})", list(row.values()))  # noqa: S608
         return image_id
 
     def put_done(self, thumbnail=b"thumbnail", **values):

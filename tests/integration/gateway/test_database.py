@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from thumbmill.core.errors import DependencyUnavailable
-from thumbmill.gateway.images.database import CONNECTIONS, MOST_WAITING, Database
-from thumbmill.gateway.images.repository import Reader
+from thumbmill.gateway.images.database import CONNECTIONS, MAX_WAITING, Database
+from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.liveness import Liveness
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 @asynccontextmanager
@@ -40,13 +40,13 @@ class Nap:
 async def serve_at_once(database):
     """Return how many connections Postgres works on at the same time."""
     nap = "SELECT pg_sleep(0.2)::text AS pause, pg_backend_pid() AS pid"
-    rows = await asyncio.gather(*[database.ask(nap, {}, Nap) for _ in range(4 * CONNECTIONS)])
+    rows = await asyncio.gather(*[database.fetch_all(nap, {}, Nap) for _ in range(4 * CONNECTIONS)])
     return len({row[0].pid for row in rows})
 
 
 async def eventually(question):
     """Wait until an asynchronous question is answered by yes."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not await question():  # noqa: ASYNC110 - what it asks for raises no event
             await asyncio.sleep(0.05)
 
@@ -61,7 +61,7 @@ def test_whoever_gives_up_takes_no_connection_along(url):
             async def ask():
                 with suppress(TimeoutError, DependencyUnavailable):
                     async with asyncio.timeout(chance.uniform(0, 0.03)):
-                        await Reader(database).check()
+                        await ImageRepository(database).check()
 
             for _ in range(60):
                 await asyncio.gather(*[ask() for _ in range(3 * CONNECTIONS)])
@@ -81,7 +81,7 @@ def test_no_query_takes_longer_than_the_role_may(url):
 
     async def run():
         async with opened(url) as database:
-            await database.ask("SELECT pg_sleep(60)::text AS pause, 0 AS pid", {}, Nap)
+            await database.fetch_all("SELECT pg_sleep(60)::text AS pause, 0 AS pid", {}, Nap)
 
     with pytest.raises(DependencyUnavailable, match="statement timeout"):
         asyncio.run(run())
@@ -90,16 +90,16 @@ def test_no_query_takes_longer_than_the_role_may(url):
 def test_more_questions_than_can_be_answered_are_refused_at_once(clean, url):
     async def run():
         async with opened(url) as database:
-            await Reader(database).check()
+            await ImageRepository(database).check()
             with closing(psycopg.connect(clean.owner)) as locker:
                 locker.execute("LOCK TABLE progress")
-                asked = [Reader(database).check() for _ in range(CONNECTIONS + MOST_WAITING + 20)]
+                asked = [ImageRepository(database).check() for _ in range(CONNECTIONS + MAX_WAITING + 20)]
                 answers = await asyncio.gather(*asked, return_exceptions=True)
         return answers
 
-    away = [answer.dependency for answer in asyncio.run(run())]
-    assert 20 <= away.count("gateway") < MOST_WAITING
-    assert away.count("gateway") + away.count("postgres") == len(away)
+    unavailable = [answer.dependency for answer in asyncio.run(run())]
+    assert 20 <= unavailable.count("gateway") < MAX_WAITING
+    assert unavailable.count("gateway") + unavailable.count("postgres") == len(unavailable)
 
 
 def test_a_database_that_serves_others_is_not_called_away(url):
@@ -108,27 +108,27 @@ def test_a_database_that_serves_others_is_not_called_away(url):
     async def run():
         nap = "SELECT pg_sleep(0.5)::text AS pause, pg_backend_pid() AS pid"  # 48 are served in time
         async with opened(url) as database:
-            asked = [database.ask(nap, {}, Nap) for _ in range(MOST_WAITING // 2)]
+            asked = [database.fetch_all(nap, {}, Nap) for _ in range(MAX_WAITING // 2)]
             return await asyncio.gather(*asked, return_exceptions=True)
 
-    away = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]
-    assert set(away) == {"gateway"}
+    unavailable = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]
+    assert set(unavailable) == {"gateway"}
 
 
 def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
     async def run():
         async with opened(url) as database:
-            liveness = Liveness(database, Reader(database), look_seconds=0.05, stuck_seconds=0.2)
+            liveness = Liveness(database, ImageRepository(database), check_seconds=0.05, stuck_seconds=0.2)
             watching = asyncio.create_task(liveness.watch())
 
             async def stuck():
-                return liveness.fault
+                return liveness.error
 
             async def well():
-                return not liveness.fault
+                return not liveness.error
 
-            await Reader(database).check()
-            lost = [await database._pool.getconn(PATIENCE_SECONDS) for _ in range(CONNECTIONS)]  # noqa: SLF001
+            await ImageRepository(database).check()
+            lost = [await database._pool.getconn(TIMEOUT_SECONDS) for _ in range(CONNECTIONS)]  # noqa: SLF001
             await eventually(stuck)
             for connection in lost:
                 await database._pool.putconn(connection)  # noqa: SLF001
@@ -141,12 +141,12 @@ def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
 def test_a_database_that_is_away_or_slow_is_no_reason_to_restart(clean, url):
     async def run():
         async with opened(url) as database:
-            liveness = Liveness(database, Reader(database), look_seconds=0.01, stuck_seconds=0.02)
+            liveness = Liveness(database, ImageRepository(database), check_seconds=0.01, stuck_seconds=0.02)
             with closing(psycopg.connect(clean.owner)) as locker:
                 locker.execute("LOCK TABLE progress")
                 assert not await liveness._is_pool_empty()  # noqa: SLF001
         async with opened("postgresql://gateway@127.0.0.1:1/nothing") as database:
-            liveness = Liveness(database, Reader(database), look_seconds=0, stuck_seconds=0.02)
+            liveness = Liveness(database, ImageRepository(database), check_seconds=0, stuck_seconds=0.02)
             assert not await liveness._is_pool_empty()  # noqa: SLF001
 
     asyncio.run(run())

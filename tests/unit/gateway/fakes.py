@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from starlette.requests import Request
 
 from thumbmill.core.object_store.errors import ObjectNotFoundError
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.http.body_rate import Limits
-from thumbmill.gateway.uploads.service import Uploads
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.http.body_rate import BodyRateLimits
+from thumbmill.gateway.uploads.service import UploadService
 
 
 class FakeStorage:
@@ -18,14 +18,14 @@ class FakeStorage:
     def __init__(self):
         self.objects = {}
         self.unfinished = {}
-        self.fault = None  # raised by the next call
+        self.error = None  # raised by the next call
         self.gate = threading.Event()  # calls wait for it
         self.gate.set()
 
     def _pass(self):
         self.gate.wait()
-        if self.fault:
-            raise self.fault
+        if self.error:
+            raise self.error
 
     def put(self, bucket, key, data, content_type, metadata):
         self._pass()
@@ -66,7 +66,7 @@ class Parts:
 
 class App:
     def __init__(self, **parts):
-        self.state = Parts(parts=Parts(**parts))
+        self.state = Parts(services=Parts(**parts))
 
 
 def make_request(chunks, headers, *, complete=True, stuck=False):
@@ -96,12 +96,12 @@ def make_request(chunks, headers, *, complete=True, stuck=False):
 
 
 @contextmanager
-def uploads_into(storage, *, places=2, max_bytes=20_000_000, deadline_seconds=5, pace=Limits()):  # noqa: B008
-    threads = Threads("minio", places, deadline_seconds=deadline_seconds)
+def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, pace=BodyRateLimits()):  # noqa: B008
+    executor = BoundedExecutor("minio", slots, deadline_seconds=deadline_seconds)
     try:
-        yield Uploads(
-            storage, threads, places=places, max_bytes=max_bytes, deadline_seconds=deadline_seconds, pace=pace
+        yield UploadService(
+            storage, executor, slots=slots, max_bytes=max_bytes, deadline_seconds=deadline_seconds, pace=pace
         )
     finally:
         storage.gate.set()
-        threads.close()
+        executor.close()

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.gateway.fakes import FakeStorage, Parts, uploads_into
 from thumbmill.gateway.api.app import create_app
-from thumbmill.gateway.auth import Access
+from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.problems import Code, Problem
 
 PICTURE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 picture")}
@@ -31,11 +31,11 @@ class Ready:
         return {}, {}
 
 
-class Backlog:
+class AdmissionControl:
     def __init__(self, *, is_long):
         self.is_long = is_long
 
-    def turn_away(self, door):
+    def check_capacity(self, door):
         if self.is_long:
             raise Problem(Code.TOO_MANY_WAITING, door)
 
@@ -64,11 +64,11 @@ def call(
                         hosts=frozenset({"here"}),
                         trusted_origins=frozenset(origins),
                     ),
-                    access=Access(keys, monitoring_key),
-                    backlog=Backlog(is_long=is_backlog_long),
+                    api_keys=ApiKeys(keys, monitoring_key),
+                    admission=AdmissionControl(is_long=is_backlog_long),
                     uploads=uploads,
-                    reader=Broken(),
-                    liveness=Parts(fault=stuck),
+                    repository=Broken(),
+                    liveness=Parts(error=stuck),
                     readiness=Ready(),
                 )
             )

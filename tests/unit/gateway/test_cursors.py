@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thumbmill.gateway.api.pagination import read_cursor, write_cursor
+from thumbmill.gateway.images.pagination import read_cursor, write_cursor
 from thumbmill.gateway.problems import Problem
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thumbmill.gateway.problems import Code, Problem
-from thumbmill.gateway.uploads.file_body import MOST_BYTES_BESIDE, MOST_PARTS, open_body
+from thumbmill.gateway.uploads.file_body import MAX_EXTRA_PARTS, MAX_OVERHEAD_BYTES, open_file_body
 
 BOUNDARY = "xyz"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -17,7 +17,7 @@ END = f"--{BOUNDARY}--\r\n".encode()
 
 
 def push(body, chunks, headers=None):
-    reader = open_body(headers or FORM)
+    reader = open_file_body(headers or FORM)
     taken = b"".join(bytes(piece) for chunk in chunks(body) for piece in reader.feed(chunk))
     reader.finish()
     return taken, reader.file_name
@@ -81,7 +81,7 @@ def test_forms_that_are_refused(body, code, chunks):
 )
 def test_bodies_that_are_refused_unread(content_type, code):
     with pytest.raises(Problem) as refused:
-        open_body({"content-type": content_type})
+        open_file_body({"content-type": content_type})
     assert refused.value.code is code
 
 
@@ -108,8 +108,8 @@ def test_a_media_type_has_any_case_and_a_quoted_boundary():
 
 @pytest.mark.parametrize("chunks", [whole, bytewise])
 def test_as_much_as_a_form_may_hold_beside_the_file(chunks):
-    small = part(b"", "name=x") * (MOST_PARTS - 1)
-    room = MOST_BYTES_BESIDE - len(small + part(b"", "name=x") + part(b"") + END)
+    small = part(b"", "name=x") * (MAX_EXTRA_PARTS - 1)
+    room = MAX_OVERHEAD_BYTES - len(small + part(b"", "name=x") + part(b"") + END)
     form = part(b"y" * room, "name=x") + small + part(CONTENT * 100) + END
     assert push(form, chunks)[0] == CONTENT * 100
     with pytest.raises(Problem) as refused:
@@ -120,12 +120,12 @@ def test_as_much_as_a_form_may_hold_beside_the_file(chunks):
 @pytest.mark.parametrize(
     "body",
     [
-        part(b"", "name=x") * (MOST_PARTS + 1) + part(b"x") + END,
-        part(b"x") + f"--{BOUNDARY}\r\n\r\n\r\n".encode() * (MOST_PARTS + 1) + END,
-        part(b"x" * MOST_BYTES_BESIDE, "name=x") + part(b"x") + END,
-        part(b"x") + part(b"x" * MOST_BYTES_BESIDE, "name=x") + END,
-        b"x" * MOST_BYTES_BESIDE + b"\r\n" + part(b"x") + END,
-        part(b"x") + END + b"x" * MOST_BYTES_BESIDE,
+        part(b"", "name=x") * (MAX_EXTRA_PARTS + 1) + part(b"x") + END,
+        part(b"x") + f"--{BOUNDARY}\r\n\r\n\r\n".encode() * (MAX_EXTRA_PARTS + 1) + END,
+        part(b"x" * MAX_OVERHEAD_BYTES, "name=x") + part(b"x") + END,
+        part(b"x") + part(b"x" * MAX_OVERHEAD_BYTES, "name=x") + END,
+        b"x" * MAX_OVERHEAD_BYTES + b"\r\n" + part(b"x") + END,
+        part(b"x") + END + b"x" * MAX_OVERHEAD_BYTES,
     ],
     ids=["parts in front", "parts behind", "field in front", "field behind", "preamble", "epilogue"],
 )
@@ -136,8 +136,8 @@ def test_more_than_a_form_may_hold_beside_the_file(body):
 
 
 def test_a_flood_of_empty_parts_is_given_up_at_the_limit():
-    reader = open_body(FORM)
-    for _ in range(MOST_PARTS):
+    reader = open_file_body(FORM)
+    for _ in range(MAX_EXTRA_PARTS):
         reader.feed(part(b"", "name=x"))
     with pytest.raises(Problem):
         reader.feed(part(b"", "name=x"))

@@ -1,6 +1,6 @@
 import pytest
 
-from thumbmill.gateway.http.origin_policy import is_from_elsewhere, names_us
+from thumbmill.gateway.http.origin_policy import is_allowed_host, is_cross_origin_write
 
 OURS = frozenset({"images.example.org"})
 
@@ -11,7 +11,7 @@ OURS = frozenset({"images.example.org"})
      "images.example.org", "Images.Example.org.:443", "gateway:8000", "my-machine", "thumbmill_gateway.:80"],
 )  # fmt: skip
 def test_names_that_are_ours(host):
-    assert names_us(host, OURS)
+    assert is_allowed_host(host, OURS)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_names_that_are_ours(host):
      "[evil.example]", "", "a b"],
 )  # fmt: skip
 def test_names_that_are_not(host):
-    assert not names_us(host, OURS)
+    assert not is_allowed_host(host, OURS)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_who_is_from_elsewhere(expected, headers):
     headers = {"host": "127.0.0.1:8000", **headers}
     trusted = {"https://app.example"}
     for method in ("POST", "DELETE", "PUT", "PATCH", "SURPRISE"):
-        assert is_from_elsewhere(method, headers, trusted) == expected
+        assert is_cross_origin_write(method, headers, trusted) == expected
     for method in ("GET", "HEAD", "OPTIONS"):
-        assert not is_from_elsewhere(method, headers, trusted)
-    assert not is_from_elsewhere("POST", headers, {"*"})
+        assert not is_cross_origin_write(method, headers, trusted)
+    assert not is_cross_origin_write("POST", headers, {"*"})

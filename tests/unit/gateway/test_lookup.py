@@ -16,18 +16,18 @@ from thumbmill.core.contracts.identity import (
 )
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.gateway.api.models import Status
-from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images import lookup as lookup_module
 from thumbmill.gateway.images.lookup import Lookup
-from thumbmill.gateway.images.presenter import validator
+from thumbmill.gateway.images.models import Status
+from thumbmill.gateway.images.presenter import etag_of
 from thumbmill.gateway.problems import Code, Problem
 
 S3_KEY = "holiday/ä b+c 100%.jpg"
 A_WHILE = timedelta(minutes=1)
 
 
-class FakeReader:
+class FakeRepository:
     """Answers with the given pairs, the last one for ever."""
 
     def __init__(self, *answers):
@@ -39,9 +39,9 @@ class FakeReader:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(lookup_module, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(lookup_module, "STEP_SECONDS", 0.01)
+def short_timeouts(monkeypatch):
+    monkeypatch.setattr(lookup_module, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(lookup_module, "POLL_SECONDS", 0.01)
 
 
 def now():
@@ -58,18 +58,18 @@ def row_of(image_id, status, **values):
     return replace(DONE, id=image_id, key=upload_key(image_id), status=status, **values)
 
 
-def ask(question, *answers, keys=(), fault=None):
+def ask(question, *answers, keys=(), error=None):
     """Put a question to a lookup whose reader gives these answers, over a store with these keys."""
     storage = FakeStorage()
     storage.objects = {(ORIGINALS_BUCKET, key): HEAD for key in keys}
-    storage.fault = fault
-    threads = Threads("minio", 1, deadline_seconds=5)
+    storage.error = error
+    executor = BoundedExecutor("minio", 1, deadline_seconds=5)
     try:
-        return asyncio.run(question(Lookup(FakeReader(*answers), storage, threads)))
+        return asyncio.run(question(Lookup(FakeRepository(*answers), storage, executor)))
     except Problem as problem:
         return problem.code
     finally:
-        threads.close()
+        executor.close()
 
 
 def find(image_id, *answers, **bucket):
@@ -79,7 +79,7 @@ def find(image_id, *answers, **bucket):
 @pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "DONE", "FAILED", "DELETED"])
 def test_a_row_that_knows_of_an_object_is_all_that_is_asked_for(status):
     row = row_of(new_image_id(), status)
-    assert find(row.id, (row, None), fault=AssertionError("the bucket was asked")) is row
+    assert find(row.id, (row, None), error=AssertionError("the bucket was asked")) is row
 
 
 def test_an_object_without_a_row_is_pending():
@@ -94,8 +94,8 @@ def test_a_tickets_object_is_pending_though_only_the_ticket_was_heard_of(status)
     row = find(ticket.id, (ticket, None), keys=[ticket.key])
     assert (row.status, row.generation, row.size, row.file_name) == (Status.PENDING, 1, 3, TICKETS_NAME)
     assert row == ask(lambda lookup: lookup.by_key(ticket.key), (ticket, None), keys=[ticket.key])
-    assert validator(row) != validator(ticket)
-    assert validator(row) != validator(row_of(ticket.id, "PENDING", version=ticket.version + 1))
+    assert etag_of(row) != etag_of(ticket)
+    assert etag_of(row) != etag_of(row_of(ticket.id, "PENDING", version=ticket.version + 1))
     assert find(ticket.id, (ticket, None)) is ticket
 
 
@@ -104,7 +104,7 @@ def test_while_the_bucket_cannot_be_asked_no_status_is_told(status):
     image_id = new_image_id()
     row = row_of(image_id, status) if status else None
     with pytest.raises(DependencyUnavailable):
-        find(image_id, (row, now() + A_WHILE), fault=DependencyUnavailable("minio", "it is away"))
+        find(image_id, (row, now() + A_WHILE), error=DependencyUnavailable("minio", "it is away"))
 
 
 @pytest.mark.parametrize("status", [None, "AWAITING_UPLOAD"])
@@ -144,14 +144,14 @@ def test_whenever_the_ticket_is_heard_of_the_status_only_goes_on(place):
 def test_who_deletes_waits_until_the_tracker_has_heard_of_the_object():
     ticket, heard_of = row_of(new_image_id(), "AWAITING_UPLOAD"), row_of(new_image_id(), "PENDING")
 
-    def heard(*answers, **bucket):
-        return ask(lambda lookup: lookup.heard(ticket.id), *answers, **bucket)
+    def wait_until_tracked(*answers, **bucket):
+        return ask(lambda lookup: lookup.wait_until_tracked(ticket.id), *answers, **bucket)
 
     for unheard in (None, ticket):
-        assert heard((unheard, None), keys=[ticket.key]) is Code.NOT_CAUGHT_UP
-        assert heard((unheard, None), (unheard, None), (heard_of, None), keys=[ticket.key]) is heard_of
-    assert heard((ticket, None)) is ticket
-    assert heard((heard_of, None), fault=AssertionError("the bucket was asked")) is heard_of
+        assert wait_until_tracked((unheard, None), keys=[ticket.key]) is Code.NOT_CAUGHT_UP
+        assert wait_until_tracked((unheard, None), (unheard, None), (heard_of, None), keys=[ticket.key]) is heard_of
+    assert wait_until_tracked((ticket, None)) is ticket
+    assert wait_until_tracked((heard_of, None), error=AssertionError("the bucket was asked")) is heard_of
 
 
 @pytest.mark.parametrize("image_id", [new_image_id(), image_id_of(S3_KEY)])

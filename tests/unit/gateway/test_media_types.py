@@ -1,7 +1,14 @@
 import pytest
 
 from thumbmill.core.formats import SIGNATURES
-from thumbmill.gateway.http.media_types import EXTENSIONS, SUPPORTED, canonical, harmless, of_format, sniff
+from thumbmill.gateway.http.media_types import (
+    EXTENSIONS,
+    SUPPORTED,
+    content_type_of_format,
+    normalize_content_type,
+    safe_content_type,
+    sniff,
+)
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
@@ -20,7 +27,7 @@ def test_content_decides():
     ["text/html", "image/svg+xml", "application/pdf", None, "text/html; image/jpeg", "image/jpeg, text/html"],
 )
 def test_what_a_browser_might_run_is_not_said(declared):
-    assert harmless(declared) == "application/octet-stream"
+    assert safe_content_type(declared) == "application/octet-stream"
 
 
 @pytest.mark.parametrize(
@@ -41,18 +48,18 @@ def test_what_a_browser_might_run_is_not_said(declared):
     ],
 )
 def test_content_types_are_taken_for_what_they_mean(declared, meant):
-    assert canonical(declared) == meant
-    assert harmless(declared) == (meant if meant in SUPPORTED else "application/octet-stream")
+    assert normalize_content_type(declared) == meant
+    assert safe_content_type(declared) == (meant if meant in SUPPORTED else "application/octet-stream")
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
 def test_a_format_has_the_declared_type_if_that_can_be(signature):
-    assert of_format(signature.format, signature.content_type) == signature.content_type
-    assert of_format(signature.format, "text/html") in SUPPORTED
+    assert content_type_of_format(signature.format, signature.content_type) == signature.content_type
+    assert content_type_of_format(signature.format, "text/html") in SUPPORTED
 
 
 def test_a_format_decides_against_what_was_declared():
-    assert of_format("JPEG", "image/png") == "image/jpeg"
-    assert of_format("HEIF", "image/heif") == "image/heif"
-    assert of_format("HEIF", None) == "image/heic"
-    assert of_format("SVG", "image/svg+xml") == "application/octet-stream"
+    assert content_type_of_format("JPEG", "image/png") == "image/jpeg"
+    assert content_type_of_format("HEIF", "image/heif") == "image/heif"
+    assert content_type_of_format("HEIF", None) == "image/heic"
+    assert content_type_of_format("SVG", "image/svg+xml") == "application/octet-stream"

@@ -4,17 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thumbmill.gateway.uploads.multipart import LONGEST_BOUNDARY, LONGEST_HEADERS, Event, Framing, FramingError
+from thumbmill.gateway.uploads.multipart import (
+    MAX_BOUNDARY_BYTES,
+    MAX_HEADERS_BYTES,
+    Event,
+    MultipartError,
+    MultipartParser,
+)
 
 BOUNDARY = b"xyz"
 
 
-def take_apart(body, sizes=(), boundary=BOUNDARY):
+def parse(body, sizes=(), boundary=BOUNDARY):
     """Give the parts as (headers, content), and whether the body was complete."""
-    framing, parts, ended, at = Framing(boundary), [], False, 0
+    parser, parts, ended, at = MultipartParser(boundary), [], False, 0
     sizes = [*sizes, len(body)] if sizes else [len(body)]
     for size in sizes:
-        for event in framing.feed(body[at : at + size]):
+        for event in parser.feed(body[at : at + size]):
             match event:
                 case memoryview():
                     parts[-1][1].extend(event)
@@ -29,7 +35,7 @@ def take_apart(body, sizes=(), boundary=BOUNDARY):
 
 
 def bytewise(body):
-    return take_apart(body, [1] * len(body))
+    return parse(body, [1] * len(body))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,7 @@ def bytewise(body):
     ],
 )
 def test_bodies(body, parts):
-    assert take_apart(body) == (parts, True)
+    assert parse(body) == (parts, True)
     assert bytewise(body) == (parts, True)
 
 
@@ -59,28 +65,28 @@ def test_bodies(body, parts):
     [b"", b"--xyz", b"--xyz-", b"--xyz\r\n", b"--xyz\r\na: b\r\n\r\nc", b"--xyz\n\nc\n--xyz--\n", b"x--xyz--"],
 )
 def test_bodies_that_do_not_end(body):
-    assert take_apart(body)[1] is False
+    assert parse(body)[1] is False
     assert bytewise(body)[1] is False
 
 
 @pytest.mark.parametrize("header", [b"no colon", b" folded: from nothing", b": x", b"a b: c"])
 def test_lines_that_are_no_headers(header):
-    with pytest.raises(FramingError):
-        take_apart(b"--xyz\r\n" + header + b"\r\n\r\nc\r\n--xyz--")
+    with pytest.raises(MultipartError):
+        parse(b"--xyz\r\n" + header + b"\r\n\r\nc\r\n--xyz--")
 
 
-@pytest.mark.parametrize("step", [1, 100, 10 * LONGEST_HEADERS])
+@pytest.mark.parametrize("step", [1, 100, 10 * MAX_HEADERS_BYTES])
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n\r\n--xyz--"])
 def test_headers_without_end_are_given_up(step, end):
-    body = b"--xyz\r\na: " + b"x" * (LONGEST_HEADERS + 100) + end
-    with pytest.raises(FramingError):
-        take_apart(body, [step] * (len(body) // step))
+    body = b"--xyz\r\na: " + b"x" * (MAX_HEADERS_BYTES + 100) + end
+    with pytest.raises(MultipartError):
+        parse(body, [step] * (len(body) // step))
 
 
-@pytest.mark.parametrize("boundary", [b"", b"x" * (LONGEST_BOUNDARY + 1), b"x ", b"x\r\ny"])
+@pytest.mark.parametrize("boundary", [b"", b"x" * (MAX_BOUNDARY_BYTES + 1), b"x ", b"x\r\ny"])
 def test_boundaries_that_can_not_be(boundary):
-    with pytest.raises(FramingError):
-        Framing(boundary)
+    with pytest.raises(MultipartError):
+        MultipartParser(boundary)
 
 
 # What looks like a delimiter, in every mixture.
@@ -93,9 +99,9 @@ SCRAPS = st.lists(
 def test_the_chunks_make_no_difference(body, sizes):
     def outcome(sizes):
         try:
-            return take_apart(body, sizes)
-        except FramingError as fault:
-            return str(fault)
+            return parse(body, sizes)
+        except MultipartError as error:
+            return str(error)
 
     assert outcome(sizes) == outcome([])
 
@@ -107,7 +113,7 @@ def test_what_pythons_mail_parser_reads(contents, preamble):
         return
     head = b"Content-Type: multipart/mixed; boundary=xyz\r\n\r\n"
     mail = [part.get_payload(decode=True) for part in message_from_bytes(head + whole).get_payload()]
-    parts, ended = take_apart(whole)
+    parts, ended = parse(whole)
     assert ended
     assert [content for _, content in parts] == contents
     if not any(sign in b"".join(contents) for sign in b"\r\n"):  # mail knows other line ends, too

@@ -5,10 +5,10 @@ import selectors
 
 import pytest
 
-from thumbmill.gateway.http.body_rate import Limits, Pace
+from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.problems import Problem
 
-WINDOW = Limits(bytes_per_second=1000, deadline_seconds=900, window_seconds=30)
+WINDOW = BodyRateLimits(bytes_per_second=1000, deadline_seconds=900, window_seconds=30)
 
 
 class InstantSelector(selectors.DefaultSelector):
@@ -33,7 +33,7 @@ def run(scenario):
 
 async def read(limits, pieces, *, every, ours=0.0):
     """Read pieces that come every so many seconds, and need so many of our own; give the time of the answer."""
-    pace = Pace(limits)
+    pace = BodyRateMonitor(limits)
     loop = asyncio.get_running_loop()
     comes_at = 0.0
 
@@ -69,20 +69,20 @@ def test_how_long_a_body_is_waited_for(pieces, every, ours, expected):
 
 
 def test_no_least_rate():
-    limits = Limits(bytes_per_second=0, deadline_seconds=900)
+    limits = BodyRateLimits(bytes_per_second=0, deadline_seconds=900)
     assert run(read(limits, [1] * 100, every=15)) == (900, "upload_stalled: the limit for a body is 900 s")
 
 
 def test_slowness_shows_while_nothing_comes_and_giving_way_ends_the_wait():
     async def scenario():
-        pace = Pace(WINDOW)
-        assert pace.slowness == 0
+        pace = BodyRateMonitor(WINDOW)
+        assert pace.shortfall == 0
         waiting = asyncio.create_task(pace.next(asyncio.Event().wait))
         await asyncio.sleep(2)
-        assert pace.slowness == 0  # too early to tell
+        assert pace.shortfall == 0  # too early to tell
         await asyncio.sleep(8)
-        assert pace.slowness == pytest.approx(10_000)
-        pace.give_way()
+        assert pace.shortfall == pytest.approx(10_000)
+        pace.evict()
         with pytest.raises(Problem):
             await waiting
         return asyncio.get_running_loop().time()

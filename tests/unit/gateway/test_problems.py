@@ -1,7 +1,7 @@
 import pytest
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.gateway.problems import PROBLEMS, Code, Problem, away
+from thumbmill.gateway.problems import PROBLEMS, Code, Problem, unavailable
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -30,8 +30,8 @@ def test_what_may_pass_says_when_to_try_again(code):
         ("rabbitmq", Code.BROKER_UNAVAILABLE),
     ],
 )
-@pytest.mark.parametrize("fault", [DependencyUnavailable, DependencyRejected])
-def test_clients_hear_which_server_is_away_and_no_more(dependency, code, fault):
-    problem = away(fault(dependency, "password authentication failed for 10.0.0.7"))
+@pytest.mark.parametrize("error", [DependencyUnavailable, DependencyRejected])
+def test_clients_hear_which_server_is_away_and_no_more(dependency, code, error):
+    problem = unavailable(error(dependency, "password authentication failed for 10.0.0.7"))
     assert problem.code is code
     assert "10.0.0.7" not in str(problem.body())

@@ -10,12 +10,12 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from thumbmill.gateway.http import protocol
-from thumbmill.gateway.http.connections import Connections
+from thumbmill.gateway.http.connections import ConnectionLimiter
 from thumbmill.gateway.http.protocol import (
-    MOST_DRAINS,
-    MOST_FIELDS,
-    MOST_HEAD_BYTES,
-    MOST_PIPELINED,
+    MAX_DRAINS,
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    MAX_PIPELINED,
     protocol_for,
 )
 
@@ -74,9 +74,11 @@ class Transport(asyncio.Transport):
 class Peer:
     """A client's end of one connection."""
 
-    def __init__(self, app=echo, peers=None, config=None):
+    def __init__(self, app=echo, limiter=None, config=None):
         if config is None:
-            config = uvicorn.Config(app, http=protocol_for(peers or Connections(10)), log_config=None, ws="none")
+            config = uvicorn.Config(
+                app, http=protocol_for(limiter or ConnectionLimiter(10)), log_config=None, ws="none"
+            )
             config.load()
         self.protocol = config.http_protocol_class(config, ServerState(), {}, asyncio.get_running_loop())
         self.transport = Transport()
@@ -105,7 +107,7 @@ class Peer:
 
     @property
     def is_refused(self):
-        return self.protocol._is_deaf and (self.transport.closed or self.transport.ended)  # noqa: SLF001
+        return self.protocol._ignores_input and (self.transport.closed or self.transport.ended)  # noqa: SLF001
 
 
 async def turn():
@@ -271,10 +273,10 @@ def trailing(lines):
 @pytest.mark.parametrize(
     "lines",
     [
-        fields(MOST_FIELDS + 1),
+        fields(MAX_FIELDS + 1),
         fields(50_000),
         fields(90, 1000),
-        b"X: " + b"y" * MOST_HEAD_BYTES + b"\r\n",
+        b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n",
         b"X: " + b"y" * (1 << 21),
         b"x" * (1 << 21),
     ],
@@ -296,7 +298,7 @@ def test_a_head_and_a_trailer_are_bounded(place, lines, segment):
 
 @pytest.mark.parametrize("place", [get, trailing], ids=["head", "trailer"])
 def test_what_people_send_is_within_the_bounds(place):
-    lines = fields(MOST_FIELDS - 2) + b"Cookie: " + b"y" * (MOST_HEAD_BYTES - 3000) + b"\r\n"
+    lines = fields(MAX_FIELDS - 2) + b"Cookie: " + b"y" * (MAX_HEAD_BYTES - 3000) + b"\r\n"
     assert [answer[0] for answer in send(place(lines), get(lines)).answers] == [200, 200]
 
 
@@ -315,10 +317,10 @@ def test_a_trailer_is_no_header():
 
 
 def test_as_many_requests_may_wait_as_are_bounded():
-    peer = send(get(b"") * (MOST_PIPELINED + 1))
-    assert [answer[0] for answer in peer.answers] == [200] * (MOST_PIPELINED + 1)
+    peer = send(get(b"") * (MAX_PIPELINED + 1))
+    assert [answer[0] for answer in peer.answers] == [200] * (MAX_PIPELINED + 1)
     peer = send(get(b"") * 5000)
-    assert len(peer.answers) == MOST_PIPELINED + 1
+    assert len(peer.answers) == MAX_PIPELINED + 1
     assert peer.is_refused
 
 
@@ -334,14 +336,14 @@ async def until(condition):
 
 
 def test_a_silent_connection_is_closed_without_a_word(monkeypatch):
-    after(0.02, monkeypatch, "HEAD_SECONDS")
+    after(0.02, monkeypatch, "HEAD_TIMEOUT_SECONDS")
     peer = run(lambda peer: until(lambda: peer.transport.closed))
     assert peer.transport.written == b""
 
 
 @pytest.mark.parametrize("before", [b"", get(b"")], ids=["the first request", "a later one"])
 def test_a_head_that_does_not_end_is_given_up(monkeypatch, before):
-    after(0.05, monkeypatch, "HEAD_SECONDS", "FAREWELL_SECONDS")
+    after(0.05, monkeypatch, "HEAD_TIMEOUT_SECONDS", "CLOSE_TIMEOUT_SECONDS")
 
     async def trickle(peer):
         await peer.send(before, b"GET / HTTP/1.1\r\n")
@@ -368,7 +370,7 @@ def test_a_request_that_was_answered_before_its_end_is_not_answered_again():
 
 
 def test_the_rest_of_a_refused_body_is_not_waited_for_long(monkeypatch):
-    after(0.05, monkeypatch, "UNREAD_SECONDS")
+    after(0.05, monkeypatch, "DRAIN_TIMEOUT_SECONDS")
 
     async def trickle(peer):
         await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
@@ -380,7 +382,7 @@ def test_the_rest_of_a_refused_body_is_not_waited_for_long(monkeypatch):
 
 
 def test_a_client_that_takes_nothing_is_hung_up_on(monkeypatch):
-    after(0.02, monkeypatch, "UNTAKEN_SECONDS")
+    after(0.02, monkeypatch, "WRITE_TIMEOUT_SECONDS")
 
     async def stall(peer):
         await peer.send(get(b""))
@@ -392,25 +394,25 @@ def test_a_client_that_takes_nothing_is_hung_up_on(monkeypatch):
 
 def test_silence_makes_room_and_work_does_not():
     async def scenario():
-        peers, answer = Connections(3), asyncio.Event()
+        limiter, answer = ConnectionLimiter(3), asyncio.Event()
 
         async def wait(scope, receive, send):
             await answer.wait()
             await echo(scope, receive, send)
 
-        silent, kept, busy = (Peer(wait, peers) for _ in range(3))
+        silent, kept, busy = (Peer(wait, limiter) for _ in range(3))
         await busy.send(get(b""))
-        newcomer = Peer(wait, peers)
+        newcomer = Peer(wait, limiter)
         assert (silent.transport.closed, kept.transport.closed) == (True, False)
         await newcomer.send(get(b""))
         await kept.send(get(b""))
-        refused = Peer(wait, peers)
+        refused = Peer(wait, limiter)
         assert code_of(refused.answers[0]) == (503, "too_many_connections")
         answer.set()
         await turn()
         for peer in (kept, busy, newcomer):
             assert [answer[0] for answer in peer.answers] == [200]
-        last = Peer(wait, peers)
+        last = Peer(wait, limiter)
         assert not last.answers
         assert busy.transport.closed  # idle for the longest
         assert silent.transport.written == b""
@@ -420,16 +422,16 @@ def test_silence_makes_room_and_work_does_not():
 
 def test_refused_bodies_are_read_a_few_at_a_time():
     async def scenario():
-        config = uvicorn.Config(refuse, http=protocol_for(Connections(100)), log_config=None, ws="none")
+        config = uvicorn.Config(refuse, http=protocol_for(ConnectionLimiter(100)), log_config=None, ws="none")
         config.load()
-        peers = [Peer(refuse, config=config) for _ in range(MOST_DRAINS + 2)]
-        for peer in peers:
+        limiter = [Peer(refuse, config=config) for _ in range(MAX_DRAINS + 2)]
+        for peer in limiter:
             await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
             assert b"503" in peer.transport.written
-        assert [peer.transport.paused for peer in peers] == [False] * MOST_DRAINS + [True] * 2
-        await peers[0].send(b"x" * 10)
-        assert [peer.transport.paused for peer in peers[-2:]] == [False, True]
-        peers[1].protocol.connection_lost(None)
-        assert [peer.transport.paused for peer in peers[-2:]] == [False, False]
+        assert [peer.transport.paused for peer in limiter] == [False] * MAX_DRAINS + [True] * 2
+        await limiter[0].send(b"x" * 10)
+        assert [peer.transport.paused for peer in limiter[-2:]] == [False, True]
+        limiter[1].protocol.connection_lost(None)
+        assert [peer.transport.paused for peer in limiter[-2:]] == [False, False]
 
     asyncio.run(scenario())

@@ -8,11 +8,11 @@ from psycopg import errors
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.gateway.images.database import Database
-from thumbmill.gateway.images.repository import Reader
+from thumbmill.gateway.images.repository import ImageRepository
 
 
 @pytest.mark.parametrize(
-    ("fault", "ours"),
+    ("error", "ours"),
     [
         (psycopg.DatabaseError("lost synchronization with server"), DependencyUnavailable),
         (psycopg.InternalError("got no result from the query"), DependencyUnavailable),
@@ -25,14 +25,14 @@ from thumbmill.gateway.images.repository import Reader
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
 )
-def test_a_fault_is_told_by_what_it_means(monkeypatch, fault, ours):
+def test_a_fault_is_told_by_what_it_means(monkeypatch, error, ours):
     async def fail(*_):
-        raise fault
+        raise error
 
     monkeypatch.setattr(Database, "_fetch", fail)
 
     async def ask():
-        await Reader(Database("postgresql://nobody@127.0.0.1:1/nothing")).check()
+        await ImageRepository(Database("postgresql://nobody@127.0.0.1:1/nothing")).check()
 
     with pytest.raises(ours) as raised:
         asyncio.run(ask())

@@ -8,9 +8,9 @@ from tests.unit.gateway.test_status import DONE
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Failure
 from thumbmill.core.errors import DependencyUnavailable
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.images import requests as requests_module
-from thumbmill.gateway.images.requests import Requests, refuse_retry
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.images import tracker_client as tracker_module
+from thumbmill.gateway.images.tracker_client import TrackerClient, check_retryable
 from thumbmill.gateway.problems import Code, Problem
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -22,7 +22,7 @@ KEY = DONE.variants[0]["key"]
 
 def verdict(row, *, later=timedelta(0)):
     try:
-        refuse_retry(row, NOW + later, 60)
+        check_retryable(row, NOW + later, 60)
     except Problem as problem:
         return problem.code
     return None
@@ -50,18 +50,18 @@ def test_what_failed_once_more_waits_a_while():
     assert verdict(again, later=timedelta(seconds=59)) is Code.RETRIED_TOO_SOON
     assert verdict(again, later=timedelta(seconds=61)) is None
     with pytest.raises(Problem) as refused:
-        refuse_retry(again, NOW + timedelta(seconds=50), 60)
+        check_retryable(again, NOW + timedelta(seconds=50), 60)
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "10")
 
 
 class FakePublisher:
     def __init__(self):
         self.said = []
-        self.fault = None
+        self.error = None
 
     def publish_event(self, event):
-        if self.fault:
-            raise self.fault
+        if self.error:
+            raise self.error
         self.said.append(event)
 
 
@@ -74,16 +74,16 @@ def run(publisher, *steps):
     """Take steps with requests; what nobody waits for has ended when this returns."""
 
     async def do():
-        threads = Threads("rabbitmq", 1, deadline_seconds=5)
-        requests = Requests(publisher, threads, 60)
+        executor = BoundedExecutor("rabbitmq", 1, deadline_seconds=5)
+        tracker = TrackerClient(publisher, executor, 60)
         try:
             for step in steps:
-                result = step(requests)
+                result = step(tracker)
                 if result is not None:
                     await result
-                await requests.close()
+                await tracker.close()
         finally:
-            threads.close()
+            executor.close()
 
     asyncio.run(do())
 
@@ -91,7 +91,7 @@ def run(publisher, *steps):
 def test_a_retry_names_the_failure_that_it_is_about(publisher):
     ahead = "2999-01-01T00:00:00.000000+00:00"
     row = replace(FAILED, run_id=ahead, updated_at=datetime(2000, 1, 1, tzinfo=UTC))
-    run(publisher, lambda requests: requests.retry(row, "00-1-2-3"))
+    run(publisher, lambda tracker: tracker.retry(row, "00-1-2-3"))
     [event] = publisher.said
     assert (event.source, event.data.after, str(event.data.object_version)) == ("/gateway", ahead, SOURCE)
     assert event.data.run_id > ahead, "or the tracker would not believe it"
@@ -99,18 +99,22 @@ def test_a_retry_names_the_failure_that_it_is_about(publisher):
 
 
 def test_a_retry_that_nobody_heard_is_no_202(publisher):
-    publisher.fault = DependencyUnavailable("rabbitmq")
+    publisher.error = DependencyUnavailable("rabbitmq")
     with pytest.raises(DependencyUnavailable):
-        run(publisher, lambda requests: requests.retry(FAILED, ""))
+        run(publisher, lambda tracker: tracker.retry(FAILED, ""))
 
 
 def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):
     row = replace(DONE, object_version=SOURCE)
     other = replace(row, id=replace(row).id.__class__(int=1))
-    run(publisher, *[lambda requests: requests.miss(row, [KEY], "")] * 5, lambda r: r.miss(other, [], ""))
+    run(
+        publisher,
+        *[lambda tracker: tracker.report_missing(row, [KEY], "")] * 5,
+        lambda r: r.report_missing(other, [], ""),
+    )
     assert [event.data.missing for event in publisher.said] == [[KEY], []]
-    monkeypatch.setattr(requests_module, "MISSED_SECONDS", 0)
-    run(publisher, *[lambda requests: requests.miss(row, [KEY], "")] * 2)
+    monkeypatch.setattr(tracker_module, "REPORT_INTERVAL_SECONDS", 0)
+    run(publisher, *[lambda tracker: tracker.report_missing(row, [KEY], "")] * 2)
     assert len(publisher.said) == 4
 
 
@@ -118,21 +122,21 @@ def test_what_could_not_be_told_is_told_to_the_next_who_asks(publisher):
     row = replace(DONE, object_version=SOURCE)
 
     def mend(_):
-        publisher.fault = None
+        publisher.error = None
 
-    publisher.fault = DependencyUnavailable("rabbitmq")
-    run(publisher, lambda r: r.miss(row, [KEY], ""), mend, lambda r: r.miss(row, [KEY], ""))
+    publisher.error = DependencyUnavailable("rabbitmq")
+    run(publisher, lambda r: r.report_missing(row, [KEY], ""), mend, lambda r: r.report_missing(row, [KEY], ""))
     assert len(publisher.said) == 1
 
 
 def test_nothing_is_told_of_an_object_that_only_the_bucket_shows(publisher):
-    run(publisher, lambda requests: requests.miss(replace(DONE, object_version=None), [], ""))
+    run(publisher, lambda tracker: tracker.report_missing(replace(DONE, object_version=None), [], ""))
     assert publisher.said == []
 
 
 def test_a_few_are_remembered_and_the_oldest_forgotten(publisher, monkeypatch):
-    monkeypatch.setattr(requests_module, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(tracker_module, "MAX_REMEMBERED", 2)
     rows = [replace(DONE, object_version=SOURCE, id=DONE.id.__class__(int=n)) for n in range(3)]
-    steps = [lambda requests, row=row: requests.miss(row, [], "") for row in [*rows, rows[0], rows[2]]]
+    steps = [lambda tracker, row=row: tracker.report_missing(row, [], "") for row in [*rows, rows[0], rows[2]]]
     run(publisher, *steps)
     assert len(publisher.said) == 4, "the first was forgotten, the last not"

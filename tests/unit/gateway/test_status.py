@@ -6,18 +6,18 @@ import pytest
 
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.gateway.api.models import Status
+from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.presenter import (
-    choose_states,
-    content_name,
+    content_id,
     content_type_of,
-    made,
-    show,
-    show_fact,
-    unseen,
-    validator,
+    etag_of,
+    variants_of,
+    select_states,
+    to_event_out,
+    to_image_out,
+    untracked_row,
 )
-from thumbmill.gateway.images.repository import Fact, Row
+from thumbmill.gateway.images.repository import ImageRow, TimelineEvent
 from thumbmill.gateway.urls import Links
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
@@ -41,7 +41,7 @@ DETAILS = {
     "lens": None,
     "gps": {"latitude": 52.5, "longitude": -13.25},
 }
-DONE = Row(
+DONE = ImageRow(
     id=ID,
     key=f"uploads/{ID}/original",
     status="DONE",
@@ -68,30 +68,30 @@ LINKS = Links("http://here")
 
 
 def test_a_done_image_shows_its_variants():
-    shown = show(DONE, LINKS)
+    shown = to_image_out(DONE, LINKS)
     original, thumbnail = shown.variants
     assert (original.type, original.bytes, original.content_type) == ("original", 1000, "image/jpeg")
     assert (thumbnail.type, thumbnail.width, thumbnail.height, thumbnail.bytes) == ("thumbnail", 256, 171, 9000)
     assert thumbnail.url == f"http://here/api/v1/images/{ID}/variants/thumbnail?v=0123456789abcdef-v1"
-    assert content_name(made(DONE)[0]) == "0123456789abcdef-v1"
+    assert content_id(variants_of(DONE)[0]) == "0123456789abcdef-v1"
 
 
 def test_a_done_image_shows_what_was_found_out():
-    shown = show(DONE, LINKS)
+    shown = to_image_out(DONE, LINKS)
     assert shown.model_dump(mode="json")["details"] == DETAILS
     assert (shown.sha256, shown.damaged) == ("01" * 32, False)
-    assert show(replace(DONE, damaged=True), LINKS).damaged
-    assert show(replace(DONE, details=None), LINKS).details is None  # from before they were looked for
+    assert to_image_out(replace(DONE, damaged=True), LINKS).damaged
+    assert to_image_out(replace(DONE, details=None), LINKS).details is None  # from before they were looked for
 
 
 @pytest.mark.parametrize("status", ["AWAITING_UPLOAD", "EXPIRED", "DELETED"])
 def test_without_an_object_there_are_no_variants(status):
-    assert show(replace(DONE, status=status), LINKS).variants == []
+    assert to_image_out(replace(DONE, status=status), LINKS).variants == []
 
 
 def test_a_failed_image_says_why():
     error = {"code": "unsupported_format", "detail": "text", "retryable": False}
-    shown = show(replace(DONE, status="FAILED", variants=[], error=error), LINKS)
+    shown = to_image_out(replace(DONE, status="FAILED", variants=[], error=error), LINKS)
     assert shown.error.code == "unsupported_format"
     assert [variant.type for variant in shown.variants] == ["original"]
 
@@ -116,30 +116,32 @@ def test_the_originals_content_type_is_that_of_what_was_decoded(changes, content
 
 def test_expiring_changes_the_etag_though_no_fact_came():
     waiting = replace(DONE, status="AWAITING_UPLOAD")
-    assert validator(waiting) != validator(replace(waiting, status="EXPIRED"))
-    assert validator(waiting) != validator(replace(waiting, version=8))
+    assert etag_of(waiting) != etag_of(replace(waiting, status="EXPIRED"))
+    assert etag_of(waiting) != etag_of(replace(waiting, version=8))
 
 
 def test_an_object_that_nobody_reported_yet_is_pending():
     head = ObjectMetadata(
         ObjectVersion("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"}
     )
-    row = unseen(ID, DONE.key, head)
+    row = untracked_row(ID, DONE.key, head)
     assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
-    assert validator(row) != validator(
-        unseen(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000)))
+    assert etag_of(row) != etag_of(
+        untracked_row(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000)))
     )
     assert row.created_at.year == 2026  # its id says so
-    shown = show(row, LINKS)
+    shown = to_image_out(row, LINKS)
     assert (shown.sha256, shown.details, shown.damaged) == (None, None, False)
 
 
 def test_times_are_utc_whatever_the_databases_session_has():
     there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
     names = ("created_at", "updated_at", "next_attempt_at", "expires_at")
-    shown = show(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
+    shown = to_image_out(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
     assert {shown[name] for name in names} == {"2026-11-22T00:00:00Z"}
-    fact = show_fact(Fact(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(mode="json")
+    fact = to_event_out(TimelineEvent(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(
+        mode="json"
+    )
     assert {fact["occurred"], fact["recorded"]} == {"2026-11-22T00:00:00Z"}
 
 
@@ -156,19 +158,19 @@ def test_times_are_utc_whatever_the_databases_session_has():
     ],
 )
 def test_the_states_that_a_list_is_asked_for(wanted, deleted, states):
-    assert choose_states(wanted, deleted=deleted) == states
+    assert select_states(wanted, deleted=deleted) == states
 
 
 def test_what_was_lost_is_named_and_offered_no_more():
-    shown = show(replace(DONE, missing=[VARIANT["key"]]), LINKS)
+    shown = to_image_out(replace(DONE, missing=[VARIANT["key"]]), LINKS)
     assert (shown.status, shown.missing) == (Status.DONE, ["thumbnail"])
     assert [variant.type for variant in shown.variants] == ["original"]
-    assert show(replace(DONE, missing=[]), LINKS).missing == []
+    assert to_image_out(replace(DONE, missing=[]), LINKS).missing == []
 
 
 def test_a_row_that_follows_a_purged_one_has_another_etag():
-    assert validator(DONE) != validator(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
+    assert etag_of(DONE) != etag_of(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
 
 
 def test_a_deleted_image_without_its_key_is_shown_without_it():
-    assert show(replace(DONE, status="DELETED", key=""), LINKS).key is None
+    assert to_image_out(replace(DONE, status="DELETED", key=""), LINKS).key is None

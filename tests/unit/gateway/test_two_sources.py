@@ -49,7 +49,7 @@ class World(RuleBasedStateMachine):
         self.original = ObjectVersion(f"{number:032x}", number, 1_700_000_000 + number)
         self.under_way += [saying.put(self.original, key=KEY, target=target) for target in heard]
 
-    @precondition(lambda self: self.original and self.look() and not self.look().seen)
+    @precondition(lambda self: self.original and self.look() and not self.look().untracked_version)
     @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
     def delete(self, heard):
         self.original = None

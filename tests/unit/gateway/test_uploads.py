@@ -8,10 +8,10 @@ from tests.unit.gateway.fakes import FakeStorage, make_request, uploads_into
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.http import body_rate
-from thumbmill.gateway.http.body_rate import Limits
+from thumbmill.gateway.http.body_rate import BodyRateLimits
 from thumbmill.gateway.problems import Code, Problem
-from thumbmill.gateway.uploads.object_writer import ObjectWriter
-from thumbmill.gateway.uploads.service import Crowd
+from thumbmill.gateway.uploads.service import RetryAfterJitter
+from thumbmill.gateway.uploads.streaming_upload import StreamingUpload
 
 RAW = {"content-type": "image/png"}  # declared wrongly, which must not matter
 JPEG = b"\xff\xd8\xff\xe0" + b"picture " * 8
@@ -56,7 +56,7 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
 def test_a_file_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
     """A view of one byte is 200 bytes large: 5 MiB of them took a gigabyte."""
     content = JPEG + bytes(MIB // 10)
-    writer = ObjectWriter(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
+    writer = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
     views = [content[i : i + 1] for i in range(len(content))]
     tracemalloc.start()
     try:
@@ -129,7 +129,7 @@ def test_a_file_that_turns_out_too_large_leaves_no_parts():
 
 
 def test_a_client_that_sends_nothing_gives_up_its_place():
-    limits = Limits(window_seconds=0.01)
+    limits = BodyRateLimits(window_seconds=0.01)
     assert refused(FakeStorage(), make_request([], RAW, stuck=True), pace=limits).code is Code.UPLOAD_STALLED
 
 
@@ -138,10 +138,10 @@ def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
     storage = FakeStorage()
 
     async def run():
-        with uploads_into(storage, places=1) as uploads:
+        with uploads_into(storage, slots=1) as uploads:
             slow = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
             async with asyncio.timeout(10):
-                while not any(coming.slowness for coming in uploads._coming):  # noqa: SLF001, ASYNC110
+                while not any(coming.shortfall for coming in uploads._coming):  # noqa: SLF001, ASYNC110
                     await asyncio.sleep(0)
             stored = await uploads.take(make_request([JPEG], RAW))
             with pytest.raises(Problem) as raised:
@@ -156,7 +156,7 @@ def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
 
 def test_a_quick_upload_gives_way_to_nobody():
     async def run():
-        with uploads_into(FakeStorage(), places=1) as uploads:
+        with uploads_into(FakeStorage(), slots=1) as uploads:
             first = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
             await asyncio.sleep(0)  # it has begun, a moment ago
             with pytest.raises(Problem) as raised:
@@ -169,7 +169,7 @@ def test_a_quick_upload_gives_way_to_nobody():
 
 def test_a_store_that_is_away_is_told_with_the_id():
     storage = FakeStorage()
-    storage.fault = DependencyUnavailable("minio", "connection refused")
+    storage.error = DependencyUnavailable("minio", "connection refused")
     problem = refused(storage, make_request([JPEG], RAW))
     assert problem.code is Code.STORAGE_UNAVAILABLE
     assert problem.headers["Location"] == f"http://here/api/v1/images/{problem.members['id']}"
@@ -199,7 +199,7 @@ def test_places_are_counted_until_the_store_has_let_go():
     storage = FakeStorage()
 
     async def run():
-        with uploads_into(storage, places=1, deadline_seconds=0.05) as uploads:
+        with uploads_into(storage, slots=1, deadline_seconds=0.05) as uploads:
             storage.gate.clear()
             with pytest.raises(Problem, match="storage_timeout"):
                 await uploads.take(make_request([JPEG], RAW))
@@ -215,15 +215,15 @@ def test_places_are_counted_until_the_store_has_let_go():
 
 
 def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
-    crowd = Crowd(places=32)
-    assert {crowd.pause(at / 100) for at in range(63)} == {1}
-    pauses = [crowd.pause(4.0) for _ in range(500)]
+    retry_after = RetryAfterJitter(slots=32)
+    assert {retry_after.pause(at / 100) for at in range(63)} == {1}
+    pauses = [retry_after.pause(4.0) for _ in range(500)]
     assert 1 in pauses
     assert 10 < max(pauses) <= 17
-    assert max(crowd.pause(6.0) for _ in range(30)) > 5  # they are still about
-    assert {crowd.pause(30.0) for _ in range(60)} == {1}
-    crowd = Crowd(places=1)
-    assert max(crowd.pause(0) for _ in range(5000)) == 30
+    assert max(retry_after.pause(6.0) for _ in range(30)) > 5  # they are still about
+    assert {retry_after.pause(30.0) for _ in range(60)} == {1}
+    retry_after = RetryAfterJitter(slots=1)
+    assert max(retry_after.pause(0) for _ in range(5000)) == 30
 
 
 @pytest.mark.parametrize("size", [1001, 100_000, 10 * MIB])

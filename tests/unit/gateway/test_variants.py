@@ -12,7 +12,7 @@ from tests.unit.gateway.test_status import DONE
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images.delivery import Variants
 from thumbmill.gateway.problems import Code, Problem
 
@@ -42,11 +42,11 @@ class Store:
 
 def ask(type_, headers=(), *, head, etag=""):
     async def run():
-        store, threads = Store(), Threads("minio", 1, deadline_seconds=30)
+        store, executor = Store(), BoundedExecutor("minio", 1, deadline_seconds=30)
         wanted = [(b"if-none-match", etag.encode())] if etag else []
         request = Request({"type": "http", "method": "GET", "headers": wanted, "thumbmill.is_head": head})
         try:
-            variants = Variants(Lookup(), store, threads, None, is_public=False)
+            variants = Variants(Lookup(), store, executor, None, is_public=False)
             answer = await variants.give(request, DONE.id, type_, None)
             sent = []
 
@@ -55,7 +55,7 @@ def ask(type_, headers=(), *, head, etag=""):
 
             await answer({**request.scope, "extensions": {}}, asyncio.Event().wait, send)
         finally:
-            threads.close()
+            executor.close()
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], dict(sent[0]["headers"]), body, store.asked
 
@@ -115,21 +115,21 @@ class Missed:
     def __init__(self):
         self.told = []
 
-    def miss(self, row, keys, _):
+    def report_missing(self, row, keys, _):
         self.told.append((row.status, keys))
 
 
 def find(type_, bucket, *rows, head=False):
     """The answer's status or the problem's code, and what the tracker was told."""
-    missed, threads = Missed(), Threads("minio", 1, deadline_seconds=30)
+    missed, executor = Missed(), BoundedExecutor("minio", 1, deadline_seconds=30)
     request = Request({"type": "http", "method": "GET", "headers": [], "thumbmill.is_head": head})
-    variants = Variants(Rows(*rows), bucket, threads, missed, is_public=False)
+    variants = Variants(Rows(*rows), bucket, executor, missed, is_public=False)
     try:
         return asyncio.run(variants.give(request, DONE.id, type_, None)).status_code, missed.told
     except Problem as problem:
         return problem.code, missed.told
     finally:
-        threads.close()
+        executor.close()
 
 
 @pytest.mark.parametrize("head", [False, True])

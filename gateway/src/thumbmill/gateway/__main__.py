@@ -21,7 +21,7 @@ from thumbmill.core.service.listen_addresses import address_of, listen
 from thumbmill.core.settings import load_or_exit, masked
 from thumbmill.gateway.api.app import create_app
 from thumbmill.gateway.container import create_services
-from thumbmill.gateway.http.connections import Connections
+from thumbmill.gateway.http.connections import ConnectionLimiter
 from thumbmill.gateway.http.protocol import protocol_for
 from thumbmill.gateway.settings import Settings
 
@@ -41,8 +41,8 @@ def main() -> None:
     publish_build_info("gateway")
     try:
         crashpoints.arm(settings.crash_point)
-    except ValueError as fault:
-        log.critical("wrong_settings", fault=str(fault))
+    except ValueError as error:
+        log.critical("wrong_settings", error=str(error))
         sys.exit(2)
     log.info("settings", **masked(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,19 +52,19 @@ def main() -> None:
 
 
 async def _serve(settings: Settings) -> int:
-    async with create_services(settings) as parts:
+    async with create_services(settings) as services:
         try:
-            away = await parts.readiness.check_start()
+            unavailable = await services.readiness.check_startup()
             listeners = _listen(settings.gateway_host, settings.gateway_port)
-        except (DependencyRejected, OSError) as fault:
-            log.critical("cannot_run", fault=str(fault))
+        except (DependencyRejected, OSError) as error:
+            log.critical("cannot_run", error=str(error))
             return 1
         _allow_open_files(settings.max_connections)
-        for trouble in away.values():
-            log.warning("dependency_away", fault=trouble)
+        for trouble in unavailable.values():
+            log.warning("dependency_away", error=trouble)
         config = uvicorn.Config(
-            create_app(parts),
-            http=protocol_for(Connections(settings.max_connections)),
+            create_app(services),
+            http=protocol_for(ConnectionLimiter(settings.max_connections)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -99,10 +99,10 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     """Take the addresses. Raises OSError that says which setting moves them."""
     try:
         return listen(host, port, BACKLOG)
-    except OSError as fault:
+    except OSError as error:
         raise OSError(
-            f"cannot listen on {host}, port {port}: {fault.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
-        ) from fault
+            f"cannot listen on {host}, port {port}: {error.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ _BY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="One o
 _BY_BEARER = HTTPBearer(auto_error=False, description="One of `API_KEYS`")
 
 
-class Access:
+class ApiKeys:
     """The keys that open the API; none means that everybody may come in."""
 
     def __init__(self, keys: Iterable[str], monitoring_key: str = "") -> None:
@@ -23,18 +23,18 @@ class Access:
         self._operators = [*self._digests, *([_digest(monitoring_key)] if monitoring_key else [])]
 
     @property
-    def is_open(self) -> bool:
+    def allows_anonymous(self) -> bool:
         return not self._digests
 
     def name(self, shown: str) -> str:
         """Give a client a name by its key, from which nobody gets the key; everybody has the same without keys."""
-        return "" if self.is_open else _digest(shown).hex()[:16]
+        return "" if self.allows_anonymous else _digest(shown).hex()[:16]
 
-    def admits(self, shown: str) -> bool:
+    def verify(self, shown: str) -> bool:
         """Tell whether this is one of the keys."""
         return _is_among(shown, self._digests)
 
-    def admits_operator(self, headers: Mapping[str, str]) -> bool:
+    def verify_operator(self, headers: Mapping[str, str]) -> bool:
         """Tell whether a request may see what is for operators: metrics, faults of servers, the API's description.
 
         The key comes as for the API, or as the password of Basic, which is how a browser asks for one.
@@ -48,14 +48,14 @@ async def require_key(
     by_bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BY_BEARER)] = None,
 ) -> None:
     """Let a request pass, or raise Problem (401)."""
-    access: Access = request.app.state.parts.access
+    api_keys: ApiKeys = request.app.state.services.api_keys
     request.state.client = ""
-    if access.is_open:
+    if api_keys.allows_anonymous:
         return
     shown = by_header or (by_bearer.credentials if by_bearer else "")
-    if not access.admits(shown):
+    if not api_keys.verify(shown):
         raise Problem(Code.UNAUTHORIZED)
-    request.state.client = access.name(shown)
+    request.state.client = api_keys.name(shown)
 
 
 def _shown_in(headers: Mapping[str, str]) -> str:

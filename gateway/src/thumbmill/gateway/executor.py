@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Threads:
+class BoundedExecutor:
     """A few threads for calls to one server, so that its troubles hold up nobody else.
 
     One thread of its own also does what a lock would: calls come one after the other.
@@ -32,8 +32,8 @@ class Threads:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return await self.start(call, *args, **kwargs)
-        except TimeoutError as fault:
-            raise DependencyUnavailable(self._dependency, f"no answer in {self._deadline_seconds:g} s") from fault
+        except TimeoutError as error:
+            raise DependencyUnavailable(self._dependency, f"no answer in {self._deadline_seconds:g} s") from error
 
     def close(self) -> None:
         """Drop what has not begun; what runs ends by its own timeouts."""

@@ -14,15 +14,15 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.publisher import connect
 from thumbmill.core.object_store.store import Storage
-from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images.database import Database
-from thumbmill.gateway.images.repository import Reader
+from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.liveness import Liveness
 from thumbmill.gateway.settings import Settings
 
-RARELY_SECONDS = 10  # what seldom changes is asked again after so long
-OFTEN_SECONDS = 1  # the rest, however many probes come
-PROBE_SECONDS = 4
+SLOW_CHECK_SECONDS = 10  # what seldom changes is asked again after so long
+CACHE_SECONDS = 1  # the rest, however many probes come
+CHECK_TIMEOUT_SECONDS = 4
 
 router = APIRouter(tags=["health"])
 
@@ -33,11 +33,11 @@ class Readiness:
 
     settings: Settings
     database: Database
-    reader: Reader
+    repository: ImageRepository
     storage: Storage
     signer: Storage
-    threads: Threads
-    thread: Threads  # the publisher's
+    executor: BoundedExecutor
+    publisher_executor: BoundedExecutor  # the publisher's
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: tuple[dict[str, str], dict[str, str]] = ({}, {})
     _until: float = 0
@@ -49,50 +49,52 @@ class Readiness:
         async with self._asking:
             if time.monotonic() >= self._until:
                 database, store, broker = await asyncio.gather(
-                    _fault(self.reader.check()), _fault(self._check_store()), _fault(self._check_broker())
+                    _error_of(self.repository.check()),
+                    _error_of(self._check_store()),
+                    _error_of(self._check_broker()),
                 )
-                away = {"postgres": database, "minio": store}
-                self._known = _faults(away), _faults({"rabbitmq": broker})
-                self._until = time.monotonic() + OFTEN_SECONDS
+                unavailable = {"postgres": database, "minio": store}
+                self._known = _faults(unavailable), _faults({"rabbitmq": broker})
+                self._until = time.monotonic() + CACHE_SECONDS
             return self._known
 
-    async def check_start(self) -> dict[str, str]:
+    async def check_startup(self) -> dict[str, str]:
         """Say which servers are away. Raises Refused where one answers that no waiting will change."""
         checks = {
             "postgres": self.database.check_login(),
-            "minio": self.threads.run(self.storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET),
+            "minio": self.executor.run(self.storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET),
             "minio for forms": self._check_signer(),
             "rabbitmq": self._check_broker(),
         }
         results = await asyncio.gather(*checks.values(), return_exceptions=True)
-        for fault in results:
-            if isinstance(fault, DependencyRejected) or (
-                fault is not None and not isinstance(fault, DependencyUnavailable)
+        for error in results:
+            if isinstance(error, DependencyRejected) or (
+                error is not None and not isinstance(error, DependencyUnavailable)
             ):
-                raise fault
-        return {name: str(fault) for name, fault in zip(checks, results, strict=True) if fault is not None}
+                raise error
+        return {name: str(error) for name, error in zip(checks, results, strict=True) if error is not None}
 
     async def _check_signer(self) -> None:
-        fault = await self.threads.run(self.signer.verify_presigned_post, ORIGINALS_BUCKET, "uploads/check")
-        if fault:
+        error = await self.executor.run(self.signer.verify_presigned_post, ORIGINALS_BUCKET, "uploads/check")
+        if error:
             advice = "check UPLOAD_SIGNER_ACCESS_KEY, UPLOAD_SIGNER_SECRET_KEY and that user's policy"
-            raise DependencyRejected("minio", f"{fault}: {advice}")
+            raise DependencyRejected("minio", f"{error}: {advice}")
 
     async def _check_store(self) -> None:
-        await self.threads.run(self.storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET)
+        await self.executor.run(self.storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET)
         if time.monotonic() < self._unversioned_until:
             return
         for bucket in (ORIGINALS_BUCKET, VARIANTS_BUCKET):
-            if await self.threads.run(self.storage.is_versioned, bucket):
+            if await self.executor.run(self.storage.is_versioned, bucket):
                 raise DependencyUnavailable(
                     "minio", f"versioning is on in {bucket}: turn it off, it is not supported"
                 )
-        self._unversioned_until = time.monotonic() + RARELY_SECONDS
+        self._unversioned_until = time.monotonic() + SLOW_CHECK_SECONDS
 
     async def _check_broker(self) -> None:
         if time.monotonic() >= self._broker_until:
-            await self.thread.run(_connect_once, self.settings)
-            self._broker_until = time.monotonic() + RARELY_SECONDS
+            await self.publisher_executor.run(_connect_once, self.settings)
+            self._broker_until = time.monotonic() + SLOW_CHECK_SECONDS
 
 
 @router.get("/health", summary="For people: the gateway answers")
@@ -104,20 +106,22 @@ async def answer() -> dict[str, str]:
 @router.get("/livez", summary="For machines: 503 where only a restart helps", responses={503: {}})
 async def live(request: Request) -> JSONResponse:
     """Say whether the gateway can still do its work once the servers that it needs are there."""
-    liveness: Liveness = request.app.state.parts.liveness
-    if liveness.fault:
-        return JSONResponse({"status": "stuck", "fault": liveness.fault}, 503)
+    liveness: Liveness = request.app.state.services.liveness
+    if liveness.error:
+        return JSONResponse({"status": "stuck", "fault": liveness.error}, 503)
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz", summary="Whether the servers that requests need are there", responses={503: {}})
 async def ready(request: Request) -> JSONResponse:
     """Name what is away, and under `degraded` what only tickets need; to strangers, only whether anything is."""
-    parts = request.app.state.parts
-    away, degraded = await parts.readiness.ask()
-    status = {"status": "not ready" if away else "ok"}
-    details = {"away": away, "degraded": degraded} if parts.access.admits_operator(request.headers) else {}
-    return JSONResponse({**status, **details}, 503 if away else 200)
+    services = request.app.state.services
+    unavailable, degraded = await services.readiness.ask()
+    status = {"status": "not ready" if unavailable else "ok"}
+    details = (
+        {"away": unavailable, "degraded": degraded} if services.api_keys.verify_operator(request.headers) else {}
+    )
+    return JSONResponse({**status, **details}, 503 if unavailable else 200)
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -126,19 +130,19 @@ async def metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _fault(check: Awaitable[None]) -> str:
+async def _error_of(check: Awaitable[None]) -> str:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             await check
-    except DependencyUnavailable as fault:
-        return str(fault)
+    except DependencyUnavailable as error:
+        return str(error)
     except TimeoutError:
-        return f"no answer in {PROBE_SECONDS} s"
+        return f"no answer in {CHECK_TIMEOUT_SECONDS} s"
     return ""
 
 
 def _faults(found: dict[str, str]) -> dict[str, str]:
-    return {name: fault for name, fault in found.items() if fault}
+    return {name: error for name, error in found.items() if error}
 
 
 def _connect_once(settings: Settings) -> None:

@@ -12,11 +12,11 @@ import structlog
 
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.images.database import Database
-from thumbmill.gateway.images.repository import Reader
+from thumbmill.gateway.images.repository import ImageRepository
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 5  # pause between two looks
+CHECK_SECONDS = 5  # pause between two looks
 STUCK_SECONDS = 30  # a pool that was empty for so long will stay so
 
 
@@ -26,40 +26,40 @@ class Liveness:
     def __init__(
         self,
         database: Database,
-        reader: Reader,
+        repository: ImageRepository,
         *,
-        look_seconds: float = LOOK_SECONDS,
+        check_seconds: float = CHECK_SECONDS,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._database = database
-        self._reader = reader
-        self._look_seconds = look_seconds
+        self._repository = repository
+        self._check_seconds = check_seconds
         self._stuck_seconds = stuck_seconds
-        self.fault = ""
+        self.error = ""
 
     async def watch(self) -> None:
         """Look again and again, for as long as the gateway runs."""
         since: float | None = None
         while True:
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(self._check_seconds)
             if not await self._is_pool_empty():
-                since, self.fault = None, ""
+                since, self.error = None, ""
                 continue
             since = since or time.monotonic()
-            if not self.fault and time.monotonic() - since >= self._stuck_seconds:
-                self.fault = (
+            if not self.error and time.monotonic() - since >= self._stuck_seconds:
+                self.error = (
                     f"no connection to Postgres for {self._stuck_seconds:g} s, though it answers: restart me"
                 )
-                log.critical("stuck", fault=self.fault)
+                log.critical("stuck", error=self.error)
 
     async def _is_pool_empty(self) -> bool:
         """Tell whether nobody gets a connection out of the pool, and a new one can be made beside it."""
         began = time.monotonic()
-        if began - self._database.served_at < self._look_seconds:
+        if began - self._database.last_acquired_at < self._check_seconds:
             return False
         with suppress(DependencyUnavailable):
-            await self._reader.check()
-        if self._database.served_at >= began:  # whatever became of the query itself
+            await self._repository.check()
+        if self._database.last_acquired_at >= began:  # whatever became of the query itself
             return False
         try:
             await self._database.check_login()

@@ -19,11 +19,13 @@ STORE_SECONDS = Histogram(
     ["step"],
     buckets=_SECONDS,
 )
-REFUSED = Counter("thumbmill_refused", "Connections closed for what was sent on them, or not, by problem", ["code"])
-TICKETS = Counter("thumbmill_tickets", "Tickets given out")
-REQUESTED = Counter("thumbmill_requested", "What was asked of the tracker", ["kind"])
-TURNED_AWAY = Counter(
-    "thumbmill_turned_away",
+CONNECTIONS_REJECTED = Counter(
+    "thumbmill_refused", "Connections closed for what was sent on them, or not, by problem", ["code"]
+)
+PRESIGNED_UPLOADS = Counter("thumbmill_presigned_uploads", "Tickets given out")
+TRACKER_REQUESTS = Counter("thumbmill_requested", "What was asked of the tracker", ["kind"])
+UPLOADS_REJECTED = Counter(
+    "thumbmill_uploads_rejected",
     "Uploads and tickets refused since too many images wait, or one for too long",
-    ["door", "limit"],
+    ["endpoint", "limit"],
 )

@@ -134,7 +134,7 @@ _RETRY_SECONDS = {
     Code.NOT_CAUGHT_UP: 1,
     Code.NOT_READY: 1,
 }
-_AWAY = {
+_UNAVAILABLE = {
     "gateway": Code.TOO_MANY_REQUESTS,  # it has no room for one more question
     "minio": Code.STORAGE_UNAVAILABLE,
     "postgres": Code.DATABASE_UNAVAILABLE,
@@ -166,7 +166,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
             self.headers.setdefault("WWW-Authenticate", "Bearer")
 
     @property
-    def is_callers(self) -> bool:
+    def is_client_error(self) -> bool:
         """Tell whether the request is at fault, and not we."""
         return 400 <= self.status < 500
 
@@ -187,13 +187,13 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         return JSONResponse(self.body(), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
-def away(fault: DependencyUnavailable) -> Problem:
+def unavailable(error: DependencyUnavailable) -> Problem:
     """Say that a server which we need does not answer; what exactly it said stays in our log."""
-    log.warning("dependency_away", dependency=fault.dependency, fault=str(fault))
-    return Problem(_AWAY.get(fault.dependency, Code.INTERNAL_ERROR))
+    log.warning("dependency_away", dependency=error.dependency, error=str(error))
+    return Problem(_UNAVAILABLE.get(error.dependency, Code.INTERNAL_ERROR))
 
 
-def install(app: FastAPI) -> None:
+def install_handlers(app: FastAPI) -> None:
     """Make every fault a problem, FastAPI's own too."""
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(DependencyUnavailable, _answer_away)
@@ -201,20 +201,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_http)
 
 
-async def _answer_problem(_: Request, fault: Exception) -> JSONResponse:
-    assert isinstance(fault, Problem)  # noqa: S101 - registered for it
-    structlog.contextvars.bind_contextvars(problem=fault.code.value)
-    return fault.response()
+async def _answer_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for it
+    structlog.contextvars.bind_contextvars(problem=error.code.value)
+    return error.response()
 
 
-async def _answer_away(request: Request, fault: Exception) -> JSONResponse:
-    assert isinstance(fault, DependencyUnavailable)  # noqa: S101 - registered for it
-    return await _answer_problem(request, away(fault))
+async def _answer_away(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DependencyUnavailable)  # noqa: S101 - registered for it
+    return await _answer_problem(request, unavailable(error))
 
 
-async def _answer_invalid(request: Request, fault: Exception) -> JSONResponse:
-    assert isinstance(fault, RequestValidationError)  # noqa: S101 - registered for it
-    return await _answer_problem(request, invalid(fault.errors()))
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    return await _answer_problem(request, invalid(error.errors()))
 
 
 def invalid(errors: Any) -> Problem:
@@ -222,19 +222,19 @@ def invalid(errors: Any) -> Problem:
     faults = [
         {"at": ".".join(str(step) for step in error["loc"]) or "body", "message": error["msg"]} for error in errors
     ]
-    detail = "; ".join(f"{fault['at']}: {fault['message']}" for fault in faults)
+    detail = "; ".join(f"{one['at']}: {one['message']}" for one in faults)
     return Problem(Code.INVALID_REQUEST, detail, errors=faults)
 
 
-async def _answer_http(request: Request, fault: Exception) -> Response:
-    assert isinstance(fault, HTTPException)  # noqa: S101 - registered for it
-    headers = dict(fault.headers or {})
-    if fault.status_code == 405:  # each route knows its own methods alone
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # each route knows its own methods alone
         headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.scope))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
     codes = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED, 401: Code.UNAUTHORIZED}
-    code = codes.get(fault.status_code, Code.HTTP_ERROR)
-    detail = "" if fault.detail == HTTPStatus(fault.status_code).phrase else str(fault.detail)
-    problem = Problem(code, detail, status=fault.status_code, headers=headers)
+    code = codes.get(error.status_code, Code.HTTP_ERROR)
+    detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
+    problem = Problem(code, detail, status=error.status_code, headers=headers)
     return await _answer_problem(request, problem)

@@ -14,7 +14,7 @@ from thumbmill.core.settings import (
     check_http_url,
     check_postgres_url,
 )
-from thumbmill.gateway.http.proxies import read_networks
+from thumbmill.gateway.http.proxies import parse_networks
 
 
 # ServiceSettings comes last: pydantic takes the configuration of the last base.
@@ -108,7 +108,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_proxies(cls, proxies: str) -> str:
-        read_networks(_split(proxies))
+        parse_networks(_split(proxies))
         return proxies
 
     _check_database = field_validator("database_url")(check_postgres_url)

@@ -26,5 +26,5 @@ class Links:
 
 def links_of(request: Request) -> Links:
     """Take PUBLIC_URL, or else what a trusted proxy says, or else the address that the request came to."""
-    public_url: str = request.app.state.parts.settings.public_url
+    public_url: str = request.app.state.services.settings.public_url
     return Links(public_url or request.scope.get(BASE) or str(request.base_url))

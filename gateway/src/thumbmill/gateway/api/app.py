@@ -8,14 +8,14 @@ from starlette.responses import RedirectResponse
 from thumbmill.gateway import health, problems
 from thumbmill.gateway.api import legacy, routes
 from thumbmill.gateway.api.openapi import ANYWHERE
-from thumbmill.gateway.api.query_parameters import refuse_unknown
+from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.auth import require_key
 from thumbmill.gateway.container import Services
-from thumbmill.gateway.http.access_log import RequestLog
-from thumbmill.gateway.http.expect_continue import CloseUnlessContinued
+from thumbmill.gateway.http.access_log import AccessLog
+from thumbmill.gateway.http.expect_continue import ExpectContinue
 from thumbmill.gateway.http.methods import HeadAsGet
-from thumbmill.gateway.http.proxies import Proxies
-from thumbmill.gateway.http.request_guard import Doors
+from thumbmill.gateway.http.proxies import ForwardedHeaders
+from thumbmill.gateway.http.request_guard import RequestGuard
 
 _ABOUT = """
 Upload pictures, follow them to their thumbnails.
@@ -28,26 +28,26 @@ Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. 
 _EXPOSED = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
-def create_app(parts: Services) -> FastAPI:
-    """Put the application together from parts that are built and will be closed by the caller."""
+def create_app(services: Services) -> FastAPI:
+    """Put the application together from services that are built and will be closed by the caller."""
     # Its documentation brings its scripts along: many who host this themselves have no way out to a CDN.
     app = FastAPIOffline(redoc_url=None, title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
-    app.state.parts = parts
-    problems.install(app)
-    checks = [Depends(require_key), Depends(refuse_unknown)]
+    app.state.services = services
+    problems.install_handlers(app)
+    checks = [Depends(require_key), Depends(reject_unknown_parameters)]
     app.include_router(routes.router, dependencies=checks, responses=ANYWHERE)
     app.include_router(legacy.router, dependencies=checks[:1], responses=ANYWHERE)
     app.include_router(health.router)
     app.add_api_route("/", _go_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Doors, settings=parts.settings, access=parts.access)
-    app.add_middleware(Proxies, trusted=parts.settings.proxies, public_url=parts.settings.public_url)
-    app.add_middleware(RequestLog)
-    app.add_middleware(CloseUnlessContinued)
-    if parts.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
+    app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
+    app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)
+    app.add_middleware(AccessLog)
+    app.add_middleware(ExpectContinue)
+    if services.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=parts.settings.origins,
+            allow_origins=services.settings.origins,
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
             # Any: what a page may do is decided by its origin and its key, and every upload widget has its own.
             allow_headers=["*"],

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
-from thumbmill.gateway.api.models import Status
 from thumbmill.gateway.api.openapi import OLDER_UPLOAD_ANSWERS, UPLOAD_BODY
 from thumbmill.gateway.container import Services
+from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.problems import Problem
 
 router = APIRouter(tags=["older interface"])
@@ -33,12 +33,12 @@ class Uploaded(BaseModel):
 @router.post("/upload-image", include_in_schema=False)
 async def upload_image(request: Request) -> Uploaded:
     """Take a form with a field `file`; whatever is wrong with it is a 400."""
-    parts: Services = request.app.state.parts
-    parts.backlog.turn_away("upload")
+    services: Services = request.app.state.services
+    services.admission.check_capacity("upload")
     try:
-        stored = await parts.uploads.take(request)
+        stored = await services.uploads.take(request)
     except Problem as problem:
-        if problem.is_callers:
+        if problem.is_client_error:
             problem.status = 400
         raise
     return Uploaded(id=stored.image_id, filename=stored.file_name, key=stored.key)

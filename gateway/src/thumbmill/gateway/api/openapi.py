@@ -3,7 +3,7 @@
 from typing import Any
 
 from thumbmill.gateway.problems import MEDIA_TYPE, PROBLEMS, Code, Problem
-from thumbmill.gateway.uploads.presigned import TicketRequest
+from thumbmill.gateway.uploads.presigned import PresignedUploadRequest
 
 UPLOAD_BODY = {
     "requestBody": {
@@ -24,7 +24,7 @@ UPLOAD_BODY = {
 TICKET_BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": TicketRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": PresignedUploadRequest.model_json_schema()}},
     }
 }
 

@@ -10,16 +10,31 @@ from starlette.responses import Response
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.gateway.api import openapi
-from thumbmill.gateway.api.models import Accepted, Deleting, ImageOut, ImagePage, Retrying, Status, Timeline
-from thumbmill.gateway.api.pagination import read_cursor, write_cursor
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_known
-from thumbmill.gateway.images.presenter import TERMINAL, WITHOUT_UPLOAD, choose_states, show, show_fact, validator
-from thumbmill.gateway.images.repository import Row
+from thumbmill.gateway.images.models import (
+    Accepted,
+    DeletionAccepted,
+    ImageOut,
+    ImagePage,
+    RetryAccepted,
+    Status,
+    Timeline,
+)
+from thumbmill.gateway.images.pagination import read_cursor, write_cursor
+from thumbmill.gateway.images.presenter import (
+    TERMINAL,
+    WITHOUT_UPLOAD,
+    etag_of,
+    select_states,
+    to_event_out,
+    to_image_out,
+)
+from thumbmill.gateway.images.repository import ImageRow
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_from
-from thumbmill.gateway.uploads.presigned import Ticket, TicketRequest
+from thumbmill.gateway.uploads.presigned import PresignedUpload, PresignedUploadRequest
 from thumbmill.gateway.urls import API, links_of
 
 router = APIRouter(prefix=API)
@@ -46,7 +61,7 @@ Content = Annotated[str | None, Query(max_length=100, description="Names the con
 )
 async def upload_image(request: Request) -> Response:
     """Take a form with a field `file`, or the bytes with an image content type."""
-    _parts(request).backlog.turn_away("upload")
+    _parts(request).admission.check_capacity("upload")
     stored = await _parts(request).uploads.take(request)
     url = links_of(request).image(stored.image_id)
     accepted = Accepted(
@@ -63,16 +78,16 @@ async def upload_image(request: Request) -> Response:
 @router.post(
     "/uploads",
     status_code=201,
-    response_model=Ticket,
+    response_model=PresignedUpload,
     tags=["upload"],
     openapi_extra=openapi.TICKET_BODY,
     responses=openapi.TICKET_ANSWERS,
 )
-async def issue_ticket(request: Request) -> Response:
+async def create_presigned_upload(request: Request) -> Response:
     """Give out a form with which one file can be sent straight to the store, until `expires_at`."""
-    _parts(request).backlog.turn_away("ticket")
-    wanted = await read_json(request, TicketRequest)
-    ticket = await _parts(request).tickets.issue(wanted, _trace(request), request.state.client)
+    _parts(request).admission.check_capacity("ticket")
+    wanted = await read_json(request, PresignedUploadRequest)
+    ticket = await _parts(request).presigned_uploads.create(wanted, _trace(request), request.state.client)
     _bind(ticket.id)
     return _json(ticket, 201, {"Location": links_of(request).image(ticket.id)})
 
@@ -91,27 +106,27 @@ async def list_images(
     A list is as the tracker has it, without what it has not heard of yet: an image's own address, or `key`, may
     be a moment ahead of it.
     """
-    parts, links, states = _parts(request), links_of(request), choose_states(status, deleted=deleted)
+    services, links, states = _parts(request), links_of(request), select_states(status, deleted=deleted)
     if key is not None:
-        row = await parts.lookup.by_key(key)
+        row = await services.lookup.by_key(key)
         rows = [row] if row and (states is None or row.status in states) else []
-        return _json(ImagePage(items=[show(row, links) for row in rows], next=None))
+        return _json(ImagePage(items=[to_image_out(row, links) for row in rows], next=None))
     after = read_cursor(cursor) if cursor else None
-    page = await parts.reader.page(states, after, limit + 1)
+    page = await services.repository.page(states, after, limit + 1)
     following = write_cursor(page[limit - 1].created_at, page[limit - 1].id) if len(page) > limit else None
-    return _json(ImagePage(items=[show(row, links) for row in page[:limit]], next=following))
+    return _json(ImagePage(items=[to_image_out(row, links) for row in page[:limit]], next=following))
 
 
 @router.get("/images/{image_id}", response_model=ImageOut, tags=["images"], responses=openapi.IMAGE_ANSWERS)
 async def get_image(request: Request, image_id: uuid.UUID) -> Response:
     """Show an image. While its state is not final, `Retry-After` says when to ask again."""
     row = await _find(request, image_id)
-    headers = {"ETag": validator(row), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
     if row.status not in TERMINAL:
         headers["Retry-After"] = "1"
     if is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return _json(show(row, links_of(request)), headers=headers)
+    return _json(to_image_out(row, links_of(request)), headers=headers)
 
 
 @router.get(
@@ -120,8 +135,8 @@ async def get_image(request: Request, image_id: uuid.UUID) -> Response:
 async def get_timeline(request: Request, image_id: uuid.UUID) -> Response:
     """List what became known of an image, in the order in which it happened; at most the first 1000 facts."""
     await _find(request, image_id)
-    facts = await _parts(request).reader.timeline(image_id, TIMELINE_LENGTH)
-    timeline = Timeline(items=[show_fact(fact) for fact in facts])
+    facts = await _parts(request).repository.timeline(image_id, TIMELINE_LENGTH)
+    timeline = Timeline(items=[to_event_out(fact) for fact in facts])
     return _json(timeline, headers={"Cache-Control": "private, no-cache"})
 
 
@@ -140,41 +155,41 @@ async def get_variant(request: Request, image_id: uuid.UUID, type: str, v: Conte
 @router.post(
     "/images/{image_id}/retry",
     status_code=202,
-    response_model=Retrying,
+    response_model=RetryAccepted,
     tags=["images"],
     responses=openapi.RETRY_ANSWERS,
 )
 async def retry_image(request: Request, image_id: uuid.UUID) -> Response:
     """Try a FAILED image again whose error is `retryable`; its status follows. Asking twice makes one try."""
     _bind(image_id)
-    parts = _parts(request)
-    row = await parts.lookup.image(image_id)
-    await parts.requests.retry(row, _trace(request))
-    row = await parts.lookup.moved(row)
+    services = _parts(request)
+    row = await services.lookup.image(image_id)
+    await services.tracker.retry(row, _trace(request))
+    row = await services.lookup.wait_until_changed(row)
     url = links_of(request).image(image_id)
-    return _json(Retrying(id=row.id, status=Status(row.status), url=url), 202, {"Location": url})
+    return _json(RetryAccepted(id=row.id, status=Status(row.status), url=url), 202, {"Location": url})
 
 
 @router.delete(
     "/images/{image_id}",
     status_code=202,
-    response_model=Deleting,
+    response_model=DeletionAccepted,
     tags=["images"],
     responses=openapi.DELETE_ANSWERS,
 )
 async def delete_image(request: Request, image_id: uuid.UUID) -> Response:
     """Delete the object; its variants and its state follow."""
     _bind(image_id)
-    parts = _parts(request)
-    row = await parts.lookup.heard(image_id)
+    services = _parts(request)
+    row = await services.lookup.wait_until_tracked(image_id)
     if row.status in WITHOUT_UPLOAD:
         raise Problem(Code.TICKET_NOT_USED)
     if row.status != Status.DELETED:
-        await parts.threads.run(parts.storage.delete, ORIGINALS_BUCKET, row.key)
-    return _json(Deleting(id=row.id, status=Status(row.status), key=row.key or None), 202)
+        await services.executor.run(services.storage.delete, ORIGINALS_BUCKET, row.key)
+    return _json(DeletionAccepted(id=row.id, status=Status(row.status), key=row.key or None), 202)
 
 
-async def _find(request: Request, image_id: uuid.UUID) -> Row:
+async def _find(request: Request, image_id: uuid.UUID) -> ImageRow:
     _bind(image_id)
     return await _parts(request).lookup.image(image_id)
 
@@ -184,8 +199,8 @@ def _trace(request: Request) -> str:
 
 
 def _parts(request: Request) -> Services:
-    parts: Services = request.app.state.parts
-    return parts
+    services: Services = request.app.state.services
+    return services
 
 
 def _bind(image_id: uuid.UUID) -> None:

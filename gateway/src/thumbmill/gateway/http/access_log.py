@@ -13,11 +13,11 @@ from thumbmill.gateway.problems import Code, Problem
 
 log = structlog.get_logger()
 
-GONE = 499  # the client left: nobody sees this status but the log
+CLIENT_CLOSED_REQUEST = 499  # the client left: nobody sees this status but the log
 _READS = {"GET", "HEAD", "OPTIONS"}
 
 
-class RequestLog:
+class AccessLog:
     """An ASGI middleware; writes are news, reads are not."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,12 +39,12 @@ class RequestLog:
         try:
             await self._app(scope, receive, note_status)
         except ClientDisconnect:
-            status = GONE
-        except Exception as fault:
+            status = CLIENT_CLOSED_REQUEST
+        except Exception as error:
             if status and isinstance(
-                fault.__cause__, DependencyUnavailable
+                error.__cause__, DependencyUnavailable
             ):  # what Starlette makes of it in mid-answer
-                log.warning("answer_broken_off", path=scope["path"], fault=str(fault.__cause__))
+                log.warning("answer_broken_off", path=scope["path"], error=str(error.__cause__))
                 return
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             if status:

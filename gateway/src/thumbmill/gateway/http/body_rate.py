@@ -15,7 +15,7 @@ SETTLED_SECONDS = 3  # before that nobody is called slow
 
 
 @dataclass(frozen=True)
-class Limits:
+class BodyRateLimits:
     """What is asked of a body; 1 KiB a second is a tenth of what the slowest mobile network gives."""
 
     bytes_per_second: float = 1024
@@ -23,17 +23,17 @@ class Limits:
     window_seconds: float = WINDOW_SECONDS
 
 
-class Pace:
+class BodyRateMonitor:
     """Watches one body on its way."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BodyRateLimits) -> None:
         self._limits = limits
         self._bytes = 0  # in this window
         self._waited = 0.0  # seconds in this window, without the present wait
         self._waited_before = 0.0  # in earlier windows
         self._wait: asyncio.Timeout | None = None
         self._wait_began = 0.0
-        self._must_yield = False
+        self._is_evicted = False
 
     async def next(self, receive: Receive) -> Message:
         """Wait for the next message. Raises Problem for a body that is too slow, or has to give way to another."""
@@ -41,7 +41,7 @@ class Pace:
             message = await self._receive(receive)
             if message is not None:
                 self._bytes += len(message.get("body", b""))
-            if self._must_yield:
+            if self._is_evicted:
                 raise Problem(Code.UPLOAD_STALLED, "others waited for the place of this slow upload")
             if self._waited >= self._limits.window_seconds:
                 self._judge_window()
@@ -51,7 +51,7 @@ class Pace:
                 return message
 
     @property
-    def slowness(self) -> float:
+    def shortfall(self) -> float:
         """Return by how much this window falls short of the least rate so far, in bytes; 0 for one fast enough."""
         waited = self._waited
         if self._wait is not None:
@@ -60,9 +60,9 @@ class Pace:
             return 0
         return max(0.0, waited * self._limits.bytes_per_second - self._bytes)
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         """End the wait for this body, so that another has its place."""
-        self._must_yield = True
+        self._is_evicted = True
         if self._wait is not None:
             self._wait.reschedule(asyncio.get_running_loop().time())
 

@@ -6,22 +6,22 @@ from typing import Protocol
 class Connection(Protocol):
     """What is counted."""
 
-    def hang_up(self) -> None:
+    def abort_connection(self) -> None:
         """Close without a word."""
 
     def resume(self) -> None:
         """Read on."""
 
 
-class Connections:
+class ConnectionLimiter:
     """The open connections, of which there are at most so many.
 
     One that has no request under way is closed for a new one, the oldest first: it is silent, or kept for a next
     request that its client can send again on another. So silence holds nobody up, however many keep it.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
 
@@ -29,13 +29,13 @@ class Connections:
         """Count a new connection; tell whether there is room for it."""
         self._open.add(connection)
         self._idle[connection] = None
-        if len(self._open) <= self._most:
+        if len(self._open) <= self._limit:
             return True
         oldest = next(iter(self._idle))
         self.leave(oldest)
         if oldest is connection:
             return False
-        oldest.hang_up()
+        oldest.abort_connection()
         return True
 
     def leave(self, connection: Connection) -> None:
@@ -53,20 +53,20 @@ class Connections:
             self._idle[connection] = None
 
 
-class Turns:
+class DrainQueue:
     """Connections whose unread input is read and dropped, few at a time.
 
     Else the bodies of a few hundred refused uploads, read all at once, would keep the loop from everything else.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._reading: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
 
     def enter(self, connection: Connection) -> bool:
         """Tell whether a connection may be read now; else it waits for its turn, which ``resume`` tells it of."""
-        if len(self._reading) < self._most:
+        if len(self._reading) < self._limit:
             self._reading.add(connection)
             return True
         self._waiting[connection] = None

@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class CloseUnlessContinued:
+class ExpectContinue:
     """An ASGI middleware: a connection is closed whose client may send its body still, or may not.
 
     The server says 100 Continue with the first ``receive``. Whoever is answered without may leave the body out (RFC

@@ -52,20 +52,20 @@ def sniff(start: bytes) -> str | None:
     return signature.content_type if signature else None
 
 
-def canonical(content_type: str | None) -> str:
+def normalize_content_type(content_type: str | None) -> str:
     """Return a content type in lower case, without parameters, by the name that this service has for it."""
     bare = (content_type or "").partition(";")[0].strip().lower()
     return _SYNONYMS.get(bare, bare)
 
 
-def harmless(content_type: str | None) -> str:
+def safe_content_type(content_type: str | None) -> str:
     """Return the content type if it is one of a supported picture, else one that no browser runs."""
-    meant = canonical(content_type)
+    meant = normalize_content_type(content_type)
     return meant if meant in SUPPORTED else OTHER
 
 
-def of_format(decoded: str, declared: str | None) -> str:
+def content_type_of_format(decoded: str, declared: str | None) -> str:
     """Return the content type of a decoded format; where that has several, the declared one if it is among them."""
     candidates = [signature.content_type for signature in SIGNATURES if signature.format == decoded]
-    meant = canonical(declared)
+    meant = normalize_content_type(declared)
     return meant if meant in candidates else next(iter(candidates), OTHER)

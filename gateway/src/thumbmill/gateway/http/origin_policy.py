@@ -14,7 +14,7 @@ _LABEL = re.compile(r"[a-z][a-z0-9_-]*")  # what begins with a digit may be a nu
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d*)?")
 
 
-def names_us(host: str, allowed: Collection[str]) -> bool:
+def is_allowed_host(host: str, allowed: Collection[str]) -> bool:
     """Tell whether a Host field names us: an address, a name without a dot, or one of the allowed names.
 
     A site whose name is made to lead here (DNS rebinding) is of the same origin for its pages, but its name stands
@@ -28,7 +28,7 @@ def names_us(host: str, allowed: Collection[str]) -> bool:
     return name in allowed or name.endswith(".localhost") or bool(_LABEL.fullmatch(name)) or _is_address(name)
 
 
-def is_from_elsewhere(method: str, headers: Mapping[str, str], trusted: Collection[str]) -> bool:
+def is_cross_origin_write(method: str, headers: Mapping[str, str], trusted: Collection[str]) -> bool:
     """Tell whether a page of another origin, not among the trusted ones, is about to change something.
 
     The order is that of Go's net/http.CrossOriginProtection: browsers say where a request comes from, in

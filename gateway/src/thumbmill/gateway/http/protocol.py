@@ -17,18 +17,18 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from thumbmill.gateway.http.connections import Connections, Turns
-from thumbmill.gateway.metrics import REFUSED
+from thumbmill.gateway.http.connections import ConnectionLimiter, DrainQueue
+from thumbmill.gateway.metrics import CONNECTIONS_REJECTED
 from thumbmill.gateway.problems import Code, Problem
 
-MOST_HEAD_BYTES = 64 * 1024  # of a request's head, and of its trailer
-MOST_FIELDS = 100  # in a head, and in a trailer
-HEAD_SECONDS = 10  # from its first byte, or the connection's begin
-MOST_PIPELINED = 10  # requests that wait for the answers to earlier ones on their connection
-UNREAD_SECONDS = 30  # for the rest of a body that was answered before its end
-MOST_DRAINS = 4  # such bodies are read at the same time
-UNTAKEN_SECONDS = 30  # for a client to take what the socket's buffer holds
-FAREWELL_SECONDS = (
+MAX_HEAD_BYTES = 64 * 1024  # of a request's head, and of its trailer
+MAX_FIELDS = 100  # in a head, and in a trailer
+HEAD_TIMEOUT_SECONDS = 10  # from its first byte, or the connection's begin
+MAX_PIPELINED = 10  # requests that wait for the answers to earlier ones on their connection
+DRAIN_TIMEOUT_SECONDS = 30  # for the rest of a body that was answered before its end
+MAX_DRAINS = 4  # such bodies are read at the same time
+WRITE_TIMEOUT_SECONDS = 30  # for a client to take what the socket's buffer holds
+CLOSE_TIMEOUT_SECONDS = (
     2  # for a client to read why it was refused: closed at once, unread input would reset the connection
 )
 _PIECE_BYTES = 64 * 1024
@@ -52,15 +52,15 @@ class LimitedProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        peers: Connections,
-        drains: Turns,
+        limiter: ConnectionLimiter,
+        drains: DrainQueue,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._peers = peers
+        self._limiter = limiter
         self._drains = drains
-        self._timer: TimerHandle | None = None  # for what the client sends
-        self._untaken: TimerHandle | None = None  # for what it takes
-        self._is_deaf = False  # what still comes is not read any more
+        self._read_timer: TimerHandle | None = None  # for what the client sends
+        self._write_timer: TimerHandle | None = None  # for what it takes
+        self._ignores_input = False  # what still comes is not read any more
         self._in_head = True  # between two requests counts as the next one's head
         self._unparsed_bytes = 0  # since the parser last made something of them
         self._field_bytes = self._fields = 0  # of the head or the trailer
@@ -69,41 +69,41 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect(HEAD_SECONDS, self._on_late_head)
-        if not self._peers.enter(self):
+        self._expect(HEAD_TIMEOUT_SECONDS, self._on_late_head)
+        if not self._limiter.enter(self):
             self._refuse(Problem(Code.TOO_MANY_CONNECTIONS))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
-        self._peers.leave(self)
+        self._limiter.leave(self)
         self._drains.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._ignores_input:
             return
         self._unset_keepalive_if_required()
-        if self._in_head and self._timer is None:
-            self._expect(HEAD_SECONDS, self._on_late_head)
+        if self._in_head and self._read_timer is None:
+            self._expect(HEAD_TIMEOUT_SECONDS, self._on_late_head)
         for at in range(0, len(data), _PIECE_BYTES):
-            if self._is_deaf:
+            if self._ignores_input:
                 return
             self._feed(data[at : at + _PIECE_BYTES])
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._untaken = self.loop.call_later(UNTAKEN_SECONDS, self.hang_up)
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT_SECONDS, self.abort_connection)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._untaken is not None:
-            self._untaken.cancel()
-            self._untaken = None
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     # --- the parser's callbacks ----------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        if len(self.pipeline) >= MOST_PIPELINED:
+        if len(self.pipeline) >= MAX_PIPELINED:
             raise _Refused(Problem(Code.TOO_MANY_REQUESTS))
         super().on_message_begin()
         self._in_head = True
@@ -132,7 +132,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._note_progress()
         self._field_bytes = self._fields = 0
         self._stop_timer()
-        self._peers.note_busy(self)
+        self._limiter.note_busy(self)
 
     def on_body(self, body: bytes) -> None:
         self._note_progress()
@@ -151,16 +151,16 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self._in_head and not self.pipeline:  # answered before its body's end: the rest is read and dropped
-            self._expect(UNREAD_SECONDS, self.hang_up)
+            self._expect(DRAIN_TIMEOUT_SECONDS, self.abort_connection)
             if not self._drains.enter(self):
                 self.flow.pause_reading()
         self._note_idle_if_so()
 
     # -------------------------------------------------------------------------------------------------------
 
-    def hang_up(self) -> None:
+    def abort_connection(self) -> None:
         """Close without a word."""
-        self._is_deaf = True
+        self._ignores_input = True
         self._stop_timers()
         self.transport.abort()
 
@@ -174,13 +174,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(piece[upgrade.args[0] :])
-        except httptools.HttpParserError as fault:
-            refused = fault.__context__
+        except httptools.HttpParserError as error:
+            refused = error.__context__
             if isinstance(refused, _Refused):
                 self._refuse(refused.problem)
             else:
-                self._refuse(Problem(Code.MALFORMED_REQUEST, str(fault)))
-        if self._unparsed_bytes > MOST_HEAD_BYTES and not self._is_deaf:
+                self._refuse(Problem(Code.MALFORMED_REQUEST, str(error)))
+        if self._unparsed_bytes > MAX_HEAD_BYTES and not self._ignores_input:
             self._refuse(Problem(Code.HEADERS_TOO_LARGE))
 
     def _ignore_upgrade(self, rest: bytes) -> None:
@@ -199,7 +199,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._field_bytes += size
-        if self._fields > MOST_FIELDS or self._field_bytes > MOST_HEAD_BYTES:
+        if self._fields > MAX_FIELDS or self._field_bytes > MAX_HEAD_BYTES:
             raise _Refused(Problem(Code.HEADERS_TOO_LARGE))
 
     def _note_progress(self) -> None:
@@ -207,20 +207,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _note_idle_if_so(self) -> None:
         if self._in_head and not self.pipeline and (self.cycle is None or self.cycle.response_complete):
-            self._peers.note_idle(self)
+            self._limiter.note_idle(self)
 
     def _on_late_head(self) -> None:
-        self._timer = None
+        self._read_timer = None
         if self._unparsed_bytes == 0 and (self.cycle is None or self.cycle.response_complete):
-            self.hang_up()  # it said nothing at all
+            self.abort_connection()  # it said nothing at all
         else:
             self._refuse(Problem(Code.REQUEST_TIMEOUT))
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem if that cannot be taken for another request's answer, and close in any case."""
-        self._is_deaf = True
+        self._ignores_input = True
         self._stop_timer()
-        REFUSED.labels(problem.code.value).inc()
+        CONNECTIONS_REJECTED.labels(problem.code.value).inc()
         cycle = self.cycle
         if cycle is None or (self._in_head and cycle.response_complete):
             self._answer(problem)
@@ -244,30 +244,30 @@ class LimitedProtocol(HttpToolsProtocol):
     def _close_soon(self) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._expect(FAREWELL_SECONDS, self.hang_up)
+        self._expect(CLOSE_TIMEOUT_SECONDS, self.abort_connection)
 
     def _expect(self, seconds: float, on_late: Callable[[], None]) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(seconds, on_late)
+        self._read_timer = self.loop.call_later(seconds, on_late)
 
     def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
     def _stop_timers(self) -> None:
         self._stop_timer()
-        if self._untaken is not None:
-            self._untaken.cancel()
-            self._untaken = None
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
 
-def protocol_for(peers: Connections) -> type[asyncio.Protocol]:
+def protocol_for(limiter: ConnectionLimiter) -> type[asyncio.Protocol]:
     """Return what uvicorn calls to make a connection's protocol; all of them share their peers and turns."""
-    drains = Turns(MOST_DRAINS)
+    drains = DrainQueue(MAX_DRAINS)
 
     class SharedProtocol(LimitedProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs, peers=peers, drains=drains)
+            super().__init__(*args, **kwargs, limiter=limiter, drains=drains)
 
     return cast("type[asyncio.Protocol]", SharedProtocol)

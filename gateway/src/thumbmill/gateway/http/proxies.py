@@ -23,12 +23,12 @@ _PORTS = {"http": "80", "https": "443"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Proxies:
+class ForwardedHeaders:
     """An ASGI middleware: it sets ``root_path``, so that addresses below a prefix are found and written."""
 
     def __init__(self, app: ASGIApp, *, trusted: Iterable[str], public_url: str) -> None:
         self._app = app
-        self._networks, self._everybody = read_networks(trusted)
+        self._networks, self._everybody = parse_networks(trusted)
         self._public_url = public_url
         self._public_prefix = urlsplit(public_url).path.rstrip("/")
 
@@ -37,7 +37,7 @@ class Proxies:
             if self._public_url:
                 set_prefix(scope, self._public_prefix)
             elif self._trusts(scope.get("client")):
-                take_forwarded(scope)
+                apply_forwarded_headers(scope)
         await self._app(scope, receive, send)
 
     def _trusts(self, client: tuple[str, int] | None) -> bool:
@@ -51,13 +51,13 @@ class Proxies:
         return any(plain in network for network in self._networks)
 
 
-def read_networks(words: Iterable[str]) -> tuple[list[Network], bool]:
+def parse_networks(words: Iterable[str]) -> tuple[list[Network], bool]:
     """Read addresses and networks; ``*`` is everybody. Raises ValueError."""
     words = list(words)
     return [ipaddress.ip_network(word, strict=False) for word in words if word != "*"], "*" in words
 
 
-def take_forwarded(scope: Scope) -> None:
+def apply_forwarded_headers(scope: Scope) -> None:
     """Have a request's scope say what the proxy says; what makes no sense is passed over."""
     headers = Headers(scope=scope)
     if (prefix := _first(headers, "x-forwarded-prefix").rstrip("/")) and _PREFIX.fullmatch(prefix):

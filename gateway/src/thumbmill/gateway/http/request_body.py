@@ -8,16 +8,16 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from thumbmill.gateway.http.body_rate import Limits, Pace
+from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.problems import Code, Problem, invalid
 
 SMALL_BODY_BYTES = 64 * 1024
-SMALL_BODY_LIMITS = Limits(deadline_seconds=30)
+SMALL_BODY_LIMITS = BodyRateLimits(deadline_seconds=30)
 
 T = TypeVar("T", bound=BaseModel)
 
 
-async def read_body(receive: Receive, max_bytes: int, pace: Pace) -> AsyncIterator[bytes]:
+async def read_body(receive: Receive, max_bytes: int, pace: BodyRateMonitor) -> AsyncIterator[bytes]:
     """Give a body's chunks. Raises Problem for one that is too long or too slow, ClientDisconnect."""
     total, more = 0, True
     while more:
@@ -35,9 +35,9 @@ async def read_body(receive: Receive, max_bytes: int, pace: Pace) -> AsyncIterat
 async def read_json(request: Request, shape: type[T]) -> T:
     """Read a small body and check it. Raises Problem, ClientDisconnect."""
     body = b"".join(
-        [chunk async for chunk in read_body(request.receive, SMALL_BODY_BYTES, Pace(SMALL_BODY_LIMITS))]
+        [chunk async for chunk in read_body(request.receive, SMALL_BODY_BYTES, BodyRateMonitor(SMALL_BODY_LIMITS))]
     )
     try:
         return shape.model_validate_json(body or b"{}")
-    except ValidationError as fault:
-        raise invalid(fault.errors(include_url=False)) from fault
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False)) from error

@@ -3,20 +3,20 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from thumbmill.gateway.auth import Access
-from thumbmill.gateway.http.origin_policy import is_from_elsewhere, names_us
+from thumbmill.gateway.auth import ApiKeys
+from thumbmill.gateway.http.origin_policy import is_allowed_host, is_cross_origin_write
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.settings import Settings
 
 _OPERATORS_PAGES = {"/metrics", "/docs", "/openapi.json"}
 
 
-class Doors:
+class RequestGuard:
     """An ASGI middleware: the host's name, pages of other origins, and what is for operators alone."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, access: Access) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, api_keys: ApiKeys) -> None:
         self._app = app
-        self._access = access
+        self._access = api_keys
         self._hosts = settings.hosts
         self._trusted = settings.trusted_origins
 
@@ -31,10 +31,10 @@ class Doors:
 
     def _find_problem(self, method: str, path: str, headers: Headers) -> Problem | None:
         host = headers.get("host", "")
-        if self._hosts is not None and host and not names_us(host, self._hosts):
+        if self._hosts is not None and host and not is_allowed_host(host, self._hosts):
             return Problem(Code.WRONG_HOST, f"{host[:100]!r} is not in ALLOWED_HOSTS")
-        if is_from_elsewhere(method, headers, self._trusted):
+        if is_cross_origin_write(method, headers, self._trusted):
             return Problem(Code.CROSS_ORIGIN)
-        if path in _OPERATORS_PAGES and not self._access.admits_operator(headers):
+        if path in _OPERATORS_PAGES and not self._access.verify_operator(headers):
             return Problem(Code.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="thumbmill"'})
         return None

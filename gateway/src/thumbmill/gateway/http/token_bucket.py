@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Rate:
+class RateLimiter:
     """So many a minute for each client, all of them at once if it has been quiet; 0 is any number.
 
     Clients are those that showed a key, so they are few; where there are no keys, everybody is one.

@@ -14,21 +14,21 @@ from thumbmill.core.contracts.events import Variant
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
-from thumbmill.gateway.api.models import Status
-from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import EXTENSIONS
 from thumbmill.gateway.http.methods import is_head
 from thumbmill.gateway.images.lookup import Lookup
+from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.presenter import (
     ORIGINAL,
     TERMINAL,
     WITHOUT_OBJECT,
-    content_name,
+    content_id,
     content_type_of,
-    made,
+    variants_of,
 )
-from thumbmill.gateway.images.repository import Row
-from thumbmill.gateway.images.requests import Requests
+from thumbmill.gateway.images.repository import ImageRow
+from thumbmill.gateway.images.tracker_client import TrackerClient
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_from
 
@@ -45,8 +45,8 @@ class Variants:
 
     lookup: Lookup
     storage: Storage
-    threads: Threads
-    requests: Requests
+    executor: BoundedExecutor
+    tracker: TrackerClient
     is_public: bool  # caches that many share may keep what everybody may see
 
     async def give(self, request: Request, image_id: uuid.UUID, type_: str, wanted: str | None) -> Response:
@@ -58,42 +58,42 @@ class Variants:
             row = await self.lookup.image(image_id)  # what it promised may have moved on meanwhile
         try:
             return await self._give(request, row, type_, wanted)
-        except ObjectNotFoundError as fault:
-            raise await self._explain(row, type_, _trace(request)) from fault
+        except ObjectNotFoundError as error:
+            raise await self._explain(row, type_, _trace(request)) from error
 
-    async def _explain(self, row: Row, type_: str, traceparent: str) -> Problem:
+    async def _explain(self, row: ImageRow, type_: str, traceparent: str) -> Problem:
         """Say why there is nothing under an address that should have something, and have the tracker look, too."""
         try:
-            original = await self.threads.run(self.storage.head, ORIGINALS_BUCKET, row.key)
+            original = await self.executor.run(self.storage.head, ORIGINALS_BUCKET, row.key)
         except ObjectNotFoundError:
-            self.requests.miss(row, [], traceparent)
+            self.tracker.report_missing(row, [], traceparent)
             return Problem(Code.GONE)  # the bucket is the truth about what exists
         if type_ == ORIGINAL or str(original.object_version) != row.object_version:
             return Problem(Code.NOT_READY, "the object was replaced a moment ago")
-        self.requests.miss(row, [_choose(row, type_).key], traceparent)
+        self.tracker.report_missing(row, [_choose(row, type_).key], traceparent)
         return Problem(Code.VARIANT_LOST)
 
-    async def _give(self, request: Request, row: Row, type_: str, wanted: str | None) -> Response:
+    async def _give(self, request: Request, row: ImageRow, type_: str, wanted: str | None) -> Response:
         """Raise NotThereError where the bucket lacks what the row promises."""
         if row.status == Status.DELETED:
             raise Problem(Code.GONE)
         if type_ == ORIGINAL:
             return await self._give_original(request, row)
         variant = _choose(row, type_)
-        content = content_name(variant)
+        content = content_id(variant)
         headers = self._headers(content, forever=wanted == content)
         if is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         opened = await self._open(request, VARIANTS_BUCKET, variant.key)
         return self._answer(opened, variant.content_type, headers)
 
-    async def _give_original(self, request: Request, row: Row) -> Response:
+    async def _give_original(self, request: Request, row: ImageRow) -> Response:
         if row.status in WITHOUT_OBJECT:
             raise Problem(Code.NOT_READY)
         opened = await self._open(request, ORIGINALS_BUCKET, row.key)
         headers = self._headers(opened.head.object_version.etag, forever=False)
         if is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
-            await self.threads.run(_close, opened.rest)
+            await self.executor.run(_close, opened.rest)
             return Response(status_code=304, headers=headers)
         content_type = content_type_of(row)
         headers["Content-Disposition"] = attachment(row.file_name or _name_for(row, content_type))
@@ -106,8 +106,8 @@ class Variants:
 
     async def _open(self, request: Request, bucket: str, key: str) -> "_Opened":
         if is_head(request):
-            return _Opened(await self.threads.run(self.storage.head, bucket, key))
-        return await self.threads.run(_open, self.storage, bucket, key)
+            return _Opened(await self.executor.run(self.storage.head, bucket, key))
+        return await self.executor.run(_open, self.storage, bucket, key)
 
     def _answer(self, opened: "_Opened", content_type: str, headers: dict[str, str]) -> Response:
         size = opened.head.object_version.size
@@ -121,9 +121,9 @@ class Variants:
             chunk = start
             while chunk:
                 yield chunk
-                chunk = await self.threads.run(_next_chunk, rest)
+                chunk = await self.executor.run(_next_chunk, rest)
         finally:
-            await self.threads.start(_close, rest)
+            await self.executor.start(_close, rest)
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ def _trace(request: Request) -> str:
     return traceparent_from(request.headers.get("traceparent"))
 
 
-def _choose(row: Row, type_: str) -> Variant:
+def _choose(row: ImageRow, type_: str) -> Variant:
     """Find a variant of a row. Raises Problem: not yet, or never."""
-    for variant in made(row):
+    for variant in variants_of(row):
         if variant.type == type_:
             return variant
     if row.status in TERMINAL:
@@ -190,5 +190,5 @@ def attachment(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
-def _name_for(row: Row, content_type: str) -> str:
+def _name_for(row: ImageRow, content_type: str) -> str:
     return f"{row.id}.{EXTENSIONS.get(content_type, 'bin')}"

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key, uuid7_timestamp
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError
 from thumbmill.core.object_store.store import Storage
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.images.presenter import WITHOUT_UPLOAD, unseen, uploaded
-from thumbmill.gateway.images.repository import Reader, Row
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.images.presenter import WITHOUT_UPLOAD, pending_row, untracked_row
+from thumbmill.gateway.images.repository import ImageRepository, ImageRow
 from thumbmill.gateway.problems import Code, Problem
 
-PATIENCE_SECONDS = 3  # how long a question waits for the tracker, which notes its progress every second
-STEP_SECONDS = 0.15
+TIMEOUT_SECONDS = 3  # how long a question waits for the tracker, which notes its progress every second
+POLL_SECONDS = 0.15
 SKEW = timedelta(minutes=5)  # how far the clocks of two gateways may differ
 
 
@@ -27,11 +27,11 @@ SKEW = timedelta(minutes=5)  # how far the clocks of two gateways may differ
 class Lookup:
     """Asks the tracker's views first and the bucket where they know nothing."""
 
-    reader: Reader
+    repository: ImageRepository
     storage: Storage
-    threads: Threads
+    executor: BoundedExecutor
 
-    async def image(self, image_id: uuid.UUID) -> Row:
+    async def image(self, image_id: uuid.UUID) -> ImageRow:
         """Find an image. Raises Problem: image_not_found, or not_caught_up while nobody can know."""
         arrived = datetime.now(UTC)
         if image_id.version == 7:
@@ -40,63 +40,63 @@ class Lookup:
             if row is None and (made is None or made > arrived + SKEW):
                 raise Problem(Code.IMAGE_NOT_FOUND)
         else:
-            row, _ = await self.reader.image(image_id)
+            row, _ = await self.repository.image(image_id)
             if row is None and image_id.version != 5:
                 raise Problem(Code.IMAGE_NOT_FOUND)
         return row or await self._wait_for_tracker(image_id, arrived)
 
-    async def by_key(self, key: str) -> Row | None:
+    async def by_key(self, key: str) -> ImageRow | None:
         """Find what is under a key, if anything is."""
         return await self._ask_both(image_id_of(key), key)
 
-    async def heard(self, image_id: uuid.UUID) -> Row:
+    async def wait_until_tracked(self, image_id: uuid.UUID) -> ImageRow:
         """Find an image as the tracker has it, which is waited for where only the bucket shows the object.
 
         For whoever means to remove the object: once that is done, nothing but the row can tell that there was one.
         Raises Problem, as ``image`` does.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_SECONDS
-        while (row := await self.image(image_id)).seen:
+        deadline = loop.time() + TIMEOUT_SECONDS
+        while (row := await self.image(image_id)).untracked_version:
             if loop.time() >= deadline:
                 raise Problem(Code.NOT_CAUGHT_UP)
-            await asyncio.sleep(STEP_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         return row
 
-    async def moved(self, row: Row) -> Row:
+    async def wait_until_changed(self, row: ImageRow) -> ImageRow:
         """Wait a while until the tracker has made something else of an image, and give it as it is then.
 
         For whoever has asked for another try: who looks next is not to see the old failure and take it for the new.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_SECONDS
+        deadline = loop.time() + TIMEOUT_SECONDS
         now = await self.image(row.id)
         while now.version == row.version and loop.time() < deadline:
-            await asyncio.sleep(STEP_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             now = await self.image(row.id)
         return now
 
-    async def _ask_both(self, image_id: uuid.UUID, key: str) -> Row | None:
-        row, _ = await self.reader.image(image_id)
+    async def _ask_both(self, image_id: uuid.UUID, key: str) -> ImageRow | None:
+        row, _ = await self.repository.image(image_id)
         if row is not None and row.status not in WITHOUT_UPLOAD:
             return row
         try:
-            head = await self.threads.run(self.storage.head, ORIGINALS_BUCKET, key)
+            head = await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
         except (ObjectNotFoundError, InvalidKeyError):
             # The tracker may have heard of the object since, and the object may have been deleted then.
-            row, _ = await self.reader.image(image_id)
+            row, _ = await self.repository.image(image_id)
             return row
-        return uploaded(row, head) if row else unseen(image_id, key, head)
+        return pending_row(row, head) if row else untracked_row(image_id, key, head)
 
-    async def _wait_for_tracker(self, image_id: uuid.UUID, arrived: datetime) -> Row:
+    async def _wait_for_tracker(self, image_id: uuid.UUID, arrived: datetime) -> ImageRow:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_SECONDS
+        deadline = loop.time() + TIMEOUT_SECONDS
         while True:
-            row, caught_up_to = await self.reader.image(image_id)
+            row, caught_up_to = await self.repository.image(image_id)
             if row is not None:
                 return await self.image(image_id)
             if caught_up_to is not None and caught_up_to >= arrived:
                 raise Problem(Code.IMAGE_NOT_FOUND)
             if loop.time() >= deadline:
                 raise Problem(Code.NOT_CAUGHT_UP)
-            await asyncio.sleep(STEP_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

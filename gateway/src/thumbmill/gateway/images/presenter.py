@@ -11,9 +11,9 @@ from thumbmill.core.contracts.identity import uuid7_timestamp
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.variants import find_variant_fault
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.gateway.api.models import FactOut, ImageOut, Status, VariantOut
-from thumbmill.gateway.http.media_types import OTHER, harmless, of_format
-from thumbmill.gateway.images.repository import Fact, Row
+from thumbmill.gateway.http.media_types import OTHER, content_type_of_format, safe_content_type
+from thumbmill.gateway.images.models import ImageOut, Status, TimelineEventOut, VariantOut
+from thumbmill.gateway.images.repository import ImageRow, TimelineEvent
 from thumbmill.gateway.urls import Links
 
 TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
@@ -23,7 +23,7 @@ ORIGINAL = "original"
 _NO_PICTURE = frozenset({ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.EMPTY_FILE})
 
 
-def show(row: Row, links: Links) -> ImageOut:
+def to_image_out(row: ImageRow, links: Links) -> ImageOut:
     """Make the API's picture of a row."""
     return ImageOut(
         id=row.id,
@@ -41,7 +41,7 @@ def show(row: Row, links: Links) -> ImageOut:
         variants=_variants(row, links),
         generation=row.generation,
         attempts=row.attempts,
-        missing=[variant.type for variant in made(row) if is_missing(row, variant)],
+        missing=[variant.type for variant in variants_of(row) if is_missing(row, variant)],
         next_attempt_at=row.next_attempt_at,
         error=Failure.model_validate(row.error) if row.error else None,
         created_at=row.created_at,
@@ -50,18 +50,18 @@ def show(row: Row, links: Links) -> ImageOut:
     )
 
 
-def choose_states(wanted: Collection[Status] | None, *, deleted: bool) -> frozenset[Status] | None:
+def select_states(wanted: Collection[Status] | None, *, deleted: bool) -> frozenset[Status] | None:
     """Return the states of which a list is asked for; None is all of them."""
     states = frozenset(wanted or Status) - (frozenset() if deleted else {Status.DELETED})
     return None if states == frozenset(Status) else states
 
 
-def show_fact(fact: Fact) -> FactOut:
+def to_event_out(fact: TimelineEvent) -> TimelineEventOut:
     """Make the API's picture of a line of the timeline."""
-    return FactOut.model_validate(fact, from_attributes=True)
+    return TimelineEventOut.model_validate(fact, from_attributes=True)
 
 
-def made(row: Row) -> list[Variant]:
+def variants_of(row: ImageRow) -> list[Variant]:
     """What was made of the image, while it is not deleted; nothing that is another image's, or no picture."""
     if row.status == Status.DELETED:
         return []
@@ -69,42 +69,42 @@ def made(row: Row) -> list[Variant]:
     return [one for one in variants if not find_variant_fault(one.key, one.content_type, row.id)]
 
 
-def is_missing(row: Row, variant: Variant) -> bool:
+def is_missing(row: ImageRow, variant: Variant) -> bool:
     """Tell whether a variant was lost, as far as the tracker has heard."""
     return variant.key in (row.missing or ())
 
 
-def content_type_of(row: Row) -> str:
+def content_type_of(row: ImageRow) -> str:
     """Return the original's content type, as it is both told and sent: what was decoded, or else was declared.
 
     It is one of a supported picture, or that of bytes of any kind.
     """
     if row.format:
-        return of_format(row.format, row.content_type)
+        return content_type_of_format(row.format, row.content_type)
     if row.error and row.error.get("code") in _NO_PICTURE:
         return OTHER
-    return harmless(row.content_type)
+    return safe_content_type(row.content_type)
 
 
-def content_name(variant: Variant) -> str:
+def content_id(variant: Variant) -> str:
     """Name what the variant was made from and how: the middle of its key. Equal names, equal bytes."""
     return variant.key.split("/")[1]
 
 
-def validator(row: Row) -> str:
+def etag_of(row: ImageRow) -> str:
     """Give the ETag of an image's representation, which can change while the row's version does not.
 
     EXPIRED comes with time, and an object that only the bucket shows with a look at it. A row that was purged may
     be followed by another, whose versions begin anew.
     """
-    seen = f"-{row.seen}" if row.seen else ""
+    seen = f"-{row.untracked_version}" if row.untracked_version else ""
     return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{seen}"'
 
 
-def unseen(image_id: uuid.UUID, key: str, head: ObjectMetadata) -> Row:
+def untracked_row(image_id: uuid.UUID, key: str, head: ObjectMetadata) -> ImageRow:
     """Describe an object that is in the bucket, and that the tracker has not heard of yet."""
     modified = _modified(head)
-    return Row(
+    return ImageRow(
         id=image_id,
         key=key,
         status=Status.PENDING,
@@ -126,11 +126,11 @@ def unseen(image_id: uuid.UUID, key: str, head: ObjectMetadata) -> Row:
         updated_at=modified,
         expires_at=None,
         version=0,
-        seen=str(head.object_version),
+        untracked_version=str(head.object_version),
     )
 
 
-def uploaded(row: Row, head: ObjectMetadata) -> Row:
+def pending_row(row: ImageRow, head: ObjectMetadata) -> ImageRow:
     """Describe a ticket's object that is in the bucket, and that the tracker has not heard of yet.
 
     It is the first generation, as it will be for the tracker.
@@ -143,7 +143,7 @@ def uploaded(row: Row, head: ObjectMetadata) -> Row:
         content_type=row.content_type or head.content_type,
         file_name=row.file_name or head.file_name,
         updated_at=max(row.updated_at, _modified(head)),
-        seen=str(head.object_version),
+        untracked_version=str(head.object_version),
     )
 
 
@@ -151,7 +151,7 @@ def _modified(head: ObjectMetadata) -> datetime:
     return datetime.fromtimestamp(head.object_version.modified, UTC)
 
 
-def _variants(row: Row, links: Links) -> list[VariantOut]:
+def _variants(row: ImageRow, links: Links) -> list[VariantOut]:
     if row.status in WITHOUT_OBJECT:
         return []
     original = VariantOut(
@@ -162,16 +162,16 @@ def _variants(row: Row, links: Links) -> list[VariantOut]:
         height=row.height,
         url=links.variant(row.id, ORIGINAL),
     )
-    there = (variant for variant in made(row) if not is_missing(row, variant))
+    there = (variant for variant in variants_of(row) if not is_missing(row, variant))
     return [original, *(_variant(row, variant, links) for variant in there)]
 
 
-def _variant(row: Row, variant: Variant, links: Links) -> VariantOut:
+def _variant(row: ImageRow, variant: Variant, links: Links) -> VariantOut:
     return VariantOut(
         type=variant.type,
         content_type=variant.content_type,
         bytes=variant.bytes,
         width=variant.width,
         height=variant.height,
-        url=links.variant(row.id, variant.type, content_name(variant)),
+        url=links.variant(row.id, variant.type, content_id(variant)),
     )

@@ -26,7 +26,7 @@ _TIMELINE = """
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """
 # Each part reads no more of an index than it needs: images_newest_by_status, images_unfinished.
-_WAITING = f"""
+_BACKLOG = f"""
     SELECT
         (SELECT count(*) FROM (
             SELECT FROM image_status WHERE stored_status = 'PENDING' LIMIT %(most)s
@@ -39,7 +39,7 @@ _PROGRESS = f"SELECT {_CAUGHT_UP_TO}"
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """One image as the tracker has it, or the bucket alone."""
 
     id: uuid.UUID
@@ -66,18 +66,18 @@ class Row:
     object_version: str | None = field(default=None, kw_only=True)  # ETag/bytes/seconds since 1970 of the object
     run_id: str = field(default="", kw_only=True)  # which try it is at; empty: the first
     missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being made again
-    seen: str = field(default="", kw_only=True)  # which object it is, where the tracker has not heard of any yet
+    untracked_version: str = field(default="", kw_only=True)  # which object it is, where the tracker has not heard of any yet
 
 
 @dataclass(frozen=True)
-class Found(Row):
+class Found(ImageRow):
     """A row, all None where there is none, and up to when the tracker had seen every fact at that moment."""
 
     caught_up_to: datetime | None
 
 
 @dataclass(frozen=True)
-class Fact:
+class TimelineEvent:
     """One line of an image's timeline."""
 
     id: uuid.UUID
@@ -90,7 +90,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Backlog:
     """Images that the thumbnailer has not begun with."""
 
     images: int  # no more of them are counted than were asked for
@@ -103,20 +103,20 @@ class _Progress:
     caught_up_to: datetime | None
 
 
-class Reader:
+class ImageRepository:
     """The views. Every method raises DependencyAway, Refused."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def image(self, image_id: uuid.UUID) -> tuple[Row | None, datetime | None]:
+    async def image(self, image_id: uuid.UUID) -> tuple[ImageRow | None, datetime | None]:
         """Give an image's row, if there is one, and the tracker's progress, both at one moment."""
-        found = (await self._database.ask(_IMAGE, {"id": image_id}, Found))[0]
+        found = (await self._database.fetch_all(_IMAGE, {"id": image_id}, Found))[0]
         return (None if found.id is None else found), found.caught_up_to
 
     async def page(
         self, states: Collection[str] | None, after: tuple[datetime, uuid.UUID] | None, limit: int
-    ) -> Sequence[Row]:
+    ) -> Sequence[ImageRow]:
         """List images, newest first: those in one of these states, or all."""
         created_at, image_id = after or (None, None)
         groups = [] if states is None else _stored_states(states)
@@ -127,19 +127,21 @@ class Reader:
             "id": image_id,
             "limit": limit,
         }
-        return await self._database.ask(_page(by_state=states is not None, later=after is not None), values, Row)
+        return await self._database.fetch_all(
+            _page(by_state=states is not None, later=after is not None), values, ImageRow
+        )
 
-    async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[Fact]:
+    async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[TimelineEvent]:
         """List what became known of an image, in the order in which it happened."""
-        return await self._database.ask(_TIMELINE, {"id": image_id, "limit": limit}, Fact)
+        return await self._database.fetch_all(_TIMELINE, {"id": image_id, "limit": limit}, TimelineEvent)
 
-    async def waiting(self, most: int) -> Waiting:
+    async def waiting(self, limit: int) -> Backlog:
         """Count the images that wait for the thumbnailer, but no more than ``most``."""
-        return (await self._database.ask(_WAITING, {"most": most}, Waiting))[0]
+        return (await self._database.fetch_all(_BACKLOG, {"most": limit}, Backlog))[0]
 
     async def check(self) -> None:
         """Make sure that the database answers and has the views."""
-        await self._database.ask(_PROGRESS, {}, _Progress)
+        await self._database.fetch_all(_PROGRESS, {}, _Progress)
 
 
 def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
@@ -147,10 +149,10 @@ def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
 
     EXPIRED is stored as AWAITING_UPLOAD. Where both are wanted nothing has to be looked at but what is stored.
     """
-    tickets = {"AWAITING_UPLOAD", "EXPIRED"} & set(states)
-    groups: list[tuple[str, str | None]] = [(state, None) for state in states if state not in tickets]
-    if tickets:
-        groups.append(("AWAITING_UPLOAD", None if len(tickets) == 2 else tickets.pop()))
+    presigned_uploads = {"AWAITING_UPLOAD", "EXPIRED"} & set(states)
+    groups: list[tuple[str, str | None]] = [(state, None) for state in states if state not in presigned_uploads]
+    if presigned_uploads:
+        groups.append(("AWAITING_UPLOAD", None if len(presigned_uploads) == 2 else presigned_uploads.pop()))
     return groups
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 import structlog
 
 from thumbmill.core.errors import DependencyUnavailable
-from thumbmill.gateway.images.repository import Reader, Waiting
-from thumbmill.gateway.metrics import TURNED_AWAY
+from thumbmill.gateway.images.repository import Backlog, ImageRepository
+from thumbmill.gateway.metrics import UPLOADS_REJECTED
 from thumbmill.gateway.problems import Code, Problem
 
 log = structlog.get_logger()
@@ -20,44 +20,44 @@ REFRESH_SECONDS = 1
 STALE_SECONDS = 60  # the tracker stands still: twice as long as it waits for a mark that was lost
 
 
-class Backlog:
+class AdmissionControl:
     """The limits, and what waits as of a moment ago. A limit of 0 is none."""
 
-    def __init__(self, reader: Reader, *, most_images: int, most_seconds: float) -> None:
-        self._reader = reader
-        self._most_images = most_images
-        self._most_seconds = most_seconds
-        self._known: Waiting | None = None
+    def __init__(self, repository: ImageRepository, *, max_images: int, max_seconds: float) -> None:
+        self._repository = repository
+        self._max_images = max_images
+        self._max_seconds = max_seconds
+        self._known: Backlog | None = None
         self._progress: datetime | None = None
         self._progress_seen = float("-inf")  # on the loop's clock, so that no two machines' are compared
 
-    def turn_away(self, door: str) -> None:
+    def check_capacity(self, door: str) -> None:
         """Refuse an upload or a ticket if too much waits. Raises Problem."""
         if self._known is None:
             return
-        if self._most_images and self._known.images > self._most_images:
-            limit, fault = "images", f"more than {self._most_images} images wait to be processed"
-        elif self._most_seconds and (self._known.oldest_seconds or 0) > self._most_seconds:
-            limit, fault = "age", f"an image has waited for {self._known.oldest_seconds:.0f} s to be processed"
+        if self._max_images and self._known.images > self._max_images:
+            limit, error = "images", f"more than {self._max_images} images wait to be processed"
+        elif self._max_seconds and (self._known.oldest_seconds or 0) > self._max_seconds:
+            limit, error = "age", f"an image has waited for {self._known.oldest_seconds:.0f} s to be processed"
         else:
             return
-        TURNED_AWAY.labels(door, limit).inc()
+        UPLOADS_REJECTED.labels(door, limit).inc()
         problem = Problem(Code.TOO_MANY_WAITING)
-        problem.detail = f"{fault}: try again in {problem.headers['Retry-After']} s"
+        problem.detail = f"{error}: try again in {problem.headers['Retry-After']} s"
         raise problem
 
     async def watch(self) -> None:
         """Keep the figures fresh for as long as the gateway runs; without a limit none are needed."""
-        while self._most_images or self._most_seconds:
+        while self._max_images or self._max_seconds:
             self._known = await self._measure()
             await asyncio.sleep(REFRESH_SECONDS)
 
-    async def _measure(self) -> Waiting | None:
+    async def _measure(self) -> Backlog | None:
         try:
-            found = await self._reader.waiting(self._most_images + 1)
-        except DependencyUnavailable as fault:
+            found = await self._repository.waiting(self._max_images + 1)
+        except DependencyUnavailable as error:
             if self._known is not None:
-                log.warning("backlog_unknown", fault=str(fault))
+                log.warning("backlog_unknown", error=str(error))
             return None
         except Exception:  # a bug of ours: figures that nobody renews would keep the doors shut for ever
             log.exception("backlog_failed")

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from thumbmill.gateway.http.content_disposition import read_file_name, read_parameters, read_text
 from thumbmill.gateway.problems import Code, Problem
-from thumbmill.gateway.uploads.multipart import Event, Framing, FramingError, Headers
+from thumbmill.gateway.uploads.multipart import Event, Headers, MultipartError, MultipartParser
 
 FIELD = "file"
-MOST_PARTS = 20  # beside the file
-MOST_BYTES_BESIDE = 64 * 1024  # of other fields, headers, delimiters, preamble and epilogue
+MAX_EXTRA_PARTS = 20  # beside the file
+MAX_OVERHEAD_BYTES = 64 * 1024  # of other fields, headers, delimiters, preamble and epilogue
 
 
-class Incoming(Protocol):
+class FileBody(Protocol):
     """A body whose file comes piece by piece."""
 
     file_name: str | None
@@ -27,7 +27,7 @@ class Incoming(Protocol):
         """Make sure that the body was complete. Raises Problem."""
 
 
-def open_body(headers: Mapping[str, str]) -> Incoming:
+def open_file_body(headers: Mapping[str, str]) -> FileBody:
     """Choose how to read a body, by its headers. Raises Problem."""
     content_type, options = read_parameters(headers.get("content-type", "").encode("latin-1"))
     if content_type == "multipart/form-data":
@@ -58,9 +58,9 @@ class FormBody:
         if not boundary:
             raise Problem(Code.MALFORMED_FORM, "the content type names no boundary")
         try:
-            self._framing = Framing(boundary)
-        except FramingError as fault:
-            raise Problem(Code.MALFORMED_FORM, str(fault)) from fault
+            self._parser = MultipartParser(boundary)
+        except MultipartError as error:
+            raise Problem(Code.MALFORMED_FORM, str(error)) from error
         self.file_name: str | None = None
         self._inside = self._found = self._ended = False
         self._parts = 0
@@ -70,7 +70,7 @@ class FormBody:
         pieces: list[memoryview] = []
         self._beside += len(data)
         try:
-            for event in self._framing.feed(data):
+            for event in self._parser.feed(data):
                 match event:
                     case memoryview():
                         if self._inside:
@@ -82,10 +82,10 @@ class FormBody:
                         self._ended = True
                     case headers:
                         self._begin(headers)
-        except FramingError as fault:
-            raise Problem(Code.MALFORMED_FORM, str(fault)) from fault
-        if self._beside > MOST_BYTES_BESIDE:
-            raise Problem(Code.FORM_TOO_LARGE, f"more than {MOST_BYTES_BESIDE} bytes beside the file")
+        except MultipartError as error:
+            raise Problem(Code.MALFORMED_FORM, str(error)) from error
+        if self._beside > MAX_OVERHEAD_BYTES:
+            raise Problem(Code.FORM_TOO_LARGE, f"more than {MAX_OVERHEAD_BYTES} bytes beside the file")
         return pieces
 
     def finish(self) -> None:
@@ -103,5 +103,5 @@ class FormBody:
             self.file_name = read_file_name(about)
             return
         self._parts += 1
-        if self._parts > MOST_PARTS:
-            raise Problem(Code.FORM_TOO_LARGE, f"more than {MOST_PARTS} parts beside the file")
+        if self._parts > MAX_EXTRA_PARTS:
+            raise Problem(Code.FORM_TOO_LARGE, f"more than {MAX_EXTRA_PARTS} parts beside the file")

@@ -9,16 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 
-LONGEST_BOUNDARY = 256  # bytes; RFC 2046 allows 70
-LONGEST_HEADERS = 16 * 1024  # bytes of one part
-LONGEST_PADDING = 256  # bytes behind a boundary
+MAX_BOUNDARY_BYTES = 256  # bytes; RFC 2046 allows 70
+MAX_HEADERS_BYTES = 16 * 1024  # bytes of one part
+MAX_PADDING_BYTES = 256  # bytes behind a boundary
 
 _BREAK = re.compile(rb"[\r\n]")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
 
 
-class FramingError(ValueError):
+class MultipartError(ValueError):
     """The body is no multipart body; the text says why."""
 
 
@@ -32,18 +32,20 @@ class Event(Enum):
 Headers = Mapping[str, bytes]  # names in lower case; the first of a name counts
 
 
-class Framing:
+class MultipartParser:
     """Takes a body apart. Until ``Event.END`` has come, it is not complete."""
 
     def __init__(self, boundary: bytes) -> None:
         """Prepare for a boundary. Raises FramingError for one that can't be."""
-        if not 1 <= len(boundary) <= LONGEST_BOUNDARY or boundary.rstrip() != boundary or _BREAK.search(boundary):
-            raise FramingError(f"a boundary has 1 to {LONGEST_BOUNDARY} bytes, no line break, and no space behind")
+        if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES or boundary.rstrip() != boundary or _BREAK.search(boundary):
+            raise MultipartError(
+                f"a boundary has 1 to {MAX_BOUNDARY_BYTES} bytes, no line break, and no space behind"
+            )
         self._line = b"\r\n--" + boundary
         escaped = re.escape(self._line)
-        self._delimiter = re.compile(rb"%s(--|[ \t]{0,%d}(?=\r\n))" % (escaped, LONGEST_PADDING))
+        self._delimiter = re.compile(rb"%s(--|[ \t]{0,%d}(?=\r\n))" % (escaped, MAX_PADDING_BYTES))
         # What may become a delimiter with what comes next: the line as a whole, and its padding.
-        self._unfinished = re.compile(rb"%s(?:-|[ \t]{0,%d}\r?)\Z" % (escaped, LONGEST_PADDING))
+        self._unfinished = re.compile(rb"%s(?:-|[ \t]{0,%d}\r?)\Z" % (escaped, MAX_PADDING_BYTES))
         # A delimiter begins with a line's end, so the body is read as if one came before it.
         self._held: bytes | None = b"\r\n"
         self._searched = 0  # bytes of what is held in which headers do not end
@@ -86,13 +88,13 @@ class Framing:
     def _find_end_of_headers(self, data: bytes, start: int) -> int:
         end = data.find(b"\r\n\r\n", start + self._searched)
         self._searched = max(0, len(data) - start - 3) if end < 0 else 0
-        if (len(data) if end < 0 else end) - start > LONGEST_HEADERS:
-            raise FramingError(f"a part's headers are longer than {LONGEST_HEADERS} bytes")
+        if (len(data) if end < 0 else end) - start > MAX_HEADERS_BYTES:
+            raise MultipartError(f"a part's headers are longer than {MAX_HEADERS_BYTES} bytes")
         return end
 
     def _safe_end(self, data: bytes, start: int) -> int:
         """Find where something begins that may become a delimiter, or else the end."""
-        unfinished = self._unfinished.search(data, max(start, len(data) - len(self._line) - LONGEST_PADDING - 1))
+        unfinished = self._unfinished.search(data, max(start, len(data) - len(self._line) - MAX_PADDING_BYTES - 1))
         if unfinished:
             return unfinished.start()
         line_end = data.rfind(b"\r", max(start, len(data) - len(self._line) + 1))
@@ -106,6 +108,6 @@ def _parse_headers(block: bytes) -> Headers:
             continue
         match = _HEADER.fullmatch(line)
         if match is None:
-            raise FramingError("a part has a line among its headers that is none")
+            raise MultipartError("a part has a line among its headers that is none")
         headers.setdefault(match[1].decode().lower(), match[2].strip(b" \t"))
     return headers

@@ -15,18 +15,18 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
-from thumbmill.gateway.api.models import Status
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.http.media_types import SUPPORTED, canonical
-from thumbmill.gateway.http.token_bucket import Rate
-from thumbmill.gateway.metrics import TICKETS
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
+from thumbmill.gateway.http.token_bucket import RateLimiter
+from thumbmill.gateway.images.models import Status
+from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 
 KEEP_ALIVE_SECONDS = 5
 PUBLISH_SECONDS = 10  # a broker in an alarm takes a publish and never confirms it
 
 
-class TicketRequest(BaseModel):
+class PresignedUploadRequest(BaseModel):
     """What a client means to upload."""
 
     content_type: str = Field(
@@ -44,7 +44,7 @@ class Form(BaseModel):
     fields: dict[str, str]
 
 
-class Ticket(BaseModel):
+class PresignedUpload(BaseModel):
     """Leave to upload one file."""
 
     id: uuid.UUID
@@ -56,20 +56,20 @@ class Ticket(BaseModel):
 
 
 @dataclass(frozen=True)
-class Tickets:
+class PresignedUploads:
     """Signs forms with a key that can do nothing else, and tells the tracker of each before it is given out."""
 
     signer: Storage
     publisher: Publisher
-    thread: Threads  # the publisher's own
+    publisher_executor: BoundedExecutor  # the publisher's own
     form_url: str
     lifetime: timedelta
     max_bytes: int
-    rate: Rate
+    rate: RateLimiter
 
-    async def issue(self, wanted: TicketRequest, traceparent: str, client: str) -> Ticket:
+    async def create(self, wanted: PresignedUploadRequest, traceparent: str, client: str) -> PresignedUpload:
         """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
-        content_type = canonical(wanted.content_type)
+        content_type = normalize_content_type(wanted.content_type)
         if content_type not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
         if wait := self.rate.take(client):
@@ -85,19 +85,19 @@ class Tickets:
             content_type=content_type,
             expires_at=expires_at,
         )
-        await self.thread.run(
+        await self.publisher_executor.run(
             self.publisher.publish_event, to_cloud_event(requested, by="gateway", traceparent=traceparent)
         )
         crash_at("after_request")
-        TICKETS.inc()
+        PRESIGNED_UPLOADS.inc()
         form = Form(url=f"{self.form_url}/{ORIGINALS_BUCKET}", fields=fields)
-        return Ticket(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
+        return PresignedUpload(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
 
     async def keep_alive(self) -> None:
         """Answer the broker's heartbeats for as long as the gateway runs."""
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
             try:
-                await self.thread.run(self.publisher.keep_alive)
+                await self.publisher_executor.run(self.publisher.keep_alive)
             except DependencyUnavailable:
                 continue  # the next ticket says so to somebody whom it concerns

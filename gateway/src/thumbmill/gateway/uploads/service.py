@@ -10,18 +10,18 @@ from starlette.requests import ClientDisconnect
 
 from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.object_store.store import Storage
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.http.body_rate import Limits, Pace
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.http.request_body import read_body
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_from
-from thumbmill.gateway.uploads.file_body import MOST_BYTES_BESIDE, open_body
-from thumbmill.gateway.uploads.object_writer import ObjectWriter
+from thumbmill.gateway.uploads.file_body import MAX_OVERHEAD_BYTES, open_file_body
+from thumbmill.gateway.uploads.streaming_upload import StreamingUpload
 from thumbmill.gateway.urls import links_of
 
-CROWD_SECONDS = 5  # over which those that are turned away are counted
-MOST_PAUSE_SECONDS = 30
+WINDOW_SECONDS = 5  # over which those that are turned away are counted
+MAX_RETRY_AFTER_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -35,61 +35,61 @@ class Stored:
     size: int  # bytes
 
 
-class Crowd:
+class RetryAfterJitter:
     """How many were turned away lately, and when each of them should come again.
 
     With one answer for all, a few hundred would come back together each second, and refusing them would cost more
     than the uploads. So the pauses are spread over a time in which about as many can be served.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = places
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._began = float("-inf")
         self._now = self._before = 0  # turned away in this and in the last period
 
     def pause(self, now: float) -> int:
         """Return the seconds after which one more that is turned away shall try again."""
-        if now - self._began >= CROWD_SECONDS:
-            self._before = self._now if now - self._began < 2 * CROWD_SECONDS else 0
+        if now - self._began >= WINDOW_SECONDS:
+            self._before = self._now if now - self._began < 2 * WINDOW_SECONDS else 0
             self._began, self._now = now, 0
         self._now += 1
-        longest = max(self._now, self._before) // self._places
-        return random.randint(1, min(MOST_PAUSE_SECONDS, max(1, longest)))  # noqa: S311 - no secret
+        longest = max(self._now, self._before) // self._slots
+        return random.randint(1, min(MAX_RETRY_AFTER_SECONDS, max(1, longest)))  # noqa: S311 - no secret
 
 
-class Uploads:
+class UploadService:
     """The places for uploads, of which there are so many and no more."""
 
     def __init__(
         self,
         storage: Storage,
-        threads: Threads,
+        executor: BoundedExecutor,
         *,
-        places: int,
+        slots: int,
         max_bytes: int,
         deadline_seconds: float,
-        pace: Limits,
+        pace: BodyRateLimits,
     ) -> None:
         self._storage = storage
-        self._threads = threads
-        self._places = places
+        self._executor = executor
+        self._slots = slots
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._pace_limits = pace
-        self._crowd = Crowd(places)
+        self._retry_after = RetryAfterJitter(slots)
         self._taken = 0
-        self._coming: set[Pace] = set()  # whose bodies are being read
+        self._coming: set[BodyRateMonitor] = set()  # whose bodies are being read
         self._clearing: set[asyncio.Task[None]] = set()
 
     async def take(self, request: Request) -> Stored:
         """Store the file in the request's body. Raises Problem; ClientDisconnect when nobody waits any more."""
         self._refuse_early(request)
-        body = open_body(request.headers)
+        body = open_file_body(request.headers)
         writer = self._begin(request)
-        pace = Pace(self._pace_limits)
+        pace = BodyRateMonitor(self._pace_limits)
         self._coming.add(pace)
         try:
-            async for data in read_body(request.receive, self._max_bytes + MOST_BYTES_BESIDE, pace):
+            async for data in read_body(request.receive, self._max_bytes + MAX_OVERHEAD_BYTES, pace):
                 for piece in body.feed(data):
                     writer.add(piece)
                 await writer.flush(body.file_name)
@@ -99,7 +99,7 @@ class Uploads:
             crash_at("after_store")
         except Problem as problem:
             UPLOADS.labels(problem.code.value).inc()
-            raise _with_whereabouts(problem, writer, request) from problem
+            raise _add_location(problem, writer, request) from problem
         except ClientDisconnect:
             UPLOADS.labels("gone").inc()
             raise
@@ -118,11 +118,11 @@ class Uploads:
 
     def _refuse_early(self, request: Request) -> None:
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_bytes + MOST_BYTES_BESIDE:
+        if declared.isdecimal() and int(declared) > self._max_bytes + MAX_OVERHEAD_BYTES:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
-        if self._taken >= self._places and not self._make_room():
+        if self._taken >= self._slots and not self._make_room():
             UPLOADS.labels(Code.TOO_MANY_UPLOADS.value).inc()
-            pause = self._crowd.pause(asyncio.get_running_loop().time())
+            pause = self._retry_after.pause(asyncio.get_running_loop().time())
             raise Problem(Code.TOO_MANY_UPLOADS, headers={"Retry-After": str(pause)})
 
     def _make_room(self) -> bool:
@@ -130,30 +130,30 @@ class Uploads:
 
         It does so at once, and holds no more than one part until then.
         """
-        slowest = max(self._coming, key=lambda pace: pace.slowness, default=None)
-        if slowest is None or slowest.slowness == 0:
+        slowest = max(self._coming, key=lambda pace: pace.shortfall, default=None)
+        if slowest is None or slowest.shortfall == 0:
             return False
         self._coming.discard(slowest)
-        slowest.give_way()
+        slowest.evict()
         return True
 
-    def _begin(self, request: Request) -> ObjectWriter:
+    def _begin(self, request: Request) -> StreamingUpload:
         self._taken += 1
         UPLOADS_RUNNING.inc()
-        return ObjectWriter(
+        return StreamingUpload(
             self._storage,
-            self._threads,
+            self._executor,
             max_bytes=self._max_bytes,
             deadline_seconds=self._deadline_seconds,
             traceparent=traceparent_from(request.headers.get("traceparent")),
         )
 
-    def _end(self, writer: ObjectWriter) -> None:
+    def _end(self, writer: StreamingUpload) -> None:
         """Free the place; where something is still under way, it keeps its place until that has ended."""
-        if writer.is_quiet:
+        if writer.is_settled:
             self._free()
             return
-        task = asyncio.create_task(writer.leave_nothing())
+        task = asyncio.create_task(writer.abort())
         self._clearing.add(task)
         task.add_done_callback(self._clearing.discard)
         task.add_done_callback(lambda _: self._free())
@@ -163,9 +163,9 @@ class Uploads:
         UPLOADS_RUNNING.dec()
 
 
-def _with_whereabouts(problem: Problem, writer: ObjectWriter, request: Request) -> Problem:
+def _add_location(problem: Problem, writer: StreamingUpload, request: Request) -> Problem:
     """Say where the image will be found, if it was stored in spite of the fault."""
-    if problem.is_callers or writer.image_id is None:
+    if problem.is_client_error or writer.image_id is None:
         return problem
     problem.headers["Location"] = links_of(request).image(writer.image_id)
     problem.members["id"] = str(writer.image_id)

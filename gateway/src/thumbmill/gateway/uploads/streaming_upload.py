@@ -18,10 +18,10 @@ from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.formats import SIGNATURE_BYTES
 from thumbmill.core.object_store.store import Storage
-from thumbmill.gateway.executor import Threads
+from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import sniff
 from thumbmill.gateway.metrics import STORE_SECONDS
-from thumbmill.gateway.problems import Code, Problem, away
+from thumbmill.gateway.problems import Code, Problem, unavailable
 
 log = structlog.get_logger()
 
@@ -32,14 +32,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class ObjectWriter:
+class StreamingUpload:
     """Takes an upload's bytes as they come; what it raises as Problem is the answer to the client."""
 
     def __init__(
-        self, storage: Storage, threads: Threads, *, max_bytes: int, deadline_seconds: float, traceparent: str
+        self,
+        storage: Storage,
+        executor: BoundedExecutor,
+        *,
+        max_bytes: int,
+        deadline_seconds: float,
+        traceparent: str,
     ) -> None:
         self._storage = storage
-        self._threads = threads
+        self._executor = executor
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._traceparent = traceparent
@@ -89,11 +95,11 @@ class ObjectWriter:
         await self._call("finish", self._finish_parts)
 
     @property
-    def is_quiet(self) -> bool:
+    def is_settled(self) -> bool:
         """Tell whether nothing is under way and nothing half done is in the store."""
         return (self._sending is None or self._sending.done()) and (self._is_object or not self._upload)
 
-    async def leave_nothing(self) -> None:
+    async def abort(self) -> None:
         """Wait for what is under way, then drop the parts of an upload that became no object."""
         if self._sending is not None:
             await asyncio.wait({self._sending})
@@ -101,11 +107,11 @@ class ObjectWriter:
         if self._is_object or not self._upload:
             return
         try:
-            await self._threads.start(
+            await self._executor.start(
                 self._storage.abort_multipart_upload, ORIGINALS_BUCKET, self.key, self._upload
             )
-        except DependencyUnavailable as fault:  # MinIO drops them by itself, after a day
-            log.warning("parts_left_behind", key=self.key, fault=str(fault))
+        except DependencyUnavailable as error:  # MinIO drops them by itself, after a day
+            log.warning("parts_left_behind", key=self.key, error=str(error))
 
     def _recognise(self) -> None:
         found = sniff(bytes(self._held[:SIGNATURE_BYTES]))
@@ -129,14 +135,14 @@ class ObjectWriter:
 
     async def _call(self, step: str, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         with STORE_SECONDS.labels(step).time():
-            self._sending = self._threads.start(call, *args, **kwargs)
+            self._sending = self._executor.start(call, *args, **kwargs)
             done, _ = await asyncio.wait({self._sending}, timeout=self._deadline_seconds)
         if not done:
             raise Problem(Code.STORAGE_TIMEOUT, f"no answer in {self._deadline_seconds:g} s")
         try:
             self._sending.result()
-        except DependencyUnavailable as fault:
-            raise away(fault) from fault
+        except DependencyUnavailable as error:
+            raise unavailable(error) from error
 
     # --- in a thread: what they note is read once they have ended ------------------------------------------
 

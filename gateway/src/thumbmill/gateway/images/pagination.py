@@ -21,8 +21,8 @@ def read_cursor(cursor: str) -> Place:
         text = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode()
         created_at, image_id = text.split(" ")
         place = datetime.fromisoformat(created_at), uuid.UUID(image_id)
-    except (ValueError, binascii.Error) as fault:
-        raise Problem(Code.INVALID_REQUEST, "cursor: take it from the field 'next' of an earlier page") from fault
+    except (ValueError, binascii.Error) as error:
+        raise Problem(Code.INVALID_REQUEST, "cursor: take it from the field 'next' of an earlier page") from error
     if place[0].tzinfo is None:
         raise Problem(Code.INVALID_REQUEST, "cursor: take it from the field 'next' of an earlier page")
     return place

@@ -5,7 +5,7 @@ from fastapi import Request
 from thumbmill.gateway.problems import Code, Problem
 
 
-async def refuse_unknown(request: Request) -> None:
+async def reject_unknown_parameters(request: Request) -> None:
     """Let a request pass whose address has only parameters that its route knows. Raises Problem (400)."""
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     unknown = sorted(set(request.query_params) - known)

@@ -78,7 +78,7 @@ class ImagePage(BaseModel):
     next: str | None = Field(None, description="Give this as `cursor` for the next page")
 
 
-class FactOut(BaseModel):
+class TimelineEventOut(BaseModel):
     """Something that became known of an image."""
 
     id: uuid.UUID
@@ -93,7 +93,7 @@ class FactOut(BaseModel):
 class Timeline(BaseModel):
     """What became known of an image, in the order in which it happened."""
 
-    items: list[FactOut]
+    items: list[TimelineEventOut]
 
 
 class Accepted(BaseModel):
@@ -109,7 +109,7 @@ class Accepted(BaseModel):
     url: str
 
 
-class Retrying(BaseModel):
+class RetryAccepted(BaseModel):
     """An image that is tried again."""
 
     id: uuid.UUID
@@ -117,7 +117,7 @@ class Retrying(BaseModel):
     url: str
 
 
-class Deleting(BaseModel):
+class DeletionAccepted(BaseModel):
     """An image whose object was deleted; its status follows."""
 
     id: uuid.UUID

@@ -17,52 +17,52 @@ from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing, next_run_id
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
-from thumbmill.gateway.api.models import Status
-from thumbmill.gateway.executor import Threads
-from thumbmill.gateway.images.repository import Row
-from thumbmill.gateway.metrics import REQUESTED
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.images.models import Status
+from thumbmill.gateway.images.repository import ImageRow
+from thumbmill.gateway.metrics import TRACKER_REQUESTS
 from thumbmill.gateway.problems import Code, Problem
 
 log = structlog.get_logger()
 
-MISSED_SECONDS = 60.0  # an image's variants are asked for at most so often
-MOST_REMEMBERED = 10_000  # images that were asked for; the tracker keeps count, too
-MOST_AT_ONCE = 16  # facts under way that nobody waits for
+REPORT_INTERVAL_SECONDS = 60.0  # an image's variants are asked for at most so often
+MAX_REMEMBERED = 10_000  # images that were asked for; the tracker keeps count, too
+MAX_IN_FLIGHT = 16  # facts under way that nobody waits for
 
 _RUNNING = frozenset({Status.PENDING, Status.PROCESSING})
 
 
 @dataclass
-class Requests:
+class TrackerClient:
     """Publishes what is asked for, in the publisher's own thread."""
 
     publisher: Publisher
-    thread: Threads
+    publisher_executor: BoundedExecutor
     retry_seconds: float  # between a failure and another try of the same image, after the first
     _missed: "OrderedDict[uuid.UUID, float]" = field(default_factory=OrderedDict)  # when, the oldest first
     _telling: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def retry(self, row: Row, traceparent: str) -> None:
+    async def retry(self, row: ImageRow, traceparent: str) -> None:
         """Ask for another try. Raises Problem where there is to be none, DependencyAway without a broker."""
         now = datetime.now(UTC)
-        refuse_retry(row, now, self.retry_seconds)
+        check_retryable(row, now, self.retry_seconds)
         object_version = ObjectVersion.parse(row.object_version or "")
         asked = RetryRequested(
             key=row.key, object_version=object_version, after=row.run_id, run_id=next_run_id(row.run_id, now)
         )
         await self._say(asked, traceparent)
 
-    def miss(self, row: Row, keys: Sequence[str], traceparent: str) -> None:
+    def report_missing(self, row: ImageRow, keys: Sequence[str], traceparent: str) -> None:
         """Tell the tracker of variants that are not there, or, without keys, of the original; return at once."""
         loop = asyncio.get_running_loop()
         last = self._missed.get(row.id)
-        if row.object_version is None or (last is not None and loop.time() - last < MISSED_SECONDS):
+        if row.object_version is None or (last is not None and loop.time() - last < REPORT_INTERVAL_SECONDS):
             return
-        if len(self._telling) >= MOST_AT_ONCE:
+        if len(self._telling) >= MAX_IN_FLIGHT:
             return  # the next who asks, or reconciliation
         self._missed[row.id] = loop.time()
         self._missed.move_to_end(row.id)
-        if len(self._missed) > MOST_REMEMBERED:
+        if len(self._missed) > MAX_REMEMBERED:
             self._missed.popitem(last=False)
         run_id = next_run_id(row.run_id)
         missing = VariantsMissing(
@@ -80,17 +80,17 @@ class Requests:
         log.warning("variants_missing", image_id=str(image_id), missing=missing.missing or "original")
         try:
             await self._say(missing, traceparent)
-        except DependencyUnavailable as fault:
+        except DependencyUnavailable as error:
             self._missed.pop(image_id, None)
-            log.warning("cannot_tell", what=missing.kind.value, fault=str(fault))
+            log.warning("cannot_tell", what=missing.kind.value, error=str(error))
 
     async def _say(self, said: Request, traceparent: str) -> None:
         event = to_cloud_event(said, by="gateway", traceparent=traceparent)
-        await self.thread.run(self.publisher.publish_event, event)
-        REQUESTED.labels(said.kind.value).inc()
+        await self.publisher_executor.run(self.publisher.publish_event, event)
+        TRACKER_REQUESTS.labels(said.kind.value).inc()
 
 
-def refuse_retry(row: Row, now: datetime, seconds: float) -> None:
+def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
     """Let pass an image that another try may help, or raise the Problem that says why not.
 
     A first failure may be tried again at once, later ones ``seconds`` after they showed.
