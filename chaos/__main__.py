@@ -29,8 +29,8 @@ from devstack.ports import free_ports
 from devstack.postgres import forget_libpq_variables
 from devstack.stack import Stack
 from thumbmill.cli.drill import session
-from thumbmill.cli.drill.checker import NoAnswerError
-from thumbmill.cli.drill.report import Verdict
+from thumbmill.cli.drill.checker import SystemUnresponsiveError
+from thumbmill.cli.drill.report import CheckResult
 from thumbmill.cli.drill.session import Plan
 from thumbmill.core.errors import DependencyUnavailable
 
@@ -74,8 +74,8 @@ def main() -> int:
             mount_disks(scene)
         say("starting a system of its own")
         stack.up()
-        verdict = hold(scene, arguments, seed)
-    except (LaunchError, NoAnswerError, DependencyUnavailable) as fault:
+        result = hold(scene, arguments, seed)
+    except (LaunchError, SystemUnresponsiveError, DependencyUnavailable) as fault:
         say(f"the drill could not be held: {fault}")
         return 2
     finally:
@@ -83,8 +83,8 @@ def main() -> int:
         for disk in scene.disks.values():
             disk.unmount()
         remove_data(folder)
-    print(verdict.report())
-    return 1 if verdict.broken else 0
+    print(result.report())
+    return 1 if result.failed_counts else 0
 
 
 def mount_disks(scene: Scene) -> None:
@@ -96,16 +96,16 @@ def mount_disks(scene: Scene) -> None:
         disk.mount(installation.account)
 
 
-def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
+def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> CheckResult:
     """Use the system and break it, then let it settle and judge it."""
     if "links" in arguments.menu:
         scene.lead_through_proxies()
     restore_guards(scene.stack, arguments.without)
-    access, ledger, faults = scene.access, scene.ledger, ("cut", "crash", "memory", "spin")
+    access, history, faults = scene.access, scene.history, ("truncate", "crash", "memory", "spin")
 
     def happen() -> None:
         if arguments.script:
-            with closing(Stage(scene, access, ledger, arguments.without)) as stage:
+            with closing(Stage(scene, access, history, arguments.without)) as stage:
                 for name in SCRIPTS if arguments.script == "all" else [arguments.script]:
                     play(name, stage)
         else:
@@ -114,11 +114,12 @@ def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> Verdict:
         scene.mend()
 
     clients = 0 if arguments.script else arguments.clients
-    verdict = session.hold(access, Plan(seed, clients, arguments.settle, faults, alone=True), ledger, happen, say)
+    plan = Plan(seed, clients, arguments.settle, faults, exclusive=True)
+    result = session.run(access, plan, history, happen, say)
     scene.note_ended()
     for what in scene.ended:
-        verdict.blame("ended", what)
-    return verdict
+        result.add_error("exited", what)
+    return result
 
 
 def strike(scene: Scene, arguments: argparse.Namespace) -> None:
@@ -126,8 +127,8 @@ def strike(scene: Scene, arguments: argparse.Namespace) -> None:
     timer = threading.Timer(60 * arguments.minutes, scene.stop.set)
     timer.start()
     try:
-        for name in draw(arguments.menu, scene.chance, rounds=arguments.rounds):
-            if scene.stop.wait(scene.chance.uniform(0.5, 2)):
+        for name in draw(arguments.menu, scene.rng, rounds=arguments.rounds):
+            if scene.stop.wait(scene.rng.uniform(0.5, 2)):
                 break
             MENU[name].strike(scene)
             scene.note_ended()

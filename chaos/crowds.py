@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from thumbmill.cli.drill import photos
-from thumbmill.cli.drill.clients import Access, Clients, post_photo
-from thumbmill.cli.drill.history import Content, Ledger, Slot, Step
+from thumbmill.cli.drill import fingerprint_image
+from thumbmill.cli.drill.clients import Access, Clients, post_image
+from thumbmill.cli.drill.history import Content, History, Operation, TrackedKey
 
 UPLOADERS = 24
 POLLERS = 60
@@ -23,12 +23,12 @@ SLOW_SENDERS = 24  # of a byte in a while: fewer than the gateway has places for
 _PATIENCE_SECONDS = 30.0
 
 
-def overload(access: Access, ledger: Ledger, seed: int, pause: Callable[[], None]) -> None:
+def overload(access: Access, history: History, seed: int, pause: Callable[[], None]) -> None:
     """Have many clients upload and many more ask for statuses, all without a pause, until `pause` returns."""
-    uploaders = Clients(access, ledger, seed, folder=f"drill/crowd-{seed}", pause_seconds=0.0)
+    uploaders = Clients(access, history, seed, folder=f"drill/crowd-{seed}", pause_seconds=0.0)
     stop = threading.Event()
-    pollers = [threading.Thread(target=_poll, args=(access, ledger, stop), daemon=True) for _ in range(POLLERS)]
-    uploading = uploaders.run(UPLOADERS)
+    pollers = [threading.Thread(target=_poll, args=(access, history, stop), daemon=True) for _ in range(POLLERS)]
+    uploading = uploaders.start(UPLOADERS)
     for poller in pollers:
         poller.start()
     try:
@@ -40,17 +40,17 @@ def overload(access: Access, ledger: Ledger, seed: int, pause: Callable[[], None
         thread.join(_PATIENCE_SECONDS)
 
 
-def _poll(access: Access, ledger: Ledger, stop: threading.Event) -> None:
-    chance = random.Random()
+def _poll(access: Access, history: History, stop: threading.Event) -> None:
+    rng = random.Random()
     with access.http() as http:
         while not stop.is_set():
-            known = [slot.image_id for slot in ledger if slot.image_id]
-            path = f"/api/v1/images/{chance.choice(known)}" if known else "/readyz"
+            known = [tracked.image_id for tracked in history if tracked.image_id]
+            path = f"/api/v1/images/{rng.choice(known)}" if known else "/readyz"
             with suppress(httpx.HTTPError):
                 http.get(path)
 
 
-def attack(access: Access, ledger: Ledger, pause: Callable[[], None]) -> None:
+def attack(access: Access, history: History, pause: Callable[[], None]) -> None:
     """Hold connections and places, send what no parser expects, and upload bombs, until `pause` returns."""
     address = urlsplit(access.gateway)
     target = (address.hostname or "", address.port or 80)
@@ -64,10 +64,10 @@ def attack(access: Access, ledger: Ledger, pause: Callable[[], None]) -> None:
         for request in _REQUESTS:
             _open(target, request, connections)
         with access.http() as http:
-            for bomb in (_gif_bomb(), _png_bomb(), photos.spoil(photos.paint(0))):
+            for bomb in (_gif_bomb(), _png_bomb(), fingerprint_image.truncate(fingerprint_image.render(0))):
                 content = Content(0, hashlib.sha256(bomb).hexdigest(), bad=True)
-                slot = ledger.add(Slot("post"))
-                slot.steps.append(Step(content, post_photo(http, slot, bomb)))
+                tracked = history.add(TrackedKey("post"))
+                tracked.operations.append(Operation(content, post_image(http, tracked, bomb)))
         pause()
 
 

@@ -13,7 +13,7 @@ from chaos.tmpfs import Disk
 from devstack.rabbitmq import rabbitmqctl
 from devstack.stack import Stack, describe_exit
 from thumbmill.cli.drill.clients import Access
-from thumbmill.cli.drill.history import Ledger
+from thumbmill.cli.drill.history import History
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.settings import StoreSettings
 
@@ -25,20 +25,20 @@ _KNOWN = {"gateway": SERVERS, "thumbnailer": ("minio", "rabbitmq"), "status-trac
 
 @dataclass
 class Scene:
-    """The system, the links between its parts, and the chance that decides."""
+    """The system, the links between its parts, and the rng that decides."""
 
     stack: Stack
-    chance: random.Random
+    rng: random.Random
     say: Callable[[str], None]
     stop: threading.Event
     links: dict[tuple[str, str], Proxy] = field(default_factory=dict)  # by service and server
     disks: dict[str, Disk] = field(default_factory=dict)  # by what is kept there
     ended: list[str] = field(default_factory=list)  # what ended though nobody had asked for it
-    ledger: Ledger = field(default_factory=Ledger)  # what all clients have sent
+    history: History = field(default_factory=History)  # what all clients have sent
 
     def wait(self, low: float, high: float) -> None:
         """Let time pass, but no longer than until the drill ends."""
-        self.stop.wait(self.chance.uniform(low, high))
+        self.stop.wait(self.rng.uniform(low, high))
 
     def start(self, name: str) -> None:
         """Start a process again, behind its proxies."""

@@ -30,7 +30,7 @@ LEFT_BYTES = 256 * 1024  # at most, on a disk that is full: some small writes st
 
 def kill_services(scene: Scene) -> None:
     for _ in range(KILLS):
-        name = scene.chance.choice(SERVICES)
+        name = scene.rng.choice(SERVICES)
         scene.say(f"kill -9 {name}")
         scene.stack.kill(name)
         scene.wait(0, 0.5)
@@ -40,7 +40,7 @@ def kill_services(scene: Scene) -> None:
 
 
 def kill_servers(scene: Scene) -> None:
-    one_by_one = [[name] for name in scene.chance.sample(SERVERS, len(SERVERS))]
+    one_by_one = [[name] for name in scene.rng.sample(SERVERS, len(SERVERS))]
     for names in [*one_by_one, list(SERVERS)]:
         scene.say(f"kill -9 {', '.join(names)}")
         for name in names:
@@ -54,7 +54,7 @@ def kill_servers(scene: Scene) -> None:
 
 
 def freeze_a_service(scene: Scene) -> None:
-    name = scene.chance.choice(SERVICES[1:])
+    name = scene.rng.choice(SERVICES[1:])
     scene.say(f"SIGSTOP {name} for {HEARTBEATS_SECONDS:.0f} s")
     scene.stack.signal(name, signal.SIGSTOP)
     scene.stop.wait(HEARTBEATS_SECONDS)
@@ -63,8 +63,8 @@ def freeze_a_service(scene: Scene) -> None:
 
 def disturb_links(scene: Scene) -> None:
     modes: list[Mode] = ["swallow-requests", "swallow-answers", "delay", "cut", "reset"]
-    links = scene.chance.sample(list(scene.links.items()), LINKS)
-    for ((service, server), proxy), mode in zip(links, scene.chance.sample(modes, LINKS), strict=True):
+    links = scene.rng.sample(list(scene.links.items()), LINKS)
+    for ((service, server), proxy), mode in zip(links, scene.rng.sample(modes, LINKS), strict=True):
         proxy.mode = mode
         scene.say(f"{mode} between {service} and {server}")
     scene.wait(2, 10)
@@ -73,7 +73,7 @@ def disturb_links(scene: Scene) -> None:
 
 
 def raise_an_alarm(scene: Scene) -> None:
-    kind = scene.chance.choice(list(ALARMS))
+    kind = scene.rng.choice(list(ALARMS))
     order, low, usual = ALARMS[kind]
     scene.say(f"the broker's {kind} alarm")
     scene.rabbitmqctl(order, low)
@@ -82,7 +82,7 @@ def raise_an_alarm(scene: Scene) -> None:
 
 
 def delete_a_queue(scene: Scene) -> None:
-    name = scene.chance.choice(["image_queue", "status_tracker", "image_queue.delay.5s"])
+    name = scene.rng.choice(["image_queue", "status_tracker", "image_queue.delay.5s"])
     scene.say(f"the queue {name} is deleted, with what is in it")
     with pika.BlockingConnection(scene.administrator) as connection:
         connection.channel().queue_delete(name)
@@ -101,7 +101,7 @@ def wipe_the_broker(scene: Scene) -> None:
 
 def lose_events(scene: Scene) -> None:
     scene.say("a tenth of MinIO's events is lost, a fifth comes twice, and in any order")
-    with BadPostman(scene.administrator, scene.chance) as postman:
+    with BadPostman(scene.administrator, scene.rng) as postman:
         scene.wait(5, 10)
     scene.say(f"{postman.lost} events were lost")
 
@@ -115,8 +115,8 @@ def roll_a_restart(scene: Scene) -> None:
 
 
 def fill_a_disk(scene: Scene) -> None:
-    owner, disk = scene.chance.choice(list(scene.disks.items()))
-    left = scene.chance.randrange(LEFT_BYTES)
+    owner, disk = scene.rng.choice(list(scene.disks.items()))
+    left = scene.rng.randrange(LEFT_BYTES)
     scene.say(f"{owner} is full but for {left} bytes")
     disk.fill(left)
     scene.wait(5, 10)
@@ -125,12 +125,12 @@ def fill_a_disk(scene: Scene) -> None:
 
 def overload_the_gateway(scene: Scene) -> None:
     scene.say(f"{UPLOADERS} more clients upload and {POLLERS} ask, all without a pause")
-    overload(scene.access, scene.ledger, scene.chance.randrange(10**6), lambda: scene.wait(5, 8))
+    overload(scene.access, scene.history, scene.rng.randrange(10**6), lambda: scene.wait(5, 8))
 
 
 def attack_the_gateway(scene: Scene) -> None:
     scene.say(f"{SILENT_CONNECTIONS} silent connections, {SLOW_SENDERS} slow senders, malformed requests and bombs")
-    attack(scene.access, scene.ledger, lambda: scene.wait(5, 8))
+    attack(scene.access, scene.history, lambda: scene.wait(5, 8))
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ MENU = {
 }
 
 
-def draw(menu: Sequence[str], chance: random.Random, *, rounds: int = 0) -> Iterator[str]:
+def draw(menu: Sequence[str], rng: random.Random, *, rounds: int = 0) -> Iterator[str]:
     """Give each fault of a menu once a round, every round in another order; by default without end."""
     for _ in range(rounds) if rounds else itertools.count():
-        yield from chance.sample(menu, len(menu))
+        yield from rng.sample(menu, len(menu))

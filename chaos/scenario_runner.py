@@ -21,9 +21,9 @@ from devstack.installation import CHECKOUT
 from devstack.ports import free_ports
 from devstack.probes import answers_http
 from devstack.stack import Stack
-from thumbmill.cli.drill import photos
+from thumbmill.cli.drill import fingerprint_image
 from thumbmill.cli.drill.clients import Access
-from thumbmill.cli.drill.history import Content, Ledger, Slot, Step
+from thumbmill.cli.drill.history import Content, History, Operation, TrackedKey
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 
 VICTIM = "victim"  # the second thumbnailer, as a process
@@ -70,7 +70,7 @@ class Stage:
 
     scene: Scene
     access: Access  # with a store
-    ledger: Ledger
+    history: History
     without: list[str]
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -82,43 +82,43 @@ class Stage:
 
     # --- the client ----------------------------------------------------------------------------------------
 
-    def put(self) -> Slot:
+    def put(self) -> TrackedKey:
         """Put a photo under a new key."""
-        slot = self.ledger.add(Slot("s3"))
-        slot.key = f"script/{next(self._numbers)}"
-        self.overwrite(slot)
-        return slot
+        tracked = self.history.add(TrackedKey("s3"))
+        tracked.key = f"script/{next(self._numbers)}"
+        self.overwrite(tracked)
+        return tracked
 
-    def overwrite(self, slot: Slot) -> None:
+    def overwrite(self, tracked: TrackedKey) -> None:
         """Put another photo in its place."""
         number = next(self._numbers)
-        data = photos.paint(number)
-        self.access.store.put(ORIGINALS_BUCKET, slot.key, data, "image/jpeg")
-        slot.steps.append(Step(Content(number, hashlib.sha256(data).hexdigest()), "acknowledged"))
+        data = fingerprint_image.render(number)
+        self.access.store.put(ORIGINALS_BUCKET, tracked.key, data, "image/jpeg")
+        tracked.operations.append(Operation(Content(number, hashlib.sha256(data).hexdigest()), "acknowledged"))
 
-    def delete(self, slot: Slot) -> None:
-        self.access.store.delete(ORIGINALS_BUCKET, slot.key)
-        slot.steps.append(Step(None, "acknowledged"))
+    def delete(self, tracked: TrackedKey) -> None:
+        self.access.store.delete(ORIGINALS_BUCKET, tracked.key)
+        tracked.operations.append(Operation(None, "acknowledged"))
 
-    def wait_done(self, slot: Slot) -> None:
+    def wait_done(self, tracked: TrackedKey) -> None:
         """Wait until the photo that was put last is DONE."""
-        content = slot.steps[-1].content
+        content = tracked.operations[-1].content
 
         def is_done() -> bool:
-            row = self._row(slot)
+            row = self._row(tracked)
             return bool(row and content) and (row["status"], row["sha256"]) == ("DONE", content.sha256)
 
-        self.wait_for(is_done, f"{slot.key} to be DONE")
+        self.wait_for(is_done, f"{tracked.key} to be DONE")
 
-    def wait_told(self, slot: Slot, kind: str, count: int = 1) -> None:
+    def wait_told(self, tracked: TrackedKey, kind: str, count: int = 1) -> None:
         """Wait until so many facts of a kind (``ObjectRemoved``, ``image.removed``) are in the timeline."""
 
         def is_told() -> bool:
-            row = self._row(slot)
+            row = self._row(tracked)
             facts = self._http.get(f"/api/v1/images/{row['id']}/events").json()["items"] if row else []
             return sum(kind in fact["type"] for fact in facts) >= count
 
-        self.wait_for(is_told, f"{count} {kind} of {slot.key}")
+        self.wait_for(is_told, f"{count} {kind} of {tracked.key}")
 
     def wait_heard(self) -> None:
         """Have one more image made: its news are behind all others, so these have been heard when it is DONE."""
@@ -136,8 +136,8 @@ class Stage:
     def _is_quiet(self) -> bool:
         return not any(self._list(status=status) for status in ("PENDING", "PROCESSING"))
 
-    def _row(self, slot: Slot) -> Row:
-        return next(iter(self._list(key=slot.key)), {})
+    def _row(self, tracked: TrackedKey) -> Row:
+        return next(iter(self._list(key=tracked.key)), {})
 
     def _list(self, **conditions: str) -> list[Row]:
         items: list[Row] = self._http.get("/api/v1/images", params=conditions).json().get("items", [])

@@ -1,4 +1,4 @@
-"""Faults in a fixed order, each the shortest way to what one guard is for; drills without chance.
+"""Faults in a fixed order, each the shortest way to what one guard is for; drills without rng.
 
 With all guards in place each of them ends with zeros. Which guard's absence shows by which of them, and by which
 count, is a table in docs/loss-drill.md.
@@ -34,8 +34,8 @@ def purge(stage: Stage) -> None:
     """A photo's message is lost from the thumbnailer's queue, and the tracker's is not."""
     stack = stage.scene.stack
     stack.stop("thumbnailer")
-    slot = stage.put()
-    stage.wait_told(slot, "ObjectCreated", 2)  # by both targets, so that neither is missed
+    tracked = stage.put()
+    stage.wait_told(tracked, "ObjectCreated", 2)  # by both targets, so that neither is missed
     with pika.BlockingConnection(stage.scene.administrator) as connection:
         connection.channel().queue_purge("image_queue")
     stack.start("thumbnailer")
@@ -46,9 +46,9 @@ def alarm(stage: Stage) -> None:
     """A broker that takes acknowledgements but, for its memory's sake, no messages is killed."""
     stack = stage.scene.stack
     with stage.victim(freeze_at="before_publish"):
-        slot = stage.put()
+        tracked = stage.put()
         stage.wait_frozen()
-        stage.wait_told(slot, "image.processing")
+        stage.wait_told(tracked, "image.processing")
         order, low, _ = ALARMS["memory"]
         stage.scene.rabbitmqctl(order, low)
         stage.wait_for(lambda: _has_alarm(stage), "the broker's alarm")
@@ -81,12 +81,12 @@ def replay(stage: Stage) -> None:
         queue = channel.queue_declare("", exclusive=True).method.queue
         for exchange, key in (("storage.events", "instant"), ("image.lifecycle", "image.done")):
             channel.queue_bind(queue, exchange, key)
-        slot = stage.put()
-        stage.wait_done(slot)
+        tracked = stage.put()
+        stage.wait_done(tracked)
         told = [channel.basic_get(queue, auto_ack=True) for _ in range(2)]
-        stage.overwrite(slot)
-        stage.wait_done(slot)
-        stage.wait_told(slot, "ObjectCreated", 4)  # by both targets: what comes late would be believed last
+        stage.overwrite(tracked)
+        stage.wait_done(tracked)
+        stage.wait_told(tracked, "ObjectCreated", 4)  # by both targets: what comes late would be believed last
     for method, properties, body in told:
         with pika.BlockingConnection(
             stage.scene.login(properties.user_id or "admin")
@@ -100,11 +100,11 @@ def replay(stage: Stage) -> None:
 def zombie(stage: Stage) -> None:
     """A thumbnailer stands still with a photo that is overwritten, then stores what it made of it, and dies."""
     with stage.victim(freeze_at="after_decode", crash_at="after_put"):
-        slot = stage.put()
+        tracked = stage.put()
         stage.wait_frozen()
         stage.scene.stack.start("thumbnailer")
-        stage.overwrite(slot)
-        stage.wait_done(slot)
+        stage.overwrite(tracked)
+        stage.wait_done(tracked)
         stage.thaw()
         stage.wait_crashed()
     stage.wait_heard()
@@ -113,12 +113,12 @@ def zombie(stage: Stage) -> None:
 def deletion(stage: Stage) -> None:
     """A photo is deleted, and all is told and done about that, while a thumbnailer stands still with it."""
     with stage.victim(freeze_at="after_decode"):
-        slot = stage.put()
+        tracked = stage.put()
         stage.wait_frozen()
         stage.scene.stack.start("thumbnailer")
-        stage.delete(slot)
-        stage.wait_told(slot, "ObjectRemoved", 2)  # by both targets
-        stage.wait_told(slot, "image.removed")
+        stage.delete(tracked)
+        stage.wait_told(tracked, "ObjectRemoved", 2)  # by both targets
+        stage.wait_told(tracked, "image.removed")
         stage.thaw()
         stage.scene.stack.stop(VICTIM)  # it ends when it has done what it has in hand
     stage.wait_heard()

@@ -14,7 +14,7 @@ from devstack.installation import CHECKOUT
 from tests.support.guarding import cases
 
 QUICK = "--script zombie --without hash"
-FATAL = {"lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "ended"}
+FATAL = {"lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "exited"}
 SETTLE_SECONDS = 45  # what is healed is by then
 
 

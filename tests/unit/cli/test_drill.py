@@ -1,81 +1,81 @@
-"""The drill's own judgement: what it takes a key to hold, and what it calls a fault."""
+"""The loss drill's pure checks: what a key may contain, and what counts as an error."""
 
 import io
 
 import pytest
 from PIL import Image
 
-from thumbmill.cli.drill import photos
-from thumbmill.cli.drill.history import Content, Slot, Step
-from thumbmill.cli.drill.poller import Sight, regressions
-from thumbmill.cli.drill.progress_timeout import Patience
-from thumbmill.cli.drill.report import complain, overtaken, strangers
+from thumbmill.cli.drill import fingerprint_image
+from thumbmill.cli.drill.history import Content, Operation, TrackedKey
+from thumbmill.cli.drill.poller import Observation, regressions
+from thumbmill.cli.drill.progress_timeout import ProgressTimeout
+from thumbmill.cli.drill.report import check_key, overtaken, unexpected_images
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
 
 
-def slot(*steps):
-    return Slot("s3", key="k", steps=[Step(content, outcome) for content, outcome in steps])
+def tracked(*operations):
+    return TrackedKey("s3", key="k", operations=[Operation(content, outcome) for content, outcome in operations])
 
 
-# --- photos ----------------------------------------------------------------------------------------------------
+# --- fingerprint images ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [0, 1, 77, 2**32 - 1])
 @pytest.mark.parametrize(("edge", "quality"), [(256, 60), (128, 40), (96, 80)])
-def test_a_photo_s_number_survives_becoming_a_thumbnail(number, edge, quality):
-    image = Image.open(io.BytesIO(photos.paint(number)))
+def test_the_number_can_be_read_off_a_thumbnail(number, edge, quality):
+    image = Image.open(io.BytesIO(fingerprint_image.render(number)))
     image.thumbnail((edge, edge))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
-    assert photos.read(file.getvalue()) == number
+    assert fingerprint_image.read_number(file.getvalue()) == number
 
 
-def test_half_a_photo_has_no_number():
-    photo = photos.paint(5)
-    assert photos.read(photos.spoil(photo)) is None
-    half_grey = Image.open(io.BytesIO(photo))
+def test_half_an_image_has_no_number():
+    image = fingerprint_image.render(5)
+    assert fingerprint_image.read_number(fingerprint_image.truncate(image)) is None
+    half_grey = Image.open(io.BytesIO(image))
     half_grey.paste((128, 128, 128), (0, 100, 256, 192))
     file = io.BytesIO()
     half_grey.save(file, "JPEG")
-    assert photos.read(file.getvalue()) is None
+    assert fingerprint_image.read_number(file.getvalue()) is None
 
 
 @pytest.mark.parametrize(
     ("width", "height", "hidden"),
     [(256, 192, False), (171, 128, False), (96, 72, False), (40, 30, True), (100, 100, True), (256, 171, True)],
 )
-def test_what_is_cut_to_fit_or_tiny_cannot_show_its_number(width, height, hidden):
+def test_a_cropped_or_tiny_image_cannot_show_its_number(width, height, hidden):
     file = io.BytesIO()
     Image.new("RGB", (width, height)).save(file, "PNG")
-    assert photos.hides_number(file.getvalue()) == hidden
+    assert fingerprint_image.cannot_show_number(file.getvalue()) == hidden
 
 
-def test_what_is_no_picture_hides_nothing():
-    assert not photos.hides_number(b"nothing")
+def test_other_data_does_not_count_as_an_image_that_cannot_show_its_number():
+    assert not fingerprint_image.cannot_show_number(b"nothing")
 
 
-# --- what a key may hold ---------------------------------------------------------------------------------------
+# --- what a key may contain ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("steps", "possible"),
+    ("operations", "possible"),
     [
         ([], {None}),
         ([(ONE, "acknowledged")], {ONE}),
-        ([(ONE, "maybe")], {None, ONE}),
+        ([(ONE, "unknown")], {None, ONE}),
         ([(ONE, "refused")], {None}),
         ([(ONE, "acknowledged"), (TWO, "acknowledged")], {TWO}),
-        ([(ONE, "acknowledged"), (TWO, "maybe")], {ONE, TWO}),
+        ([(ONE, "acknowledged"), (TWO, "unknown")], {ONE, TWO}),
         ([(ONE, "acknowledged"), (None, "acknowledged")], {None}),
-        ([(ONE, "acknowledged"), (None, "maybe")], {ONE, None}),
+        ([(ONE, "acknowledged"), (None, "unknown")], {ONE, None}),
     ],
 )
-def test_an_answer_is_believed_and_doubt_leaves_both(steps, possible):
-    assert slot(*steps).possible() == possible
+def test_an_unknown_outcome_leaves_both_contents_possible(operations, possible):
+    assert tracked(*operations).possible_contents() == possible
 
 
-# --- what is a fault -------------------------------------------------------------------------------------------
+# --- what counts as an error -----------------------------------------------------------------------------------
 
 
 def row(status, content=ONE, *, damaged=False):
@@ -88,7 +88,7 @@ def row(status, content=ONE, *, damaged=False):
 
 
 @pytest.mark.parametrize(
-    ("steps", "found", "fault"),
+    ("operations", "found", "count"),
     [
         ([(ONE, "acknowledged")], row("DONE"), None),
         ([(ONE, "acknowledged")], None, "lost"),
@@ -101,9 +101,9 @@ def row(status, content=ONE, *, damaged=False):
         ([(ONE, "acknowledged"), (TWO, "acknowledged")], row("DONE", TWO), None),
         ([(ONE, "acknowledged"), (None, "acknowledged")], row("DONE"), "wrong"),
         ([(ONE, "acknowledged"), (None, "acknowledged")], row("DELETED"), None),
-        ([(ONE, "maybe")], None, None),
-        ([(ONE, "maybe")], row("DONE"), None),
-        ([(ONE, "maybe")], row("PENDING"), "stuck"),
+        ([(ONE, "unknown")], None, None),
+        ([(ONE, "unknown")], row("DONE"), None),
+        ([(ONE, "unknown")], row("PENDING"), "stuck"),
         ([(BAD, "acknowledged")], row("FAILED", BAD), None),
         ([(BAD, "acknowledged")], row("DONE", BAD), "wrong"),
         ([(BAD, "acknowledged")], row("DONE", BAD, damaged=True), None),
@@ -111,17 +111,17 @@ def row(status, content=ONE, *, damaged=False):
         ([(ONE, "refused")], None, None),
     ],
 )
-def test_what_is_said_of_a_key(steps, found, fault):
-    complaint = complain(slot(*steps), found)
-    assert (complaint[0] if complaint else None) == fault
+def test_the_status_of_a_key_is_checked(operations, found, count):
+    error = check_key(tracked(*operations), found)
+    assert (error[0] if error else None) == count
 
 
 @pytest.mark.parametrize(
-    ("statuses", "faults"),
+    ("statuses", "steps_back"),
     [
         ("1 PENDING, 1 PROCESSING, 1 DONE", 0),
         ("1 DONE, 2 PENDING, 2 DONE, 2 DELETED, 3 PENDING", 0),
-        ("1 PROCESSING, 1 PENDING", 0),  # nothing final was taken back
+        ("1 PROCESSING, 1 PENDING", 0),  # no final state was left
         ("1 FAILED, 1 DONE", 0),
         ("1 DONE, 1 PROCESSING", 1),
         ("1 DONE, 1 PENDING, 1 DONE", 1),
@@ -130,66 +130,71 @@ def test_what_is_said_of_a_key(steps, found, fault):
         ("1 DONE, 1 FAILED", 1),
     ],
 )
-def test_a_final_status_is_left_for_a_newer_upload_alone(statuses, faults):
-    sights = [Sight(int(number), status) for number, status in (sight.split() for sight in statuses.split(", "))]
-    assert len(regressions(sights)) == faults
+def test_only_a_newer_upload_leaves_a_final_status(statuses, steps_back):
+    observations = [
+        Observation(int(number), status)
+        for number, status in (observation.split() for observation in statuses.split(", "))
+    ]
+    assert len(regressions(observations)) == steps_back
 
 
-# --- how long is waited ----------------------------------------------------------------------------------------
+# --- the timeout -----------------------------------------------------------------------------------------------
 
 
-def test_what_moves_on_is_waited_for_and_what_stands_still_is_not():
+def test_progress_restarts_the_timeout():
     now = 0.0
-    patience = Patience(10, clock=lambda: now)
+    timeout = ProgressTimeout(10, clock=lambda: now)
     for now, left, lasts in [
         (0, 9, True),
         (9, 8, True),
         (18, 8, True),
         (20, 8, False),
         (21, 7, True),
-        (30, 12, True),  # more again is no progress
+        (30, 12, True),  # an increase is not progress
         (31, 8, False),
     ]:
-        assert patience.lasts(left) == lasts, now
+        assert timeout.has_time_left(left) == lasts, now
 
 
-def test_what_is_left_at_last_may_be_more_than_what_was_left_before_it():
+def test_fewer_images_are_progress_even_with_more_orphans():
     now = 0.0
-    patience = Patience(10, clock=lambda: now)
+    timeout = ProgressTimeout(10, clock=lambda: now)
     for now, images, orphans in [(0, 1, 0), (9, 0, 20), (18, 0, 5)]:
-        assert patience.lasts(images, orphans), now
+        assert timeout.has_time_left(images, orphans), now
     now = 28.0
-    assert not patience.lasts(0, 5)
+    assert not timeout.has_time_left(0, 5)
 
 
-# --- whose image it is -----------------------------------------------------------------------------------------
+# --- unexpected images -----------------------------------------------------------------------------------------
 
-TICKET = Slot("ticket", steps=[Step(ONE, "refused")])  # its answer was lost, and the ticket perhaps not
-POST = Slot("post", steps=[Step(ONE, "maybe")])
+TICKET = TrackedKey(
+    "ticket", operations=[Operation(ONE, "refused")]
+)  # its response was lost, but the ticket may exist
+POST = TrackedKey("post", operations=[Operation(ONE, "unknown")])
 
 
 @pytest.mark.parametrize(
-    ("slots", "statuses", "strange"),
+    ("tracked_keys", "statuses", "unexpected"),
     [
         ([], {"a": "DONE"}, {"a"}),
-        ([slot((ONE, "acknowledged"))], {"a": "DONE"}, {"a"}),  # its client knows it by its key
+        ([tracked((ONE, "acknowledged"))], {"a": "DONE"}, {"a"}),  # the client knows its key
         ([POST], {"a": "DONE"}, set()),
         ([POST], {"a": "FAILED"}, set()),
-        ([POST], {"b": "DONE"}, {"b"}),  # with other bytes
+        ([POST], {"b": "DONE"}, {"b"}),  # other bytes
         ([POST], {"a": "AWAITING_UPLOAD"}, {"a"}),
         ([TICKET], {"a": "AWAITING_UPLOAD"}, set()),
         ([TICKET], {"a": "EXPIRED"}, set()),
         ([TICKET], {"a": "AWAITING_UPLOAD", "b": "AWAITING_UPLOAD"}, {"b"}),  # one ticket was asked for
-        ([TICKET], {"a": "DONE"}, {"a"}),  # without a form nothing was sent
-        ([Slot("ticket", image_id="known")], {"a": "AWAITING_UPLOAD"}, {"a"}),
+        ([TICKET], {"a": "DONE"}, {"a"}),  # without a form nothing was uploaded
+        ([TrackedKey("ticket", image_id="known")], {"a": "AWAITING_UPLOAD"}, {"a"}),
     ],
 )
-def test_a_stranger_is_what_no_lost_answer_explains(slots, statuses, strange):
+def test_an_image_is_unexpected_unless_a_lost_response_explains_it(tracked_keys, statuses, unexpected):
     rows = {image_id: {"status": status} for image_id, status in statuses.items()}
-    assert set(strangers(rows, slots, digest=lambda image_id: image_id * 64)) == strange
+    assert set(unexpected_images(rows, tracked_keys, digest=lambda image_id: image_id * 64)) == unexpected
 
 
-# --- what was changed while it was in work ---------------------------------------------------------------------
+# --- overtaken images ------------------------------------------------------------------------------------------
 
 
 def timeline(*events):
@@ -213,5 +218,5 @@ PUT, REMOVED = "storage.ObjectCreated:Put", "storage.ObjectRemoved:Delete"
         ([(2, "image.processing", "a"), (3, PUT, "b"), (3, PUT, "b"), (4, "image.processing", "a")], 1),
     ],
 )
-def test_what_changes_between_begin_and_end_of_its_processing_was_overtaken(events, count):
+def test_an_object_that_changes_during_its_processing_was_overtaken(events, count):
     assert overtaken(timeline(*events)) == count

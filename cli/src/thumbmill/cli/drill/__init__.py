@@ -1,1 +1,1 @@
-"""A drill: uses a system through its doors, writes down what it was answered, and counts what became of it."""
+"""``thumbmill drill``: the loss drill against a running system."""

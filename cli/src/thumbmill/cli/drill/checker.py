@@ -1,4 +1,4 @@
-"""What became of everything that was sent: each key is looked up, each thumbnail read, each bucket listed."""
+"""The final check: look up every key, read every thumbnail, list the variants' bucket."""
 
 import hashlib
 import time
@@ -7,120 +7,121 @@ from dataclasses import dataclass
 
 import httpx
 
-from thumbmill.cli.drill import photos
+from thumbmill.cli.drill import fingerprint_image
 from thumbmill.cli.drill.clients import Access
-from thumbmill.cli.drill.history import OUTCOMES, Ledger, Slot
-from thumbmill.cli.drill.poller import Observer, regressions
-from thumbmill.cli.drill.progress_timeout import Patience
-from thumbmill.cli.drill.report import MOVING, Row, Verdict, complain, overtaken, strangers
+from thumbmill.cli.drill.history import OUTCOMES, History, TrackedKey
+from thumbmill.cli.drill.poller import Poller, regressions
+from thumbmill.cli.drill.progress_timeout import ProgressTimeout
+from thumbmill.cli.drill.report import MOVING, CheckResult, Row, check_key, overtaken, unexpected_images
 from thumbmill.cli.polling import pause
+from thumbmill.core.contracts.base import EventType
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import Storage
 
-_PATIENCE = 30  # seconds for one answer: nothing is broken any more when we ask
+_RESPONSE_SECONDS = 30  # for one response: all faults have ended when the checker asks
 
 
-class NoAnswerError(Exception):
-    """The system does not answer, though nothing should be broken any more."""
+class SystemUnresponsiveError(Exception):
+    """The system does not respond, although all faults have ended."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What the API says."""
+    """The images in the API's responses."""
 
     by_id: dict[str, Row]
 
-    def find(self, slot: Slot) -> Row | None:
-        """Give what the API has for a slot."""
-        return self.by_id.get(slot.image_id or str(image_id_of(slot.key or "")))
+    def find(self, tracked: TrackedKey) -> Row | None:
+        """Return the image of a tracked key."""
+        return self.by_id.get(tracked.image_id or str(image_id_of(tracked.key or "")))
 
 
-class Examiner:
-    """Asks a system at rest; whatever it asks must be answered.
+class Checker:
+    """Checks a system after all faults have ended, so it has to answer every request.
 
-    ``alone`` says that nobody else has used the system: then all of it is looked at, else the ledger's images.
+    ``exclusive``: nobody else has used the system, so all of it is checked and not only the history's images.
     """
 
-    def __init__(self, access: Access, ledger: Ledger, *, alone: bool) -> None:
-        self._ledger = ledger
-        self._alone = alone
+    def __init__(self, access: Access, history: History, *, exclusive: bool) -> None:
+        self._history = history
+        self._exclusive = exclusive
         self._http = access.http()
         self._store = access.store
         self._may_list = _may_list(access.store)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._http.close()
 
     # --- settling ------------------------------------------------------------------------------------------
 
-    def settle(self, seconds: float, say: Callable[[str], None]) -> float:
-        """Wait until all is as it has to be, or nothing gets there for so long; give the seconds it took."""
-        started = last_said = time.monotonic()
-        patience = Patience(seconds)
-        waiting = list(self._ledger)
+    def settle(self, seconds: float, log: Callable[[str], None]) -> float:
+        """Wait until all is correct, or nothing has improved for this long. Return the seconds it took."""
+        started = last_logged = time.monotonic()
+        timeout = ProgressTimeout(seconds)
+        waiting = list(self._history)
         while True:
             rows = self._read_rows(waiting)
-            waiting = [slot for slot in waiting if complain(slot, rows.find(slot))]
+            waiting = [tracked for tracked in waiting if check_key(tracked, rows.find(tracked))]
             unsettled = [] if waiting else self._find_unsettled()
-            moving = len(waiting) + len(unsettled)
-            if not moving or not patience.lasts(len(waiting), len(unsettled)):
+            remaining = len(waiting) + len(unsettled)
+            if not remaining or not timeout.has_time_left(len(waiting), len(unsettled)):
                 return time.monotonic() - started
-            if time.monotonic() > last_said + 5:
-                last_said = time.monotonic()
-                say(f"settling: {moving} are not there yet ({last_said - started:.0f} s)")
+            if time.monotonic() > last_logged + 5:
+                last_logged = time.monotonic()
+                log(f"settling: {remaining} images or variants are not final yet ({last_logged - started:.0f} s)")
             pause(0.5)
 
     def _find_unsettled(self) -> list[str]:
-        """Find what may still change by itself, though every key that we know of is as it has to be."""
-        rows = self._read_rows(self._ledger)
+        """Return what may still change, although every tracked key is correct."""
+        rows = self._read_rows(self._history)
         return [id_ for id_, row in rows.by_id.items() if row["status"] in MOVING] + self._find_orphans(rows)
 
-    # --- judging -------------------------------------------------------------------------------------------
+    # --- checking ------------------------------------------------------------------------------------------
 
-    def judge(self, observer: Observer) -> Verdict:
-        """Count what a drill counts."""
-        verdict = Verdict(self._find_blind_spots())
+    def check(self, poller: Poller) -> CheckResult:
+        """Return all counts of the drill."""
+        result = CheckResult(self._find_unchecked_counts())
         for outcome in OUTCOMES:
-            verdict.counts[outcome] = self._ledger.count(outcome)
-        rows = self._read_rows(self._ledger)
-        for slot in self._ledger:
-            self._judge_slot(slot, rows.find(slot), verdict)
-        for image_id in self._find_strangers(rows):
-            verdict.blame("unexpected", f"{image_id} was sent by nobody")
+            result.counts[outcome] = self._history.count(outcome)
+        rows = self._read_rows(self._history)
+        for tracked in self._history:
+            self._check_key(tracked, rows.find(tracked), result)
+        for image_id in self._find_unexpected_images(rows):
+            result.add_error("unexpected", f"{image_id} was not uploaded by the drill")
         for orphan in self._find_orphans(rows):
-            verdict.blame("orphaned", orphan)
-        for name in observer.false_404s:
-            verdict.blame("regressed", f"{name} was a 404 after its upload had been acknowledged")
-        for image_id, sights in observer.sights.items():
-            for fault in regressions(sights):
-                verdict.blame("regressed", f"{image_id}: {fault}")
-        return verdict
+            result.add_error("orphaned", orphan)
+        for name in poller.unexpected_404s:
+            result.add_error("regressed", f"{name} was a 404 after its upload had been acknowledged")
+        for image_id, observations in poller.observations.items():
+            for step_back in regressions(observations):
+                result.add_error("regressed", f"{image_id}: {step_back}")
+        return result
 
-    def _find_blind_spots(self) -> frozenset[str]:
-        others = frozenset() if self._alone else frozenset({"unexpected", "ended"})
-        return others if self._may_list else others | {"orphaned"}
+    def _find_unchecked_counts(self) -> frozenset[str]:
+        unchecked = frozenset() if self._exclusive else frozenset({"unexpected", "exited"})
+        return unchecked if self._may_list else unchecked | {"orphaned"}
 
-    def _judge_slot(self, slot: Slot, row: Row | None, verdict: Verdict) -> None:
-        if complaint := complain(slot, row):
-            verdict.blame(*complaint)
+    def _check_key(self, tracked: TrackedKey, row: Row | None, result: CheckResult) -> None:
+        if error := check_key(tracked, row):
+            result.add_error(*error)
         if row is None:
             return
-        if not complaint and row["status"] == "DONE" and (fault := self._look_at_thumbnails(slot, row)):
-            verdict.blame("wrong", f"{row['id']} {fault}")
+        if not error and row["status"] == "DONE" and (mismatch := self._find_wrong_thumbnail(tracked, row)):
+            result.add_error("wrong", f"{row['id']} {mismatch}")
         timeline = self._read_timeline(row["id"])
         types = [event["type"] for event in timeline]
-        verdict.counts["poisoned"] += row["status"] == "FAILED"
-        verdict.counts["overtaken"] += overtaken(timeline)
-        verdict.counts["duplicated"] += max(0, types.count("image.processing") - row["generation"])
-        verdict.counts["healed"] += types.count("tracker.healed")
+        result.counts["failed"] += row["status"] == "FAILED"
+        result.counts["overtaken"] += overtaken(timeline)
+        result.counts["duplicated"] += max(0, types.count(EventType.PROCESSING) - row["generation"])
+        result.counts["repaired"] += types.count(EventType.HEALED)
 
-    def _find_strangers(self, rows: Rows) -> list[str]:
-        known = {row["id"] for slot in self._ledger if (row := rows.find(slot))}
+    def _find_unexpected_images(self, rows: Rows) -> list[str]:
+        known = {row["id"] for tracked in self._history if (row := rows.find(tracked))}
         unknown = {image_id: row for image_id, row in rows.by_id.items() if image_id not in known}
-        return strangers(unknown, self._ledger, lambda image_id: self._digest(unknown[image_id]["key"]))
+        return unexpected_images(unknown, self._history, lambda image_id: self._digest(unknown[image_id]["key"]))
 
     def _digest(self, key: str | None) -> str | None:
         if self._store is None or key is None:
@@ -131,13 +132,13 @@ class Examiner:
         except ObjectNotFoundError:
             return None
 
-    def _look_at_thumbnails(self, slot: Slot, row: Row) -> str:
-        content = next(c for c in slot.possible() if c and c.sha256 == row["sha256"])
+    def _find_wrong_thumbnail(self, tracked: TrackedKey, row: Row) -> str:
+        content = next(c for c in tracked.possible_contents() if c and c.sha256 == row["sha256"])
         for variant in [] if content.bad else row["variants"]:
-            data = self._variant(row["id"], variant["type"])
-            shown = photos.read(data)
-            if shown != content.number and not photos.hides_number(data):
-                return f"shows {shown} as its {variant['type']}, not {content.number}"
+            data = self._read_variant(row["id"], variant["type"])
+            number = fingerprint_image.read_number(data)
+            if number != content.number and not fingerprint_image.cannot_show_number(data):
+                return f"shows {number} in its {variant['type']} instead of {content.number}"
         return ""
 
     def _read_timeline(self, image_id: str) -> list[Row]:
@@ -145,17 +146,17 @@ class Examiner:
         return items
 
     def _find_orphans(self, rows: Rows) -> list[str]:
-        """Find variants without a picture: of no image, or of bytes that are no longer the image's."""
+        """Return the keys of variants that belong to no image, or to bytes that the image no longer has."""
         if self._store is None or not self._may_list:
             return []
-        prefixes = [""] if self._alone else [f"{image_id}/" for image_id in rows.by_id]
+        prefixes = [""] if self._exclusive else [f"{image_id}/" for image_id in rows.by_id]
         keys = [key for prefix in prefixes for key in self._store.keys(VARIANTS_BUCKET, prefix)]
-        return [key for key in keys if not _belongs(key, rows)]
+        return [key for key in keys if not _is_referenced(key, rows)]
 
-    # --- asking --------------------------------------------------------------------------------------------
+    # --- requests ------------------------------------------------------------------------------------------
 
-    def _read_rows(self, slots: Iterable[Slot]) -> Rows:
-        rows = list(self._read_all() if self._alone else self._look_up(slots))
+    def _read_rows(self, tracked_keys: Iterable[TrackedKey]) -> Rows:
+        rows = list(self._read_all() if self._exclusive else self._look_up(tracked_keys))
         return Rows({row["id"]: row for row in rows})
 
     def _read_all(self) -> Iterator[Row]:
@@ -167,29 +168,29 @@ class Examiner:
                 return
             cursor = {"cursor": page["next"]}
 
-    def _look_up(self, slots: Iterable[Slot]) -> Iterator[Row]:
-        for slot in slots:
-            if slot.image_id:
-                answer = self._get(f"/api/v1/images/{slot.image_id}")
-                yield from [answer.json()] if answer.status_code == 200 else []
-            elif slot.key:
-                yield from self._get("/api/v1/images", key=slot.key).json()["items"]
+    def _look_up(self, tracked_keys: Iterable[TrackedKey]) -> Iterator[Row]:
+        for tracked in tracked_keys:
+            if tracked.image_id:
+                response = self._get(f"/api/v1/images/{tracked.image_id}")
+                yield from [response.json()] if response.status_code == 200 else []
+            elif tracked.key:
+                yield from self._get("/api/v1/images", key=tracked.key).json()["items"]
 
-    def _variant(self, image_id: str, kind: str) -> bytes:
+    def _read_variant(self, image_id: str, kind: str) -> bytes:
         return self._get(f"/api/v1/images/{image_id}/variants/{kind}").content
 
     def _get(self, path: str, **parameters: str) -> httpx.Response:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _RESPONSE_SECONDS
         while True:
             try:
-                answer = self._http.get(path, params=parameters)
-                if answer.status_code < 500:
-                    return answer
-                fault = f"HTTP {answer.status_code}"
+                response = self._http.get(path, params=parameters)
+                if response.status_code < 500:
+                    return response
+                reason = f"HTTP {response.status_code}"
             except httpx.HTTPError as error:
-                fault = str(error) or type(error).__name__
+                reason = str(error) or type(error).__name__
             if time.monotonic() > deadline:
-                raise NoAnswerError(f"{path}: {fault}")
+                raise SystemUnresponsiveError(f"GET {path} failed for {_RESPONSE_SECONDS} s: {reason}")
             pause(0.5)
 
 
@@ -200,8 +201,8 @@ def _may_list(store: Storage | None) -> bool:
         return False
 
 
-def _belongs(key: str, rows: Rows) -> bool:
-    """Tell whether an image shows a variant, by the name of its content in the variant's URL."""
+def _is_referenced(key: str, rows: Rows) -> bool:
+    """Return whether an image shows this variant; the variant's URL names its content."""
     image_id, content, _ = key.split("/")
     row = rows.by_id.get(image_id)
     return bool(row and any(variant["url"].endswith(f"?v={content}") for variant in row["variants"]))

@@ -1,7 +1,7 @@
-"""The clients: they upload through every door, overwrite and delete, and write down what they were answered.
+"""The drill's clients: they upload by every upload route, overwrite and delete, and record each response.
 
-An answer is believed (2xx), a refusal too (4xx: nothing was stored). Everything else, no answer among it, leaves
-the key in doubt, and no client touches it again: a request that seemed lost could still arrive.
+2xx is acknowledged and 4xx is refused, so nothing was stored. Anything else, no response included, leaves the
+outcome unknown. No client uses that key again, since a request that seemed lost can still arrive.
 """
 
 import hashlib
@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from thumbmill.cli.drill import photos
-from thumbmill.cli.drill.history import Content, Ledger, Outcome, Slot, Step
+from thumbmill.cli.drill import fingerprint_image
+from thumbmill.cli.drill.history import Content, History, Operation, Outcome, TrackedKey
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.object_store.errors import InvalidKeyError
 from thumbmill.core.object_store.store import Storage
 
-BAD_SHARE = 1 / 21  # one bad among twenty good
-_IMPATIENT = 0.4  # of those who put an object overwrite or delete it before it can be done
-_IN_WORK_SECONDS = 0.3
-_SECONDS = 20  # the gateway's own deadline is 10
+BAD_SHARE = 1 / 21  # one bad image for twenty valid ones
+_CHANGE_SHARE = 0.4  # of the objects put by S3: overwritten or deleted while they may be in processing
+_PROCESSING_SECONDS = 0.3
+_TIMEOUT_SECONDS = 20  # the gateway's own deadline is 10
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where the running system is, and by which doors it can be reached; without a store, not by S3."""
+    """The addresses and credentials of the system; without a store, the clients do not use S3."""
 
     gateway: str
     store: Storage | None = None
@@ -37,116 +37,118 @@ class Access:
     def http(self) -> httpx.Client:
         """Open a client of the API."""
         headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        return httpx.Client(base_url=self.gateway, headers=headers, timeout=_SECONDS)
+        return httpx.Client(base_url=self.gateway, headers=headers, timeout=_TIMEOUT_SECONDS)
 
 
 @dataclass
 class Clients:
-    """Threads that use the system until told to stop."""
+    """Threads that use the system until ``stop`` is set."""
 
     access: Access
-    ledger: Ledger
+    history: History
     seed: int
-    folder: str  # of the keys that are chosen here
-    faults: tuple[str, ...] = ("cut",)  # what bad photos may have
+    folder: str  # prefix of the keys chosen here
+    faults: tuple[str, ...] = ("truncate",)  # of the bad images
     pause_seconds: float = 0.25
     stop: threading.Event = field(default_factory=threading.Event)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
-    def run(self, count: int) -> list[threading.Thread]:
-        """Start clients; set ``stop`` to end them."""
-        threads = [threading.Thread(target=self._live, args=(number,), daemon=True) for number in range(count)]
+    def start(self, count: int) -> list[threading.Thread]:
+        """Start this many clients and return their threads."""
+        threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(count)]
         for thread in threads:
             thread.start()
         return threads
 
-    def _live(self, number: int) -> None:
-        chance = random.Random(f"{self.seed}/client {number}")  # noqa: S311 - its chance is no secret
-        own: list[Slot] = []
+    def _run(self, number: int) -> None:
+        rng = random.Random(f"{self.seed}/client {number}")  # noqa: S311 - not for secrets
+        own: list[TrackedKey] = []
         with self.access.http() as http:
-            while not self.stop.wait(chance.uniform(0, 2 * self.pause_seconds)):
-                self._act(chance, own, http)
+            while not self.stop.wait(rng.uniform(0, 2 * self.pause_seconds)):
+                self._act(rng, own, http)
 
-    def _act(self, chance: random.Random, own: list[Slot], http: httpx.Client) -> None:
+    def _act(self, rng: random.Random, own: list[TrackedKey], http: httpx.Client) -> None:
         store = self.access.store
-        settled = [slot for slot in own if not slot.in_doubt]
-        match chance.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
+        settled = [tracked for tracked in own if not tracked.in_doubt]
+        match rng.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
             case "post":
-                slot, (content, data) = self.ledger.add(Slot("post")), self._photo(chance)
-                slot.steps.append(Step(content, post_photo(http, slot, data)))
+                tracked, (content, data) = self.history.add(TrackedKey("post")), self._image(rng)
+                tracked.operations.append(Operation(content, post_image(http, tracked, data)))
             case "ticket":
-                slot, (content, data) = self.ledger.add(Slot("ticket")), self._photo(chance)
-                slot.steps.append(Step(content, _send_form(http, slot, data)))
+                tracked, (content, data) = self.history.add(TrackedKey("ticket")), self._image(rng)
+                tracked.operations.append(Operation(content, _send_form(http, tracked, data)))
             case "s3" if store:
-                slot = self.ledger.add(Slot("s3", key=f"{self.folder}/{next(self._numbers)}"))
-                self._put(chance, store, slot)
-                own.append(slot)
-                if chance.random() < _IMPATIENT and not slot.in_doubt:
-                    self.stop.wait(chance.uniform(0, _IN_WORK_SECONDS))
-                    chance.choice((self._put, self._delete))(chance, store, slot)
+                tracked = self.history.add(TrackedKey("s3", key=f"{self.folder}/{next(self._numbers)}"))
+                self._put(rng, store, tracked)
+                own.append(tracked)
+                if rng.random() < _CHANGE_SHARE and not tracked.in_doubt:
+                    self.stop.wait(rng.uniform(0, _PROCESSING_SECONDS))
+                    rng.choice((self._put, self._delete))(rng, store, tracked)
             case "overwrite" if store and settled:
-                self._put(chance, store, chance.choice(settled))
+                self._put(rng, store, rng.choice(settled))
             case "delete" if store and settled:
-                self._delete(chance, store, chance.choice(settled))
+                self._delete(rng, store, rng.choice(settled))
 
-    def _put(self, chance: random.Random, store: Storage, slot: Slot) -> None:
-        content, data = self._photo(chance)
-        outcome = _ask(lambda: store.put(ORIGINALS_BUCKET, slot.key or "", data, "image/jpeg"))
-        slot.steps.append(Step(content, outcome))
+    def _put(self, rng: random.Random, store: Storage, tracked: TrackedKey) -> None:
+        content, data = self._image(rng)
+        outcome = _attempt(lambda: store.put(ORIGINALS_BUCKET, tracked.key or "", data, "image/jpeg"))
+        tracked.operations.append(Operation(content, outcome))
 
-    def _delete(self, _chance: random.Random, store: Storage, slot: Slot) -> None:
-        slot.steps.append(Step(None, _ask(lambda: store.delete(ORIGINALS_BUCKET, slot.key or ""))))
+    def _delete(self, _rng: random.Random, store: Storage, tracked: TrackedKey) -> None:
+        outcome = _attempt(lambda: store.delete(ORIGINALS_BUCKET, tracked.key or ""))
+        tracked.operations.append(Operation(None, outcome))
 
-    def _photo(self, chance: random.Random) -> tuple[Content, bytes]:
+    def _image(self, rng: random.Random) -> tuple[Content, bytes]:
         number = next(self._numbers)
-        data, bad = photos.paint(number), chance.random() < BAD_SHARE
+        data, bad = fingerprint_image.render(number), rng.random() < BAD_SHARE
         if bad:
-            fault = chance.choice(self.faults)
-            data = photos.spoil(data) if fault == "cut" else photos.poison(data, fault)
+            fault = rng.choice(self.faults)
+            is_truncated = fault == "truncate"
+            data = fingerprint_image.truncate(data) if is_truncated else fingerprint_image.inject_fault(data, fault)
         return Content(number, hashlib.sha256(data).hexdigest(), bad=bad), data
 
 
-def post_photo(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
-    """Upload by POST, note the image's id, and return what the answer says."""
+def post_image(http: httpx.Client, tracked: TrackedKey, data: bytes) -> Outcome:
+    """Upload by POST, record the image's id, and return the outcome."""
     try:
-        answer = http.post("/api/v1/images", files={"file": ("drill.jpg", data, "image/jpeg")})
+        response = http.post("/api/v1/images", files={"file": ("drill.jpg", data, "image/jpeg")})
     except httpx.HTTPError:
-        return "maybe"
+        return "unknown"
     try:
-        slot.image_id = answer.json().get("id")
+        tracked.image_id = response.json().get("id")
     except ValueError:
-        slot.image_id = None
-    return _believe(answer.status_code)
+        tracked.image_id = None
+    return _outcome_of(response.status_code)
 
 
-def _send_form(http: httpx.Client, slot: Slot, data: bytes) -> Outcome:
+def _send_form(http: httpx.Client, tracked: TrackedKey, data: bytes) -> Outcome:
     try:
-        answer = http.post("/api/v1/uploads", json={"content_type": "image/jpeg", "file_name": "drill.jpg"})
+        response = http.post("/api/v1/uploads", json={"content_type": "image/jpeg", "file_name": "drill.jpg"})
     except httpx.HTTPError:
-        return "refused"  # no form, so nothing can be stored with it
-    if answer.status_code != 201:
+        return "refused"  # without its form nothing can be stored
+    if response.status_code != 201:
         return "refused"
-    ticket = answer.json()
-    slot.image_id = ticket["id"]
+    ticket = response.json()
+    tracked.image_id = ticket["id"]
+    form = ticket["form"]
     try:
-        form = ticket["form"]
-        stored = httpx.post(form["url"], data=form["fields"], files={"file": ("x", data)}, timeout=_SECONDS)
+        stored = httpx.post(form["url"], data=form["fields"], files={"file": ("x", data)}, timeout=_TIMEOUT_SECONDS)
     except httpx.HTTPError:
-        return "maybe"
-    return _believe(stored.status_code)
+        return "unknown"
+    return _outcome_of(stored.status_code)
 
 
-def _ask(request: Callable[[], object]) -> Outcome:
+def _attempt(request: Callable[[], object]) -> Outcome:
     try:
         request()
     except (DependencyRejected, InvalidKeyError):
         return "refused"
     except DependencyUnavailable:
-        return "maybe"
+        return "unknown"
     return "acknowledged"
 
 
-def _believe(status: int) -> Outcome:
+def _outcome_of(status: int) -> Outcome:
     if status < 300:
         return "acknowledged"
-    return "refused" if status < 500 else "maybe"
+    return "refused" if status < 500 else "unknown"

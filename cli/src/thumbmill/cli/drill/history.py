@@ -1,4 +1,4 @@
-"""What the clients know: every step they took, what they were answered, and what may therefore be in the bucket."""
+"""What the clients know: each operation, its response, and what each key may therefore contain."""
 
 import threading
 import time
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Outcome = Literal["acknowledged", "maybe", "refused"]
+Outcome = Literal["acknowledged", "unknown", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True)
 class Content:
-    """A photo that was sent."""
+    """The bytes of one upload."""
 
     number: int
     sha256: str
-    bad: bool = False  # so that it must become FAILED
+    bad: bool = False  # it must become FAILED
 
 
 @dataclass(frozen=True)
-class Step:
-    """One upload, or a delete (no content), and what became of it as far as the client was told."""
+class Operation:
+    """One upload, or a delete (no content), with the outcome that the client saw."""
 
     content: Content | None
     outcome: Outcome
@@ -29,53 +29,53 @@ class Step:
 
 
 @dataclass
-class Slot:
-    """A key. One client at a time uses it, and never again after an answer that left it in doubt."""
+class TrackedKey:
+    """A key and its operations. One client at a time uses it, and none after an operation of unknown outcome."""
 
-    door: str
-    key: str | None = None  # known to who chose it
-    image_id: str | None = None  # known to who was told
-    steps: list[Step] = field(default_factory=list)
+    route: str  # the upload route
+    key: str | None = None  # known for uploads by S3
+    image_id: str | None = None  # known once a response has named it
+    operations: list[Operation] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        return self.image_id or self.key or "an upload without an answer"
+        return self.image_id or self.key or "an upload without a response"
 
     @property
     def in_doubt(self) -> bool:
-        return any(step.outcome == "maybe" for step in self.steps)
+        return any(operation.outcome == "unknown" for operation in self.operations)
 
     @property
     def acknowledged(self) -> bool:
-        return any(step.outcome == "acknowledged" for step in self.steps)
+        return any(operation.outcome == "acknowledged" for operation in self.operations)
 
-    def possible(self) -> set[Content | None]:
-        """Give what the key may hold now; None stands for nothing."""
+    def possible_contents(self) -> set[Content | None]:
+        """Return what the key may contain now; None stands for no object."""
         now: set[Content | None] = {None}
-        for step in self.steps:
-            if step.outcome == "acknowledged":
-                now = {step.content}
-            elif step.outcome == "maybe":
-                now = now | {step.content}
+        for operation in self.operations:
+            if operation.outcome == "acknowledged":
+                now = {operation.content}
+            elif operation.outcome == "unknown":
+                now = now | {operation.content}
         return now
 
 
-class Ledger:
-    """All slots; safe for many threads."""
+class History:
+    """All tracked keys, for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._slots: list[Slot] = []
+        self._keys: list[TrackedKey] = []
 
-    def add(self, slot: Slot) -> Slot:
+    def add(self, tracked: TrackedKey) -> TrackedKey:
         with self._lock:
-            self._slots.append(slot)
-        return slot
+            self._keys.append(tracked)
+        return tracked
 
-    def __iter__(self) -> Iterator[Slot]:
+    def __iter__(self) -> Iterator[TrackedKey]:
         with self._lock:
-            return iter(list(self._slots))
+            return iter(list(self._keys))
 
     def count(self, outcome: Outcome) -> int:
-        """Count the steps that were answered so."""
-        return sum(step.outcome == outcome for slot in self for step in slot.steps)
+        """Count the operations with this outcome."""
+        return sum(operation.outcome == outcome for tracked in self for operation in tracked.operations)

@@ -1,4 +1,4 @@
-"""A client that does nothing but ask for the status of what others have sent, and remembers every answer."""
+"""A client that only polls the status of the clients' images and records each response."""
 
 import random
 import threading
@@ -9,76 +9,72 @@ from itertools import pairwise
 import httpx
 
 from thumbmill.cli.drill.clients import Access
-from thumbmill.cli.drill.history import Ledger, Slot
+from thumbmill.cli.drill.history import History, TrackedKey
 
 _FINAL = {"DONE", "FAILED", "DELETED"}
+# FAILED may become DONE: a later attempt at the same object succeeded.
+_ALLOWED = {("FAILED", "DONE"), ("DONE", "DELETED"), ("FAILED", "DELETED")}
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One answer."""
+class Observation:
+    """The status in one response."""
 
     generation: int
     status: str
 
 
 @dataclass
-class Observer:
-    """A thread that reads until told to stop."""
+class Poller:
+    """A thread that polls until ``stop`` is set."""
 
     access: Access
-    ledger: Ledger
+    history: History
     seed: int
     stop: threading.Event = field(default_factory=threading.Event)
-    sights: dict[str, list[Sight]] = field(default_factory=lambda: defaultdict(list))
+    observations: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
     unanswered: int = 0
-    false_404s: list[str] = field(default_factory=list)
+    unexpected_404s: list[str] = field(default_factory=list)
 
-    def run(self) -> threading.Thread:
-        thread = threading.Thread(target=self._look, daemon=True)
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
         return thread
 
-    def _look(self) -> None:
-        chance = random.Random(f"{self.seed}/observer")  # noqa: S311 - its chance is no secret
+    def _run(self) -> None:
+        rng = random.Random(f"{self.seed}/observer")  # noqa: S311 - not for secrets
         with self.access.http() as http:
             while not self.stop.wait(0.02):
-                known = [slot for slot in self.ledger if slot.image_id or slot.key]
+                known = [tracked for tracked in self.history if tracked.image_id or tracked.key]
                 if known:
-                    # The newest are those whose status moves.
-                    self._ask(http, known[-1 - min(len(known) - 1, int(chance.expovariate(0.02)))])
+                    # Prefer the newest, whose status still changes.
+                    self._poll(http, known[-1 - min(len(known) - 1, int(rng.expovariate(0.02)))])
 
-    def _ask(self, http: httpx.Client, slot: Slot) -> None:
-        known_before = slot.acknowledged
+    def _poll(self, http: httpx.Client, tracked: TrackedKey) -> None:
+        acknowledged_before = tracked.acknowledged
         try:
-            if slot.image_id:
-                answer = http.get(f"/api/v1/images/{slot.image_id}")
-                images = [answer.json()] if answer.status_code == 200 else []
+            if tracked.image_id:
+                response = http.get(f"/api/v1/images/{tracked.image_id}")
+                images = [response.json()] if response.status_code == 200 else []
             else:
-                answer = http.get("/api/v1/images", params={"key": slot.key})
-                images = answer.json()["items"] if answer.status_code == 200 else []
+                response = http.get("/api/v1/images", params={"key": tracked.key})
+                images = response.json()["items"] if response.status_code == 200 else []
         except (httpx.HTTPError, ValueError):
             self.unanswered += 1
             return
-        if answer.status_code == 404 and known_before:
-            self.false_404s.append(slot.name)
+        if response.status_code == 404 and acknowledged_before:
+            self.unexpected_404s.append(tracked.name)
         for image in images:
-            self.sights[image["id"]].append(Sight(image["generation"], image["status"]))
+            self.observations[image["id"]].append(Observation(image["generation"], image["status"]))
 
 
-_ALLOWED = {("FAILED", "DONE"), ("DONE", "DELETED"), ("FAILED", "DELETED")}
-
-
-def regressions(sights: list[Sight]) -> list[str]:
-    """Find what no honest status does: an older generation, or a final state left without a newer upload.
-
-    FAILED may become DONE: a later try of the same photo succeeded.
-    """
+def regressions(observations: list[Observation]) -> list[str]:
+    """Return each step back: to an older generation, or out of a final state without a newer upload."""
     found = []
-    for before, after in pairwise(sights):
-        back = after.generation < before.generation
-        same = after.generation == before.generation and after.status == before.status
-        left = after.generation == before.generation and before.status in _FINAL and not same
-        if back or (left and (before.status, after.status) not in _ALLOWED):
+    for before, after in pairwise(observations):
+        is_older = after.generation < before.generation
+        is_same = after == before
+        left_final = after.generation == before.generation and before.status in _FINAL and not is_same
+        if is_older or (left_final and (before.status, after.status) not in _ALLOWED):
             found.append(f"{before} was followed by {after}")
     return found

@@ -1,4 +1,4 @@
-"""How long a drill waits for a system to settle."""
+"""A timeout that progress restarts."""
 
 import math
 import time
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Patience:
-    """So many seconds without progress: they begin anew whenever fewer are left than ever before.
+class ProgressTimeout:
+    """A number of seconds without progress; they start again when fewer items remain than ever before.
 
-    A backlog takes as long as it takes, above all on a busy machine; what stands still is stuck.
+    A backlog may take long, above all on a busy machine, so only a backlog that no longer shrinks counts as stuck.
     """
 
     seconds: float
@@ -18,9 +18,9 @@ class Patience:
     _fewest: tuple[float, ...] = field(default=(math.inf,), init=False)
     _since: float = field(default=0.0, init=False)
 
-    def lasts(self, *left: int) -> bool:
-        """Tell whether to go on waiting for those that are left; of several counts the first weighs most."""
+    def has_time_left(self, *remaining: int) -> bool:
+        """Return whether to keep waiting for the remaining items; of several counts the first weighs most."""
         now = self.clock()
-        if left < self._fewest:
-            self._fewest, self._since = left, now
+        if remaining < self._fewest:
+            self._fewest, self._since = remaining, now
         return now < self._since + self.seconds

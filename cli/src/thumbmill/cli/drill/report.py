@@ -1,4 +1,4 @@
-"""What is called a fault, and how a drill's counts are told."""
+"""What counts as an error, and the table of a drill's counts. Pure."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -6,93 +6,102 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from thumbmill.cli.drill.history import OUTCOMES, Slot
+from thumbmill.cli.drill.history import OUTCOMES, TrackedKey
 
-FATAL = ("lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "ended")
-NOTED = ("poisoned", "overtaken", "duplicated", "healed")
+FATAL = ("lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "exited")
+NOTED = ("failed", "overtaken", "duplicated", "repaired")
 MOVING = {"PENDING", "PROCESSING"}
-_TOLD = 50  # faults in a report
+_MAX_ERRORS = 50  # printed
 
-Row = Mapping[str, Any]  # an image, as the API shows it
+Row = Mapping[str, Any]  # an image in an API response
 
 
 @dataclass
-class Verdict:
-    """The counts, and a line for each image that makes one of the fatal ones more than 0."""
+class CheckResult:
+    """The counts, and one line for each error that raised a fatal count."""
 
-    not_looked_at: frozenset[str] = frozenset()  # counts that nothing is known of
+    unchecked: frozenset[str] = frozenset()  # counts that cannot be known here
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*OUTCOMES, *FATAL, *NOTED), 0))
     settle_seconds: float = 0.0
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
-    def broken(self) -> list[str]:
-        """The counts that have to be 0 and are not."""
+    def failed_counts(self) -> list[str]:
+        """The names of the counts that have to be 0 and are not."""
         return [name for name in FATAL if self.counts[name]]
 
-    def blame(self, name: str, what: str) -> None:
-        """Count a fault."""
+    def add_error(self, name: str, description: str) -> None:
+        """Raise a fatal count by one."""
         self.counts[name] += 1
-        self.faults.append(f"{name}: {what}")
+        self.errors.append(f"{name}: {description}")
 
     def report(self) -> str:
-        """Write the counts as a table, and what is to be complained of under it."""
+        """Return the table of counts, with the errors below it."""
         lines = [
-            f"  {name:<14}{'not looked at' if name in self.not_looked_at else f'{count:>7}'}"
+            f"  {name:<14}{'not checked' if name in self.unchecked else f'{count:>7}'}"
             for name, count in self.counts.items()
         ]
         lines.append(f"  {'settled after':<14}{self.settle_seconds:>6.0f} s")
-        lines += [f"  {fault}" for fault in self.faults[:_TOLD]]
-        more = len(self.faults) - _TOLD
+        lines += [f"  {error}" for error in self.errors[:_MAX_ERRORS]]
+        more = len(self.errors) - _MAX_ERRORS
         lines += [f"  and {more} more"] if more > 0 else []
-        lines.append(f"FAILED: {', '.join(self.broken)}" if self.broken else "passed: nothing was lost")
+        failed = ", ".join(self.failed_counts)
+        lines.append(f"FAILED: {failed}" if failed else "passed: nothing was lost")
         return "\n".join(lines)
 
 
-def complain(slot: Slot, row: Row | None) -> tuple[str, str] | None:
-    """Say what is not right about a key's status; whether its thumbnails are, is another question."""
-    contents = [content for content in slot.possible() if content]
+def check_key(tracked: TrackedKey, row: Row | None) -> tuple[str, str] | None:
+    """Return the count and the description of what is wrong with a key's status; thumbnails are checked apart."""
+    contents = [content for content in tracked.possible_contents() if content]
     if row is None or row["status"] in {"AWAITING_UPLOAD", "EXPIRED", "DELETED"}:
-        if None in slot.possible():
+        if None in tracked.possible_contents():
             return None
-        told = time.strftime("%H:%M:%S", time.localtime(slot.steps[-1].at))
-        found = row["status"] if row else "unknown"
-        return "lost", f"{slot.name} ({slot.door}) was acknowledged at {told} and is {found}"
+        acknowledged_at = time.strftime("%H:%M:%S", time.localtime(tracked.operations[-1].at))
+        status = row["status"] if row else "unknown to the API"
+        return "lost", f"{tracked.name} ({tracked.route}) was acknowledged at {acknowledged_at} and is {status}"
     if row["status"] in MOVING:
-        return "stuck", f"{slot.name} is {row['status']}"
+        return "stuck", f"{tracked.name} is {row['status']}"
     if row["status"] == "FAILED":
         if any(content.bad for content in contents):
             return None
-        return "wrong", f"{slot.name} is FAILED ({row['error']['code']}), though its photo is whole"
-    # A bad photo may be shown where the system's settings say so, and must be called damaged then.
+        return "wrong", f"{tracked.name} is FAILED ({row['error']['code']}), but its image is valid"
+    # A bad image may be DONE where ACCEPT_DAMAGED allows it, and must be marked as damaged then.
     if not any(content.sha256 == row["sha256"] and content.bad == row["damaged"] for content in contents):
-        return "wrong", f"{slot.name} is DONE with bytes that nobody sent there last"
+        return "wrong", f"{tracked.name} is DONE with bytes that were not the last upload"
     return None
 
 
-def strangers(rows: Mapping[str, Row], slots: Iterable[Slot], digest: Callable[[str], str | None]) -> list[str]:
-    """Find those of the rows without a slot that no lost answer explains.
+def unexpected_images(
+    rows: Mapping[str, Row], tracked_keys: Iterable[TrackedKey], digest: Callable[[str], str | None]
+) -> list[str]:
+    """Return those of the rows without a tracked key that no lost response explains.
 
-    An upload without an answer is known by its bytes, whose SHA-256 ``digest`` gives. A ticket without one is as
-    good as any other that nobody has used.
+    An upload whose response was lost is recognized by its bytes; ``digest`` returns their SHA-256. A ticket whose
+    response was lost explains any one unused ticket.
     """
-    slots = list(slots)
-    tickets = sum(slot.door == "ticket" and slot.image_id is None for slot in slots)
-    in_doubt = {step.content.sha256 for slot in slots if slot.in_doubt for step in slot.steps if step.content}
+    tracked_keys = list(tracked_keys)
+    tickets = sum(tracked.route == "ticket" and tracked.image_id is None for tracked in tracked_keys)
+    in_doubt = {
+        operation.content.sha256
+        for tracked in tracked_keys
+        if tracked.in_doubt
+        for operation in tracked.operations
+        if operation.content
+    }
     unused = [image_id for image_id, row in rows.items() if row["status"] in {"AWAITING_UPLOAD", "EXPIRED"}]
     stored = [image_id for image_id in rows if image_id not in unused]
     return unused[tickets:] + [image_id for image_id in stored if digest(image_id) not in in_doubt]
 
 
 def overtaken(timeline: list[Row]) -> int:
-    """Count the photos that were overwritten or deleted between the beginning and the end of their processing."""
-    began: dict[str, datetime] = {}
+    """Count the objects that were overwritten or deleted between the start and the end of their processing."""
+    started: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     changes: list[tuple[str | None, datetime]] = []
     for event in timeline:
         kind, object_version, at = event["type"], event["object_version"], datetime.fromisoformat(event["occurred"])
         if kind == "image.processing":
-            began[object_version] = min(at, began.get(object_version, at))
+            started[object_version] = min(at, started.get(object_version, at))
         elif kind in {"image.done", "image.failed"}:
             ended[object_version] = min(at, ended.get(object_version, at))
         elif kind.startswith("storage."):
@@ -102,5 +111,5 @@ def overtaken(timeline: list[Row]) -> int:
             other != object_version and start < at and (object_version not in ended or at < ended[object_version])
             for other, at in changes
         )
-        for object_version, start in began.items()
+        for object_version, start in started.items()
     )

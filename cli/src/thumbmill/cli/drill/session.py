@@ -1,54 +1,54 @@
-"""One drill: clients use a system while something happens to it, it settles, and everything is looked at."""
+"""One drill: clients use a system while faults run, the system settles, and everything is checked."""
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from thumbmill.cli.drill.checker import Examiner
+from thumbmill.cli.drill.checker import Checker
 from thumbmill.cli.drill.clients import Access, Clients
-from thumbmill.cli.drill.history import Ledger
-from thumbmill.cli.drill.poller import Observer
-from thumbmill.cli.drill.report import Verdict
+from thumbmill.cli.drill.history import History
+from thumbmill.cli.drill.poller import Poller
+from thumbmill.cli.drill.report import CheckResult
 
-_HANG_UP_SECONDS = 60  # longer than any request of a client takes
+_JOIN_SECONDS = 60  # longer than any request of a client takes
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a drill is held."""
+    """The parameters of a drill."""
 
-    seed: int  # decides what the clients do
+    seed: int  # of the clients' choices
     clients: int
     settle_seconds: float
-    faults: tuple[str, ...] = ("cut",)  # what bad photos may have
-    alone: bool = False  # whether nobody else uses the system, so that all that is in it is the drill's
+    faults: tuple[str, ...] = ("truncate",)  # of the bad images
+    exclusive: bool = False  # nobody else uses the system, so the checker may check all of it
 
 
-def hold(access: Access, plan: Plan, ledger: Ledger, meanwhile: Callable[[], object], say: Say) -> Verdict:
-    """Use the system until ``meanwhile`` returns, then let it settle and judge it.
+def run(access: Access, plan: Plan, history: History, meanwhile: Callable[[], object], log: Log) -> CheckResult:
+    """Use the system until ``meanwhile`` returns, let it settle, and check it.
 
-    Raises NoAnswerError, Refused, DependencyAway where it can't be asked in the end.
+    Raises SystemUnresponsiveError, DependencyRejected or DependencyUnavailable if it cannot be checked.
     """
-    clients = Clients(access, ledger, plan.seed, folder=f"drill/{uuid.uuid4()}", faults=plan.faults)
-    observer = Observer(access, ledger, plan.seed)
-    threads, watching = clients.run(plan.clients), observer.run()
+    clients = Clients(access, history, plan.seed, folder=f"drill/{uuid.uuid4()}", faults=plan.faults)
+    poller = Poller(access, history, plan.seed)
+    client_threads, poller_thread = clients.start(plan.clients), poller.start()
     try:
         meanwhile()
     finally:
         clients.stop.set()
-    say("no more uploads")
-    for thread in threads:
-        thread.join(_HANG_UP_SECONDS)
-    examiner = Examiner(access, ledger, alone=plan.alone)
+    log("no more uploads")
+    for thread in client_threads:
+        thread.join(_JOIN_SECONDS)
+    checker = Checker(access, history, exclusive=plan.exclusive)
     try:
-        seconds = examiner.settle(plan.settle_seconds, say)
-        observer.stop.set()
-        watching.join(_HANG_UP_SECONDS)
-        verdict = examiner.judge(observer)
-        verdict.settle_seconds = seconds
+        seconds = checker.settle(plan.settle_seconds, log)
+        poller.stop.set()
+        poller_thread.join(_JOIN_SECONDS)
+        result = checker.check(poller)
+        result.settle_seconds = seconds
     finally:
-        observer.stop.set()
-        examiner.close()
-    return verdict
+        poller.stop.set()
+        checker.close()
+    return result
