@@ -5,7 +5,7 @@ import PIL
 from benchmarks.imaging.contest import Maker, refuse, take_job
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions, UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 LIMITS = Limits(file_bytes=52_428_800, pixels=50_000_000, memory_bytes=1024**3, seconds=10)  # the defaults
@@ -14,7 +14,7 @@ LIMITS = Limits(file_bytes=52_428_800, pixels=50_000_000, memory_bytes=1024**3, 
 def prepare(edges: list[int], quality: int) -> Maker:
     presets = tuple(Preset(str(edge), width=edge, height=edge, quality=quality) for edge in edges)
     recipe = ProcessingOptions(LIMITS, presets)
-    return lambda data: [rendition.data for rendition in make_picture(data, recipe).renditions]
+    return lambda data: [rendition.data for rendition in process_image(data, recipe).variants]
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ import warnings
 
 from thumbmill.thumbnailer.imaging import colour
 from thumbmill.thumbnailer.imaging.codecs import png_chunks
-from thumbmill.thumbnailer.imaging.colour_encodings import Encoding
+from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding
 from thumbmill.thumbnailer.imaging.formats import open_image
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 
-def read_encoding(data: bytes) -> Encoding | None:
+def read_encoding(data: bytes) -> ColourEncoding | None:
     """Give it, unless a profile comes before it or the file can't be read."""
-    data = png_chunks.tidy(data)
+    data = png_chunks.normalize_chunks(data)
     try:
         with warnings.catch_warnings(action="ignore"):  # as in the decoder's children
             image = open_image(data)

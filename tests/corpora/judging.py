@@ -10,7 +10,7 @@ from tests.corpora.expectations import Expectation, expect, limit
 from tests.corpora.libvips import UnreadableError, difference, show
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import GiveUp
-from thumbmill.thumbnailer.imaging.model import Limits, Picture, ProcessingOptions
+from thumbmill.thumbnailer.imaging.model import ImageResult, Limits, ProcessingOptions
 from thumbmill.thumbnailer.metrics import DEATHS
 from thumbmill.thumbnailer.presets.file import load_presets
 from thumbmill.thumbnailer.presets.model import Preset
@@ -86,9 +86,9 @@ def _slow(started: float) -> str:
     return f"took {seconds:.1f} s" if seconds > TRIES * LIMITS.seconds else ""
 
 
-def _compare(picture: Picture, data: bytes, expectation: Expectation) -> tuple[float | None, str]:
+def _compare(picture: ImageResult, data: bytes, expectation: Expectation) -> tuple[float | None, str]:
     """Compare with libvips; an exception that is none any more is an objection too."""
-    probe = picture.renditions[-1]
+    probe = picture.variants[-1]
     try:
         shown = show(data, (probe.width, probe.height))
     except UnreadableError as fault:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.support.pictures import grain
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
-from thumbmill.thumbnailer.imaging.codecs.jpeg import reduce
+from thumbmill.thumbnailer.imaging.codecs.jpeg import scaled_size
 
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
@@ -26,7 +26,7 @@ def jpeg(mode="RGB", size=(403, 301), **options):
 def by_libjpeg(data):
     """Give the pixels at an eighth, or libjpeg's complaint."""
     header = Image.open(io.BytesIO(data))
-    width, height = reduce(header.size, 1)
+    width, height = scaled_size(header.size, 1)
     wanted = "GRAY" if header.mode == "L" else "RGBX"
     try:
         return simplejpeg.decode_jpeg(data, wanted, min_width=width, min_height=height).tobytes()
@@ -37,6 +37,6 @@ def by_libjpeg(data):
 def by_us(data):
     """Give the pixels at an eighth; None if they are left to libjpeg."""
     header = Image.open(io.BytesIO(data))
-    width, height = reduce(header.size, 1)
+    width, height = scaled_size(header.size, 1)
     pixels = bytearray(width * height * (1 if header.mode == "L" else 4))
     return bytes(pixels) if jpeg_dc_only.decode(data, pixels) else None

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.model import Cost, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.model import Cost, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.presets.model import Preset
 from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, read_answer
 
-RECIPE = recipe(Preset("small", 64), Preset("large", 640))
+OPTIONS = make_options(Preset("small", 64), Preset("large", 640))
 DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
 JPEG, WEBP = b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBP"
 
@@ -19,7 +19,7 @@ def rendition(preset="small", **changed):
 
 def picture(**changed):
     fields = {"format": "JPEG", "width": 640, "height": 480, "details": DETAILS}
-    return {"picture": fields | {"renditions": [rendition(), rendition("large", width=640)]} | changed}
+    return {"picture": fields | {"variants": [rendition(), rendition("large", width=640)]} | changed}
 
 
 def with_details(**changed):
@@ -27,18 +27,18 @@ def with_details(**changed):
 
 
 def with_first(**changed):
-    return picture(renditions=[rendition(**changed), rendition("large")])
+    return picture(variants=[rendition(**changed), rendition("large")])
 
 
 def read(answer, parts=(JPEG, JPEG)):
-    return read_answer(answer, list(parts), RECIPE)
+    return read_answer(answer, list(parts), OPTIONS)
 
 
 def test_an_answer_that_makes_sense_is_understood():
     told = read(with_details(gps={"latitude": 51.5, "longitude": 0}))
     assert told.details.gps.latitude == 51.5
-    assert [each.preset for each in told.renditions] == ["small", "large"]
-    assert read(with_first(content_type="image/webp"), (WEBP, JPEG)).renditions[0].extension == "webp"
+    assert [each.preset for each in told.variants] == ["small", "large"]
+    assert read(with_first(content_type="image/webp"), (WEBP, JPEG)).variants[0].extension == "webp"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_answer_that_makes_sense_is_understood():
             {"bad": "unreadable_image", "detail": "no end"},
             UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "no end"),
         ),
-        ({"slow": {"seconds": 5, "memory_bytes": 7}}, SlowPictureError(Cost(5, 7))),
+        ({"slow": {"seconds": 5, "memory_bytes": 7}}, SlowImageError(Cost(5, 7))),
         ({"out_of_memory": True}, ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")),
         ({"fault": "KeyError"}, ChildFaultError(ErrorCode.DECODER_CRASHED, "KeyError")),
     ],
@@ -74,15 +74,15 @@ def test_other_answers_are_raised(answer, error):
         picture(width=2**63),
         picture(details=None),
         picture(details=[]),
-        picture(renditions=None),
-        picture(renditions={}),
-        picture(renditions="ab"),
-        picture(renditions=[]),
-        picture(renditions=[rendition()]),
-        picture(renditions=[rendition(), rendition()]),
-        picture(renditions=[rendition("large"), rendition()]),
-        picture(renditions=[1, 2]),
-        picture(renditions=[rendition(), {}]),
+        picture(variants=None),
+        picture(variants={}),
+        picture(variants="ab"),
+        picture(variants=[]),
+        picture(variants=[rendition()]),
+        picture(variants=[rendition(), rendition()]),
+        picture(variants=[rendition("large"), rendition()]),
+        picture(variants=[1, 2]),
+        picture(variants=[rendition(), {}]),
         with_first(preset="../../other"),
         with_first(preset=["small"]),
         with_first(width=0),

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.pictures import opened
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.bmp_header import read_header
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 WHOLE = Preset("whole", width=64, height=64, format="png")
@@ -41,7 +41,7 @@ def bmp(rows, bits, *, header=40, kind=0, palette=(), colours=0, masks=(), heigh
 
 def drawn(data):
     """Give each row's colours by their names, a dot where it is clear."""
-    image = opened(make_picture(data, recipe(WHOLE)).renditions[0].data).convert("RGBA")
+    image = opened(process_image(data, make_options(WHOLE)).variants[0].data).convert("RGBA")
     pixels = [[image.getpixel((x, y)) for x in range(image.width)] for y in range(image.height)]
     return " ".join("".join(NAMES.get(pixel[:3], "?") if pixel[3] else "." for pixel in row) for row in pixels)
 
@@ -146,7 +146,7 @@ def test_a_kind_of_bitmap(name):
 )
 def test_what_is_not_supported_is_called_by_its_name(data, detail):
     with pytest.raises(UndecodableImageError) as refused:
-        make_picture(data, recipe())
+        process_image(data, make_options())
     assert (refused.value.code, refused.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, detail)
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_supported_is_called_by_its_name(data, detail):
 )
 def test_what_makes_no_sense_or_is_cut_is_unreadable(data):
     with pytest.raises(UndecodableImageError) as refused:
-        make_picture(data, recipe())
+        process_image(data, make_options())
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
@@ -176,6 +176,6 @@ def test_no_bytes_upset_it(data):
     try:
         header = read_header(bytes(harmed[: data.draw(st.integers(20, len(harmed)))]))
         if header.size[0] * header.size[1] < 1_000_000:
-            make_picture(bytes(harmed), recipe())
+            process_image(bytes(harmed), make_options())
     except (UndecodableImageError, struct.error):
         pass

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from tests.support.pictures import grain, opened
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging import byte_limit
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
@@ -46,7 +46,7 @@ def photo(size=(900, 600)):
 
 
 def made_of(data, *presets):
-    return make_picture(data, recipe(*presets)).renditions
+    return process_image(data, make_options(*presets)).variants
 
 
 ORIGINALS = {

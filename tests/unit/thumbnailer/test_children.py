@@ -14,7 +14,7 @@ from PIL import Image
 from tests.support.pictures import faulty_photo, photo
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.metrics import DEATHS, RETIREMENTS
@@ -22,14 +22,14 @@ from thumbmill.thumbnailer.sandbox import process
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ENVIRONMENT, DecoderUnavailableError
 
-RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
+OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
 
 
 def test_a_child_without_work_gives_back_what_large_pictures_took():
     earlier = children()
     file = io.BytesIO()
     Image.radial_gradient("L").resize((2400, 2400)).convert("RGB").save(file, "JPEG", progressive=True)
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         child, _ = started_since(earlier)
         for _ in range(3):  # the allocator gives the first one back at once, and keeps room for more of its size
             running.decode(file.getvalue())
@@ -40,7 +40,7 @@ def test_a_child_without_work_gives_back_what_large_pictures_took():
 
 def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
     earlier, retired = children(), total(RETIREMENTS)
-    with Decoder(RECIPE, children=1, retirement=3) as running:
+    with Decoder(OPTIONS, children=1, retirement=3) as running:
         first, spare = started_since(earlier)
         for seed in range(3):
             assert running.decode(photo(seed=seed)).picture.width == 640
@@ -60,7 +60,7 @@ def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
 @pytest.fixture
 def lone_child():
     earlier = children()
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         yield running, started_since(earlier)[0]
 
 
@@ -73,7 +73,7 @@ def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
     assert set(targets) == {channel, "/dev/null"}
     status = Path(f"/proc/{child.pid}/limits").read_text()
     limits = {line[:26].strip(): line[26:].split()[0] for line in status.splitlines()[1:]}
-    assert limits["Max address space"] == str(RECIPE.limits.memory_bytes)
+    assert limits["Max address space"] == str(OPTIONS.limits.memory_bytes)
     assert limits["Max core file size"] == limits["Max file size"] == "0"
     assert int(limits["Max open files"]) < 100
 
@@ -82,7 +82,7 @@ def test_a_child_s_cpu_time_is_limited_picture_by_picture(lone_child):
     decoder, child = lone_child
     decoder.decode(photo())
     soft = read_limit(child, "Max cpu time")
-    assert RECIPE.limits.ordinary_seconds <= soft <= RECIPE.limits.ordinary_seconds + 2
+    assert OPTIONS.limits.ordinary_seconds <= soft <= OPTIONS.limits.ordinary_seconds + 2
 
 
 def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
@@ -95,7 +95,7 @@ def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
 
 def test_children_end_with_the_decoder():
     earlier = children()
-    with Decoder(RECIPE, children=2):
+    with Decoder(OPTIONS, children=2):
         started = started_since(earlier, 3)
     assert not any(process.is_running() for process in started)
 
@@ -103,7 +103,7 @@ def test_children_end_with_the_decoder():
 def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture():
     with (
         pytest.raises(DecoderUnavailableError, match=r"(?s)can't decode what it should.*more than 100"),
-        Decoder(recipe(memory_bytes=100 * 2**20), children=1),
+        Decoder(make_options(memory_bytes=100 * 2**20), children=1),
     ):
         pass
 
@@ -112,7 +112,7 @@ def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with (
         pytest.raises(DecoderUnavailableError, match=r"/bin/false.*sandbox.worker"),
-        Decoder(RECIPE, children=1),
+        Decoder(OPTIONS, children=1),
     ):
         pass
 
@@ -127,14 +127,14 @@ def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path)
     slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
     monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", slow)
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         assert running.decode(photo()).picture.width == 640
 
 
 def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", program(tmp_path / "python", "exec sleep 1000"))
-    with pytest.raises(DecoderUnavailableError, match="no CPU time for 1 s"), Decoder(RECIPE, children=1):
+    with pytest.raises(DecoderUnavailableError, match="no CPU time for 1 s"), Decoder(OPTIONS, children=1):
         pass
 
 
@@ -146,7 +146,7 @@ def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
     def stumble(*_):
         raise fault("for the test")
 
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         started = started_since(earlier)
         with monkeypatch.context() as broken:
             broken.setattr(process, "read_answer", stumble)

@@ -6,16 +6,16 @@ import pytest
 
 from tests.support.pictures import opened
 from tests.support.pngs import DEPTHS, GREY, RGB, write_png
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
-PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
+PLAIN = make_options(Preset("plain", width=640, height=640, format="png"))
 
 
 def alphas(data):
     """Give the alpha of the first pixels, which the pictures here have in one row."""
-    (rendition,) = make_picture(data, PLAIN).renditions
+    (rendition,) = process_image(data, PLAIN).variants
     image = opened(rendition.data).convert("RGBA")
     return [image.getpixel((x, 0))[3] for x in range(image.width)]
 
@@ -47,5 +47,5 @@ def test_a_clear_colour_is_clear(depth):
 
 def test_sixteen_bits_of_grey_keep_their_levels_beside_a_clear_one():
     data = write_png([[(65535,), (40_000,)]], GREY, 16, clear=struct.pack(">H", 65535))
-    (rendition,) = make_picture(data, PLAIN).renditions
+    (rendition,) = process_image(data, PLAIN).variants
     assert opened(rendition.data).getpixel((1, 0)) == pytest.approx((156, 156, 156, 255), abs=1)

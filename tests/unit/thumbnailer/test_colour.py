@@ -17,9 +17,9 @@ from tests.support.profiles import (
     gray_profile,
     rgb_profile,
 )
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging import colour
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 
 # From XYZ under D50 to linear sRGB: the inverse of SRGB above, as Lindbloom gives it.
 FROM_XYZ = ((3.13386, -1.61687, -0.49061), (-0.97877, 1.91614, 0.03345), (0.07195, -0.22899, 1.40524))
@@ -29,7 +29,7 @@ CLEAR_RED, MUTED = (200, 60, 60), (90, 140, 110)
 def thumbnail_of(colour, profile, mode="RGB", kind="PNG", size=(300, 200)):
     file = io.BytesIO()
     Image.new(mode, size, colour).save(file, kind, icc_profile=profile)
-    (rendition,) = make_picture(file.getvalue(), recipe()).renditions
+    (rendition,) = process_image(file.getvalue(), make_options()).variants
     image = opened(rendition.data)
     assert "icc_profile" not in image.info
     return image
@@ -90,7 +90,7 @@ def test_a_palette_is_explained_by_the_profile_too():
     picture = Image.new("P", (300, 200), 0)
     picture.putpalette(CLEAR_RED)
     picture.save(file, "PNG", icc_profile=rgb_profile(ADOBE_RGB, ADOBE_GAMMA))
-    (rendition,) = make_picture(file.getvalue(), recipe()).renditions
+    (rendition,) = process_image(file.getvalue(), make_options()).variants
     expected = meant_by(CLEAR_RED, ADOBE_RGB, ADOBE_GAMMA)
     assert opened(rendition.data).getpixel((9, 9)) == pytest.approx(expected, abs=6)
 
@@ -149,5 +149,5 @@ def test_what_a_turned_picture_is_told_to_be_survives():
     exif[0x0112] = 6
     file = io.BytesIO()
     Image.new("RGB", (300, 200), MUTED).save(file, "JPEG", exif=exif, icc_profile=GOOD)
-    picture = make_picture(file.getvalue(), recipe())
+    picture = process_image(file.getvalue(), make_options())
     assert (picture.width, picture.height) == (200, 300)

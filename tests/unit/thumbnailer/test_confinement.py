@@ -12,15 +12,15 @@ from tests.support.pictures import ORIENTATION, faulty_photo, photo
 from tests.support.profiles import DISPLAY_P3, rgb_profile
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, started_since
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.errors import GiveUp
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 from thumbmill.thumbnailer.sandbox import limits
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ChildProcess
 
-RECIPE = recipe(seconds=5, faults=True)
+OPTIONS = make_options(seconds=5, faults=True)
 ESCAPES = (
     "socket, connect, execve, fork, stat, statat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
 )
@@ -34,7 +34,7 @@ def run(program):
 
 
 def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
-    with capture_logs() as lines, Decoder(RECIPE, children=1) as decoder:
+    with capture_logs() as lines, Decoder(OPTIONS, children=1) as decoder:
         with pytest.raises(GiveUp) as raised:
             decoder.decode(faulty_photo("escape"))
         assert raised.value.detail == f"refused: {ESCAPES}"
@@ -90,7 +90,7 @@ def test_threads_are_bounded(user):
 @pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
 def test_root_s_children_are_other_users_without_rights():
     earlier = children()
-    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+    with capture_logs() as lines, Decoder(OPTIONS, children=2) as decoder:
         pair = started_since(earlier, 3)
         assert decoder.decode(photo()).picture.width == 640
         wait_until(lambda: 0 not in pair[-1].uids(), 30, "a spare that has started")
@@ -120,7 +120,7 @@ def test_a_decoder_that_is_still_root_works_and_warns_once(monkeypatch):
         self.still_root = "it is not allowed"
 
     monkeypatch.setattr(ChildProcess, "__init__", start_as_root)
-    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+    with capture_logs() as lines, Decoder(OPTIONS, children=2) as decoder:
         decoder.decode(photo())
     assert [(line["log_level"], line["event"]) for line in lines] == [
         ("warning", "decoder_still_root"),
@@ -172,7 +172,7 @@ def test_a_decoder_without_a_filter_works_and_warns_once(monkeypatch):
         self.unconfined = "the kernel is too old"
 
     monkeypatch.setattr(ChildProcess, "__init__", start_unconfined)
-    with capture_logs() as lines, Decoder(RECIPE, children=2) as decoder:
+    with capture_logs() as lines, Decoder(OPTIONS, children=2) as decoder:
         decoder.decode(photo())
     assert [(line["log_level"], line["event"], line.get("reason")) for line in lines] == [
         ("warning", "decoder_unconfined", "the kernel is too old")
@@ -205,7 +205,7 @@ INPUTS = [
 @pytest.fixture(scope="module")
 def confined():
     """A new one for all pictures: what one library has read or imported can't help the next test's own."""
-    with Decoder(recipe(*OUTPUTS, keep_gps=True), children=1) as decoder:
+    with Decoder(make_options(*OUTPUTS, keep_gps=True), children=1) as decoder:
         yield decoder
 
 
@@ -221,6 +221,6 @@ def test_a_confined_child_makes_the_very_same_of_every_format(confined, kind, mo
         options |= {"icc_profile": rgb_profile(DISPLAY_P3)}
     file = io.BytesIO()
     image.save(file, kind, exif=exif, **options)
-    assert confined.decode(file.getvalue()).picture == make_picture(
-        file.getvalue(), recipe(*OUTPUTS, keep_gps=True)
+    assert confined.decode(file.getvalue()).picture == process_image(
+        file.getvalue(), make_options(*OUTPUTS, keep_gps=True)
     )

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.model import Limits, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.model import Limits, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight.costs import (
     FORMATS,
     Headers,
     check_cost,
     check_scans,
     check_size,
-    estimate,
+    estimate_cost,
 )
 from thumbmill.thumbnailer.settings import Settings
 
@@ -30,7 +30,7 @@ def lane(headers, limits=DEFAULT):
     """Say which lane a picture is decoded in, or with which code it is refused."""
     try:
         check_cost(headers, limits, slow=False)
-    except SlowPictureError:
+    except SlowImageError:
         check_cost(headers, limits, slow=True)
         return "slow"
     except UndecodableImageError as fault:
@@ -71,7 +71,7 @@ def test_what_would_take_too_much_is_refused(kind):
 def test_time_is_judged_like_memory():
     limits = Limits(file_bytes=1, pixels=10**9, memory_bytes=2**40, seconds=30)
     headers = Headers("HEIF", (20_000, 20_000), 1)
-    assert estimate(headers).seconds == pytest.approx(400e6 * 51e-9)
+    assert estimate_cost(headers).seconds == pytest.approx(400e6 * 51e-9)
     with pytest.raises(UndecodableImageError, match=r"take about 20\.4 s to decode, more than 15"):
         check_cost(headers, limits, slow=True)
 
@@ -83,7 +83,7 @@ def test_frames_that_are_kept_cost_each():
 
 def test_what_is_slow_is_let_in_where_it_may_be():
     headers = Headers("AVIF", (12000, 9000), 1)
-    with pytest.raises(SlowPictureError, match=r"about 5\.2 s .* MiB"):
+    with pytest.raises(SlowImageError, match=r"about 5\.2 s .* MiB"):
         check_cost(headers, DEFAULT, slow=False)
     check_cost(headers, DEFAULT, slow=True)
 
@@ -98,6 +98,6 @@ def test_a_larger_picture_may_have_fewer_scans(size, most):
 
 
 def test_an_ordinary_picture_has_room_for_the_interpreter_itself():
-    assert recipe(memory_bytes=256 * MEBIBYTE).limits.ordinary_memory_bytes == 256 * MEBIBYTE
-    assert recipe(memory_bytes=600 * MEBIBYTE).limits.ordinary_memory_bytes == 512 * MEBIBYTE
-    assert recipe(memory_bytes=2048 * MEBIBYTE).limits.ordinary_memory_bytes == 1024 * MEBIBYTE
+    assert make_options(memory_bytes=256 * MEBIBYTE).limits.ordinary_memory_bytes == 256 * MEBIBYTE
+    assert make_options(memory_bytes=600 * MEBIBYTE).limits.ordinary_memory_bytes == 512 * MEBIBYTE
+    assert make_options(memory_bytes=2048 * MEBIBYTE).limits.ordinary_memory_bytes == 1024 * MEBIBYTE

@@ -11,13 +11,13 @@ from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from tests.support.pictures import opened
 from tests.unit.thumbnailer.eighths import picture
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.jpeg import decode
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import read_segments
 from thumbmill.thumbnailer.imaging.formats import open_image
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 GREY, RED, SKY = (128, 128, 128), (200, 30, 20), (90, 140, 220)
@@ -42,7 +42,7 @@ def written(image, kind="JPEG", **options):
 
 
 def make(data, **kept):
-    return make_picture(data, recipe(FULL_SIZE, **kept))
+    return process_image(data, make_options(FULL_SIZE, **kept))
 
 
 def refused(data):
@@ -179,14 +179,14 @@ def test_what_follows_the_end_is_not_looked_at(data, trailer):
 @ways
 @pytest.mark.parametrize("surplus", [b"\x01", b"abc", bytes(300), b"\xff" * 20])
 def test_filler_in_front_of_the_end_is_no_damage(data, surplus):
-    assert make(data[:-2] + surplus + END).renditions == make(data).renditions
+    assert make(data[:-2] + surplus + END).variants == make(data).variants
 
 
 @pytest.mark.parametrize(("mode", "options"), [way for way in BASELINE if way[0] != "CMYK"], ids=str)
 @pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last picture" * 10])
 def test_nor_is_junk_there(mode, options, junk):
     data = written(noise(mode), **options)
-    assert make(data[:-2] + junk + END).renditions == make(data).renditions
+    assert make(data[:-2] + junk + END).variants == make(data).variants
     assert not make(data[:-2] + junk + END).damaged
 
 
@@ -199,7 +199,7 @@ def test_more_than_that_is(data):
 def test_a_few_bytes_too_many_before_a_restart_marker_are_no_damage(surplus):
     data = written(noise(), restart_marker_rows=1)
     odd = re.sub(rb"(\xff[\xd0-\xd7])", lambda marker: surplus + marker[0], data[first_scan(data) :])
-    assert make(data[: first_scan(data)] + odd).renditions == make(data).renditions
+    assert make(data[: first_scan(data)] + odd).variants == make(data).variants
     assert refused(data[: first_scan(data)] + odd.replace(surplus, surplus * 20, 2))
 
 
@@ -233,7 +233,7 @@ def test_numbers_that_mean_nothing_are_no_damage(mode, options, transform):
 @ways
 @pytest.mark.parametrize("left", [0, 1])
 def test_an_end_that_is_not_marked_is_no_damage(data, left):
-    assert make(data[: len(data) - 2 + left]).renditions == make(data).renditions
+    assert make(data[: len(data) - 2 + left]).variants == make(data).variants
 
 
 @ways
@@ -252,7 +252,7 @@ def test_an_end_that_is_not_marked_is_no_damage(data, left):
 def test_junk_in_the_header_is_no_damage_and_hides_none(data, junk):
     at = data.index(b"\xff\xdb")
     odd = data[:at] + junk + data[at:]
-    assert make(odd).renditions == make(data).renditions
+    assert make(odd).variants == make(data).variants
     assert refused(cut(odd, 0.9) + END)
 
 
@@ -276,7 +276,7 @@ def test_any_sampling_is_decoded(sampling):
     image = Image.new("RGB", (160, 120), RED)
     pixels = memoryview(image.tobytes()).cast("B", (120, 160, 3))
     data = simplejpeg.encode_jpeg(pixels, colorsubsampling=sampling)
-    (rendition,) = make(data).renditions
+    (rendition,) = make(data).variants
     assert ImageStat.Stat(Image.open(io.BytesIO(rendition.data))).mean == pytest.approx(RED, abs=3)
     assert refused(cut(data, 0.5) + END)
 
@@ -308,7 +308,7 @@ def test_a_file_without_its_last_bytes_is_shown_and_called_damaged(options, lost
     data = written(noise(size=(480, 360)), quality=85, **options)
     short = make(data[: -2 - lost].rstrip(b"\xff") + end)
     assert short.damaged
-    whole, shown = (opened(picture.renditions[0].data) for picture in (make(data), short))
+    whole, shown = (opened(picture.variants[0].data) for picture in (make(data), short))
     box = ImageChops.difference(whole, shown).point(lambda level: 255 * (level > 16)).getbbox()
     left, upper, *_ = box or whole.size
     assert left >= whole.width - 16 * 7 - 8
@@ -337,7 +337,7 @@ def test_a_progressive_file_that_ends_in_its_last_refinement_is_shown_and_called
 def halves(data, **kept):
     """Give the middle colours of the two halves of what is made of a picture."""
     picture = make(data, **kept)
-    shown = Image.open(io.BytesIO(picture.renditions[0].data)).convert("RGB")
+    shown = Image.open(io.BytesIO(picture.variants[0].data)).convert("RGB")
     width, height = shown.size
     return picture.damaged, [shown.getpixel((width // 2, y)) for y in (height // 10, height * 9 // 10)]
 

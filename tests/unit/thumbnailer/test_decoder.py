@@ -14,7 +14,7 @@ from PIL import Image
 from tests.support.pictures import faulty_photo, photo, png_header
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import DependencyUnavailable, GiveUp
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
@@ -27,12 +27,12 @@ from thumbmill.thumbnailer.sandbox.process import (
     DecoderUnavailableError,
 )
 
-RECIPE = recipe(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
+OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
 
 
 @pytest.fixture(scope="module")
 def decoder():
-    with Decoder(RECIPE, children=2) as running:
+    with Decoder(OPTIONS, children=2) as running:
         yield running
 
 
@@ -43,7 +43,7 @@ def deaths():
 def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):
     decoded = decoder.decode(photo(640, 480))
     assert (decoded.picture.format, decoded.picture.width, decoded.picture.height) == ("JPEG", 640, 480)
-    (rendition,) = decoded.picture.renditions
+    (rendition,) = decoded.picture.variants
     assert (rendition.preset, rendition.width, rendition.height) == ("thumbnail", 256, 192)
     assert rendition.data.startswith(b"\xff\xd8")
     assert decoded.sha256 == hashlib.sha256(photo(640, 480)).hexdigest()
@@ -94,7 +94,7 @@ def in_hand(decoder, data, threads):
 def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture(fault):
     """A worker may be busy for longer than the grace time of a stop: then its image is another's, at no cost."""
     with ThreadPoolExecutor(1) as threads:
-        with Decoder(RECIPE, children=1) as stopped:
+        with Decoder(OPTIONS, children=1) as stopped:
             decoding = in_hand(stopped, faulty_photo(fault), threads)
         assert isinstance(decoding.exception(60), DependencyUnavailable)
 
@@ -112,7 +112,7 @@ def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypat
 
     monkeypatch.setattr(ChildProcess, "decode", crash_first)
     with ThreadPoolExecutor(1) as threads:
-        with Decoder(RECIPE, children=1) as stopped:
+        with Decoder(OPTIONS, children=1) as stopped:
             decoding = in_hand(stopped, faulty_photo("hang"), threads)
             assert second.wait(60)
         assert isinstance(decoding.exception(60), DependencyUnavailable)
@@ -120,7 +120,7 @@ def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypat
 
 def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes():
     before = deaths()
-    with Decoder(replace(RECIPE, limits=replace(RECIPE.limits, seconds=1)), children=1) as hasty:
+    with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, seconds=1)), children=1) as hasty:
         with pytest.raises(GiveUp) as raised:
             hasty.decode(faulty_photo("spin"))
         assert raised.value.code is ErrorCode.DECODER_TIMEOUT
@@ -131,7 +131,7 @@ def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes
         assert hasty.decode(photo()).picture.width == 640
 
 
-IMPATIENT = replace(RECIPE, limits=replace(RECIPE.limits, silence_seconds=1))
+IMPATIENT = replace(OPTIONS, limits=replace(OPTIONS.limits, stall_seconds=1))
 
 
 def test_silence_without_cpu_time_is_no_picture_s_fault():
@@ -158,7 +158,7 @@ def test_a_child_that_something_stops_or_kills_blames_no_picture(number):
 def test_a_busy_machine_is_no_silence():
     """Beside four busy neighbours on the child's own core."""
     earlier = children()
-    with Decoder(replace(RECIPE, limits=replace(RECIPE.limits, silence_seconds=5)), children=1) as decoder:
+    with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, stall_seconds=5)), children=1) as decoder:
         child, _ = started_since(earlier)
         with busy_neighbours(child, 4):
             assert decoder.decode(photo(3600, 2700)).picture.width == 3600
@@ -172,7 +172,7 @@ def test_nothing_sound_fails_since_four_neighbours_compute_on_its_core():
     data, cores, earlier = photo(4032, 3024), os.sched_getaffinity(0), children()
     os.sched_setaffinity(0, {min(cores)})
     try:
-        with Decoder(recipe(seconds=10), children=2) as decoder, ThreadPoolExecutor(8) as threads:
+        with Decoder(make_options(seconds=10), children=2) as decoder, ThreadPoolExecutor(8) as threads:
             child, *_ = started_since(earlier, 3)
             with busy_neighbours(child, 4):
                 widths = [decoded.picture.width for decoded in threads.map(decoder.decode, [data] * 32)]
@@ -201,18 +201,18 @@ def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options)
     edge = int(((memory - 208 * 2**20) / per_pixel) ** 0.5)
     file = io.BytesIO()
     Image.new(mode, (edge, edge), 1).save(file, kind, **options)
-    with Decoder(recipe(pixels=10**8, memory_bytes=memory, seconds=20), children=1) as small:
+    with Decoder(make_options(pixels=10**8, memory_bytes=memory, seconds=20), children=1) as small:
         assert small.decode(file.getvalue()).picture.width == edge
 
 
 def test_faults_are_a_test_s_alone():
-    with Decoder(recipe(), children=1) as sober:
+    with Decoder(make_options(), children=1) as sober:
         assert sober.decode(faulty_photo("crash")).picture.width == 64
 
 
 def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_try():
     earlier = children()
-    with Decoder(RECIPE, children=1) as lonely:
+    with Decoder(OPTIONS, children=1) as lonely:
         for process in started_since(earlier):  # even if it happened to the spare as well
             process.kill()
             wait_until(lambda process=process: is_gone(process), 10, "its death")
@@ -224,7 +224,7 @@ def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_tr
 def test_the_second_try_need_not_wait_for_a_start(monkeypatch):
     """The spare is there already: nothing is started before the second try has its answer."""
     earlier = children()
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         started_since(earlier)
         may_start, real = Event(), ChildProcess.__init__
 
@@ -280,7 +280,7 @@ def test_a_picture_is_not_blamed_where_no_child_starts_any_more(monkeypatch):
     def start_in_vain(*_):
         raise DecoderUnavailableError("for the test")
 
-    with Decoder(RECIPE, children=1) as running:
+    with Decoder(OPTIONS, children=1) as running:
         monkeypatch.setattr(ChildProcess, "__init__", start_in_vain)
         for _ in range(2):  # the spare, and then nothing
             with pytest.raises((GiveUp, DecoderUnavailableError)) as raised:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from tests.support.pictures import ORIENTATION, photo
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
-from thumbmill.thumbnailer.imaging.placeholder import describe_pixels
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
+from thumbmill.thumbnailer.imaging.placeholder import make_placeholders
 
 MAKE, MODEL, EXIF, GPS, TAKEN, OFFSET, LENS = 0x010F, 0x0110, 0x8769, 0x8825, 0x9003, 0x9011, 0xA434
 
@@ -21,7 +21,7 @@ def written(image, kind="JPEG", **options):
 
 
 def details_of(data, **changed):
-    return make_picture(data, recipe(**changed)).details
+    return process_image(data, make_options(**changed)).details
 
 
 def shot(*, make="Fairphone", model="FP4", gps=None, **of_shot):
@@ -142,8 +142,8 @@ def with_xmp(kind, **options):
 
 
 def size_of(data):
-    picture = make_picture(data, recipe())
-    assert (picture.renditions[0].width, picture.renditions[0].height) == (picture.width, picture.height)
+    picture = process_image(data, make_options())
+    assert (picture.variants[0].width, picture.variants[0].height) == (picture.width, picture.height)
     return picture.width, picture.height
 
 
@@ -240,7 +240,7 @@ def test_the_thumbhash_is_the_reference_s(expected, recipe_of_pixels):
     image = Image.new("RGBA", (width, height))
     image.putdata([pixel(x, y) for y in range(height) for x in range(width)])
     opaque = image.getchannel("A").getextrema() == (255, 255)
-    _, ours = describe_pixels(image.convert("RGB") if opaque else image)
+    _, ours = make_placeholders(image.convert("RGB") if opaque else image)
     ours, theirs = base64.b64decode(ours), base64.b64decode(expected)
     assert len(ours) == len(theirs)
     assert levels(ours) == pytest.approx(levels(theirs), abs=1)  # rounded to whole levels before the transform

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging import pipeline
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
@@ -74,15 +74,15 @@ def with_scans(data, scans):
 @pytest.mark.parametrize("size", [(2400, 3208), (640, 480)], ids=["at an eighth", "larger"])
 def test_too_many_scans_are_refused_before_they_are_decoded(size):
     data = jpeg(size=size, progressive=True)
-    pipeline.make_picture(data, recipe(jpeg_scans=data.count(b"\xff\xda")))
+    pipeline.process_image(data, make_options(jpeg_scans=data.count(b"\xff\xda")))
     for bomb in (with_scans(data, 101), with_scans(data, 101)[:-2], with_scans(data, 20_000)):
         with pytest.raises(UndecodableImageError, match="than 100 scans") as refused:
-            pipeline.make_picture(bomb, recipe())
+            pipeline.process_image(bomb, make_options())
         assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
 def test_what_stands_behind_the_picture_is_no_scan():
-    pipeline.make_picture(jpeg(size=(640, 480), progressive=True) + b"\xff\xda" * 500, recipe())
+    pipeline.process_image(jpeg(size=(640, 480), progressive=True) + b"\xff\xda" * 500, make_options())
 
 
 SAMPLES = [jpeg(size=(64, 48), progressive=progressive, subsampling="4:2:0") for progressive in (False, True)]
@@ -103,8 +103,8 @@ def test_no_bytes_upset_it(garbage, where, sample):
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 def test_a_thumbnail_is_made_of_its_pixels(monkeypatch, progressive):
     data = jpeg(size=(3208, 2400), progressive=progressive)
-    ours = pipeline.make_picture(data, recipe())
+    ours = pipeline.process_image(data, make_options())
     monkeypatch.setattr(jpeg_dc_only, "decode", lambda *_: False)
-    assert pipeline.make_picture(data, recipe()) == ours
+    assert pipeline.process_image(data, make_options()) == ours
     monkeypatch.setattr(jpeg_dc_only, "decode", lambda *_: True)  # and leave them black
-    assert pipeline.make_picture(data, recipe()) != ours
+    assert pipeline.process_image(data, make_options()) != ours

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.unit.thumbnailer.eighths import SAMPLINGS, by_libjpeg, by_us, jpeg
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging import pipeline
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
@@ -49,7 +49,7 @@ def test_other_files_are_left_to_libjpeg(name):
 def test_what_is_left_to_libjpeg_has_its_thumbnail(name):
     big = {"CMYK": jpeg("CMYK", (3200, 2400)), "RGB by name": renamed(jpeg(size=(3200, 2400)))}
     data = big.get(name) or with_adobe(jpeg(size=(3200, 2400)).replace(b"JFIF", b"JFXX"), 0)
-    assert pipeline.make_picture(data, recipe()).renditions[0].width == 256
+    assert pipeline.process_image(data, make_options()).variants[0].width == 256
 
 
 def test_there_is_room_for_neither_more_pixels_nor_fewer():
@@ -154,7 +154,7 @@ def test_a_cut_file_is_left_to_libjpeg_and_refused(part, progressive):
     cut = data[: int(len(data) * part)]
     assert by_us(cut) is None
     with pytest.raises(UndecodableImageError) as refused:
-        pipeline.make_picture(cut, recipe())
+        pipeline.process_image(cut, make_options())
     assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
 
 

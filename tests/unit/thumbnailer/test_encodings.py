@@ -10,11 +10,11 @@ from PIL import Image
 from tests.support.pictures import opened
 from tests.support.pngs import chunk
 from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, gray_profile, rgb_profile
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
-PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
+PLAIN = make_options(Preset("plain", width=640, height=640, format="png"))
 INPUT = [(40,) * 3, (148,) * 3, (220,) * 3, (148, 0, 0), (0, 148, 0), (0, 0, 148)]
 UNCHANGED = INPUT
 LINEAR = [(110,) * 3, (200,) * 3, (239,) * 3, (200, 0, 0), (0, 200, 0), (0, 0, 200)]
@@ -97,8 +97,8 @@ def nclx(kind, primaries, transfer, **options):
 
 
 def shown(data):
-    picture = make_picture(data, PLAIN)
-    image = opened(picture.renditions[0].data)
+    picture = process_image(data, PLAIN)
+    image = opened(picture.variants[0].data)
     return [image.getpixel((16 * number + 8, 8)) for number in range(6)], picture.details.colour_space
 
 
@@ -253,8 +253,8 @@ def test_range_and_alpha_of_an_avif_stay_right(full):
     image.putalpha(Image.linear_gradient("L").resize((96, 16)))
     data = written(image, "AVIF", quality=100, subsampling="4:4:4", range=full)
     at = data.index(b"colrnclx") + 8
-    picture = make_picture(data[:at] + struct.pack(">HH", 12, 13) + data[at + 4 :], PLAIN)
-    made = opened(picture.renditions[0].data)
+    picture = process_image(data[:at] + struct.pack(">HH", 12, 13) + data[at + 4 :], PLAIN)
+    made = opened(picture.variants[0].data)
     pixels = [made.getpixel((16 * number + 8, 14)) for number in range(6)]
     assert is_near(pixels, P3, 5), pixels
     assert all(abs(made.getpixel((8, y))[3] - image.getpixel((8, y))[3]) <= 2 for y in range(16))
@@ -270,7 +270,7 @@ def test_an_animated_avif_is_explained_too():
     pixels, colour_space = shown(data)
     assert is_near(pixels, P3, 3), pixels
     assert colour_space == "Display P3"
-    kept = recipe(Preset("kept", width=96, format="png", animated="keep"))
-    moving = opened(make_picture(data, kept).renditions[0].data)
+    kept = make_options(Preset("kept", width=96, format="png", animated="keep"))
+    moving = opened(process_image(data, kept).variants[0].data)
     moving.seek(1)
     assert is_near([moving.convert("RGB").getpixel((8, 8))], [(0, 0, 154)], 3)

@@ -9,12 +9,12 @@ from PIL import Image
 
 from tests.support.gifs import Frame, gif
 from tests.support.pictures import opened
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.gif import animate, decode
 from thumbmill.thumbnailer.imaging.codecs.gif_blocks import read_gif
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 GREY, RED, GREEN, BLUE = (200, 200, 200), (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -64,8 +64,8 @@ FIRST_FRAMES = {
 def test_a_first_frame(name):
     data, expected = FIRST_FRAMES[name]
     assert drawn(decode(data)) == expected
-    picture = make_picture(data, recipe(Preset("whole", width=64, height=64, format="png")))
-    assert drawn(opened(picture.renditions[0].data)) == expected
+    picture = process_image(data, make_options(Preset("whole", width=64, height=64, format="png")))
+    assert drawn(opened(picture.variants[0].data)) == expected
     assert picture.details.has_alpha == ("." in expected)
 
 
@@ -126,8 +126,8 @@ def test_an_animation(name):
     data = gif(*frames, palette=PALETTE)
     assert [drawn(image) for image, _ in animate(data, read_gif(data))] == expected
     lossless = Preset("kept", width=64, height=64, animated="keep", format="png")
-    picture = make_picture(data, recipe(lossless))
-    kept = opened(picture.renditions[0].data)
+    picture = process_image(data, make_options(lossless))
+    kept = opened(picture.variants[0].data)
     assert (picture.details.frames, kept.n_frames) == (len(frames), len(frames))
     shown = []
     for number in range(kept.n_frames):
@@ -140,7 +140,7 @@ def test_each_frame_keeps_its_time_and_the_whole_its_number_of_plays():
     frames = [Frame(index, hundredths=hundredths) for index, hundredths in ((1, 3), (2, 100), (3, 1), (2, 0))]
     for loops, plays in ((None, 1), (0, 0), (3, 4)):  # three times more
         data = gif(*frames, palette=PALETTE, loops=loops)
-        kept = opened(make_picture(data, recipe(KEPT)).renditions[0].data)
+        kept = opened(process_image(data, make_options(KEPT)).variants[0].data)
         milliseconds = []
         for number in range(kept.n_frames):
             kept.seek(number)
@@ -152,14 +152,14 @@ def test_each_frame_keeps_its_time_and_the_whole_its_number_of_plays():
 
 def test_a_later_frame_may_lie_far_outside():
     data = gif(Frame(1), Frame(2, (60_000, 60_000, 8, 8)), Frame(3), palette=PALETTE)
-    picture = make_picture(data, recipe(KEPT))
+    picture = process_image(data, make_options(KEPT))
     assert (picture.width, picture.height, picture.details.frames) == (8, 8, 3)
 
 
 def test_a_later_frame_of_a_few_bytes_does_not_take_gigabytes():
     data = gif(Frame(1), Frame(1, (0, 0, 65_535, 65_535), indices=b"\1"), palette=PALETTE)
     with pytest.raises(UndecodableImageError) as refused:
-        make_picture(data, recipe(KEPT))
+        process_image(data, make_options(KEPT))
     assert refused.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 

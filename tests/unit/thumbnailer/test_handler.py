@@ -25,7 +25,7 @@ from thumbmill.core.metrics import IGNORED
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.thumbnailer.handler import ROUNDS, Thumbnailer
-from thumbmill.thumbnailer.imaging.model import Details, Picture, Rendition
+from thumbmill.thumbnailer.imaging.model import Details, EncodedVariant, ImageResult
 from thumbmill.thumbnailer.sandbox.process import Decoded
 
 KEY = "holiday/ä b+c 100%.jpg"
@@ -143,8 +143,8 @@ class Bench:
         self.slow.append(slow)
         if self.faults:
             raise self.faults.pop(0)
-        rendition = Rendition("thumbnail", "image/jpeg", 4, 3, b"small " + data)
-        return Decoded(Picture("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
+        rendition = EncodedVariant("thumbnail", "image/jpeg", 4, 3, b"small " + data)
+        return Decoded(ImageResult("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
 
     def handle(self, *records, attempt=1):
         self.publisher.said.clear()

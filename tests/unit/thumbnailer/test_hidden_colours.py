@@ -6,9 +6,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageSequence
 
 from tests.support.pictures import opened
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.alpha import spread_colours
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.alpha import bleed_alpha
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 RED, BLUE, WHITE = (220, 20, 20), (0, 0, 255), (255, 255, 255)
@@ -47,7 +47,7 @@ def is_red(pixels, tolerance=10):
 @pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
 def test_an_edge_has_its_own_colour(wanted, edge, hidden):
     preset = Preset("p", width=edge, height=edge, format=wanted, without_enlargement=False)
-    (rendition,) = make_picture(written(square(hidden=hidden)), recipe(preset)).renditions
+    (rendition,) = process_image(written(square(hidden=hidden)), make_options(preset)).variants
     pixels = edge_of(opened(rendition.data))
     assert is_red(pixels), pixels
 
@@ -56,14 +56,14 @@ def test_an_edge_has_its_own_colour(wanted, edge, hidden):
 def test_whatever_the_original_s_format(kind):
     exactly = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}
     data = written(square(), kind, **exactly.get(kind, {}))
-    (rendition,) = make_picture(data, recipe(Preset("p", width=64, format="webp"))).renditions
+    (rendition,) = process_image(data, make_options(Preset("p", width=64, format="webp"))).variants
     assert is_red(edge_of(opened(rendition.data)))
 
 
 def test_padding_that_is_clear_lends_nothing_to_the_picture():
     red = Image.new("RGB", (64, 32), RED)
     preset = Preset("p", width=64, height=64, fit="contain", background="transparent")
-    (rendition,) = make_picture(written(red), recipe(preset)).renditions
+    (rendition,) = process_image(written(red), make_options(preset)).variants
     image = opened(rendition.data).convert("RGBA")
     assert is_red([image.getpixel((32, 16)), image.getpixel((32, 47))])
 
@@ -73,7 +73,7 @@ def test_every_frame_of_an_animation(wanted):
     frames = [square(), square().rotate(180), square(hidden=WHITE)]
     data = written(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True, exact=True)
     preset = Preset("p", width=64, format=wanted, animated="keep")
-    (rendition,) = make_picture(data, recipe(preset)).renditions
+    (rendition,) = process_image(data, make_options(preset)).variants
     shown = [edge_of(frame) for frame in ImageSequence.Iterator(opened(rendition.data))]
     assert all(is_red(pixels) for pixels in shown), shown
 
@@ -81,7 +81,7 @@ def test_every_frame_of_an_animation(wanted):
 def test_what_is_seen_and_alpha_stay_as_they_are():
     image = square(hidden=WHITE)
     ImageDraw.Draw(image).line((0, 0, 63, 63), (10, 200, 10, 90), 2)
-    spread = spread_colours(image)
+    spread = bleed_alpha(image)
     assert spread.getchannel("A").tobytes() == image.getchannel("A").tobytes()
     for x in range(64):
         for y in range(64):
@@ -93,4 +93,4 @@ def test_what_is_seen_and_alpha_stay_as_they_are():
 @pytest.mark.parametrize("alpha", [0, 3, 255])
 def test_where_nothing_has_an_edge_nothing_is_done(alpha):
     image = Image.new("RGBA", (30, 20), (*BLUE, alpha))
-    assert spread_colours(image) is image
+    assert bleed_alpha(image) is image

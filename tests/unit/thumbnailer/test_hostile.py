@@ -9,7 +9,7 @@ import pytest
 from tests.support import hostile
 from tests.support.pictures import faulty_photo, photo, png_header
 from tests.unit.thumbnailer.children import children, read_status, started_since
-from tests.unit.thumbnailer.recipes import LIMITS, recipe
+from tests.unit.thumbnailer.options import LIMITS, make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.sandbox.pool import Decoder
@@ -87,7 +87,7 @@ ON_THE_WAY = {
 def watched(seconds=SECONDS, **limits):
     """A decoder of one child, and that child."""
     earlier = children()
-    with Decoder(recipe(seconds=seconds, **limits), children=1) as decoder:
+    with Decoder(make_options(seconds=seconds, **limits), children=1) as decoder:
         yield decoder, started_since(earlier)[0]
 
 

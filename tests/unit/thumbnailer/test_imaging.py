@@ -4,13 +4,20 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tests.support.pictures import ORIENTATION, grain, opened, photo, png_header
-from tests.unit.thumbnailer.recipes import THUMBNAIL, recipe
+from tests.unit.thumbnailer.options import THUMBNAIL, make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.jpeg import decode
 from thumbmill.thumbnailer.imaging.formats import open_image
-from thumbmill.thumbnailer.imaging.geometry import lay_out
+from thumbmill.thumbnailer.imaging.geometry import compute_geometry
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import EIGHTHS, STEPS, WHOLE, Work, make_picture, reduce
+from thumbmill.thumbnailer.imaging.pipeline import (
+    EIGHTHS,
+    FULL_SCALE,
+    STEPS,
+    ProcessingContext,
+    process_image,
+    scaled_size,
+)
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
 from thumbmill.thumbnailer.presets.model import Preset
 
@@ -19,11 +26,11 @@ RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (250, 250
 
 
 def picture_of(data):
-    return make_picture(data, recipe())
+    return process_image(data, make_options())
 
 
 def thumbnail_of(data):
-    (rendition,) = picture_of(data).renditions
+    (rendition,) = picture_of(data).variants
     image = opened(rendition.data)
     assert image.size == (rendition.width, rendition.height)
     assert Image.MIME[image.format] == rendition.content_type
@@ -60,7 +67,7 @@ def name_of(pixel):
 
 def refusal(data, max_pixels=MAX_PIXELS):
     with pytest.raises(UndecodableImageError) as raised:
-        make_picture(data, recipe(pixels=max_pixels))
+        process_image(data, make_options(pixels=max_pixels))
     return raised.value.code
 
 
@@ -83,7 +90,7 @@ def refusal(data, max_pixels=MAX_PIXELS):
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_picture_is_fitted_into_its_box(size, expected, kind):
-    assert lay_out(size, THUMBNAIL).final == expected
+    assert compute_geometry(size, THUMBNAIL).final == expected
     assert thumbnail_of(written(Image.new("RGB", size, RED), kind)).size == expected
 
 
@@ -199,7 +206,7 @@ def test_clear_pixels_lend_no_colour_to_their_neighbours():
 def test_the_formats_we_take(kind):
     picture = picture_of(written(quarters(), kind))
     assert picture.format == kind
-    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+    assert corners(opened(picture.variants[0].data)) == "rgbw"
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
@@ -209,7 +216,7 @@ def test_the_codec_may_be_a_compatible_brand(kind, major):
     assert data[16:24].startswith({"AVIF": b"avif", "HEIF": b"mif1heic"}[kind])
     picture = picture_of(data[:8] + major + data[12:])
     assert picture.format == kind
-    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+    assert corners(opened(picture.variants[0].data)) == "rgbw"
 
 
 def test_a_bmp_may_have_a_hot_spot():
@@ -230,7 +237,7 @@ def test_a_camera_s_several_pictures_in_one_are_a_jpeg():
         written(quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (600, 400), BLUE)])
     )
     assert picture.format == "JPEG"
-    assert corners(opened(picture.renditions[0].data)) == "rgbw"
+    assert corners(opened(picture.variants[0].data)) == "rgbw"
 
 
 def test_a_progressive_jpeg():
@@ -277,7 +284,7 @@ def test_a_header_that_claims_too_much_is_refused_unread():
 
 def test_the_limit_counts_pixels_exactly():
     assert refusal(photo(100, 100), max_pixels=9_999) is ErrorCode.IMAGE_TOO_LARGE
-    assert make_picture(photo(100, 100), recipe(pixels=10_000)).width == 100
+    assert process_image(photo(100, 100), make_options(pixels=10_000)).width == 100
 
 
 def test_a_format_that_takes_more_memory_has_a_lower_limit():
@@ -285,10 +292,10 @@ def test_a_format_that_takes_more_memory_has_a_lower_limit():
     for kind, fits in (("JPEG", True), ("BMP", False), ("WEBP", False)):
         data = written(Image.new("RGB", (1000, 1000), RED), kind)
         if fits:
-            make_picture(data, recipe(memory_bytes=memory))
+            process_image(data, make_options(memory_bytes=memory))
             continue
         with pytest.raises(UndecodableImageError, match=rf"1000 x 1000 pixels of {kind} take \d+ MiB") as raised:
-            make_picture(data, recipe(memory_bytes=memory))
+            process_image(data, make_options(memory_bytes=memory))
         assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 
@@ -297,12 +304,12 @@ def test_a_format_that_takes_more_memory_has_a_lower_limit():
 )
 def test_a_jpeg_takes_as_much_memory_as_the_scale_it_is_decoded_at(edge, progressive, fits):
     data = written(Image.new("RGB", (2000, 2000), RED), "JPEG", progressive=progressive, subsampling=0)
-    wanted = recipe(Preset("p", edge, edge), memory_bytes=208 * 2**20 + 20_000_000)
+    wanted = make_options(Preset("p", edge, edge), memory_bytes=208 * 2**20 + 20_000_000)
     if fits:
-        make_picture(data, wanted)
+        process_image(data, wanted)
         return
     with pytest.raises(UndecodableImageError, match="MiB to decode"):
-        make_picture(data, wanted)
+        process_image(data, wanted)
 
 
 def test_only_the_first_page_of_a_fax_is_looked_at():
@@ -330,7 +337,7 @@ def test_no_metadata_leaves_the_house():
             written(image, "WEBP", exif=exif, xmp=b"<x:xmpmeta>secret</x:xmpmeta>"),
             written(clear, "WEBP", exif=exif, xmp=b"<x:xmpmeta>secret</x:xmpmeta>"),
         ):
-            (rendition,) = picture_of(data).renditions
+            (rendition,) = picture_of(data).variants
             assert b"secret" not in rendition.data
             left = opened(rendition.data).info.keys() - {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
             assert left <= {"loop", "background", "timestamp", "duration"}  # Pillow's words for any WebP
@@ -339,7 +346,7 @@ def test_no_metadata_leaves_the_house():
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_the_same_original_gives_the_same_bytes(mode):
     data = written(half_clear(mode), "PNG")
-    assert picture_of(data).renditions == picture_of(data).renditions
+    assert picture_of(data).variants == picture_of(data).variants
 
 
 @pytest.mark.parametrize(
@@ -348,21 +355,21 @@ def test_the_same_original_gives_the_same_bytes(mode):
 def test_a_jpeg_is_decoded_as_small_as_may_be_and_looks_like_a_full_decode(edge, eighths):
     noise = grain((64, 48), 90).resize((4032, 3024), Image.Resampling.BICUBIC).convert("RGB")
     data = written(noise, "JPEG", quality=95)
-    wanted = recipe(Preset("p", edge, edge, quality=95))
+    wanted = make_options(Preset("p", edge, edge, quality=95))
     image = open_image(data)
-    assert Work(data, wanted, image, "JPEG", image.size).eighths == eighths
-    ours = opened(make_picture(data, wanted).renditions[0].data)
+    assert ProcessingContext(data, wanted, image, "JPEG", image.size).eighths == eighths
+    ours = opened(process_image(data, wanted).variants[0].data)
     full = noise.resize(ours.size, Image.Resampling.LANCZOS)
     pairs = zip(ours.convert("L").tobytes(), full.convert("L").tobytes(), strict=True)
     assert sum((a - b) ** 2 for a, b in pairs) / (ours.width * ours.height) < 5  # 41 dB, with JPEG's own losses
 
 
-@pytest.mark.parametrize("eighths", [*EIGHTHS, WHOLE])
+@pytest.mark.parametrize("eighths", [*EIGHTHS, FULL_SCALE])
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 8), (17, 33), (101, 55), (640, 481)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_jpeg_comes_at_the_size_that_was_reckoned_with(size, eighths, mode):
     data = written(Image.new(mode, size, 200 if mode == "L" else None), "JPEG")
-    small = reduce(size, eighths)
+    small = scaled_size(size, eighths)
     decoded = decode(open_image(data), data, small, eighths)
     assert (decoded.complaint, decoded.image.size) == ("", small)
 
@@ -371,7 +378,7 @@ def test_the_order_of_the_steps_is_the_speed():
     names = [step.__name__ for step in STEPS]
     assert (
         names.index("shrink_on_load")
-        < names.index("load_first_frame")
+        < names.index("decode_first_frame")
         < names.index("resize")
-        < names.index("orient")
+        < names.index("apply_exif_orientation")
     )

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.pictures import opened
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.codecs.isobmff import find, read_associations, read_boxes
 from thumbmill.thumbnailer.imaging.codecs.isobmff_repair import repair
 from thumbmill.thumbnailer.imaging.formats import open_image
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 
 SIZE = (96, 64)
 
@@ -86,9 +86,9 @@ WAYS = [one_box(), one_box(1, 1), a_box_for_each_item, a_box_for_each_property, 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
 @pytest.mark.parametrize("way", WAYS)
 def test_alpha_is_shown_whatever_box_it_stands_in(kind, way):
-    picture = make_picture(with_properties(half_clear(kind), way), recipe())
+    picture = process_image(with_properties(half_clear(kind), way), make_options())
     assert (picture.width, picture.height, picture.details.has_alpha) == (*SIZE, True)
-    shown = opened(picture.renditions[0].data).convert("RGBA")
+    shown = opened(picture.variants[0].data).convert("RGBA")
     assert [shown.getpixel((x, 32))[3] for x in (20, 80)] == [255, 0]
     assert shown.getpixel((20, 32))[:3] == pytest.approx((200, 30, 20), abs=6)
 

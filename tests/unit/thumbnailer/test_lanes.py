@@ -12,14 +12,14 @@ from tests.support.hostile import png
 from tests.support.pictures import faulty_photo, photo
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, started_since, total
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import GiveUp, WaitForTurn
 from thumbmill.thumbnailer.metrics import DEATHS, SLOW
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 # An ordinary picture may be expected to take a sixth of a second, so that a PNG of nine megapixels is a slow one.
-STRICT = recipe(seconds=2, faults=True)
+STRICT = make_options(seconds=2, faults=True)
 LARGE = (3000, 3000)
 
 

@@ -3,21 +3,21 @@
 import pytest
 from PIL import Image
 
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.formats import damage_told
+from thumbmill.thumbnailer.imaging.formats import map_decode_errors
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import TO_WANTED_PIXELS, Work
+from thumbmill.thumbnailer.imaging.pipeline import PIXEL_STEPS, ProcessingContext
 
 HALF = 128  # alpha
 
 
 def take_through(image):
     """Take decoded pixels as far as they go before they are encoded."""
-    work = Work(b"", recipe(), image, "HEIF", image.size)
-    for step in TO_WANTED_PIXELS:
-        step(work)
-    return work.image
+    context = ProcessingContext(b"", make_options(), image, "HEIF", image.size)
+    for step in PIXEL_STEPS:
+        step(context)
+    return context.image
 
 
 def palette_with_alpha():
@@ -59,7 +59,7 @@ def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
     "fault", [OSError("short"), SyntaxError("no"), ValueError("bad"), EOFError(), RuntimeError("aom")]
 )
 def test_what_decoders_raise_on_broken_files_is_damage(fault):
-    with pytest.raises(UndecodableImageError) as blamed, damage_told():
+    with pytest.raises(UndecodableImageError) as blamed, map_decode_errors():
         raise fault
     assert blamed.value.code is ErrorCode.UNREADABLE_IMAGE
     assert str(fault) in blamed.value.cause
@@ -69,11 +69,11 @@ def test_what_decoders_raise_on_broken_files_is_damage(fault):
     "fault", [AttributeError("x"), NameError("x"), AssertionError(), RecursionError(), MemoryError()]
 )
 def test_a_fault_of_code_is_not_blamed_on_the_picture(fault):
-    with pytest.raises(type(fault)), damage_told():
+    with pytest.raises(type(fault)), map_decode_errors():
         raise fault
 
 
 def test_what_a_decoder_says_it_can_t_do_is_unsupported():
-    with pytest.raises(UndecodableImageError) as blamed, damage_told():
+    with pytest.raises(UndecodableImageError) as blamed, map_decode_errors():
         raise NotImplementedError("layers of this kind")
     assert (blamed.value.code, blamed.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, "layers of this kind")

@@ -65,7 +65,7 @@ def test_a_child_s_limits_follow_the_settings(environment):
     environment.setenv("DECODE_TIMEOUT_SECONDS", "2.5")
     limits = load(Settings).limits
     assert (limits.pixels, limits.seconds, limits.memory_bytes, limits.faults) == (1000, 2.5, 2**31, False)
-    assert (limits.jpeg_scans, limits.silence_seconds) == (100, 30)
+    assert (limits.jpeg_scans, limits.stall_seconds) == (100, 30)
     environment.setenv("DECODER_FAULTS", "on")
     assert load(Settings).limits.faults is True
 

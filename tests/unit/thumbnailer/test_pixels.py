@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.pictures import ORIENTATION, opened
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 
 WRITABLE = {
     "JPEG": ["L", "RGB", "CMYK"],
@@ -58,15 +58,15 @@ def test_the_size_follows_its_rule_and_the_bytes_their_original(case, width, hei
     exif[ORIENTATION] = orientation
     turned = kind in TURNABLE and orientation >= 5
     data = written(plain(mode, (width, height)), kind, **({"exif": exif} if kind in TURNABLE else {}))
-    picture = make_picture(data, recipe())
+    picture = process_image(data, make_options())
     shown = (height, width) if turned else (width, height)
     assert (picture.width, picture.height) == shown
-    (rendition,) = picture.renditions
+    (rendition,) = picture.variants
     image = opened(rendition.data)
     scale = min(1, 256 / max(shown))
     size = tuple(max(1, math.floor(edge * scale + 0.5)) for edge in shown)  # half a pixel counts, unlike in round()
     assert image.size == (rendition.width, rendition.height) == size
-    assert make_picture(data, recipe()) == picture
+    assert process_image(data, make_options()) == picture
 
 
 @pytest.mark.parametrize("level", [255, 100, 0])
@@ -76,7 +76,7 @@ def test_the_size_follows_its_rule_and_the_bytes_their_original(case, width, hei
 def test_a_grey_stays_the_grey_it_was(kind, mode, level):
     level = 255 * (level > 127) if mode == "1" else level
     data = written(plain(mode, (400, 300), level), kind)
-    (rendition,) = make_picture(data, recipe()).renditions
+    (rendition,) = process_image(data, make_options()).variants
     assert opened(rendition.data).convert("RGB").getpixel((99, 99)) == pytest.approx((level,) * 3, abs=4)
 
 
@@ -84,7 +84,7 @@ def test_a_grey_stays_the_grey_it_was(kind, mode, level):
 def test_sixteen_bits_become_eight_without_bands(mode):
     levels = b"".join((n * 256).to_bytes(2, "big" if mode.endswith("B") else "little") for n in range(256))
     data = written(Image.frombytes(mode, (256, 200), levels * 200), "TIFF")
-    (rendition,) = make_picture(data, recipe()).renditions
+    (rendition,) = process_image(data, make_options()).variants
     row = [opened(rendition.data).convert("L").getpixel((x, 100)) for x in range(256)]
     assert row == pytest.approx(list(range(256)), abs=4)
 
@@ -95,7 +95,7 @@ def test_a_first_frame_that_does_not_fill_its_canvas_stands_where_it_belongs():
     other = Image.new("RGBA", (400, 300), (0, 0, 255, 255))
     for kind in ("GIF", "WEBP", "PNG"):
         data = written(whole, kind, save_all=True, append_images=[other], disposal=2, duration=50)
-        (rendition,) = make_picture(data, recipe()).renditions
+        (rendition,) = process_image(data, make_options()).variants
         image = opened(rendition.data)
         assert image.getpixel((40, 40))[3] == 0, kind
         red, _, blue, alpha = image.getpixel((200, 150))

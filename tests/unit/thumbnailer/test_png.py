@@ -7,11 +7,11 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.codecs import png as png_codec
 from thumbmill.thumbnailer.imaging.codecs.png import decode
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 
 
 def photo(mode="RGB", size=(203, 151)):
@@ -75,7 +75,7 @@ def test_what_has_a_fault_is_left_to_pillow():
     ):
         assert decode(faulty, rgb) is None
     with pytest.raises(UndecodableImageError):
-        make_picture(data[: len(data) // 2], recipe())
+        process_image(data[: len(data) // 2], make_options())
 
 
 def test_a_decoder_that_panics_is_no_end(monkeypatch):
@@ -86,7 +86,7 @@ def test_a_decoder_that_panics_is_no_end(monkeypatch):
         raise Panic
 
     monkeypatch.setattr(png_codec, "decode_image_png_u8", panic)
-    assert make_picture(png(photo()), recipe()).width == 203
+    assert process_image(png(photo()), make_options()).width == 203
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -96,7 +96,7 @@ def test_exif_turns_it_wherever_it_stands(late):
     data = (
         png(photo(), exif=exif) if not late else behind_the_pixels(png(photo()), chunk(b"eXIf", exif.tobytes()[6:]))
     )
-    picture = make_picture(data, recipe())
+    picture = process_image(data, make_options())
     assert (picture.width, picture.height) == (151, 203)
 
 

@@ -11,14 +11,14 @@ from PIL import Image, ImageSequence
 from tests.support.pictures import opened
 from tests.support.pngs import SIGNATURE, chunk
 from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, rgb_profile
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.codecs.png_chunks import MAX_PROFILE_BYTES, read_chunks, tidy
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.codecs.png_chunks import MAX_PROFILE_BYTES, normalize_chunks, read_chunks
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
-PLAIN = recipe(Preset("plain", width=640, height=640, format="png"))
-KEEPING = recipe(Preset("plain", width=640, height=640, format="png", animated="keep"))
+PLAIN = make_options(Preset("plain", width=640, height=640, format="png"))
+KEEPING = make_options(Preset("plain", width=640, height=640, format="png", animated="keep"))
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
 MEBIBYTE = 2**20
 
@@ -45,7 +45,7 @@ def packed(name, size, pattern=b'{"x":1}'):
 
 
 def first_pixel(data, made=PLAIN):
-    return opened(make_picture(data, made).renditions[0].data).getpixel((10, 5))
+    return opened(process_image(data, made).variants[0].data).getpixel((10, 5))
 
 
 def padded_profile(size, filler=bytes):
@@ -99,7 +99,7 @@ def test_a_critical_chunk_with_a_wrong_checksum_is_refused(kind):
     found = next(part for part in read_chunks(bytes(data)) if part.kind == kind)
     data[found.end - 1] ^= 1
     with pytest.raises(UndecodableImageError):
-        make_picture(bytes(data), PLAIN)
+        process_image(bytes(data), PLAIN)
 
 
 @pytest.mark.parametrize("filler", [bytes, os.urandom])
@@ -107,7 +107,7 @@ def test_a_profile_of_more_than_a_megabyte_is_used(filler):
     profile = padded_profile(1_200_000, filler)
     data = with_chunks(chunk(b"iCCP", b"x\0\0" + zlib.compress(profile)))
     assert first_pixel(data)[0] > RED[0] + 10
-    assert make_picture(data, PLAIN).details.colour_space == "test"
+    assert process_image(data, PLAIN).details.colour_space == "test"
 
 
 def test_a_profile_of_more_than_is_looked_at_is_left_out():
@@ -117,16 +117,16 @@ def test_a_profile_of_more_than_is_looked_at_is_left_out():
 
 def test_an_ordinary_file_is_not_written_anew():
     data = png(icc_profile=rgb_profile(ADOBE_RGB, ADOBE_GAMMA))
-    assert tidy(data) is data
-    assert tidy(b"no PNG at all") == b"no PNG at all"
+    assert normalize_chunks(data) is data
+    assert normalize_chunks(b"no PNG at all") == b"no PNG at all"
 
 
 def test_what_is_no_chunk_is_left_to_the_decoder():
     data = with_chunks(chunk(b"tEXt", b"a\0b"))
-    assert tidy(data[:-20]) == png()[:-20]
-    assert tidy(data + b"more") == png() + b"more"
+    assert normalize_chunks(data[:-20]) == png()[:-20]
+    assert normalize_chunks(data + b"more") == png() + b"more"
     for cut in range(len(data)):
-        tidy(data[:cut])
+        normalize_chunks(data[:cut])
 
 
 # --- animations ------------------------------------------------------------------------------------------------
@@ -164,10 +164,10 @@ def apng(frames, *, hidden=None, mode="RGB", size=(20, 10), dispose=0):
 @pytest.mark.parametrize("hidden", [None, BLUE])
 def test_a_default_image_that_is_no_frame_is_left_out(hidden):
     data = apng([RED, GREEN], hidden=hidden)
-    picture = make_picture(data, PLAIN)
+    picture = process_image(data, PLAIN)
     assert picture.details.frames == 2
-    assert opened(picture.renditions[0].data).getpixel((10, 5)) == RED
-    moving = opened(make_picture(data, KEEPING).renditions[0].data)
+    assert opened(picture.variants[0].data).getpixel((10, 5)) == RED
+    moving = opened(process_image(data, KEEPING).variants[0].data)
     shown = [frame.convert("RGB").getpixel((10, 5)) for frame in ImageSequence.Iterator(moving)]
     assert shown == [RED, GREEN]
     assert moving.info["duration"] == 100
@@ -182,15 +182,15 @@ def test_an_animation_that_is_none_is_its_default_image(gone):
         odd = chunk(b"acTL", struct.pack(">II", 2**31, 0))
         data = data.replace(chunk(b"acTL", struct.pack(">II", 2, 0)), odd)
     parts = [data[part.start : part.end] for part in read_chunks(data) if part.kind != gone]
-    picture = make_picture(SIGNATURE + b"".join(parts), PLAIN)
+    picture = process_image(SIGNATURE + b"".join(parts), PLAIN)
     assert picture.details.frames == 1
-    assert opened(picture.renditions[0].data).getpixel((10, 5)) == BLUE
+    assert opened(picture.variants[0].data).getpixel((10, 5)) == BLUE
 
 
 def test_one_frame_behind_a_default_image_is_the_picture():
-    picture = make_picture(apng([GREEN], hidden=BLUE), PLAIN)
+    picture = process_image(apng([GREEN], hidden=BLUE), PLAIN)
     assert picture.details.frames == 1
-    assert opened(picture.renditions[0].data).getpixel((10, 5)) == GREEN
+    assert opened(picture.variants[0].data).getpixel((10, 5)) == GREEN
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -198,7 +198,7 @@ def test_what_the_first_frame_leaves_free_is_clear(mode):
     opaque = (255,) if mode == "RGBA" else ()
     frame = ((*GREEN, *opaque), (10, 10), (10, 0))
     data = apng([frame], hidden=(*BLUE, *opaque), mode=mode)
-    shown = opened(make_picture(data, PLAIN).renditions[0].data).convert("RGBA")
+    shown = opened(process_image(data, PLAIN).variants[0].data).convert("RGBA")
     assert shown.getpixel((15, 5)) == (*GREEN, 255)
     assert shown.getpixel((5, 5))[3] == 0
 
@@ -207,7 +207,7 @@ def test_what_the_first_frame_leaves_free_is_clear(mode):
 def test_what_later_frames_leave_free_stays_clear(dispose):
     left, right = (RED, (10, 10), (0, 0)), (GREEN, (10, 10), (10, 0))
     data = apng([right, left, right], hidden=BLUE, dispose=dispose)
-    moving = opened(make_picture(data, KEEPING).renditions[0].data)
+    moving = opened(process_image(data, KEEPING).variants[0].data)
     moving.seek(1)
     assert moving.convert("RGBA").getpixel((5, 5)) == (*RED, 255)
     assert moving.convert("RGBA").getpixel((15, 5))[3] == (255 if dispose == 0 else 0)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.support.pictures import ORIENTATION, opened
 from tests.support.profiles import DISPLAY_P3, rgb_profile
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 # Deadlines would fail on a busy machine, and other examples in each run would fail for somebody else.
@@ -178,7 +178,7 @@ def test_an_edge_that_the_preset_leaves_open_still_has_an_end(size, without_enla
     file = BytesIO()
     Image.new("RGBA", size, (1, 2, 3, 4)).save(file, "PNG")
     preset = Preset("it", height=30, without_enlargement=without_enlargement)
-    (rendition,) = make_picture(file.getvalue(), recipe(preset)).renditions
+    (rendition,) = process_image(file.getvalue(), make_options(preset)).variants
     assert (rendition.width, rendition.height) == expected_size(size, preset)
     assert rendition.width == (2_000 if without_enlargement and size[0] == 2_000 else MOST)
 
@@ -189,8 +189,8 @@ def test_an_edge_that_the_preset_leaves_open_still_has_an_end(size, without_enla
 @often
 @given(originals(), presets())
 def test_a_variant_has_the_size_that_the_rule_gives_to_the_pixel(original, preset):
-    picture = make_picture(original.write(), recipe(preset))
-    (rendition,) = picture.renditions
+    picture = process_image(original.write(), make_options(preset))
+    (rendition,) = picture.variants
     assert (picture.format, picture.width, picture.height) == (original.kind, *original.shown)
     assert (rendition.width, rendition.height) == expected_size(original.shown, preset)
     image = opened(rendition.data)
@@ -201,7 +201,7 @@ def test_a_variant_has_the_size_that_the_rule_gives_to_the_pixel(original, prese
 @often
 @given(originals(), presets(fits=["inside", "cover"]))
 def test_nothing_is_enlarged_unless_asked_for(original, preset):
-    (rendition,) = make_picture(original.write(), recipe(replace(preset, without_enlargement=True))).renditions
+    (rendition,) = process_image(original.write(), make_options(replace(preset, without_enlargement=True))).variants
     assert rendition.width <= original.shown[0]
     assert rendition.height <= original.shown[1]
 
@@ -211,9 +211,9 @@ def test_nothing_is_enlarged_unless_asked_for(original, preset):
 def test_padding_surrounds_the_whole_picture_where_gravity_puts_it(size, preset):
     file = BytesIO()
     Image.new("RGB", size, (0, 0, 0)).save(file, "PNG")
-    (rendition,) = make_picture(
-        file.getvalue(), recipe(replace(preset, format="png", background="#ffffff"))
-    ).renditions
+    (rendition,) = process_image(
+        file.getvalue(), make_options(replace(preset, format="png", background="#ffffff"))
+    ).variants
     found = opened(rendition.data).convert("L").point(lambda level: 255 - level).getbbox()
     width, height = expected_whole(size, preset)
     spare = (preset.width - width, preset.height - height)
@@ -229,7 +229,7 @@ def test_a_picture_is_turned_as_its_camera_was_held(original, kind):
     assume(min(original.width, original.height) >= 32)
     original = replace(original, mode="RGB")
     preset = Preset("it", 64, 64, quality=95, format=kind)
-    (rendition,) = make_picture(original.write(), recipe(preset)).renditions
+    (rendition,) = process_image(original.write(), make_options(preset)).variants
     assume(min(rendition.width, rendition.height) >= 16)
     assert corners(opened(rendition.data)) == SHOWN[original.orientation]
 
@@ -250,10 +250,10 @@ def name_of(pixel):
 def test_the_same_original_and_presets_give_the_same_bytes(original, chosen):
     named = [replace(preset, name=f"p{number}") for number, preset in enumerate(chosen)]
     data = original.write()
-    first, second = (make_picture(data, recipe(*named)) for _ in range(2))
+    first, second = (process_image(data, make_options(*named)) for _ in range(2))
     assert first == second
-    assert [rendition.preset for rendition in first.renditions] == [preset.name for preset in named]
-    for rendition, preset in zip(first.renditions, named, strict=True):
+    assert [rendition.preset for rendition in first.variants] == [preset.name for preset in named]
+    for rendition, preset in zip(first.variants, named, strict=True):
         assert (rendition.width, rendition.height) == expected_size(original.shown, preset)
 
 
@@ -262,7 +262,7 @@ def test_the_same_original_and_presets_give_the_same_bytes(original, chosen):
 def test_a_variant_says_nothing_but_pixels(original, preset):
     data = original.write()
     assert SECRET.encode() in data or original.kind == "BMP"
-    (rendition,) = make_picture(data, recipe(preset)).renditions
+    (rendition,) = process_image(data, make_options(preset)).variants
     for trace in (SECRET.encode(), b"Exif", b"ICC_PROFILE", b"ICCP", b"iCCP", b"acsp"):
         assert trace not in rendition.data
     image = opened(rendition.data)

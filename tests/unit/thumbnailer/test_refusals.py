@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from tests.unit.thumbnailer.test_imaging import written
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.responses import read_answer
 from thumbmill.thumbnailer.sandbox.worker import answer
@@ -26,7 +26,7 @@ def noise():
 
 def refusal(data):
     try:
-        make_picture(data, recipe())
+        process_image(data, make_options())
     except UndecodableImageError as fault:
         return fault
     return None
@@ -54,9 +54,9 @@ def test_a_file_that_is_cut_is_said_to_end_too_early(kind):
 
 
 def test_what_a_library_said_comes_out_of_the_child():
-    header, parts = answer(written(noise(), "PNG")[:-20_000], recipe(), slow=False)
+    header, parts = answer(written(noise(), "PNG")[:-20_000], make_options(), slow=False)
     with pytest.raises(UndecodableImageError) as raised:
-        read_answer(header, parts, recipe())
+        read_answer(header, parts, make_options())
     assert (raised.value.detail, bool(raised.value.cause)) == ("it ends too early", True)
 
 

@@ -11,12 +11,12 @@ from PIL import Image, TiffImagePlugin
 from tests.support import tiffs
 from tests.support.pictures import ORIENTATION
 from tests.support.tiffs import BYTE, LONG, SHORT
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.tiff import reader
 from thumbmill.thumbnailer.imaging.codecs.tiff.directory import count_pages
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 UNSUPPORTED, UNREADABLE, LARGE = ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE
@@ -32,13 +32,13 @@ def flat(level, width=32, height=24, **options):
 
 def shown(data, **options):
     """Make a picture, and give it with its pixels."""
-    picture = make_picture(data, recipe(WHOLE, **options))
-    return picture, np.asarray(Image.open(io.BytesIO(picture.renditions[0].data)).convert("RGBA")).astype(int)
+    picture = process_image(data, make_options(WHOLE, **options))
+    return picture, np.asarray(Image.open(io.BytesIO(picture.variants[0].data)).convert("RGBA")).astype(int)
 
 
 def refused(data, **options):
     with pytest.raises(UndecodableImageError) as fault:
-        make_picture(data, recipe(WHOLE, **options))
+        process_image(data, make_options(WHOLE, **options))
     return fault.value.code, fault.value.detail
 
 
@@ -379,11 +379,11 @@ def test_a_chunk_that_ends_early_is_damage_and_the_others_can_be_kept(compressio
     page.chunks[-1] = page.chunks[-1][: len(page.chunks[-1]) // 2]
     data = tiffs.tiff(page)
     with pytest.raises(UndecodableImageError) as fault:
-        make_picture(data, recipe(WHOLE))
+        process_image(data, make_options(WHOLE))
     assert fault.value.code is UNREADABLE
     assert "of the TIFF" in fault.value.cause
-    picture = make_picture(data, recipe(WHOLE, keep_damaged=True))
-    pixels = np.asarray(Image.open(io.BytesIO(picture.renditions[0].data)).convert("L"))
+    picture = process_image(data, make_options(WHOLE, keep_damaged=True))
+    pixels = np.asarray(Image.open(io.BytesIO(picture.variants[0].data)).convert("L"))
     assert picture.damaged
     assert (pixels[:16] == 50000 >> 8).all()
     assert pixels[-1, -1] == 0, "black where there is nothing"
@@ -393,5 +393,5 @@ def test_a_file_of_which_nothing_is_left_is_not_kept():
     page = tiffs.page(np.full((8, 8), 9, "u8"), 16, tiffs.BLACK_IS_ZERO, compression=tiffs.DEFLATE)
     page.chunks = [b"nothing"]
     with pytest.raises(UndecodableImageError) as fault:
-        make_picture(tiffs.tiff(page), recipe(WHOLE, keep_damaged=True))
+        process_image(tiffs.tiff(page), make_options(WHOLE, keep_damaged=True))
     assert fault.value.code is UNREADABLE

@@ -9,12 +9,12 @@ from PIL import Image
 
 from tests.corpora import libvips
 from tests.support import tiffs
-from tests.unit.thumbnailer.recipes import recipe
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from tests.unit.thumbnailer.options import make_options
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 WIDTH, HEIGHT = 37, 21  # no multiples of a tile's edges, nor of eight
-LOSSLESS = recipe(Preset("whole", width=640, height=640, format="png"))
+LOSSLESS = make_options(Preset("whole", width=640, height=640, format="png"))
 
 _Y, _X = np.mgrid[0:HEIGHT, 0:WIDTH]
 GREY = (_X * 255 // (WIDTH - 1)).astype("u8")
@@ -99,8 +99,8 @@ def expected(kind, bits):
 
 
 def seen(data):
-    picture = make_picture(data, LOSSLESS)
-    return np.asarray(Image.open(io.BytesIO(picture.renditions[0].data)).convert("RGBA")).astype(int)
+    picture = process_image(data, LOSSLESS)
+    return np.asarray(Image.open(io.BytesIO(picture.variants[0].data)).convert("RGBA")).astype(int)
 
 
 def weigh(pixels):
@@ -141,7 +141,7 @@ def test_libvips_shows_the_same(kind, bits):
     for options in ways(bits, (False,)):
         data = tiffs.one(samples, bits, photometric, extra=extra, **options)
         shown = libvips.show(data, (WIDTH, HEIGHT))
-        ours = make_picture(data, LOSSLESS).renditions[0].data
+        ours = process_image(data, LOSSLESS).variants[0].data
         assert libvips.difference(ours, shown.image) <= 0.75, options
 
 

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 
 from tests.support.pictures import ORIENTATION, opened
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging import pipeline
-from thumbmill.thumbnailer.imaging.geometry import lay_out
+from thumbmill.thumbnailer.imaging.geometry import compute_geometry
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 200, 20), (20, 20, 230), (255, 255, 255)
@@ -33,7 +33,7 @@ def thirds(width=900, height=300):
 
 
 def variant_of(data, preset, **changed):
-    (rendition,) = make_picture(data, recipe(preset, **changed)).renditions
+    (rendition,) = process_image(data, make_options(preset, **changed)).variants
     image = opened(rendition.data)
     assert image.size == (rendition.width, rendition.height)
     assert Image.MIME[image.format] == rendition.content_type
@@ -68,7 +68,7 @@ def is_near(pixel, colour):
     ],
 )
 def test_the_rule_of_each_fit(size, preset, scaled, final, offset):
-    layout = lay_out(size, preset)
+    layout = compute_geometry(size, preset)
     assert (layout.scaled, layout.final, layout.offset) == (scaled, final, offset)
 
 
@@ -136,7 +136,7 @@ def test_quality_is_the_preset_s():
     data = written(Image.effect_mandelbrot((400, 400), (-2, -1.5, 1, 1.5), 90).convert("RGB"), "JPEG")
     for kind in ("jpeg", "webp", "avif"):
         low, high = (
-            make_picture(data, recipe(Preset("p", 256, 256, quality=quality, format=kind))).renditions[0].data
+            process_image(data, make_options(Preset("p", 256, 256, quality=quality, format=kind))).variants[0].data
             for quality in (20, 90)
         )
         assert len(low) < 0.6 * len(high)
@@ -146,8 +146,8 @@ def test_quality_is_the_preset_s():
 
 
 def test_every_preset_has_its_variant_in_the_order_of_the_file():
-    picture = make_picture(written(thirds(3000, 1500), "JPEG"), recipe(*THREE))
-    assert [(made.preset, made.width, made.height) for made in picture.renditions] == [
+    picture = process_image(written(thirds(3000, 1500), "JPEG"), make_options(*THREE))
+    assert [(made.preset, made.width, made.height) for made in picture.variants] == [
         ("thumbnail", 256, 128),
         ("small", 640, 320),
         ("large", 1600, 800),
@@ -159,7 +159,7 @@ def test_a_picture_is_decoded_once_for_all(monkeypatch):
     load = pipeline.load_first_frame
     steps = [step if step is not load else lambda work: (decoded.append(1), load(work)) for step in pipeline.STEPS]
     monkeypatch.setattr(pipeline, "STEPS", steps)
-    make_picture(written(thirds(), "JPEG"), recipe(*THREE))
+    process_image(written(thirds(), "JPEG"), make_options(*THREE))
     assert decoded == [1]
 
 
@@ -167,7 +167,7 @@ def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
     chess = Image.effect_mandelbrot((2400, 1800), (-2, -1.5, 1, 1.5), 90).convert("RGB")
     data = written(chess, "JPEG", quality=95)
     alone, among = (
-        opened(make_picture(data, recipe(*presets)).renditions[0].data) for presets in (THREE[:1], THREE)
+        opened(process_image(data, make_options(*presets)).variants[0].data) for presets in (THREE[:1], THREE)
     )
     assert max(ImageStat.Stat(ImageChops.difference(alone, among)).rms) < 4
 
@@ -175,9 +175,9 @@ def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
 def test_an_enlarged_variant_lends_nothing_to_the_others():
     tiny = thirds(90, 30)
     huge = Preset("huge", 900, 900, without_enlargement=False)
-    picture = make_picture(written(tiny), recipe(huge, Preset("same", 90, 90, format="png")))
-    assert [(made.width, made.height) for made in picture.renditions] == [(900, 300), (90, 30)]
-    assert opened(picture.renditions[1].data).tobytes() == tiny.tobytes()
+    picture = process_image(written(tiny), make_options(huge, Preset("same", 90, 90, format="png")))
+    assert [(made.width, made.height) for made in picture.variants] == [(900, 300), (90, 30)]
+    assert opened(picture.variants[1].data).tobytes() == tiny.tobytes()
 
 
 # --- animations ------------------------------------------------------------------------------------------------
@@ -217,23 +217,25 @@ def test_a_still_picture_is_still_where_animations_are_kept():
 def test_an_animation_may_be_rejected():
     rejecting = Preset("p", 100, 100, animated="reject")
     with pytest.raises(UndecodableImageError, match="animation of 3 frames") as raised:
-        make_picture(film("GIF"), recipe(rejecting))
+        process_image(film("GIF"), make_options(rejecting))
     assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
     assert variant_of(film("GIF", count=1), rejecting).size == (100, 75)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
 def test_frames_have_a_limit(kind):
-    assert make_picture(film(kind), recipe(frames=3)).details.frames == 3
+    assert process_image(film(kind), make_options(frames=3)).details.frames == 3
     with pytest.raises(UndecodableImageError, match="more than 2") as raised:
-        make_picture(film(kind), recipe(frames=2))
+        process_image(film(kind), make_options(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 
 def test_the_pixels_of_kept_frames_have_a_limit_together():
     keeping = Preset("p", 100, 100, animated="keep")
-    make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300))
+    process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300))
     with pytest.raises(UndecodableImageError, match="more than 359999 in all") as raised:
-        make_picture(film("GIF"), recipe(keeping, animation_pixels=3 * 400 * 300 - 1))
+        process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300 - 1))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
-    make_picture(film("GIF"), recipe(animation_pixels=1))  # where only the first frame is wanted, it is no matter
+    process_image(
+        film("GIF"), make_options(animation_pixels=1)
+    )  # where only the first frame is wanted, it is no matter

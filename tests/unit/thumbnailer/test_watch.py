@@ -33,7 +33,7 @@ def clocks(monkeypatch):
 
 
 def test_silence_ends_a_wait_and_work_does_not(clocks):
-    wait = Watch(1, silence_seconds=10, patience_seconds=10_000)
+    wait = Watch(1, stall_seconds=10, patience_seconds=10_000)
     clocks.pass_by(wait, 500, cpu=0.01)
     clocks.pass_by(wait, 9)
     clocks.pass_by(wait, 1, cpu=0.01)
@@ -43,25 +43,25 @@ def test_silence_ends_a_wait_and_work_does_not(clocks):
 
 
 def test_a_trickle_of_cpu_time_does_not_hold_a_decoder_for_ever(clocks):
-    wait = Watch(1, silence_seconds=10, patience_seconds=900)
+    wait = Watch(1, stall_seconds=10, patience_seconds=900)
     with pytest.raises(StalledError, match=r"at work for 900 s, with \d+\.\d s"):
         clocks.pass_by(wait, 1000, cpu=0.01)
 
 
 def test_a_machine_that_was_frozen_has_lost_one_look(clocks):
-    wait = Watch(1, silence_seconds=10, patience_seconds=20)
+    wait = Watch(1, stall_seconds=10, patience_seconds=20)
     clocks.pass_by(wait, 36_000, step=3600)
     clocks.pass_by(wait, 1, cpu=1)
 
 
 def test_many_bytes_one_by_one_are_no_looks(clocks):
-    wait = Watch(1, silence_seconds=10, patience_seconds=20)
+    wait = Watch(1, stall_seconds=10, patience_seconds=20)
     clocks.pass_by(wait, 9, step=0.001)
     with pytest.raises(StalledError):
         clocks.pass_by(wait, 2, step=0.001)
 
 
 def test_of_a_child_that_has_ended_its_socket_tells(clocks):
-    wait = Watch(1, silence_seconds=10, patience_seconds=20)
+    wait = Watch(1, stall_seconds=10, patience_seconds=20)
     clocks.used = None
     clocks.pass_by(wait, 100)

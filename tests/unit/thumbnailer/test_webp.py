@@ -6,10 +6,10 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from tests.support.pictures import grain
-from tests.unit.thumbnailer.recipes import recipe
+from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.codecs import webp as webp_codec
-from thumbmill.thumbnailer.imaging.codecs.webp import scale_planes
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.codecs.webp import decode_yuv_scaled
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.imaging.resize import scale
 
 
@@ -31,7 +31,7 @@ def test_it_comes_to_what_pillow_makes_of_it(size, edge):
     data = webp(photo(size), quality=90)
     with Image.open(io.BytesIO(data)) as image:
         wanted = tuple(max(1, length * edge // max(size)) for length in size)
-        ours, pillows = scale_planes(data, image, wanted), scale(image.convert("RGB"), wanted)
+        ours, pillows = decode_yuv_scaled(data, image, wanted), scale(image.convert("RGB"), wanted)
     assert ours.size == wanted
     difference = ImageStat.Stat(ImageChops.difference(ours, pillows))
     assert max(difference.rms) < 3
@@ -43,7 +43,7 @@ def test_it_comes_to_what_pillow_makes_of_it(size, edge):
 def test_greys_stay_the_greys_they_are(level):
     data = webp(Image.new("RGB", (200, 100), (level,) * 3), quality=100)
     with Image.open(io.BytesIO(data)) as image:
-        ((count, colour),) = scale_planes(data, image, (50, 25)).getcolors()
+        ((count, colour),) = decode_yuv_scaled(data, image, (50, 25)).getcolors()
     assert count == 1250
     assert all(abs(band - level) <= 1 for band in colour)
 
@@ -53,8 +53,8 @@ def test_profile_and_exif_do_not_hide_it_and_go_with_it():
     exif[0x0112] = 6
     data = webp(photo((320, 200)), quality=80, exif=exif, icc_profile=b"a profile")
     with Image.open(io.BytesIO(data)) as image:
-        assert scale_planes(data, image, (32, 20)).info["icc_profile"] == b"a profile"
-    picture = make_picture(data, recipe())
+        assert decode_yuv_scaled(data, image, (32, 20)).info["icc_profile"] == b"a profile"
+    picture = process_image(data, make_options())
     assert (picture.width, picture.height) == (200, 320)
 
 
@@ -69,9 +69,9 @@ def test_what_is_not_plain_is_left_to_pillow():
         webp(opaque, quality=80)[:20],
         b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(10) + b"JUNK\0\0\0\0" * 1000,
     ):
-        assert scale_planes(data, opaque, (32, 24)) is None
+        assert decode_yuv_scaled(data, opaque, (32, 24)) is None
 
 
 def test_without_the_library_pillow_does_it(monkeypatch):
     monkeypatch.setattr(webp_codec, "_library", lambda: None)
-    assert make_picture(webp(photo((320, 200)), quality=80), recipe()).renditions[0].width == 256
+    assert process_image(webp(photo((320, 200)), quality=80), make_options()).variants[0].width == 256

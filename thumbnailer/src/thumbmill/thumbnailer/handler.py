@@ -42,7 +42,7 @@ from thumbmill.core.messaging.retry_policy import DELAYS, Action, Disposition
 from thumbmill.core.metrics import IGNORED
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
-from thumbmill.thumbnailer.imaging.model import Rendition
+from thumbmill.thumbnailer.imaging.model import EncodedVariant
 from thumbmill.thumbnailer.metrics import SUPERSEDED, TOLD, WITHDRAWN
 from thumbmill.thumbnailer.sandbox.pool import SLOW_LANE
 from thumbmill.thumbnailer.sandbox.process import Decoded
@@ -154,7 +154,7 @@ class Thumbnailer:
             return Failed(**about, error=Failure.of(fault.code, fault.detail))
         crash_at("after_decode")
         picture = decoded.picture
-        variants = [self._store(about["key"], decoded.sha256, rendition) for rendition in picture.renditions]
+        variants = [self._store(about["key"], decoded.sha256, rendition) for rendition in picture.variants]
         crash_at("after_put")
         return Done(
             **about,
@@ -173,7 +173,7 @@ class Thumbnailer:
         if size > self.max_bytes:
             raise GiveUp(ErrorCode.FILE_TOO_LARGE, f"{size} bytes, more than {self.max_bytes}")
 
-    def _store(self, original: str, sha256: str, rendition: Rendition) -> Variant:
+    def _store(self, original: str, sha256: str, rendition: EncodedVariant) -> Variant:
         key = variant_key(image_id_of(original), sha256, rendition.preset, self.version, rendition.extension)
         self.storage.put(VARIANTS_BUCKET, key, rendition.data, rendition.content_type)
         crash_at("after_first_put")

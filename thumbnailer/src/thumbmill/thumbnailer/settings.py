@@ -108,7 +108,7 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
             pixels=self.max_pixels,
             memory_bytes=self.decode_memory_bytes,
             seconds=self.decode_timeout_seconds,
-            silence_seconds=self.decode_silence_seconds,
+            stall_seconds=self.decode_silence_seconds,
             jpeg_scans=self.max_jpeg_scans,
             frames=self.max_frames,
             animation_pixels=self.max_animation_pixels,

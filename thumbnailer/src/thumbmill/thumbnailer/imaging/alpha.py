@@ -10,7 +10,7 @@ _STEP = 4  # pixels each way whose mean stands for those of them that are clear
 _GREY, _RGB = 0, 2  # colour types, as they and the depth stand in the header (PNG specification, 11.2.1)
 
 
-def settle_clear_colour(image: Image.Image, data: bytes) -> None:
+def rescale_trns(image: Image.Image, data: bytes) -> None:
     """Bring a PNG's clear colour to the eight bits that its pixels have been brought to."""
     clear, depth, colour_type = image.info.get("transparency"), data[24], data[25]
     if colour_type == _GREY and depth in {2, 4} and isinstance(clear, int):  # Pillow sees to 1 itself
@@ -38,7 +38,7 @@ def _find(image: Image.Image, grey: int) -> Image.Image:
     )
 
 
-def spread_colours(image: Image.Image) -> Image.Image:
+def bleed_alpha(image: Image.Image) -> Image.Image:
     """Give what is clear in an RGBA picture the colours of what is seen beside it.
 
     A lossy encoder mixes the colours of neighbours, whatever their alpha, and what a file hides under its clear

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageChops, ImageStat
 
 from thumbmill.core.formats import Format
-from thumbmill.thumbnailer.imaging.encode import encode, encode_exactly
+from thumbmill.thumbnailer.imaging.encode import encode, encode_lossless
 from thumbmill.thumbnailer.imaging.geometry import Size
-from thumbmill.thumbnailer.imaging.model import Rendition
+from thumbmill.thumbnailer.imaging.model import EncodedVariant
 from thumbmill.thumbnailer.presets.model import Preset
 
 _NEGLIGIBLE = 2048  # bytes: a JPEG of nothing has 600
@@ -41,7 +41,7 @@ class Original:
     format: Format
 
 
-def encode_within(image: Image.Image, preset: Preset, original: Original) -> Rendition:
+def encode_within_byte_limit(image: Image.Image, preset: Preset, original: Original) -> EncodedVariant:
     """Write an RGB or RGBA picture in the preset's format, no larger than its original if that can be."""
     best = encode(image, preset)
     most, pixels = max(original.file_bytes, _NEGLIGIBLE), image.width * image.height
@@ -55,14 +55,14 @@ def encode_within(image: Image.Image, preset: Preset, original: Original) -> Ren
     return best
 
 
-def _attempts(image: Image.Image, preset: Preset, *, may_be_drawing: bool) -> Iterator[Rendition]:
+def _attempts(image: Image.Image, preset: Preset, *, may_be_drawing: bool) -> Iterator[EncodedVariant]:
     if preset.format == "png":
         for packed in _pack(image):
-            yield encode_exactly(packed, preset)
+            yield encode_lossless(packed, preset)
         return
     if may_be_drawing and preset.format in {"auto", "webp"}:
         for drawing in _reduce_levels(image):
-            yield encode_exactly(drawing, replace(preset, format="webp"))
+            yield encode_lossless(drawing, replace(preset, format="webp"))
     for quality in _QUALITIES:
         if quality < preset.quality:
             as_webp = preset.format == "auto" and quality == _QUALITIES[-1]

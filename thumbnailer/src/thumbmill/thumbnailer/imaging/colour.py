@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageCms
 
 from thumbmill.thumbnailer.imaging.codecs import isobmff, png_chunks
-from thumbmill.thumbnailer.imaging.colour_encodings import Encoding, from_nclx
+from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_nclx
 from thumbmill.thumbnailer.imaging.tone_mapping import apply_encoding
 
 # The space a profile is for, from its header (ICC.1:2022, 7.2.8), and the mode whose pixels it explains.
@@ -20,11 +20,11 @@ _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _MAX_PROFILE_BYTES = png_chunks.MAX_PROFILE_BYTES  # it bounds what the cache can grow to
 _CACHED = 16
 _MAX_NAME = 100  # characters
-NAMED = "colour_space"  # in a picture's info: what its colours were before they became sRGB
+COLOUR_SPACE_KEY = "colour_space"  # in a picture's info: what its colours were before they became sRGB
 _UNSEEN_LEVELS = 2  # of 255: the many profiles that call themselves sRGB are this near to each other
 
 
-def read_encoding(image: Image.Image, data: bytes) -> Encoding | None:
+def read_encoding(image: Image.Image, data: bytes) -> ColourEncoding | None:
     """Say what an opened picture's levels mean by what stands beside a profile, or None."""
     match image.format:
         case "PNG":
@@ -37,7 +37,7 @@ def read_encoding(image: Image.Image, data: bytes) -> Encoding | None:
             return None
 
 
-def _read_nclx(info: dict[str | tuple[int, int], Any]) -> Encoding | None:
+def _read_nclx(info: dict[str | tuple[int, int], Any]) -> ColourEncoding | None:
     """Read what libheif has found."""
     nclx = info.get("nclx_profile")
     if not isinstance(nclx, dict):
@@ -46,9 +46,9 @@ def _read_nclx(info: dict[str | tuple[int, int], Any]) -> Encoding | None:
     return from_nclx(nclx["color_primaries"], nclx["transfer_characteristics"], peak)
 
 
-def name_colour_space(image: Image.Image, encoding: Encoding | None = None) -> str:
+def name_colour_space(image: Image.Image, encoding: ColourEncoding | None = None) -> str:
     """Name the space of a picture's colours: as its profile calls itself, else by its encoding, or its pixels."""
-    if told := image.info.get(NAMED):
+    if told := image.info.get(COLOUR_SPACE_KEY):
         return str(told)
     found = _find_profile(image)
     name = _name_profile(found[0]) if found else ""
@@ -58,7 +58,7 @@ def name_colour_space(image: Image.Image, encoding: Encoding | None = None) -> s
     return name or {"L": "Grey", "1": "Grey", "CMYK": "CMYK", "LAB": "Lab"}.get(bare, "sRGB")
 
 
-def convert_to_srgb(image: Image.Image, encoding: Encoding | None = None) -> Image.Image:
+def convert_to_srgb(image: Image.Image, encoding: ColourEncoding | None = None) -> Image.Image:
     """Put the colours into sRGB. A profile that is another kind of picture's is ignored; a broken one is none."""
     if encoding and not encoding.is_srgb and not _is_profile(image.info.get("icc_profile")):
         return apply_encoding(image, encoding)

@@ -41,7 +41,7 @@ _BRADFORD: Rows = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389
 
 
 @dataclass(frozen=True)
-class Encoding:
+class ColourEncoding:
     """What the levels 0 to 255 of red, green and blue mean."""
 
     name: str
@@ -53,7 +53,7 @@ class Encoding:
     @property
     def is_srgb(self) -> bool:
         """Tell whether nothing has to be changed."""
-        return self.primaries == BT709 and self.curve == SRGB_CURVE
+        return self.primaries == BT709 and self.curve == SRGB_EOTF
 
 
 def decode_srgb(level: float) -> float:
@@ -66,14 +66,14 @@ def encode_srgb(light: float) -> float:
     return light * 12.92 if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
 
 
-def from_code_points(primaries: int, transfer: int, peak: float = 0) -> Encoding | None:
+def from_cicp(primaries: int, transfer: int, peak: float = 0) -> ColourEncoding | None:
     """Read what a PNG's cICP says; None where it says nothing. ``peak`` in cd/m2, 0 for unknown."""
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
     return _encode(_name(primaries, transfer), primaries, transfer, peak)
 
 
-def from_nclx(primaries: int, transfer: int, peak: float = 0) -> Encoding:
+def from_nclx(primaries: int, transfer: int, peak: float = 0) -> ColourEncoding:
     """Read what HEIF and AVIF say, where BT.709's curve and all that is unknown pass for sRGB's."""
     primaries = primaries if primaries in _PRIMARIES else _SRGB_PRIMARIES
     transfer = transfer if transfer in _TRANSFERS else _SRGB_TRANSFER
@@ -81,15 +81,15 @@ def from_nclx(primaries: int, transfer: int, peak: float = 0) -> Encoding:
     return _encode(_name(primaries, transfer), primaries, curve, peak)
 
 
-def _encode(name: str, primaries: int, transfer: int, peak: float) -> Encoding:
+def _encode(name: str, primaries: int, transfer: int, peak: float) -> ColourEncoding:
     chromaticities, curve = _PRIMARIES[primaries][1], _tabulate(_TRANSFERS[transfer][1])
     if transfer not in {_PQ, _HLG}:
-        return Encoding(name, chromaticities, curve)
+        return ColourEncoding(name, chromaticities, curve)
     bright = max(peak or HDR_PEAK, HDR_WHITE) / HDR_WHITE
-    return Encoding(name, chromaticities, curve, bright, is_scene=transfer == _HLG)
+    return ColourEncoding(name, chromaticities, curve, bright, is_scene=transfer == _HLG)
 
 
-def from_gamma(gamma: float, chromaticities: Chromaticities | None) -> Encoding | None:
+def from_gamma(gamma: float, chromaticities: Chromaticities | None) -> ColourEncoding | None:
     """Read a PNG's gAMA, the exponent of the levels as written, and its cHRM; None for what can't be meant.
 
     Without cHRM, what is near sRGB's curve is taken for it, as writers meant it.
@@ -97,11 +97,11 @@ def from_gamma(gamma: float, chromaticities: Chromaticities | None) -> Encoding 
     if gamma <= 0 or (chromaticities is not None and not _is_triangle(chromaticities)):
         return None
     if chromaticities is None and abs(gamma * 2.2 - 1) <= _GAMMA_TOLERANCE:
-        return Encoding("sRGB", BT709, SRGB_CURVE)
+        return ColourEncoding("sRGB", BT709, SRGB_EOTF)
     curve = tuple((level / (LEVELS - 1)) ** (1 / gamma) for level in range(LEVELS))
     of_whom = "" if chromaticities is None else _name_chromaticities(chromaticities) + " "
     what = "linear" if gamma == 1 else f"gamma {1 / gamma:.2g}"
-    return Encoding(of_whom + what, chromaticities or BT709, curve)
+    return ColourEncoding(of_whom + what, chromaticities or BT709, curve)
 
 
 def _name_chromaticities(chromaticities: Chromaticities) -> str:
@@ -139,7 +139,7 @@ def convert_primaries(source: Chromaticities, target: Chromaticities) -> Rows:
     return _product(_inverse(_to_xyz(target)), _product(_adapt(source[6:], target[6:]), _to_xyz(source)))
 
 
-def luminances(primaries: Chromaticities) -> tuple[float, ...]:
+def luminance_weights(primaries: Chromaticities) -> tuple[float, ...]:
     """Give how much red, green and blue add to a colour's luminance."""
     return _to_xyz(primaries)[1]
 
@@ -229,4 +229,4 @@ def _tabulate(decode: Callable[[float], float]) -> tuple[float, ...]:
     return tuple(decode(level / (LEVELS - 1)) for level in range(LEVELS))
 
 
-SRGB_CURVE = _tabulate(decode_srgb)
+SRGB_EOTF = _tabulate(decode_srgb)

@@ -26,17 +26,17 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile
 
 from thumbmill.thumbnailer.imaging.codecs import gif
-from thumbmill.thumbnailer.imaging.codecs.jpeg import decode, decode_eighth
+from thumbmill.thumbnailer.imaging.codecs.jpeg import decode, decode_dc_only
 from thumbmill.thumbnailer.imaging.codecs.jpeg_dc_only import measure
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import (
     ends_with_filler,
     is_cut,
-    lacks_scans,
+    is_missing_scans,
     refines_at_last,
-    tidy,
+    strip_metadata,
 )
 from thumbmill.thumbnailer.imaging.codecs.tiff import reader
-from thumbmill.thumbnailer.imaging.formats import damage_told, name_format, open_image
+from thumbmill.thumbnailer.imaging.formats import map_decode_errors, name_format, open_image
 from thumbmill.thumbnailer.imaging.geometry import Size
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
@@ -65,8 +65,9 @@ def load_pixels(
 ) -> tuple[Image.Image, bool]:
     """Decode an opened picture, of whose file ``data`` is the whole, and tell whether it is damaged.
 
-    A JPEG is decoded at ``size``, which is what so many ``eighths`` of its edges come to. Raises BadPictureError if
-    damage shows and shall not be kept, or if nothing is left of it to be shown.
+    A JPEG is decoded at ``size``, which is what so many ``eighths`` of its edges come to.
+
+    Raise UndecodableImageError if damage shows and shall not be kept, or if nothing is left of it to be shown.
     """
     if name_format(header) == "TIFF" and (tiff := reader.read_tiff(data, header, keep_damaged=keep_damaged)):
         return tiff
@@ -87,18 +88,18 @@ def load_pixels(
 
 
 def _load(header: Image.Image) -> Image.Image:
-    with damage_told():
+    with map_decode_errors():
         header.load()
     return header
 
 
 def _load_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tuple[Image.Image, _Damage]:
-    if eighths == 1 and (eighth := decode_eighth(header, data, size)):
+    if eighths == 1 and (eighth := decode_dc_only(header, data, size)):
         return eighth, _SOUND  # it has found all scans, and would have left to libjpeg what that complains of
-    damage = _Damage("the last of its scans are missing") if lacks_scans(data) else _SOUND
+    damage = _Damage("the last of its scans are missing") if is_missing_scans(data) else _SOUND
     decoded, righted = decode(header, data, size, eighths), data
     if decoded.complaint:
-        righted = tidy(data)
+        righted = strip_metadata(data)
         decoded = decode(header, righted, size, eighths, keep_damaged=True)
     if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
         return _load(header), damage

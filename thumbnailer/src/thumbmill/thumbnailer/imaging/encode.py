@@ -5,9 +5,9 @@ from typing import Any
 
 from PIL import Image, ImageColor
 
-from thumbmill.thumbnailer.imaging.alpha import spread_colours
-from thumbmill.thumbnailer.imaging.geometry import Layout
-from thumbmill.thumbnailer.imaging.model import ContentType, Rendition
+from thumbmill.thumbnailer.imaging.alpha import bleed_alpha
+from thumbmill.thumbnailer.imaging.geometry import Geometry
+from thumbmill.thumbnailer.imaging.model import ContentType, EncodedVariant
 from thumbmill.thumbnailer.presets.model import Preset
 
 _CONTENT_TYPES: dict[str, ContentType] = {
@@ -25,23 +25,23 @@ _OPTIONS: dict[ContentType, dict[str, Any]] = {
 }
 
 
-def place(image: Image.Image, preset: Preset, layout: Layout) -> Image.Image:
+def pad(image: Image.Image, preset: Preset, layout: Geometry) -> Image.Image:
     """Pad a picture up to the variant's size."""
     if image.size == layout.final:
         return image
     colour = parse_colour(preset.background)
     mode = "RGBA" if image.mode == "RGBA" or colour[3] < 255 else "RGB"
     canvas = Image.new(mode, layout.final, colour[: len(mode)])
-    canvas.paste(image, layout.place)
+    canvas.paste(image, layout.position)
     return canvas
 
 
-def encode(image: Image.Image, preset: Preset) -> Rendition:
+def encode(image: Image.Image, preset: Preset) -> EncodedVariant:
     """Write an RGB or RGBA picture in the preset's format."""
     return _written([image], preset, choose_format(preset, has_alpha=image.mode == "RGBA"))
 
 
-def encode_exactly(image: Image.Image, preset: Preset) -> Rendition:
+def encode_lossless(image: Image.Image, preset: Preset) -> EncodedVariant:
     """Write a picture of any 8-bit mode without loss, in WebP or PNG as the preset says."""
     content_type = choose_format(preset, has_alpha=False)
     if content_type == "image/png":
@@ -50,7 +50,9 @@ def encode_exactly(image: Image.Image, preset: Preset) -> Rendition:
     return _save([_in_colours(image)], preset, content_type, options)
 
 
-def encode_animation(frames: list[Image.Image], milliseconds: list[int], loops: int, preset: Preset) -> Rendition:
+def encode_animation(
+    frames: list[Image.Image], milliseconds: list[int], loops: int, preset: Preset
+) -> EncodedVariant:
     """Write frames, each with its time; ``loops`` 0 is for ever."""
     content_type = choose_format(preset, has_alpha=True)
     return _written(frames, preset, content_type, duration=milliseconds, loop=loops)
@@ -71,9 +73,11 @@ def parse_colour(text: str) -> tuple[int, int, int, int]:
     return red, green, blue, alpha[0] if alpha else 255
 
 
-def _written(frames: list[Image.Image], preset: Preset, content_type: ContentType, **options: Any) -> Rendition:
+def _written(
+    frames: list[Image.Image], preset: Preset, content_type: ContentType, **options: Any
+) -> EncodedVariant:
     if content_type in _LOSSY_WITH_ALPHA:
-        frames = [spread_colours(frame) if frame.mode == "RGBA" else frame for frame in frames]
+        frames = [bleed_alpha(frame) if frame.mode == "RGBA" else frame for frame in frames]
     image = frames[0]
     if content_type == "image/jpeg" and image.mode == "RGBA":
         image = _flattened(image, preset)
@@ -90,12 +94,12 @@ def _flattened(image: Image.Image, preset: Preset) -> Image.Image:
 
 def _save(
     frames: list[Image.Image], preset: Preset, content_type: ContentType, options: dict[str, Any]
-) -> Rendition:
+) -> EncodedVariant:
     image, out = frames[0], BytesIO()
     if len(frames) > 1:
         options = options | {"save_all": True, "append_images": frames[1:]}
     image.save(out, content_type.removeprefix("image/"), **options)
-    return Rendition(preset.name, content_type, image.width, image.height, out.getvalue())
+    return EncodedVariant(preset.name, content_type, image.width, image.height, out.getvalue())
 
 
 def _in_colours(image: Image.Image) -> Image.Image:

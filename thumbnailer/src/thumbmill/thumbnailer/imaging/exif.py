@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from PIL import ExifTags, Image
 
 from thumbmill.thumbnailer.imaging.geometry import Size
-from thumbmill.thumbnailer.imaging.model import Place
+from thumbmill.thumbnailer.imaging.model import GeoPoint
 
 _MAX_TEXT = 100  # characters; cameras and lenses have names of up to 60
 _MOMENT = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -36,7 +36,7 @@ class Exif:
     taken_at: str | None = None  # ISO 8601, without an offset if the camera knew none
     camera: str | None = None
     lens: str | None = None
-    gps: Place | None = None
+    gps: GeoPoint | None = None
 
     def orient(self, size: Size) -> Size:
         """Give a size as it is after turning, or as it was before."""
@@ -62,7 +62,7 @@ def read_exif(image: Image.Image, *, keep_gps: bool) -> Exif:
     )
 
 
-def turn(image: Image.Image, orientation: int) -> Image.Image:
+def apply_orientation(image: Image.Image, orientation: int) -> Image.Image:
     """Turn or mirror a picture so that it is shown as it was seen."""
     way = _TURNS.get(orientation)
     return image if way is None else image.transpose(way)
@@ -121,10 +121,10 @@ def _text(value: object) -> str | None:
     return " ".join(shown.split())[:_MAX_TEXT] or None
 
 
-def _place(gps: dict[int, Any]) -> Place | None:
+def _place(gps: dict[int, Any]) -> GeoPoint | None:
     latitude = _degrees(gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLatitudeRef], "S")
     longitude = _degrees(gps[ExifTags.GPS.GPSLongitude], gps[ExifTags.GPS.GPSLongitudeRef], "W")
-    return Place(latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
+    return GeoPoint(latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
 
 
 def _degrees(parts: Any, side: str, negative: str) -> float:

@@ -56,7 +56,7 @@ def open_image(data: bytes) -> Image.Image:
     if signature.format == "TIFF":
         return reader.open_tiff(data)
     try:
-        with damage_told():
+        with map_decode_errors():
             image = Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
     except UnidentifiedImageError as fault:
         raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
@@ -132,9 +132,9 @@ def count_frames(image: Image.Image, data: bytes, most: int) -> int:
         return 1
 
 
-def check_frames(image: Image.Image, frames: int, recipe: ProcessingOptions) -> None:
+def check_frames(image: Image.Image, frames: int, options: ProcessingOptions) -> None:
     """Refuse too many frames, where they are kept too many pixels, and any animation if a preset says so."""
-    limits, wants = recipe.limits, {preset.animated for preset in recipe.presets}
+    limits, wants = options.limits, {preset.animated for preset in options.presets}
     if frames > limits.frames:
         raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, f"{frames} frames, more than {limits.frames}")
     if frames == 1 or name_format(image) not in ANIMATED:
@@ -150,7 +150,7 @@ def check_frames(image: Image.Image, frames: int, recipe: ProcessingOptions) -> 
 
 
 @contextmanager
-def damage_told() -> Iterator[None]:
+def map_decode_errors() -> Iterator[None]:
     """Put what decoders raise on a broken file into our word for it. Any other exception is a fault of the code's.
 
     That one goes on as it is: the picture is tried again, the log has the traceback, and the picture ends as

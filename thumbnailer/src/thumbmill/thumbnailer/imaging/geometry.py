@@ -22,7 +22,7 @@ _ANCHORS = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class Geometry:
     """A picture scaled to ``scaled``, of which ``final`` is shown; the rest of ``final``, if any, is padding."""
 
     scaled: Size
@@ -35,7 +35,7 @@ class Layout:
         return min(self.scaled[0], self.final[0]), min(self.scaled[1], self.final[1])
 
     @property
-    def place(self) -> Size:
+    def position(self) -> Size:
         """Give the corner at which the visible part begins in the final picture."""
         return max(0, self.offset[0]), max(0, self.offset[1])
 
@@ -47,7 +47,7 @@ class Layout:
         return left * across, top * down, (left + width) * across, (top + height) * down
 
 
-def lay_out(size: Size, preset: Preset) -> Layout:
+def compute_geometry(size: Size, preset: Preset) -> Geometry:
     """Apply a preset's rule to a picture of this size, as it is shown.
 
     ``inside`` shrinks it until both edges fit the box; ``cover`` until one of them would become shorter than the
@@ -65,7 +65,7 @@ def lay_out(size: Size, preset: Preset) -> Layout:
             box = _box(preset)
             final = min(scaled[0], box[0]), min(scaled[1], box[1])
     across, down = _ANCHORS[preset.gravity]
-    return Layout(scaled, final, ((final[0] - scaled[0]) * across // 2, (final[1] - scaled[1]) * down // 2))
+    return Geometry(scaled, final, ((final[0] - scaled[0]) * across // 2, (final[1] - scaled[1]) * down // 2))
 
 
 def _scale(size: Size, preset: Preset) -> Size:

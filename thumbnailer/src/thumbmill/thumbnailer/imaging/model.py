@@ -29,7 +29,7 @@ class Limits:
     pixels: int
     memory_bytes: int  # address space of the child as a whole
     seconds: float  # of CPU time
-    silence_seconds: float = 30  # without any CPU time, and yet no answer
+    stall_seconds: float = 30  # without any CPU time, and yet no answer
     jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
     frames: int = 1000
     animation_pixels: int = 100_000_000  # of all frames together, where a preset keeps them
@@ -68,7 +68,7 @@ class ProcessingOptions:
 
 
 @dataclass(frozen=True)
-class Place:
+class GeoPoint:
     """Where a picture was taken, in degrees, north and east of zero."""
 
     latitude: float
@@ -87,11 +87,11 @@ class Details:
     taken_at: str | None = None  # ISO 8601, with an offset if the camera knew it
     camera: str | None = None
     lens: str | None = None
-    gps: Place | None = None  # only if the recipe keeps it
+    gps: GeoPoint | None = None  # only if the recipe keeps it
 
 
 @dataclass(frozen=True)
-class Rendition:
+class EncodedVariant:
     """One variant, ready to be stored."""
 
     preset: str
@@ -106,13 +106,13 @@ class Rendition:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageResult:
     """An original as it is shown, that is after its orientation, and what was made of it."""
 
     format: Format
     width: int  # pixels
     height: int  # pixels
-    renditions: list[Rendition]
+    variants: list[EncodedVariant]
     details: Details
     damaged: bool = False
 
@@ -125,7 +125,7 @@ class Cost:
     memory_bytes: int  # of address space, with everything that a child has anyway
 
 
-class SlowPictureError(Exception):
+class SlowImageError(Exception):
     """A picture that is within the limits, but would hold up the others: it goes where it can't."""
 
     def __init__(self, cost: Cost) -> None:

@@ -15,7 +15,7 @@ _WARM = (1 / 4, 1 / 4, -1 / 2, 127.5)
 _RED = (1 / 2, -1 / 2, 0, 127.5)
 
 
-def describe_pixels(image: Image.Image) -> tuple[str, str]:
+def make_placeholders(image: Image.Image) -> tuple[str, str]:
     """Give the dominant colour of an RGB or RGBA picture, and its ThumbHash in base64."""
     scale = min(1.0, _EDGE / max(image.size))
     width, height = (max(1, round(edge * scale)) for edge in image.size)

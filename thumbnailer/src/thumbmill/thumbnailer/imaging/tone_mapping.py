@@ -19,11 +19,11 @@ from thumbmill.thumbnailer.imaging.colour_encodings import (
     BT2020,
     HDR_PEAK,
     HDR_WHITE,
-    Encoding,
+    ColourEncoding,
     Rows,
     convert_primaries,
     encode_srgb,
-    luminances,
+    luminance_weights,
 )
 
 _STRIP = 65536  # pixels at once, so that the intermediate numbers stay in the processor's cache
@@ -35,7 +35,7 @@ _DARK = 1e-6
 Plane = Any  # of a strip's pixels, as numbers of 32 bits
 
 
-def apply_encoding(image: Image.Image, encoding: Encoding) -> Image.Image:
+def apply_encoding(image: Image.Image, encoding: ColourEncoding) -> Image.Image:
     """Give a picture of 8 bits a channel, with or without alpha, as sRGB."""
     pixels = np.asarray(image.convert("RGB"))
     shown = np.empty_like(pixels)
@@ -54,11 +54,11 @@ def apply_encoding(image: Image.Image, encoding: Encoding) -> Image.Image:
     return converted
 
 
-def _to_srgb_light(planes: list[Plane], encoding: Encoding) -> list[Plane]:
+def _to_srgb_light(planes: list[Plane], encoding: ColourEncoding) -> list[Plane]:
     if encoding.peak is None:
         return _mix(planes, convert_primaries(encoding.primaries, BT709))
     if encoding.is_scene:
-        planes = _display(planes, luminances(encoding.primaries))
+        planes = _display(planes, luminance_weights(encoding.primaries))
     planes = _mix(planes, convert_primaries(encoding.primaries, BT2020))
     brightest = np.maximum(np.maximum(planes[0], planes[1]), np.maximum(planes[2], np.float32(_DARK)))
     gain = map_tone(brightest, encoding.peak) / brightest

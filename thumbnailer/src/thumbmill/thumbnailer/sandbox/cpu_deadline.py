@@ -30,7 +30,7 @@ class Watch:
     """
 
     pid: int
-    silence_seconds: float  # without CPU time, in a row
+    stall_seconds: float  # without CPU time, in a row
     patience_seconds: float  # in all; a child that trickles CPU time must not be waited for for ever
     _used: float = 0
     _silent: int = 0
@@ -50,7 +50,7 @@ class Watch:
         self._looks += 1
         self._silent = self._silent + 1 if used - self._used < _PROGRESS_SECONDS else 0
         self._used = used
-        if self._silent * LOOK_SECONDS >= self.silence_seconds:
-            raise StalledError(f"it has used no CPU time for {self.silence_seconds:g} s")
+        if self._silent * LOOK_SECONDS >= self.stall_seconds:
+            raise StalledError(f"it has used no CPU time for {self.stall_seconds:g} s")
         if self._looks * LOOK_SECONDS >= self.patience_seconds:
             raise StalledError(f"it was at work for {self.patience_seconds:g} s, with {used:.1f} s of CPU time")

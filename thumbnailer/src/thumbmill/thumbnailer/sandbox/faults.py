@@ -24,7 +24,7 @@ _NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an a
 def fail_if_asked(data: bytes) -> None:
     """Do what the picture's comment asks for, if it does: crash, raise, wait or compute for ever, and the like.
 
-    Raises BadPictureError after trying to escape; its text tells what was refused.
+    Raises UndecodableImageError after trying to escape; its text tells what was refused.
     """
     request = _REQUEST.search(data, 0, 4096)
     match request[1] if request else None:

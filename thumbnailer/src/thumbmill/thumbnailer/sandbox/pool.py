@@ -19,7 +19,7 @@ import structlog
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import DependencyUnavailable, GiveUp, WaitForTurn
-from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.metrics import DEATHS, DECODING, INTERRUPTIONS, RETIREMENTS, SLOW
 from thumbmill.thumbnailer.sandbox.process import (
     ChildDiedError,
@@ -99,7 +99,7 @@ class Decoder:
         if not slow:
             try:
                 return self._decode(data, self._ordinary, slow=False)
-            except SlowPictureError as fault:
+            except SlowImageError as fault:
                 log.info("slow_picture", cost=str(fault))
             except ChildDiedError as death:
                 log.info("slow_picture", cost=str(death))
@@ -124,7 +124,7 @@ class Decoder:
     def _decode(self, data: bytes, places: Places, *, slow: bool) -> Decoded:
         """Decode in a child of a lane, a second time in a fresh one if the first crashes.
 
-        Raises GiveUp; ChildDiedError for a picture that reached a limit of its lane; SlowPictureError.
+        Raises GiveUp; ChildDiedError for a picture that reached a limit of its lane; SlowImageError.
         """
         child = places.get()
         try:

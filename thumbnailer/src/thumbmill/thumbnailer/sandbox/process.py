@@ -10,7 +10,12 @@ import sys
 from dataclasses import dataclass
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.model import Picture, ProcessingOptions, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.model import (
+    ImageResult,
+    ProcessingOptions,
+    SlowImageError,
+    UndecodableImageError,
+)
 from thumbmill.thumbnailer.sandbox import framing
 from thumbmill.thumbnailer.sandbox.cpu_deadline import LOOK_SECONDS, StalledError, Watch
 from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, clean, read_answer
@@ -60,7 +65,7 @@ class ChildDiedError(Exception):
 class Decoded:
     """A picture, and the name of the bytes it came from."""
 
-    picture: Picture
+    picture: ImageResult
     sha256: str
 
 
@@ -102,17 +107,17 @@ class ChildProcess:
     def decode(self, data: bytes, *, slow: bool = False) -> Decoded:
         """Have a picture decoded, within an ordinary picture's limits or, if ``slow``, within all.
 
-        Raises BadPictureError; SlowPictureError, but not if ``slow``; ChildDiedError; DecoderInterruptedError.
+        Raises UndecodableImageError; SlowImageError, but not if ``slow``; ChildDiedError; DecoderInterruptedError.
         After the last two, and whatever else it may raise, the child is gone.
         """
         self.pictures += 1
         try:
-            watch = self._watch(self._recipe.limits.silence_seconds, PATIENCE_SECONDS)
+            watch = self._watch(self._recipe.limits.stall_seconds, PATIENCE_SECONDS)
             framing.send(self._channel, {"slow": slow}, data, look=watch.look)
             sha256 = hashlib.sha256(data).hexdigest()  # while the child is at work
             answer, parts = self._receive(watch)
             return Decoded(read_answer(answer, parts, self._recipe), sha256)
-        except (UndecodableImageError, SlowPictureError):
+        except (UndecodableImageError, SlowImageError):
             raise
         except (framing.HungUpError, OSError) as fault:
             raise self._explain_death() from fault
@@ -138,8 +143,8 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self._kill()
 
-    def _watch(self, silence_seconds: float, patience_seconds: float) -> Watch:
-        return Watch(self._process.pid, silence_seconds, patience_seconds)
+    def _watch(self, stall_seconds: float, patience_seconds: float) -> Watch:
+        return Watch(self._process.pid, stall_seconds, patience_seconds)
 
     def _receive(self, watch: Watch) -> tuple[framing.Header, list[bytes]]:
         return framing.receive(self._channel, MAX_ANSWER_BYTES, watch.look)

@@ -10,14 +10,14 @@ from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.thumbnailer.imaging.model import (
     ContentType,
     Cost,
-    Picture,
+    ImageResult,
     ProcessingOptions,
-    SlowPictureError,
+    SlowImageError,
     UndecodableImageError,
 )
 from thumbmill.thumbnailer.sandbox.framing import Header
 
-_PICTURE = TypeAdapter(Picture)
+_PICTURE = TypeAdapter(ImageResult)
 _COST = TypeAdapter(Cost)
 _MAX_DETAIL = 200  # characters, as of all words that come from a file
 _MAX_FAULT = 2000  # likewise of a traceback, which goes to the log alone
@@ -43,11 +43,11 @@ class ChildFaultError(Exception):
         self.detail = detail
 
 
-def read_answer(answer: Header, parts: list[bytes], recipe: ProcessingOptions) -> Picture:
+def read_answer(answer: Header, parts: list[bytes], recipe: ProcessingOptions) -> ImageResult:
     """Understand an answer to a picture.
 
-    Raises what it stands for (BadPictureError, SlowPictureError, ChildFaultError), and ValueError where it makes no
-    sense.
+    Raises what it stands for (UndecodableImageError, SlowImageError, ChildFaultError), and ValueError where it makes
+    no sense.
     """
     match answer:
         case {"picture": dict(fields)}:
@@ -59,7 +59,7 @@ def read_answer(answer: Header, parts: list[bytes], recipe: ProcessingOptions) -
             cause = clean(str(rest.get("cause", "")), _MAX_DETAIL)
             raise UndecodableImageError(verdict, clean(detail, _MAX_DETAIL), cause=cause)
         case {"slow": dict(cost)}:
-            raise SlowPictureError(_COST.validate_python(cost))
+            raise SlowImageError(_COST.validate_python(cost))
         case {"out_of_memory": True}:
             raise ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
         case {"fault": str(text)}:
@@ -75,27 +75,27 @@ def clean(text: str, most: int) -> str:
     )
 
 
-def _read_picture(fields: dict[str, Any], parts: list[bytes], recipe: ProcessingOptions) -> Picture:
-    renditions = fields.pop("renditions", None)
+def _read_picture(fields: dict[str, Any], parts: list[bytes], recipe: ProcessingOptions) -> ImageResult:
+    variants = fields.pop("variants", None)
     names = [preset.name for preset in recipe.presets]
-    if not isinstance(renditions, list) or len(renditions) != len(names) or len(parts) != len(names):
+    if not isinstance(variants, list) or len(variants) != len(names) or len(parts) != len(names):
         raise ValueError("other variants than were asked for")
-    if not all(isinstance(rendition, dict) for rendition in renditions):
+    if not all(isinstance(rendition, dict) for rendition in variants):
         raise ValueError("variants that are none")
     try:
-        pairs = zip(renditions, parts, strict=True)
+        pairs = zip(variants, parts, strict=True)
         joined = [{**rendition, "data": data} for rendition, data in pairs]
-        picture: Picture = _PICTURE.validate_python({**fields, "renditions": joined})
+        picture: ImageResult = _PICTURE.validate_python({**fields, "variants": joined})
         ImageDetails.model_validate(asdict(picture.details))  # or it would fail where no picture is to blame
     except ValidationError as fault:  # its text would quote what the child has sent
         raise ValueError(f"no picture: {fault.error_count()} faults") from None
-    if [rendition.preset for rendition in picture.renditions] != names:
+    if [rendition.preset for rendition in picture.variants] != names:
         raise ValueError("variants of other names than were asked for")
-    for rendition in picture.renditions:
+    for rendition in picture.variants:
         at, signature = _SIGNATURES[rendition.content_type]
         if not rendition.data.startswith(signature, at):
             raise ValueError(f"a variant that is no {rendition.content_type}")
-    sizes = [(picture.width, picture.height), *((each.width, each.height) for each in picture.renditions)]
+    sizes = [(picture.width, picture.height), *((each.width, each.height) for each in picture.variants)]
     if not all(0 < edge <= _MAX_EDGE for size in sizes for edge in size):
         raise ValueError("edges that no picture has")
     return picture

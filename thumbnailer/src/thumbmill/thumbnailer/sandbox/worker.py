@@ -15,8 +15,8 @@ from dataclasses import asdict
 from typing import Any
 
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
-from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowPictureError, UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import make_picture
+from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.sandbox import faults, framing
 from thumbmill.thumbnailer.sandbox.limits import (
     allow_cpu,
@@ -84,7 +84,7 @@ def wait_for_picture(channel: socket.socket) -> None:
 def make_samples(recipe: ProcessingOptions) -> None:
     """Prove that this installation decodes, so that whatever fails from here on is a picture's own fault."""
     for sample in (_JPEG, _PNG):
-        make_picture(sample, recipe)
+        process_image(sample, recipe)
     if not jpeg_dc_only.decode(_JPEG, bytearray(1)):  # of one pixel too is an eighth one
         raise RuntimeError("dc_only.c was built, but does not decode")
 
@@ -94,16 +94,16 @@ def answer(data: bytes, recipe: ProcessingOptions, *, slow: bool) -> tuple[frami
     try:
         if recipe.limits.faults:
             faults.fail_if_asked(data)
-        picture = make_picture(data, recipe, slow=slow)
+        picture = process_image(data, recipe, slow=slow)
     except UndecodableImageError as fault:
         return {"bad": fault.code.value, "detail": fault.detail, "cause": fault.cause}, []
-    except SlowPictureError as fault:
+    except SlowImageError as fault:
         return {"slow": asdict(fault.cost)}, []
     except MemoryError:
         return {"out_of_memory": True}, []
     except Exception:  # noqa: BLE001 - it is not known to be the picture's fault, so the parent tries it again
         return {"fault": traceback.format_exc(limit=-3)}, []
-    return {"picture": asdict(picture, dict_factory=_without_bytes)}, [r.data for r in picture.renditions]
+    return {"picture": asdict(picture, dict_factory=_without_bytes)}, [r.data for r in picture.variants]
 
 
 def _without_bytes(fields: list[tuple[str, Any]]) -> dict[str, Any]:

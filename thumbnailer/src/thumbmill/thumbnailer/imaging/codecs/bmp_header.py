@@ -59,7 +59,7 @@ class BmpHeader:
 
 
 def read_header(data: bytes) -> BmpHeader:
-    """Read the headers from a file's first bytes. Raises BadPictureError."""
+    """Read the headers from a file's first bytes. Raises UndecodableImageError."""
     start, length = struct.unpack_from("<II", data, 10)
     if length == _CORE:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)

@@ -11,15 +11,15 @@ from io import BytesIO
 from PIL import Image
 
 from thumbmill.thumbnailer.imaging.codecs.gif_blocks import KEEP, RESTORE, Frame, Gif, read_gif
-from thumbmill.thumbnailer.imaging.formats import damage_told
+from thumbmill.thumbnailer.imaging.formats import map_decode_errors
 
 _CLEAR = (0, 0, 0, 0)
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode the first frame and lay it on the canvas. Raises BadPictureError for a damaged one."""
+    """Decode the first frame and lay it on the canvas. Raises UndecodableImageError for a damaged one."""
     gif = read_gif(data)
-    with damage_told():
+    with map_decode_errors():
         frame = _decode_frame(data, gif.frames[0])
     if gif.frames[0].box == (0, 0, *gif.size):
         return frame
@@ -36,11 +36,11 @@ def decode(data: bytes) -> Image.Image:
 
 
 def animate(data: bytes, gif: Gif) -> Iterator[tuple[Image.Image, int]]:
-    """Give each frame as it is seen, in RGBA, and how many milliseconds. Raises BadPictureError."""
+    """Give each frame as it is seen, in RGBA, and how many milliseconds. Raises UndecodableImageError."""
     canvas = Image.new("RGBA", gif.size, _CLEAR)
     for frame in gif.frames:
         before = canvas.crop(frame.box) if frame.disposal == RESTORE else None
-        with damage_told():
+        with map_decode_errors():
             _draw(canvas, _decode_frame(data, frame), frame)
         yield canvas.copy(), frame.milliseconds
         if frame.disposal != KEEP:

@@ -6,7 +6,7 @@ Pillow hands out an AVIF's ICC profile, but not the code points that most files 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from thumbmill.thumbnailer.imaging.colour_encodings import Encoding, from_nclx
+from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_nclx
 
 _MOST_BOXES = 10_000  # of one level
 _META_HEAD = 4  # version and flags of a full box
@@ -47,7 +47,7 @@ def read_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         start = stop
 
 
-def read_encoding(data: bytes) -> Encoding | None:
+def read_encoding(data: bytes) -> ColourEncoding | None:
     """Say what the levels of an AVIF mean by its code points; None where it has none."""
     properties = list(_read_properties(data))
     for kind, body in properties:

@@ -16,7 +16,7 @@ from thumbmill.thumbnailer.imaging.geometry import Size
 # By the mode of an opened file: what libjpeg shall write, the mode and the raw mode that Pillow has for it, bytes a
 # pixel. CMYK is stored the other way round.
 _PIXELS = {"RGB": ("RGBX", "RGBX", "RGBX", 4), "L": ("GRAY", "L", "L", 1), "CMYK": ("CMYK", "CMYK", "CMYK;I", 4)}
-WHOLE = 8  # eighths
+FULL_SCALE = 8  # eighths
 _BLANK = b"\x80"  # grey, as libjpeg paints what is missing
 
 
@@ -28,12 +28,12 @@ class Decoded:
     complaint: str = ""  # libjpeg's first one, in its own words
 
 
-def reduce(size: Size, eighths: int) -> Size:
+def scaled_size(size: Size, eighths: int) -> Size:
     """Give the size of a JPEG that is decoded at so many eighths, as libjpeg rounds it."""
     return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
 
 
-def decode_eighth(header: Image.Image, data: bytes, size: Size) -> Image.Image | None:
+def decode_dc_only(header: Image.Image, data: bytes, size: Size) -> Image.Image | None:
     """Decode a sound JPEG whose header was opened, at the size that an eighth of its edges comes to, by ourselves.
 
     None for what only libjpeg can decode, or shall judge.
@@ -50,7 +50,7 @@ def decode(header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_d
     """
     wanted, _, _, bytes_per_pixel = _PIXELS[header.mode]
     width, height = size
-    least = {"min_width": width, "min_height": height} if eighths < WHOLE else {}
+    least = {"min_width": width, "min_height": height} if eighths < FULL_SCALE else {}
     pixels, complaint = None, ""
     if keep_damaged:
         pixels = bytearray(_BLANK) * (width * height * bytes_per_pixel)

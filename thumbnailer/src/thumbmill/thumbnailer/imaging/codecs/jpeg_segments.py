@@ -55,7 +55,7 @@ def count_scans(data: bytes) -> int:
     return sum(part.marker == SOS for part in read_segments(data))
 
 
-def tidy(data: bytes) -> bytes:
+def strip_metadata(data: bytes) -> bytes:
     """Leave out metadata and junk, right what means nothing, and end where a decoder's understanding ends.
 
     What a scan of a picture that is not progressive says of its coefficients means nothing: it has all of them.
@@ -90,7 +90,7 @@ def ends_with_filler(data: bytes, count: int) -> bool:
     return bool(ends) and not any(data[ends[-1] - count : ends[-1]])
 
 
-def lacks_scans(data: bytes) -> bool:
+def is_missing_scans(data: bytes) -> bool:
     """Tell whether the scans leave a coefficient out, or any of its bits.
 
     A file in one scan, as most are, is known by that scan's header; no data are looked at.

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from thumbmill.thumbnailer.imaging.colour_encodings import Encoding, from_code_points, from_gamma
+from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_cicp, from_gamma
 
 _SIGNATURE_BYTES, _HEAD_BYTES, _CRC_BYTES = 8, 8, 4
 _MOST_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
@@ -65,7 +65,7 @@ def read_chunks(data: bytes) -> Iterator[Chunk]:
         at = end
 
 
-def tidy(data: bytes) -> bytes:
+def normalize_chunks(data: bytes) -> bytes:
     """Leave out what is not the picture's, put EXIF in front of the pixels, and begin with the first frame."""
     chunks = list(read_chunks(data))
     if not chunks or chunks[0].kind != b"IHDR":
@@ -79,12 +79,12 @@ def tidy(data: bytes) -> bytes:
     return b"".join((data[:_SIGNATURE_BYTES], *parts, data[chunks[-1].end :]))
 
 
-def read_encoding(data: bytes) -> Encoding | None:
+def read_encoding(data: bytes) -> ColourEncoding | None:
     """Say what the levels mean, by a tidied file's cICP, else sRGB, else gAMA and cHRM; a profile stands apart."""
     told = {chunk.kind: chunk.body(data) for chunk in read_chunks(data) if chunk.kind in _TOLD_ONCE}
     if b"cICP" in told:
         primaries, transfer, _, _ = told[b"cICP"]
-        return from_code_points(primaries, transfer, _read_peak(told))
+        return from_cicp(primaries, transfer, _read_peak(told))
     if b"sRGB" in told or b"gAMA" not in told:
         return None
     chromaticities = None
@@ -130,7 +130,7 @@ def _find_ignored(data: bytes, told: dict[bytes, Chunk], palette: int) -> set[by
     if code_points is None:
         return set()
     primaries, transfer, matrix, is_full_range = code_points.body(data)
-    means = from_code_points(primaries, transfer) if (matrix, is_full_range) == (0, 1) else None
+    means = from_cicp(primaries, transfer) if (matrix, is_full_range) == (0, 1) else None
     return {b"iCCP"} if means and code_points.start < palette else {b"cICP"}
 
 

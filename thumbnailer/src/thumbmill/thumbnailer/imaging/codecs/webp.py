@@ -23,7 +23,7 @@ _TO_RGB = (
 )
 
 
-def scale_planes(data: bytes, image: Image.Image, size: Size) -> Image.Image | None:
+def decode_yuv_scaled(data: bytes, image: Image.Image, size: Size) -> Image.Image | None:
     """Decode a WebP and scale it; None for what is not lossy, has alpha, moves, or can't be decoded."""
     library = _library()
     if library is None or not _is_plain(data):

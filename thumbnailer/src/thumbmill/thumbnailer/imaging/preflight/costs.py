@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.formats import Format
-from thumbmill.thumbnailer.imaging.model import Cost, Limits, SlowPictureError, UndecodableImageError
+from thumbmill.thumbnailer.imaging.model import Cost, Limits, SlowImageError, UndecodableImageError
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Headers:
         return self.size[0] * self.size[1]
 
 
-def estimate(headers: Headers) -> Cost:
+def estimate_cost(headers: Headers) -> Cost:
     """Estimate what a picture will take."""
     kind, pixels = FORMATS[headers.format], headers.pixels
     weight = kind.bytes_per_pixel if headers.has_alpha else _OPAQUE.get(headers.format, kind.bytes_per_pixel)
@@ -85,10 +85,10 @@ def estimate(headers: Headers) -> Cost:
 def check_cost(headers: Headers, limits: Limits, *, slow: bool) -> None:
     """Refuse what would take too much, before it does.
 
-    Raises BadPictureError; SlowPictureError for what an ordinary picture may not take, unless ``slow``.
+    Raises UndecodableImageError; SlowImageError for what an ordinary picture may not take, unless ``slow``.
     """
     check_pixels(headers.size, limits)
-    cost = estimate(headers)
+    cost = estimate_cost(headers)
     what = f"{headers.size[0]} x {headers.size[1]} pixels of {headers.format}"
     if cost.memory_bytes > limits.memory_bytes:
         detail = f"{what} take {cost.memory_bytes >> 20} MiB to decode, more than {limits.memory_bytes >> 20}"
@@ -99,7 +99,7 @@ def check_cost(headers: Headers, limits: Limits, *, slow: bool) -> None:
     if slow:
         return
     if cost.seconds * _MARGIN > limits.ordinary_seconds or cost.memory_bytes > limits.ordinary_memory_bytes:
-        raise SlowPictureError(cost)
+        raise SlowImageError(cost)
 
 
 def check_size(size: tuple[int, int], name: Format, limits: Limits, *, slow: bool) -> None:

@@ -27,7 +27,7 @@ _ANIMATION = 0x02  # VP8X's flag (RFC 9649, 2.7)
 
 
 def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) -> None:
-    """Refuse what claims too much. Raises BadPictureError, SlowPictureError unless it may be ``slow``."""
+    """Refuse what claims too much. Raises UndecodableImageError, SlowImageError unless it may be ``slow``."""
     match name:
         case "JPEG":
             _check_jpeg(data)

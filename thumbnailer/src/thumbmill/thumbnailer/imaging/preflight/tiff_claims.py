@@ -24,7 +24,7 @@ class _Layout:
 
 
 def check_claims(data: bytes, limits: Limits, *, slow: bool) -> None:
-    """Refuse a TIFF whose first directory claims too much. Raises BadPictureError, SlowPictureError."""
+    """Refuse a TIFF whose first directory claims too much. Raises UndecodableImageError, SlowImageError."""
     layout = _read_layout(data)
     try:
         (at,) = struct.unpack_from(layout.order + layout.offset, data, layout.first)

@@ -42,8 +42,8 @@ class Canvas:
     def fill(self, data: bytes, *, keep_damaged: bool) -> bool:
         """Read a file's pixels; tell whether some are missing, which ``keep_damaged`` allows for.
 
-        Raises BadPictureError where they are missing and must not be, where none came, and for floats that have
-        another black and white than 0 and 1.
+        Raises UndecodableImageError where they are missing and must not be, where none came, and for floats that
+        have another black and white than 0 and 1.
         """
         damaged = False
         try:

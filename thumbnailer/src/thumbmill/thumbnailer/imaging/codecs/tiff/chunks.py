@@ -22,7 +22,7 @@ _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype="u1")[:, None], axis=
 def read_bands(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[Bytes]:
     """Give the rows of bytes of consecutive chunks, which have so many in all, some at a time.
 
-    Raises BadPictureError where data are missing or damaged, after what could be read before that.
+    Raises UndecodableImageError where data are missing or damaged, after what could be read before that.
     """
     step = max(1, BAND_BYTES // layout.row_bytes)
     height = layout.chunk_height

@@ -101,7 +101,7 @@ class Tiff:
         return self._number(8, "Q") if self._is_big else self._number(4, "I")
 
     def directory(self, offset: int) -> Directory:
-        """Read the directory at an offset. Raises BadPictureError if there is none."""
+        """Read the directory at an offset. Raises UndecodableImageError if there is none."""
         count, begin = (
             (self._number(offset, "Q"), offset + 8) if self._is_big else (self._number(offset, "H"), offset + 2)
         )
@@ -141,7 +141,7 @@ class Tiff:
 def find_directories(tiff: Tiff) -> list[Directory]:
     """Return the first directories of a file and the ones below them, the chain's first one first.
 
-    Raises BadPictureError if there is none at all; behind the first, damage ends the list.
+    Raises UndecodableImageError if there is none at all; behind the first, damage ends the list.
     """
     found = list[Directory]()
     try:

@@ -138,7 +138,7 @@ class Layout:
 
 
 def read_layout(directory: Directory, order: str) -> Layout:
-    """Understand a directory. Raises BadPictureError for what can't be shown, and for what makes no sense."""
+    """Understand a directory. Raises UndecodableImageError for what can't be shown, and for what makes no sense."""
     width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
     if width < 1 or height < 1:
         raise _damaged(f"it claims to have {width} x {height} pixels")
@@ -203,7 +203,7 @@ def _read_alpha(directory: Directory, surplus: int) -> Alpha | None:
 
 
 def _agreed(numbers: Numbers, default: int, what: str) -> int:
-    """Return what is said of all samples alike. Raises BadPictureError where they differ."""
+    """Return what is said of all samples alike. Raises UndecodableImageError where they differ."""
     found = {int(number) for number in numbers} or {default}
     if len(found) > 1:
         said = ", ".join(str(number) for number in numbers)

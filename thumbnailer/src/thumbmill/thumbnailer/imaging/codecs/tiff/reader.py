@@ -26,8 +26,8 @@ from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
     Layout,
     read_layout,
 )
-from thumbmill.thumbnailer.imaging.colour import NAMED, convert_to_srgb, name_colour_space
-from thumbmill.thumbnailer.imaging.exif import turn
+from thumbmill.thumbnailer.imaging.colour import COLOUR_SPACE_KEY, convert_to_srgb, name_colour_space
+from thumbmill.thumbnailer.imaging.exif import apply_orientation
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight import camera_raw
 from thumbmill.thumbnailer.imaging.preflight.costs import SampleCost
@@ -41,7 +41,7 @@ _MODES = {RGB: "RGB", PALETTE: "RGB", CMYK: "CMYK", LAB: "LAB"}  # by photometri
 
 
 def open_tiff(data: bytes) -> Image.Image:
-    """Read the header of a TIFF, for its size, its EXIF and its profile. Raises BadPictureError.
+    """Read the header of a TIFF, for its size, its EXIF and its profile. Raises UndecodableImageError.
 
     Of what is returned only that may be loaded which ``read_tiff`` leaves alone.
     """
@@ -62,7 +62,7 @@ def open_tiff(data: bytes) -> Image.Image:
 def read_cost(data: bytes) -> SampleCost:
     """Read what decoding a TIFF takes; at its peak a chunk unpacked, a band of it and all pixels.
 
-    Raises BadPictureError.
+    Raises UndecodableImageError.
     """
     _, _, layout = _examine(data)
     held = 0 if layout.compression == NONE else 2 * max(layout.row_bytes * layout.chunk_height, BAND_BYTES)
@@ -76,7 +76,7 @@ def read_cost(data: bytes) -> SampleCost:
 def read_tiff(data: bytes, header: Image.Image, *, keep_damaged: bool) -> tuple[Image.Image, bool] | None:
     """Decode a TIFF that was opened, and tell whether it is damaged; None for what is left to Pillow.
 
-    Raises BadPictureError if it is damaged and shall not be kept, or if nothing is left of it.
+    Raises UndecodableImageError if it is damaged and shall not be kept, or if nothing is left of it.
     """
     _, _, layout = _examine(data)
     if not _is_ours(layout):
@@ -84,7 +84,7 @@ def read_tiff(data: bytes, header: Image.Image, *, keep_damaged: bool) -> tuple[
     canvas = Canvas(layout)
     damaged = canvas.fill(data, keep_damaged=keep_damaged)
     image = _make_image(layout, canvas, header)
-    return turn(image, header.getexif().get(writer.ORIENTATION, 1)), damaged
+    return apply_orientation(image, header.getexif().get(writer.ORIENTATION, 1)), damaged
 
 
 def _examine(data: bytes) -> tuple[Tiff, Directory, Layout]:
@@ -124,5 +124,5 @@ def _make_image(layout: Layout, canvas: Canvas, header: Image.Image) -> Image.Im
         named = name_colour_space(image)
         image = convert_to_srgb(image).convert("RGB")
         image.putalpha(Image.frombuffer("L", size, canvas.alpha, "raw", "L", 0, 1))
-        image.info = {NAMED: named}
+        image.info = {COLOUR_SPACE_KEY: named}
     return image

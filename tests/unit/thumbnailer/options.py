@@ -9,6 +9,6 @@ LIMITS = Limits(file_bytes=2**26, pixels=50_000_000, memory_bytes=2**30, seconds
 THUMBNAIL = Preset("thumbnail", width=256, height=256)
 
 
-def recipe(*presets, keep_gps=False, keep_damaged=False, **changed):
+def make_options(*presets, keep_gps=False, keep_damaged=False, **changed):
     """Give a recipe of these presets; what else is said changes a limit."""
     return ProcessingOptions(replace(LIMITS, **changed), presets or (THUMBNAIL,), keep_gps, keep_damaged)
