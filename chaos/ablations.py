@@ -71,11 +71,11 @@ def _do_nothing(_: object) -> Callable[..., None]:
 
 def _believe(fold: Callable[..., Any]) -> Callable[..., Any]:
     """Fold facts one by one, each of which says itself what a look into the bucket would show."""
-    from thumbmill.tracker.image_record import Seen  # noqa: PLC0415 - only in the process that is to lack the guard
+    from thumbmill.tracker.image_record import BucketState  # noqa: PLC0415 - only in the process that is to lack the guard
 
     def fold_as_told(row, facts, look, *, removal_known: bool = False, **rules: bool) -> Any:  # noqa: ANN001, ARG001
         for fact in facts:
-            told = Seen(fact.object_version)
+            told = BucketState(fact.object_version)
             row = fold(row, [fact], lambda told=told: told, removal_known=removal_known, **rules)
             removal_known = removal_known or fact.is_removal
         return row

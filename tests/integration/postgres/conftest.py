@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from devstack.postgres import database_url
-from tests.unit.tracker.saying import KEY
+from tests.unit.tracker.event_factory import KEY
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.tracker.db.migrate import migrate
 from thumbmill.tracker.db.repository import Repository

@@ -1,6 +1,6 @@
 """What the tracker is told in these tests, by the bucket and by the services."""
 
-from tests.unit.tracker.saying import KEY, V1
+from tests.unit.tracker.event_factory import KEY, V1
 from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_event
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.messaging.message import Message
@@ -22,7 +22,7 @@ def announced(object_version=V1, target="instant", key=KEY):
 REMOVAL = removal_body(KEY)  # once, since it is named after its moment
 
 
-def withdrawn(target="instant"):
+def rejected_version(target="instant"):
     return Message(REMOVAL, target, "application/json")
 
 

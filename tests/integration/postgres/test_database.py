@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tests.integration.postgres.conftest import PATIENT
 from tests.integration.postgres.messages import ID, announced, spoken
 from tests.support.waiting import wait_until
-from tests.unit.tracker import saying
+from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.tracker.db.connection import ConflictError
@@ -30,9 +30,9 @@ def test_a_lost_connection_is_opened_again(tracker, repository, database, public
     tracker.handle([announced()], publications)
     database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
     with pytest.raises(DependencyUnavailable, match="postgres is away"):
-        tracker.handle([spoken(saying.done())], publications)
+        tracker.handle([spoken(event_factory.done())], publications)
     repository.ping()
-    tracker.handle([spoken(saying.done())], publications)
+    tracker.handle([spoken(event_factory.done())], publications)
     assert database.status(ID)["status"] == "DONE"
 
 
@@ -59,18 +59,18 @@ def test_a_database_that_was_not_migrated_says_what_to_run(empty_database):
     with (
         closing(repository),
         pytest.raises(DependencyRejected, match="status-tracker migrate"),
-        repository.transaction() as books,
+        repository.transaction() as unit_of_work,
     ):
-        books.lock_images([ID])
+        unit_of_work.lock_images([ID])
 
 
 def test_who_is_second_to_make_a_row_starts_over(bucket, database, repository, publications):
     other = Repository(SecretStr(database.tracker), "other")
     with closing(other):
         second = Tracker(other, bucket, Watermarks(), PATIENT)
-        with repository.transaction() as books:
-            books.write([], [apply(None, saying.put())])
-            waiting = Thread(target=second.record, args=([saying.done()],))
+        with repository.transaction() as unit_of_work:
+            unit_of_work.write([], [apply(None, event_factory.put())])
+            waiting = Thread(target=second.record, args=([event_factory.done()],))
             waiting.start()
             wait_until(lambda: _is_blocked(database, "other"), 10, "the second writer to wait for the first")
         waiting.join(10)
@@ -79,17 +79,17 @@ def test_who_is_second_to_make_a_row_starts_over(bucket, database, repository, p
 
 def test_a_row_that_moved_on_is_not_overwritten(tracker, database, repository, publications):
     tracker.handle([announced()], publications)
-    with repository.transaction() as books:
-        stale = books.lock_images([ID])[ID]
-    tracker.handle([spoken(saying.processing())], publications)
-    with pytest.raises(ConflictError), repository.transaction() as books:
-        books.write([], [stale])
+    with repository.transaction() as unit_of_work:
+        stale = unit_of_work.lock_images([ID])[ID]
+    tracker.handle([spoken(event_factory.processing())], publications)
+    with pytest.raises(ConflictError), repository.transaction() as unit_of_work:
+        unit_of_work.write([], [stale])
 
 
 def test_a_deadlock_is_tried_again_at_once(tracker, database, publications):
     tracker.handle([announced(), announced(key="another")], publications)
     first, second = sorted([ID, image_id_of("another")])
-    tracker_facts = [saying.processing(), saying.processing(key="another")]
+    tracker_facts = [event_factory.processing(), event_factory.processing(key="another")]
     with closing(psycopg.connect(database.owner)) as enemy:
         enemy.execute("SET deadlock_timeout = '10s'")  # so that the tracker is the victim
         enemy.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [second])
@@ -123,7 +123,7 @@ def test_a_ticket_expires_a_minute_after_its_form_and_can_still_be_used(tracker,
     now = datetime.now(UTC)
     for age, shown in ((timedelta(seconds=10), "AWAITING_UPLOAD"), (timedelta(minutes=2), "EXPIRED")):
         key = upload_key(new_image_id())
-        tracker.handle([spoken(saying.requested(key=key, expires_at=now - age))], publications)
+        tracker.handle([spoken(event_factory.requested(key=key, expires_at=now - age))], publications)
         row = database.status(image_id_of(key))
         assert (row["status"], row["stored_status"], row["object_version"]) == (shown, "AWAITING_UPLOAD", None)
     tracker.handle([announced(key=key)], publications)

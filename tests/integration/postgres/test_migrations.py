@@ -10,7 +10,7 @@ import pytest
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.tracker.db import migrate as migrations
 from thumbmill.tracker.db.migrate import check_version, migrate
-from thumbmill.tracker.timeline import LASTING
+from thumbmill.tracker.timeline import RETAINED_DATA
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
 SNAPSHOT = Path(__file__).parents[3] / "status-tracker/src/thumbmill/tracker/db/sql/schema.sql"
@@ -96,7 +96,7 @@ def test_what_was_deleted_under_an_older_schema_forgets_the_file(empty_database,
 def test_the_migration_keeps_of_facts_what_the_tracker_keeps():
     [sql] = [step.sql for step in migrations.migrations() if step.number == 4]
     named = sql.partition("WHERE name IN (")[2].partition(")")[0]
-    assert set(re.findall(r"'(\w+)'", named)) == LASTING
+    assert set(re.findall(r"'(\w+)'", named)) == RETAINED_DATA
 
 
 def test_two_at_once_apply_each_step_once(empty_database):

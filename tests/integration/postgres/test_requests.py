@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.integration.postgres.messages import ID, announced, head, spoken
-from tests.unit.tracker import saying
-from tests.unit.tracker.saying import KEY, OWN_KEY, V1, V2
+from tests.unit.tracker import event_factory
+from tests.unit.tracker.event_factory import KEY, OWN_KEY, V1, V2
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.core.contracts.storage_events import parse_storage_events
@@ -17,7 +17,7 @@ from thumbmill.core.messaging.message import Message
 from thumbmill.tracker.republish import upload_body
 from thumbmill.tracker.retry_on_demand import Retrier, Wishes, take_retry_orders
 
-EXHAUSTED = saying.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
+EXHAUSTED = event_factory.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
 OWN_ID = image_id_of(OWN_KEY)
 
 
@@ -40,7 +40,7 @@ def failed(tracker, bucket, publications):
 
 @pytest.mark.usefixtures("failed")
 def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publications):
-    tracker.handle([spoken(saying.asked_again("2026"))], publications)
+    tracker.handle([spoken(event_factory.asked_again("2026"))], publications)
     row = database.status(ID)
     assert (row["status"], row["run_id"], row["error"]) == ("PENDING", "2026", None)
     assert publications.runs == ["2026"]
@@ -50,12 +50,12 @@ def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publica
 
 @pytest.mark.usefixtures("failed")
 def test_a_second_request_makes_no_second_run(tracker, database, publications):
-    requests = [spoken(saying.asked_again("2026-1")), spoken(saying.asked_again("2026-2"))]
+    requests = [spoken(event_factory.asked_again("2026-1")), spoken(event_factory.asked_again("2026-2"))]
     tracker.handle(requests, publications)
     tracker.handle(requests[1:], publications)
     assert publications.runs == ["2026-1"]
     assert types(database).count("image.retry_requested") == 1
-    tracker.handle([spoken(saying.failed(run_id="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
+    tracker.handle([spoken(event_factory.failed(run_id="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
     tracker.handle(requests, publications)
     assert publications.runs == ["2026-1"]
     assert database.status(ID)["status"] == "FAILED"
@@ -63,7 +63,7 @@ def test_a_second_request_makes_no_second_run(tracker, database, publications):
 
 @pytest.mark.usefixtures("failed")
 def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications):
-    request = spoken(saying.asked_again("2026"))
+    request = spoken(event_factory.asked_again("2026"))
     with pytest.raises(DependencyUnavailable):
         tracker.handle([request], SimpleNamespace(publish=away))
     tracker.handle([request], publications)
@@ -73,7 +73,7 @@ def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications)
 @pytest.mark.usefixtures("failed")
 def test_the_try_of_an_object_that_is_gone_finds_so(tracker, database, bucket, publications):
     del bucket.heads[KEY]
-    tracker.handle([spoken(saying.asked_again("2026"))], publications)
+    tracker.handle([spoken(event_factory.asked_again("2026"))], publications)
     assert database.status(ID)["status"] == "DELETED"
     assert parse_storage_events(publications.bodies[0])[0].is_removal
 
@@ -84,29 +84,29 @@ def test_the_try_of_an_object_that_is_gone_finds_so(tracker, database, bucket, p
 @pytest.fixture
 def done(tracker, bucket, publications):
     bucket.heads[KEY] = head()
-    fact = saying.done()
+    fact = event_factory.done()
     tracker.handle([announced(), spoken(fact)], publications)
-    return fact.said.variants[0].key
+    return fact.payload.variants[0].key
 
 
 def test_a_variant_that_is_gone_is_made_again_once(tracker, database, bucket, publications, done):
     bucket.lost = {done}
-    tracker.handle([spoken(saying.missed(done))], publications)
+    tracker.handle([spoken(event_factory.missed(done))], publications)
     row = database.status(ID)
     assert (row["status"], row["missing"]) == ("DONE", [done])
     [run_id] = publications.runs
-    tracker.handle([spoken(saying.missed(done, run_id="2027"))], publications)
+    tracker.handle([spoken(event_factory.missed(done, run_id="2027"))], publications)
     assert publications.runs == [run_id], "not twice in a minute"
-    tracker.handle([spoken(saying.done(run_id=run_id))], publications)
+    tracker.handle([spoken(event_factory.done(run_id=run_id))], publications)
     assert database.status(ID)["missing"] == []
 
 
 def test_nobodys_word_alone_makes_anything_again(tracker, database, bucket, publications, done):
     bucket.lost = {"another/image's"}
     for keys in ([done], ["another/image's"], []):
-        tracker.handle([spoken(saying.missed(*keys))], publications)
-    tracker.handle([spoken(saying.missed(done, object_version=V2))], publications)
-    tracker.handle([spoken(saying.missed(done, key="no such image"))], publications)
+        tracker.handle([spoken(event_factory.missed(*keys))], publications)
+    tracker.handle([spoken(event_factory.missed(done, object_version=V2))], publications)
+    tracker.handle([spoken(event_factory.missed(done, key="no such image"))], publications)
     assert publications.bodies == []
     assert database.status(ID)["missing"] == []
 
@@ -114,7 +114,7 @@ def test_nobodys_word_alone_makes_anything_again(tracker, database, bucket, publ
 def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, bucket, publications, done):
     bucket.heads.clear()
     bucket.lost = {done}
-    tracker.handle([spoken(saying.missed())], publications)
+    tracker.handle([spoken(event_factory.missed())], publications)
     assert database.status(ID)["status"] == "DELETED"
     assert parse_storage_events(publications.bodies[0])[0].is_removal
 
@@ -130,7 +130,7 @@ def brought(object_version, target="instant"):
 @pytest.fixture
 def used(tracker, bucket, publications):
     bucket.heads[OWN_KEY] = head()
-    tracker.handle([spoken(saying.requested(key=OWN_KEY)), brought(V1)], publications)
+    tracker.handle([spoken(event_factory.requested(key=OWN_KEY)), brought(V1)], publications)
     assert bucket.heads
 
 
@@ -141,9 +141,11 @@ def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
 ):
     if deleted:
         bucket.heads.clear()
-        tracker.handle([spoken(saying.removed(key=OWN_KEY))], publications)
+        tracker.handle([spoken(event_factory.removed(key=OWN_KEY))], publications)
     bucket.heads[OWN_KEY] = head(V2)
-    tracker.handle([brought(V2), spoken(saying.processing(V2, key=OWN_KEY)), brought(V2, "ledger")], publications)
+    tracker.handle(
+        [brought(V2), spoken(event_factory.processing(V2, key=OWN_KEY)), brought(V2, "ledger")], publications
+    )
     assert database.status(OWN_ID)["status"] == "DELETED"
     assert bucket.heads == {}
     assert types(database, OWN_ID).count("tracker.withdrawn") == 1
@@ -157,7 +159,7 @@ def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database
         tracker.handle([brought(V2)], publications)
     del bucket.delete
     assert database.status(OWN_ID)["status"] == "DELETED"
-    tracker.handle([spoken(saying.done(V2, key=OWN_KEY))], publications)
+    tracker.handle([spoken(event_factory.done(V2, key=OWN_KEY))], publications)
     assert database.status(OWN_ID)["status"] == "DELETED", "it counts as gone, though it is there"
     tracker.handle([brought(V2)], publications)
     assert bucket.heads == {}
@@ -174,7 +176,7 @@ def failures(tracker, bucket, publications):
     keys = {code: upload_key(new_image_id()) for code in codes}
     for code, key in keys.items():
         bucket.heads[key] = head()
-        tracker.handle([announced(key=key), spoken(saying.failed(key=key, code=code))], publications)
+        tracker.handle([announced(key=key), spoken(event_factory.failed(key=key, code=code))], publications)
     return {code: image_id_of(key) for code, key in keys.items()}
 
 

@@ -7,9 +7,9 @@ from threading import Event
 import psycopg
 import pytest
 
-from tests.integration.postgres.messages import ID, announced, spoken, withdrawn
-from tests.unit.tracker import saying
-from tests.unit.tracker.saying import KEY
+from tests.integration.postgres.messages import ID, announced, rejected_version, spoken
+from tests.unit.tracker import event_factory
+from tests.unit.tracker.event_factory import KEY
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.tracker import retention as retention_module
 from thumbmill.tracker.handler import Tracker
@@ -28,8 +28,8 @@ def purge(retention):
 
 
 def delete_one(tracker, publications, key=KEY):
-    tracker.handle([announced(key=key), spoken(saying.done(key=key))], publications)
-    tracker.handle([spoken(saying.removed(key=key))], publications)
+    tracker.handle([announced(key=key), spoken(event_factory.done(key=key))], publications)
+    tracker.handle([spoken(event_factory.removed(key=key))], publications)
 
 
 def age(database, by, table="images", column="updated_at"):
@@ -42,11 +42,11 @@ def count(database):
 
 
 def test_with_the_deletion_row_and_timeline_forget_the_file(tracker, database, publications):
-    ticket = saying.requested()
-    facts = [ticket, saying.processing(), saying.done(), saying.redriven()]
+    ticket = event_factory.requested()
+    facts = [ticket, event_factory.processing(), event_factory.done(), event_factory.redriven()]
     tracker.handle([announced(), *map(spoken, facts)], publications)
-    late = [saying.removed(), ticket]
-    tracker.handle([withdrawn(), announced(target="ledger"), *map(spoken, late)], publications)
+    late = [event_factory.removed(), ticket]
+    tracker.handle([rejected_version(), announced(target="ledger"), *map(spoken, late)], publications)
     row = database.ask("SELECT * FROM images")[0]
     assert row["status"] == "DELETED"
     facts = database.timeline(ID)
@@ -69,15 +69,15 @@ def test_a_deleted_image_is_told_for_its_time_and_then_unknown(tracker, database
 
 
 def test_what_is_still_to_be_done_for_a_deleted_image_is_not_forgotten(tracker, database, publications, retention):
-    tracker.handle([announced(), spoken(saying.done())], publications)
-    tracker.handle([withdrawn()], publications)  # its variants are still there
+    tracker.handle([announced(), spoken(event_factory.done())], publications)
+    tracker.handle([rejected_version()], publications)  # its variants are still there
     age(database, 2 * RULES.deleted)
     assert purge(retention) == 0
 
 
 def test_a_row_stays_while_its_form_could_bring_the_image_back(tracker, database, publications, retention):
     key = upload_key(new_image_id())
-    tracker.handle([spoken(saying.requested(key=key, expires_at=datetime.now(UTC)))], publications)
+    tracker.handle([spoken(event_factory.requested(key=key, expires_at=datetime.now(UTC)))], publications)
     delete_one(tracker, publications, key)
     age(database, 2 * RULES.deleted)
     assert purge(retention) == 0
@@ -90,7 +90,7 @@ def test_tickets_that_were_not_used_go_after_their_time(tracker, database, publi
     ages = {timedelta(0): "AWAITING_UPLOAD", timedelta(hours=1): "EXPIRED", 2 * RULES.expired: None}
     keys = {upload_key(new_image_id()): passed for passed in ages}
     for key, passed in keys.items():
-        tracker.handle([spoken(saying.requested(key=key, expires_at=now))], publications)
+        tracker.handle([spoken(event_factory.requested(key=key, expires_at=now))], publications)
         database.ask("UPDATE images SET expires_at = expires_at - %s WHERE key = %s", [passed, key])
     assert purge(retention) == 1
     for key, passed in keys.items():
@@ -101,7 +101,11 @@ def test_tickets_that_were_not_used_go_after_their_time(tracker, database, publi
 
 def test_images_that_live_stay_whatever_their_age(tracker, database, publications, retention):
     keys = [upload_key(new_image_id()) for _ in range(3)]
-    facts = [saying.processing(key=keys[0]), saying.done(key=keys[1]), saying.failed(key=keys[2])]
+    facts = [
+        event_factory.processing(key=keys[0]),
+        event_factory.done(key=keys[1]),
+        event_factory.failed(key=keys[2]),
+    ]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
     for column in ("updated_at", "created_at"):
         age(database, 100 * RULES.deleted, column=column)
@@ -114,7 +118,9 @@ def test_images_that_live_stay_whatever_their_age(tracker, database, publication
 def test_facts_of_what_never_had_a_row_go_too(tracker, database, publications, retention, monkeypatch):
     monkeypatch.setattr(retention_module, "STRAYS", 2)
     delete_one(tracker, publications)
-    strays = [saying.removed("1", key=f"never/{n}") for n in range(5)] + [saying.redriven(key="never/6")]
+    strays = [event_factory.removed("1", key=f"never/{n}") for n in range(5)] + [
+        event_factory.redriven(key="never/6")
+    ]
     tracker.handle([*map(spoken, strays)], publications)
     assert count(database) == [1, 9]
     assert purge(retention) == 0
@@ -132,10 +138,10 @@ def test_late_news_of_the_purged_is_forgotten_at_once(
     assert purge(retention) == 1
     tracker = Tracker(repository, bucket, watermarks, RULES)
     looks = bucket.looks
-    tracker.handle([spoken(saying.requested(expires_at=long_ago)), announced()], publications)
+    tracker.handle([spoken(event_factory.requested(expires_at=long_ago)), announced()], publications)
     assert bucket.looks == looks + 1
     assert count(database) == [0, 0]
-    tracker.handle([spoken(saying.removed())], publications)
+    tracker.handle([spoken(event_factory.removed())], publications)
     assert database.status(ID) is None
 
 
@@ -143,7 +149,7 @@ def test_many_go_in_chunks_and_nobody_is_waited_for(tracker, database, publicati
     monkeypatch.setattr(retention_module, "CHUNK", 7)
     keys = [upload_key(new_image_id()) for _ in range(30)]
     expired = datetime.now(UTC) - 2 * RULES.expired
-    tracker.handle([spoken(saying.requested(key=key)) for key in keys], publications)
+    tracker.handle([spoken(event_factory.requested(key=key)) for key in keys], publications)
     database.ask("UPDATE images SET expires_at = %s", [expired])
     with closing(psycopg.connect(database.owner)) as writer:
         writer.execute("SELECT FROM images WHERE key = %s FOR UPDATE", [keys[0]])

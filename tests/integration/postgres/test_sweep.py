@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
-from tests.integration.postgres.messages import ID, announced, head, spoken, withdrawn
-from tests.unit.tracker import saying
-from tests.unit.tracker.saying import KEY, V1, V2
+from tests.integration.postgres.messages import ID, announced, head, rejected_version, spoken
+from tests.unit.tracker import event_factory
+from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import new_image_id, upload_key
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.tracker.db.repository import Repository
@@ -28,7 +28,7 @@ def sweep(database, bucket, publications):
 
 
 def grow_old(database):
-    database.ask("UPDATE images SET updated_at = updated_at - interval '1 hour', recovered_at = NULL")
+    database.ask("UPDATE images SET updated_at = updated_at - interval '1 hour', republished_at = NULL")
 
 
 def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, bucket, publications):
@@ -45,9 +45,13 @@ def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, 
 
 def test_the_sweep_leaves_alone_what_the_thumbnailer_acted_upon(tracker, sweep, database, publications):
     keys = [upload_key(new_image_id()) for _ in range(3)]
-    facts = [saying.processing(key=keys[0]), saying.done(key=keys[1]), saying.failed(key=keys[2])]
+    facts = [
+        event_factory.processing(key=keys[0]),
+        event_factory.done(key=keys[1]),
+        event_factory.failed(key=keys[2]),
+    ]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
-    tracker.handle([spoken(saying.requested(key="a ticket"))], publications)
+    tracker.handle([spoken(event_factory.requested(key="a ticket"))], publications)
     grow_old(database)
     assert sweep.run() == 0
 
@@ -80,11 +84,11 @@ def test_the_sweep_finds_what_was_replaced(tracker, sweep, database, bucket, pub
 
 def test_the_sweep_has_variants_of_the_deleted_removed(tracker, sweep, database, publications):
     tracker.handle([announced()], publications)
-    tracker.handle([withdrawn()], publications)
+    tracker.handle([rejected_version()], publications)
     grow_old(database)
     assert sweep.run() == 1
     assert parse_storage_events(publications.bodies[0])[0].is_removal
-    tracker.handle([spoken(saying.removed())], publications)
+    tracker.handle([spoken(event_factory.removed())], publications)
     grow_old(database)
     assert sweep.run() == 0
 
@@ -96,7 +100,7 @@ def test_two_sweeps_share_the_work(tracker, repository, database, publications):
     other = Repository(SecretStr(database.tracker), "another sweep")
     age = timedelta(minutes=1)
     with closing(other):
-        claimed = [row.key for books in (repository, other) for row in books.claim_overdue(age, 20)]
+        claimed = [row.key for unit_of_work in (repository, other) for row in unit_of_work.claim_overdue(age, 20)]
     assert sorted(claimed) == sorted(keys)
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.integration.postgres.messages import ID, REMOVAL, announced, head, mark, spoken, withdrawn
-from tests.unit.tracker import saying
-from tests.unit.tracker.saying import KEY, V1, V2
+from tests.integration.postgres.messages import ID, REMOVAL, announced, head, mark, rejected_version, spoken
+from tests.unit.tracker import event_factory
+from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, new_image_id, upload_key
 from thumbmill.core.errors import DependencyUnavailable, MalformedEvent
 from thumbmill.core.messaging.message import Message
@@ -22,13 +22,15 @@ from thumbmill.tracker.republish import upload_body
 def test_the_path_of_one_image(tracker, database, bucket, publications):
     tracker.handle([announced()], publications)
     assert database.status(ID)["status"] == "PENDING"
-    tracker.handle([spoken(saying.processing()), spoken(saying.done()), announced(target="ledger")], publications)
+    tracker.handle(
+        [spoken(event_factory.processing()), spoken(event_factory.done()), announced(target="ledger")], publications
+    )
 
     row = database.status(ID)
     assert (row["status"], row["key"], row["size"], row["object_version"]) == ("DONE", KEY, V1.size, str(V1))
     assert (row["width"], row["height"], row["format"], row["version"]) == (3000, 2000, "JPEG", 2)
     assert [variant["type"] for variant in row["variants"]] == ["thumbnail"]
-    assert (row["details"], row["damaged"]) == (saying.DETAILS.model_dump(mode="json"), True)
+    assert (row["details"], row["damaged"]) == (event_factory.DETAILS.model_dump(mode="json"), True)
     first, *others = [(fact["type"], fact["recorded_by"]) for fact in database.timeline(ID)]
     assert first == ("storage.ObjectCreated:Put", "instant")
     assert sorted(others) == [
@@ -40,19 +42,19 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
 
 
 def test_what_was_said_is_read_again(tracker, repository, publications):
-    tracker.handle([announced(), spoken(saying.done())], publications)
-    with repository.transaction() as books:
-        row = books.lock_images([ID])[ID]
-    assert (row.details, row.damaged) == (saying.DETAILS, True)
-    with repository.transaction() as books:
-        books.write([], [replace(row, details=None, damaged=False)])
-    with repository.transaction() as books:
-        row = books.lock_images([ID])[ID]
+    tracker.handle([announced(), spoken(event_factory.done())], publications)
+    with repository.transaction() as unit_of_work:
+        row = unit_of_work.lock_images([ID])[ID]
+    assert (row.details, row.damaged) == (event_factory.DETAILS, True)
+    with repository.transaction() as unit_of_work:
+        unit_of_work.write([], [replace(row, details=None, damaged=False)])
+    with repository.transaction() as unit_of_work:
+        row = unit_of_work.lock_images([ID])[ID]
     assert (row.details, row.damaged) == (None, False)
 
 
 def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, publications):
-    messages = [announced(), announced(target="ledger"), spoken(saying.done())]
+    messages = [announced(), announced(target="ledger"), spoken(event_factory.done())]
     tracker.handle(messages, publications)
     before = database.status(ID)
     for _ in range(3):
@@ -63,7 +65,7 @@ def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, pu
 
 def test_a_batch_of_many_images_is_one_transaction(tracker, database, publications):
     keys = [upload_key(new_image_id()) for _ in range(50)]
-    facts = [make(key=key) for key in keys for make in (saying.processing, saying.done)]
+    facts = [make(key=key) for key in keys for make in (event_factory.processing, event_factory.done)]
     tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
     assert database.ask("SELECT status, count(*) FROM images GROUP BY 1") == [{"status": "DONE", "count": 50}]
     assert database.ask("SELECT count(DISTINCT xmin::text) FROM images") == [{"count": 1}]
@@ -80,7 +82,7 @@ def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, d
 def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, database, publications):
     other = upload_key(new_image_id())
     with pytest.raises(InvalidValueError):
-        tracker.handle([announced(key=other), spoken(saying.processing(attempt=2**40))], publications)
+        tracker.handle([announced(key=other), spoken(event_factory.processing(attempt=2**40))], publications)
     assert database.ask("SELECT * FROM images") == database.ask("SELECT * FROM events") == []
     tracker.handle([announced(key=other)], publications)
     assert database.status(image_id_of(other))["status"] == "PENDING"
@@ -103,12 +105,12 @@ def test_events_that_are_not_ours_are_let_pass(tracker, database, publications):
 
 
 def test_a_removal_is_believed_when_the_bucket_agrees(tracker, database, bucket, publications):
-    tracker.handle([announced(), spoken(saying.done())], publications)
+    tracker.handle([announced(), spoken(event_factory.done())], publications)
     bucket.heads[KEY] = head()
-    tracker.handle([withdrawn()], publications)
+    tracker.handle([rejected_version()], publications)
     assert database.status(ID)["status"] == "DONE"
     bucket.heads.clear()
-    tracker.handle([withdrawn()], publications)
+    tracker.handle([rejected_version()], publications)
     row = database.status(ID)
     assert (row["status"], row["variants"]) == ("DELETED", [])
 
@@ -116,18 +118,21 @@ def test_a_removal_is_believed_when_the_bucket_agrees(tracker, database, bucket,
 def test_one_look_serves_a_batch(tracker, database, bucket, publications):
     tracker.handle([announced()], publications)
     bucket.heads[KEY] = head(V2)
-    tracker.handle([announced(V2), withdrawn(), spoken(saying.done(V2)), spoken(saying.done(V1))], publications)
+    tracker.handle(
+        [announced(V2), rejected_version(), spoken(event_factory.done(V2)), spoken(event_factory.done(V1))],
+        publications,
+    )
     assert database.status(ID)["object_version"] == str(V2)
     assert bucket.looks == 1
 
 
 @pytest.mark.parametrize(
-    "removal", [withdrawn(), spoken(saying.removed())], ids=["the bucket's", "the thumbnailer's"]
+    "removal", [rejected_version(), spoken(event_factory.removed())], ids=["the bucket's", "the thumbnailer's"]
 )
 def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, database, publications, removal):
     tracker.handle([removal], publications)
     assert database.status(ID) is None
-    tracker.handle([announced(), spoken(saying.done())], publications)
+    tracker.handle([announced(), spoken(event_factory.done())], publications)
     assert database.status(ID)["status"] == "DELETED"
 
 
@@ -159,7 +164,7 @@ def test_what_the_ledger_alone_announced_is_announced_again(tracker, publication
 
 
 def test_what_the_thumbnailer_acts_upon_is_not_announced_again(tracker, publications):
-    tracker.handle([announced(target="ledger"), spoken(saying.processing())], publications)
+    tracker.handle([announced(target="ledger"), spoken(event_factory.processing())], publications)
     assert publications.bodies == []
 
 
@@ -173,10 +178,10 @@ def test_a_removal_that_the_ledger_alone_announced_is_announced_again_until_the_
     tracker, database, publications
 ):
     tracker.handle([announced()], publications)
-    tracker.handle([withdrawn("ledger")], publications)
+    tracker.handle([rejected_version("ledger")], publications)
     assert publications.bodies == [REMOVAL]
-    tracker.handle([spoken(saying.removed())], publications)
-    tracker.handle([withdrawn("ledger")], publications)
+    tracker.handle([spoken(event_factory.removed())], publications)
+    tracker.handle([rejected_version("ledger")], publications)
     assert len(publications.bodies) == 1
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from devstack.postgres import database_url
 from tests.support.stack import run_stack
 from tests.support.system import System
-from tests.unit.tracker import saying
+from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.events import Done, Variant
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of, variant_key
 from thumbmill.core.contracts.storage_events import parse_storage_events
@@ -23,7 +23,7 @@ from thumbmill.tracker.db.migrate import migrate
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.reconciliation.loop import make_reconciler
-from thumbmill.tracker.reconciliation.scan import Walk
+from thumbmill.tracker.reconciliation.scan import Scanner
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.watermarks import Watermarks
 
@@ -72,14 +72,20 @@ class World:
     def catch_up(self, ahead):
         self.ask("UPDATE progress SET caught_up_to = %s", [datetime.now(UTC) + ahead])
 
-    def reconciler(self, repository=None, *, dry=False, storage=None, variant_age=0, **settings):
+    def reconciler(self, repository=None, *, dry_run=False, storage=None, variant_age=0, **settings):
         """One whose stuck images are ten minutes old, as by default, while variants need not be."""
         storage = storage or self.storage
         changed = self.settings.model_copy(update=settings)
         reconciler = make_reconciler(
-            changed, repository or self.repository, storage, self.publisher, self.stop, dry=dry, late_seconds=0
+            changed,
+            repository or self.repository,
+            storage,
+            self.publisher,
+            self.stop,
+            dry_run=dry_run,
+            late_seconds=0,
         )
-        return replace(reconciler, walk=Walk(storage, reconciler.inventory, variant_age))
+        return replace(reconciler, scanner=Scanner(storage, reconciler.inventory, variant_age))
 
     def reconcile(self, **changes):
         """A whole pass; what it found, without what it did not."""
@@ -105,7 +111,7 @@ class World:
         variants = [Variant(type="x", key=k, width=1, height=1, bytes=1, content_type="image/webp") for k in keys]
         about = {"key": key, "object_version": object_version, "run_id": run_id}
         done = Done(**about, sha256="ab" * 32, width=1, height=1, format="JPEG", variants=variants)
-        self.record(saying.put(object_version, key=key), saying.said(done))
+        self.record(event_factory.put(object_version, key=key), event_factory.payload(done))
         self.told()
         return image_id, keys
 

@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.unit.tracker import saying
+from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,
     VARIANTS_BUCKET,
@@ -67,9 +67,9 @@ def test_an_object_that_replaced_another_unheard_is_a_new_generation(world):
 
 def test_an_object_that_came_back_unheard_is_announced(world):
     object_version = world.put(KEY)
-    world.record(saying.put(object_version, key=KEY))
+    world.record(event_factory.put(object_version, key=KEY))
     world.delete(ORIGINALS_BUCKET, KEY)
-    world.record(saying.delete(key=KEY))
+    world.record(event_factory.delete(key=KEY))
     assert world.row(ID)["status"] == "DELETED"
     world.put(KEY)
     world.told()
@@ -125,10 +125,10 @@ def test_young_variants_stay(world):
     assert world.system.keys(VARIANTS_BUCKET) == [STRANGER]
 
 
-@pytest.mark.parametrize("facts", [(), (saying.processing,)])
+@pytest.mark.parametrize("facts", [(), (event_factory.processing,)])
 def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
     object_version = world.put(KEY)
-    world.record(saying.put(object_version, key=KEY), *(make(object_version, key=KEY) for make in facts))
+    world.record(event_factory.put(object_version, key=KEY), *(make(object_version, key=KEY) for make in facts))
     world.told()
     assert world.reconcile() == {}, "it has time"
     grow_old(world)
@@ -139,20 +139,20 @@ def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
 
 
 def test_an_image_waits_its_turn_while_the_queue_is_long_unless_others_overtook_it(world):
-    world.record(saying.put(world.put(KEY), key=KEY))
+    world.record(event_factory.put(world.put(KEY), key=KEY))
     grow_old(world)
     assert world.reconcile() == {}, "its own message is in the queue"
     later = upload_key(new_image_id())
-    world.record(saying.processing(world.put(later), key=later))
+    world.record(event_factory.processing(world.put(later), key=later))
     assert world.reconcile() == {"stuck": 1}
 
 
 def test_nothing_stands_still_as_long_as_its_news_may_be_under_way(world):
-    world.record(saying.put(world.put(KEY), key=KEY))
+    world.record(event_factory.put(world.put(KEY), key=KEY))
     world.told()
     grow_old(world)
     world.catch_up(timedelta(minutes=-55))
-    world.reconciler().healer.heal_stuck()
+    world.reconciler().repairer.repair_stuck()
     assert world.told() == []
 
 
@@ -212,7 +212,7 @@ def test_nothing_is_judged_before_the_tracker_has_seen_what_was_told(world, othe
     thread.start()
     wait_until(lambda: world.ask(ASKS_FOR_PROGRESS), what="the reconciler to wait")
     other = type(world.tracker)(other_repository, world.storage, None)
-    other.record([saying.put(uploaded, key="uploaded.jpg"), saying.delete(key="deleted.jpg")])
+    other.record([event_factory.put(uploaded, key="uploaded.jpg"), event_factory.delete(key="deleted.jpg")])
     world.catch_up(timedelta(hours=1))
     thread.join()
     assert found == [{}]
@@ -236,11 +236,11 @@ def test_variants_written_again_since_they_were_listed_stay(world):
     wait_for_age(world)
     reconciler = world.reconciler()
 
-    class Late(type(reconciler.healer.patience)):
+    class Late(type(reconciler.repairer.patience)):
         def wait(self):
             world.system.s3.put_object(Bucket=VARIANTS_BUCKET, Key=STRANGER, Body=b"again")
 
-    object.__setattr__(reconciler.healer, "patience", Late(reconciler.inventory, world.stop))
+    object.__setattr__(reconciler.repairer, "patience", Late(reconciler.inventory, world.stop))
     *_, report = reconciler.run_pass(world.stop)
     assert report.found["orphans"] == 0
     assert world.system.keys(VARIANTS_BUCKET) == [STRANGER]
@@ -254,7 +254,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(world):
     world.delete(VARIANTS_BUCKET, keys[0])
     world.make_done("vanished.jpg", presets=())
     world.delete(ORIGINALS_BUCKET, "vanished.jpg")
-    world.record(saying.put(world.put("stuck.jpg"), key="stuck.jpg"))
+    world.record(event_factory.put(world.put("stuck.jpg"), key="stuck.jpg"))
     grow_old(world)
     world.put("missed.jpg")
     world.put_variant(STRANGER)
@@ -262,7 +262,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(world):
     world.told()
     before = world.everything()
     expected = dict.fromkeys(("missed", "vanished", "stuck", "variants_gone", "orphans"), 1)
-    assert world.reconcile(dry=True) == expected
+    assert world.reconcile(dry_run=True) == expected
     assert world.everything() == before
     assert world.reconcile() == expected
 
@@ -304,7 +304,7 @@ def test_the_bound_is_kept_by_all_together(world, other_repository):
     one = world.reconciler(reconcile_objects_per_minute=1)
     other = world.reconciler(other_repository, reconcile_objects_per_minute=1)
     assert one.turn() == 3 * 60, "three objects, one a minute"
-    assert one.healer.found.total() == 0
+    assert one.repairer.found.total() == 0
     for each in (one, other):
         assert 2 * 60 < each.turn() <= 3 * 60, "not due"
     [place] = world.ask("SELECT * FROM reconciliation")
@@ -351,14 +351,14 @@ def wait_for_age(world):
 def test_a_withdrawal_that_nobody_finished_is_finished(world):
     key = upload_key(new_image_id())
     object_version = world.put(key)
-    world.record(saying.requested(key=key), saying.form(object_version, key=key))
+    world.record(event_factory.requested(key=key), event_factory.presigned_upload(object_version, key=key))
     image_id = image_id_of(key)
     world.ask(
         "UPDATE images SET status = 'DELETED', form = 'spent', withdrawn = object_version, variants_removed = true"
         " WHERE id = %s",
         [image_id],
     )
-    world.reconcile(dry=True)
+    world.reconcile(dry_run=True)
     assert world.system.keys(ORIGINALS_BUCKET) == [key]
     assert world.reconcile() == {}
     assert world.system.keys(ORIGINALS_BUCKET) == []
@@ -369,7 +369,7 @@ def test_a_withdrawal_that_nobody_finished_is_finished(world):
 def test_variants_of_a_deleted_image_that_forgot_its_key_go(world):
     image_id, keys = world.make_done("forgotten.jpg")
     world.delete(ORIGINALS_BUCKET, "forgotten.jpg")
-    world.record(saying.delete(key="forgotten.jpg"), saying.removed(key="forgotten.jpg"))
+    world.record(event_factory.delete(key="forgotten.jpg"), event_factory.removed(key="forgotten.jpg"))
     assert world.row(image_id)["key"] == ""
     assert world.system.keys(VARIANTS_BUCKET) == sorted(keys)
     assert world.reconcile(variant_age=-60) == {"orphans": 1}

@@ -18,7 +18,7 @@ from tests.support.guarding import cases
 from thumbmill.core.contracts.events import Processing
 from thumbmill.core.contracts.identity import ObjectVersion, variant_key
 from thumbmill.core.messaging.publisher import Publisher
-from thumbmill.tracker.image_record import ImageRecord, Seen, Status
+from thumbmill.tracker.image_record import BucketState, ImageRecord, Status
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.timeline import TimelineEvent
@@ -90,8 +90,8 @@ def test_without_a_look_the_tracker_believes_an_old_event():
     old = TimelineEvent(
         uuid.uuid4(), row.id, "k", "image.processing", now, "/thumbnailer", Processing(key="k", object_version=V1)
     )
-    assert fold(row, [old], lambda: Seen(V2)) == row
-    believed = replacement("source-head")(row, [old], lambda: Seen(V2))
+    assert fold(row, [old], lambda: BucketState(V2)) == row
+    believed = replacement("source-head")(row, [old], lambda: BucketState(V2))
     assert (believed.object_version, believed.generation) == (V1, 3)
 
 

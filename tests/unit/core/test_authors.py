@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from tests.unit.tracker.saying import (
+from tests.unit.tracker.event_factory import (
     KEY,
     done,
     dropped,

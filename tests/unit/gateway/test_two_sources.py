@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.unit.gateway.test_status import DONE
-from tests.unit.tracker import saying
+from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.identity import ObjectVersion, new_image_id, upload_key
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.images.lookup import Lookup
-from thumbmill.tracker.image_record import Seen
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 
 ORDER = ("AWAITING_UPLOAD", "PENDING", "PROCESSING", "FAILED", "DONE", "DELETED")  # of one generation
@@ -41,27 +41,27 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def ask_for_a_form(self):
-        self.under_way.append(saying.requested(key=KEY))
+        self.under_way.append(event_factory.requested(key=KEY))
 
     @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
     def upload(self, heard):
         number = next(self.numbers)
         self.original = ObjectVersion(f"{number:032x}", number, 1_700_000_000 + number)
-        self.under_way += [saying.put(self.original, key=KEY, target=target) for target in heard]
+        self.under_way += [event_factory.put(self.original, key=KEY, target=target) for target in heard]
 
     @precondition(lambda self: self.original and self.look() and not self.look().untracked_version)
     @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
     def delete(self, heard):
         self.original = None
         number = f"{next(self.numbers):X}"
-        self.under_way += [saying.delete(number, key=KEY, target=target) for target in heard]
+        self.under_way += [event_factory.delete(number, key=KEY, target=target) for target in heard]
 
     # --- what the services do ------------------------------------------------------------------------------
 
     @precondition(lambda self: self.original)
-    @rule(ends=st.sampled_from([saying.done, saying.failed]), attempt=st.integers(1, 2))
+    @rule(ends=st.sampled_from([event_factory.done, event_factory.failed]), attempt=st.integers(1, 2))
     def process(self, ends, attempt):
-        for say in (saying.processing, ends):
+        for say in (event_factory.processing, ends):
             self.under_way.append(say(self.original, attempt, key=KEY))
 
     @precondition(lambda self: self.under_way)
@@ -69,7 +69,7 @@ class World(RuleBasedStateMachine):
     def hear(self, number, again):
         number %= len(self.under_way)
         fact = self.under_way[number] if again else self.under_way.pop(number)
-        seen = Seen(self.original)
+        seen = BucketState(self.original)
         self.row = fold(self.row, [fact], lambda: seen, removal_known=self.removal_known)
         self.removal_known |= fact.is_removal
 

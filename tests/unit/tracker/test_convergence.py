@@ -1,6 +1,6 @@
 """A model: whatever is lost, doubled or shuffled, after reconciliation the row follows from the bucket.
 
-The rules are the program's own (``states.fold``, ``compare_*``, ``is_true``); what they act upon is a set of lists.
+The rules are the program's own (``states.fold``, ``compare_*``, ``is_confirmed``); what they act upon is a set of lists.
 """
 
 import itertools
@@ -9,20 +9,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from tests.unit.tracker.saying import delete, put, requested, said
+from tests.unit.tracker.event_factory import delete, payload, put, requested
 from thumbmill.core.contracts.events import Done, Processing, Removed, Variant
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
 from thumbmill.core.object_store.listing import ObjectSummary
-from thumbmill.tracker.image_record import Seen, Status
+from thumbmill.tracker.image_record import BucketState, Status
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.reconciliation.drift import (
     IN_WORK,
     LIVE,
-    Live,
-    What,
+    DriftKind,
+    ExpectedObject,
     compare_originals,
     compare_variants,
-    is_true,
+    is_confirmed,
 )
 
 KEY = "holiday/beach.jpg"
@@ -111,21 +111,21 @@ class World(RuleBasedStateMachine):
     # --- the two ---------------------------------------------------------------------------------------------
 
     def record(self, *facts):
-        self.row = fold(self.row, facts, lambda: Seen(self.original), removal_known=self.removal_known)
+        self.row = fold(self.row, facts, lambda: BucketState(self.original), removal_known=self.removal_known)
         self.removal_known |= any(fact.is_removal for fact in facts)
 
     def make(self, tries):
         run_id, attempt = tries
         if self.original is None:
             self.processed.clear()
-            self.to_tracker.append(said(Removed(key=KEY, cause=str(next(self.numbers)))))
+            self.to_tracker.append(payload(Removed(key=KEY, cause=str(next(self.numbers)))))
             return
         about = {"key": KEY, "object_version": self.original, "run_id": run_id, "attempt": attempt}
         key = self._thumbnail_of(self.original)
         self.processed.add(key)
         variant = Variant(type="thumbnail", key=key, width=1, height=1, bytes=1, content_type="image/webp")
         told = Done(**about, sha256=self.original.etag * 2, width=1, height=1, format="JPEG", variants=[variant])
-        self.to_tracker += [said(Processing(**about)), said(told)]
+        self.to_tracker += [payload(Processing(**about)), payload(told)]
 
     # --- reconciliation ----------------------------------------------------------------------------------------
 
@@ -137,12 +137,12 @@ class World(RuleBasedStateMachine):
         """The broker has brought what it had; after that only reconciliation brings anything."""
         for _ in range(ROUNDS):
             self._settle()
-            findings = self._find()
-            self._heal(findings)
-            if not findings:
+            drifts = self._find()
+            self._repair(drifts)
+            if not drifts:
                 break
         else:
-            raise AssertionError(f"still {findings}")
+            raise AssertionError(f"still {drifts}")
         self._check()
 
     def _settle(self):
@@ -153,31 +153,34 @@ class World(RuleBasedStateMachine):
 
     def _find(self):
         rows = [self.row] if self.row and self.row.status in LIVE else []
-        live = [Live(ID, KEY, row.object_version, tuple(variant.key for variant in row.variants)) for row in rows]
+        live = [
+            ExpectedObject(ID, KEY, row.object_version, tuple(variant.key for variant in row.variants))
+            for row in rows
+        ]
         objects = [ObjectSummary(KEY, self.original)] if self.original else []
         variants = [ObjectSummary(key, SOURCES[0]) for key in sorted(self.processed)]
         done = [image for image in live if self.row.status is Status.DONE]
         suspected = compare_originals(objects, live) + compare_variants(variants, done, older_than=LATER)
-        stuck = [What.STUCK] if rows and self.row.status in IN_WORK else []
-        return stuck + [finding for finding in suspected if is_true(finding, self.row, self.original)]
+        stuck = [DriftKind.STUCK] if rows and self.row.status in IN_WORK else []
+        return stuck + [drift for drift in suspected if is_confirmed(drift, self.row, self.original)]
 
-    def _heal(self, findings):
-        for finding in findings:
-            what = finding if finding is What.STUCK else finding.what
+    def _repair(self, drifts):
+        for drift in drifts:
+            what = drift if drift is DriftKind.STUCK else drift.what
             number = f"{next(self.numbers):X}"
             match what:
-                case What.MISSED:
+                case DriftKind.MISSED:
                     self.record(put(self.original, key=KEY, target="reconciler"))
                     self.to_thumbnailer.append(("", 1))
-                case What.VANISHED:
+                case DriftKind.VANISHED:
                     self.record(delete(number, key=KEY, target="reconciler"))
                     self.to_thumbnailer.append(("", 1))
-                case What.STUCK:
+                case DriftKind.STUCK:
                     self.to_thumbnailer.append((self.row.run_id, 1))
-                case What.VARIANTS_GONE:
+                case DriftKind.MISSING_VARIANTS:
                     self.to_thumbnailer.append((number.zfill(8), 1))
-                case What.ORPHANS:
-                    self.processed -= {thing.key for thing in finding.variants}
+                case DriftKind.ORPHANS:
+                    self.processed -= {thing.key for thing in drift.variants}
 
     def _check(self):
         if self.original is None:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.unit.tracker.saying import KEY, V1, done, dropped, redriven
+from tests.unit.tracker.event_factory import KEY, V1, done, dropped, redriven
 from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_event
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
@@ -11,7 +11,7 @@ from thumbmill.core.messaging.message import Account, Message
 from thumbmill.core.messaging.topology import LIFECYCLE, RETRY, STORAGE_EVENTS
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.tracker.republish import removal_body, upload_body
-from thumbmill.tracker.timeline import Mark, TimelineEvent, read
+from thumbmill.tracker.timeline import ReceivedWatermark, TimelineEvent, read
 
 UPLOAD = upload_body(KEY, ObjectMetadata(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
 
@@ -26,7 +26,7 @@ def told(body, key="instant", content_type="application/json", author="thumbnail
 def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
     instant, ledger = told(UPLOAD), told(UPLOAD, "ledger")
     assert instant.id != ledger.id
-    assert (instant.twin, ledger.twin) == (None, instant.id)
+    assert (instant.counterpart_id, ledger.counterpart_id) == (None, instant.id)
     assert (instant.image_id, instant.type, instant.object_version) == (
         image_id_of(KEY),
         "storage.ObjectCreated:Put",
@@ -65,7 +65,9 @@ def test_a_date_in_the_future_is_forged_and_counts_as_now():
 
 def test_a_watermark_is_no_fact():
     event = to_cloud_event(Watermark(), by="status-tracker")
-    assert told(event.to_json(), "tracker.watermark", CONTENT_TYPE, "status-tracker") == Mark(event.id, event.time)
+    assert told(event.to_json(), "tracker.watermark", CONTENT_TYPE, "status-tracker") == ReceivedWatermark(
+        event.id, event.time
+    )
 
 
 @pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025, "ü" * 513])
@@ -100,8 +102,8 @@ def test_what_the_broker_gave_up_has_failed():
     assert (fact.type, fact.recorded_by, fact.object_version, fact.image_id) == (
         "image.failed", "/rabbitmq", V1, image_id_of(KEY)
     )  # fmt: skip
-    assert (fact.said.error.code, fact.said.error.retryable) == ("attempts_exhausted", True)
-    assert (fact.said.attempt, fact.said.run_id) == (2, "2026")
+    assert (fact.payload.error.code, fact.payload.error.retryable) == ("attempts_exhausted", True)
+    assert (fact.payload.attempt, fact.payload.run_id) == (2, "2026")
     assert dead()[0].id == dead()[0].id
 
 

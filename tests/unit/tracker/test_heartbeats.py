@@ -7,9 +7,9 @@ from tests.unit.tracker.test_facts import STORAGE_EVENTS, V1, Message
 from thumbmill.core.contracts.identity import HEARTBEAT_KEY, ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.tracker.heartbeats import HURRY, HURRY_SECONDS, Heartbeats, find_silent
+from thumbmill.tracker.heartbeats import HURRY, HURRY_SECONDS, Heartbeats, find_silent_targets
 from thumbmill.tracker.republish import upload_body
-from thumbmill.tracker.timeline import Beat, read
+from thumbmill.tracker.timeline import ReceivedHeartbeat, read
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ LATER = at(300)
 )
 def test_a_target_is_silent_that_told_of_none_of_two_heartbeats_which_must_have_been_seen(heard, caught_up, silent):
     times = {target: at(seconds) for target, seconds in heard.items()}
-    assert find_silent(SENT, times, at(caught_up)) == silent
+    assert find_silent_targets(SENT, times, at(caught_up)) == silent
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
     def turn(self, *targets, seconds=15):
         self.heartbeats.turn()
         for target in targets:
-            self.heartbeats.hear(Beat(target))
+            self.heartbeats.receive(ReceivedHeartbeat(target))
         self.now += timedelta(seconds=seconds)
         self.returned = self.now
 
@@ -68,17 +68,17 @@ def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
     for _ in range(3):
         world.turn("instant", "ledger")
     assert world.heartbeats.fault() == ""
-    assert world.heartbeats.rest_seconds(300) == 300
+    assert world.heartbeats.interval_seconds(300) == 300
     for _ in range(5):
         world.turn()
     assert "instant and ledger told of none" in world.heartbeats.fault()
-    assert world.heartbeats.rest_seconds(300) == HURRY_SECONDS
+    assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS
     for _ in range(4):
         world.turn("instant", "ledger")
     assert world.heartbeats.fault() == ""
-    assert world.heartbeats.rest_seconds(300) == HURRY_SECONDS, "what came last in the silence is to be found"
+    assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS, "what came last in the silence is to be found"
     world.now += HURRY
-    assert world.heartbeats.rest_seconds(300) == 300
+    assert world.heartbeats.interval_seconds(300) == 300
 
 
 def test_who_stands_by_sends_and_says_nothing():
@@ -104,4 +104,6 @@ def test_what_was_not_stored_is_not_expected():
 def test_a_heartbeat_is_heard_and_is_no_image():
     body = upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(b'"size": 1000', b'"size": 0')
     for target in ("instant", "ledger"):
-        assert read(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [Beat(target)]
+        assert read(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [
+            ReceivedHeartbeat(target)
+        ]

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tracker.saying import V1, V2, delete, done, failed, processing, put, removed, requested
+from tests.unit.tracker.event_factory import V1, V2, delete, done, failed, processing, put, removed, requested
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.tracker.image_record import Seen, Status
-from thumbmill.tracker.projection import apply, fold, needs_look
+from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.tracker.projection import apply, fold, needs_bucket_check
 
 UNHURRIED = settings(deadline=None)  # no time is asserted
 TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
 
 EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
-FINAL = [Seen(None), Seen(V1), Seen(V2)]
+FINAL = [BucketState(None), BucketState(V1), BucketState(V2)]
 
 
 def check_against(bucket, row):
@@ -58,7 +58,7 @@ def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
 def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
     row, removal_known = None, False
     for fact in order:
-        seen = bucket if needs_look(row, fact, removal_known=removal_known) else None
+        seen = bucket if needs_bucket_check(row, fact, removal_known=removal_known) else None
         after = apply(row, fact, seen)
         removal_known |= fact.is_removal
         if row is not None and row.status in TERMINAL and after.status is not row.status:
@@ -70,15 +70,15 @@ def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
 @st.composite
 def histories(draw):
     """What was done to a key; the facts of it with the moment each was true from, in the order they arrive."""
-    moments, facts = [Seen(None)], []
+    moments, facts = [BucketState(None)], []
     for number in range(draw(st.integers(1, 5))):
         moment = len(moments)
         if moments[-1].object_version and draw(st.booleans()):
-            moments.append(Seen(None))
+            moments.append(BucketState(None))
             news = [delete(f"{number:X}"), delete(f"{number:X}", target="ledger"), removed(f"{number:X}")]
         else:
             object_version = ObjectVersion(f"{number:032}", number, 100 + number) if draw(st.integers(0, 3)) else V1
-            moments.append(Seen(object_version))
+            moments.append(BucketState(object_version))
             news = [
                 put(object_version),
                 put(object_version, target="ledger"),
@@ -96,7 +96,7 @@ def test_looks_that_see_the_moments_between_do_no_harm(history):
     row, removal_known, now = None, False, 0
     for moment, fact in arriving:
         now = chance.randint(max(now, moment), len(moments) - 1)
-        seen = moments[now] if needs_look(row, fact, removal_known=removal_known) else None
+        seen = moments[now] if needs_bucket_check(row, fact, removal_known=removal_known) else None
         row = apply(row, fact, seen)
         removal_known |= fact.is_removal
     final = moments[-1].object_version

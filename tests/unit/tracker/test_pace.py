@@ -1,4 +1,4 @@
-from thumbmill.tracker.batching import FREE_PER_SECOND, PAUSE_SECONDS, SAVED_UP, Pace
+from thumbmill.tracker.batching import FREE_PER_SECOND, PAUSE_SECONDS, SAVED_UP, BatchDelay
 
 
 class Clock:
@@ -10,7 +10,7 @@ class Clock:
 
 def test_a_few_facts_at_a_time_are_never_made_to_wait():
     clock = Clock()
-    pace = Pace(100, clock)
+    pace = BatchDelay(100, clock)
     for _ in range(200):
         clock.now += 2 / FREE_PER_SECOND
         assert pace(1) == 0
@@ -18,7 +18,7 @@ def test_a_few_facts_at_a_time_are_never_made_to_wait():
 
 def test_many_facts_wait_for_company_once_the_budget_is_spent():
     clock = Clock()
-    pace = Pace(100, clock)
+    pace = BatchDelay(100, clock)
     pauses = [pace(1) for _ in range(SAVED_UP + 5)]
     assert pauses[: SAVED_UP - 1] == [0] * (SAVED_UP - 1)
     assert pauses[-5:] == [PAUSE_SECONDS] * 5
@@ -27,5 +27,5 @@ def test_many_facts_wait_for_company_once_the_budget_is_spent():
 
 
 def test_a_backlog_is_worked_off_without_a_pause():
-    pace = Pace(100, Clock())
+    pace = BatchDelay(100, Clock())
     assert [pace(100) for _ in range(10)] == [0] * 10

@@ -12,10 +12,10 @@ def test_the_publisher_of_a_reconciler_with_nothing_to_say_answers_heartbeats(mo
     stop = Event()
     reconciler = Reconciler(
         inventory=SimpleNamespace(locked=lambda: nullcontext(False)),
-        walk=None,
-        healer=SimpleNamespace(publisher=SimpleNamespace(keep_alive=stop.set)),
+        scanner=None,
+        repairer=SimpleNamespace(publisher=SimpleNamespace(keep_alive=stop.set)),
         per_minute=1,
-        rest_seconds=lambda: 1,
+        interval_seconds=lambda: 1,
     )
     reconciler.run(stop)
     assert stop.is_set()

@@ -5,7 +5,7 @@ import pytest
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.tracker.reconciliation import on_demand
 from thumbmill.tracker.reconciliation.loop import Report
-from thumbmill.tracker.reconciliation.on_demand import Errand, follow, take_orders
+from thumbmill.tracker.reconciliation.on_demand import Errand, run_follow_ups, take_orders
 from thumbmill.tracker.reconciliation.repair import StoppedError
 
 REPORTS = [Report(n, 0, 0.1, {"missed": n}, changed=True) for n in (1, 2)]
@@ -17,7 +17,7 @@ def no_waiting(monkeypatch):
 
 
 def told(reports, stop=None):
-    return list(follow(Errand(reports), stop or Event(), Event()))
+    return list(run_follow_ups(Errand(reports), stop or Event(), Event()))
 
 
 def test_the_last_line_says_what_was_found():
@@ -34,7 +34,7 @@ def test_while_somebody_else_reconciles_it_says_so():
         others.wait()
         yield REPORTS[0]
 
-    lines = follow(Errand(reports()), Event(), Event())
+    lines = run_follow_ups(Errand(reports()), Event(), Event())
     assert [next(lines), next(lines)] == [{"state": "waiting"}] * 2
     others.set()
     *_, last = lines
@@ -69,7 +69,7 @@ def endless(give_up):
 def test_when_nobody_listens_the_pass_ends():
     give_up = Event()
     errand = Errand(endless(give_up))
-    lines = follow(errand, Event(), give_up)
+    lines = run_follow_ups(errand, Event(), give_up)
     next(lines)
     lines.close()
     assert give_up.is_set()
@@ -78,7 +78,7 @@ def test_when_nobody_listens_the_pass_ends():
 
 def test_when_the_tracker_stops_the_pass_ends():
     give_up, stop = Event(), Event()
-    lines = follow(Errand(endless(give_up)), stop, give_up)
+    lines = run_follow_ups(Errand(endless(give_up)), stop, give_up)
     next(lines)
     stop.set()
     assert list(lines)[-1]["state"] == "failed"

@@ -2,20 +2,20 @@
 
 import pytest
 
-from tests.unit.tracker.saying import KEY, NOON, V1, V2
+from tests.unit.tracker.event_factory import KEY, NOON, V1, V2
 from thumbmill.core.contracts.events import Variant
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
 from thumbmill.core.object_store.listing import ObjectSummary
 from thumbmill.tracker.image_record import ImageRecord, Status
 from thumbmill.tracker.reconciliation.drift import (
-    Finding,
-    Live,
-    What,
-    can_be_judged,
+    Drift,
+    DriftKind,
+    ExpectedObject,
     compare_originals,
     compare_variants,
-    is_true,
-    orphans_of,
+    is_confirmed,
+    is_plausible,
+    unnamed_variants,
 )
 
 ID = image_id_of(KEY)
@@ -44,41 +44,41 @@ def row(status, object_version=V1, variants=(THUMB, LARGE)):
 
 
 def test_what_agrees_is_no_finding():
-    assert compare_originals([ObjectSummary(KEY, V1)], [Live(ID, KEY, V1)]) == []
+    assert compare_originals([ObjectSummary(KEY, V1)], [ExpectedObject(ID, KEY, V1)]) == []
     things = [listed(THUMB), listed(LARGE)]
-    assert compare_variants(things, [Live(ID, KEY, V1, (LARGE, THUMB))], older_than=YOUNG) == []
+    assert compare_variants(things, [ExpectedObject(ID, KEY, V1, (LARGE, THUMB))], older_than=YOUNG) == []
 
 
-@pytest.mark.parametrize("rows", [[], [Live(ID, KEY, V2)]])
+@pytest.mark.parametrize("rows", [[], [ExpectedObject(ID, KEY, V2)]])
 def test_an_object_without_its_row_is_missed(rows):
-    assert compare_originals([ObjectSummary(KEY, V1)], rows) == [Finding(What.MISSED, ID, KEY, V1)]
+    assert compare_originals([ObjectSummary(KEY, V1)], rows) == [Drift(DriftKind.MISSED, ID, KEY, V1)]
 
 
 def test_a_row_without_its_object_has_vanished():
-    assert compare_originals([], [Live(ID, KEY, V1)]) == [Finding(What.VANISHED, ID, KEY, V1)]
+    assert compare_originals([], [ExpectedObject(ID, KEY, V1)]) == [Drift(DriftKind.VANISHED, ID, KEY, V1)]
 
 
 def test_the_order_of_a_listing_does_not_matter():
     things, rows = (
         [ObjectSummary("b", V1), ObjectSummary("a", V1)],
-        [Live(image_id_of(key), key, V1) for key in "ab"],
+        [ExpectedObject(image_id_of(key), key, V1) for key in "ab"],
     )
     assert compare_originals(things, rows) == []
 
 
 def test_variants_that_a_row_names_and_nobody_lists_are_gone():
-    live = Live(ID, KEY, V1, (THUMB, LARGE))
-    gone = Finding(What.VARIANTS_GONE, ID, KEY, V1, gone=(LARGE,))
+    live = ExpectedObject(ID, KEY, V1, (THUMB, LARGE))
+    gone = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, gone=(LARGE,))
     assert compare_variants([listed(THUMB)], [live], older_than=YOUNG) == [gone]
 
 
 def test_variants_that_no_row_names_are_orphans_once_they_are_old():
-    live = Live(ID, KEY, V1, (THUMB,))
+    live = ExpectedObject(ID, KEY, V1, (THUMB,))
     stranger = variant_key(OTHER, "cd" * 32, "thumbnail", "1.3", "webp")
     things = [listed(THUMB), listed(LARGE), listed(stranger), listed(THUMB.replace("1.3", "1.2"), YOUNG)]
     assert compare_variants(things, [live], older_than=YOUNG) == [
-        Finding(What.ORPHANS, ID, "", variants=(listed(LARGE),)),
-        Finding(What.ORPHANS, OTHER, "", variants=(listed(stranger),)),
+        Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),)),
+        Drift(DriftKind.ORPHANS, OTHER, "", variants=(listed(stranger),)),
     ]
 
 
@@ -89,10 +89,10 @@ def test_what_nobody_of_ours_writes_is_left_alone(key):
 
 # --- the second look -----------------------------------------------------------------------------------------
 
-MISSED = Finding(What.MISSED, ID, KEY, V1)
-VANISHED = Finding(What.VANISHED, ID, KEY, V1)
-GONE = Finding(What.VARIANTS_GONE, ID, KEY, V1, gone=(LARGE,))
-ORPHANS = Finding(What.ORPHANS, ID, "", variants=(listed(LARGE),))
+MISSED = Drift(DriftKind.MISSED, ID, KEY, V1)
+VANISHED = Drift(DriftKind.VANISHED, ID, KEY, V1)
+GONE = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, gone=(LARGE,))
+ORPHANS = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),))
 NOBODY = None
 AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (
     row(status, None if status is Status.AWAITING_UPLOAD else V1) for status in Status
@@ -101,7 +101,7 @@ NEWER = row(Status.DONE, V2)
 
 
 @pytest.mark.parametrize(
-    ("finding", "rows", "original", "true"),
+    ("drift", "rows", "original", "true"),
     [
         (MISSED, [NOBODY, AWAITED, DELETED, NEWER], V1, True),
         (MISSED, [PENDING, PROCESSING, DONE, FAILED], V1, False),  # somebody told meanwhile
@@ -123,18 +123,18 @@ NEWER = row(Status.DONE, V2)
         (ORPHANS, [PENDING, PROCESSING], None, False),
     ],
 )
-def test_the_row_and_the_object_of_now_decide(finding, rows, original, true):
-    assert [is_true(finding, each, original) for each in rows] == [true] * len(rows)
+def test_the_row_and_the_object_of_now_decide(drift, rows, original, true):
+    assert [is_confirmed(drift, each, original) for each in rows] == [true] * len(rows)
 
 
 def test_what_is_true_has_passed_the_first_look():
-    for finding in (MISSED, VANISHED, GONE, ORPHANS):
+    for drift in (MISSED, VANISHED, GONE, ORPHANS):
         for each in (NOBODY, AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED, NEWER):
             for original in (None, V1, V2):
-                assert can_be_judged(finding, each) or not is_true(finding, each, original)
+                assert is_plausible(drift, each) or not is_confirmed(drift, each, original)
 
 
 def test_what_the_row_names_by_now_is_no_orphan():
-    finding = Finding(What.ORPHANS, ID, "", variants=(listed(THUMB), listed(LARGE)))
-    assert orphans_of(finding, row(Status.DONE, variants=(LARGE,))) == [listed(THUMB)]
-    assert orphans_of(finding, None) == [listed(THUMB), listed(LARGE)]
+    drift = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(THUMB), listed(LARGE)))
+    assert unnamed_variants(drift, row(Status.DONE, variants=(LARGE,))) == [listed(THUMB)]
+    assert unnamed_variants(drift, None) == [listed(THUMB), listed(LARGE)]

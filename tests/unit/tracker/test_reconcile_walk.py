@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tracker.saying import V1, V2
+from tests.unit.tracker.event_factory import V1, V2
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,
     VARIANTS_BUCKET,
@@ -18,9 +18,9 @@ from thumbmill.core.contracts.identity import (
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.listing import ListPage, ObjectSummary
 from thumbmill.tracker.reconciliation import repository, scan
-from thumbmill.tracker.reconciliation.drift import Live, compare_originals, compare_variants
-from thumbmill.tracker.reconciliation.repository import Position
-from thumbmill.tracker.reconciliation.scan import Walk
+from thumbmill.tracker.reconciliation.drift import ExpectedObject, compare_originals, compare_variants
+from thumbmill.tracker.reconciliation.repository import Cursor
+from thumbmill.tracker.reconciliation.scan import Scanner
 
 NOW = 10_000  # seconds since 1970
 
@@ -62,27 +62,27 @@ class Rows:
 
 def go_through(store, rows, restart=lambda: False):
     """Do a whole pass; give the findings of each bucket, and the largest number of objects in hand."""
-    walk, position, findings, most = (
-        Walk(store, rows, 600),
-        Position(),
+    scanner, cursor, drifts, most = (
+        Scanner(store, rows, 600),
+        Cursor(),
         {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []},
         0,
     )
     for _ in range(10_000):
-        step = walk.step(position)
-        findings[position.bucket] += step.findings
-        most = max(most, step.size, len(walk._listed))  # noqa: SLF001 - its memory is the question
+        step = scanner.step(cursor)
+        drifts[cursor.bucket] += step.drifts
+        most = max(most, step.size, len(scanner._listed))  # noqa: SLF001 - its memory is the question
         if step.is_last:
-            assert step.next == Position()
-            return findings, most
+            assert step.next == Cursor()
+            return drifts, most
         assert (step.next.bucket, step.next.last_key, str(step.next.last_id)) != (
-            position.bucket,
-            position.last_key,
-            str(position.last_id),
+            cursor.bucket,
+            cursor.last_key,
+            str(cursor.last_id),
         ), "it stands still"
-        position = step.next
+        cursor = step.next
         if restart():
-            walk = Walk(store, rows, 600)
+            scanner = Scanner(store, rows, 600)
     raise AssertionError("it never ends")
 
 
@@ -105,7 +105,7 @@ def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit
         patch.setattr(scan, "PAGE", page)
         patch.setattr(scan, "ROWS", limit)
         rows = [
-            Live(
+            ExpectedObject(
                 image_id_of(key),
                 key,
                 object_version,
@@ -119,17 +119,17 @@ def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit
             page, **{ORIGINALS_BUCKET: [ObjectSummary(*item) for item in objects.items()], VARIANTS_BUCKET: things}
         )
         restarts = data.draw(st.lists(st.booleans(), max_size=40))
-        findings, _ = go_through(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
+        drifts, _ = go_through(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
 
-    assert sorted(findings[ORIGINALS_BUCKET], key=str) == sorted(
+    assert sorted(drifts[ORIGINALS_BUCKET], key=str) == sorted(
         compare_originals([ObjectSummary(*item) for item in objects.items()], rows), key=str
     )
     at_once = compare_variants(things, rows, older_than=NOW - 600)
-    orphans = {thing for finding in at_once for thing in finding.variants}
+    orphans = {thing for drift in at_once for thing in drift.variants}
     # An image may lie on several pages: then what is on another is suspected, and looked at again one by one.
-    assert {thing for finding in findings[VARIANTS_BUCKET] for thing in finding.variants} >= orphans
-    gone = {key for finding in at_once for key in finding.gone}
-    assert {key for finding in findings[VARIANTS_BUCKET] for key in finding.gone} >= gone
+    assert {thing for drift in drifts[VARIANTS_BUCKET] for thing in drift.variants} >= orphans
+    gone = {key for drift in at_once for key in drift.gone}
+    assert {key for drift in drifts[VARIANTS_BUCKET] for key in drift.gone} >= gone
 
 
 def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
@@ -138,7 +138,7 @@ def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
     ids = [image_id_of(key) for key in KEYS]
     things = [variant(image_id, n) for image_id in ids for n in range(3)]
     rows = [
-        Live(image_id, key, V1, tuple(variant(image_id, n).key for n in range(3)))
+        ExpectedObject(image_id, key, V1, tuple(variant(image_id, n).key for n in range(3)))
         for image_id, key in zip(ids, KEYS, strict=True)
     ]
     store = Store(4, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in KEYS], VARIANTS_BUCKET: things})
@@ -147,10 +147,10 @@ def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
 
 def test_a_thousand_objects_cost_a_call_and_memory_stays_that_of_two_pages():
     keys = [f"{n:06}" for n in range(20_000)]
-    rows = [Live(image_id_of(key), key, V1) for key in keys]
+    rows = [ExpectedObject(image_id_of(key), key, V1) for key in keys]
     store = Store(1000, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
-    findings, most = go_through(store, Rows(rows, repository.ROWS))
-    assert findings == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
+    drifts, most = go_through(store, Rows(rows, repository.ROWS))
+    assert drifts == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
     assert len([call for call in store.calls if call[0] == ORIGINALS_BUCKET]) == 20
     assert all(token for bucket, _, token in store.calls[1:] if bucket == ORIGINALS_BUCKET), (
         "begun anew, it costs the store"
@@ -161,14 +161,14 @@ def test_a_thousand_objects_cost_a_call_and_memory_stays_that_of_two_pages():
 def test_after_a_fault_it_begins_where_it_was():
     keys = [f"{n:04}" for n in range(30)]
     store = Store(10, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
-    walk = Walk(store, Rows([], 100), 600)
+    scanner = Scanner(store, Rows([], 100), 600)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "PAGE", 10)
-        first = walk.step(Position())
+        first = scanner.step(Cursor())
         store.fault = DependencyUnavailable("minio")
         with pytest.raises(DependencyUnavailable):
-            walk.step(first.next)
+            scanner.step(first.next)
         store.fault = None
-        second = walk.step(first.next)
-    assert [finding.key for finding in first.findings + second.findings] == keys[:20]
+        second = scanner.step(first.next)
+    assert [drift.key for drift in first.drifts + second.drifts] == keys[:20]
     assert store.calls[-1] == (ORIGINALS_BUCKET, keys[9], ""), "the token may be what was wrong"

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.unit.tracker.saying import (
+from tests.unit.tracker.event_factory import (
     KEY,
     V1,
     V2,
@@ -13,16 +13,16 @@ from tests.unit.tracker.saying import (
     delete,
     done,
     failed,
+    payload,
     processing,
     put,
     remaking,
-    said,
 )
 from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
 from thumbmill.core.contracts.events import Done, Variant
 from thumbmill.core.contracts.identity import image_id_of, variant_key
 from thumbmill.core.contracts.interventions import next_run_id
-from thumbmill.tracker.image_record import Seen, Status
+from thumbmill.tracker.image_record import BucketState, Status
 from thumbmill.tracker.projection import fold
 
 EXHAUSTED = failed(attempt=4, code=ErrorCode.ATTEMPTS_EXHAUSTED)
@@ -52,7 +52,7 @@ def test_however_often_it_is_asked_for_one_run_follows():
     row = row_after(put(), EXHAUSTED)
     for order in permutations([asked_again("2026-1"), asked_again("2026-2")]):
         asked = row_after(*order, row=row)
-        assert asked.run_id == order[0].said.run_id
+        assert asked.run_id == order[0].payload.run_id
         failed_too = row_after(failed(run_id=asked.run_id, code=ErrorCode.ATTEMPTS_EXHAUSTED), row=asked)
         assert row_after(*order, row=failed_too) == failed_too, "both were about the first failure"
         assert row_after(asked_again("2027", after=asked.run_id), row=failed_too).run_id == "2027"
@@ -76,7 +76,7 @@ def test_what_has_not_failed_is_not_tried_again(facts):
 def test_nor_another_object_nor_one_that_was_deleted():
     row = row_after(put(), EXHAUSTED)
     assert row_after(asked_again("2026", object_version=V2), row=row) == row
-    deleted = fold(row, [delete()], lambda: Seen(None))
+    deleted = fold(row, [delete()], lambda: BucketState(None))
     assert row_after(asked_again("2026"), row=deleted) == deleted
 
 
@@ -100,5 +100,5 @@ def test_several_that_are_gone_add_up():
     a, b, c = (variant_key(image_id_of(KEY), "ab" * 32, name, "1.1", "webp") for name in "abc")
     variants = [Variant(type="x", key=k, width=1, height=1, bytes=1, content_type="image/webp") for k in (a, b, c)]
     told = Done(key=KEY, object_version=V1, sha256="", width=1, height=1, format="JPEG", variants=variants)
-    row = row_after(put(), said(told), remaking(c, run_id="2026"), remaking(a, run_id="2027"))
+    row = row_after(put(), payload(told), remaking(c, run_id="2026"), remaking(a, run_id="2027"))
     assert row.missing == (a, c)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.tracker.saying import (
+from tests.unit.tracker.event_factory import (
     KEY,
     OWN_KEY,
     V1,
@@ -15,8 +15,8 @@ from tests.unit.tracker.saying import (
     done,
     dropped,
     failed,
-    form,
     missed,
+    presigned_upload,
     processing,
     put,
     redriven,
@@ -26,16 +26,16 @@ from tests.unit.tracker.saying import (
     retrying,
 )
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.tracker.image_record import Seen, Status
+from thumbmill.tracker.image_record import BucketState, Status
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.retention import Rules
-from thumbmill.tracker.timeline import LASTING
+from thumbmill.tracker.timeline import RETAINED_DATA
 
-GONE = Seen(None)
+GONE = BucketState(None)
 RULES = Rules()
 EVERYTHING = [
     put(), processing(), retrying(), failed(), done(), delete(), removed(), requested(), redriven(), dropped(),
-    asked_again("2026"), missed("a"), remaking("a"), form(),
+    asked_again("2026"), missed("a"), remaking("a"), presigned_upload(),
 ]  # fmt: skip
 
 
@@ -50,25 +50,27 @@ def test_a_late_fact_brings_no_purged_image_back(fact):
 
 @pytest.mark.parametrize("fact", [put(), done(), requested()], ids=lambda fact: fact.type)
 def test_a_late_fact_of_an_image_that_is_there_is_as_good_as_any(fact):
-    row = fold(None, [fact], lambda: Seen(V1), purgeable=True)
+    row = fold(None, [fact], lambda: BucketState(V1), purgeable=True)
     assert row.status is not Status.DELETED
-    assert fold(None, [put(V2)], lambda: Seen(V1), purgeable=True).object_version == V1
+    assert fold(None, [put(V2)], lambda: BucketState(V1), purgeable=True).object_version == V1
 
 
 def test_how_old_a_fact_has_to_be():
     half = RULES.deleted / 2
-    assert not RULES.may_be_purged(put(at=ago(half - timedelta(minutes=1))))
-    assert RULES.may_be_purged(put(at=ago(half + timedelta(minutes=1))))
-    assert not RULES.may_be_purged(requested(expires_at=ago(RULES.expired / 2 - timedelta(minutes=1))))
-    assert RULES.may_be_purged(requested(expires_at=ago(RULES.expired / 2 + timedelta(minutes=1))))
+    assert not RULES.is_purgeable(put(at=ago(half - timedelta(minutes=1))))
+    assert RULES.is_purgeable(put(at=ago(half + timedelta(minutes=1))))
+    assert not RULES.is_purgeable(requested(expires_at=ago(RULES.expired / 2 - timedelta(minutes=1))))
+    assert RULES.is_purgeable(requested(expires_at=ago(RULES.expired / 2 + timedelta(minutes=1))))
 
 
 def test_with_a_deletion_the_row_keeps_nothing_of_the_file():
-    row = fold(None, [requested(key=OWN_KEY), form(), done(key=OWN_KEY)], lambda: GONE)
+    row = fold(None, [requested(key=OWN_KEY), presigned_upload(), done(key=OWN_KEY)], lambda: GONE)
     assert (row.file_name, row.content_type) == ("a.jpg", "image/jpeg")
     row = fold(row, [delete(key=OWN_KEY)], lambda: GONE)
     assert (row.file_name, row.content_type, row.details, row.sha256) == (None, None, None, None)
-    late = fold(row, [form(target="ledger"), processing(key=OWN_KEY), requested(key=OWN_KEY)], lambda: GONE)
+    late = fold(
+        row, [presigned_upload(target="ledger"), processing(key=OWN_KEY), requested(key=OWN_KEY)], lambda: GONE
+    )
     assert late == row
 
 
@@ -77,15 +79,15 @@ def test_a_key_that_a_client_chose_goes_when_nothing_is_left_that_it_leads_to():
     assert (row.key, row.variants_removed) == (KEY, False)
     row = fold(row, [removed()], lambda: GONE)
     assert (row.key, row.variants_removed) == ("", True)
-    assert fold(row, [put(V2)], lambda: Seen(V2)).key == KEY
-    own = fold(None, [form(), delete(key=OWN_KEY), removed(key=OWN_KEY)], lambda: GONE)
+    assert fold(row, [put(V2)], lambda: BucketState(V2)).key == KEY
+    own = fold(None, [presigned_upload(), delete(key=OWN_KEY), removed(key=OWN_KEY)], lambda: GONE)
     assert own.key == OWN_KEY, "it says nothing but the id"
 
 
 @pytest.mark.parametrize("fact", EVERYTHING, ids=lambda fact: fact.type)
 def test_of_a_deleted_images_facts_nothing_tells_of_the_file(fact):
-    kept = fact.lasting_data
-    assert kept.keys() <= LASTING
+    kept = fact.retained_data
+    assert kept.keys() <= RETAINED_DATA
     assert {name: fact.data[name] for name in kept} == kept
     text = repr(kept)
     for personal in ("jpg", "camera", "2026-01-31T12:00:00", "thumbnail", "no luck", "11111111"):
@@ -93,7 +95,7 @@ def test_of_a_deleted_images_facts_nothing_tells_of_the_file(fact):
 
 
 def test_what_was_done_stays_in_the_timeline():
-    assert done(attempt=2, run_id="2026").lasting_data == {"run_id": "2026", "attempt": 2}
-    assert failed(code=ErrorCode.EMPTY_FILE).lasting_data == {"run_id": "", "attempt": 1}
-    assert redriven().lasting_data == redriven().data
-    assert replace(delete()).lasting_data == {"sequencer": "17A"}
+    assert done(attempt=2, run_id="2026").retained_data == {"run_id": "2026", "attempt": 2}
+    assert failed(code=ErrorCode.EMPTY_FILE).retained_data == {"run_id": "", "attempt": 1}
+    assert redriven().retained_data == redriven().data
+    assert replace(delete()).retained_data == {"sequencer": "17A"}

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.unit.tracker.saying import (
+from tests.unit.tracker.event_factory import (
     DETAILS,
     V1,
     V2,
@@ -22,18 +22,18 @@ from tests.unit.tracker.saying import (
     retrying,
 )
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.tracker.image_record import Seen, Status
-from thumbmill.tracker.projection import apply, awaits_thumbnailer, fold
+from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.tracker.projection import apply, fold, needs_processing
 
-GONE = Seen(None)
+GONE = BucketState(None)
 
 
 def never():
     raise AssertionError("nobody needed to look into the bucket")
 
 
-def row_after(*facts, look=never):
-    return fold(None, facts, look)
+def row_after(*facts, head_object=never):
+    return fold(None, facts, head_object)
 
 
 # --- the path of one image -----------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
     before = row_after(put(), done())
     after = apply(before, requested())
     assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
-    assert (after.file_name, after.expires_at) == ("a.jpg", requested().said.expires_at)
+    assert (after.file_name, after.expires_at) == ("a.jpg", requested().payload.expires_at)
     later = after.expires_at + timedelta(hours=1)
     assert apply(after, requested()) == apply(after, requested(expires_at=later)) == after
 
@@ -77,14 +77,14 @@ def test_what_a_done_image_shows():
 
 def test_a_wait_between_two_attempts_is_processing_with_a_time():
     row = row_after(put(), processing(), retrying())
-    again = retrying().said.next_attempt_at
+    again = retrying().payload.next_attempt_at
     assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, again)
     row = row_after(put(), processing(), retrying(), processing(attempt=2))
     assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 2, None)
 
 
 def test_another_object_is_a_new_generation_and_begins_anew():
-    row = row_after(put(), failed(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    row = row_after(put(), failed(), put(V2), head_object=lambda: BucketState(V2, "image/png", "b.png"))
     assert (row.status, row.object_version, row.generation, row.error, row.attempts) == (
         Status.PENDING,
         V2,
@@ -93,7 +93,7 @@ def test_another_object_is_a_new_generation_and_begins_anew():
         0,
     )
     assert (row.content_type, row.file_name) == ("image/png", "b.png")
-    row = row_after(put(), done(), put(V2), look=lambda: Seen(V2, "image/png", "b.png"))
+    row = row_after(put(), done(), put(V2), head_object=lambda: BucketState(V2, "image/png", "b.png"))
     assert (row.status, row.variants, row.details, row.damaged) == (Status.PENDING, (), None, False)
 
 
@@ -102,11 +102,11 @@ def test_another_object_is_a_new_generation_and_begins_anew():
 
 def test_a_removal_of_a_living_object_changes_nothing():
     row = row_after(put(), done())
-    assert fold(row, [delete()], lambda: Seen(V1)) == row
+    assert fold(row, [delete()], lambda: BucketState(V1)) == row
 
 
 def test_a_removal_deletes_and_the_thumbnailers_word_adds_that_the_variants_are_gone():
-    deleted = row_after(put(), done(), delete(), look=lambda: GONE)
+    deleted = row_after(put(), done(), delete(), head_object=lambda: GONE)
     assert (deleted.status, deleted.variants, deleted.variants_removed) == (Status.DELETED, (), False)
     assert fold(deleted, [removed()], never).variants_removed
 
@@ -118,33 +118,33 @@ def test_a_removal_of_what_never_was_is_forgotten():
 
 
 def test_a_first_fact_behind_a_removal_is_not_believed():
-    row = row_after(delete(), put(), done(), look=lambda: GONE)
+    row = row_after(delete(), put(), done(), head_object=lambda: GONE)
     assert (row.status, row.object_version) == (Status.DELETED, V1)
     assert fold(None, [done()], lambda: GONE, removal_known=True).status is Status.DELETED
 
 
 def test_an_object_that_is_back_is_pending_again_even_if_it_is_the_same():
-    deleted = row_after(put(), done(), delete(), removed(), look=lambda: GONE)
-    back = fold(deleted, [put()], lambda: Seen(V1))
+    deleted = row_after(put(), done(), delete(), removed(), head_object=lambda: GONE)
+    back = fold(deleted, [put()], lambda: BucketState(V1))
     assert (back.status, back.generation, back.variants_removed) == (Status.PENDING, 2, False)
     assert fold(back, [done()], never).status is Status.DONE
 
 
 def test_late_news_of_a_deleted_object_leaves_it_deleted():
-    deleted = row_after(put(), delete(), look=lambda: GONE)
+    deleted = row_after(put(), delete(), head_object=lambda: GONE)
     assert fold(deleted, [processing(), done(), put(target="ledger")], lambda: GONE) == deleted
 
 
 def test_news_of_another_object_is_for_the_timeline_alone_unless_the_bucket_agrees():
     row = row_after(put(), processing())
-    assert fold(row, [done(V2)], lambda: Seen(V1)) == row
-    adopted = fold(row, [done(V2)], lambda: Seen(V2))
+    assert fold(row, [done(V2)], lambda: BucketState(V1)) == row
+    adopted = fold(row, [done(V2)], lambda: BucketState(V2))
     assert (adopted.status, adopted.object_version, adopted.generation) == (Status.DONE, V2, 2)
 
 
 def test_the_bucket_is_believed_even_where_it_shows_a_third_object():
     third = ObjectVersion("3" * 32, 3, 3)
-    row = row_after(put(), done(V2), look=lambda: Seen(third))
+    row = row_after(put(), done(V2), head_object=lambda: BucketState(third))
     assert (row.status, row.object_version) == (Status.PENDING, third)
 
 
@@ -206,7 +206,7 @@ def test_an_operators_note_changes_nothing_and_needs_no_look(note):
     for facts in ([requested()], [put()], [put(), failed()], [put(), done()]):
         row = row_after(*facts)
         assert fold(row, [note], never) == row
-    deleted = row_after(put(), delete(), look=lambda: GONE)
+    deleted = row_after(put(), delete(), head_object=lambda: GONE)
     assert fold(deleted, [note], never) == deleted
 
 
@@ -214,17 +214,17 @@ def test_an_operators_note_changes_nothing_and_needs_no_look(note):
 
 
 def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
-    assert awaits_thumbnailer(row_after(put()), put(target="ledger"))
-    assert not awaits_thumbnailer(row_after(put(), processing()), put(target="ledger"))
-    assert not awaits_thumbnailer(row_after(put()), put(V2, target="ledger"))
-    assert not awaits_thumbnailer(None, delete(target="ledger"))
-    deleted = row_after(put(), delete(), look=lambda: GONE)
-    assert awaits_thumbnailer(deleted, delete(target="ledger"))
-    assert not awaits_thumbnailer(fold(deleted, [removed()], never), delete(target="ledger"))
+    assert needs_processing(row_after(put()), put(target="ledger"))
+    assert not needs_processing(row_after(put(), processing()), put(target="ledger"))
+    assert not needs_processing(row_after(put()), put(V2, target="ledger"))
+    assert not needs_processing(None, delete(target="ledger"))
+    deleted = row_after(put(), delete(), head_object=lambda: GONE)
+    assert needs_processing(deleted, delete(target="ledger"))
+    assert not needs_processing(fold(deleted, [removed()], never), delete(target="ledger"))
 
 
 def test_an_upload_behind_its_own_removal_waits_too():
     late = put(target="ledger")
     deleted = fold(row_after(delete(target="ledger")), [late], lambda: GONE, removal_known=True)
-    assert awaits_thumbnailer(deleted, late)
-    assert not awaits_thumbnailer(fold(deleted, [removed()], never), late)
+    assert needs_processing(deleted, late)
+    assert not needs_processing(fold(deleted, [removed()], never), late)

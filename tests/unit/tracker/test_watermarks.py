@@ -4,13 +4,13 @@ from uuid import uuid4
 import pytest
 
 from thumbmill.tracker import watermarks
-from thumbmill.tracker.timeline import Mark
+from thumbmill.tracker.timeline import ReceivedWatermark
 from thumbmill.tracker.watermarks import Watermarks
 
 
 class Sent(list):
     def publish_event(self, event):
-        self.append(Mark(event.id, event.time))
+        self.append(ReceivedWatermark(event.id, event.time))
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def sent():
 
 
 def come_back(marks, sent):
-    with marks.passing(sent[-1:]) as time:
+    with marks.track(sent[-1:]) as time:
         return time
 
 
@@ -44,7 +44,7 @@ def test_a_mark_that_stays_away_is_followed_by_another(sent, monkeypatch):
 def test_what_was_sent_before_a_fault_counts_no_more_but_has_come_back(sent):
     marks = Watermarks()
     marks.send(sent)
-    with pytest.raises(ValueError, match="a fault"), marks.passing([]):
+    with pytest.raises(ValueError, match="a fault"), marks.track([]):
         raise ValueError("a fault")
     assert come_back(marks, sent) is None
     marks.send(sent)
@@ -52,11 +52,13 @@ def test_what_was_sent_before_a_fault_counts_no_more_but_has_come_back(sent):
 
 
 def test_without_a_mark_nothing_is_said():
-    with Watermarks().passing([]) as time:
+    with Watermarks().track([]) as time:
         assert time is None
 
 
 def test_of_several_marks_the_latest_counts():
     now = datetime.now(UTC)
-    with Watermarks().passing([Mark(uuid4(), now), Mark(uuid4(), now - timedelta(seconds=9))]) as time:
+    with Watermarks().track(
+        [ReceivedWatermark(uuid4(), now), ReceivedWatermark(uuid4(), now - timedelta(seconds=9))]
+    ) as time:
         assert time == now

@@ -24,7 +24,7 @@ from thumbmill.core.service import logs
 from thumbmill.core.service.lifecycle import Startup, retry_until_available, serve_admin, stop_on_signals
 from thumbmill.core.settings import load_or_exit, masked
 from thumbmill.tracker.background import repeat, start
-from thumbmill.tracker.batching import Pace
+from thumbmill.tracker.batching import BatchDelay
 from thumbmill.tracker.db.connection import InvalidValueError
 from thumbmill.tracker.db.migrate import check_version, migrate
 from thumbmill.tracker.db.repository import Repository
@@ -116,7 +116,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     watermarks = Watermarks()
     heartbeats = Heartbeats(storage, watermarks)
     rules = Rules.of(settings)
-    books, sweep_books, health_books, reconciler_books, retention_books = (
+    unit_of_work, sweep_books, health_books, reconciler_books, retention_books = (
         _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
         for purpose in ("handler", "sweep", "health", "reconciliation", "retention")
     )
@@ -129,16 +129,26 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         broker=settings,
         family=tracker_queues(settings.rabbitmq_queue),
         handle=Tracker(
-            books, storage, watermarks, rules, allow_unnamed=settings.accept_unnamed_events, hear=heartbeats.hear
+            unit_of_work,
+            storage,
+            watermarks,
+            rules,
+            allow_unnamed=settings.accept_unnamed_events,
+            receive=heartbeats.receive,
         ).handle,
-        probes={"minio": partial(storage.check, ORIGINALS_BUCKET), "postgres": books.ping},
-        pause=Pace(settings.tracker_batch_size),
+        probes={"minio": partial(storage.check, ORIGINALS_BUCKET), "postgres": unit_of_work.ping},
+        pause=BatchDelay(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
         grace_seconds=settings.stop_grace_seconds,
     )
     reconciler = make_reconciler(
-        settings, reconciler_books, storage, reconciler_publisher, stop, rest_seconds=heartbeats.rest_seconds
+        settings,
+        reconciler_books,
+        storage,
+        reconciler_publisher,
+        stop,
+        interval_seconds=heartbeats.interval_seconds,
     )
     sweep = Sweep(
         repository=sweep_books,

@@ -12,7 +12,7 @@ SAVED_UP = 20  # as many more after a quiet time
 PAUSE_SECONDS = 0.1  # then this long, which no client notices where so much is going on
 
 
-class Pace:
+class BatchDelay:
     """A budget of facts that are written at once; a consumer asks it how long to pause."""
 
     def __init__(self, full_batch: int, clock: Callable[[], float] = time.monotonic) -> None:

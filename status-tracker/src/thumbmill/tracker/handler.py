@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from thumbmill.core.contracts.events import Note, Request
+from thumbmill.core.contracts.events import Request, TimelineOnlyEvent
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing
 from thumbmill.core.crashpoints import crash_at
@@ -21,14 +21,14 @@ from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundEr
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.connection import ConflictError
 from thumbmill.tracker.db.repository import Repository, UnitOfWork
-from thumbmill.tracker.image_record import ImageRecord, Seen, Status
+from thumbmill.tracker.image_record import BucketState, ImageRecord, Status
 from thumbmill.tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
-from thumbmill.tracker.projection import awaits_thumbnailer, fold
-from thumbmill.tracker.reminder import tell_again
-from thumbmill.tracker.republish import announce
-from thumbmill.tracker.requests import answer_missing, withdraw
+from thumbmill.tracker.projection import fold, needs_processing
+from thumbmill.tracker.reminder import republish_image
+from thumbmill.tracker.republish import republish
+from thumbmill.tracker.requests import remove_rejected_object, replace_missing_variants
 from thumbmill.tracker.retention import Rules
-from thumbmill.tracker.timeline import Beat, Mark, TimelineEvent, read
+from thumbmill.tracker.timeline import ReceivedHeartbeat, ReceivedWatermark, TimelineEvent, read
 from thumbmill.tracker.watermarks import Watermarks
 
 TRIES = 5  # of a batch that met another writer
@@ -38,7 +38,7 @@ Rows = dict[UUID, ImageRecord | None]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class FollowUps:
     """What is to be done once a batch is written. All of it follows from the rows, so it can be done twice."""
 
     rows: Rows = field(default_factory=dict)
@@ -58,14 +58,14 @@ class Tracker:
         rules: Rules | None = None,
         *,
         allow_unnamed: bool = False,
-        hear: Callable[[Beat], None] = lambda _: None,
+        receive: Callable[[ReceivedHeartbeat], None] = lambda _: None,
     ) -> None:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
         self._rules = rules or Rules()
         self._allow_unnamed = allow_unnamed  # events that do not name their author are believed
-        self._hear = hear
+        self._hear = receive
 
     def handle(self, messages: Sequence[Message], publisher: Publisher) -> None:
         """Record what the messages tell, then do what follows from it.
@@ -74,22 +74,26 @@ class Tracker:
         """
         told = [thing for message in messages for thing in read(message, allow_unnamed=self._allow_unnamed)]
         facts = [thing for thing in told if isinstance(thing, TimelineEvent)]
-        for beat in (thing for thing in told if isinstance(thing, Beat)):
+        for beat in (thing for thing in told if isinstance(thing, ReceivedHeartbeat)):
             self._hear(beat)
-        with self._watermarks.passing([thing for thing in told if isinstance(thing, Mark)]) as caught_up_to:
-            self.follow(self.record(facts, caught_up_to), publisher)
+        with self._watermarks.track(
+            [thing for thing in told if isinstance(thing, ReceivedWatermark)]
+        ) as caught_up_to:
+            self.run_follow_ups(self.record(facts, caught_up_to), publisher)
             for fact in facts:
-                if isinstance(fact.said, VariantsMissing):
-                    answer_missing(fact.said, self, self._repository, self._storage, publisher, by=NAME)
+                if isinstance(fact.payload, VariantsMissing):
+                    replace_missing_variants(
+                        fact.payload, self, self._repository, self._storage, publisher, by=NAME
+                    )
 
-    def follow(self, recorded: Recorded, publisher: Publisher) -> None:
+    def run_follow_ups(self, recorded: FollowUps, publisher: Publisher) -> None:
         """Remove what was refused, and announce what the thumbnailer is to look at. Raises DependencyAway."""
         for key, object_version in recorded.refused:
-            withdraw(key, object_version, self, self._storage, by=NAME)
+            remove_rejected_object(key, object_version, self, self._storage, by=NAME)
         for fact in recorded.missed:
-            announce(publisher, fact.body, fact.image_id, fact.type, found_by=fact.recorded_by)
+            republish(publisher, fact.body, fact.image_id, fact.type, found_by=fact.recorded_by)
         for row in recorded.again:
-            tell_again(row, self, self._storage, publisher, by=NAME)
+            republish_image(row, self, self._storage, publisher, by=NAME)
 
     @retry(
         retry=retry_if_exception_type(ConflictError),
@@ -97,16 +101,16 @@ class Tracker:
         after=lambda _: CONFLICTS.inc(),
         reraise=True,
     )
-    def record(self, facts: Sequence[TimelineEvent], caught_up_to: datetime | None = None) -> Recorded:
+    def record(self, facts: Sequence[TimelineEvent], caught_up_to: datetime | None = None) -> FollowUps:
         """Write facts down with what follows from them for the rows; give what else follows.
 
         Nothing here depends on whether a fact is new to the timeline, so a batch can be redone at any point.
         """
-        with self._repository.transaction() as books:
-            rows = self._apply(facts, books) if facts else {}
-            missed = _find_missed(facts, rows, books)
+        with self._repository.transaction() as unit_of_work:
+            rows = self._apply(facts, unit_of_work) if facts else {}
+            missed = _find_missed(facts, rows, unit_of_work)
             if caught_up_to:
-                books.catch_up(caught_up_to)
+                unit_of_work.catch_up(caught_up_to)
             if facts:  # a watermark alone, once a second, is nothing to die of
                 crash_at("in_transaction")
         if facts:
@@ -116,14 +120,14 @@ class Tracker:
             (fact.key, fact.object_version) for fact in facts if fact.object_version and _is_refused(fact, rows)
         }
         again = {fact.image_id: rows[fact.image_id] for fact in facts if _is_asked_for(fact, rows)}
-        return Recorded(rows, missed, refused, [row for row in again.values() if row])
+        return FollowUps(rows, missed, refused, [row for row in again.values() if row])
 
-    def _apply(self, facts: Sequence[TimelineEvent], books: UnitOfWork) -> Rows:
+    def _apply(self, facts: Sequence[TimelineEvent], unit_of_work: UnitOfWork) -> Rows:
         news: dict[UUID, list[TimelineEvent]] = defaultdict(list)
         for fact in facts:
             news[fact.image_id].append(fact)
-        before = books.lock_images(news)
-        removed = books.find_removals(
+        before = unit_of_work.lock_images(news)
+        removed = unit_of_work.find_removals(
             id_ for id_ in news if id_ not in before or before[id_].object_version is None
         )
         after = {
@@ -132,61 +136,65 @@ class Tracker:
                 told,
                 self._look_at(told[0].key),
                 removal_known=id_ in removed,
-                purgeable=id_ not in before and any(map(self._rules.may_be_purged, told)),
+                purgeable=id_ not in before and any(map(self._rules.is_purgeable, told)),
                 overwrite=self._rules.overwrite,
             )
             for id_, told in news.items()
         }
         deleted = {id_ for id_, row in after.items() if row and row.status is Status.DELETED}
-        books.write(
+        unit_of_work.write(
             [fact for fact in facts if after[fact.image_id] or _is_kept_without_row(fact)],
             [row for id_, row in after.items() if row is not None and row != before.get(id_)],
             deleted,
         )
         if new := {id_ for id_ in deleted if id_ not in before or before[id_].status is not Status.DELETED}:
-            books.forget_personal(new)
+            unit_of_work.forget_personal(new)
         return after
 
-    def _look_at(self, key: str) -> Callable[[], Seen]:
+    def _look_at(self, key: str) -> Callable[[], BucketState]:
         """Give a way to look into the bucket; one look, made with the row locked, serves all facts of a batch."""
 
         @cache
-        def look() -> Seen:
+        def head_object() -> BucketState:
             try:
                 head = self._storage.head(ORIGINALS_BUCKET, key)
             except ObjectNotFoundError:
-                return Seen(None)
+                return BucketState(None)
             except InvalidKeyError as fault:
                 raise MalformedEvent(f"no object can have the key {key[:100]!r}: {fault}") from fault
-            return Seen(head.object_version, head.content_type, head.file_name)
+            return BucketState(head.object_version, head.content_type, head.file_name)
 
-        return look
+        return head_object
 
 
 def _is_kept_without_row(fact: TimelineEvent) -> bool:
-    return fact.is_removal or isinstance(fact.said, Request | Note)
+    return fact.is_removal or isinstance(fact.payload, Request | TimelineOnlyEvent)
 
 
 def _is_refused(fact: TimelineEvent, rows: Rows) -> bool:
     row = rows.get(fact.image_id)
-    return row is not None and row.withdrawn == fact.object_version and row.status is Status.DELETED
+    return row is not None and row.rejected_version == fact.object_version and row.status is Status.DELETED
 
 
 def _is_asked_for(fact: TimelineEvent, rows: Rows) -> bool:
     """Tell whether an image waits for the very try that was asked for."""
-    row, said = rows.get(fact.image_id), fact.said
+    row, payload = rows.get(fact.image_id), fact.payload
     return (
-        isinstance(said, RetryRequested)
+        isinstance(payload, RetryRequested)
         and row is not None
-        and (row.status, row.run_id, row.object_version) == (Status.PENDING, said.run_id, said.object_version)
+        and (row.status, row.run_id, row.object_version) == (Status.PENDING, payload.run_id, payload.object_version)
     )
 
 
-def _find_missed(facts: Iterable[TimelineEvent], rows: Rows, books: UnitOfWork) -> list[TimelineEvent]:
+def _find_missed(facts: Iterable[TimelineEvent], rows: Rows, unit_of_work: UnitOfWork) -> list[TimelineEvent]:
     """Find what LEDGER announced and INSTANT did not, where the thumbnailer has not acted either."""
-    waiting = {fact.twin: fact for fact in facts if fact.twin and awaits_thumbnailer(rows.get(fact.image_id), fact)}
-    known = books.find_events(waiting)
-    return [fact for twin, fact in waiting.items() if twin not in known]
+    waiting = {
+        fact.counterpart_id: fact
+        for fact in facts
+        if fact.counterpart_id and needs_processing(rows.get(fact.image_id), fact)
+    }
+    known = unit_of_work.find_events(waiting)
+    return [fact for counterpart_id, fact in waiting.items() if counterpart_id not in known]
 
 
 def _count(facts: Iterable[TimelineEvent], rows: Rows, caught_up_to: datetime | None) -> None:

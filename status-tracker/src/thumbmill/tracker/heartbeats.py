@@ -16,7 +16,7 @@ from thumbmill.core.contracts.identity import HEARTBEAT_KEY, ORIGINALS_BUCKET
 from thumbmill.core.messaging.topology import DURABLE, IMMEDIATE
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker import metrics
-from thumbmill.tracker.timeline import Beat
+from thumbmill.tracker.timeline import ReceivedHeartbeat
 from thumbmill.tracker.watermarks import Watermarks
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ ADVICE = (
 )
 
 
-def find_silent(sent: Sequence[datetime], heard: dict[str, datetime], caught_up_to: datetime) -> list[str]:
+def find_silent_targets(sent: Sequence[datetime], heard: dict[str, datetime], caught_up_to: datetime) -> list[str]:
     """Return the targets that told of none of the last heartbeats, of those that must have been seen by now.
 
     Times are of one clock, this process's; a target is heard a little later than the heartbeat that it tells of.
@@ -61,7 +61,7 @@ class Heartbeats:
     _silent: list[str] = field(default_factory=list)
     _hurry_until: datetime = _NEVER
 
-    def hear(self, beat: Beat) -> None:
+    def receive(self, beat: ReceivedHeartbeat) -> None:
         """Note that a target has told of a heartbeat."""
         self._heard[beat.target] = self.clock()
 
@@ -83,12 +83,12 @@ class Heartbeats:
             return ""
         return f"{' and '.join(self._silent)} told of none of the last heartbeats: {ADVICE}"
 
-    def rest_seconds(self, usual: float) -> float:
+    def interval_seconds(self, usual: float) -> float:
         """Return how long reconciliation may rest: it alone finds what came during a silence."""
         return min(usual, HURRY_SECONDS) if self.clock() < self._hurry_until else usual
 
     def _judge(self, now: datetime, returned: datetime) -> None:
-        silent = find_silent(self._sent, self._heard, returned)
+        silent = find_silent_targets(self._sent, self._heard, returned)
         for target in LATE:
             metrics.SILENT.labels(target).set(target in silent)
         if silent and silent != self._silent:

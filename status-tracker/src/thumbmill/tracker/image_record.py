@@ -41,8 +41,10 @@ class ImageRecord:
     expires_at: datetime | None = None  # the ticket's
     variants_removed: bool = False  # means something when DELETED
     version: int = 0  # of the row in the database
-    form: str | None = None  # ETag/bytes/SHA-256 of what a form has brought; SPENT once that was deleted
-    withdrawn: ObjectVersion | None = None  # an object that is being removed, and counts as none
+    presigned_upload: str | None = (
+        None  # ETag/bytes/SHA-256 of what a form has brought; SPENT once that was deleted
+    )
+    rejected_version: ObjectVersion | None = None  # an object that is being removed, and counts as none
 
     # What the thumbnailer said of this source.
     run_id: str = ""
@@ -69,7 +71,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class BucketState:
     """What a look into the bucket showed under the key; no source: nothing is there."""
 
     object_version: ObjectVersion | None

@@ -7,14 +7,14 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.errors import InvalidKeyError
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.image_record import ImageRecord, Status
-from thumbmill.tracker.republish import announce, find_original, removal_body, upload_body
+from thumbmill.tracker.republish import find_original, removal_body, republish, upload_body
 from thumbmill.tracker.requests import Recorder
-from thumbmill.tracker.timeline import TimelineEvent, from_storage
+from thumbmill.tracker.timeline import TimelineEvent, from_storage_event
 
 log = structlog.get_logger()
 
 
-def tell_again(
+def republish_image(
     row: ImageRecord,
     tracker: Recorder,
     storage: Storage,
@@ -35,10 +35,10 @@ def tell_again(
         return False
     body = upload_body(row.key, head) if head else removal_body(row.key)
     event = parse_storage_events(body)[0]
-    fact = from_storage(event, by, body)
+    fact = from_storage_event(event, by, body)
     if live and event.object_version != row.object_version:
         tracker.record([fact, *notes])  # the bucket moved on, and nobody said so
     elif notes:
         tracker.record(notes)
-    announce(publisher, body, row.id, fact.type, found_by=by, run_id=row.run_id)
+    republish(publisher, body, row.id, fact.type, found_by=by, run_id=row.run_id)
     return True

@@ -18,7 +18,7 @@ from thumbmill.tracker import metrics
 log = structlog.get_logger()
 
 
-def announce(
+def republish(
     publisher: Publisher, body: bytes, image_id: UUID, event: str, *, found_by: str, run_id: str = ""
 ) -> None:
     """Publish a bucket's notification for the thumbnailer alone, confirmed. Raises DependencyAway.

@@ -19,10 +19,10 @@ from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.image_record import ImageRecord, Status
 from thumbmill.tracker.metrics import RECONCILED, WITHDRAWN
-from thumbmill.tracker.reconciliation.drift import LIVE, What
-from thumbmill.tracker.reconciliation.repository import Inventory
-from thumbmill.tracker.republish import announce, find_original, removal_body, upload_body
-from thumbmill.tracker.timeline import TimelineEvent, from_said, from_storage
+from thumbmill.tracker.reconciliation.drift import LIVE, DriftKind
+from thumbmill.tracker.reconciliation.repository import ReconciliationRepository
+from thumbmill.tracker.republish import find_original, removal_body, republish, upload_body
+from thumbmill.tracker.timeline import TimelineEvent, from_lifecycle_event, from_storage_event
 
 log = structlog.get_logger()
 
@@ -36,8 +36,8 @@ class Recorder(Protocol):
         """Raises DependencyAway."""
 
 
-def answer_missing(
-    said: VariantsMissing,
+def replace_missing_variants(
+    payload: VariantsMissing,
     tracker: Recorder,
     repository: Repository,
     storage: Storage,
@@ -49,10 +49,10 @@ def answer_missing(
 
     Raises DependencyAway.
     """
-    inventory = Inventory(repository)
-    fact = from_said(to_cloud_event(said, by=by), said, b"")
+    inventory = ReconciliationRepository(repository)
+    fact = from_lifecycle_event(to_cloud_event(payload, by=by), payload, b"")
     row = inventory.find([fact.image_id]).get(fact.image_id)
-    if row is None or row.status not in LIVE or row.object_version != said.object_version:
+    if row is None or row.status not in LIVE or row.object_version != payload.object_version:
         return
     try:
         head = find_original(storage, row.key)
@@ -61,21 +61,21 @@ def answer_missing(
     if head is None or head.object_version != row.object_version:  # whoever should have told of it may be about to
         body = upload_body(row.key, head) if head else removal_body(row.key)
         event = parse_storage_events(body)[0]
-        announce(publisher, body, row.id, event.name, found_by=by)
-        tracker.record([from_storage(event, by, body)])
+        republish(publisher, body, row.id, event.name, found_by=by)
+        tracker.record([from_storage_event(event, by, body)])
         return
     if row.status is not Status.DONE:
         return
-    wanted = {variant.key for variant in row.variants} & set(said.missing)
-    make_again(row, head, sorted(wanted), tracker, inventory, storage, publisher, by=by, age=AGAIN_AFTER)
+    wanted = {variant.key for variant in row.variants} & set(payload.missing)
+    reprocess(row, head, sorted(wanted), tracker, inventory, storage, publisher, by=by, age=AGAIN_AFTER)
 
 
-def make_again(
+def reprocess(
     row: ImageRecord,
     head: ObjectMetadata,
     keys: Sequence[str],
     tracker: Recorder,
-    inventory: Inventory,
+    inventory: ReconciliationRepository,
     storage: Storage,
     publisher: Publisher,
     *,
@@ -89,21 +89,21 @@ def make_again(
     gone = [key for key in keys if find_variant(storage, key) is None]
     if not gone or not inventory.claim(row.id, age):
         return []
-    note = note_healed(
-        What.VARIANTS_GONE, row.key, row.object_version, by=by, run_id=next_run_id(row.run_id), gone=gone
+    note = drift_repaired(
+        DriftKind.MISSING_VARIANTS, row.key, row.object_version, by=by, run_id=next_run_id(row.run_id), gone=gone
     )
-    assert isinstance(note.said, DriftRepaired)  # noqa: S101 - made so above
+    assert isinstance(note.payload, DriftRepaired)  # noqa: S101 - made so above
     body = upload_body(row.key, head)
     event = parse_storage_events(body)[0]
-    announce(publisher, body, row.id, event.name, found_by=by, run_id=note.said.run_id)
+    republish(publisher, body, row.id, event.name, found_by=by, run_id=note.payload.run_id)
     tracker.record([note])
-    RECONCILED.labels(What.VARIANTS_GONE).inc()
-    log.warning("healed", what=What.VARIANTS_GONE, image_id=str(row.id), key=row.key, variants=gone)
+    RECONCILED.labels(DriftKind.MISSING_VARIANTS).inc()
+    log.warning("healed", what=DriftKind.MISSING_VARIANTS, image_id=str(row.id), key=row.key, variants=gone)
     return gone
 
 
-def note_healed(
-    what: What,
+def drift_repaired(
+    what: DriftKind,
     key: str,
     object_version: ObjectVersion | None,
     *,
@@ -113,13 +113,15 @@ def note_healed(
 ) -> TimelineEvent:
     """Say that something was found and is being put right."""
     now = datetime.now(UTC)
-    said = DriftRepaired(
+    payload = DriftRepaired(
         key=key, object_version=object_version, what=what, run_id=run_id or next_run_id("", now), gone=list(gone)
     )
-    return from_said(to_cloud_event(said, by=by, now=now), said, b"")
+    return from_lifecycle_event(to_cloud_event(payload, by=by, now=now), payload, b"")
 
 
-def withdraw(key: str, object_version: ObjectVersion, tracker: Recorder, storage: Storage, *, by: str) -> None:
+def remove_rejected_object(
+    key: str, object_version: ObjectVersion, tracker: Recorder, storage: Storage, *, by: str
+) -> None:
     """Remove the object that a form was not good for, if it is still that one, and note it. Raises DependencyAway.
 
     S3 knows no conditional DELETE: what replaces the object between our HEAD and our DELETE goes with it, and that
@@ -130,8 +132,8 @@ def withdraw(key: str, object_version: ObjectVersion, tracker: Recorder, storage
         storage.delete(ORIGINALS_BUCKET, key)
         WITHDRAWN.inc()
         log.warning("withdrawn", image_id=str(image_id_of(key)), key=key, object_version=str(object_version))
-    said = Withdrawn(key=key, object_version=object_version)
-    tracker.record([from_said(to_cloud_event(said, by=by), said, b"")])
+    payload = Withdrawn(key=key, object_version=object_version)
+    tracker.record([from_lifecycle_event(to_cloud_event(payload, by=by), payload, b"")])
 
 
 def find_variant(storage: Storage, key: str) -> ObjectVersion | None:

@@ -43,15 +43,15 @@ class Rules:
             overwrite=settings.form_overwrite,
         )
 
-    def may_be_purged(self, fact: TimelineEvent) -> bool:
+    def is_purgeable(self, fact: TimelineEvent) -> bool:
         """Tell whether a fact is so old that the row which it belongs to may have been purged.
 
         Half of the retention allows for clocks that differ, and for facts that are younger than their image's last
         change.
         """
         now = datetime.now(UTC)
-        if isinstance(fact.said, UploadRequested):
-            return fact.said.expires_at < now - self.expired / 2
+        if isinstance(fact.payload, UploadRequested):
+            return fact.payload.expires_at < now - self.expired / 2
         return fact.occurred < now - self.deleted / 2
 
 
@@ -88,7 +88,7 @@ class Retention:
         return purged, purged < CHUNK
 
     def _strays(self) -> tuple[int, bool]:
-        purged, reached = self.repository.purge_stray_facts(self.rules.deleted, self._looked, STRAYS)
+        purged, reached = self.repository.purge_stray_events(self.rules.deleted, self._looked, STRAYS)
         self._looked = reached or (
             MIN_DATETIME,
             UUID(int=0),

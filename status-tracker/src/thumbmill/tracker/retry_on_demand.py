@@ -21,14 +21,14 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.service.admin_server import Command
 from thumbmill.tracker.db.connection import execute
-from thumbmill.tracker.db.repository import Repository, row_of
+from thumbmill.tracker.db.repository import Repository, to_image_record
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.image_record import MIN_DATETIME, ImageRecord
-from thumbmill.tracker.reconciliation.on_demand import Errand, Line, follow, in_turn
+from thumbmill.tracker.reconciliation.on_demand import Errand, Line, in_turn, run_follow_ups
 from thumbmill.tracker.reconciliation.repair import StoppedError
 from thumbmill.tracker.retention import Rules
 from thumbmill.tracker.settings import Settings
-from thumbmill.tracker.timeline import from_said
+from thumbmill.tracker.timeline import from_lifecycle_event
 from thumbmill.tracker.watermarks import Watermarks
 
 PATH = "/retry"
@@ -109,12 +109,12 @@ class Retrier:
                 since=wishes.since or MIN_DATETIME,
                 limit=PAGE,
             )
-            return [row_of(record) for record in found]
+            return [to_image_record(record) for record in found]
 
     def _ask(self, row: ImageRecord) -> None:
         assert row.object_version is not None  # noqa: S101 - what has failed was an object
         now = datetime.now(UTC)
-        said = RetryRequested(
+        payload = RetryRequested(
             key=row.key,
             object_version=row.object_version,
             after=row.run_id,
@@ -122,8 +122,8 @@ class Retrier:
             operator=self.wishes.operator,
             forced=self.wishes.force,
         )
-        fact = from_said(to_cloud_event(said, by=BY, now=now), said, b"")
-        self.tracker.follow(self.tracker.record([fact]), self.publisher)
+        fact = from_lifecycle_event(to_cloud_event(payload, by=BY, now=now), payload, b"")
+        self.tracker.run_follow_ups(self.tracker.record([fact]), self.publisher)
 
 
 def take_retry_orders(settings: Settings, storage: Storage, stop: Event) -> Command:
@@ -142,4 +142,4 @@ def _carry_out(settings: Settings, storage: Storage, stop: Event, wishes: Wishes
         give_up = Event()
         tracker = Tracker(repository, storage, Watermarks(), Rules.of(settings))
         retrier = Retrier(repository, tracker, publisher, wishes)
-        yield from follow(Errand(retrier.run(give_up)), stop, give_up)
+        yield from run_follow_ups(Errand(retrier.run(give_up)), stop, give_up)

@@ -11,7 +11,7 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
-from thumbmill.tracker.reminder import tell_again
+from thumbmill.tracker.reminder import republish_image
 
 PAGE = 50  # what is claimed at once, and waits another round if a dependency goes away meanwhile
 MOST = 500  # in one sweep
@@ -37,7 +37,7 @@ class Sweep:
         while count < MOST:
             page = self.repository.claim_overdue(self.age, PAGE)
             for row in page:
-                tell_again(row, self.tracker, self.storage, self.publisher, by=NAME)
+                republish_image(row, self.tracker, self.storage, self.publisher, by=NAME)
             count += len(page)
             if len(page) < PAGE:
                 break

@@ -12,10 +12,10 @@ from thumbmill.core.contracts.events import (
     CloudEvent,
     Failed,
     Failure,
-    Note,
     Progress,
     Removed,
     Request,
+    TimelineOnlyEvent,
     UploadRequested,
     Watermark,
     parse_lifecycle_event,
@@ -33,11 +33,11 @@ KEY_BYTES = 1024  # S3's limit
 _BY_FORM = "ObjectCreated:Post"
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
 
-Said = StorageEvent | UploadRequested | Progress | Removed | Request | Note
+Said = StorageEvent | UploadRequested | Progress | Removed | Request | TimelineOnlyEvent
 
 # What stays of a fact's data when its image is deleted: of what was done, and nothing of the file, its name or what
 # was found in it. Migration 0004 names the same.
-LASTING = frozenset(
+RETAINED_DATA = frozenset(
     {
         *("after", "attempt", "cause", "code", "expires_at", "forced", "next_attempt_at", "operator", "queue"),
         *("run_id", "sequencer", "what"),
@@ -55,59 +55,65 @@ class TimelineEvent:
     type: str
     occurred: datetime  # as its author says, but never later than now: an uploader can forge a date
     recorded_by: str  # who told: instant, ledger, /thumbnailer, /gateway
-    said: Said
+    payload: Said
     body: bytes = field(default=b"", repr=False)  # as it came
 
     @property
     def object_version(self) -> ObjectVersion | None:
         """The object spoken of; None where the fact is about none or about its absence."""
-        return getattr(self.said, "object_version", None)
+        return getattr(self.payload, "object_version", None)
 
     @property
     def is_removal(self) -> bool:
-        return isinstance(self.said, Removed) or (isinstance(self.said, StorageEvent) and self.said.is_removal)
+        return isinstance(self.payload, Removed) or (
+            isinstance(self.payload, StorageEvent) and self.payload.is_removal
+        )
 
     @property
-    def is_by_form(self) -> bool:
+    def is_form_upload(self) -> bool:
         """Tell whether somebody used a form of the gateway's: its signer may send files by POST alone."""
-        said = self.said
-        return isinstance(said, StorageEvent) and said.name == _BY_FORM and self.key == upload_key(self.image_id)
+        payload = self.payload
+        return (
+            isinstance(payload, StorageEvent) and payload.name == _BY_FORM and self.key == upload_key(self.image_id)
+        )
 
     @property
-    def twin(self) -> UUID | None:
+    def counterpart_id(self) -> UUID | None:
         """Under which id INSTANT announces what LEDGER announced; None for any other fact."""
-        if self.recorded_by == DURABLE and isinstance(self.said, StorageEvent):
-            return self.said.identity(IMMEDIATE)
+        if self.recorded_by == DURABLE and isinstance(self.payload, StorageEvent):
+            return self.payload.identity(IMMEDIATE)
         return None
 
     @property
     def data(self) -> dict[str, Any]:
         """What the timeline shows beside the columns that it has for everything."""
         shown_elsewhere = {"kind", "key", "object_version", "bucket", "name", "occurred", "traceparent"}
-        return self.said.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
+        return self.payload.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
 
     @property
-    def lasting_data(self) -> dict[str, Any]:
+    def retained_data(self) -> dict[str, Any]:
         """What the timeline shows of it once its image is deleted."""
-        return {name: value for name, value in self.data.items() if name in LASTING}
+        return {name: value for name, value in self.data.items() if name in RETAINED_DATA}
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class ReceivedHeartbeat:
     """A target told of the tracker's own heartbeat in the bucket."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ReceivedWatermark:
     """The tracker's own watermark came back: what was published before ``time`` has been seen."""
 
     id: UUID
     time: datetime
 
 
-def read(message: Message, *, allow_unnamed: bool = False) -> list[TimelineEvent | Mark | Beat]:
+def read(
+    message: Message, *, allow_unnamed: bool = False
+) -> list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat]:
     """Say what a message tells; events that are not for us are counted and left out.
 
     Raises NotAnEvent, also for what comes by another way than its kind, or from somebody who may not say it;
@@ -128,18 +134,18 @@ def read(message: Message, *, allow_unnamed: bool = False) -> list[TimelineEvent
         raise MalformedEvent(f"the bucket's events are not for RabbitMQ's user {message.author!r} to tell")
     # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
-    facts: list[TimelineEvent | Mark | Beat] = []
+    facts: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
     for event in parse_storage_events(message.body):
         if event.is_ours:
-            facts.append(from_storage(event, target, message.body))
+            facts.append(from_storage_event(event, target, message.body))
         elif event.is_heartbeat:
-            facts.append(Beat(target))
+            facts.append(ReceivedHeartbeat(target))
         else:
             IGNORED.labels("not ours").inc()
     return facts
 
 
-def from_storage(event: StorageEvent, target: str, body: bytes) -> TimelineEvent:
+def from_storage_event(event: StorageEvent, target: str, body: bytes) -> TimelineEvent:
     """Make a fact of what a notification target announced."""
     return TimelineEvent(
         id=event.identity(target),
@@ -148,7 +154,7 @@ def from_storage(event: StorageEvent, target: str, body: bytes) -> TimelineEvent
         type=STORAGE + event.name,
         occurred=_not_later_than_now(event.occurred),
         recorded_by=target,
-        said=event,
+        payload=event,
         body=body,
     )
 
@@ -165,27 +171,27 @@ def _from_given_up(message: Message) -> Iterator[TimelineEvent]:
         if event.is_ours and event.object_version:
             about = event.model_dump(include={"key", "object_version", "content_type", "file_name"})
             failed = Failed(**about, run_id=message.run_id, attempt=message.attempt, error=error)
-            yield from_said(to_cloud_event(failed, by="rabbitmq"), failed, message.body)
+            yield from_lifecycle_event(to_cloud_event(failed, by="rabbitmq"), failed, message.body)
 
 
-def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | Mark:
+def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | ReceivedWatermark:
     event = parse_lifecycle_event(message.body)
     check_sender(event, message.routing_key, message.author, allow_unnamed=allow_unnamed)
     if isinstance(event.data, Watermark):
-        return Mark(event.id, event.time)
-    return from_said(event, event.data, message.body)
+        return ReceivedWatermark(event.id, event.time)
+    return from_lifecycle_event(event, event.data, message.body)
 
 
-def from_said(event: CloudEvent, said: Said, body: bytes) -> TimelineEvent:
+def from_lifecycle_event(event: CloudEvent, payload: Said, body: bytes) -> TimelineEvent:
     """Make a fact of what a lifecycle event says."""
     return TimelineEvent(
         id=event.id,
         image_id=event.image_id,
-        key=_checked(said.key),
+        key=_checked(payload.key),
         type=event.kind.value,
         occurred=_not_later_than_now(event.time),
         recorded_by=event.source,
-        said=said,
+        payload=payload,
         body=body,
     )
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from thumbmill.core.contracts.events import Watermark, to_cloud_event
 from thumbmill.core.messaging.publisher import Publisher
-from thumbmill.tracker.timeline import Mark
+from thumbmill.tracker.timeline import ReceivedWatermark
 
 PATIENCE = timedelta(seconds=30)  # a mark that has not come back by then is taken for lost, and another is sent
 
@@ -35,7 +35,7 @@ class Watermarks:
         publisher.publish_event(to_cloud_event(Watermark(), by="status-tracker", now=now))
 
     @contextmanager
-    def passing(self, marks: Sequence[Mark]) -> Iterator[datetime | None]:
+    def track(self, marks: Sequence[ReceivedWatermark]) -> Iterator[datetime | None]:
         """Give the time up to which everything is seen once the block ends well; None if no mark says so.
 
         After a fault messages may come back behind younger ones, so no mark counts that was sent before it.

@@ -138,8 +138,8 @@ class Watermark(FrozenModel):
 
 Progress = Processing | Retrying | Done | Failed
 Request = RetryRequested | VariantsMissing
-Note = Redriven | Dropped | DriftRepaired | Withdrawn
-Lifecycle = UploadRequested | Progress | Removed | Request | Note | Watermark
+TimelineOnlyEvent = Redriven | Dropped | DriftRepaired | Withdrawn
+Lifecycle = UploadRequested | Progress | Removed | Request | TimelineOnlyEvent | Watermark
 _LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
 
 

@@ -84,8 +84,8 @@ def translated() -> Iterator[None]:
 
 def _is_libpqs(fault: psycopg.Error) -> bool:
     """Tell whether a fault without SQLSTATE is of a connection: libpq says some by the class above all others."""
-    passing = (psycopg.OperationalError, psycopg.InternalError)
-    return isinstance(fault, passing) or type(fault) is psycopg.DatabaseError
+    track = (psycopg.OperationalError, psycopg.InternalError)
+    return isinstance(fault, track) or type(fault) is psycopg.DatabaseError
 
 
 @cache

@@ -16,7 +16,7 @@ from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translated
 from thumbmill.tracker.image_record import ImageRecord, Status
-from thumbmill.tracker.timeline import LASTING, TimelineEvent
+from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
 
 _ROW = tuple(field.name for field in fields(ImageRecord))
 _NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may stand in front of an innocent u0000
@@ -50,7 +50,9 @@ class Repository:
     def claim_overdue(self, age: timedelta, limit: int) -> list[ImageRecord]:
         """Take images that wait for the thumbnailer since ``age``, and leave them alone for as long again."""
         with translated():
-            return [row_of(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)]
+            return [
+                to_image_record(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)
+            ]
 
     def purge(self, statement: str, limit: int, **ages: timedelta) -> int:
         """Remove a chunk of rows with their timelines, by one of the statements that do, and give their number."""
@@ -58,13 +60,13 @@ class Repository:
             found = execute(self._open(), statement, limit=limit, **ages).fetchone()
         return int(found["purged"]) if found else 0
 
-    def purge_stray_facts(
+    def purge_stray_events(
         self, age: timedelta, after: tuple[datetime, UUID], limit: int
     ) -> tuple[int, tuple[datetime, UUID] | None]:
         """Remove facts without an image, and say how many and how far was looked; None: to the end."""
         with translated():
             found = execute(
-                self._open(), "purge_stray_facts", age=age, recorded=after[0], id=after[1], limit=limit
+                self._open(), "purge_stray_events", age=age, recorded=after[0], id=after[1], limit=limit
             ).fetchone()
         return (int(found["purged"]), (found["recorded"], found["id"])) if found else (0, None)
 
@@ -93,7 +95,7 @@ class UnitOfWork:
     def lock_images(self, ids: Iterable[UUID]) -> dict[UUID, ImageRecord]:
         """Read the rows that exist, and keep others from writing them."""
         found = execute(self._connection, "lock_images", ids=list(ids))
-        return {record["id"]: row_of(record) for record in found}
+        return {record["id"]: to_image_record(record) for record in found}
 
     def find_removals(self, ids: Iterable[UUID]) -> set[UUID]:
         """Say which of these images a removal was told of."""
@@ -105,7 +107,7 @@ class UnitOfWork:
 
     def forget_personal(self, ids: Iterable[UUID]) -> None:
         """Take from these images' timelines what tells of the file, its name and what was found in it."""
-        execute(self._connection, "forget_personal", ids=list(ids), lasting=sorted(LASTING))
+        execute(self._connection, "forget_personal", ids=list(ids), lasting=sorted(RETAINED_DATA))
 
     def write(
         self, facts: Iterable[TimelineEvent], rows: Iterable[ImageRecord], deleted: Container[UUID] = ()
@@ -132,7 +134,7 @@ class UnitOfWork:
         execute(self._connection, "catch_up", time=time)
 
 
-def row_of(record: dict[str, Any]) -> ImageRecord:
+def to_image_record(record: dict[str, Any]) -> ImageRecord:
     """Make a row of what a statement gave that names all of its columns."""
     values = {
         **record,
@@ -141,7 +143,7 @@ def row_of(record: dict[str, Any]) -> ImageRecord:
         "error": Failure.model_validate(record["error"]) if record["error"] else None,
         "variants": tuple(Variant.model_validate(variant) for variant in record["variants"]),
         "missing": tuple(record["missing"]),
-        "withdrawn": ObjectVersion.parse(record["withdrawn"]) if record["withdrawn"] else None,
+        "rejected_version": ObjectVersion.parse(record["rejected_version"]) if record["rejected_version"] else None,
         "details": ImageDetails.model_validate(record["details"]) if record["details"] else None,
     }
     return ImageRecord(**values)
@@ -154,7 +156,7 @@ def _record(row: ImageRecord) -> dict[str, Any]:
         if row.object_version
         else {"object_version": None}
     )
-    return values | object_version | {"withdrawn": str(row.withdrawn) if row.withdrawn else None}
+    return values | object_version | {"rejected_version": str(row.rejected_version) if row.rejected_version else None}
 
 
 def _event_record(fact: TimelineEvent, *, deleted: bool) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def _event_record(fact: TimelineEvent, *, deleted: bool) -> dict[str, Any]:
         "object_version": str(fact.object_version) if fact.object_version else None,
         "occurred": fact.occurred,
         "recorded_by": fact.recorded_by,
-        "data": fact.lasting_data if deleted else fact.data,
+        "data": fact.retained_data if deleted else fact.data,
     }
 
 

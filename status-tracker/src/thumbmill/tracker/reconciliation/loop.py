@@ -24,10 +24,10 @@ from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.metrics import RECONCILE_OBJECTS, RECONCILE_PASS_ENDED
-from thumbmill.tracker.reconciliation.drift import What
-from thumbmill.tracker.reconciliation.repair import LATE_SECONDS, Healer, Patience, StoppedError
-from thumbmill.tracker.reconciliation.repository import Inventory, Position
-from thumbmill.tracker.reconciliation.scan import Step, Walk
+from thumbmill.tracker.reconciliation.drift import DriftKind
+from thumbmill.tracker.reconciliation.repair import LATE_SECONDS, CatchUpBarrier, Repairer, StoppedError
+from thumbmill.tracker.reconciliation.repository import Cursor, ReconciliationRepository
+from thumbmill.tracker.reconciliation.scan import Batch, Scanner
 from thumbmill.tracker.retention import Rules
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.watermarks import Watermarks
@@ -57,11 +57,11 @@ class Report:
 class Reconciler:
     """Belongs to one thread, as what it is made of does."""
 
-    inventory: Inventory
-    walk: Walk
-    healer: Healer
+    inventory: ReconciliationRepository
+    scanner: Scanner
+    repairer: Repairer
     per_minute: int  # objects
-    rest_seconds: Callable[[], float]  # between two passes, as of now
+    interval_seconds: Callable[[], float]  # between two passes, as of now
 
     def run(self, stop: Event) -> None:
         """Do step after step until stopped; a fault is logged, and the same step is tried again."""
@@ -69,7 +69,7 @@ class Reconciler:
         while not stop.wait(seconds):
             try:
                 seconds = min(self.turn(), LONGEST_SECONDS)
-                self.healer.publisher.keep_alive()  # most passes have nothing to publish
+                self.repairer.publisher.keep_alive()  # most passes have nothing to publish
             except StoppedError:
                 return
             except DependencyUnavailable as away:
@@ -87,15 +87,15 @@ class Reconciler:
         with self.inventory.locked() as alone:
             if not alone:
                 return LOCKED_SECONDS
-            position, due_in = self.inventory.position(self.rest_seconds())
+            cursor, due_in = self.inventory.cursor(self.interval_seconds())
             if due_in > 0:
                 return due_in
-            step = self._step(position)
+            step = self._step(cursor)
             pause = timedelta(minutes=step.size / self.per_minute)
             if step.is_last:
                 RECONCILE_PASS_ENDED.set(time())
-                log.info("reconciled", objects=position.objects + step.size)
-            self.inventory.save(step.next, pause, began=position.is_start, ended=step.is_last)
+                log.info("reconciled", objects=cursor.objects + step.size)
+            self.inventory.save(step.next, pause, began=cursor.is_start, ended=step.is_last)
             return pause.total_seconds()
 
     def run_pass(self, stop: Event) -> Iterator[Report | None]:
@@ -115,28 +115,28 @@ class Reconciler:
     def _whole_pass(self, stop: Event) -> Iterator[Report]:
         began = monotonic()
         compared: Counter[str] = Counter()  # by bucket
-        position, is_last = Position(), False
+        cursor, is_last = Cursor(), False
         while not is_last:
             if stop.is_set():
                 raise StoppedError
-            step = self._step(position)
-            compared[position.bucket] += step.size
-            position, is_last = step.next, step.is_last
-            found = {what.value: self.healer.found[what] for what in What}
+            step = self._step(cursor)
+            compared[cursor.bucket] += step.size
+            cursor, is_last = step.next, step.is_last
+            found = {what.value: self.repairer.found[what] for what in DriftKind}
             yield Report(
                 originals=compared[ORIGINALS_BUCKET],
                 variants=compared[VARIANTS_BUCKET],
                 seconds=monotonic() - began,
                 found=found,
-                changed=not self.healer.dry,
+                changed=not self.repairer.dry_run,
             )
 
-    def _step(self, position: Position) -> Step:
-        if position.is_start or not self.healer.dry:  # a dry run claims nothing, and would find the same again
-            self.healer.heal_stuck()
-        step = self.walk.step(position)
-        self.healer.heal(step.findings)
-        RECONCILE_OBJECTS.labels(position.bucket).inc(step.size)
+    def _step(self, cursor: Cursor) -> Batch:
+        if cursor.is_start or not self.repairer.dry_run:  # a dry run claims nothing, and would find the same again
+            self.repairer.repair_stuck()
+        step = self.scanner.step(cursor)
+        self.repairer.repair(step.drifts)
+        RECONCILE_OBJECTS.labels(cursor.bucket).inc(step.size)
         return step
 
 
@@ -147,30 +147,30 @@ def make_reconciler(
     publisher: Publisher,
     stop: Event,
     *,
-    dry: bool = False,
+    dry_run: bool = False,
     late_seconds: float = LATE_SECONDS,
-    rest_seconds: Callable[[float], float] = lambda usual: usual,
+    interval_seconds: Callable[[float], float] = lambda usual: usual,
 ) -> Reconciler:
     """Put one together for a thread that has this connection and this publisher to itself.
 
     ``rest_seconds`` makes of the usual rest between two passes the present one.
     """
-    inventory = Inventory(repository)
-    healer = Healer(
+    inventory = ReconciliationRepository(repository)
+    repairer = Repairer(
         inventory=inventory,
         repository=repository,
         tracker=Tracker(repository, storage, Watermarks(), Rules.of(settings)),
         storage=storage,
         publisher=publisher,
-        patience=Patience(inventory, stop, late_seconds),
+        patience=CatchUpBarrier(inventory, stop, late_seconds),
         image_queue=settings.rabbitmq_queue,
         age=timedelta(seconds=settings.reconcile_after_seconds),
-        dry=dry,
+        dry_run=dry_run,
     )
     return Reconciler(
         inventory=inventory,
-        walk=Walk(storage, inventory, settings.reconcile_after_seconds),
-        healer=healer,
+        scanner=Scanner(storage, inventory, settings.reconcile_after_seconds),
+        repairer=repairer,
         per_minute=settings.reconcile_objects_per_minute,
-        rest_seconds=lambda: rest_seconds(settings.reconcile_interval_seconds),
+        interval_seconds=lambda: interval_seconds(settings.reconcile_interval_seconds),
     )

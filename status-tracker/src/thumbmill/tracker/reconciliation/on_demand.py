@@ -67,10 +67,10 @@ def take_orders(settings: Settings, storage: Storage, stop: Event) -> Command:
     turn = Lock()
 
     def reconcile(wishes: Mapping[str, object]) -> Generator[Line]:
-        dry = wishes.get("dry_run", False)
-        if not isinstance(dry, bool) or wishes.keys() - {"dry_run"}:
+        dry_run = wishes.get("dry_run", False)
+        if not isinstance(dry_run, bool) or wishes.keys() - {"dry_run"}:
             raise ValueError('the only wish is {"dry_run": true} or {"dry_run": false}')
-        return in_turn(turn, lambda: _carry_out(settings, storage, stop, dry=dry))
+        return in_turn(turn, lambda: _carry_out(settings, storage, stop, dry_run=dry_run))
 
     return reconcile
 
@@ -85,14 +85,14 @@ def in_turn(turn: Lock, carry_out: Callable[[], Generator[Line]]) -> Generator[L
         turn.release()
 
 
-def _carry_out(settings: Settings, storage: Storage, stop: Event, *, dry: bool) -> Generator[Line]:
+def _carry_out(settings: Settings, storage: Storage, stop: Event, *, dry_run: bool) -> Generator[Line]:
     with closing(Repository(settings.database_url, NAME)) as repository, Publisher(settings, NAME) as publisher:
         give_up = Event()
-        reconciler = make_reconciler(settings, repository, storage, publisher, give_up, dry=dry)
-        yield from follow(Errand(reconciler.run_pass(give_up)), stop, give_up)
+        reconciler = make_reconciler(settings, repository, storage, publisher, give_up, dry_run=dry_run)
+        yield from run_follow_ups(Errand(reconciler.run_pass(give_up)), stop, give_up)
 
 
-def follow(errand: Errand, stop: Event, give_up: Event) -> Generator[Line]:
+def run_follow_ups(errand: Errand, stop: Event, give_up: Event) -> Generator[Line]:
     """Run an errand in a thread and tell of it; ``give_up`` is set when ``stop`` is, or nobody listens."""
     thread = start(NAME, errand.run)
     try:

@@ -1,7 +1,7 @@
 """What is done about a suspicion, after a second look that nothing destructive goes without.
 
 A comparison sees a listing and rows of different moments, and news that is under way looks like a fault. So first
-the tracker has to see everything that was told before the comparison (``Patience``). Then each suspicion is judged
+the tracker has to see everything that was told before the comparison (``CatchUpBarrier``). Then each suspicion is judged
 by the row and the object of that moment, by a HEAD: a listing may be old, or lack what lies below another object's
 key. What is left of the races is this:
 
@@ -36,12 +36,12 @@ from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.image_record import MIN_DATETIME, ImageRecord
 from thumbmill.tracker.metrics import RECONCILED
-from thumbmill.tracker.reconciliation.drift import Finding, What, can_be_judged, is_true, orphans_of
-from thumbmill.tracker.reconciliation.repository import Inventory
-from thumbmill.tracker.reminder import tell_again
-from thumbmill.tracker.republish import announce, find_original, removal_body, upload_body
-from thumbmill.tracker.requests import find_variant, make_again, note_healed, withdraw
-from thumbmill.tracker.timeline import from_storage
+from thumbmill.tracker.reconciliation.drift import Drift, DriftKind, is_confirmed, is_plausible, unnamed_variants
+from thumbmill.tracker.reconciliation.repository import ReconciliationRepository
+from thumbmill.tracker.reminder import republish_image
+from thumbmill.tracker.republish import find_original, removal_body, republish, upload_body
+from thumbmill.tracker.requests import drift_repaired, find_variant, remove_rejected_object, reprocess
+from thumbmill.tracker.timeline import from_storage_event
 
 log = structlog.get_logger()
 
@@ -57,10 +57,10 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class CatchUpBarrier:
     """Waits until the tracker has seen everything that was told up to a few seconds from now."""
 
-    inventory: Inventory
+    inventory: ReconciliationRepository
     stop: Event
     late_seconds: float = LATE_SECONDS
 
@@ -80,77 +80,79 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Healer:
+class Repairer:
     """Belongs to one thread, as what it is made of does. ``dry``: look and judge, and change nothing."""
 
-    inventory: Inventory
+    inventory: ReconciliationRepository
     repository: Repository
     tracker: Tracker
     storage: Storage
     publisher: Publisher
-    patience: Patience
+    patience: CatchUpBarrier
     image_queue: str
     age: timedelta
-    dry: bool = False
-    found: Counter[What] = field(default_factory=Counter)
+    dry_run: bool = False
+    found: Counter[DriftKind] = field(default_factory=Counter)
 
-    def heal(self, suspicions: Sequence[Finding]) -> None:
+    def repair(self, suspicions: Sequence[Drift]) -> None:
         """Put right what is really wrong. Raises DependencyAway, StoppedError."""
-        rows = self.inventory.find({finding.image_id for finding in suspicions}) if suspicions else {}
-        findings = [
-            finding for finding in suspicions if can_be_judged(finding, rows.get(finding.image_id))
+        rows = self.inventory.find({drift.image_id for drift in suspicions}) if suspicions else {}
+        drifts = [
+            drift for drift in suspicions if is_plausible(drift, rows.get(drift.image_id))
         ]  # most are of images in work
-        findings = [f for f in findings if f.what is not What.ORPHANS or orphans_of(f, rows.get(f.image_id))]
-        if not findings:
+        drifts = [f for f in drifts if f.what is not DriftKind.ORPHANS or unnamed_variants(f, rows.get(f.image_id))]
+        if not drifts:
             return
         self.patience.wait()
-        for finding in findings:
+        for drift in drifts:
             if self.patience.stop.is_set():
                 raise StoppedError
             try:
-                self._heal(finding)
+                self._repair(drift)
             except (InvalidKeyError, MalformedEvent, InvalidValueError, ConflictError) as fault:
-                log.warning("cannot_heal", what=finding.what, image_id=str(finding.image_id), fault=str(fault))
+                log.warning("cannot_heal", what=drift.what, image_id=str(drift.image_id), fault=str(fault))
 
-    def heal_stuck(self) -> None:
+    def repair_stuck(self) -> None:
         """Announce again what nobody works on. Raises DependencyAway."""
         idle = self.publisher.message_count(self.image_queue) == 0
-        for row in self.inventory.claim_stuck(self.age, STUCK, idle=idle, keep=not self.dry):
-            note = note_healed(What.STUCK, row.key, row.object_version, by=NAME)
-            told = self.dry or tell_again(row, self.tracker, self.storage, self.publisher, by=NAME, notes=(note,))
+        for row in self.inventory.claim_stuck(self.age, STUCK, idle=idle, keep=not self.dry_run):
+            note = drift_repaired(DriftKind.STUCK, row.key, row.object_version, by=NAME)
+            told = self.dry_run or republish_image(
+                row, self.tracker, self.storage, self.publisher, by=NAME, notes=(note,)
+            )
             if told:
-                self._report(What.STUCK, row.id, row.key)
+                self._report(DriftKind.STUCK, row.id, row.key)
 
-    def _heal(self, finding: Finding) -> None:
-        if finding.what is What.ORPHANS:
-            self._remove_orphans(finding)
+    def _repair(self, drift: Drift) -> None:
+        if drift.what is DriftKind.ORPHANS:
+            self._remove_orphans(drift)
             return
-        row = self.inventory.find([finding.image_id]).get(finding.image_id)
-        head = find_original(self.storage, finding.key)
-        if not is_true(finding, row, head.object_version if head else None):
+        row = self.inventory.find([drift.image_id]).get(drift.image_id)
+        head = find_original(self.storage, drift.key)
+        if not is_confirmed(drift, row, head.object_version if head else None):
             return
-        if finding.what is What.VARIANTS_GONE:
+        if drift.what is DriftKind.MISSING_VARIANTS:
             if row and head:
-                self._make_again(row, finding, head)
+                self._reprocess(row, drift, head)
             return
-        if row and row.withdrawn and finding.object_version == row.withdrawn:
-            if not self.dry:  # whoever was to remove it has died over it
-                withdraw(finding.key, row.withdrawn, self.tracker, self.storage, by=NAME)
+        if row and row.rejected_version and drift.object_version == row.rejected_version:
+            if not self.dry_run:  # whoever was to remove it has died over it
+                remove_rejected_object(drift.key, row.rejected_version, self.tracker, self.storage, by=NAME)
             return
-        body = upload_body(finding.key, head) if head else removal_body(finding.key)
-        fact = from_storage(parse_storage_events(body)[0], NAME, body)
-        if not self.dry:
-            announce(self.publisher, body, fact.image_id, fact.type, found_by=NAME)
+        body = upload_body(drift.key, head) if head else removal_body(drift.key)
+        fact = from_storage_event(parse_storage_events(body)[0], NAME, body)
+        if not self.dry_run:
+            republish(self.publisher, body, fact.image_id, fact.type, found_by=NAME)
             crash_at("after_announce")
-            self.tracker.record([fact, note_healed(finding.what, finding.key, fact.object_version, by=NAME)])
-        self._report(finding.what, finding.image_id, finding.key)
+            self.tracker.record([fact, drift_repaired(drift.what, drift.key, fact.object_version, by=NAME)])
+        self._report(drift.what, drift.image_id, drift.key)
 
-    def _make_again(self, row: ImageRecord, finding: Finding, head: ObjectMetadata) -> None:
-        if not self.dry:
-            remade = make_again(
+    def _reprocess(self, row: ImageRecord, drift: Drift, head: ObjectMetadata) -> None:
+        if not self.dry_run:
+            remade = reprocess(
                 row,
                 head,
-                finding.gone,
+                drift.gone,
                 self.tracker,
                 self.inventory,
                 self.storage,
@@ -158,29 +160,27 @@ class Healer:
                 by=NAME,
                 age=self.age,
             )
-            self.found[finding.what] += bool(remade)
-        elif gone := [key for key in finding.gone if find_variant(self.storage, key) is None]:
-            self._report(finding.what, finding.image_id, finding.key, variants=gone)
+            self.found[drift.what] += bool(remade)
+        elif gone := [key for key in drift.gone if find_variant(self.storage, key) is None]:
+            self._report(drift.what, drift.image_id, drift.key, variants=gone)
 
-    def _remove_orphans(self, finding: Finding) -> None:
-        with self.repository.transaction() as books:
-            row = books.lock_images([finding.image_id]).get(finding.image_id)
-            if not is_true(finding, row, self._original(finding.image_id, row)):
+    def _remove_orphans(self, drift: Drift) -> None:
+        with self.repository.transaction() as unit_of_work:
+            row = unit_of_work.lock_images([drift.image_id]).get(drift.image_id)
+            if not is_confirmed(drift, row, self._original(drift.image_id, row)):
                 return
             doomed = [
                 thing
-                for thing in orphans_of(finding, row)
+                for thing in unnamed_variants(drift, row)
                 if find_variant(self.storage, thing.key) == thing.object_version
             ]
             if not doomed:
                 return
-            if not self.dry:
+            if not self.dry_run:
                 self.storage.delete_all(VARIANTS_BUCKET, [thing.key for thing in doomed])
                 if row and row.key:  # a note names its image by the key, which a deleted one may have lost
-                    books.write([note_healed(finding.what, row.key, row.object_version, by=NAME)], [])
-        self._report(
-            finding.what, finding.image_id, row.key if row else "", variants=[thing.key for thing in doomed]
-        )
+                    unit_of_work.write([drift_repaired(drift.what, row.key, row.object_version, by=NAME)], [])
+        self._report(drift.what, drift.image_id, row.key if row else "", variants=[thing.key for thing in doomed])
 
     def _original(self, image_id: UUID, row: ImageRecord | None) -> ObjectVersion | None:
         """Look for the original; where no row says its key and the id does not, it would have been MISSED."""
@@ -188,9 +188,9 @@ class Healer:
         head = find_original(self.storage, key) if key else None
         return head.object_version if head else None
 
-    def _report(self, what: What, image_id: UUID, key: str, variants: Sequence[str] = ()) -> None:
+    def _report(self, what: DriftKind, image_id: UUID, key: str, variants: Sequence[str] = ()) -> None:
         self.found[what] += 1
-        if not self.dry:
+        if not self.dry_run:
             RECONCILED.labels(what).inc()
         more = {"variants": list(variants)} if variants else {}
-        log.warning("would_heal" if self.dry else "healed", what=what, image_id=str(image_id), key=key, **more)
+        log.warning("would_heal" if self.dry_run else "healed", what=what, image_id=str(image_id), key=key, **more)

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
 from thumbmill.tracker.db.connection import execute
-from thumbmill.tracker.db.repository import Repository, row_of
+from thumbmill.tracker.db.repository import Repository, to_image_record
 from thumbmill.tracker.image_record import ImageRecord
-from thumbmill.tracker.reconciliation.drift import Live
+from thumbmill.tracker.reconciliation.drift import ExpectedObject
 
 ROWS = 2000  # at once; twice a page of objects, since some rows may have none
 _LOCK = 0x7468756D63  # any number that nobody else takes
@@ -18,7 +18,7 @@ _FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class Cursor:
     """How far a pass has come: everything up to here, in the order of keys' bytes, has been compared."""
 
     bucket: str = ORIGINALS_BUCKET
@@ -32,7 +32,7 @@ class Position:
         return (self.bucket, self.last_key) == (ORIGINALS_BUCKET, "")
 
 
-class Inventory:
+class ReconciliationRepository:
     """Belongs to one thread, as its repository does; raises what that raises."""
 
     def __init__(self, repository: Repository) -> None:
@@ -51,25 +51,29 @@ class Inventory:
                 with self._repository.connected() as still:
                     execute(still, "unlock", number=_LOCK)
 
-    def live(self, after: str, upto: str | None) -> list[Live]:
+    def live(self, after: str, upto: str | None) -> list[ExpectedObject]:
         """Read rows whose object should be there, by key, from behind ``after`` up to ``upto``; at most ROWS."""
         with self._repository.connected() as connection:
             found = execute(connection, "live_images", after=after, upto=upto, limit=ROWS)
-            return [Live(row["id"], row["key"], ObjectVersion.parse(row["object_version"])) for row in found]
+            return [
+                ExpectedObject(row["id"], row["key"], ObjectVersion.parse(row["object_version"])) for row in found
+            ]
 
-    def done(self, after: UUID | None, upto: UUID | None) -> list[Live]:
+    def done(self, after: UUID | None, upto: UUID | None) -> list[ExpectedObject]:
         """Read rows whose variants should be there, by id, from behind ``after`` up to ``upto``; at most ROWS."""
         with self._repository.connected() as connection:
             found = execute(connection, "done_images", after=after or _FIRST, upto=upto, limit=ROWS)
             return [
-                Live(row["id"], row["key"], ObjectVersion.parse(row["object_version"]), tuple(row["variants"]))
+                ExpectedObject(
+                    row["id"], row["key"], ObjectVersion.parse(row["object_version"]), tuple(row["variants"])
+                )
                 for row in found
             ]
 
     def find(self, ids: Iterable[UUID]) -> dict[UUID, ImageRecord]:
         """Read rows as they are now."""
         with self._repository.connected() as connection:
-            return {row["id"]: row_of(row) for row in execute(connection, "find_images", ids=list(ids))}
+            return {row["id"]: to_image_record(row) for row in execute(connection, "find_images", ids=list(ids))}
 
     def claim(self, image_id: UUID, age: timedelta) -> bool:
         """Say whether an image may be announced again; once in ``age`` it may."""
@@ -86,7 +90,7 @@ class Inventory:
             connection.transaction(force_rollback=not keep),
         ):
             found = execute(connection, "claim_stuck", age=age, limit=limit, idle=idle)
-            return [row_of(record) for record in found]
+            return [to_image_record(record) for record in found]
 
     def caught_up_to(self) -> datetime:
         """Read the tracker's watermark."""
@@ -97,7 +101,7 @@ class Inventory:
         time: datetime = found["caught_up_to"]
         return time
 
-    def position(self, rest_seconds: float) -> tuple[Position, float]:
+    def cursor(self, interval_seconds: float) -> tuple[Cursor, float]:
         """Read how far the running pass is, and in how many seconds its next step is due.
 
         ``rest_seconds``: between two passes.
@@ -107,14 +111,14 @@ class Inventory:
         if found is None:
             raise LookupError("the table reconciliation has lost its row")
         due_in, rested = float(found.pop("due_in")), found.pop("rested")
-        position = Position(**found)
-        if position.is_start and rested is not None:
-            due_in = max(due_in, rest_seconds - rested)
-        return position, due_in
+        cursor = Cursor(**found)
+        if cursor.is_start and rested is not None:
+            due_in = max(due_in, interval_seconds - rested)
+        return cursor, due_in
 
-    def save(self, position: Position, pause: timedelta, *, began: bool, ended: bool) -> bool:
+    def save(self, cursor: Cursor, pause: timedelta, *, began: bool, ended: bool) -> bool:
         """Note that a step is done and when the next is due; False if somebody else had taken that step."""
-        values = {name: getattr(position, name) for name in ("bucket", "last_key", "last_id", "objects", "step")}
+        values = {name: getattr(cursor, name) for name in ("bucket", "last_key", "last_id", "objects", "step")}
         with self._repository.connected() as connection:
             saved = execute(connection, "save_position", **values, pause=pause, began=began, ended=ended)
             return saved.fetchone() is not None

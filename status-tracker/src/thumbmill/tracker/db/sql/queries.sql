@@ -1,6 +1,6 @@
 -- name: image_columns
 id, key, status, object_version, generation, file_name, content_type, expires_at, variants_removed, version,
-    form, withdrawn, run_id, attempts, next_attempt_at, error, format, width, height, sha256, variants, missing, details,
+    presigned_upload, rejected_version, run_id, attempts, next_attempt_at, error, format, width, height, sha256, variants, missing, details,
     damaged, created_at
 
 -- name: lock_images
@@ -33,10 +33,10 @@ given AS (
 added AS (
     INSERT INTO images (id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
         next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        form, withdrawn, expires_at, created_at, updated_at, version)
+        presigned_upload, rejected_version, expires_at, created_at, updated_at, version)
     SELECT id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
         next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        form, withdrawn, expires_at, created_at, clock_timestamp(), 1
+        presigned_upload, rejected_version, expires_at, created_at, clock_timestamp(), 1
     FROM given
     WHERE version = 0
     ON CONFLICT (id) DO NOTHING
@@ -48,8 +48,8 @@ changed AS (
         file_name = new.file_name, content_type = new.content_type, run_id = new.run_id, attempts = new.attempts,
         next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
         height = new.height, sha256 = new.sha256, variants = new.variants, missing = new.missing,
-        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed, form = new.form,
-        withdrawn = new.withdrawn, expires_at = new.expires_at,
+        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed, presigned_upload = new.presigned_upload,
+        rejected_version = new.rejected_version, expires_at = new.expires_at,
         updated_at = clock_timestamp(), version = new.version + 1
     FROM given AS new
     WHERE images.id = new.id AND images.version = new.version AND new.version > 0
@@ -162,13 +162,13 @@ SET caught_up_to = %(time)s;
 -- Images that nobody has acted upon for a while. Claimed, so that two sweeps never announce one twice, and for as
 -- long again, so that no sweep does.
 UPDATE images
-SET recovered_at = clock_timestamp()
+SET republished_at = clock_timestamp()
 WHERE id IN (
     SELECT id
     FROM images
     WHERE (status = 'PENDING' OR (status = 'DELETED' AND NOT variants_removed))
         AND updated_at < clock_timestamp() - %(age)s
-        AND (recovered_at IS NULL OR recovered_at < clock_timestamp() - %(age)s)
+        AND (republished_at IS NULL OR republished_at < clock_timestamp() - %(age)s)
     ORDER BY updated_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -204,8 +204,8 @@ LIMIT %(limit)s;
 -- name: claim
 -- Take an image that is to be made again, unless it was announced again just now.
 UPDATE images
-SET recovered_at = clock_timestamp()
-WHERE id = %(id)s AND (recovered_at IS NULL OR recovered_at < clock_timestamp() - %(age)s)
+SET republished_at = clock_timestamp()
+WHERE id = %(id)s AND (republished_at IS NULL OR republished_at < clock_timestamp() - %(age)s)
 RETURNING id;
 
 -- name: claim_stuck
@@ -234,13 +234,13 @@ turn AS (
     WHERE image_id = (SELECT id FROM newest)
 )
 UPDATE images
-SET recovered_at = clock_timestamp()
+SET republished_at = clock_timestamp()
 WHERE id IN (
     SELECT id
     FROM images
     WHERE (status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed))
-        AND greatest(updated_at, next_attempt_at, recovered_at) < (SELECT upto FROM seen)
-        AND (%(idle)s OR greatest(updated_at, recovered_at) < (SELECT reached FROM turn) - %(age)s)
+        AND greatest(updated_at, next_attempt_at, republished_at) < (SELECT upto FROM seen)
+        AND (%(idle)s OR greatest(updated_at, republished_at) < (SELECT reached FROM turn) - %(age)s)
     ORDER BY updated_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

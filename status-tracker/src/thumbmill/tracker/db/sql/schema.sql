@@ -10,7 +10,7 @@ CREATE TABLE images (
     id uuid PRIMARY KEY,                    -- a function of the key: whoever has a key has the id
     key text NOT NULL,
     status text NOT NULL CHECK (status IN ('AWAITING_UPLOAD', 'PENDING', 'PROCESSING', 'DONE', 'FAILED', 'DELETED')),
-    object_version text,                            -- ETag/bytes/seconds since 1970 of the object; null: there never was one
+    object_version text,                    -- ETag/bytes/seconds since 1970 of the object; null: there never was one
     size bigint,                            -- bytes
     generation integer NOT NULL,
     file_name text,
@@ -29,12 +29,12 @@ CREATE TABLE images (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL,                -- grows with every change
-    recovered_at timestamptz,               -- when the sweep last announced it again: no change of the image
+    republished_at timestamptz,             -- when the sweep last announced it again: no change of the image
     details jsonb,                          -- null unless DONE, and where nobody looked yet
     damaged boolean NOT NULL DEFAULT false, -- DONE though parts of the file could not be read
     missing jsonb NOT NULL DEFAULT '[]',    -- keys of variants that are gone and being made again
-    form text,                              -- ETag/bytes/SHA-256 of what a form brought; `spent`: it may bring none
-    withdrawn text,                         -- source of an object under the key that counts as none
+    presigned_upload text,                  -- ETag/bytes/SHA-256 of what a form brought; `spent`: it may bring none
+    rejected_version text,                  -- source of an object under the key that counts as none
     CHECK ((status = 'AWAITING_UPLOAD') = (object_version IS NULL))
 );
 

@@ -2,8 +2,12 @@
 
 SET LOCAL statement_timeout = 0;            -- rewriting ten million events takes its time
 
+-- Views follow a renamed column of a table, but keep the names of their own columns. Grants on both stay.
 ALTER TABLE images RENAME COLUMN source TO object_version;
 ALTER TABLE images RENAME COLUMN run TO run_id;
+ALTER TABLE images RENAME COLUMN form TO presigned_upload;
+ALTER TABLE images RENAME COLUMN withdrawn TO rejected_version;
+ALTER TABLE images RENAME COLUMN recovered_at TO republished_at;
 ALTER TABLE events RENAME COLUMN source TO object_version;
 ALTER VIEW image_status RENAME COLUMN source TO object_version;
 ALTER VIEW image_status RENAME COLUMN run TO run_id;

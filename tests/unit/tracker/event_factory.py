@@ -29,7 +29,7 @@ from thumbmill.core.contracts.interventions import DriftRepaired, Dropped, Redri
 from thumbmill.core.contracts.storage_events import StorageEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import IMMEDIATE, LIFECYCLE
-from thumbmill.tracker.timeline import TimelineEvent, from_said, from_storage, read
+from thumbmill.tracker.timeline import TimelineEvent, from_lifecycle_event, from_storage_event, read
 
 KEY = "holiday/ä b+c 100%.jpg"
 OWN_KEY = upload_key(new_image_id())
@@ -45,15 +45,15 @@ DETAILS = ImageDetails(
 def put(
     object_version: ObjectVersion = V1, *, key: str = KEY, target: str = IMMEDIATE, at: datetime = NOON
 ) -> TimelineEvent:
-    return from_storage(
+    return from_storage_event(
         _event("ObjectCreated:Put", key, object_version, f"{object_version.modified * 10**9:X}", at), target, b"{}"
     )
 
 
-def form(
+def presigned_upload(
     object_version: ObjectVersion = V1, *, key: str = OWN_KEY, target: str = IMMEDIATE, at: datetime = NOON
 ) -> TimelineEvent:
-    return from_storage(
+    return from_storage_event(
         _event("ObjectCreated:Post", key, object_version, f"{object_version.modified * 10**9:X}", at), target, b"{}"
     )
 
@@ -61,18 +61,18 @@ def form(
 def delete(
     sequencer: str = "17A", *, key: str = KEY, target: str = IMMEDIATE, at: datetime = NOON
 ) -> TimelineEvent:
-    return from_storage(_event("ObjectRemoved:Delete", key, None, sequencer, at), target, b"{}")
+    return from_storage_event(_event("ObjectRemoved:Delete", key, None, sequencer, at), target, b"{}")
 
 
 def processing(
     object_version: ObjectVersion = V1, attempt: int = 1, *, key: str = KEY, run_id: str = ""
 ) -> TimelineEvent:
-    return said(Processing(key=key, object_version=object_version, attempt=attempt, run_id=run_id))
+    return payload(Processing(key=key, object_version=object_version, attempt=attempt, run_id=run_id))
 
 
 def retrying(object_version: ObjectVersion = V1, attempt: int = 1, *, key: str = KEY) -> TimelineEvent:
     again = NOON + timedelta(seconds=5)
-    return said(
+    return payload(
         Retrying(key=key, object_version=object_version, attempt=attempt, next_attempt_at=again, reason="no luck")
     )
 
@@ -82,7 +82,7 @@ def done(
 ) -> TimelineEvent:
     name = variant_key(image_id_of(key), object_version.etag * 2, "thumbnail", "1.1", "webp")
     variant = Variant(type="thumbnail", key=name, width=256, height=170, bytes=9, content_type="image/webp")
-    return said(
+    return payload(
         Done(
             key=key, object_version=object_version, attempt=attempt, run_id=run_id, sha256=object_version.etag * 2,
             width=3000, height=2000, format="JPEG", variants=[variant], details=DETAILS, damaged=True,
@@ -98,7 +98,7 @@ def failed(
     run_id: str = "",
     code: ErrorCode = ErrorCode.EMPTY_FILE,
 ) -> TimelineEvent:
-    return said(
+    return payload(
         Failed(key=key, object_version=object_version, attempt=attempt, run_id=run_id, error=Failure.of(code))
     )
 
@@ -115,11 +115,11 @@ def asked_again(
     asked = RetryRequested(
         key=key, object_version=object_version, after=after, run_id=run_id, forced=forced, operator=operator or None
     )
-    return said(asked, by="gateway")
+    return payload(asked, by="gateway")
 
 
 def missed(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1, key: str = KEY) -> TimelineEvent:
-    return said(
+    return payload(
         VariantsMissing(key=key, object_version=object_version, missing=list(keys), run_id=run_id), by="gateway"
     )
 
@@ -129,29 +129,29 @@ def remaking(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V
     healed = DriftRepaired(
         key=key, object_version=object_version, what="variants_gone", run_id=run_id, gone=list(keys)
     )
-    return from_said(to_cloud_event(healed, by="reconciler", now=NOON), healed, b"")
+    return from_lifecycle_event(to_cloud_event(healed, by="reconciler", now=NOON), healed, b"")
 
 
 def redriven(run_id: str = "2026", *, key: str = KEY) -> TimelineEvent:
     letter = {"queue": "image_queue", "code": "attempts_exhausted"}
-    return said(Redriven(key=key, operator="ada", run_id=run_id, **letter), by="cli")
+    return payload(Redriven(key=key, operator="ada", run_id=run_id, **letter), by="cli")
 
 
 def dropped(run_id: str = "2026", *, key: str = KEY) -> TimelineEvent:
     letter = {"queue": "image_queue", "code": "attempts_exhausted"}
-    return said(Dropped(key=key, operator="ada", run_id=run_id, **letter), by="cli")
+    return payload(Dropped(key=key, operator="ada", run_id=run_id, **letter), by="cli")
 
 
 def removed(cause: str = "17A", *, key: str = KEY) -> TimelineEvent:
-    return said(Removed(key=key, cause=cause))
+    return payload(Removed(key=key, cause=cause))
 
 
 def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes=15)) -> TimelineEvent:
     ticket = UploadRequested(key=key, file_name="a.jpg", content_type="image/jpeg", expires_at=expires_at)
-    return said(ticket, by="gateway")
+    return payload(ticket, by="gateway")
 
 
-def said(data: Lifecycle, *, by: str = "thumbnailer") -> TimelineEvent:
+def payload(data: Lifecycle, *, by: str = "thumbnailer") -> TimelineEvent:
     body = to_cloud_event(data, by=by, now=NOON).to_json()
     author = "operator" if by == "cli" else by
     fact = read(Message(body, data.kind.value, CONTENT_TYPE, exchange=LIFECYCLE, author=author))[0]
