@@ -1,15 +1,18 @@
-# Every image of ours; compose.yaml builds them by target, `docker build --target gateway .` builds one alone.
+# All images of this project. compose.yaml builds them by target; `docker build --target gateway .` builds one.
 #
-#   base                                 Python, the same in every stage so that virtual environments can be copied
-#   builder                              pip and the build backend, in no image that runs
-#   wheels                               our packages
+#   base                                       Python, the same in every stage: virtual environments are copied
+#   builder                                    pip and the build backend, in no image that runs
+#   wheels                                     the project's packages
 #   gateway|thumbnailer|tracker|cli-packages   a program's locked dependencies, then its wheels
-#   runtime                              base without pip, with an account that owns nothing
-#   gateway, thumbnailer, status-tracker what runs
-#   cli                                  what operators start
-#   setup                                the one-shot programs of infra/
+#   runtime                                    base without pip, with an account that owns nothing
+#   gateway, thumbnailer, status-tracker       the services
+#   cli                                        the operators' program
+#   setup                                      the one-shot programs of infra/
 
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# Labels of the images. REVISION is the commit: docker build --build-arg REVISION="$(git rev-parse HEAD)" .
+ARG VERSION=0.2.0
+ARG REVISION=unknown
 
 FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/app/.venv/bin:$PATH \
@@ -62,8 +65,8 @@ COPY --from=wheels /wheels/thumbmill_core-* /wheels/thumbmill_cli-* /wheels/
 RUN pip --python /app/.venv install --no-deps --no-index /wheels/*
 
 
-# The standard library is compiled here: the file system is read-only later, and each start and each health check
-# would compile again what it imports. Ensurepip holds another copy of pip.
+# The standard library is compiled here: the file system of a container is read-only, so each start and each health
+# check would compile its imports again. ensurepip contains another copy of pip.
 FROM base AS runtime
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && rm -r "$(python -c 'import os, ensurepip; print(os.path.dirname(ensurepip.__file__))')" \
@@ -71,21 +74,33 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && useradd --system --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin thumbmill
 USER 10001:10001
 WORKDIR /app
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.vendor="The Thumbmill authors"
 
 
 FROM runtime AS gateway
+LABEL org.opencontainers.image.title="Thumbmill gateway" \
+      org.opencontainers.image.description="HTTP API: uploads, presigned forms, image status, variants"
 COPY --from=gateway-packages /app/.venv /app/.venv
 EXPOSE 8000
 ENTRYPOINT ["gateway"]
 
 
 FROM runtime AS thumbnailer
+LABEL org.opencontainers.image.title="Thumbmill thumbnailer" \
+      org.opencontainers.image.description="Worker: makes variants of the originals in the bucket"
 COPY --from=thumbnailer-packages /app/.venv /app/.venv
 EXPOSE 8001
 ENTRYPOINT ["thumbnailer"]
 
 
 FROM runtime AS status-tracker
+LABEL org.opencontainers.image.title="Thumbmill status tracker" \
+      org.opencontainers.image.description="Projection: events in, image status and timeline in Postgres out"
 COPY --from=tracker-packages /app/.venv /app/.venv
 EXPOSE 8002
 ENTRYPOINT ["status-tracker"]
@@ -93,12 +108,16 @@ CMD ["run"]
 
 
 FROM runtime AS cli
+LABEL org.opencontainers.image.title="Thumbmill CLI" \
+      org.opencontainers.image.description="Command line for operators: dead letters, retries, reconciliation"
 COPY --from=cli-packages /app/.venv /app/.venv
 ENTRYPOINT ["thumbmill"]
 
 
-# The tracker's environment has what the programs import. A volume at /definitions takes its owner from the directory.
+# The tracker's environment has what these programs import. A volume at /definitions takes the directory's owner.
 FROM runtime AS setup
+LABEL org.opencontainers.image.title="Thumbmill setup" \
+      org.opencontainers.image.description="One-shot programs that set up MinIO and RabbitMQ"
 COPY --from=tracker-packages /app/.venv /app/.venv
 COPY --chown=10001:10001 infra/minio/provision.py infra/minio/
 COPY --chown=10001:10001 infra/minio/policies infra/minio/policies

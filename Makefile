@@ -10,7 +10,8 @@ WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down clean status smoke test test-compose bench bench-imaging bench-reconcile bench-backlog bench-overload drill corpora sbom lint lock
+.PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
+	bench-reconcile bench-backlog bench-overload drill corpora sbom release docs lint lock
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ test: venv  ## set up and run every test, beside a running `make up` if there is
 	@$(BIN)/python -m devstack setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+test-unit: venv  ## run the tests that need no server (under a minute)
+	$(BIN)/pytest --quiet --numprocesses $(WORKERS) tests/unit
+
+test-long: venv  ## run the tests that take minutes each, on real servers
+	@$(BIN)/python -m devstack setup
+	$(BIN)/pytest --long -m long --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
 	$(BIN)/pytest tests/compose -m compose -v -s
 
@@ -67,6 +75,12 @@ corpora: venv  ## try the decoder on public and on mutated pictures, and write d
 
 sbom:  ## write an SBOM of each image's Python packages to .local/sbom (some minutes)
 	$(PYTHON) infra/supply/sbom.py
+
+release: venv  ## build wheels and sdists into dist, and try each program from its wheel
+	$(BIN)/python infra/supply/release.py
+
+docs: venv  ## write the generated pages of docs/reference
+	$(BIN)/python -m tests.support.reference
 
 lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/ruff check

@@ -1,7 +1,9 @@
 """All packages of one release share a version, a licence and an entry in the changelog."""
 
 import re
+import runpy
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,33 @@ def test_a_package_names_its_licence_and_what_users_look_for(package):
 def test_a_package_carries_the_repository_s_licence(package, name):
     """An sdist holds files of its own folder only, so each has a copy."""
     assert (REPOSITORY / package / name).read_text() == (REPOSITORY / name).read_text()
+
+
+RELEASE = runpy.run_path(str(REPOSITORY / "infra/supply/release.py"))
+
+
+def write_wheel(path, *names):
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name in (*names, *(f"{path.stem}.dist-info/licenses/{name}" for name in ("LICENSE", "NOTICE"))):
+            wheel.writestr(name, "")
+    return path
+
+
+def test_wheels_with_files_of_their_own_can_be_released(tmp_path):
+    RELEASE["check_contents"](
+        {
+            "core": write_wheel(tmp_path / "core.whl", "thumbmill/core/__init__.py"),
+            "cli": write_wheel(tmp_path / "cli.whl", "thumbmill/cli/__init__.py"),
+        }
+    )
+
+
+def test_two_wheels_with_the_same_file_cannot_be_released(tmp_path):
+    wheels = {name: write_wheel(tmp_path / f"{name}.whl", "thumbmill/core/__init__.py") for name in ("core", "cli")}
+    with pytest.raises(RELEASE["ReleaseError"], match="is in the wheels of core and cli"):
+        RELEASE["check_contents"](wheels)
+
+
+def test_a_wheel_that_closes_the_namespace_cannot_be_released(tmp_path):
+    with pytest.raises(RELEASE["ReleaseError"], match="shared namespace"):
+        RELEASE["check_contents"]({"core": write_wheel(tmp_path / "core.whl", "thumbmill/__init__.py")})

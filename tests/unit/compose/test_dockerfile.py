@@ -22,7 +22,7 @@ IGNORED = [
 ]
 
 
-def test_every_stage_is_built_upon_another_or_the_pinned_base():
+def test_every_stage_is_built_from_another_or_the_pinned_base():
     for stage in STAGES.values():
         assert stage.source in {*STAGES, "${PYTHON_IMAGE}"}, stage.name
     name, _, tag = ARGUMENTS["PYTHON_IMAGE"].partition(":")
@@ -31,21 +31,35 @@ def test_every_stage_is_built_upon_another_or_the_pinned_base():
 
 
 @pytest.mark.parametrize("path", copied_from_context(STAGES))
-def test_what_is_copied_exists_and_is_sent_to_the_builder(path):
+def test_every_copied_path_exists_and_is_in_the_build_context(path):
     assert (CHECKOUT / path).exists()
     allowed = [pattern.removeprefix("!") for pattern in IGNORED if pattern.startswith("!")]
     assert any(fnmatch(path, pattern) or path.startswith(f"{pattern}/") for pattern in allowed)
 
 
-def test_nothing_is_sent_to_the_builder_unasked():
+def test_the_build_context_is_an_allow_list():
     assert IGNORED[0] == "*"
 
 
 @pytest.mark.parametrize("target", RUNNING)
-def test_an_image_that_runs_has_no_rights_and_nothing_that_builds(target):
+def test_a_running_image_has_an_unprivileged_user_and_no_build_tools(target):
     assert last_instruction(STAGES, target, "USER") == "10001:10001"
     assert [stage.name for stage in ancestry(STAGES, target)] == [target, "runtime", "base"]
     assert "pip uninstall" in " ".join(rest for _, rest in STAGES["runtime"].instructions)
+
+
+@pytest.mark.parametrize("target", RUNNING)
+def test_an_image_is_labelled(target):
+    labels = " ".join(
+        rest for stage in ancestry(STAGES, target) for word, rest in stage.instructions if word == "LABEL"
+    )
+    names = ("title", "description", "version", "revision", "licenses")
+    assert all(f"org.opencontainers.image.{name}=" in labels for name in names)
+
+
+def test_the_label_of_the_version_is_that_of_the_packages():
+    project = tomllib.loads((CHECKOUT / "core/pyproject.toml").read_text())["project"]
+    assert ARGUMENTS["VERSION"] == project["version"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -62,7 +76,7 @@ def test_an_image_starts_the_console_script_of_its_package(service):
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
-def test_what_is_installed_is_locked_or_our_own(stage):
+def test_every_installed_package_is_locked_or_built_here(stage):
     for word, command in stage.instructions:
         if word == "RUN" and " install " in command and "pip " in command:
             assert "--require-hashes" in command or ("--no-deps" in command and "--no-index" in command)

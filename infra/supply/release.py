@@ -1,0 +1,114 @@
+"""Builds the release into dist/: an sdist of each package, and a wheel of each sdist; then tries every program.
+
+Each program is installed as its image has it: its lock, the wheel of the shared package, and its own. So a file that
+an sdist lacks, a dependency that a lock lacks, or two wheels with the same file end it with exit code 1. Run it in the
+project's environment, which holds the build backends: ``make release``.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from pathlib import Path
+from zipfile import ZipFile
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SHARED = "core"
+PROGRAMS = {  # folder: (module, console script)
+    "gateway": ("thumbmill.gateway", "gateway"),
+    "thumbnailer": ("thumbmill.thumbnailer", "thumbnailer"),
+    "status-tracker": ("thumbmill.tracker", "status-tracker"),
+    "cli": ("thumbmill.cli", "thumbmill"),
+}
+
+
+class ReleaseError(Exception):
+    """The release is not fit to publish."""
+
+
+def main() -> int:
+    """Build and check; 1 with a message where either fails."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("directory", type=Path, nargs="?", default=CHECKOUT / "dist", help="where to (dist)")
+    directory = parser.parse_args().directory.resolve()
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        wheels = {package: build(package, directory) for package in (SHARED, *PROGRAMS)}
+        check_contents(wheels)
+        for package in PROGRAMS:
+            try_program(package, wheels)
+    except subprocess.CalledProcessError as error:
+        print(f"release: exit code {error.returncode} of {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        return 1
+    except ReleaseError as error:
+        print(f"release: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(wheels)} wheels and sdists of version {read_version()} in {directory}")
+    return 0
+
+
+def build(package: str, directory: Path) -> Path:
+    """Build a package's sdist, and its wheel from that. Returns the wheel. Raises CalledProcessError."""
+    with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
+        run([sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", scratch],
+            cwd=CHECKOUT / package)  # fmt: skip
+        [sdist] = Path(scratch).glob("*.tar.gz")
+        run([sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps",
+             "--no-build-isolation", "--no-index", "--wheel-dir", scratch, sdist])  # fmt: skip
+        [wheel] = Path(scratch).glob("*.whl")
+        for file in (sdist, wheel):
+            shutil.copy(file, directory)
+    return directory / wheel.name
+
+
+def check_contents(wheels: dict[str, Path]) -> None:
+    """Raise ReleaseError where two wheels have a file in common, or one lacks its licence.
+
+    The packages share the namespace ``thumbmill``, which works only while none of them has an ``__init__.py`` for it.
+    """
+    owners: dict[str, str] = {}
+    for package, wheel in wheels.items():
+        names = ZipFile(wheel).namelist()
+        for name in names:
+            if (other := owners.setdefault(name, package)) != package:
+                raise ReleaseError(f"{name} is in the wheels of {other} and {package}")
+        if "thumbmill/__init__.py" in names:
+            raise ReleaseError(f"{wheel.name} has an __init__.py for the shared namespace")
+        for licence in ("LICENSE", "NOTICE"):
+            if not any(name.endswith(f"/licenses/{licence}") for name in names):
+                raise ReleaseError(f"{wheel.name} lacks {licence}")
+
+
+def try_program(package: str, wheels: dict[str, Path]) -> None:
+    """Install a program into an empty environment and start it. Raises CalledProcessError, ReleaseError."""
+    module, script = PROGRAMS[package]
+    with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
+        venv.create(scratch, with_pip=True)
+        binaries = Path(scratch) / "bin"
+        pip = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        run([*pip, "--require-hashes", "--requirement", CHECKOUT / "requirements" / f"{package}.txt"])
+        run([*pip, "--no-deps", "--no-index", wheels[SHARED], wheels[package]])
+        run([binaries / "python", "-I", "-c", f"import thumbmill.core, {module}.__main__"])
+        printed = run([binaries / script, "--version"]).strip()
+    if printed != read_version():
+        raise ReleaseError(f"`{script} --version` prints {printed!r}, not {read_version()!r}")
+    print(f"{script} {printed} works from its wheel")
+
+
+def read_version() -> str:
+    """Return the version that all packages have."""
+    project = tomllib.loads((CHECKOUT / SHARED / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+def run(command: list[str | Path], cwd: Path = CHECKOUT) -> str:
+    """Run a program and return what it prints. Raises CalledProcessError."""
+    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
