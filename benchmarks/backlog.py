@@ -83,7 +83,7 @@ class Bench:
 
     def count_ledger(self) -> int:
         """Count what MinIO told a second time, from its files: it takes longer, and is no part of working off."""
-        return self._ask_number("SELECT count(*) FROM events WHERE recorded_by = 'ledger'")
+        return self._ask_number("SELECT count(*) FROM events WHERE recorded_by = 'durable'")
 
     def _ask_number(self, query: str, *values: str) -> int:
         found = self.database.execute(query, values).fetchone()

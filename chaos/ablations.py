@@ -96,7 +96,7 @@ def _yes(_: object) -> Callable[..., bool]:
 GUARDS = {
     "ledger": Guard(
         "MinIO keeps each event on its disk until the broker has it (the bucket's rule for it is removed)",
-        target="LEDGER",
+        target="DURABLE",
     ),
     "reconciler": Guard(
         "the tracker compares the buckets with the rows (it does not)",

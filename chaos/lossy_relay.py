@@ -10,7 +10,7 @@ import pika
 
 EXCHANGE = "storage.events"
 # What is bound to the exchange by which routing key; see the topology.
-BINDINGS = {"image_queue": ("instant",), "status_tracker": ("instant", "ledger")}
+BINDINGS = {"image_queue": ("immediate",), "status_tracker": ("immediate", "durable")}
 LOST, DOUBLED = 0.1, 0.2
 _HELD = 8  # letters that are mixed up together
 

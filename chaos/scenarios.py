@@ -21,7 +21,7 @@ _ACK_SECONDS = 20.0  # whoever does not wait for a confirm acknowledges at once,
 
 
 def outage(stage: Stage) -> None:
-    """Photos arrive while the broker is away, so that INSTANT has nobody to tell."""
+    """Photos arrive while the broker is away, so that IMMEDIATE has nobody to tell."""
     stack = stage.scene.stack
     stack.kill("rabbitmq")
     for _ in range(PUTS):
@@ -79,7 +79,7 @@ def replay(stage: Stage) -> None:
     with pika.BlockingConnection(stage.scene.administrator) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
-        for exchange, key in (("storage.events", "instant"), ("image.lifecycle", "image.done")):
+        for exchange, key in (("storage.events", "immediate"), ("image.lifecycle", "image.done")):
             channel.queue_bind(queue, exchange, key)
         tracked = stage.put()
         stage.wait_done(tracked)

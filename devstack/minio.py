@@ -70,9 +70,9 @@ def _environment(installation: Installation, home: Path) -> dict[str, str]:
     environment |= {
         "MINIO_ROOT_USER": installation.secrets["MINIO_ROOT_USER"],
         "MINIO_ROOT_PASSWORD": installation.secrets["MINIO_ROOT_PASSWORD"],
-        "MINIO_NOTIFY_AMQP_URL_INSTANT": broker,
-        "MINIO_NOTIFY_AMQP_URL_LEDGER": broker,
-        "MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER": str(home / "events"),
+        "MINIO_NOTIFY_AMQP_URL_IMMEDIATE": broker,
+        "MINIO_NOTIFY_AMQP_URL_DURABLE": broker,
+        "MINIO_NOTIFY_AMQP_QUEUE_DIR_DURABLE": str(home / "events"),
     }
     # Without a list MinIO would allow every origin, its administration too. The gateway's pages send forms to it.
     port = installation.ports["GATEWAY_PORT"]

@@ -67,7 +67,7 @@ def write_secrets(directory: Path) -> list[str]:
     for name, (role, password) in DATABASE_URLS.items():
         _write(directory / name, f"postgresql://{role}:{_read_quoted(directory / password)}@postgres/thumbmill")
     broker = f"amqp://minio:{_read_quoted(directory / 'minio_rabbitmq_password')}@rabbitmq:5672"
-    targets = (f"MINIO_NOTIFY_AMQP_URL_{target}={broker}" for target in ("INSTANT", "LEDGER"))
+    targets = (f"MINIO_NOTIFY_AMQP_URL_{target}={broker}" for target in ("IMMEDIATE", "DURABLE"))
     _write(directory / MINIO_TARGETS, "\n".join(targets))
     return made
 

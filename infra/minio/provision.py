@@ -35,7 +35,7 @@ SECRETS = {
 }
 ORIGINALS = "images-original"
 BUCKETS = (ORIGINALS, "images-processed")
-TARGETS = ("arn:minio:sqs::INSTANT:amqp", "arn:minio:sqs::LEDGER:amqp")
+TARGETS = ("arn:minio:sqs::IMMEDIATE:amqp", "arn:minio:sqs::DURABLE:amqp")
 # One by one: s3:ObjectCreated:* would include changes of tags and retention.
 EVENTS = (
     "s3:ObjectCreated:Put",

@@ -125,9 +125,9 @@ def topic_permissions(image_queue: str) -> dict[tuple[str, str], tuple[str, str]
     tracker_reads = _any(_family(_TRACKER_QUEUE), rf"{re.escape(image_queue)}\.dead")
     work_queues = _any(re.escape(image_queue), _TRACKER_QUEUE)
     found = {
-        ("minio", _STORAGE): (r"^(instant|ledger)$", _NONE),
-        ("status-tracker", _STORAGE): (r"^recovered$", r"^(instant|ledger)$"),
-        ("thumbnailer", _STORAGE): (_NONE, r"^(instant|recovered)$"),
+        ("minio", _STORAGE): (r"^(immediate|durable)$", _NONE),
+        ("status-tracker", _STORAGE): (r"^republished$", r"^(immediate|durable)$"),
+        ("thumbnailer", _STORAGE): (_NONE, r"^(immediate|republished)$"),
         ("thumbnailer", _RETRY): (images, images),
         ("status-tracker", _RETRY): (tracker, tracker_reads),
         ("operator", _RETRY): (work_queues, _NONE),

@@ -73,7 +73,9 @@ def test_the_thumbnailer_dies_again_and_again(system, stack):
     check_done(system, image_id)
 
 
-@pytest.mark.parametrize(("key", "first"), [("image.done", "image.done"), ("instant", "storage.ObjectCreated:Put")])
+@pytest.mark.parametrize(
+    ("key", "first"), [("image.done", "image.done"), ("immediate", "storage.ObjectCreated:Put")]
+)
 @pytest.mark.parametrize(("point", "is_in"), [("in_transaction", False), ("after_commit", True)])
 def test_the_tracker_dies(system, stack, point, is_in, key, first):
     stack.stop("status-tracker")
@@ -101,7 +103,7 @@ def row(system, image_id):
 def make_untracked(system):
     """Have a picture made while no tracker runs; give its id and what was told, which is in no queue any more."""
     with (
-        listening(system, "storage.events", "instant", "ledger") as bucket,
+        listening(system, "storage.events", "immediate", "durable") as bucket,
         listening(system, "image.lifecycle", "#") as lifecycle,
     ):
         image_id = system.post_form(photo())["id"]

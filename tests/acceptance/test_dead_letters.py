@@ -31,7 +31,7 @@ def bury(system, *letters, queue="image_queue"):
         channel.confirm_delivery()
         for body, headers in letters:
             properties = pika.BasicProperties(
-                content_type="application/json", delivery_mode=2, headers={"x-routing-key": "instant", **headers}
+                content_type="application/json", delivery_mode=2, headers={"x-routing-key": "immediate", **headers}
             )
             channel.basic_publish("", f"{queue}.dead", body, properties, mandatory=True)
 
@@ -40,7 +40,7 @@ def upload_events(system, number, prefix):
     """Store pictures, wait for their thumbnails, and give what MinIO said of each."""
     with system.channel() as channel:
         ear = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(ear, "storage.events", "instant")
+        channel.queue_bind(ear, "storage.events", "immediate")
         bodies = {}
         for n in range(number):
             system.put(f"{prefix}/{n}.jpg", photo(seed=n + 1))
@@ -56,7 +56,7 @@ def notes(system, image_id, kind="image.redriven"):
 
 
 def told_instantly(system, image_id):
-    return [event for event in system.events(image_id) if event["recorded_by"] == "instant"]
+    return [event for event in system.events(image_id) if event["recorded_by"] == "immediate"]
 
 
 EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "attempts_exhausted"}

@@ -117,7 +117,7 @@ def test_the_timeline_explains_the_image(system, entered, door):
     assert sorted(event["type"] for event in events) == sorted(wanted)
     assert [event["occurred"] for event in events] == sorted(event["occurred"] for event in events)
     tellers = {event["recorded_by"] for event in events if event["type"] == stored}
-    assert tellers == {"instant", "ledger"}
+    assert tellers == {"immediate", "durable"}
     assert len({event["object_version"] for event in events if event["type"] != "upload.requested"}) == 1
 
 

@@ -96,7 +96,7 @@ def test_a_form_sent_with_a_forged_identity_is_done_and_brings_no_other_file_und
     assert system.send_form(ticket, other, headers=FORGED).status_code == 204
     system.wait_status(ticket["id"], "DELETED")
     wait_until(lambda: system.keys(ORIGINALS, ticket["key"]) == [], 30, "the object to be withdrawn")
-    assert "tracker.withdrawn" in system.timeline(ticket["id"])
+    assert "tracker.rejected" in system.timeline(ticket["id"])
 
 
 @pytest.mark.parametrize("path", ["", "minio/admin/v3/info", f"{ORIGINALS}/x.jpg"])

@@ -28,7 +28,7 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
     pids = [stack.pid(name) for name in CONSUMERS]
     both = make_garbage(TO_BOTH, "both")
     garbage = {queue: make_garbage(TO_EACH, queue) + both for queue in QUEUES}
-    letters = [Letter(body, "storage.events", "instant", kind) for body, kind in both]
+    letters = [Letter(body, "storage.events", "immediate", kind) for body, kind in both]
     for queue in QUEUES:
         letters += [Letter(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
     half = len(letters) // 2
@@ -55,9 +55,9 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
 def test_events_that_are_not_for_us_are_let_go(system, stack):
     bodies = make_foreign()
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
-    # Not rows: LEDGER may still be about to tell of an earlier test's photo.
+    # Not rows: DURABLE may still be about to tell of an earlier test's photo.
     images = system.query("SELECT count(DISTINCT image_id) FROM image_timeline")
-    for exchange, key in (("storage.events", "instant"), ("storage.events", "ledger"), ("", "status_tracker")):
+    for exchange, key in (("storage.events", "immediate"), ("storage.events", "durable"), ("", "status_tracker")):
         post(system, [Letter(body, exchange, key, "application/json") for body in bodies])
     handled = len(bodies)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + handled, 20, "the thumbnailer")

@@ -17,7 +17,7 @@ def delete(system, image_id):
 
 def in_hand(system):
     """How many messages the thumbnailer is busy with."""
-    return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}')
+    return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_progress{queue="image_queue"}')
 
 
 def assert_gone(system, image):

@@ -29,13 +29,13 @@ HISTORIES = {
 }
 
 SERVICES = {"thumbnailer": "image_queue", "status-tracker": "status_tracker"}  # and what they consume
-TARGETS = {"both targets": ("instant", "ledger"), "ledger alone": ("ledger",)}
+TARGETS = {"both targets": ("immediate", "durable"), "ledger alone": ("durable",)}
 TIMES = 100
 WRITERS, KEYS = 8, 50
 
 
 def test_the_same_event_a_hundred_times(system):
-    with listening(system, "storage.events", "instant", "ledger") as bucket:
+    with listening(system, "storage.events", "immediate", "durable") as bucket:
         image_id = system.post_form(photo())["id"]
         told = bucket.take(2)
     system.wait_status(image_id)
@@ -49,7 +49,7 @@ def test_the_same_event_a_hundred_times(system):
 
     assert everything_about(system, image_id) == before
     storage = [(type_, by) for type_, by, _ in before["events"] if type_.startswith("storage.")]
-    assert storage == [("storage.ObjectCreated:Put", "instant"), ("storage.ObjectCreated:Put", "ledger")]
+    assert storage == [("storage.ObjectCreated:Put", "immediate"), ("storage.ObjectCreated:Put", "durable")]
 
 
 def everything_about(system, image_id):
@@ -94,7 +94,7 @@ def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, fir
 
     for these in TARGETS:
         ends = {key: history[-1] for key, (history, _, targets) in cases.items() if targets == these}
-        # A removal that only LEDGER told, and that another object followed, leaves variants to the reconciler.
+        # A removal that only DURABLE told, and that another object followed, leaves variants to the reconciler.
         check_all(system, ends, alone=these == "both targets" or not known)
 
 

@@ -28,7 +28,7 @@ def hasty(system):
 
 
 def heals(system, image_id):
-    return [event["data"]["what"] for event in system.events(image_id) if event["type"] == "tracker.healed"]
+    return [event["data"]["what"] for event in system.events(image_id) if event["type"] == "tracker.repaired"]
 
 
 def wait_heal(system, image_id, what):
@@ -36,7 +36,7 @@ def wait_heal(system, image_id, what):
 
 
 def act_unheard(system, act, *keys):
-    """Do something in the bucket to each of these keys once, of which all news is lost: INSTANT's and LEDGER's.
+    """Do something in the bucket to each of these keys once, of which all news is lost: IMMEDIATE's and DURABLE's.
 
     Others' late news may be on its way, too, so it is these keys' that is waited for.
     """
@@ -44,7 +44,7 @@ def act_unheard(system, act, *keys):
     with (
         system.stopped("thumbnailer"),
         system.stopped("status-tracker"),
-        listening(system, "storage.events", "instant", "ledger") as bucket,
+        listening(system, "storage.events", "immediate", "durable") as bucket,
     ):
         act()
         while +awaited:
@@ -99,7 +99,7 @@ def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(sy
 def test_a_row_that_is_lost_is_found_again(hasty):
     image = hasty.post_form(photo())
     hasty.wait_status(image["id"])
-    wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="LEDGER to tell, or its word makes a row")
+    wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
     hasty.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
     wait_until(lambda: (hasty.image(image["id"]) or {}).get("status") == "DONE", 60, "it to be DONE again")
     assert heals(hasty, image["id"]) == ["missed"]
@@ -139,7 +139,7 @@ def test_the_command_says_what_it_would_do_and_does_it(system):
     thumbmill(system, "reconcile")  # what earlier tests have left
     image = system.post_form(photo(orientation=3))
     system.wait_status(image["id"])
-    wait_until(lambda: len(system.timeline(image["id"])) == 4, what="LEDGER to tell, or its word makes a row")
+    wait_until(lambda: len(system.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
     system.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
 
     said = thumbmill(system, "reconcile", "--dry-run")

@@ -138,7 +138,7 @@ def test_a_gateway_without_a_schema_says_what_to_run(system, empty_database):
     system.stack.restart("gateway", wait=False, DATABASE_URL=empty_database("gateway"))
     answer = wait_until(lambda: readyz(system), what="the gateway to answer")
     assert answer.status_code == 503
-    assert "status-tracker migrate" in answer.json()["away"]["postgres"]
+    assert "status-tracker migrate" in answer.json()["unavailable"]["postgres"]
     assert problem(system.http.get("/api/v1/images"), 503) == "database_unavailable"
     system.stack.restart("gateway")
 

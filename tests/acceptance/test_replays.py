@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 def test_last_weeks_news_all_over_again_changes_nothing(system):
     """All that was ever told of images that are by now replaced, deleted, made anew and failed."""
     with (
-        listening(system, "storage.events", "instant", "ledger") as bucket,
+        listening(system, "storage.events", "immediate", "durable") as bucket,
         listening(system, "image.lifecycle", "image.*") as lifecycle,
     ):
         system.put("week/replaced.jpg", photo(64, 48))
@@ -88,7 +88,7 @@ def as_older(event):
 def test_news_of_another_version_is_understood(system, stack, changed):
     with system.stopped("status-tracker"):
         with (
-            listening(system, "storage.events", "instant", "ledger") as bucket,
+            listening(system, "storage.events", "immediate", "durable") as bucket,
             listening(system, "image.lifecycle", "image.*") as lifecycle,
         ):
             image_id = system.post_form(photo(orientation=3))["id"]

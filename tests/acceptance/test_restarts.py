@@ -16,7 +16,7 @@ from tests.support.processes import PORT, another
 from tests.support.system import PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 
-IN_HAND = 'thumbmill_messages_in_hand{queue="image_queue"}'
+IN_HAND = 'thumbmill_messages_in_progress{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
 GRACE_SECONDS = 120
 LARGE = photo(6000, 6000, kind="PNG")  # takes its time

@@ -142,7 +142,7 @@ def test_a_variant_that_is_lost_is_made_again_and_never_called_deleted(system, m
     wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
     wait_quiet(system)
     told = system.timeline(image["id"])
-    kinds = ("image.variants_missing", "tracker.healed", "image.done")
+    kinds = ("image.variants_missing", "tracker.repaired", "image.done")
     assert [told.count(kind) for kind in kinds] == [1, 1, 2]
 
 

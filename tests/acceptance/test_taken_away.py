@@ -71,9 +71,9 @@ def test_without_the_buckets_rule_the_tracker_says_so_and_images_are_done_all_th
         system.put("unannounced.jpg", photo(seed=1))
         image = system.post_form(photo(seed=2))
         told = wait_until(lambda: readiness(system, TRACKER).get("notifications", ""), 90, "the tracker to notice")
-        assert "instant" in told
+        assert "immediate" in told
         assert "infra/minio/provision.py" in told
-        assert silent(system, "instant") == 1
+        assert silent(system, "immediate") == 1
         assert "notifications_silent" in log.read_text()[before:]
         system.wait_status(image["id"], timeout=90)
         system.wait_key("unannounced.jpg", timeout=90)
@@ -82,9 +82,9 @@ def test_without_the_buckets_rule_the_tracker_says_so_and_images_are_done_all_th
         with watching(system):
             wait_until(lambda: rule(system) == whole, what="the rule to be put back")
     wait_until(lambda: "notifications" not in readiness(system, TRACKER), 90, "the tracker to hear again")
-    assert silent(system, "instant") == 0
+    assert silent(system, "immediate") == 0
     later = system.wait_status(system.post_form(photo(seed=3))["id"])
-    assert "instant" in {event["recorded_by"] for event in system.events(later["id"])}
+    assert "immediate" in {event["recorded_by"] for event in system.events(later["id"])}
 
 
 def test_what_is_taken_from_minio_is_put_back_by_who_provisions(system):
@@ -113,8 +113,8 @@ def bindings(system):
 @pytest.mark.parametrize(
     ("exchange", "queue", "key"),
     [
-        ("storage.events", "image_queue", "instant"),
-        ("storage.events", "status_tracker", "instant"),
+        ("storage.events", "image_queue", "immediate"),
+        ("storage.events", "status_tracker", "immediate"),
         ("image.lifecycle", "status_tracker", "#"),
         ("message.retry", "image_queue.dead", "image_queue.dead"),
     ],

@@ -66,7 +66,7 @@ def test_a_ticket_that_was_not_used_cannot_be_deleted(system):
 def wait_withdrawn(system, ticket):
     """Wait until the tracker has removed what the form was not good for; nothing of it is left anywhere."""
     image_id = ticket["id"]
-    wait_until(lambda: "tracker.withdrawn" in system.timeline(image_id), 30, "the object to be withdrawn")
+    wait_until(lambda: "tracker.rejected" in system.timeline(image_id), 30, "the object to be withdrawn")
     assert system.keys(ORIGINALS, ticket["key"]) == []
     wait_until(lambda: system.keys(PROCESSED, f"{image_id}/") == [], 30, "its variants to be removed")
     wait_quiet(system)
@@ -110,7 +110,7 @@ def test_a_ticket_may_bring_the_same_bytes_again(system):
     wait_quiet(system)
     system.wait_status(ticket["id"])
     assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
-    assert "tracker.withdrawn" not in system.timeline(ticket["id"])
+    assert "tracker.rejected" not in system.timeline(ticket["id"])
 
 
 def test_a_ticket_may_bring_another_file_where_a_setting_says_so(system):

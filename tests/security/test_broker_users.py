@@ -20,7 +20,7 @@ SAYS = {
     "operator": {"image.redriven", "image.dropped"},
     "minio": set(),
 }
-EVERYTHING = sorted(set().union(*SAYS.values()) | {"tracker.healed", "image.done.x", "anything"})
+EVERYTHING = sorted(set().union(*SAYS.values()) | {"tracker.repaired", "image.done.x", "anything"})
 
 EXCHANGES = ("storage.events", "image.lifecycle", "message.retry")
 DELAYS = ("5s", "30s", "5m")
@@ -72,7 +72,7 @@ def test_a_user_says_what_is_its_own_to_say(system, user):
 
 @pytest.mark.parametrize("user", USERS)
 def test_nobody_names_another_as_the_author(system, user):
-    [key] = sorted(SAYS[user])[:1] or ["instant"]
+    [key] = sorted(SAYS[user])[:1] or ["immediate"]
     exchange = "image.lifecycle" if SAYS[user] else "storage.events"
     for other in {*USERS, "admin"} - {user}:
         with system.channel(user) as channel, pytest.raises(ChannelClosedByBroker) as refusal:
@@ -82,8 +82,8 @@ def test_nobody_names_another_as_the_author(system, user):
 
 @pytest.mark.parametrize("user", USERS)
 def test_storage_events_come_from_minio_and_again_from_the_tracker(system, user):
-    allowed = {"minio": {"instant", "ledger"}, "status-tracker": {"recovered"}}.get(user, set())
-    keys = {"instant", "ledger", "recovered", "anything"}
+    allowed = {"minio": {"immediate", "durable"}, "status-tracker": {"republished"}}.get(user, set())
+    keys = {"immediate", "durable", "republished", "anything"}
     foreign = json.dumps({"Records": []}).encode()
     assert keys - {k for k in keys if is_refused(system, user, publishing("storage.events", k, foreign))} == allowed
     wait_tracker(system)
@@ -219,7 +219,7 @@ def all_facts(system, image, by):
         "image.dropped": fact("image.dropped", image, by, **note),
         "image.retry_requested": fact("image.retry_requested", image, by, **about, after=""),
         "image.variants_missing": fact("image.variants_missing", image, by, **about, missing=[image_key(image)]),
-        "tracker.healed": fact("tracker.healed", image, by, what="missed", run_id="9999"),
+        "tracker.repaired": fact("tracker.repaired", image, by, what="missed", run_id="9999"),
     }
 
 
@@ -247,7 +247,7 @@ def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
     image = make_image(system)
     before = settled(system, image)
     keys = [("image.lifecycle", key) for key in sorted(SAYS[user] - {"tracker.watermark"})]
-    keys += [("storage.events", "instant")] if user == "minio" else []
+    keys += [("storage.events", "immediate")] if user == "minio" else []
     keys += [("message.retry", "status_tracker")] if user in {"operator", "status-tracker"} else []
     sent = 0
     for exchange, key in keys:
@@ -282,7 +282,7 @@ def test_a_bucket_s_event_is_believed_of_the_bucket_alone(system):
         "x-death": [{"reason": "delivery_limit", "queue": "image_queue", "count": 1}],
         "x-gave-up": "image_queue",
     }
-    for headers in ({}, limit, {"x-routing-key": "instant", "x-exchange": "storage.events"}):
+    for headers in ({}, limit, {"x-routing-key": "immediate", "x-exchange": "storage.events"}):
         publish = publishing(
             "image.lifecycle", "upload.requested", body, content_type="application/json", headers=headers
         )

@@ -76,7 +76,7 @@ def test_a_deleted_image_is_unknown_after_its_time_and_late_news_changes_nothing
     with system.restarted("status-tracker", DELETED_RETENTION_SECONDS="1"):
         wait_until(lambda: system.image(image["id"]) is None, 60, "the id to be unknown")
         assert rows_of(system, [image["id"]]) == [0, 0]
-        system.publish_storage_event(storage_event(image["key"], told[0]), key="ledger")
+        system.publish_storage_event(storage_event(image["key"], told[0]), key="durable")
         wait_until(lambda: "DELETED" not in str(system.image(image["id"])), 5, "no row")
         assert rows_of(system, [image["id"]])[0] == 0
 

@@ -45,7 +45,7 @@ def test_strangers_learn_nothing_of_the_works(system, keys):
             assert system.http.get(path, headers={"Authorization": "Bearer prometheus-s"}).status_code == 200
             assert system.http.get(path, auth=("", "a-client-s")).status_code == 200
         assert system.http.get("/readyz").json() == {"status": "ok"}
-        assert "away" in system.http.get("/readyz", headers={"X-API-Key": "prometheus-s"}).json()
+        assert "unavailable" in system.http.get("/readyz", headers={"X-API-Key": "prometheus-s"}).json()
         assert problem(system.http.get("/api/v1/images", headers={"X-API-Key": "prometheus-s"}), 401)
         named = {"Origin": "http://app.example", "Sec-Fetch-Site": "cross-site", "X-API-Key": "a-client-s"}
         answer = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"}, headers=named)

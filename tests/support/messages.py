@@ -111,7 +111,7 @@ def wait_quiet(system: System):
         wait_tracker(system)
         return (
             system.message_count("image_queue") == 0
-            and system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_hand{queue="image_queue"}') == 0
+            and system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_progress{queue="image_queue"}') == 0
             and settled(system, "THUMBNAILER_HEALTH_PORT") == before
         )
 

@@ -56,8 +56,8 @@ def readiness(system: System, port: str) -> dict[str, str]:
     assert httpx.get(f"{base}/livez", timeout=60).status_code == 200
     answer = httpx.get(f"{base}/readyz", timeout=60)
     told = answer.json()
-    assert (answer.status_code == 503) == bool(told["away"]), told
-    away: dict[str, str] = told["away"] | told.get("degraded", {})
+    assert (answer.status_code == 503) == bool(told["unavailable"]), told
+    away: dict[str, str] = told["unavailable"] | told.get("degraded", {})
     return away
 
 

@@ -38,7 +38,7 @@ def main():
             region_name="us-east-1",
             config=Config(user_agent="an S3 client"),
         )
-        with listening(system, "storage.events", "instant") as listener:
+        with listening(system, "storage.events", "immediate") as listener:
             for name, act in ACTS.items():
                 act(s3)
                 [letter] = listener.take(1)

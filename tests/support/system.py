@@ -245,7 +245,7 @@ class System:
                 taken.append((got[2], got[1].headers or {}))
         return taken
 
-    def publish_storage_event(self, body, key="instant"):
+    def publish_storage_event(self, body, key="immediate"):
         with self.channel() as channel:
             channel.confirm_delivery()
             body = body if isinstance(body, bytes) else json.dumps(body).encode()

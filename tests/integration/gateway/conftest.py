@@ -102,7 +102,7 @@ def begin_upload(length):
     return f"{head}Content-Length: {length}\r\n\r\n".encode()
 
 
-READY = {"status": "ok", "away": {}, "degraded": {}}
+READY = {"status": "ok", "unavailable": {}, "degraded": {}}
 
 
 @pytest.fixture(scope="session")

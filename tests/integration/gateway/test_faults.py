@@ -41,7 +41,7 @@ def test_without_the_database_uploads_work(clean, client, photo):
         answer = client.get(f"/api/v1/images/{image_id}")
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
         wait_until(lambda: readiness(client)[0] == 503, 10, "readiness that is denied")
-        assert "postgres is away" in readiness(client)[1]["away"]["postgres"]
+        assert "postgres is unavailable" in readiness(client)[1]["unavailable"]["postgres"]
     finally:
         clean.stack.start("postgres")
     wait_until(lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200, 10, "the database's return")
@@ -94,7 +94,7 @@ def test_without_the_store(clean, client, photo):
         assert client.get(f"/api/v1/images/{image_id}").status_code == 200
         unsure = client.get(f"/api/v1/images/{ticket}")  # it may have been used
         assert (unsure.status_code, unsure.json()["code"]) == (503, "storage_unavailable")
-        wait_until(lambda: "minio" in readiness(client)[1]["away"], 10, "readiness that names the store")
+        wait_until(lambda: "minio" in readiness(client)[1]["unavailable"], 10, "readiness that names the store")
     finally:
         clean.stack.start("minio")
     clean.wait_until_ready()
@@ -104,7 +104,9 @@ def test_without_the_store(clean, client, photo):
 def test_a_frozen_store_does_not_hang_readiness(system, client):
     system.stack.signal("minio", signal.SIGSTOP)
     try:
-        wait_until(lambda: list(readiness(client)[1]["away"]) == ["minio"], 20, "readiness that names the store")
+        wait_until(
+            lambda: list(readiness(client)[1]["unavailable"]) == ["minio"], 20, "readiness that names the store"
+        )
     finally:
         system.stack.signal("minio", signal.SIGCONT)
     system.wait_until_ready()
@@ -135,7 +137,9 @@ def test_versioning_is_reported(system, client):
 
     version("Enabled")
     try:
-        wait_until(lambda: "versioning is on" in readiness(client)[1]["away"].get("minio", ""), 20, "the report")
+        wait_until(
+            lambda: "versioning is on" in readiness(client)[1]["unavailable"].get("minio", ""), 20, "the report"
+        )
     finally:
         version("Suspended")
     system.wait_until_ready()

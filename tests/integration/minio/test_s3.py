@@ -57,7 +57,7 @@ def storage_at(url, **options):
 
 
 def get(client, **options):
-    with client.exchange("GET", "bucket", "key", **options) as answer:
+    with client.request("GET", "bucket", "key", **options) as answer:
         return answer.status, answer.read()
 
 
@@ -108,7 +108,7 @@ def test_what_is_no_answer_is_a_fault_of_the_connection(answer):
 
 
 def test_a_body_is_read_in_pieces_and_into_place():
-    with answering(FINE) as (client, _), client.exchange("GET", "bucket", "key") as answer:
+    with answering(FINE) as (client, _), client.request("GET", "bucket", "key") as answer:
         room = bytearray(2)
         assert answer.readinto(memoryview(room)) == 2
         assert (bytes(room), answer.read(1), answer.read(10), answer.read()) == (b"bo", b"d", b"y", b"")
@@ -116,7 +116,7 @@ def test_a_body_is_read_in_pieces_and_into_place():
 
 def test_an_answer_that_was_not_read_to_its_end_takes_its_connection_with_it():
     with answering(FINE, FINE) as (client, _):
-        with client.exchange("GET", "bucket", "key") as answer:
+        with client.request("GET", "bucket", "key") as answer:
             assert answer.read(1) == b"b"
         assert not client._idle  # noqa: SLF001
 
@@ -155,7 +155,7 @@ def page(status, body=b"", headers=b""):
 
 
 def ask_to_list(storage):
-    return storage.keys("bucket", "prefix")
+    return storage.list_keys("bucket", "prefix")
 
 
 def ask_to_read(storage):

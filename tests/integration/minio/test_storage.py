@@ -38,7 +38,7 @@ def key(storage):
     """A key of this test's own, in the bucket that announces nothing."""
     prefix = f"test-{uuid.uuid4()}/"
     yield prefix + "thing"
-    storage.delete_all(VARIANTS_BUCKET, storage.keys(VARIANTS_BUCKET, prefix))
+    storage.delete_all(VARIANTS_BUCKET, storage.list_keys(VARIANTS_BUCKET, prefix))
 
 
 def read(storage, key, etag=None):
@@ -71,7 +71,7 @@ def test_a_folder_marker_is_no_object(storage, key):
         storage.head(VARIANTS_BUCKET, folder)
     with pytest.raises(ObjectNotFoundError), storage.open(VARIANTS_BUCKET, folder):
         pass
-    before = max(key for key in ["", *storage.keys(VARIANTS_BUCKET, "")] if key < folder)
+    before = max(key for key in ["", *storage.list_keys(VARIANTS_BUCKET, "")] if key < folder)
     assert [thing.key for thing in storage.list_page(VARIANTS_BUCKET, after=before).objects][:1] == [key]
     storage.delete(VARIANTS_BUCKET, folder)
 
@@ -87,10 +87,10 @@ def test_only_the_object_that_was_asked_for_is_opened(storage, key):
 def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
     for n in range(3):
         storage.put(VARIANTS_BUCKET, f"{key}/{n}", b"x", "image/png")
-    keys = storage.keys(VARIANTS_BUCKET, key)
+    keys = storage.list_keys(VARIANTS_BUCKET, key)
     assert keys == [f"{key}/{n}" for n in range(3)]
     storage.delete_all(VARIANTS_BUCKET, keys)
-    assert storage.keys(VARIANTS_BUCKET, key) == []
+    assert storage.list_keys(VARIANTS_BUCKET, key) == []
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
 )
 def test_a_key_comes_back_as_it_was(storage, key, name):
     storage.put(VARIANTS_BUCKET, f"{key}/{name}", b"x", "image/png")
-    assert storage.keys(VARIANTS_BUCKET, key) == [f"{key}/{name}"]
+    assert storage.list_keys(VARIANTS_BUCKET, key) == [f"{key}/{name}"]
     assert storage.head(VARIANTS_BUCKET, f"{key}/{name}").object_version.size == 1
     storage.delete(VARIANTS_BUCKET, f"{key}/{name}")
-    assert storage.keys(VARIANTS_BUCKET, key) == []
+    assert storage.list_keys(VARIANTS_BUCKET, key) == []
 
 
 # A single part of a key may have 255 bytes, a file system's limit, though S3 has none.
@@ -166,7 +166,7 @@ def test_a_store_that_does_not_answer_is_away(settings):
     for call in (
         nowhere.ping,
         lambda: nowhere.head(ORIGINALS_BUCKET, "x"),
-        lambda: nowhere.keys(ORIGINALS_BUCKET, "x"),
+        lambda: nowhere.list_keys(ORIGINALS_BUCKET, "x"),
     ):
         with pytest.raises(DependencyUnavailable) as fault:
             call()

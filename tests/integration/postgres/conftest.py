@@ -54,7 +54,7 @@ class Publications:
     runs: list = field(default_factory=list)  # of what belongs to one
 
     def publish(self, exchange, key, body, *, headers):
-        assert (exchange, key) == ("storage.events", "recovered")
+        assert (exchange, key) == ("storage.events", "republished")
         self.bodies.append(body)
         self.runs += [headers["x-run"]] if headers else []
 

@@ -15,22 +15,22 @@ def head(object_version=V1, **metadata):
     return ObjectMetadata(object_version, object_version.etag, "image/jpeg", metadata)
 
 
-def announced(object_version=V1, target="instant", key=KEY):
+def announced(object_version=V1, target="immediate", key=KEY):
     return Message(upload_body(key, head(object_version)), target, "application/json")
 
 
 REMOVAL = removal_body(KEY)  # once, since it is named after its moment
 
 
-def rejected_version(target="instant"):
+def rejected_version(target="immediate"):
     return Message(REMOVAL, target, "application/json")
 
 
 def spoken(fact):
     author = {"/cli": "operator"}.get(fact.recorded_by, fact.recorded_by[1:])
-    return Message(fact.body, fact.type, CONTENT_TYPE, exchange=LIFECYCLE, author=author)
+    return Message(fact.body, fact.type, CONTENT_TYPE, exchange=LIFECYCLE, sender=author)
 
 
 def mark(at):
     body = to_cloud_event(Watermark(), by="status-tracker", now=at).to_json()
-    return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, author="status-tracker")
+    return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, sender="status-tracker")

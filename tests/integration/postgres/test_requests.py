@@ -122,7 +122,7 @@ def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, buck
 # --- forms ---------------------------------------------------------------------------------------------------
 
 
-def brought(object_version, target="instant"):
+def brought(object_version, target="immediate"):
     body = upload_body(OWN_KEY, head(object_version)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
     return Message(body, target, "application/json")
 
@@ -144,11 +144,11 @@ def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
         tracker.handle([spoken(event_factory.removed(key=OWN_KEY))], publications)
     bucket.heads[OWN_KEY] = head(V2)
     tracker.handle(
-        [brought(V2), spoken(event_factory.processing(V2, key=OWN_KEY)), brought(V2, "ledger")], publications
+        [brought(V2), spoken(event_factory.processing(V2, key=OWN_KEY)), brought(V2, "durable")], publications
     )
     assert database.status(OWN_ID)["status"] == "DELETED"
     assert bucket.heads == {}
-    assert types(database, OWN_ID).count("tracker.withdrawn") == 1
+    assert types(database, OWN_ID).count("tracker.rejected") == 1
 
 
 @pytest.mark.usefixtures("used")
@@ -163,7 +163,7 @@ def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database
     assert database.status(OWN_ID)["status"] == "DELETED", "it counts as gone, though it is there"
     tracker.handle([brought(V2)], publications)
     assert bucket.heads == {}
-    assert "tracker.withdrawn" in types(database, OWN_ID)
+    assert "tracker.rejected" in types(database, OWN_ID)
 
 
 # --- an operator's order -------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_with_the_deletion_row_and_timeline_forget_the_file(tracker, database, p
     facts = [ticket, event_factory.processing(), event_factory.done(), event_factory.redriven()]
     tracker.handle([announced(), *map(spoken, facts)], publications)
     late = [event_factory.removed(), ticket]
-    tracker.handle([rejected_version(), announced(target="ledger"), *map(spoken, late)], publications)
+    tracker.handle([rejected_version(), announced(target="durable"), *map(spoken, late)], publications)
     row = database.ask("SELECT * FROM images")[0]
     assert row["status"] == "DELETED"
     facts = database.timeline(ID)

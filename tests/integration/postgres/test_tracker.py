@@ -23,7 +23,8 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
     tracker.handle([announced()], publications)
     assert database.status(ID)["status"] == "PENDING"
     tracker.handle(
-        [spoken(event_factory.processing()), spoken(event_factory.done()), announced(target="ledger")], publications
+        [spoken(event_factory.processing()), spoken(event_factory.done()), announced(target="durable")],
+        publications,
     )
 
     row = database.status(ID)
@@ -32,11 +33,11 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
     assert [variant["type"] for variant in row["variants"]] == ["thumbnail"]
     assert (row["details"], row["damaged"]) == (event_factory.DETAILS.model_dump(mode="json"), True)
     first, *others = [(fact["type"], fact["recorded_by"]) for fact in database.timeline(ID)]
-    assert first == ("storage.ObjectCreated:Put", "instant")
+    assert first == ("storage.ObjectCreated:Put", "immediate")
     assert sorted(others) == [
         ("image.done", "/thumbnailer"),
         ("image.processing", "/thumbnailer"),
-        ("storage.ObjectCreated:Put", "ledger"),
+        ("storage.ObjectCreated:Put", "durable"),
     ]
     assert (bucket.looks, publications.bodies) == (0, [])
 
@@ -54,7 +55,7 @@ def test_what_was_said_is_read_again(tracker, repository, publications):
 
 
 def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, publications):
-    messages = [announced(), announced(target="ledger"), spoken(event_factory.done())]
+    messages = [announced(), announced(target="durable"), spoken(event_factory.done())]
     tracker.handle(messages, publications)
     before = database.status(ID)
     for _ in range(3):
@@ -73,7 +74,7 @@ def test_a_batch_of_many_images_is_one_transaction(tracker, database, publicatio
 
 def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, database, publications):
     described = replace(head(**{"file-name": "a%00b%20u0000c"}), content_type="image/\0jpeg")
-    tracker.handle([Message(upload_body(KEY, described), "instant", "application/json")], publications)
+    tracker.handle([Message(upload_body(KEY, described), "immediate", "application/json")], publications)
     row = database.status(ID)
     assert row["file_name"] == "ab u0000c"
     assert row["content_type"] == "image/\N{REPLACEMENT CHARACTER}jpeg"
@@ -91,13 +92,13 @@ def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, databas
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"Records": []}', upload_body("a\0b", head())])
 def test_what_is_no_event_stops_the_batch_before_it_writes(tracker, database, publications, body):
     with pytest.raises(MalformedEvent):
-        tracker.handle([announced(), Message(body, "instant", "application/json")], publications)
+        tracker.handle([announced(), Message(body, "immediate", "application/json")], publications)
     assert database.status(ID) is None
 
 
 def test_events_that_are_not_ours_are_let_pass(tracker, database, publications):
     other = upload_body(KEY, head()).replace(ORIGINALS_BUCKET.encode(), b"another-bucket")
-    tracker.handle([Message(other, "instant", "application/json")], publications)
+    tracker.handle([Message(other, "immediate", "application/json")], publications)
     assert database.ask("SELECT * FROM events") == []
 
 
@@ -156,7 +157,7 @@ def test_with_the_store_away_nothing_is_written(tracker, database, bucket, publi
 
 
 def test_what_the_ledger_alone_announced_is_announced_again(tracker, publications):
-    message = announced(target="ledger")
+    message = announced(target="durable")
     tracker.handle([message], publications)
     assert publications.bodies == [message.body]
     tracker.handle([message], publications)  # as after a crash behind the commit
@@ -164,11 +165,11 @@ def test_what_the_ledger_alone_announced_is_announced_again(tracker, publication
 
 
 def test_what_the_thumbnailer_acts_upon_is_not_announced_again(tracker, publications):
-    tracker.handle([announced(target="ledger"), spoken(event_factory.processing())], publications)
+    tracker.handle([announced(target="durable"), spoken(event_factory.processing())], publications)
     assert publications.bodies == []
 
 
-@pytest.mark.parametrize("order", [("instant", "ledger"), ("ledger", "instant")])
+@pytest.mark.parametrize("order", [("immediate", "durable"), ("durable", "immediate")])
 def test_twins_in_one_batch_are_not_announced_again(tracker, publications, order):
     tracker.handle([announced(target=target) for target in order], publications)
     assert publications.bodies == []
@@ -178,10 +179,10 @@ def test_a_removal_that_the_ledger_alone_announced_is_announced_again_until_the_
     tracker, database, publications
 ):
     tracker.handle([announced()], publications)
-    tracker.handle([rejected_version("ledger")], publications)
+    tracker.handle([rejected_version("durable")], publications)
     assert publications.bodies == [REMOVAL]
     tracker.handle([spoken(event_factory.removed())], publications)
-    tracker.handle([rejected_version("ledger")], publications)
+    tracker.handle([rejected_version("durable")], publications)
     assert len(publications.bodies) == 1
 
 
@@ -189,7 +190,7 @@ def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publicat
     def refuse(*_, **__):
         raise DependencyUnavailable("rabbitmq")
 
-    message = announced(target="ledger")
+    message = announced(target="durable")
     with pytest.raises(DependencyUnavailable):
         tracker.handle([message], SimpleNamespace(publish=refuse))
     tracker.handle([message], publications)

@@ -32,7 +32,7 @@ def connect(broker, port):
 )
 def test_a_peer_that_does_not_answer_as_a_broker_is_a_broker_that_is_away(broker, monkeypatch, says):
     monkeypatch.setattr(publisher, "CONNECT_SECONDS", 0.2)  # the handshake has twice as long
-    with peer([says]) as port, pytest.raises(DependencyUnavailable, match=r"^rabbitmq is away: ."):
+    with peer([says]) as port, pytest.raises(DependencyUnavailable, match=r"^rabbitmq is unavailable: ."):
         connect(broker, port)
 
 

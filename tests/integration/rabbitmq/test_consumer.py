@@ -40,7 +40,7 @@ def quick(monkeypatch):
 
 @contextmanager
 def consuming(broker, family, handle: Callable, **options):
-    consumer = Consumer(name="test", broker=broker.settings, family=family, handle=handle, **options)
+    consumer = Consumer(name="test", broker=broker.settings, queue_group=family, handle=handle, **options)
     thread = threading.Thread(target=consumer.run)
     thread.start()
     try:
@@ -84,7 +84,10 @@ def test_a_fault_comes_back_three_times_and_ends_in_the_dead_queue(quick, broker
     record = Record(fail)
     broker.send(family.work.name, b"poison")
     with consuming(
-        broker, family, per_message(record), announce=lambda m, v, _p: announced.append((m.attempt, v.action.value))
+        broker,
+        family,
+        per_message(record),
+        on_failure=lambda m, v, _p: announced.append((m.attempt, v.action.value)),
     ):
         wait_until(lambda: broker.length(dead_letter_queue_name(family.work.name)), PATIENCE)
     assert [message.attempt for message in record.seen] == [1, 2, 3, 4]
@@ -138,11 +141,11 @@ def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):
     with consuming(broker, family, per_message(record), probes={"minio": probe}, prefetch=4, workers=2) as consumer:
         wait_until(lambda: len(probes) >= 4, PATIENCE)
         assert len(record.seen) <= 4
-        assert consumer.ready() == "waits for minio"
+        assert consumer.readiness() == "waits for minio"
         assert broker.length(family.work.name) == 10  # given back, not held
         back.set()
         wait_until(lambda: len(record.seen) >= 10 + 2 and broker.length(family.work.name) == 0, PATIENCE)
-        wait_until(lambda: consumer.ready() == "", PATIENCE)
+        wait_until(lambda: consumer.readiness() == "", PATIENCE)
     assert {message.attempt for message in record.seen} == {1}
     assert broker.length(dead_letter_queue_name(family.work.name)) == 0
     assert broker.length(delay_queue_name(family.work.name, "5s")) == 0
@@ -204,10 +207,10 @@ def test_a_lost_connection_costs_nothing(broker, family):
 def test_a_deleted_queue_comes_back(broker, family):
     record = Record()
     with consuming(broker, family, per_message(record)) as consumer:
-        wait_until(lambda: consumer.ready() == "", PATIENCE)
+        wait_until(lambda: consumer.readiness() == "", PATIENCE)
         with broker.channel() as channel:
             channel.queue_delete(family.work.name)
-        wait_until(lambda: broker.exists(family.work.name) and consumer.ready() == "", PATIENCE)
+        wait_until(lambda: broker.exists(family.work.name) and consumer.readiness() == "", PATIENCE)
         broker.send(family.work.name, b"after")
         wait_until(lambda: record.bodies == [b"after"], PATIENCE)
 
@@ -241,7 +244,7 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_and_no_more(s
             wait_until(is_taken_back, PATIENCE, "the broker to take the message back")
             finish.set()
             wait_until(lambda: record.bodies.count(b"long") == 2, PATIENCE, "the message to be handled again")
-            wait_until(lambda: broker.length(family.work.name) == 0 and not consumer.ready(), PATIENCE)
+            wait_until(lambda: broker.length(family.work.name) == 0 and not consumer.readiness(), PATIENCE)
     assert {message.attempt for message in record.seen} == {1}
     assert broker.length(dead_letter_queue_name(family.work.name)) == 0
 

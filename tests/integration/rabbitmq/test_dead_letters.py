@@ -114,7 +114,7 @@ def test_an_operator_may_do_no_more_than_it_has_to(operator, dead):
         for exchange, key in (
             ("", DEAD),
             (RETRY, DEAD),
-            ("storage.events", "instant"),
+            ("storage.events", "immediate"),
             ("image.lifecycle", "image.done"),
         ):
             with pytest.raises(DependencyRejected, match="permissions of operator"):

@@ -53,6 +53,6 @@ def test_a_store_that_moved_is_found(stack, names):
     storage = Storage(StoreSettings(minio_url="http://moving.test:9000", **keys))
     for _ in range(2):
         storage.put("images-processed", "test/moving", b"x", "image/png")
-        assert storage.keys("images-processed", "test/moving") == ["test/moving"]
+        assert storage.list_keys("images-processed", "test/moving") == ["test/moving"]
         names.move(stack.installation.ports["MINIO_PORT"])
     storage.delete("images-processed", "test/moving")

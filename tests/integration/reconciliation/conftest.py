@@ -145,7 +145,7 @@ class World:
         return rows[0] if rows else None
 
     def heals(self, image_id):
-        rows = self.ask("SELECT data FROM events WHERE image_id = %s AND type = 'tracker.healed'", [image_id])
+        rows = self.ask("SELECT data FROM events WHERE image_id = %s AND type = 'tracker.repaired'", [image_id])
         return [row["data"]["what"] for row in rows]
 
     def everything(self):

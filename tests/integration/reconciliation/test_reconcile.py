@@ -50,7 +50,7 @@ def test_an_object_that_nobody_was_told_of_is_announced(world, key):
     assert world.reconcile() == {"missed": 1}
     row = world.row(image_id_of(key))
     assert (row["status"], row["object_version"], row["key"]) == ("PENDING", str(object_version), key)
-    assert world.told() == [("recovered", PUT, key, False)]
+    assert world.told() == [("republished", PUT, key, False)]
     assert world.heals(image_id_of(key)) == ["missed"]
     assert world.reconcile() == {}
 
@@ -62,7 +62,7 @@ def test_an_object_that_replaced_another_unheard_is_a_new_generation(world):
     assert world.reconcile()["missed"] == 1
     row = world.row(ID)
     assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(object_version), 2)
-    assert world.told() == [("recovered", PUT, KEY, False)]
+    assert world.told() == [("republished", PUT, KEY, False)]
 
 
 def test_an_object_that_came_back_unheard_is_announced(world):
@@ -82,7 +82,7 @@ def test_a_row_whose_object_is_gone_is_marked_and_its_variants_are_withdrawn(wor
     world.delete(ORIGINALS_BUCKET, KEY)
     assert world.reconcile()["vanished"] == 1
     assert world.row(ID)["status"] == "DELETED"
-    assert ("recovered", REMOVED, KEY, False) in world.told()
+    assert ("republished", REMOVED, KEY, False) in world.told()
     assert "vanished" in world.heals(ID)
 
 
@@ -90,7 +90,7 @@ def test_variants_that_are_gone_are_made_again_in_a_run_of_their_own(world):
     _, keys = world.make_done(KEY)
     world.delete(VARIANTS_BUCKET, keys[1])
     assert world.reconcile() == {"variants_gone": 1}
-    assert world.told() == [("recovered", PUT, KEY, True)]
+    assert world.told() == [("republished", PUT, KEY, True)]
     assert world.row(ID)["status"] == "DONE"
     assert world.heals(ID) == ["variants_gone"]
     assert world.reconcile() == {}, "not again while that may be under way"
@@ -133,7 +133,7 @@ def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
     assert world.reconcile() == {}, "it has time"
     grow_old(world)
     assert world.reconcile() == {"stuck": 1}
-    assert world.told() == [("recovered", PUT, KEY, False)]
+    assert world.told() == [("republished", PUT, KEY, False)]
     assert world.heals(ID) == ["stuck"]
     assert world.reconcile() == {}, "once in that time"
 
@@ -363,7 +363,7 @@ def test_a_withdrawal_that_nobody_finished_is_finished(world):
     assert world.reconcile() == {}
     assert world.system.keys(ORIGINALS_BUCKET) == []
     assert world.row(image_id)["status"] == "DELETED"
-    assert world.ask("SELECT 1 FROM events WHERE image_id = %s AND type = 'tracker.withdrawn'", [image_id])
+    assert world.ask("SELECT 1 FROM events WHERE image_id = %s AND type = 'tracker.rejected'", [image_id])
 
 
 def test_variants_of_a_deleted_image_that_forgot_its_key_go(world):

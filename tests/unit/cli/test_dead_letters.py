@@ -18,7 +18,7 @@ KEY = "holiday/ä b.jpg"
 OTHER = "other.jpg"
 SOURCE = ObjectVersion("1" * 32, 1000, 1_700_000_001)
 TIME = datetime(2026, 11, 22, 8, tzinfo=UTC)
-LIMIT = {"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["instant"], "time": TIME}
+LIMIT = {"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["immediate"], "time": TIME}
 
 
 def record(key="holiday/%C3%A4+b.jpg", bucket="images-original"):
@@ -39,14 +39,14 @@ def letter(body=None, headers=None, *, queue="image_queue.dead", content_type="a
 def headers_of(fault: Exception, attempt: int = 4) -> dict[str, object]:
     """What the services write on a letter."""
     verdict: Disposition = decide(fault, attempt=attempt, deferrals=0, suspect=False)
-    return Message(b"", "instant", "application/json", attempt=attempt).headers_after(verdict)
+    return Message(b"", "immediate", "application/json", attempt=attempt).headers_after(verdict)
 
 
 def test_a_letter_of_the_thumbnailers_says_which_image_and_why():
     found = letter(headers=headers_of(OSError("no luck")))
     assert (found.queue, found.keys, found.image_ids) == ("image_queue", (KEY,), (image_id_of(KEY),))
     assert (found.code, found.reason, found.attempts) == ("attempts_exhausted", "OSError: no luck", 4)
-    assert (found.routing_key, found.redriven_by) == ("instant", "")
+    assert (found.routing_key, found.redriven_by) == ("immediate", "")
     assert found.died_at is not None
     assert found.died_at.tzinfo is not None
 
@@ -60,10 +60,10 @@ def test_a_letter_of_the_trackers_may_be_a_lifecycle_event():
 
 def test_what_the_broker_gave_up_has_its_own_code_and_its_first_routing_key():
     found = letter(headers={"x-death": [LIMIT]})
-    assert (found.code, found.died_at, found.routing_key) == ("delivery_limit", TIME, "instant")
+    assert (found.code, found.died_at, found.routing_key) == ("delivery_limit", TIME, "immediate")
     delayed = {"reason": "expired", "queue": "image_queue.delay.5s", "routing-keys": ["image_queue.delay.5s"]}
-    found = letter(headers={"x-death": [LIMIT, delayed], "x-routing-key": "recovered", "x-reason": "KeyError"})
-    assert (found.code, found.routing_key) == ("delivery_limit", "recovered")
+    found = letter(headers={"x-death": [LIMIT, delayed], "x-routing-key": "republished", "x-reason": "KeyError"})
+    assert (found.code, found.routing_key) == ("delivery_limit", "republished")
 
 
 def test_garbage_is_about_no_image():

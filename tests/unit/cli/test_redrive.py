@@ -84,7 +84,7 @@ def test_it_goes_back_as_if_it_had_never_been_tried():
     _, exchange, key, body, headers = steps.taken[1]
     assert (exchange, key, body) == ("message.retry", "image_queue", LETTERS[0].raw.body)
     assert headers == {
-        "x-routing-key": "instant", "x-exchange": "", "x-author": "",
+        "x-routing-key": "immediate", "x-exchange": "", "x-author": "",
         "x-run": "2026", "x-redriven-by": "ada", "x-redriven-at": "2026",
     }  # fmt: skip
 

@@ -163,7 +163,7 @@ def test_minio_gets_its_targets_and_no_variable_twice(services):
     own = services["minio"]["environment"]
     assert not shared.keys() & own.keys()
     assert all(variable.startswith("MINIO_") for variable in own)
-    assert shared["MINIO_NOTIFY_AMQP_QUEUE_DIR_LEDGER"].startswith("/data/")
+    assert shared["MINIO_NOTIFY_AMQP_QUEUE_DIR_DURABLE"].startswith("/data/")
     assert services["minio"]["command"][1] == "/data/drive"  # beside the queue, or MinIO would take it for a bucket
 
 

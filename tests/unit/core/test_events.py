@@ -63,7 +63,7 @@ def test_twins_have_one_id_and_different_facts_have_different_ones():
             done(key="c"),
             done(object_version=ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 13, 1790000000)),
             Processing(key="a b", object_version=SOURCE),
-            Failed(key="a b", object_version=SOURCE, error=Failure.of(ErrorCode.EMPTY_FILE)),
+            Failed(key="a b", object_version=SOURCE, error=Failure.from_code(ErrorCode.EMPTY_FILE)),
             Removed(key="a b", cause="1"),
             Removed(key="a b", cause="2"),
         )
@@ -74,7 +74,7 @@ def test_twins_have_one_id_and_different_facts_have_different_ones():
 def test_unknown_fields_are_ignored():
     body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
     body["later"] = body["data"]["later"] = {"version": 2}
-    assert parse_lifecycle_event(json.dumps(body).encode()).kind is EventType.DONE
+    assert parse_lifecycle_event(json.dumps(body).encode()).type is EventType.DONE
 
 
 def test_a_watermark_is_about_no_image():
@@ -156,4 +156,4 @@ def test_nobody_speaks_of_another_image_than_the_keys():
     ],
 )
 def test_a_failure_is_told_in_a_sentence(detail, sentence):
-    assert Failure.of(ErrorCode.FILE_TOO_LARGE, detail).detail == sentence
+    assert Failure.from_code(ErrorCode.FILE_TOO_LARGE, detail).detail == sentence

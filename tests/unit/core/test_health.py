@@ -29,7 +29,7 @@ class Gone(BytesIO):
 def order(body, orders, *, headers=JSON, path="/order", out=None):
     """Have a handler answer a POST; give the status, and the body's lines."""
     handler = _Handler.__new__(_Handler)
-    handler.server = SimpleNamespace(live=lambda: "", ready={}, orders=orders)
+    handler.server = SimpleNamespace(liveness=lambda: "", readiness={}, commands=orders)
     handler.path, handler.request_version, handler.requestline = path, "HTTP/1.0", "POST"
     handler.headers = message_from_string(f"{headers}\nContent-Length: {len(body)}\n\n")
     handler.rfile, handler.wfile = BytesIO(body), out or BytesIO()
@@ -65,7 +65,7 @@ def refuse(wishes):
 def test_wrong_orders_are_refused_with_the_reason(body, headers, says):
     status, [told] = order(body, {"/order": refuse}, headers=headers)
     assert status == 400
-    assert says in told["fault"]
+    assert says in told["error"]
 
 
 def test_an_order_that_nobody_takes_is_not_found():

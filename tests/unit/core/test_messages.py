@@ -3,15 +3,15 @@ from datetime import datetime
 import pytest
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp, RetryLater, WaitForTurn
-from thumbmill.core.messaging.message import Account, Message
+from thumbmill.core.errors import GiveUp, LaneBusy, RetryLater
+from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.retry_policy import decide
 from thumbmill.core.messaging.topology import RETRY
 
-OWN = Account("thumbnailer", "secret")
+OWN = BrokerCredentials("thumbnailer", "secret")
 
 
-def read(headers, routing_key="instant", exchange=RETRY, **options):
+def read(headers, routing_key="immediate", exchange=RETRY, **options):
     return Message.read(b"{}", routing_key, "application/json", headers, exchange=exchange, **options)
 
 
@@ -30,10 +30,10 @@ def test_the_fifth_delivery_is_suspect():
 
 
 def test_a_message_that_waited_knows_its_attempt_and_where_it_came_from():
-    first = read({}, "ledger")
+    first = read({}, "durable")
     verdict = decide(KeyError("x"), attempt=first.attempt, deferrals=first.deferrals, suspect=False)
     second = read(first.headers_after(verdict), "image_queue")
-    assert (second.attempt, second.routing_key) == (2, "ledger")
+    assert (second.attempt, second.routing_key) == (2, "durable")
 
 
 def test_a_deferral_is_counted_apart_from_attempts():
@@ -72,15 +72,17 @@ def test_only_a_dead_letter_says_when_it_died():
 def test_the_brokers_record_of_a_message_it_gave_up_survives_a_delay():
     deaths = [{"reason": "delivery_limit", "queue": "image_queue"}, {"reason": "expired", "queue": "q.delay.5s"}]
     given_up = read({"x-death": deaths}, "image_queue.dead")
-    assert (given_up.gave_up, given_up.came_by) == ("image_queue", "image_queue.dead")
+    assert (given_up.delivery_limit_queue, given_up.delivery_routing_key) == ("image_queue", "image_queue.dead")
     verdict = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
     expired = {"x-death": [{"reason": "expired", "queue": "status_tracker.delay.5s"}]}
-    assert read({**given_up.headers_after(verdict), **expired}, "status_tracker").gave_up == "image_queue"
+    assert (
+        read({**given_up.headers_after(verdict), **expired}, "status_tracker").delivery_limit_queue == "image_queue"
+    )
 
 
 @pytest.mark.parametrize("deaths", [None, "x", [], [1], [{"reason": "expired", "queue": "image_queue"}]])
 def test_other_records_are_no_giving_up(deaths):
-    assert read({"x-death": deaths}).gave_up == ""
+    assert read({"x-death": deaths}).delivery_limit_queue == ""
 
 
 # --- where a message came from the first time ----------------------------------------------------------------
@@ -89,7 +91,7 @@ ORIGIN = {"x-routing-key": "image.done", "x-exchange": "image.lifecycle", "x-aut
 
 
 def origin(message):
-    return message.exchange, message.routing_key, message.author
+    return message.exchange, message.routing_key, message.sender
 
 
 @pytest.mark.parametrize("exchange", ["image.lifecycle", "storage.events", "elsewhere"])
@@ -99,7 +101,7 @@ def test_of_a_first_delivery_headers_say_nothing_about_its_origin_and_tries(exch
     forged = {**ORIGIN, "x-attempt": 4, "x-deferrals": 9, "x-gave-up": "image_queue", "x-death": deaths}
     message = read(forged, "upload.requested", exchange, user_id="gateway", reader=OWN)
     assert origin(message) == (exchange, "upload.requested", "gateway")
-    assert (message.attempt, message.deferrals, message.gave_up) == (1, 0, "")
+    assert (message.attempt, message.deferrals, message.delivery_limit_queue) == (1, 0, "")
 
 
 def test_what_a_consumer_moved_itself_keeps_its_origin():
@@ -131,19 +133,19 @@ def test_a_dead_letter_that_an_operator_sends_back_keeps_its_origin_by_its_seal(
 @pytest.mark.parametrize("change", [{"x-author": "gateway"}, {"x-routing-key": "image.failed"}, {"x-seal": "\xe4"}])
 def test_a_seal_is_of_one_origin(change):
     first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
-    assert read({**buried(first, OWN), **change}, "q", user_id="operator", reader=OWN).author == ""
+    assert read({**buried(first, OWN), **change}, "q", user_id="operator", reader=OWN).sender == ""
 
 
 def test_a_seal_is_of_one_body_and_one_consumer():
     first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
     headers, way = buried(first, OWN), {"exchange": RETRY, "user_id": "operator"}
-    assert Message.read(b"{ }", "q", "", headers, reader=OWN, **way).author == ""
-    other = Account("status-tracker", "another secret")
-    assert Message.read(b"{}", "q", "", headers, reader=other, **way).author == ""
+    assert Message.read(b"{ }", "q", "", headers, reader=OWN, **way).sender == ""
+    other = BrokerCredentials("status-tracker", "another secret")
+    assert Message.read(b"{}", "q", "", headers, reader=other, **way).sender == ""
 
 
 def test_a_message_that_waits_for_its_turn_says_in_which_lane_on_every_way():
-    waiting = decide(WaitForTurn("full", "slow"), attempt=1, deferrals=0, suspect=False)
+    waiting = decide(LaneBusy("full", "slow"), attempt=1, deferrals=0, suspect=False)
     failed = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
     assert read({}).lane == ""
     assert read(read({}).headers_after(waiting)).lane == "slow"

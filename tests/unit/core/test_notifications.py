@@ -105,9 +105,9 @@ def test_what_the_gateway_wrote_to_the_object_comes_back():
 
 def test_the_two_targets_and_every_event_have_ids_of_their_own():
     events = [read(name) for name, *_ in UPLOADS + REMOVALS]
-    ids = {event.identity(target) for event in events for target in ("instant", "ledger")}
+    ids = {event.identity(target) for event in events for target in ("immediate", "durable")}
     assert len(ids) == 2 * len(events)
-    assert read("put").identity("instant") in ids
+    assert read("put").identity("immediate") in ids
 
 
 def changed(**changes):

@@ -1,7 +1,7 @@
 import pytest
 
 from thumbmill.core.contracts.error_codes import MESSAGES, ErrorCode
-from thumbmill.core.errors import DependencyUnavailable, GiveUp, MalformedEvent, RetryLater, WaitForTurn
+from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy, MalformedEvent, RetryLater
 from thumbmill.core.messaging.retry_policy import ATTEMPTS, Action, decide
 
 
@@ -13,7 +13,7 @@ def decided(fault, attempt=1, deferrals=0, *, suspect=False):
     ("fault", "action"),
     [
         (None, Action.ACK),
-        (DependencyUnavailable("minio"), Action.RELEASE),
+        (DependencyUnavailable("minio"), Action.REQUEUE),
         (MalformedEvent("no JSON"), Action.DEAD_LETTER),
         (GiveUp(ErrorCode.EMPTY_FILE), Action.GIVE_UP),
         (RetryLater("busy"), Action.DELAY),
@@ -59,7 +59,7 @@ def test_every_code_has_a_meaning():
 
 
 def test_a_wait_for_a_turn_is_short_and_costs_no_attempt():
-    verdicts = [decided(WaitForTurn("full", "slow"), 2, deferrals) for deferrals in range(8)]
+    verdicts = [decided(LaneBusy("full", "slow"), 2, deferrals) for deferrals in range(8)]
     assert [v.delay for v in verdicts] == ["5s"] * 6 + ["30s"] * 2
     assert {(v.action, v.attempt, v.lane) for v in verdicts} == {(Action.DELAY, 2, "slow")}
     assert [v.deferrals for v in verdicts] == list(range(1, 9))

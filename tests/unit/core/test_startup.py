@@ -3,7 +3,7 @@ from threading import Event
 import pytest
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.core.service.lifecycle import Startup, TimedProbe, find_faults, retry_until_available
+from thumbmill.core.service.lifecycle import Startup, TimedProbe, find_unavailable, retry_until_available
 
 
 class Dependency:
@@ -58,30 +58,30 @@ def test_a_server_that_never_answers_is_away_and_is_not_asked_again_meanwhile():
         answer.wait(30)
 
     patience = TimedProbe("postgres", ping, seconds=0.05)
-    assert patience.ask() == patience.ask() == "postgres is away: no answer in 0.05 s"
+    assert patience.check() == patience.check() == "postgres is unavailable: no answer in 0.05 s"
     assert len(asked) == 1
     answer.set()
-    assert TimedProbe("postgres", ping).ask() == ""
+    assert TimedProbe("postgres", ping).check() == ""
 
 
 def test_what_a_ping_says_is_told():
     server = Dependency(DependencyUnavailable("minio", "gone"), ValueError("odd"))
     patience = TimedProbe("minio", server.ask)
-    assert [patience.ask() for _ in range(3)] == ["minio is away: gone", "odd", ""]
+    assert [patience.check() for _ in range(3)] == ["minio is unavailable: gone", "odd", ""]
 
 
 def test_until_it_has_started_a_service_blames_what_it_waits_for(patient):
     start, told = Startup(), []
-    assert start.faults() == {"service": "it is starting"}
+    assert start.unavailable() == {"service": "it is starting"}
 
     def ask():
-        told.append(start.faults())
+        told.append(start.unavailable())
         if len(told) == 1:
             raise DependencyUnavailable("postgres", "no schema yet")
 
     retry_until_available(ask, patient, start)
-    assert told[1] == {"postgres": "postgres is away: no schema yet"}
-    assert start.faults() == {"service": "it is starting"}
+    assert told[1] == {"postgres": "postgres is unavailable: no schema yet"}
+    assert start.unavailable() == {"service": "it is starting"}
 
 
 def test_a_dependency_that_stops_the_service_is_blamed_in_the_services_own_words():
@@ -89,5 +89,5 @@ def test_a_dependency_that_stops_the_service_is_blamed_in_the_services_own_words
         "minio": TimedProbe("minio", lambda: None),
         "postgres": TimedProbe("postgres", Dependency(DependencyUnavailable("postgres")).ask),
     }
-    faults = find_faults({"minio": "minio refuses us: check the key"}, pings)
-    assert faults == {"minio": "minio refuses us: check the key", "postgres": "postgres is away"}
+    faults = find_unavailable({"minio": "minio rejected the request: check the key"}, pings)
+    assert faults == {"minio": "minio rejected the request: check the key", "postgres": "postgres is unavailable"}

@@ -39,7 +39,7 @@ def test_a_probe_that_fails_as_none_should_is_tried_again(monkeypatch):
         broker=BROKER,
         queue="images",
         handle=per_message(handle),
-        announce=lambda *_: None,
+        on_failure=lambda *_: None,
         probes={"store": probe},
         settle=lambda deliveries, ack: [settled.put(ack) for _ in deliveries],
         count=1,
@@ -48,8 +48,8 @@ def test_a_probe_that_fails_as_none_should_is_tried_again(monkeypatch):
     team.start()
     try:
         for done in (False, True):
-            team.give(Delivery(Message(b"{}", "key", ""), None, 1))
+            team.submit(Delivery(Message(b"{}", "key", ""), None, 1))
             assert settled.get(timeout=10) is done
-        assert not team.away
+        assert not team.unavailable
     finally:
         team.stop(5)

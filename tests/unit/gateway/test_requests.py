@@ -15,7 +15,7 @@ from thumbmill.gateway.problems import Code, Problem
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SOURCE = "e" * 32 + "/1000/1790000000"
-EXHAUSTED = Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED).model_dump(mode="json")
+EXHAUSTED = Failure.from_code(ErrorCode.ATTEMPTS_EXHAUSTED).model_dump(mode="json")
 FAILED = replace(DONE, status="FAILED", variants=[], error=EXHAUSTED, object_version=SOURCE, updated_at=NOW)
 KEY = DONE.variants[0]["key"]
 

@@ -11,11 +11,11 @@ from thumbmill.gateway.images.presenter import (
     content_id,
     content_type_of,
     etag_of,
-    variants_of,
     select_states,
     to_event_out,
     to_image_out,
     untracked_row,
+    variants_of,
 )
 from thumbmill.gateway.images.repository import ImageRow, TimelineEvent
 from thumbmill.gateway.urls import Links

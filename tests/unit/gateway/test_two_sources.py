@@ -43,14 +43,14 @@ class World(RuleBasedStateMachine):
     def ask_for_a_form(self):
         self.under_way.append(event_factory.requested(key=KEY))
 
-    @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
+    @rule(heard=st.sets(st.sampled_from(["immediate", "durable"])))
     def upload(self, heard):
         number = next(self.numbers)
         self.original = ObjectVersion(f"{number:032x}", number, 1_700_000_000 + number)
         self.under_way += [event_factory.put(self.original, key=KEY, target=target) for target in heard]
 
     @precondition(lambda self: self.original and self.look() and not self.look().untracked_version)
-    @rule(heard=st.sets(st.sampled_from(["instant", "ledger"])))
+    @rule(heard=st.sets(st.sampled_from(["immediate", "durable"])))
     def delete(self, heard):
         self.original = None
         number = f"{next(self.numbers):X}"

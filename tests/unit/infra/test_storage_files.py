@@ -69,7 +69,7 @@ def test_no_right_is_a_pattern_of_rights():
     assert not [action for name in POLICIES for action, _ in rights(name) if "*" in action]
 
 
-@pytest.mark.parametrize(("target", "key"), [("INSTANT", topology.IMMEDIATE), ("LEDGER", topology.DURABLE)])
+@pytest.mark.parametrize(("target", "key"), [("IMMEDIATE", topology.IMMEDIATE), ("DURABLE", topology.DURABLE)])
 def test_both_targets_publish_to_the_exchange_that_the_topology_declares(target, key):
     exchange = next(exchange for exchange in topology.EXCHANGES if exchange.name == topology.STORAGE_EVENTS)
     found = {
@@ -80,7 +80,7 @@ def test_both_targets_publish_to_the_exchange_that_the_topology_declares(target,
     assert found["ENABLE"] == found["DURABLE"] == "on", "MinIO takes anything else, `true` too, for off"
     assert (found["EXCHANGE"], found["EXCHANGE_TYPE"], found["ROUTING_KEY"]) == (exchange.name, exchange.type, key)
     assert found["DELIVERY_MODE"] == "2"
-    assert ("QUEUE_DIR" in found) == (found["PUBLISHING_CONFIRMS"] == "on") == (target == "LEDGER")
+    assert ("QUEUE_DIR" in found) == (found["PUBLISHING_CONFIRMS"] == "on") == (target == "DURABLE")
 
 
 def test_provisioning_asks_for_the_targets_that_the_variables_make():

@@ -18,7 +18,7 @@ from thumbmill.core.contracts.identity import (
     image_id_of,
     normalize_etag,
 )
-from thumbmill.core.errors import DependencyUnavailable, GiveUp, MalformedEvent, RetryLater, WaitForTurn
+from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy, MalformedEvent, RetryLater
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.retry_policy import Action, Disposition, decide
 from thumbmill.core.metrics import IGNORED
@@ -100,7 +100,7 @@ class Bucket:
         with self._called("put"):
             self.objects[bucket, key] = (data, "0" * 32, self.clock)
 
-    def keys(self, bucket, prefix):
+    def list_keys(self, bucket, prefix):
         with self._called("keys"):
             return [key for place, key in self.objects if place == bucket and key.startswith(prefix)]
 
@@ -123,7 +123,7 @@ class Publisher:
 
     @property
     def kinds(self):
-        return [event.kind for event in self.said]
+        return [event.type for event in self.said]
 
 
 class Bench:
@@ -184,7 +184,7 @@ def removed(key=KEY, second=1_790_000_000):
 
 
 def message(*records, attempt=1):
-    return Message(json.dumps({"Records": records}).encode(), "instant", "application/json", attempt=attempt)
+    return Message(json.dumps({"Records": records}).encode(), "immediate", "application/json", attempt=attempt)
 
 
 def variant(data, key=KEY):
@@ -233,7 +233,7 @@ def test_the_same_event_again_does_and_says_the_same(bench):
 def test_a_redriven_message_s_facts_are_new_ones_of_its_run(bench):
     event = bench.bucket.upload(b"one")
     bench.handle(event)
-    again = Message(message(event).body, "instant", "application/json", lasting={"x-run": "2026"})
+    again = Message(message(event).body, "immediate", "application/json", sticky_headers={"x-run": "2026"})
     bench.thumbnailer.handle(again, bench.publisher)
     said = bench.publisher.said
     assert [one.data.run_id for one in said] == ["", "", "2026", "2026"]
@@ -441,7 +441,7 @@ def test_every_record_of_a_message_is_followed_though_one_fails(bench):
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b'{"Records": []}', b'{"Records": [{}]}'])
 def test_garbage_is_no_event(bench, body):
     with pytest.raises(MalformedEvent):
-        bench.thumbnailer.handle(Message(body, "instant", "application/json"), bench.publisher)
+        bench.thumbnailer.handle(Message(body, "immediate", "application/json"), bench.publisher)
 
 
 def test_an_event_about_a_key_that_cannot_be_is_no_event(bench):
@@ -500,7 +500,7 @@ def test_of_garbage_there_is_nothing_to_tell(bench):
 
 
 def slow_message(*records):
-    return replace(message(*records), lasting={"x-lane": "slow"})
+    return replace(message(*records), sticky_headers={"x-lane": "slow"})
 
 
 def test_a_message_says_whether_its_picture_is_slow(bench):
@@ -512,8 +512,8 @@ def test_a_message_says_whether_its_picture_is_slow(bench):
 
 def test_a_slow_picture_whose_turn_has_not_come_costs_no_download(bench):
     event = bench.bucket.upload(b"one")
-    bench.turns = [WaitForTurn("full", "slow")]
-    with pytest.raises(WaitForTurn):
+    bench.turns = [LaneBusy("full", "slow")]
+    with pytest.raises(LaneBusy):
         bench.thumbnailer.handle(slow_message(event), bench.publisher)
     assert (bench.bucket.calls, bench.publisher.said) == ([], [])
     bench.thumbnailer.handle(slow_message(event), bench.publisher)
@@ -521,8 +521,8 @@ def test_a_slow_picture_whose_turn_has_not_come_costs_no_download(bench):
 
 
 def test_a_picture_that_turns_out_to_be_slow_is_told_of_nothing_but_its_processing(bench):
-    bench.faults = [WaitForTurn("full", "slow")]
-    with pytest.raises(WaitForTurn) as raised:
+    bench.faults = [LaneBusy("full", "slow")]
+    with pytest.raises(LaneBusy) as raised:
         bench.handle(event := bench.bucket.upload(b"one"))
     assert bench.publisher.kinds == [PROCESSING]
     assert bench.announce(raised.value, event) == [], "it costs no attempt, so nothing is to be told"

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, started_since, total
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp, WaitForTurn
+from thumbmill.core.errors import GiveUp, LaneBusy
 from thumbmill.thumbnailer.metrics import DEATHS, SLOW
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 
@@ -56,10 +56,10 @@ def test_slow_pictures_hold_up_no_ordinary_one():
         wait_until(lambda: is_full(decoder), 30, "slow pictures in hand")
         assert [decoder.decode(photo(seed=n)).picture.width for n in range(20)] == [640] * 20
         assert not any(picture.done() for picture in endless)
-        with pytest.raises(WaitForTurn) as raised:
+        with pytest.raises(LaneBusy) as raised:
             decoder.decode(faulty_photo("spin"), slow=True)
         assert raised.value.lane == "slow"
-        with pytest.raises(WaitForTurn):
+        with pytest.raises(LaneBusy):
             decoder.check_turn()
         decoder.__exit__()  # or the endless ones would be waited for
         for picture in endless:
@@ -69,7 +69,7 @@ def test_slow_pictures_hold_up_no_ordinary_one():
 def is_full(decoder):
     try:
         decoder.check_turn()
-    except WaitForTurn:
+    except LaneBusy:
         return True
     return False
 

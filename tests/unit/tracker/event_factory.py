@@ -8,7 +8,7 @@ from thumbmill.core.contracts.events import (
     Done,
     Failed,
     Failure,
-    Lifecycle,
+    LifecycleEvent,
     Processing,
     Removed,
     Retrying,
@@ -99,7 +99,9 @@ def failed(
     code: ErrorCode = ErrorCode.EMPTY_FILE,
 ) -> TimelineEvent:
     return payload(
-        Failed(key=key, object_version=object_version, attempt=attempt, run_id=run_id, error=Failure.of(code))
+        Failed(
+            key=key, object_version=object_version, attempt=attempt, run_id=run_id, error=Failure.from_code(code)
+        )
     )
 
 
@@ -151,10 +153,10 @@ def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes
     return payload(ticket, by="gateway")
 
 
-def payload(data: Lifecycle, *, by: str = "thumbnailer") -> TimelineEvent:
+def payload(data: LifecycleEvent, *, by: str = "thumbnailer") -> TimelineEvent:
     body = to_cloud_event(data, by=by, now=NOON).to_json()
     author = "operator" if by == "cli" else by
-    fact = read(Message(body, data.kind.value, CONTENT_TYPE, exchange=LIFECYCLE, author=author))[0]
+    fact = read(Message(body, data.type.value, CONTENT_TYPE, exchange=LIFECYCLE, sender=author))[0]
     assert isinstance(fact, TimelineEvent)
     return fact
 

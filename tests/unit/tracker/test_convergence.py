@@ -60,7 +60,7 @@ class World(RuleBasedStateMachine):
 
     def _tell_of(self, object_version):
         number = f"{next(self.numbers):X}"
-        for target in ("instant", "ledger"):
+        for target in ("immediate", "durable"):
             fact = (
                 put(object_version, key=KEY, target=target)
                 if object_version

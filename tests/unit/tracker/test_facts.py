@@ -7,7 +7,7 @@ from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_ev
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent
-from thumbmill.core.messaging.message import Account, Message
+from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.topology import LIFECYCLE, RETRY, STORAGE_EVENTS
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.tracker.republish import removal_body, upload_body
@@ -16,15 +16,15 @@ from thumbmill.tracker.timeline import ReceivedWatermark, TimelineEvent, read
 UPLOAD = upload_body(KEY, ObjectMetadata(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
 
 
-def told(body, key="instant", content_type="application/json", author="thumbnailer"):
+def told(body, key="immediate", content_type="application/json", author="thumbnailer"):
     lifecycle = content_type == CONTENT_TYPE
     exchange, author = (LIFECYCLE, author) if lifecycle else (STORAGE_EVENTS, "")
-    (fact,) = read(Message(body, key, content_type, exchange=exchange, author=author))
+    (fact,) = read(Message(body, key, content_type, exchange=exchange, sender=author))
     return fact
 
 
 def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
-    instant, ledger = told(UPLOAD), told(UPLOAD, "ledger")
+    instant, ledger = told(UPLOAD), told(UPLOAD, "durable")
     assert instant.id != ledger.id
     assert (instant.counterpart_id, ledger.counterpart_id) == (None, instant.id)
     assert (instant.image_id, instant.type, instant.object_version) == (
@@ -36,7 +36,7 @@ def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
 
 def test_what_somebody_put_in_by_hand_counts_as_the_ledgers():
     (fact,) = read(Message.read(UPLOAD, "status_tracker", "application/json", {}))
-    assert fact.recorded_by == "ledger"
+    assert fact.recorded_by == "durable"
 
 
 def test_the_tracker_writes_notifications_that_read_like_minios():
@@ -55,7 +55,7 @@ def test_the_timeline_shows_the_thumbnailers_words_without_what_has_a_column():
     fact = told(done().body, "image.done", CONTENT_TYPE)
     assert (fact.type, fact.recorded_by, fact.object_version) == ("image.done", "/thumbnailer", V1)
     assert {"width", "height", "variants", "attempt"} <= fact.data.keys()
-    assert not {"key", "kind", "object_version"} & fact.data.keys()
+    assert not {"key", "type", "object_version"} & fact.data.keys()
 
 
 def test_a_date_in_the_future_is_forged_and_counts_as_now():
@@ -77,20 +77,20 @@ def test_a_key_that_no_object_can_have_makes_no_event(key):
 
 
 def test_other_buckets_and_other_events_are_let_pass():
-    assert read(Message(UPLOAD.replace(b"images-original", b"images-processed"), "instant", "")) == []
-    assert read(Message(UPLOAD.replace(b"Created:Put", b"Accessed:Head"), "instant", "")) == []
+    assert read(Message(UPLOAD.replace(b"images-original", b"images-processed"), "immediate", "")) == []
+    assert read(Message(UPLOAD.replace(b"Created:Put", b"Accessed:Head"), "immediate", "")) == []
 
 
 def test_several_records_in_one_message_are_several_facts():
     body = UPLOAD.replace(
         b'"Records": [', b'"Records": [' + UPLOAD[UPLOAD.index(b'"Records": [') + 12 : -2] + b", "
     )
-    assert [isinstance(fact, TimelineEvent) for fact in read(Message(body, "instant", ""))] == [True, True]
+    assert [isinstance(fact, TimelineEvent) for fact in read(Message(body, "immediate", ""))] == [True, True]
 
 
 # --- copies of the images' dead letters ----------------------------------------------------------------------
 
-LIMIT = {"x-death": [{"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["instant"]}]}
+LIMIT = {"x-death": [{"reason": "delivery_limit", "queue": "image_queue", "routing-keys": ["immediate"]}]}
 
 
 def dead(body=UPLOAD, headers=LIMIT):
@@ -98,7 +98,7 @@ def dead(body=UPLOAD, headers=LIMIT):
 
 
 def test_what_the_broker_gave_up_has_failed():
-    (fact,) = dead(headers={**LIMIT, "x-attempt": 2, "x-routing-key": "instant", "x-run": "2026"})
+    (fact,) = dead(headers={**LIMIT, "x-attempt": 2, "x-routing-key": "immediate", "x-run": "2026"})
     assert (fact.type, fact.recorded_by, fact.object_version, fact.image_id) == (
         "image.failed", "/rabbitmq", V1, image_id_of(KEY)
     )  # fmt: skip
@@ -135,18 +135,18 @@ def test_the_bucket_speaks_where_nobody_else_may():
         ("amq.topic", ""),
     ):
         with pytest.raises(MalformedEvent):
-            read(Message(UPLOAD, "instant", "application/json", exchange=exchange, author=author))
+            read(Message(UPLOAD, "immediate", "application/json", exchange=exchange, sender=author))
 
 
 def test_lifecycle_events_come_by_their_own_exchange():
     for exchange in (STORAGE_EVENTS, "amq.topic"):
         with pytest.raises(MalformedEvent):
-            read(Message(done().body, "image.done", CONTENT_TYPE, exchange=exchange, author="thumbnailer"))
+            read(Message(done().body, "image.done", CONTENT_TYPE, exchange=exchange, sender="thumbnailer"))
 
 
 def test_what_an_operator_sends_back_without_a_seal_has_no_author():
     forged = {"x-routing-key": "image.done", "x-exchange": LIFECYCLE, "x-author": "thumbnailer", "x-seal": "0" * 64}
-    reader = Account("status-tracker", "secret")
+    reader = BrokerCredentials("status-tracker", "secret")
     message = Message.read(
         done().body, "status_tracker", CONTENT_TYPE, forged, exchange=RETRY, user_id="operator", reader=reader
     )

@@ -42,7 +42,7 @@ def deleted():
 def test_the_first_file_of_a_form_is_taken_and_its_twin_changes_nothing():
     row = used()
     assert (row.status, row.generation, row.rejected_version) == (Status.PENDING, 1, None)
-    assert after(presigned_upload(target="ledger"), row=row, seen=BucketState(V1)) == row
+    assert after(presigned_upload(target="durable"), row=row, seen=BucketState(V1)) == row
 
 
 def test_a_form_brings_no_deleted_image_back():
@@ -61,7 +61,7 @@ def test_not_even_with_the_same_bytes_nor_where_a_form_may_overwrite():
 
 @pytest.mark.parametrize(
     "order",
-    list(permutations([presigned_upload(V2), presigned_upload(V2, target="ledger"), processing(V2, key=OWN_KEY)])),
+    list(permutations([presigned_upload(V2), presigned_upload(V2, target="durable"), processing(V2, key=OWN_KEY)])),
 )
 def test_whatever_comes_first_the_object_counts_as_none(order):
     row = after(*order, row=deleted(), seen=BucketState(V2))
@@ -85,7 +85,7 @@ def test_a_used_form_brings_no_other_file():
 def test_a_used_form_may_bring_another_file_where_that_is_meant():
     row = after(presigned_upload(V2), row=used(done(key=OWN_KEY)), seen=BucketState(V2), overwrite=True)
     assert (row.status, row.object_version, row.generation, row.rejected_version) == (Status.PENDING, V2, 2, None)
-    assert after(presigned_upload(V2, target="ledger"), row=row, seen=BucketState(V2), overwrite=True) == row
+    assert after(presigned_upload(V2, target="durable"), row=row, seen=BucketState(V2), overwrite=True) == row
 
 
 def test_the_same_bytes_again_are_no_other_file():
@@ -96,7 +96,7 @@ def test_the_same_bytes_again_are_no_other_file():
         2,
         None,
     )
-    assert after(presigned_upload(AGAIN, target="ledger"), row=row, seen=BucketState(AGAIN)) == row
+    assert after(presigned_upload(AGAIN, target="durable"), row=row, seen=BucketState(AGAIN)) == row
 
 
 def lie(sha256, object_version=V1):

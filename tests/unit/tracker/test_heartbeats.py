@@ -25,15 +25,15 @@ LATER = at(300)
 @pytest.mark.parametrize(
     ("heard", "caught_up", "silent"),
     [
-        ({}, 300, ["instant", "ledger"]),
-        ({"instant": 30, "ledger": 33}, 300, []),
-        ({"instant": 15, "ledger": 33}, 300, []),  # the last one may be lost
-        ({"instant": 0, "ledger": 33}, 300, ["instant"]),
-        ({"instant": 31, "ledger": 3}, 300, ["ledger"]),
+        ({}, 300, ["immediate", "durable"]),
+        ({"immediate": 30, "durable": 33}, 300, []),
+        ({"immediate": 15, "durable": 33}, 300, []),  # the last one may be lost
+        ({"immediate": 0, "durable": 33}, 300, ["immediate"]),
+        ({"immediate": 31, "durable": 3}, 300, ["durable"]),
         ({}, 4, []),  # nobody can know yet
         ({}, 20, []),  # of the first alone one can
-        ({}, 21, ["instant"]),  # LEDGER may be later
-        ({}, 46, ["instant", "ledger"]),
+        ({}, 21, ["immediate"]),  # DURABLE may be later
+        ({}, 46, ["immediate", "durable"]),
     ],
 )
 def test_a_target_is_silent_that_told_of_none_of_two_heartbeats_which_must_have_been_seen(heard, caught_up, silent):
@@ -66,15 +66,15 @@ class World:
 def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
     world = World()
     for _ in range(3):
-        world.turn("instant", "ledger")
+        world.turn("immediate", "durable")
     assert world.heartbeats.fault() == ""
     assert world.heartbeats.interval_seconds(300) == 300
     for _ in range(5):
         world.turn()
-    assert "instant and ledger told of none" in world.heartbeats.fault()
+    assert "immediate and durable told of none" in world.heartbeats.fault()
     assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS
     for _ in range(4):
-        world.turn("instant", "ledger")
+        world.turn("immediate", "durable")
     assert world.heartbeats.fault() == ""
     assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS, "what came last in the silence is to be found"
     world.now += HURRY
@@ -103,7 +103,7 @@ def test_what_was_not_stored_is_not_expected():
 
 def test_a_heartbeat_is_heard_and_is_no_image():
     body = upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(b'"size": 1000', b'"size": 0')
-    for target in ("instant", "ledger"):
+    for target in ("immediate", "durable"):
         assert read(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [
             ReceivedHeartbeat(target)
         ]

@@ -75,13 +75,13 @@ def histories(draw):
         moment = len(moments)
         if moments[-1].object_version and draw(st.booleans()):
             moments.append(BucketState(None))
-            news = [delete(f"{number:X}"), delete(f"{number:X}", target="ledger"), removed(f"{number:X}")]
+            news = [delete(f"{number:X}"), delete(f"{number:X}", target="durable"), removed(f"{number:X}")]
         else:
             object_version = ObjectVersion(f"{number:032}", number, 100 + number) if draw(st.integers(0, 3)) else V1
             moments.append(BucketState(object_version))
             news = [
                 put(object_version),
-                put(object_version, target="ledger"),
+                put(object_version, target="durable"),
                 processing(object_version),
                 done(object_version),
             ]

@@ -44,7 +44,7 @@ def test_while_somebody_else_reconciles_it_says_so():
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (DependencyUnavailable("minio", "no answer"), "minio is away: no answer"),
+        (DependencyUnavailable("minio", "no answer"), "minio is unavailable: no answer"),
         (StoppedError(), "stopping"),
         (LookupError("secret"), "its log"),
     ],

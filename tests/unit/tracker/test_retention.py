@@ -69,7 +69,7 @@ def test_with_a_deletion_the_row_keeps_nothing_of_the_file():
     row = fold(row, [delete(key=OWN_KEY)], lambda: GONE)
     assert (row.file_name, row.content_type, row.details, row.sha256) == (None, None, None, None)
     late = fold(
-        row, [presigned_upload(target="ledger"), processing(key=OWN_KEY), requested(key=OWN_KEY)], lambda: GONE
+        row, [presigned_upload(target="durable"), processing(key=OWN_KEY), requested(key=OWN_KEY)], lambda: GONE
     )
     assert late == row
 

@@ -40,7 +40,7 @@ def row_after(*facts, head_object=never):
 
 
 def test_the_common_path_never_looks_into_the_bucket():
-    facts = [put(), put(target="ledger"), processing(), done()]
+    facts = [put(), put(target="durable"), processing(), done()]
     states = [row_after(*facts[:n]).status for n in range(1, 5)]
     assert states == [Status.PENDING, Status.PENDING, Status.PROCESSING, Status.DONE]
 
@@ -65,7 +65,7 @@ def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
 def test_the_thumbnailers_word_makes_a_row_before_the_buckets(first):
     row = row_after(first())
     assert row.object_version == V1
-    assert row_after(first(), put(), put(target="ledger")) == replace(row, content_type="image/jpeg")
+    assert row_after(first(), put(), put(target="durable")) == replace(row, content_type="image/jpeg")
 
 
 def test_what_a_done_image_shows():
@@ -112,7 +112,7 @@ def test_a_removal_deletes_and_the_thumbnailers_word_adds_that_the_variants_are_
 
 
 def test_a_removal_of_what_never_was_is_forgotten():
-    assert row_after(delete(), removed(), delete(target="ledger")) is None
+    assert row_after(delete(), removed(), delete(target="durable")) is None
     ticket = row_after(requested())
     assert fold(ticket, [delete(), removed()], never) == ticket
 
@@ -132,7 +132,7 @@ def test_an_object_that_is_back_is_pending_again_even_if_it_is_the_same():
 
 def test_late_news_of_a_deleted_object_leaves_it_deleted():
     deleted = row_after(put(), delete(), head_object=lambda: GONE)
-    assert fold(deleted, [processing(), done(), put(target="ledger")], lambda: GONE) == deleted
+    assert fold(deleted, [processing(), done(), put(target="durable")], lambda: GONE) == deleted
 
 
 def test_news_of_another_object_is_for_the_timeline_alone_unless_the_bucket_agrees():
@@ -214,17 +214,17 @@ def test_an_operators_note_changes_nothing_and_needs_no_look(note):
 
 
 def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
-    assert needs_processing(row_after(put()), put(target="ledger"))
-    assert not needs_processing(row_after(put(), processing()), put(target="ledger"))
-    assert not needs_processing(row_after(put()), put(V2, target="ledger"))
-    assert not needs_processing(None, delete(target="ledger"))
+    assert needs_processing(row_after(put()), put(target="durable"))
+    assert not needs_processing(row_after(put(), processing()), put(target="durable"))
+    assert not needs_processing(row_after(put()), put(V2, target="durable"))
+    assert not needs_processing(None, delete(target="durable"))
     deleted = row_after(put(), delete(), head_object=lambda: GONE)
-    assert needs_processing(deleted, delete(target="ledger"))
-    assert not needs_processing(fold(deleted, [removed()], never), delete(target="ledger"))
+    assert needs_processing(deleted, delete(target="durable"))
+    assert not needs_processing(fold(deleted, [removed()], never), delete(target="durable"))
 
 
 def test_an_upload_behind_its_own_removal_waits_too():
-    late = put(target="ledger")
-    deleted = fold(row_after(delete(target="ledger")), [late], lambda: GONE, removal_known=True)
+    late = put(target="durable")
+    deleted = fold(row_after(delete(target="durable")), [late], lambda: GONE, removal_known=True)
     assert needs_processing(deleted, late)
     assert not needs_processing(fold(deleted, [removed()], never), late)

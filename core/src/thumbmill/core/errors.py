@@ -9,7 +9,7 @@ class RetryLater(Exception):  # noqa: N818 - a word for the handler, not a fault
     """A passing fault about this one object: try it later, at no cost in attempts."""
 
 
-class WaitForTurn(RetryLater):
+class LaneBusy(RetryLater):
     """Nothing is wrong with the object, but others like it are before it: try it soon again.
 
     ``lane`` names what it waits for; its message carries the name from now on.
@@ -24,7 +24,7 @@ class DependencyUnavailable(Exception):  # noqa: N818
     """A server that every message needs is away: stop consuming until it answers."""
 
     def __init__(self, dependency: str, fault: object = "") -> None:
-        what = "refuses us" if isinstance(self, DependencyRejected) else "is away"
+        what = "rejected the request" if isinstance(self, DependencyRejected) else "is unavailable"
         super().__init__(f"{dependency} {what}: {fault}" if fault else f"{dependency} {what}")
         self.dependency = dependency
 

@@ -10,5 +10,5 @@ HANDLING = Histogram(
     ["queue"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-IN_HAND = Gauge("thumbmill_messages_in_hand", "Messages being handled", ["queue"])
+IN_PROGRESS = Gauge("thumbmill_messages_in_progress", "Messages being handled", ["queue"])
 RECONNECTS = Counter("thumbmill_broker_reconnects", "Connections to RabbitMQ that were lost or refused")

@@ -108,7 +108,7 @@ async def live(request: Request) -> JSONResponse:
     """Say whether the gateway can still do its work once the servers that it needs are there."""
     liveness: Liveness = request.app.state.services.liveness
     if liveness.error:
-        return JSONResponse({"status": "stuck", "fault": liveness.error}, 503)
+        return JSONResponse({"status": "stuck", "error": liveness.error}, 503)
     return JSONResponse({"status": "ok"})
 
 
@@ -119,7 +119,9 @@ async def ready(request: Request) -> JSONResponse:
     unavailable, degraded = await services.readiness.ask()
     status = {"status": "not ready" if unavailable else "ok"}
     details = (
-        {"away": unavailable, "degraded": degraded} if services.api_keys.verify_operator(request.headers) else {}
+        {"unavailable": unavailable, "degraded": degraded}
+        if services.api_keys.verify_operator(request.headers)
+        else {}
     )
     return JSONResponse({**status, **details}, 503 if unavailable else 200)
 

@@ -18,7 +18,7 @@ from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.consumer import Consumer
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import tracker_queues
-from thumbmill.core.messaging.workers import AvailabilityCheck
+from thumbmill.core.messaging.workers import Probe
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.service import logs
 from thumbmill.core.service.lifecycle import Startup, retry_until_available, serve_admin, stop_on_signals
@@ -127,7 +127,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     consumer = Consumer(
         name=NAME,
         broker=settings,
-        family=tracker_queues(settings.rabbitmq_queue),
+        queue_group=tracker_queues(settings.rabbitmq_queue),
         handle=Tracker(
             unit_of_work,
             storage,
@@ -137,7 +137,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
             receive=heartbeats.receive,
         ).handle,
         probes={"minio": partial(storage.check, ORIGINALS_BUCKET), "postgres": unit_of_work.ping},
-        pause=BatchDelay(settings.tracker_batch_size),
+        batch_delay=BatchDelay(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
         grace_seconds=settings.stop_grace_seconds,
@@ -161,13 +161,19 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     stop_on_signals(stop, consumer.stop)
     began = Startup()
     check_storage = partial(storage.check, ORIGINALS_BUCKET)
-    pings: dict[str, AvailabilityCheck] = {"postgres": health_books.ping, "minio": check_storage}
+    probes: dict[str, Probe] = {"postgres": health_books.ping, "minio": check_storage}
     orders = {
         PATH: take_orders(settings, storage, stop),
         RETRY_PATH: take_retry_orders(settings, storage, stop),
     }
     side_port = serve_admin(
-        settings, settings.health_port, consumer, began, pings, orders, checks={"notifications": heartbeats.fault}
+        settings,
+        settings.health_port,
+        consumer,
+        began,
+        probes,
+        orders,
+        health_checks={"notifications": heartbeats.fault},
     )
     open_things.callback(side_port.shutdown)
 
@@ -175,11 +181,11 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     retry_until_available(check_storage, stop, began)
 
     def send_mark() -> None:
-        if not consumer.ready():
+        if not consumer.readiness():
             watermarks.send(mark_publisher)
 
     def send_beat() -> None:
-        if not consumer.ready():
+        if not consumer.readiness():
             heartbeats.turn()
 
     queues = watched_queues(settings.rabbitmq_queue)
@@ -191,7 +197,7 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
         start("reconciliation", partial(reconciler.run, stop)),
     ]
-    began.end()
+    began.complete()
     try:
         consumer.run()
     finally:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from thumbmill.core.contracts.events import Request, TimelineOnlyEvent
+from thumbmill.core.contracts.events import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing
 from thumbmill.core.crashpoints import crash_at
@@ -168,7 +168,7 @@ class Tracker:
 
 
 def _is_kept_without_row(fact: TimelineEvent) -> bool:
-    return fact.is_removal or isinstance(fact.payload, Request | TimelineOnlyEvent)
+    return fact.is_removal or isinstance(fact.payload, RequestEvent | TimelineOnlyEvent)
 
 
 def _is_refused(fact: TimelineEvent, rows: Rows) -> bool:
@@ -187,7 +187,7 @@ def _is_asked_for(fact: TimelineEvent, rows: Rows) -> bool:
 
 
 def _find_missed(facts: Iterable[TimelineEvent], rows: Rows, unit_of_work: UnitOfWork) -> list[TimelineEvent]:
-    """Find what LEDGER announced and INSTANT did not, where the thumbnailer has not acted either."""
+    """Find what DURABLE announced and IMMEDIATE did not, where the thumbnailer has not acted either."""
     waiting = {
         fact.counterpart_id: fact
         for fact in facts

@@ -21,7 +21,7 @@ from thumbmill.tracker.watermarks import Watermarks
 
 log = structlog.get_logger()
 
-# How long after a heartbeat a target has told of it, by docs/facts.md; LEDGER sends one event after the other.
+# How long after a heartbeat a target has told of it, by docs/facts.md; DURABLE sends one event after the other.
 LATE = {IMMEDIATE: timedelta(seconds=5), DURABLE: timedelta(seconds=30)}
 MISSED = 2  # heartbeats in a row that were not heard: one may be lost with a connection
 KEPT = 20  # heartbeats

@@ -21,9 +21,9 @@ from thumbmill.core.contracts.events import (
     Done,
     Failed,
     Processing,
-    Progress,
+    ProgressEvent,
     Removed,
-    Request,
+    RequestEvent,
     Retrying,
     TimelineOnlyEvent,
     UploadRequested,
@@ -78,7 +78,7 @@ def needs_bucket_check(
     row: ImageRecord | None, fact: TimelineEvent, *, removal_known: bool, overwrite: bool = False
 ) -> bool:
     """Tell whether only the bucket can say what to make of a fact."""
-    if isinstance(fact.payload, UploadRequested | Request | TimelineOnlyEvent):
+    if isinstance(fact.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
         return False
     if row is None or row.object_version is None:
         return removal_known and fact.object_version is not None
@@ -105,7 +105,7 @@ def apply(
     row: ImageRecord | None, fact: TimelineEvent, seen: BucketState | None = None, *, overwrite: bool = False
 ) -> ImageRecord | None:
     """Give the row after a fact; the same row if the fact changes nothing. None: there is no such image."""
-    if isinstance(fact.payload, UploadRequested | Request | TimelineOnlyEvent):
+    if isinstance(fact.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
         return _intended(row, fact, fact.payload)
     if row is None or row.object_version is None:
         if fact.object_version is None:
@@ -137,7 +137,7 @@ def needs_processing(row: ImageRecord | None, fact: TimelineEvent) -> bool:
 
 
 def _intended(
-    row: ImageRecord | None, fact: TimelineEvent, payload: UploadRequested | Request | TimelineOnlyEvent
+    row: ImageRecord | None, fact: TimelineEvent, payload: UploadRequested | RequestEvent | TimelineOnlyEvent
 ) -> ImageRecord | None:
     """Follow what somebody means to do; of what an operator did with a letter nothing follows for the row."""
     match payload:
@@ -254,7 +254,7 @@ def _fill_missing(row: ImageRecord, fact: TimelineEvent) -> ImageRecord:
     return replace(row, file_name=file_name, content_type=content_type, presigned_upload=presigned_upload)
 
 
-def _apply_progress(row: ImageRecord, payload: Progress) -> ImageRecord:
+def _apply_progress(row: ImageRecord, payload: ProgressEvent) -> ImageRecord:
     """Give the row as it is if the thumbnailer's word is the last."""
     clean = replace(row, **{**_RESET_PROGRESS, "run_id": payload.run_id, "attempts": payload.attempt})
     match payload:

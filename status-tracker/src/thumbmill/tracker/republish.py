@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
-from thumbmill.core.messaging.message import RUN
+from thumbmill.core.messaging.message import RUN_ID
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import REPUBLISHED, STORAGE_EVENTS
 from thumbmill.core.object_store.errors import ObjectNotFoundError
@@ -25,7 +25,7 @@ def republish(
 
     What follows of it belongs to ``run``; of a DONE image only a later run is believed.
     """
-    publisher.publish(STORAGE_EVENTS, REPUBLISHED, body, headers={RUN: run_id} if run_id else None)
+    publisher.publish(STORAGE_EVENTS, REPUBLISHED, body, headers={RUN_ID: run_id} if run_id else None)
     metrics.RECOVERED.labels(found_by, event).inc()
     log.warning("announced_again", image_id=str(image_id), storage_event=event, found_by=found_by)
 

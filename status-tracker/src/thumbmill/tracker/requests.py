@@ -11,7 +11,7 @@ import structlog
 
 from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, ObjectVersion, image_id_of
-from thumbmill.core.contracts.interventions import DriftRepaired, VariantsMissing, Withdrawn, next_run_id
+from thumbmill.core.contracts.interventions import DriftRepaired, ObjectRejected, VariantsMissing, next_run_id
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError
@@ -132,7 +132,7 @@ def remove_rejected_object(
         storage.delete(ORIGINALS_BUCKET, key)
         WITHDRAWN.inc()
         log.warning("withdrawn", image_id=str(image_id_of(key)), key=key, object_version=str(object_version))
-    payload = Withdrawn(key=key, object_version=object_version)
+    payload = ObjectRejected(key=key, object_version=object_version)
     tracker.record([from_lifecycle_event(to_cloud_event(payload, by=by), payload, b"")])
 
 

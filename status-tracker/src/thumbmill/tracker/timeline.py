@@ -12,9 +12,9 @@ from thumbmill.core.contracts.events import (
     CloudEvent,
     Failed,
     Failure,
-    Progress,
+    ProgressEvent,
     Removed,
-    Request,
+    RequestEvent,
     TimelineOnlyEvent,
     UploadRequested,
     Watermark,
@@ -33,7 +33,7 @@ KEY_BYTES = 1024  # S3's limit
 _BY_FORM = "ObjectCreated:Post"
 STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
 
-Said = StorageEvent | UploadRequested | Progress | Removed | Request | TimelineOnlyEvent
+Said = StorageEvent | UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent
 
 # What stays of a fact's data when its image is deleted: of what was done, and nothing of the file, its name or what
 # was found in it. Migration 0004 names the same.
@@ -54,7 +54,7 @@ class TimelineEvent:
     key: str
     type: str
     occurred: datetime  # as its author says, but never later than now: an uploader can forge a date
-    recorded_by: str  # who told: instant, ledger, /thumbnailer, /gateway
+    recorded_by: str  # who told: immediate, durable, /thumbnailer, /gateway
     payload: Said
     body: bytes = field(default=b"", repr=False)  # as it came
 
@@ -79,7 +79,7 @@ class TimelineEvent:
 
     @property
     def counterpart_id(self) -> UUID | None:
-        """Under which id INSTANT announces what LEDGER announced; None for any other fact."""
+        """Under which id IMMEDIATE announces what DURABLE announced; None for any other fact."""
         if self.recorded_by == DURABLE and isinstance(self.payload, StorageEvent):
             return self.payload.identity(IMMEDIATE)
         return None
@@ -87,7 +87,7 @@ class TimelineEvent:
     @property
     def data(self) -> dict[str, Any]:
         """What the timeline shows beside the columns that it has for everything."""
-        shown_elsewhere = {"kind", "key", "object_version", "bucket", "name", "occurred", "traceparent"}
+        shown_elsewhere = {"type", "key", "object_version", "bucket", "name", "occurred", "traceparent"}
         return self.payload.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
 
     @property
@@ -119,9 +119,9 @@ def read(
     Raises NotAnEvent, also for what comes by another way than its kind, or from somebody who may not say it;
     ``allow_unnamed``: lifecycle events that name no author are believed.
     """
-    if message.gave_up:
+    if message.delivery_limit_queue:
         return list(_from_given_up(message))
-    if message.came_by.endswith(dead_letter_queue_name("")):
+    if message.delivery_routing_key.endswith(dead_letter_queue_name("")):
         IGNORED.labels("dead letter").inc()  # the thumbnailer has told what there is to tell
         return []
     if message.exchange not in {STORAGE_EVENTS, LIFECYCLE, ""}:
@@ -130,8 +130,8 @@ def read(
         )
     if message.exchange == LIFECYCLE or (not message.exchange and message.content_type == CONTENT_TYPE):
         return [_from_lifecycle(message, allow_unnamed=allow_unnamed)]
-    if message.author not in {"", MINIO}:  # which cannot name itself: nobody else may publish these keys there
-        raise MalformedEvent(f"the bucket's events are not for RabbitMQ's user {message.author!r} to tell")
+    if message.sender not in {"", MINIO}:  # which cannot name itself: nobody else may publish these keys there
+        raise MalformedEvent(f"the bucket's events are not for RabbitMQ's user {message.sender!r} to tell")
     # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
     facts: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
@@ -166,7 +166,9 @@ def _from_given_up(message: Message) -> Iterator[TimelineEvent]:
     except MalformedEvent:
         IGNORED.labels("dead letter").inc()
         return
-    error = Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED, "Delivered too often without a result; it may work later.")
+    error = Failure.from_code(
+        ErrorCode.ATTEMPTS_EXHAUSTED, "Delivered too often without a result; it may work later."
+    )
     for event in events:
         if event.is_ours and event.object_version:
             about = event.model_dump(include={"key", "object_version", "content_type", "file_name"})
@@ -176,7 +178,7 @@ def _from_given_up(message: Message) -> Iterator[TimelineEvent]:
 
 def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | ReceivedWatermark:
     event = parse_lifecycle_event(message.body)
-    check_sender(event, message.routing_key, message.author, allow_unnamed=allow_unnamed)
+    check_sender(event, message.routing_key, message.sender, allow_unnamed=allow_unnamed)
     if isinstance(event.data, Watermark):
         return ReceivedWatermark(event.id, event.time)
     return from_lifecycle_event(event, event.data, message.body)
@@ -188,7 +190,7 @@ def from_lifecycle_event(event: CloudEvent, payload: Said, body: bytes) -> Timel
         id=event.id,
         image_id=event.image_id,
         key=_checked(payload.key),
-        type=event.kind.value,
+        type=event.type.value,
         occurred=_not_later_than_now(event.time),
         recorded_by=event.source,
         payload=payload,

@@ -76,9 +76,9 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     consumer = Consumer(
         name=NAME,
         broker=settings,
-        family=thumbnailer_queues(settings.rabbitmq_queue),
+        queue_group=thumbnailer_queues(settings.rabbitmq_queue),
         handle=per_message(thumbnailer.handle),
-        announce=thumbnailer.announce,
+        on_failure=thumbnailer.announce,
         probes={"minio": check_storage},
         workers=settings.prefetch,
         prefetch=settings.prefetch,
@@ -90,7 +90,7 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     open_things.callback(side_port.shutdown)
     open_things.enter_context(decoder)
     retry_until_available(check_storage, stop, start)
-    start.end()
+    start.complete()
     consumer.run()
 
 

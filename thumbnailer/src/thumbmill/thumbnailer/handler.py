@@ -18,7 +18,7 @@ from thumbmill.core.contracts.events import (
     Done,
     Failed,
     Failure,
-    Lifecycle,
+    LifecycleEvent,
     Processing,
     Removed,
     Retrying,
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 ROUNDS = 5  # how often an object may change while it is in hand; then its message waits
 
-Tell = Callable[[Lifecycle], None]
+Tell = Callable[[LifecycleEvent], None]
 About = dict[str, Any]  # what every fact about an object has in common
 
 
@@ -103,7 +103,7 @@ class Thumbnailer:
         etag = event.object_version.etag if event.object_version else None
         for _ in range(ROUNDS):
             if gone:
-                self._withdraw(self.storage.keys(VARIANTS_BUCKET, variant_prefix(event.image_id)))
+                self._withdraw(self.storage.list_keys(VARIANTS_BUCKET, variant_prefix(event.image_id)))
             try:
                 if outcome := self._process(event.key, etag, task):
                     return outcome
@@ -151,7 +151,7 @@ class Thumbnailer:
             self._check_size(about["object_version"].size)
             decoded = self.decoder.decode(data, slow=slow)
         except GiveUp as fault:
-            return Failed(**about, error=Failure.of(fault.code, fault.detail))
+            return Failed(**about, error=Failure.from_code(fault.code, fault.detail))
         crash_at("after_decode")
         picture = decoded.picture
         variants = [self._store(about["key"], decoded.sha256, rendition) for rendition in picture.variants]
@@ -221,7 +221,7 @@ class Thumbnailer:
                 due = datetime.now(UTC) + DELAYS[verdict.delay]
                 tell(Retrying(**about, next_attempt_at=due, reason=verdict.reason))
             else:
-                tell(Failed(**about, error=Failure.of(ErrorCode.ATTEMPTS_EXHAUSTED)))
+                tell(Failed(**about, error=Failure.from_code(ErrorCode.ATTEMPTS_EXHAUSTED)))
 
 
 def _tries(message: Message) -> About:
@@ -238,11 +238,11 @@ def _about(key: str, head: ObjectMetadata, tries: About) -> About:
     }
 
 
-def _tell(publisher: Publisher, traceparent: str | None, fact: Lifecycle) -> None:
+def _tell(publisher: Publisher, traceparent: str | None, fact: LifecycleEvent) -> None:
     event = to_cloud_event(fact, by="thumbnailer", traceparent=traceparent)
     if isinstance(fact, Processing):
         publisher.publish_unconfirmed(event)  # the next fact outdates it, so nothing waits for its confirm
     else:
         publisher.publish_event(event)
-    TOLD.labels(fact.kind.value).inc()
-    log.info(fact.kind.value)
+    TOLD.labels(fact.type.value).inc()
+    log.info(fact.type.value)

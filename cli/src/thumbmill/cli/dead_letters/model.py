@@ -14,11 +14,11 @@ from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.dead_letters import RawDeadLetter
 from thumbmill.core.messaging.message import (
     CODE,
-    DIED_AT,
+    DEAD_LETTERED_AT,
     REASON,
     ROUTING_KEY,
     Message,
-    delivery_limit_queue,
+    find_delivery_limit_queue,
     x_death_records,
 )
 from thumbmill.core.messaging.topology import dead_letter_queue_name
@@ -66,7 +66,7 @@ def parse_dead_letter(raw: RawDeadLetter) -> DeadLetter:
     headers = raw.headers
     queue = raw.queue.removesuffix(dead_letter_queue_name(""))
     message = Message.read(raw.body, "", raw.content_type, headers)
-    by_broker = bool(delivery_limit_queue(headers))
+    by_broker = bool(find_delivery_limit_queue(headers))
     reason = str(headers.get(REASON, ""))
     return DeadLetter(
         raw=raw,
@@ -101,7 +101,7 @@ def _find_code(headers: dict[str, Any]) -> str:
 
 def _find_time(headers: dict[str, Any]) -> datetime | None:
     try:
-        return datetime.fromisoformat(headers[DIED_AT])
+        return datetime.fromisoformat(headers[DEAD_LETTERED_AT])
     except (KeyError, TypeError, ValueError):
         pass
     latest = next((death.get("time") for death in x_death_records(headers)), None)

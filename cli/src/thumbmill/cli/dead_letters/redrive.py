@@ -16,7 +16,7 @@ from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.interventions import Dropped, Redriven
 from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
-from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN
+from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN_ID
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name
 
@@ -51,7 +51,7 @@ class DeadLetterActions:
         crash_at("after_record")
         origin = {name: value for name in ORIGIN if (value := letter.raw.headers.get(name)) is not None}
         origin |= {ROUTING_KEY: letter.routing_key} if letter.routing_key else {}
-        headers = {RUN: self.run_id, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run_id}
+        headers = {RUN_ID: self.run_id, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run_id}
         self.publisher.publish(
             RETRY,
             letter.queue,

@@ -116,7 +116,7 @@ class Checker:
         result.counts["failed"] += row["status"] == "FAILED"
         result.counts["overtaken"] += overtaken(timeline)
         result.counts["duplicated"] += max(0, types.count(EventType.PROCESSING) - row["generation"])
-        result.counts["repaired"] += types.count(EventType.HEALED)
+        result.counts["repaired"] += types.count(EventType.DRIFT_REPAIRED)
 
     def _find_unexpected_images(self, rows: Rows) -> list[str]:
         known = {row["id"] for tracked in self._history if (row := rows.find(tracked))}
@@ -150,7 +150,7 @@ class Checker:
         if self._store is None or not self._may_list:
             return []
         prefixes = [""] if self._exclusive else [f"{image_id}/" for image_id in rows.by_id]
-        keys = [key for prefix in prefixes for key in self._store.keys(VARIANTS_BUCKET, prefix)]
+        keys = [key for prefix in prefixes for key in self._store.list_keys(VARIANTS_BUCKET, prefix)]
         return [key for key in keys if not _is_referenced(key, rows)]
 
     # --- requests ------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Checker:
 
 def _may_list(store: Storage | None) -> bool:
     try:
-        return store is not None and store.keys(VARIANTS_BUCKET, "drill/") is not None
+        return store is not None and store.list_keys(VARIANTS_BUCKET, "drill/") is not None
     except DependencyRejected:
         return False
 

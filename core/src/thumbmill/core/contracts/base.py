@@ -24,10 +24,10 @@ class EventType(StrEnum):
     DROPPED = "image.dropped"
     RETRY_REQUESTED = "image.retry_requested"
     VARIANTS_MISSING = "image.variants_missing"
-    HEALED = "tracker.healed"
-    WITHDRAWN = "tracker.withdrawn"
+    DRIFT_REPAIRED = "tracker.repaired"
+    OBJECT_REJECTED = "tracker.rejected"
     WATERMARK = "tracker.watermark"
 
     @property
-    def type(self) -> str:
+    def cloud_event_type(self) -> str:
         return f"thumbmill.{self.value}.v1"

@@ -17,12 +17,12 @@ from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.interventions import (
     DriftRepaired,
     Dropped,
+    ObjectRejected,
     Redriven,
     RetryRequested,
     VariantsMissing,
-    Withdrawn,
 )
-from thumbmill.core.contracts.variants import find_variant_fault
+from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.errors import MalformedEvent, one_line_error
 from thumbmill.core.text import sanitize_file_name
 
@@ -46,7 +46,7 @@ FileName = Annotated[str, AfterValidator(sanitize_file_name)]  # None where noth
 class UploadRequested(FrozenModel):
     """The gateway handed out a form for one key."""
 
-    kind: Literal[EventType.REQUESTED] = EventType.REQUESTED
+    type: Literal[EventType.REQUESTED] = EventType.REQUESTED
     key: str
     file_name: FileName | None = None
     content_type: str
@@ -67,13 +67,13 @@ class _ObjectEvent(FrozenModel):
 class Processing(_ObjectEvent):
     """The thumbnailer began."""
 
-    kind: Literal[EventType.PROCESSING] = EventType.PROCESSING
+    type: Literal[EventType.PROCESSING] = EventType.PROCESSING
 
 
 class Retrying(_ObjectEvent):
     """An attempt failed for a reason that may pass."""
 
-    kind: Literal[EventType.RETRYING] = EventType.RETRYING
+    type: Literal[EventType.RETRYING] = EventType.RETRYING
     next_attempt_at: datetime
     reason: str
 
@@ -81,7 +81,7 @@ class Retrying(_ObjectEvent):
 class Done(_ObjectEvent):
     """Every variant is in the bucket."""
 
-    kind: Literal[EventType.DONE] = EventType.DONE
+    type: Literal[EventType.DONE] = EventType.DONE
     sha256: str
     width: int  # pixels, as shown
     height: int  # pixels, as shown
@@ -94,7 +94,7 @@ class Done(_ObjectEvent):
     def _check_variants(self) -> Self:
         image_id = image_id_of(self.key)
         for variant in self.variants:
-            if fault := find_variant_fault(variant.key, variant.content_type, image_id):
+            if fault := find_variant_error(variant.key, variant.content_type, image_id):
                 raise ValueError(fault)
         return self
 
@@ -107,7 +107,7 @@ class Failure(FrozenModel):
     retryable: bool
 
     @classmethod
-    def of(cls, code: ErrorCode, detail: str = "") -> "Failure":
+    def from_code(cls, code: ErrorCode, detail: str = "") -> "Failure":
         """Describe a code in a sentence; the detail adds what is particular to this picture, or is one itself."""
         meaning = MESSAGES[code]
         if detail and not detail.endswith("."):
@@ -118,14 +118,14 @@ class Failure(FrozenModel):
 class Failed(_ObjectEvent):
     """There will be no variants of this source."""
 
-    kind: Literal[EventType.FAILED] = EventType.FAILED
+    type: Literal[EventType.FAILED] = EventType.FAILED
     error: Failure
 
 
 class Removed(FrozenModel):
     """The object is gone, and its variants with it. ``cause`` is the sequencer of the event that told."""
 
-    kind: Literal[EventType.REMOVED] = EventType.REMOVED
+    type: Literal[EventType.REMOVED] = EventType.REMOVED
     key: str
     cause: str
 
@@ -133,14 +133,14 @@ class Removed(FrozenModel):
 class Watermark(FrozenModel):
     """The tracker's mark in its own queue: everything published before ``time`` was ahead of it."""
 
-    kind: Literal[EventType.WATERMARK] = EventType.WATERMARK
+    type: Literal[EventType.WATERMARK] = EventType.WATERMARK
 
 
-Progress = Processing | Retrying | Done | Failed
-Request = RetryRequested | VariantsMissing
-TimelineOnlyEvent = Redriven | Dropped | DriftRepaired | Withdrawn
-Lifecycle = UploadRequested | Progress | Removed | Request | TimelineOnlyEvent | Watermark
-_LIFECYCLE: TypeAdapter[Lifecycle] = TypeAdapter(Annotated[Lifecycle, Field(discriminator="kind")])
+ProgressEvent = Processing | Retrying | Done | Failed
+RequestEvent = RetryRequested | VariantsMissing
+TimelineOnlyEvent = Redriven | Dropped | DriftRepaired | ObjectRejected
+LifecycleEvent = UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | Watermark
+_LIFECYCLE: TypeAdapter[LifecycleEvent] = TypeAdapter(Annotated[LifecycleEvent, Field(discriminator="type")])
 
 
 class CloudEvent(FrozenModel):
@@ -151,11 +151,11 @@ class CloudEvent(FrozenModel):
     time: datetime
     subject: str = ""
     traceparent: str | None = None
-    data: Lifecycle
+    data: LifecycleEvent
 
     @property
-    def kind(self) -> EventType:
-        return self.data.kind
+    def type(self) -> EventType:
+        return self.data.type
 
     @property
     def image_id(self) -> uuid.UUID:
@@ -168,10 +168,10 @@ class CloudEvent(FrozenModel):
             "specversion": "1.0",
             "id": str(self.id),
             "source": self.source,
-            "type": self.kind.type,
+            "type": self.type.cloud_event_type,
             "time": self.time.isoformat(),
             "datacontenttype": "application/json",
-            "data": self.data.model_dump(mode="json", exclude={"kind"}),
+            "data": self.data.model_dump(mode="json", exclude={"type"}),
         }
         envelope |= {"subject": self.subject} if self.subject else {}
         envelope |= {"traceparent": self.traceparent} if self.traceparent else {}
@@ -179,7 +179,7 @@ class CloudEvent(FrozenModel):
 
 
 def to_cloud_event(
-    data: Lifecycle, *, by: str, traceparent: str | None = None, now: datetime | None = None
+    data: LifecycleEvent, *, by: str, traceparent: str | None = None, now: datetime | None = None
 ) -> CloudEvent:
     """Wrap what a service has to say; the id follows from what is said, not from when."""
     now = now or datetime.now(UTC)
@@ -187,22 +187,22 @@ def to_cloud_event(
         case Watermark():
             return CloudEvent(id=uuid.uuid4(), source=f"/{by}", time=now, data=data)
         case UploadRequested():
-            identity = event_id(data.key, data.kind.value)
+            identity = event_id(data.key, data.type.value)
         case Removed():
-            identity = event_id(image_id_of(data.key), data.cause, data.kind.value)
+            identity = event_id(image_id_of(data.key), data.cause, data.type.value)
         case DriftRepaired():
-            identity = event_id(image_id_of(data.key), data.what, data.run_id, data.kind.value)
+            identity = event_id(image_id_of(data.key), data.what, data.run_id, data.type.value)
         case RetryRequested():
-            identity = event_id(image_id_of(data.key), data.object_version, data.after, data.kind.value)
+            identity = event_id(image_id_of(data.key), data.object_version, data.after, data.type.value)
         case VariantsMissing():
-            identity = event_id(image_id_of(data.key), data.object_version, data.run_id, data.kind.value)
-        case Withdrawn():
-            identity = event_id(image_id_of(data.key), data.object_version, data.kind.value)
+            identity = event_id(image_id_of(data.key), data.object_version, data.run_id, data.type.value)
+        case ObjectRejected():
+            identity = event_id(image_id_of(data.key), data.object_version, data.type.value)
         case Redriven() | Dropped():
-            identity = event_id(image_id_of(data.key), data.queue, data.run_id, data.kind.value)
+            identity = event_id(image_id_of(data.key), data.queue, data.run_id, data.type.value)
         case _:
             identity = event_id(
-                image_id_of(data.key), data.object_version, data.run_id, data.attempt, data.kind.value
+                image_id_of(data.key), data.object_version, data.run_id, data.attempt, data.type.value
             )
     subject = str(image_id_of(data.key))
     return CloudEvent(id=identity, source=f"/{by}", time=now, subject=subject, traceparent=traceparent, data=data)
@@ -223,8 +223,8 @@ def parse_lifecycle_event(body: bytes) -> CloudEvent:
     """Read a lifecycle event. Raises NotAnEvent, also for a type that this version does not know."""
     try:
         envelope = _Envelope.model_validate_json(body)
-        kind = envelope.type.removeprefix("thumbmill.").removesuffix(".v1")
-        data = _LIFECYCLE.validate_python({**envelope.data, "kind": kind})
+        event_type = envelope.type.removeprefix("thumbmill.").removesuffix(".v1")
+        data = _LIFECYCLE.validate_python({**envelope.data, "type": event_type})
         if not isinstance(data, Watermark) and str(image_id_of(data.key)) != envelope.subject:
             raise MalformedEvent(f"subject {envelope.subject!r} is not the id of key {data.key!r}")
     except (ValidationError, ValueError) as fault:

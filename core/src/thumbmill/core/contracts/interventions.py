@@ -10,14 +10,14 @@ from pydantic import Field
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.core.contracts.image_details import Words
+from thumbmill.core.contracts.image_details import SanitizedText
 
 
 class _OperatorEvent(FrozenModel):
     """What somebody did with a dead letter about an image. It changes no row: what follows is told apart."""
 
     key: str
-    operator: Words  # who
+    operator: SanitizedText  # who
     queue: str  # whose letter it was: image_queue or status_tracker
     code: str  # why it had died
     run_id: str  # when: the run that a redriven message's facts belong to
@@ -26,13 +26,13 @@ class _OperatorEvent(FrozenModel):
 class Redriven(_OperatorEvent):
     """A dead letter goes back to its queue."""
 
-    kind: Literal[EventType.REDRIVEN] = EventType.REDRIVEN
+    type: Literal[EventType.REDRIVEN] = EventType.REDRIVEN
 
 
 class Dropped(_OperatorEvent):
     """A dead letter is thrown away; its image stays what it is."""
 
-    kind: Literal[EventType.DROPPED] = EventType.DROPPED
+    type: Literal[EventType.DROPPED] = EventType.DROPPED
 
 
 class RetryRequested(FrozenModel):
@@ -41,19 +41,19 @@ class RetryRequested(FrozenModel):
     It is about one failure, that of the run ``after``; however often it is asked for, one run follows.
     """
 
-    kind: Literal[EventType.RETRY_REQUESTED] = EventType.RETRY_REQUESTED
+    type: Literal[EventType.RETRY_REQUESTED] = EventType.RETRY_REQUESTED
     key: str
     object_version: ObjectVersion
     after: str  # the run that failed; empty: the first
     run_id: str  # of the new try; sorts after the failed one
-    operator: Words | None = None  # who; None: somebody who may use the API
+    operator: SanitizedText | None = None  # who; None: somebody who may use the API
     forced: bool = False  # also where the code says that it cannot help: limits or program have changed since
 
 
 class VariantsMissing(FrozenModel):
     """The gateway looked for something that the row promises, and the bucket does not have it."""
 
-    kind: Literal[EventType.VARIANTS_MISSING] = EventType.VARIANTS_MISSING
+    type: Literal[EventType.VARIANTS_MISSING] = EventType.VARIANTS_MISSING
     key: str
     object_version: ObjectVersion
     missing: list[str] = Field(default_factory=list, max_length=20)  # keys of variants; none: it is the original
@@ -63,7 +63,7 @@ class VariantsMissing(FrozenModel):
 class DriftRepaired(FrozenModel):
     """Reconciliation found this image's row and the buckets to differ. What followed is told apart."""
 
-    kind: Literal[EventType.HEALED] = EventType.HEALED
+    type: Literal[EventType.DRIFT_REPAIRED] = EventType.DRIFT_REPAIRED
     key: str
     object_version: ObjectVersion | None = None  # of the object, where there is one
     what: str  # missed, vanished, stuck, variants_gone, orphans
@@ -71,13 +71,13 @@ class DriftRepaired(FrozenModel):
     gone: list[str] = Field(default_factory=list)  # keys of the variants that are being made again
 
 
-class Withdrawn(FrozenModel):
+class ObjectRejected(FrozenModel):
     """The tracker removed an object that a form had brought, though the form was no longer good for one.
 
     It had brought another file before, or what it had brought was deleted.
     """
 
-    kind: Literal[EventType.WITHDRAWN] = EventType.WITHDRAWN
+    type: Literal[EventType.OBJECT_REJECTED] = EventType.OBJECT_REJECTED
     key: str
     object_version: ObjectVersion
 

@@ -1,6 +1,6 @@
 """Who may say what: each kind of fact is believed of its own service alone.
 
-An author is a RabbitMQ user. Publishers name theirs in the property ``user_id``, and the broker refuses a message
+An sender is a RabbitMQ user. Publishers name theirs in the property ``user_id``, and the broker refuses a message
 that names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id). MinIO cannot set
 it: its notifications are known by their exchange, to which nobody else may publish those routing keys. The
 permissions in ``infra/rabbitmq/users.py`` say the same to the broker, and a test holds them equal to this table.
@@ -15,7 +15,7 @@ from thumbmill.core.errors import MalformedEvent
 
 GATEWAY, THUMBNAILER, TRACKER, OPERATOR, MINIO = "gateway", "thumbnailer", "status-tracker", "operator", "minio"
 
-# A kind that is missing here is believed of nobody: tracker.healed and its like are written down, never published.
+# A kind that is missing here is believed of nobody: tracker.repaired and its like are written down, never published.
 SENDERS: dict[EventType, tuple[str, ...]] = {
     EventType.REQUESTED: (GATEWAY,),
     EventType.PROCESSING: (THUMBNAILER,),
@@ -32,29 +32,29 @@ SENDERS: dict[EventType, tuple[str, ...]] = {
 _SOURCES = {OPERATOR: "/cli"}  # what a CloudEvent calls its source, where that is not the user's name
 
 
-def check_sender(event: CloudEvent, routing_key: str, author: str, *, allow_unnamed: bool = False) -> None:
+def check_sender(event: CloudEvent, routing_key: str, sender: str, *, allow_unnamed: bool = False) -> None:
     """Make sure that an event is what its routing key says, and comes from who may say it. Raises NotAnEvent.
 
-    ``author``: the user that the broker vouches for, empty where the message names none. That is believed, by the
+    ``sender``: the user that the broker vouches for, empty where the message names none. That is believed, by the
     routing key alone, only if ``allow_unnamed``: versions before this check named nobody.
     """
-    if event.kind.value != routing_key:
-        raise MalformedEvent(f"it says {event.kind.value}, and was published as {routing_key[:100]!r}")
-    allowed = SENDERS.get(event.kind, ())
-    if not author and allow_unnamed and allowed:
+    if event.type.value != routing_key:
+        raise MalformedEvent(f"it says {event.type.value}, and was published as {routing_key[:100]!r}")
+    allowed = SENDERS.get(event.type, ())
+    if not sender and allow_unnamed and allowed:
         return
-    if not author:
+    if not sender:
         raise MalformedEvent(
-            f"{event.kind.value} without the property user_id: set ACCEPT_UNNAMED_EVENTS=true while messages of a "
+            f"{event.type.value} without the property user_id: set ACCEPT_UNNAMED_EVENTS=true while messages of a "
             "version that set none are in the queue, and redrive this one"
         )
-    if author not in allowed:
-        raise MalformedEvent(f"{event.kind.value} is not for RabbitMQ's user {author!r} to say")
-    if event.source != _SOURCES.get(author, f"/{author}"):
-        raise MalformedEvent(f"RabbitMQ's user {author!r} says that it is {event.source[:100]!r}")
+    if sender not in allowed:
+        raise MalformedEvent(f"{event.type.value} is not for RabbitMQ's user {sender!r} to say")
+    if event.source != _SOURCES.get(sender, f"/{sender}"):
+        raise MalformedEvent(f"RabbitMQ's user {sender!r} says that it is {event.source[:100]!r}")
 
 
-def seal(secret: str, *parts: bytes) -> str:
+def sign_dead_letter(secret: str, *parts: bytes) -> str:
     """Return a code (HMAC-SHA256, hexadecimal) that only who knows the secret can make of these parts.
 
     By it a consumer knows a dead letter of its own again, whoever sends it back.

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import unquote_plus
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from thumbmill.core.contracts.base import FrozenModel
 from thumbmill.core.contracts.identity import (
     HEARTBEAT_KEY,
     ORIGINALS_BUCKET,
@@ -31,6 +32,8 @@ _OUR_NAMES = frozenset(
         "Removed:DeleteMarkerCreated",
     )
 )
+# Event ids outlive names: those of the targets as version 0.1 called them stay in the ids of stored events.
+_TARGETS_IN_IDS = {"immediate": "instant", "durable": "ledger"}
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 # Object metadata that the gateway writes; S3 carries ASCII alone, so the file name is percent-encoded.
@@ -38,11 +41,7 @@ FILE_NAME_METADATA = "file-name"
 TRACEPARENT_METADATA = "traceparent"
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class StorageEvent(_Contract):
+class StorageEvent(FrozenModel):
     """One record of a bucket notification, in our words.
 
     ``source`` is None on removals, and where a folder marker took an object's place. ``sequencer`` names the
@@ -78,11 +77,11 @@ class StorageEvent(_Contract):
         return (self.bucket, self.key) == (ORIGINALS_BUCKET, HEARTBEAT_KEY) and self.name == "ObjectCreated:Put"
 
     def identity(self, target: str) -> uuid.UUID:
-        """Name this event as announced by one notification target (``instant`` or ``ledger``)."""
-        return event_id(target, self.name, self.bucket, self.key, self.sequencer)
+        """Return the id of this event as announced by one notification target (``immediate`` or ``durable``)."""
+        return event_id(_TARGETS_IN_IDS.get(target, target), self.name, self.bucket, self.key, self.sequencer)
 
 
-class _Object(_Contract):
+class _Object(FrozenModel):
     key: str
     size: int = Field(0, ge=0, lt=2**63)  # absent for an empty object
     e_tag: str = Field("", alias="eTag")
@@ -91,21 +90,21 @@ class _Object(_Contract):
     user_metadata: dict[str, str] = Field(default_factory=dict, alias="userMetadata")
 
 
-class _Bucket(_Contract):
+class _Bucket(FrozenModel):
     name: str
 
 
-class _S3(_Contract):
+class _S3(FrozenModel):
     bucket: _Bucket
     object: _Object
 
 
-class _Record(_Contract):
+class _Record(FrozenModel):
     event_name: str = Field(alias="eventName")
     s3: _S3
 
 
-class _Notification(_Contract):
+class _Notification(FrozenModel):
     records: Annotated[list[_Record], Field(alias="Records", min_length=1)]
 
 

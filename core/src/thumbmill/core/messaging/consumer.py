@@ -22,7 +22,7 @@ from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, err
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.publisher import connect
 from thumbmill.core.messaging.topology import EXCHANGES, QueueGroup
-from thumbmill.core.messaging.workers import AvailabilityCheck, Delivery, Handle, OnFailure, Workers, account_of
+from thumbmill.core.messaging.workers import Delivery, Handle, OnFailure, Probe, Workers, credentials_of
 from thumbmill.core.metrics import RECONNECTS
 from thumbmill.core.settings import BrokerSettings
 
@@ -48,11 +48,11 @@ class Consumer:
 
     name: str  # shows in the management UI
     broker: BrokerSettings
-    family: QueueGroup
+    queue_group: QueueGroup
     handle: Handle
-    announce: OnFailure = lambda _message, _verdict, _publisher: None
-    probes: Mapping[str, AvailabilityCheck] = field(default_factory=dict)
-    pause: Callable[[int], float] = lambda _size: 0
+    on_failure: OnFailure = lambda _message, _verdict, _publisher: None
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    batch_delay: Callable[[int], float] = lambda _size: 0
     workers: int = 1
     prefetch: int = 1
     batch: int = 1
@@ -62,9 +62,9 @@ class Consumer:
         self._workers = Workers(
             name=self.name,
             broker=self.broker,
-            queue=self.family.work.name,
+            queue=self.queue_group.work.name,
             handle=self.handle,
-            announce=self.announce,
+            on_failure=self.on_failure,
             probes=self.probes,
             settle=self._settle_soon,
             count=self.workers,
@@ -91,7 +91,7 @@ class Consumer:
                 except (DependencyUnavailable, AMQPError, OSError) as fault:
                     RECONNECTS.inc()
                     self._trouble = error_message(fault)
-                    log.warning("broker_lost", queue=self.family.work.name, fault=self._trouble)
+                    log.warning("broker_lost", queue=self.queue_group.work.name, fault=self._trouble)
                 self._stopping.wait(random.uniform(*RECONNECT_SECONDS))  # noqa: S311 - jitter
         finally:
             self._workers.stop(self.grace_seconds)
@@ -100,18 +100,18 @@ class Consumer:
         """Ask for a clean end: no new messages, those in hand are finished. Safe in a signal handler."""
         self._stopping.set()
 
-    def live(self) -> str:
+    def liveness(self) -> str:
         """Say what is wrong if the loop has stopped turning."""
         idle = time.monotonic() - self._last_turn
         return f"the loop has not turned for {idle:.0f} s" if idle > STUCK_SECONDS else ""
 
-    def ready(self) -> str:
+    def readiness(self) -> str:
         """Say why nothing is being consumed, if so."""
-        return self._trouble or ", ".join(f"waits for {name}" for name in sorted(self._workers.away))
+        return self._trouble or ", ".join(f"waits for {name}" for name in sorted(self._workers.unavailable))
 
-    def faults(self) -> dict[str, str]:
+    def unavailable(self) -> dict[str, str]:
         """Say of each dependency why nothing is being consumed for its sake, if so."""
-        return {"rabbitmq": self._trouble} if self._trouble else self._workers.away
+        return {"rabbitmq": self._trouble} if self._trouble else self._workers.unavailable
 
     # --- the connection's thread ---------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Consumer:
         connection = connect(self.broker, self.name)
         try:
             channel = connection.channel()
-            declare(channel, self.family)
+            declare(channel, self.queue_group)
             channel.basic_qos(prefetch_count=self.prefetch)
             self._connection, self._channel = connection, channel
             self._consume(connection, channel)
@@ -144,14 +144,14 @@ class Consumer:
             if time.monotonic() - declared > DECLARE_SECONDS:
                 self._declare_again(connection)
                 declared = time.monotonic()
-            away = self._workers.away
+            away = self._workers.unavailable
             if away and consuming:
                 self._give_back(channel, consuming)
                 consuming = ""
             elif not away and not consuming:
-                consuming = channel.basic_consume(self.family.work.name, self._receive)
+                consuming = channel.basic_consume(self.queue_group.work.name, self._receive)
                 self._trouble = ""
-                log.info("consuming", queue=self.family.work.name)
+                log.info("consuming", queue=self.queue_group.work.name)
             self._listen(connection)
             if consuming and consuming not in channel.consumer_tags:
                 raise DependencyUnavailable(
@@ -169,7 +169,7 @@ class Consumer:
     def _declare_again(self, connection: BlockingConnection) -> None:
         """Put back what somebody deleted; nothing tells a consumer that a binding of its queue is gone."""
         channel = connection.channel()  # one of its own, which a refusal closes
-        declare(channel, self.family)
+        declare(channel, self.queue_group)
         channel.close()
 
     def _listen(self, connection: BlockingConnection) -> None:
@@ -181,9 +181,9 @@ class Consumer:
             connection.process_data_events(0)
         count = len(self._arrived)
         for delivery in self._arrived:
-            self._workers.give(delivery)
+            self._workers.submit(delivery)
         self._arrived.clear()
-        if count and (seconds := self.pause(count)):
+        if count and (seconds := self.batch_delay(count)):
             self._stopping.wait(seconds)
 
     def _receive(
@@ -196,7 +196,7 @@ class Consumer:
             dict(properties.headers or {}),
             exchange=method.exchange or "",
             user_id=properties.user_id or "",
-            reader=account_of(self.broker),
+            reader=credentials_of(self.broker),
         )
         self._arrived.append(Delivery(message, channel, method.delivery_tag or 0))
 
@@ -233,11 +233,11 @@ class Consumer:
             log.debug("verdict_after_connection", count=len(deliveries))
 
 
-def declare(channel: BlockingChannel, family: QueueGroup) -> None:
+def declare(channel: BlockingChannel, queue_group: QueueGroup) -> None:
     """Declare what this consumer needs, so that a deleted queue comes back with the next connection."""
     for exchange in EXCHANGES:
         channel.exchange_declare(exchange.name, exchange.type, durable=True)
-    for wanted in family.queues:
+    for wanted in queue_group.queues:
         channel.queue_declare(wanted.name, durable=True, arguments=wanted.arguments)
         for binding in wanted.bindings:
             channel.queue_bind(wanted.name, binding.exchange, binding.key)

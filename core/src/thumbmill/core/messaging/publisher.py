@@ -84,7 +84,7 @@ class Publisher:
     def publish_event(self, event: CloudEvent) -> None:
         """Publish a lifecycle event. Raises DependencyAway."""
         self.publish(
-            LIFECYCLE, event.kind.value, event.to_json(), content_type=CONTENT_TYPE, message_id=str(event.id)
+            LIFECYCLE, event.type.value, event.to_json(), content_type=CONTENT_TYPE, message_id=str(event.id)
         )
 
     def publish_unconfirmed(self, event: CloudEvent) -> None:
@@ -92,7 +92,7 @@ class Publisher:
 
         For news that the next event outdates: nothing is missed if it is lost. Raises DependencyAway.
         """
-        key, body, properties = event.kind.value, event.to_json(), self._properties(CONTENT_TYPE, str(event.id))
+        key, body, properties = event.type.value, event.to_json(), self._properties(CONTENT_TYPE, str(event.id))
         self._try_twice(lambda _: self._open_casual().basic_publish(LIFECYCLE, key, body, properties))
 
     def publish(

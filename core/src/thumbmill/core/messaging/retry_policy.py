@@ -11,9 +11,9 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import (
     DependencyUnavailable,
     GiveUp,
+    LaneBusy,
     MalformedEvent,
     RetryLater,
-    WaitForTurn,
     one_line_error,
 )
 
@@ -30,7 +30,7 @@ class Action(StrEnum):
     DELAY = "delay"  # confirmed publish to a delay queue, then ack
     DEAD_LETTER = "dead_letter"  # confirmed publish to the dead queue with the reason, then ack
     GIVE_UP = "give_up"  # the service announces the failure, then ack
-    RELEASE = "release"  # back to the queue: whoever comes next handles it
+    REQUEUE = "requeue"  # back to the queue: whoever comes next handles it
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def decide(fault: Exception | None, *, attempt: int, deferrals: int, suspect: bo
         case None:
             return Disposition(Action.ACK)
         case DependencyUnavailable():
-            return Disposition(Action.RELEASE, str(fault))
+            return Disposition(Action.REQUEUE, str(fault))
         case MalformedEvent():
             return Disposition(Action.DEAD_LETTER, f"not an event: {fault}")
         case GiveUp():
             return Disposition(Action.GIVE_UP, str(fault), code=fault.code, attempt=attempt)
-        case WaitForTurn():
+        case LaneBusy():
             delay = list(DELAYS)[deferrals >= SHORT_TURNS]
             later = deferrals + 1
             return Disposition(

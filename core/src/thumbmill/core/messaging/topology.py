@@ -16,7 +16,7 @@ LIFECYCLE = "image.lifecycle"
 RETRY = "message.retry"
 UNROUTED = "unrouted"
 
-IMMEDIATE, DURABLE, REPUBLISHED = "instant", "ledger", "recovered"
+IMMEDIATE, DURABLE, REPUBLISHED = "immediate", "durable", "republished"
 
 IMAGE_QUEUE = "image_queue"
 TRACKER_QUEUE = "status_tracker"

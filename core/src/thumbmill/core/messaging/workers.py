@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import structlog
 
 from thumbmill.core.errors import DependencyUnavailable
-from thumbmill.core.messaging.message import Account, Message
+from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.retry_policy import Action, Disposition, decide
 from thumbmill.core.messaging.rwlock import ReaderWriterLock
 from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name, delay_queue_name
-from thumbmill.core.metrics import DELIVERIES, HANDLING, IN_HAND
+from thumbmill.core.metrics import DELIVERIES, HANDLING, IN_PROGRESS
 from thumbmill.core.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ MOST_DOUBLINGS = 5  # of that time, where a dependency answers probes and still 
 
 Handle = Callable[[Sequence[Message], Publisher], None]
 OnFailure = Callable[[Message, Disposition, Publisher], None]
-AvailabilityCheck = Callable[[], None]  # raises DependencyAway
+Probe = Callable[[], None]  # raises DependencyAway
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Workers:
     broker: BrokerSettings
     queue: str
     handle: Handle
-    announce: OnFailure
-    probes: Mapping[str, AvailabilityCheck]
+    on_failure: OnFailure
+    probes: Mapping[str, Probe]
     settle: AckCallback
     count: int
     batch: int
@@ -91,7 +91,7 @@ class Workers:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def give(self, delivery: Delivery) -> None:
+    def submit(self, delivery: Delivery) -> None:
         """Queue a delivery."""
         self._jobs.put(delivery)
 
@@ -112,7 +112,7 @@ class Workers:
         return bool(self._busy)
 
     @property
-    def away(self) -> dict[str, str]:
+    def unavailable(self) -> dict[str, str]:
         """Which dependencies are waited for, and why; meanwhile nothing should be given."""
         return {away.dependency: str(away) for away in list(self._away.values())}
 
@@ -164,7 +164,7 @@ class Workers:
                     return away
             return None
         try:
-            released = [d for d in deliveries if self._carry_out(d, fault, publisher) is Action.RELEASE]
+            released = [d for d in deliveries if self._carry_out(d, fault, publisher) is Action.REQUEUE]
         except DependencyUnavailable as away:
             fault, released = away, deliveries
         self.settle([d for d in deliveries if d not in released], ack=True)
@@ -178,7 +178,7 @@ class Workers:
         with (
             place,
             HANDLING.labels(name).time(),
-            IN_HAND.labels(name).track_inprogress(),
+            IN_PROGRESS.labels(name).track_inprogress(),
             _log_context(deliveries),
         ):
             try:
@@ -208,7 +208,7 @@ class Workers:
 
     def _announce(self, message: Message, verdict: Disposition, publisher: Publisher) -> None:
         try:
-            self.announce(message, verdict, publisher)
+            self.on_failure(message, verdict, publisher)
         except DependencyUnavailable:
             raise
         except Exception as fault:  # what can't be told must not be lost: the message goes back, after a pause
@@ -216,7 +216,7 @@ class Workers:
             raise DependencyUnavailable("announcement", fault) from fault
 
     def _move(self, message: Message, verdict: Disposition, to: str, publisher: Publisher) -> None:
-        headers = message.headers_after(verdict, account_of(self.broker))
+        headers = message.headers_after(verdict, credentials_of(self.broker))
         publisher.publish(RETRY, to, message.body, headers=headers, content_type=message.content_type)
 
     def _wait_for(self, away: DependencyUnavailable, number: int) -> None:
@@ -241,9 +241,9 @@ class Workers:
         log.info("dependency_back", dependency=name)
 
 
-def account_of(broker: BrokerSettings) -> Account:
+def credentials_of(broker: BrokerSettings) -> BrokerCredentials:
     """Return as whom a service speaks to RabbitMQ."""
-    return Account(broker.rabbitmq_user, broker.rabbitmq_password.get_secret_value())
+    return BrokerCredentials(broker.rabbitmq_user, broker.rabbitmq_password.get_secret_value())
 
 
 def backoff_factor(promises: int, workers: int) -> int:
@@ -273,7 +273,7 @@ def _log_context(deliveries: list[Delivery]) -> AbstractContextManager[Any]:
 
 def _report(verdict: Disposition, fault: Exception | None) -> None:
     match verdict.action:
-        case Action.ACK | Action.RELEASE:
+        case Action.ACK | Action.REQUEUE:
             pass
         case Action.DELAY if verdict.lane:  # no trouble, and hundreds a second in a flood
             log.debug("waits_for_turn", lane=verdict.lane, delay=verdict.delay)

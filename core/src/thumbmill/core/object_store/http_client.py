@@ -49,26 +49,26 @@ class Response:
 
     status: int
     headers: dict[str, str]
-    left: int  # bytes of the body
+    remaining: int  # bytes of the body
     _reader: BufferedReader
 
     def read(self, amount: int = -1) -> bytes:
         """Read so many bytes of the body, all that is left by default; fewer only at its end. Raises OSError."""
-        size = self.left if amount < 0 else min(amount, self.left)
+        size = self.remaining if amount < 0 else min(amount, self.remaining)
         data = self._reader.read(size)
         self._note(len(data), size)
         return data
 
     def readinto(self, room: memoryview) -> int:
         """Fill the room, or as much of it as there is body left; give the number of bytes. Raises OSError."""
-        size = min(len(room), self.left)
+        size = min(len(room), self.remaining)
         self._note(self._reader.readinto(room[:size]), size)
         return size
 
     def _note(self, read: int, wanted: int) -> None:
         if read < wanted:
-            raise MalformedResponseError(f"it broke off {self.left - read} bytes before its end")
-        self.left -= read
+            raise MalformedResponseError(f"it broke off {self.remaining - read} bytes before its end")
+        self.remaining -= read
 
 
 class S3Client:
@@ -87,7 +87,7 @@ class S3Client:
         self._day_key = "", b""  # a day, and the key that signs on it
 
     @contextmanager
-    def exchange(
+    def request(
         self, method: str, bucket: str, key: str, headers: Headers | None = None, body: bytes = b""
     ) -> Iterator[Response]:
         """Send a request and give the answer, to be read within the block.
@@ -132,7 +132,7 @@ class S3Client:
         return None
 
     def _put_back(self, connection: "_Connection", answer: Response) -> None:
-        if answer.left or answer.headers.get("connection", "").lower() == "close":
+        if answer.remaining or answer.headers.get("connection", "").lower() == "close":
             connection.close()
         elif len(self._idle) < (self._idle.maxlen or 0):
             self._idle.append(connection)

@@ -101,7 +101,7 @@ class Storage:
                 raise PreconditionFailedError(key)
             yield head, answer
 
-    def keys(self, bucket: str, prefix: str) -> list[str]:
+    def list_keys(self, bucket: str, prefix: str) -> list[str]:
         """List the keys below a prefix. Raises DependencyAway, Refused."""
         with _translated():
             found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
@@ -203,7 +203,7 @@ class Storage:
         with _translated(key):
             if not key or key.startswith("/"):  # MinIO takes the slash off, and shows the object of another key
                 raise ValueError("a key is not empty and does not begin with a slash")
-            with self._s3.exchange(method, bucket, key, headers, body) as answer:
+            with self._s3.request(method, bucket, key, headers, body) as answer:
                 if "x-amz-request-id" not in answer.headers:  # a proxy's 404 is not the store's
                     raise DependencyUnavailable("minio", f"{answer.status} from something that is no object store")
                 if answer.status not in {200, 204}:

@@ -1,8 +1,8 @@
-"""The side port of a consumer: ``/livez``, ``/readyz`` and ``/metrics``, and orders that an operator may give.
+"""The side port of a consumer: ``/livez``, ``/readyz`` and ``/metrics``, and commands that an operator may give.
 
 An order is a POST of a small JSON object, answered by lines of JSON while it is carried out. It has to say that it
 is JSON, which a strange page in somebody's browser cannot say to this port. Whoever reaches the port may give
-orders, so what they do has to be harmless; the port belongs on loopback or a network of the services alone.
+commands, so what they do has to be harmless; the port belongs on loopback or a network of the services alone.
 """
 
 import json
@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from thumbmill.core.service.listen_addresses import bare_host, listen
 
 HealthCheck = Callable[[], str]  # what is wrong, or nothing
-Faults = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency that is to blame
+Unavailable = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency that is to blame
 Lines = Generator[Mapping[str, object]]
 Command = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
 
@@ -29,7 +29,11 @@ class AdminServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, address: tuple[str, int], live: HealthCheck, ready: Faults, orders: Mapping[str, Command]
+        self,
+        address: tuple[str, int],
+        liveness: HealthCheck,
+        readiness: Unavailable,
+        commands: Mapping[str, Command],
     ) -> None:
         super().__init__(address, _Handler, bind_and_activate=False)
         self.socket.close()
@@ -37,7 +41,7 @@ class AdminServer(ThreadingHTTPServer):
         for other in others:
             other.close()
         self.server_address = self.socket.getsockname()
-        self.live, self.ready, self.orders = live, ready, orders
+        self.liveness, self.readiness, self.commands = liveness, readiness, commands
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,25 +51,27 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path:
             case "/livez":
-                fault = self.server.live()
-                self._answer({"status": "stuck" if fault else "ok", "fault": fault}, 503 if fault else 200)
+                fault = self.server.liveness()
+                self._answer({"status": "stuck" if fault else "ok", "error": fault}, 503 if fault else 200)
             case "/readyz":
-                faults = dict(self.server.ready())
-                self._answer({"status": "not ready" if faults else "ok", "away": faults}, 503 if faults else 200)
+                faults = dict(self.server.readiness())
+                self._answer(
+                    {"status": "not ready" if faults else "ok", "unavailable": faults}, 503 if faults else 200
+                )
             case "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, generate_latest())
             case _:
                 self._answer_not_found()
 
     def do_POST(self) -> None:
-        order = self.server.orders.get(self.path)
+        order = self.server.commands.get(self.path)
         if order is None:
             self._answer_not_found()
             return
         try:
             lines = order(self._read_wishes())
         except ValueError as fault:
-            self._answer({"status": "wrong order", "fault": str(fault)}, 400)
+            self._answer({"status": "invalid command", "error": str(fault)}, 400)
             return
         with closing(lines):
             try:
@@ -92,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(line).encode() + b"\n")
 
     def _answer_not_found(self) -> None:
-        paths = ["/livez", "/readyz", "/metrics", *self.server.orders]
+        paths = ["/livez", "/readyz", "/metrics", *self.server.commands]
         self._answer({"status": "not found", "paths": paths}, 404)
 
     def _answer(self, content: dict[str, object], code: int) -> None:
@@ -110,13 +116,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(
-    host: str, port: int, *, live: HealthCheck, ready: Faults, orders: Mapping[str, Command] | None = None
+    host: str,
+    port: int,
+    *,
+    liveness: HealthCheck,
+    readiness: Unavailable,
+    commands: Mapping[str, Command] | None = None,
 ) -> ThreadingHTTPServer:
     """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is away.
 
-    ``orders``, by path: their lines are closed, as generators are, when nobody takes them any more.
+    ``commands``, by path: their lines are closed, as generators are, when nobody takes them any more.
     Raises OSError where the address is taken.
     """
-    server = AdminServer((bare_host(host), port), live, ready, orders or {})
+    server = AdminServer((bare_host(host), port), liveness, readiness, commands or {})
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -18,7 +18,7 @@ from tenacity import (
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, error_message
 from thumbmill.core.messaging.consumer import Consumer
-from thumbmill.core.messaging.workers import AvailabilityCheck
+from thumbmill.core.messaging.workers import Probe
 from thumbmill.core.service import admin_server
 from thumbmill.core.service.admin_server import Command
 from thumbmill.core.settings import ConsumerSettings
@@ -35,19 +35,19 @@ class Startup:
         self._started = Event()
         self._fault: DependencyUnavailable | None = None
 
-    def wait_for(self, fault: DependencyUnavailable | None) -> None:
+    def report_waiting(self, fault: DependencyUnavailable | None) -> None:
         """Note what is waited for; None: no more."""
         self._fault = fault
 
-    def end(self) -> None:
+    def complete(self) -> None:
         """Note that the service has started."""
         self._started.set()
 
     @property
-    def has_ended(self) -> bool:
+    def is_complete(self) -> bool:
         return self._started.is_set()
 
-    def faults(self) -> dict[str, str]:
+    def unavailable(self) -> dict[str, str]:
         """Say what is waited for, by the dependency that is to blame."""
         return {self._fault.dependency: str(self._fault)} if self._fault else {"service": "it is starting"}
 
@@ -65,7 +65,7 @@ def retry_until_available(action: Callable[[], None], stop: Event, start: Startu
         fault = state.outcome.exception() if state.outcome else None
         log.warning("waiting", fault=str(fault), attempt=state.attempt_number)
         if start and isinstance(fault, DependencyUnavailable):
-            start.wait_for(fault)
+            start.report_waiting(fault)
 
     Retrying(
         retry=retry_if_exception(is_away),
@@ -76,7 +76,7 @@ def retry_until_available(action: Callable[[], None], stop: Event, start: Startu
         reraise=True,
     )(action)
     if start:
-        start.wait_for(None)
+        start.report_waiting(None)
 
 
 def stop_on_signals(stop: Event, tell: Callable[[], None] = lambda: None) -> None:
@@ -98,26 +98,28 @@ def serve_admin(
     port: int,
     consumer: Consumer,
     start: Startup,
-    pings: Mapping[str, AvailabilityCheck],
-    orders: Mapping[str, Command] | None = None,
-    checks: Mapping[str, admin_server.HealthCheck] | None = None,
+    probes: Mapping[str, Probe],
+    commands: Mapping[str, Command] | None = None,
+    health_checks: Mapping[str, admin_server.HealthCheck] | None = None,
 ) -> ThreadingHTTPServer:
     """Open the side port; until the service has started the consumer's loop need not turn.
 
-    ``pings`` ask a server, ``checks`` say at once what the service has noticed by itself.
+    ``probes`` ask a server, ``health_checks`` say at once what the service has noticed by itself.
 
     Raises OSError that names the variables, where the address is taken.
     """
-    patient = {name: TimedProbe(name, ping) for name, ping in pings.items()}
+    patient = {name: TimedProbe(name, ping) for name, ping in probes.items()}
     try:
         return admin_server.serve(
             settings.health_host,
             port,
-            live=lambda: consumer.live() if start.has_ended else "",
-            ready=lambda: find_faults(
-                _noticed(checks or {}) | (consumer.faults() if start.has_ended else start.faults()), patient
+            liveness=lambda: consumer.liveness() if start.is_complete else "",
+            readiness=lambda: find_unavailable(
+                _noticed(health_checks or {})
+                | (consumer.unavailable() if start.is_complete else start.unavailable()),
+                patient,
             ),
-            orders=orders,
+            commands=commands,
         )
     except OSError as fault:
         raise OSError(
@@ -129,9 +131,9 @@ def _noticed(checks: Mapping[str, admin_server.HealthCheck]) -> dict[str, str]:
     return {name: fault for name, check in checks.items() if (fault := check())}
 
 
-def find_faults(known: Mapping[str, str], pings: Mapping[str, "TimedProbe"]) -> dict[str, str]:
+def find_unavailable(known: Mapping[str, str], pings: Mapping[str, "TimedProbe"]) -> dict[str, str]:
     """Return what is wrong by the dependency that is to blame: what stops the service, and what does not answer."""
-    asked = {name: fault for name, ping in pings.items() if name not in known and (fault := ping.ask())}
+    asked = {name: fault for name, ping in pings.items() if name not in known and (fault := ping.check())}
     return {**known, **asked}
 
 
@@ -141,14 +143,14 @@ class TimedProbe:
     Where packets vanish, an answer may never come; the next who asks then waits for the same one.
     """
 
-    def __init__(self, server: str, ping: AvailabilityCheck, seconds: float = PING_SECONDS) -> None:
+    def __init__(self, server: str, ping: Probe, seconds: float = PING_SECONDS) -> None:
         self._server, self._ping, self._seconds = server, ping, seconds
         self._lock = Lock()
         self._answer: list[str] = []  # the fault, or nothing wrong, once it is known
         self._answered = Event()
         self._answered.set()
 
-    def ask(self) -> str:
+    def check(self) -> str:
         """Say what is wrong, if so."""
         with self._lock:
             if self._answered.is_set():

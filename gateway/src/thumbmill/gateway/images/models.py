@@ -86,7 +86,7 @@ class TimelineEventOut(BaseModel):
     object_version: str | None = Field(None, description="Which object it speaks of: ETag, size and time")
     occurred: Time
     recorded: Time
-    recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "instant"])
+    recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "immediate"])
     data: dict[str, Any] | None = None
 
 

@@ -9,7 +9,7 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Failure, Variant
 from thumbmill.core.contracts.identity import uuid7_timestamp
 from thumbmill.core.contracts.image_details import ImageDetails
-from thumbmill.core.contracts.variants import find_variant_fault
+from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.http.media_types import OTHER, content_type_of_format, safe_content_type
 from thumbmill.gateway.images.models import ImageOut, Status, TimelineEventOut, VariantOut
@@ -66,7 +66,7 @@ def variants_of(row: ImageRow) -> list[Variant]:
     if row.status == Status.DELETED:
         return []
     variants = (Variant.model_validate(variant) for variant in row.variants or [])
-    return [one for one in variants if not find_variant_fault(one.key, one.content_type, row.id)]
+    return [one for one in variants if not find_variant_error(one.key, one.content_type, row.id)]
 
 
 def is_missing(row: ImageRow, variant: Variant) -> bool:

@@ -66,7 +66,9 @@ class ImageRow:
     object_version: str | None = field(default=None, kw_only=True)  # ETag/bytes/seconds since 1970 of the object
     run_id: str = field(default="", kw_only=True)  # which try it is at; empty: the first
     missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being made again
-    untracked_version: str = field(default="", kw_only=True)  # which object it is, where the tracker has not heard of any yet
+    untracked_version: str = field(
+        default="", kw_only=True
+    )  # which object it is, where the tracker has not heard of any yet
 
 
 @dataclass(frozen=True)

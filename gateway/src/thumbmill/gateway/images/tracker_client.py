@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from thumbmill.core.contracts.events import Failure, Request, to_cloud_event
+from thumbmill.core.contracts.events import Failure, RequestEvent, to_cloud_event
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing, next_run_id
 from thumbmill.core.errors import DependencyUnavailable
@@ -82,12 +82,12 @@ class TrackerClient:
             await self._say(missing, traceparent)
         except DependencyUnavailable as error:
             self._missed.pop(image_id, None)
-            log.warning("cannot_tell", what=missing.kind.value, error=str(error))
+            log.warning("cannot_tell", what=missing.type.value, error=str(error))
 
-    async def _say(self, said: Request, traceparent: str) -> None:
+    async def _say(self, said: RequestEvent, traceparent: str) -> None:
         event = to_cloud_event(said, by="gateway", traceparent=traceparent)
         await self.publisher_executor.run(self.publisher.publish_event, event)
-        TRACKER_REQUESTS.labels(said.kind.value).inc()
+        TRACKER_REQUESTS.labels(said.type.value).inc()
 
 
 def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:

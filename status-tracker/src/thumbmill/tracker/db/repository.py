@@ -156,7 +156,9 @@ def _record(row: ImageRecord) -> dict[str, Any]:
         if row.object_version
         else {"object_version": None}
     )
-    return values | object_version | {"rejected_version": str(row.rejected_version) if row.rejected_version else None}
+    return (
+        values | object_version | {"rejected_version": str(row.rejected_version) if row.rejected_version else None}
+    )
 
 
 def _event_record(fact: TimelineEvent, *, deleted: bool) -> dict[str, Any]:

@@ -46,7 +46,7 @@ from thumbmill.tracker.timeline import from_storage_event
 log = structlog.get_logger()
 
 NAME = "reconciler"  # as the timeline has it
-LATE_SECONDS = 5.0  # by then LEDGER has told what INSTANT could not, unless the broker is away
+LATE_SECONDS = 5.0  # by then DURABLE has told what IMMEDIATE could not, unless the broker is away
 STILL_SECONDS = 60.0  # a watermark comes every second while a tracker works, every 30 if it is far behind
 LOOK_SECONDS = 0.2
 STUCK = 200  # at once

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 import structlog
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import DependencyUnavailable, GiveUp, WaitForTurn
+from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy
 from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.metrics import DEATHS, DECODING, INTERRUPTIONS, RETIREMENTS, SLOW
 from thumbmill.thumbnailer.sandbox.process import (
@@ -92,7 +92,7 @@ class Decoder:
     def decode(self, data: bytes, *, slow: bool = False) -> Decoded:
         """Decode a picture; ``slow`` says that it is known to be a slow one.
 
-        Raises GiveUp for a picture that is at fault; WaitForTurn for a slow one while there is no place for it;
+        Raises GiveUp for a picture that is at fault; LaneBusy for a slow one while there is no place for it;
         DecoderInterruptedError where something else has ended the child, DecoderBrokenError where no child starts
         any more; DependencyAway once it is closed.
         """
@@ -113,13 +113,13 @@ class Decoder:
             self._slow_places.release()
 
     def check_turn(self) -> None:
-        """See whether there is a place for a slow picture, before it is read. Raises WaitForTurn if not."""
+        """See whether there is a place for a slow picture, before it is read. Raises LaneBusy if not."""
         self._take_slow_place()
         self._slow_places.release()
 
     def _take_slow_place(self) -> None:
         if not self._slow_places.acquire(blocking=False):
-            raise WaitForTurn("other slow pictures are being decoded", lane=SLOW_LANE)
+            raise LaneBusy("other slow pictures are being decoded", lane=SLOW_LANE)
 
     def _decode(self, data: bytes, places: Places, *, slow: bool) -> Decoded:
         """Decode in a child of a lane, a second time in a fresh one if the first crashes.
