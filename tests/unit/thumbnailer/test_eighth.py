@@ -96,8 +96,8 @@ def test_no_bytes_upset_it(garbage, where, sample):
     harmed = sample[:where] + garbage + sample[where + len(garbage) :]
     jpeg_dc_only.decode(harmed, pixels)
     for data in (garbage, harmed, harmed[: where + 500]):
-        extent = jpeg_dc_only.measure(data)
-        assert extent is None or 0 <= extent.read <= extent.mcus
+        extent = jpeg_dc_only.measure_scan(data)
+        assert extent is None or 0 <= extent.decoded <= extent.mcus
 
 
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])

@@ -11,7 +11,7 @@ from tests.support.gifs import Frame, gif
 from tests.support.pictures import opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.codecs.gif import animate, decode
+from thumbmill.thumbnailer.imaging.codecs.gif import decode_first_frame, decode_frames
 from thumbmill.thumbnailer.imaging.codecs.gif_blocks import read_gif
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
@@ -63,7 +63,7 @@ FIRST_FRAMES = {
 @pytest.mark.parametrize("name", FIRST_FRAMES)
 def test_a_first_frame(name):
     data, expected = FIRST_FRAMES[name]
-    assert drawn(decode(data)) == expected
+    assert drawn(decode_first_frame(data)) == expected
     picture = process_image(data, make_options(Preset("whole", width=64, height=64, format="png")))
     assert drawn(opened(picture.variants[0].data)) == expected
     assert picture.details.has_alpha == ("." in expected)
@@ -76,7 +76,7 @@ def test_a_first_frame_of_all_256_colours_leaves_the_rest_clear():
     image.putpalette([level for index in range(256) for level in (index, 255 - index, 7)])
     image.save(file, "GIF", optimize=False)
     data = file.getvalue()
-    canvas = decode(data[:6] + (20).to_bytes(2, "little") * 2 + data[10:])
+    canvas = decode_first_frame(data[:6] + (20).to_bytes(2, "little") * 2 + data[10:])
     assert canvas.size == (20, 20)
     assert canvas.crop((0, 0, 16, 16)).tobytes() == image.convert("RGBA").tobytes()
     assert canvas.getbbox() == (0, 0, 16, 16)
@@ -124,7 +124,7 @@ ANIMATIONS = {
 def test_an_animation(name):
     frames, expected = ANIMATIONS[name]
     data = gif(*frames, palette=PALETTE)
-    assert [drawn(image) for image, _ in animate(data, read_gif(data))] == expected
+    assert [drawn(image) for image, _ in decode_frames(data, read_gif(data))] == expected
     lossless = Preset("kept", width=64, height=64, animated="keep", format="png")
     picture = process_image(data, make_options(lossless))
     kept = opened(picture.variants[0].data)

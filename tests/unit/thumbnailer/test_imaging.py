@@ -371,7 +371,7 @@ def test_a_jpeg_comes_at_the_size_that_was_reckoned_with(size, eighths, mode):
     data = written(Image.new(mode, size, 200 if mode == "L" else None), "JPEG")
     small = scaled_size(size, eighths)
     decoded = decode(open_image(data), data, small, eighths)
-    assert (decoded.complaint, decoded.image.size) == ("", small)
+    assert (decoded.warning, decoded.image.size) == ("", small)
 
 
 def test_the_order_of_the_steps_is_the_speed():

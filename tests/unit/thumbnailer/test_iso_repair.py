@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.support.pictures import opened
 from tests.unit.thumbnailer.options import make_options
-from thumbmill.thumbnailer.imaging.codecs.isobmff import find, read_associations, read_boxes
+from thumbmill.thumbnailer.imaging.codecs.isobmff import find_box, read_associations, read_boxes
 from thumbmill.thumbnailer.imaging.codecs.isobmff_repair import repair
 from thumbmill.thumbnailer.imaging.formats import open_image
 from thumbmill.thumbnailer.imaging.pipeline import process_image
@@ -43,10 +43,10 @@ def ipma(associations, version, wide):
 
 def with_properties(data, write):
     """Put other ``ipma`` boxes into a file: ``write`` is given the associations and the properties' kinds."""
-    meta = find(data, 0, len(data), b"meta")
-    properties = find(data, meta.start + 4, meta.end, b"iprp")
-    container, given = (find(data, properties.start, properties.end, kind) for kind in (b"ipco", b"ipma"))
-    kinds = [each.kind for each in read_boxes(data, container.start, container.end)]
+    meta = find_box(data, 0, len(data), b"meta")
+    properties = find_box(data, meta.start + 4, meta.end, b"iprp")
+    container, given = (find_box(data, properties.start, properties.end, kind) for kind in (b"ipco", b"ipma"))
+    kinds = [each.type for each in read_boxes(data, container.start, container.end)]
     listed = [
         (each.item, each.index, each.is_essential) for each in read_associations(data[given.start : given.end])
     ]

@@ -96,7 +96,7 @@ def test_what_is_wrong_beside_the_picture_is_passed_over(beside, where):
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE"])
 def test_a_critical_chunk_with_a_wrong_checksum_is_refused(kind):
     data = bytearray(png(Image.new("P", (20, 10), 1)))
-    found = next(part for part in read_chunks(bytes(data)) if part.kind == kind)
+    found = next(part for part in read_chunks(bytes(data)) if part.type == kind)
     data[found.end - 1] ^= 1
     with pytest.raises(UndecodableImageError):
         process_image(bytes(data), PLAIN)
@@ -141,7 +141,7 @@ def apng(frames, *, hidden=None, mode="RGB", size=(20, 10), dispose=0):
 
     def pixels(colour, extent=size):
         data = png(Image.new(mode, extent, colour))
-        return b"".join(part.body(data) for part in read_chunks(data) if part.kind == b"IDAT")
+        return b"".join(part.payload(data) for part in read_chunks(data) if part.type == b"IDAT")
 
     first = png(Image.new(mode, size, hidden or frames[0]))
     parts, number = [chunk(b"acTL", struct.pack(">II", len(frames), 0))], 0
@@ -181,7 +181,7 @@ def test_an_animation_that_is_none_is_its_default_image(gone):
     if gone is None:
         odd = chunk(b"acTL", struct.pack(">II", 2**31, 0))
         data = data.replace(chunk(b"acTL", struct.pack(">II", 2, 0)), odd)
-    parts = [data[part.start : part.end] for part in read_chunks(data) if part.kind != gone]
+    parts = [data[part.start : part.end] for part in read_chunks(data) if part.type != gone]
     picture = process_image(SIGNATURE + b"".join(parts), PLAIN)
     assert picture.details.frames == 1
     assert opened(picture.variants[0].data).getpixel((10, 5)) == BLUE

@@ -14,7 +14,7 @@ from tests.support.tiffs import BYTE, LONG, SHORT
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.tiff import reader
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import count_pages
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import count_pages
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset

@@ -27,12 +27,12 @@ from PIL import Image, ImageFile
 
 from thumbmill.thumbnailer.imaging.codecs import gif
 from thumbmill.thumbnailer.imaging.codecs.jpeg import decode, decode_dc_only
-from thumbmill.thumbnailer.imaging.codecs.jpeg_dc_only import measure
+from thumbmill.thumbnailer.imaging.codecs.jpeg_dc_only import measure_scan
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import (
-    ends_with_filler,
-    is_cut,
+    ends_with_refinement,
+    ends_with_zeros,
     is_missing_scans,
-    refines_at_last,
+    is_truncated,
     strip_metadata,
 )
 from thumbmill.thumbnailer.imaging.codecs.tiff import reader
@@ -69,13 +69,13 @@ def load_pixels(
 
     Raise UndecodableImageError if damage shows and shall not be kept, or if nothing is left of it to be shown.
     """
-    if name_format(header) == "TIFF" and (tiff := reader.read_tiff(data, header, keep_damaged=keep_damaged)):
+    if name_format(header) == "TIFF" and (tiff := reader.decode_tiff(data, header, keep_damaged=keep_damaged)):
         return tiff
     try:
         if name_format(header) == "JPEG":
             image, damage = _load_jpeg(header, data, size, eighths)
         elif name_format(header) == "GIF":
-            image, damage = gif.decode(data), _SOUND
+            image, damage = gif.decode_first_frame(data), _SOUND
         else:
             image, damage = _load(header), _SOUND
     except UndecodableImageError as fault:
@@ -83,7 +83,7 @@ def load_pixels(
             raise
         return _load_rest(header, data, fault), True
     if damage.text and damage.shows and not keep_damaged:
-        raise UndecodableImageError.unreadable(damage.text, ends_early=is_cut(data))
+        raise UndecodableImageError.unreadable(damage.text, ends_early=is_truncated(data))
     return image, bool(damage.text)
 
 
@@ -98,13 +98,13 @@ def _load_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tu
         return eighth, _SOUND  # it has found all scans, and would have left to libjpeg what that complains of
     damage = _Damage("the last of its scans are missing") if is_missing_scans(data) else _SOUND
     decoded, righted = decode(header, data, size, eighths), data
-    if decoded.complaint:
+    if decoded.warning:
         righted = strip_metadata(data)
         decoded = decode(header, righted, size, eighths, keep_damaged=True)
     if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
         return _load(header), damage
-    if decoded.complaint and damage == _SOUND:
-        damage = _judge(decoded.complaint, righted, ends_early=is_cut(data))
+    if decoded.warning and damage == _SOUND:
+        damage = _judge(decoded.warning, righted, ends_early=is_truncated(data))
     return decoded.image, damage
 
 
@@ -118,15 +118,15 @@ def _judge(complaint: str, data: bytes, *, ends_early: bool) -> _Damage:
     count = int(surplus[1]) if surplus else 0
     at_end = surplus is not None and surplus[2] == "9"
     is_little = surplus is not None and count < (_SECTOR if at_end else _LESS_THAN_A_BLOCK)
-    extent = measure(data)
+    extent = measure_scan(data)
     if extent is None:  # a progressive one, or an uncommon kind
-        if at_end and is_little and (count < _LESS_THAN_A_BLOCK or ends_with_filler(data, count)):
+        if at_end and is_little and (count < _LESS_THAN_A_BLOCK or ends_with_zeros(data, count)):
             return _SOUND
-        return _Damage(complaint, shows=not (refines_at_last(data) and (ends_early or (at_end and is_little))))
-    lost = extent.mcus - extent.read
-    if lost == 0 and is_little and not extent.moved:
+        return _Damage(complaint, shows=not (ends_with_refinement(data) and (ends_early or (at_end and is_little))))
+    lost = extent.mcus - extent.decoded
+    if lost == 0 and is_little and not extent.shifted:
         return _SOUND
-    is_short = 0 < lost <= _allow_lost(extent.mcus) and (ends_early or not extent.moved)
+    is_short = 0 < lost <= _allow_lost(extent.mcus) and (ends_early or not extent.shifted)
     return _Damage(complaint, shows=not is_short)
 
 

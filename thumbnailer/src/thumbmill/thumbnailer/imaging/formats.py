@@ -25,7 +25,7 @@ from thumbmill.thumbnailer.imaging.codecs.gif_blocks import read_gif
 from thumbmill.thumbnailer.imaging.codecs.isobmff_repair import repair
 from thumbmill.thumbnailer.imaging.codecs.png_chunks import MAX_PROFILE_BYTES
 from thumbmill.thumbnailer.imaging.codecs.tiff import reader
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import count_pages
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import count_pages
 from thumbmill.thumbnailer.imaging.model import ProcessingOptions, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight import camera_raw
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS, Headers

@@ -15,7 +15,7 @@ from thumbmill.core.formats import Format, detect_format
 from thumbmill.thumbnailer.imaging.alpha import rescale_trns, to_eight_bits
 from thumbmill.thumbnailer.imaging.byte_limit import Original, encode_within_byte_limit
 from thumbmill.thumbnailer.imaging.codecs import png, png_chunks
-from thumbmill.thumbnailer.imaging.codecs.gif import animate as decode_gif_frames
+from thumbmill.thumbnailer.imaging.codecs.gif import decode_frames as decode_gif_frames
 from thumbmill.thumbnailer.imaging.codecs.gif_blocks import read_gif
 from thumbmill.thumbnailer.imaging.codecs.jpeg import FULL_SCALE, scaled_size
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import count_scans
@@ -194,7 +194,7 @@ def decode_first_frame(context: ProcessingContext) -> None:
         context.image, context.damaged = load_pixels(
             context.image, context.data, size, context.eighths, keep_damaged=context.options.keep_damaged
         )
-        context.image = png.Canvas(context.image.size).show(context.image)
+        context.image = png.AlphaCanvas(context.image.size).compose(context.image)
 
 
 def prepare_for_resampling(context: ProcessingContext) -> None:
@@ -281,19 +281,19 @@ def render_animation(context: ProcessingContext, preset: Preset, layout: Geometr
         for step in PIXEL_STEPS:
             step(frame)
         frames.append(pad(crop_and_scale(frame.image, layout), preset, layout))
-    plays = gif.plays if gif else int(open_image(context.data).info.get("loop", 1))
+    plays = gif.num_plays if gif else int(open_image(context.data).info.get("loop", 1))
     return encode_animation(frames, milliseconds, plays, preset)
 
 
 def decode_frames(context: ProcessingContext) -> Iterator[tuple[Image.Image, int]]:
     """Have Pillow decode each frame, and give it with how many milliseconds it is shown."""
     source = open_image(context.data)
-    canvas = png.Canvas(source.size)
+    canvas = png.AlphaCanvas(source.size)
     for number in range(context.frames):
         with map_decode_errors():
             source.seek(number)
             source.load()
-        yield canvas.show(source.copy()), int(source.info.get("duration", 0))
+        yield canvas.compose(source.copy()), int(source.info.get("duration", 0))
 
 
 def describe_original(context: ProcessingContext) -> Details:

@@ -16,7 +16,7 @@ from thumbmill.thumbnailer.imaging.formats import map_decode_errors
 _CLEAR = (0, 0, 0, 0)
 
 
-def decode(data: bytes) -> Image.Image:
+def decode_first_frame(data: bytes) -> Image.Image:
     """Decode the first frame and lay it on the canvas. Raises UndecodableImageError for a damaged one."""
     gif = read_gif(data)
     with map_decode_errors():
@@ -35,7 +35,7 @@ def decode(data: bytes) -> Image.Image:
     return canvas
 
 
-def animate(data: bytes, gif: Gif) -> Iterator[tuple[Image.Image, int]]:
+def decode_frames(data: bytes, gif: Gif) -> Iterator[tuple[Image.Image, int]]:
     """Give each frame as it is seen, in RGBA, and how many milliseconds. Raises UndecodableImageError."""
     canvas = Image.new("RGBA", gif.size, _CLEAR)
     for frame in gif.frames:

@@ -38,14 +38,14 @@ class Gif:
 
     size: tuple[int, int]  # of the canvas, which the first frame makes larger if it does not fit
     frames: tuple[Frame, ...]
-    plays: int  # 0: without end
+    num_plays: int  # 0: without end
 
 
 def read_gif(data: bytes) -> Gif:
     """Read all blocks up to the end, the first that is none, or where the file is cut."""
     width, height = _word(data, 6), _word(data, 8)
     everywhere, at = _read_palette(data, _SCREEN, data[10] if len(data) >= _SCREEN else 0)
-    frames, control, plays = list[Frame](), b"", 1
+    frames, control, num_plays = list[Frame](), b"", 1
     while at < len(data):
         if data[at] == _EXTENSION:
             body = data[at + 3 : at + 3 + data[at + 2]] if at + 2 < len(data) else b""
@@ -53,7 +53,7 @@ def read_gif(data: bytes) -> Gif:
                 control = body
             if data[at + 1 : at + 2] == bytes((_APPLICATION,)) and body in {b"NETSCAPE2.0", b"ANIMEXTS1.0"}:
                 repeats = _word(data, at + 16) if data[at + 14 : at + 16] == b"\3\1" else 0
-                plays = repeats + 1 if repeats else 0
+                num_plays = repeats + 1 if repeats else 0
             at = _skip_blocks(data, at + 2)
         elif data[at] == _IMAGE and at + 10 <= len(data):
             left, upper, *edges = (_word(data, at + offset) for offset in (1, 3, 5, 7))
@@ -77,7 +77,7 @@ def read_gif(data: bytes) -> Gif:
             break
     if frames:
         width, height = max(width, frames[0].box[2]), max(height, frames[0].box[3])
-    return Gif((width, height), tuple(frames), plays)
+    return Gif((width, height), tuple(frames), num_plays)
 
 
 def _read_palette(data: bytes, at: int, flags: int) -> tuple[bytes, int]:

@@ -18,13 +18,13 @@ _WIDE_IDS, _WIDE_INDICES = 1, 1
 class Box:
     """A stretch of a file."""
 
-    kind: bytes
+    type: bytes
     start: int  # of what is in it
     end: int
 
 
 @dataclass(frozen=True)
-class Association:
+class PropertyAssociation:
     """A property of an item."""
 
     item: int
@@ -63,35 +63,35 @@ def _read_peak(properties: list[tuple[bytes, bytes]]) -> float:
 
 def _read_properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Give the properties of the primary item, or, where there is none, of the track's pictures."""
-    meta = find(data, 0, len(data), b"meta")
+    meta = find_box(data, 0, len(data), b"meta")
     if meta:
         yield from _read_item_properties(data, Box(b"meta", meta.start + _META_HEAD, meta.end))
     entry = _find_path(data, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     if entry:
         for sample in read_boxes(data, entry.start + 8, entry.end):
             for box in read_boxes(data, sample.start + _SAMPLE_ENTRY_BYTES, sample.end):
-                yield box.kind, data[box.start : box.end]
+                yield box.type, data[box.start : box.end]
 
 
 def _read_item_properties(data: bytes, meta: Box) -> Iterator[tuple[bytes, bytes]]:
-    primary = find(data, meta.start, meta.end, b"pitm")
-    described = find(data, meta.start, meta.end, b"iprp")
-    container = find(data, described.start, described.end, b"ipco") if described else None
+    primary = find_box(data, meta.start, meta.end, b"pitm")
+    described = find_box(data, meta.start, meta.end, b"iprp")
+    container = find_box(data, described.start, described.end, b"ipco") if described else None
     if primary is None or described is None or container is None:
         return
     wide = data[primary.start] > 0
     item = _number(data[primary.start + 4 : primary.start + (8 if wide else 6)])
     boxes = list(read_boxes(data, container.start, container.end))
     for box in read_boxes(data, described.start, described.end):
-        if box.kind != b"ipma":
+        if box.type != b"ipma":
             continue
         for association in read_associations(data[box.start : box.end]):
             if association.item == item and 0 < association.index <= len(boxes):
                 found = boxes[association.index - 1]
-                yield found.kind, data[found.start : found.end]
+                yield found.type, data[found.start : found.end]
 
 
-def read_associations(body: bytes) -> Iterator[Association]:
+def read_associations(body: bytes) -> Iterator[PropertyAssociation]:
     """Give what an ``ipma`` box has in it (ISO/IEC 23008-12, 9.3)."""
     id_bytes = 4 if body[0] >= _WIDE_IDS else 2
     index_bits = 15 if body[3] & _WIDE_INDICES else 7
@@ -103,18 +103,18 @@ def read_associations(body: bytes) -> Iterator[Association]:
         for _ in range(count):
             number = _number(body[at : at + index_bytes])
             at += index_bytes
-            yield Association(item, number & ((1 << index_bits) - 1), bool(number >> index_bits))
+            yield PropertyAssociation(item, number & ((1 << index_bits) - 1), bool(number >> index_bits))
 
 
-def find(data: bytes, start: int, end: int, kind: bytes) -> Box | None:
+def find_box(data: bytes, start: int, end: int, kind: bytes) -> Box | None:
     """Find the first box of a kind that lies between two places."""
-    return next((box for box in read_boxes(data, start, end) if box.kind == kind), None)
+    return next((box for box in read_boxes(data, start, end) if box.type == kind), None)
 
 
 def _find_path(data: bytes, *kinds: bytes) -> Box | None:
     found: Box | None = Box(b"", 0, len(data))
     for kind in kinds:
-        found = find(data, found.start, found.end, kind) if found else None
+        found = find_box(data, found.start, found.end, kind) if found else None
     return found
 
 

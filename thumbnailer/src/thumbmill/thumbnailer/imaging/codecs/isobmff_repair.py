@@ -5,7 +5,13 @@ version and set of flags, and an alpha picture has its size (``ispe``) as every 
 ISO/IEC 14496-12. What is odd beyond that is left to the decoders.
 """
 
-from thumbmill.thumbnailer.imaging.codecs.isobmff import Association, Box, find, read_associations, read_boxes
+from thumbmill.thumbnailer.imaging.codecs.isobmff import (
+    Box,
+    PropertyAssociation,
+    find_box,
+    read_associations,
+    read_boxes,
+)
 
 _FULL_HEAD = 4  # bytes: a version and flags
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
@@ -18,12 +24,12 @@ def repair(data: bytes) -> bytes:
     The very same is returned if it has both, or makes no sense.
     The repaired ``meta`` box goes to the end, and the old one becomes free space, so that no offset changes.
     """
-    meta = find(data, 0, len(data), b"meta")
-    properties = find(data, meta.start + _FULL_HEAD, meta.end, b"iprp") if meta else None
-    container = find(data, properties.start, properties.end, b"ipco") if properties else None
+    meta = find_box(data, 0, len(data), b"meta")
+    properties = find_box(data, meta.start + _FULL_HEAD, meta.end, b"iprp") if meta else None
+    container = find_box(data, properties.start, properties.end, b"ipco") if properties else None
     if meta is None or properties is None or container is None:
         return data
-    boxes = [box for box in read_boxes(data, properties.start, properties.end) if box.kind == b"ipma"]
+    boxes = [box for box in read_boxes(data, properties.start, properties.end) if box.type == b"ipma"]
     try:
         listed = [each for box in boxes for each in read_associations(data[box.start : box.end])]
         added = _find_sizes(data, list(read_boxes(data, container.start, container.end)), listed)
@@ -38,23 +44,23 @@ def repair(data: bytes) -> bytes:
     return data[:name] + b"free" + data[meta.start :] + _box(b"meta", inside)
 
 
-def _find_sizes(data: bytes, properties: list[Box], listed: list[Association]) -> list[Association]:
+def _find_sizes(data: bytes, properties: list[Box], listed: list[PropertyAssociation]) -> list[PropertyAssociation]:
     """Give alpha pictures that have no size that of the first item, whose alpha they are."""
     numbered = list(enumerate(properties, start=1))
-    sized = {index for index, box in numbered if box.kind == b"ispe"}
+    sized = {index for index, box in numbered if box.type == b"ispe"}
     clear = {
         index
         for index, box in numbered
-        if box.kind == b"auxC" and data[box.start + _FULL_HEAD : box.end].startswith(_ALPHA)
+        if box.type == b"auxC" and data[box.start + _FULL_HEAD : box.end].startswith(_ALPHA)
     }
     sizes = {each.item: each.index for each in reversed(listed) if each.index in sized}
     alphas = {each.item for each in listed if each.index in clear}
     size = next((sizes[each.item] for each in listed if each.item in sizes and each.item not in alphas), None)
-    return [Association(item, size, is_essential=False) for item in sorted(alphas - sizes.keys()) if size]
+    return [PropertyAssociation(item, size, is_essential=False) for item in sorted(alphas - sizes.keys()) if size]
 
 
-def _write_associations(listed: list[Association]) -> bytes:
-    items = dict[int, list[Association]]()
+def _write_associations(listed: list[PropertyAssociation]) -> bytes:
+    items = dict[int, list[PropertyAssociation]]()
     for each in listed:
         items.setdefault(each.item, []).append(each)
     id_bytes = 2 if max(items) <= _NARROW_IDS else 4

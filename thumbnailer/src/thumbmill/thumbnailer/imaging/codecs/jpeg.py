@@ -25,7 +25,7 @@ class Decoded:
     """What came of a JPEG."""
 
     image: Image.Image | None  # of mode RGBX, where others say RGB; None if not a pixel came
-    complaint: str = ""  # libjpeg's first one, in its own words
+    warning: str = ""  # libjpeg's first one, in its own words
 
 
 def scaled_size(size: Size, eighths: int) -> Size:

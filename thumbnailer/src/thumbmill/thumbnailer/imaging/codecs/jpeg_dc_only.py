@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import COEFFICIENTS, END_OF_DATA, EOI, METADATA, SOI, SOS
+from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import COEFFICIENTS, END_OF_SCAN, EOI, METADATA, SOI, SOS
 
 _FRAMES, _PROGRESSIVE = {0xC0, 0xC1, 0xC2}, 0xC2
 _CODES, _QUANTUMS, _RESTART, _JFIF, _ADOBE = 0xC4, 0xDB, 0xDD, 0xE0, 0xEE
@@ -55,9 +55,9 @@ class Extent(ctypes.Structure):
 
     _fields_ = (
         ("mcus", ctypes.c_int32),
-        ("read", ctypes.c_int32),
+        ("decoded", ctypes.c_int32),
         ("surplus", ctypes.c_int32),
-        ("moved", ctypes.c_int32),
+        ("shifted", ctypes.c_int32),
     )
 
 
@@ -106,7 +106,7 @@ def decode(data: bytes, pixels: bytearray) -> bool:
         library.end_picture(picture)
 
 
-def measure(data: bytes) -> Extent | None:
+def measure_scan(data: bytes) -> Extent | None:
     """Say how far a baseline JPEG can be read that libjpeg complains of; None for what is not read here."""
     library, file, picture, extent = _library(), _File(data), None, Extent()
     try:
@@ -253,7 +253,7 @@ def _take_scan(library: ctypes.CDLL, picture: int | None, file: _File, header: b
     for component in components:
         _note_bits(component, scan, progressive=file.progressive)
     if scan.first > 0 and components[0].edge == 1:  # such a scan has one component
-        found = END_OF_DATA.search(file.data, file.at)
+        found = END_OF_SCAN.search(file.data, file.at)
         if found is None:
             raise _OddError
         file.at = found.start()

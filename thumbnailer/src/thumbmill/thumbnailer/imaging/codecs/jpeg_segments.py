@@ -11,9 +11,9 @@ _PROGRESSIVE = {0xC2, 0xCA}
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
 _COLOURS = {0xE0, 0xEE}  # JFIF's and Adobe's segment: they decide how the components are understood
 METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # and comments
-BARE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
+STANDALONE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
 MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
-END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
+END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
 COEFFICIENTS = 64  # of a block
 _MOST_SEGMENTS = 20_000  # in an upload of 50 MB there is no sense in more
 _SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
@@ -36,7 +36,7 @@ def read_segments(data: bytes) -> Iterator[Segment]:
         if found is None:
             return
         marker, at = found[1][0], found.end()
-        if marker in BARE:
+        if marker in STANDALONE:
             continue
         twice = framed and marker in _FRAMES
         if twice or marker not in _FRAMES | _TABLES | _COLOURS | METADATA | {SOS}:
@@ -45,7 +45,7 @@ def read_segments(data: bytes) -> Iterator[Segment]:
         start, at = at - 2, at + int.from_bytes(data[at : at + 2])
         yield Segment(marker, start, min(at, len(data)))
         if marker == SOS:
-            end = END_OF_DATA.search(data, at)
+            end = END_OF_SCAN.search(data, at)
             start, at = at, end.start() if end else len(data)
             yield Segment(DATA, start, at)
 
@@ -72,19 +72,19 @@ def strip_metadata(data: bytes) -> bytes:
     return b"".join((*kept, bytes((0xFF, EOI))))
 
 
-def is_cut(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     """Tell whether a file ends in the midst of a scan's data."""
     last = list(read_segments(data))[-1:]
     return any(part.marker == DATA and part.end == len(data) for part in last)
 
 
-def refines_at_last(data: bytes) -> bool:
+def ends_with_refinement(data: bytes) -> bool:
     """Tell whether the last scan brings nothing but a bit for coefficients that are known already."""
     headers = [data[part.start : part.end] for part in read_segments(data) if part.marker == SOS]
     return bool(headers) and headers[-1][-1] >> 4 > 0
 
 
-def ends_with_filler(data: bytes, count: int) -> bool:
+def ends_with_zeros(data: bytes, count: int) -> bool:
     """Tell whether the last bytes of the last scan's data are zeros."""
     ends = [part.end for part in read_segments(data) if part.marker == DATA]
     return bool(ends) and not any(data[ends[-1] - count : ends[-1]])

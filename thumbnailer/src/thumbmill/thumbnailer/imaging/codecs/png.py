@@ -34,13 +34,13 @@ def decode(data: bytes, header: Image.Image) -> Image.Image | None:
     return image
 
 
-class Canvas:
+class AlphaCanvas:
     """What has been drawn of an animation without alpha; all else of it is clear (PNG, third edition, 4.9)."""
 
     def __init__(self, size: Size) -> None:
         self.drawn = Image.new("L", size)
 
-    def show(self, frame: Image.Image) -> Image.Image:
+    def compose(self, frame: Image.Image) -> Image.Image:
         """Give the next frame, as Pillow has composed it, with an alpha channel if something was not drawn."""
         box, disposal = frame.info.get("bbox"), frame.info.get("disposal")
         if box is None or frame.has_transparency_data or frame.mode not in {"1", "L", "P", "RGB"}:
@@ -64,9 +64,9 @@ def _is_ordinary(data: bytes) -> bool:
     """Tell whether a PNG's chunks are those of a single picture, complete, with nothing but its end behind it."""
     pixels_began = False
     for chunk in read_chunks(data):
-        if chunk.kind in _ODD or (pixels_began and chunk.kind not in _BEHIND_PIXELS):
+        if chunk.type in _ODD or (pixels_began and chunk.type not in _BEHIND_PIXELS):
             return False
-        if chunk.kind == b"IEND":
+        if chunk.type == b"IEND":
             return pixels_began
-        pixels_began = pixels_began or chunk.kind == b"IDAT"
+        pixels_began = pixels_began or chunk.type == b"IDAT"
     return False

@@ -42,11 +42,11 @@ _PALETTE = 3
 class Chunk:
     """A stretch of a file."""
 
-    kind: bytes
+    type: bytes
     start: int  # of its length, in the file
     end: int  # behind its checksum
 
-    def body(self, data: bytes) -> bytes:
+    def payload(self, data: bytes) -> bytes:
         """Give what it says."""
         return data[self.start + _HEAD_BYTES : self.end - _CRC_BYTES]
 
@@ -68,7 +68,7 @@ def read_chunks(data: bytes) -> Iterator[Chunk]:
 def normalize_chunks(data: bytes) -> bytes:
     """Leave out what is not the picture's, put EXIF in front of the pixels, and begin with the first frame."""
     chunks = list(read_chunks(data))
-    if not chunks or chunks[0].kind != b"IHDR":
+    if not chunks or chunks[0].type != b"IHDR":
         return data
     kept = _choose(data, chunks)
     if _hides_default_image(kept):
@@ -81,7 +81,7 @@ def normalize_chunks(data: bytes) -> bytes:
 
 def read_encoding(data: bytes) -> ColourEncoding | None:
     """Say what the levels mean, by a tidied file's cICP, else sRGB, else gAMA and cHRM; a profile stands apart."""
-    told = {chunk.kind: chunk.body(data) for chunk in read_chunks(data) if chunk.kind in _TOLD_ONCE}
+    told = {chunk.type: chunk.payload(data) for chunk in read_chunks(data) if chunk.type in _TOLD_ONCE}
     if b"cICP" in told:
         primaries, transfer, _, _ = told[b"cICP"]
         return from_cicp(primaries, transfer, _read_peak(told))
@@ -108,7 +108,7 @@ def _choose(data: bytes, chunks: list[Chunk]) -> list[Chunk]:
     told: dict[bytes, Chunk] = {}
     critical, begun = list[Chunk](), False
     for chunk in chunks:
-        kind = chunk.kind
+        kind = chunk.type
         begun = begun or kind == b"IDAT"
         if not kind[0] & _ANCILLARY or kind in _FRAMES:
             critical.append(chunk)
@@ -116,12 +116,12 @@ def _choose(data: bytes, chunks: list[Chunk]) -> list[Chunk]:
             told[kind] = chunk
             if kind != b"eXIf":
                 critical.append(chunk)
-    palette = next((chunk.start for chunk in chunks if chunk.kind == b"PLTE"), len(data))
+    palette = next((chunk.start for chunk in chunks if chunk.type == b"PLTE"), len(data))
     ignored = _find_ignored(data, told, palette)
-    if b"acTL" not in told or all(chunk.kind != b"fcTL" for chunk in chunks):
+    if b"acTL" not in told or all(chunk.type != b"fcTL" for chunk in chunks):
         ignored |= _FRAMES | {b"acTL"}  # no animation, or one without frames
     exif = [told[b"eXIf"]] if b"eXIf" in told else []
-    return [critical[0], *exif, *(chunk for chunk in critical[1:] if chunk.kind not in ignored)]
+    return [critical[0], *exif, *(chunk for chunk in critical[1:] if chunk.type not in ignored)]
 
 
 def _find_ignored(data: bytes, told: dict[bytes, Chunk], palette: int) -> set[bytes]:
@@ -129,23 +129,23 @@ def _find_ignored(data: bytes, told: dict[bytes, Chunk], palette: int) -> set[by
     code_points = told.get(b"cICP")
     if code_points is None:
         return set()
-    primaries, transfer, matrix, is_full_range = code_points.body(data)
+    primaries, transfer, matrix, is_full_range = code_points.payload(data)
     means = from_cicp(primaries, transfer) if (matrix, is_full_range) == (0, 1) else None
     return {b"iCCP"} if means and code_points.start < palette else {b"cICP"}
 
 
 def _is_sound(data: bytes, chunk: Chunk) -> bool:
     """Tell whether an ancillary chunk can be used."""
-    body, lengths = chunk.body(data), _TOLD_ONCE[chunk.kind]
+    body, lengths = chunk.payload(data), _TOLD_ONCE[chunk.type]
     covered = memoryview(data)[chunk.start + 4 : chunk.end - _CRC_BYTES]
     if zlib.crc32(covered) != int.from_bytes(data[chunk.end - _CRC_BYTES : chunk.end], "big"):
         return False
-    if chunk.kind == b"iCCP":
+    if chunk.type == b"iCCP":
         return _can_be_unpacked(body)
-    if chunk.kind == b"tRNS":
+    if chunk.type == b"tRNS":
         colour_type = data[25]
         return 0 < len(body) <= 256 if colour_type == _PALETTE else len(body) == _CLEAR_BYTES.get(colour_type)
-    if chunk.kind == b"acTL" and body[:1] >= _SIGN:
+    if chunk.type == b"acTL" and body[:1] >= _SIGN:
         return False
     return not lengths or len(body) in lengths
 
@@ -168,7 +168,7 @@ def _can_be_unpacked(body: bytes) -> bool:
 
 def _hides_default_image(chunks: list[Chunk]) -> bool:
     """Tell whether IDAT holds a picture for those who know no animations, and is none of the frames (PNG, 4.9)."""
-    kinds = [chunk.kind for chunk in chunks]
+    kinds = [chunk.type for chunk in chunks]
     if b"acTL" not in kinds or b"IDAT" not in kinds or b"fdAT" not in kinds:
         return False
     return b"fcTL" not in kinds[: kinds.index(b"IDAT")]
@@ -178,14 +178,14 @@ def _begin_with_frame(data: bytes, chunks: list[Chunk]) -> Iterator[bytes]:
     """Write the file without its default image: the first frame takes its place, and all are counted anew."""
     number, control_chunks = 0, 0
     for chunk in chunks:
-        body = chunk.body(data)
-        if chunk.kind == b"IDAT":
+        body = chunk.payload(data)
+        if chunk.type == b"IDAT":
             continue
-        control_chunks += chunk.kind == b"fcTL"
-        if chunk.kind == b"fdAT" and control_chunks == 1:
+        control_chunks += chunk.type == b"fcTL"
+        if chunk.type == b"fdAT" and control_chunks == 1:
             yield _write(b"IDAT", body[4:])
-        elif chunk.kind in _FRAMES:
-            yield _write(chunk.kind, struct.pack(">I", number) + body[4:])
+        elif chunk.type in _FRAMES:
+            yield _write(chunk.type, struct.pack(">I", number) + body[4:])
             number += 1
         else:
             yield data[chunk.start : chunk.end]

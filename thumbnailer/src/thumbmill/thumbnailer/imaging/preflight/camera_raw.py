@@ -6,7 +6,7 @@ They are refused by name: decision 013 says why their previews are not shown ins
 import re
 from collections.abc import Iterable
 
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import PHOTOMETRIC, Directory
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import PHOTOMETRIC, Ifd
 
 _SIGNATURES = {
     "CR2": rb"II\*\0\x10\0\0\0CR\x02\0",
@@ -49,7 +49,7 @@ def name_by_signature(data: bytes) -> str | None:
     return next((name for name, sign in _SIGNATURES.items() if re.match(sign, data, re.DOTALL)), None)
 
 
-def name_by_directories(directories: Iterable[Directory]) -> str | None:
+def name_by_directories(directories: Iterable[Ifd]) -> str | None:
     """Return the usual suffix of a RAW file by a TIFF's directories: they hold what a sensor saw, not a picture."""
     directories = list(directories)
     if any(_DNG_VERSION in directory for directory in directories):
@@ -65,7 +65,7 @@ def explain(name: str) -> str:
     return f"a {kind} is not supported: develop it, or send the JPEG that the camera wrote beside it"
 
 
-def _is_raw(directory: Directory) -> bool:
+def _is_raw(directory: Ifd) -> bool:
     return (
         directory.number(PHOTOMETRIC, 0) in _SENSOR
         or directory.number(_COMPRESSION, 1) in _CAMERAS_OWN
@@ -73,7 +73,7 @@ def _is_raw(directory: Directory) -> bool:
     )
 
 
-def _name_maker(directory: Directory) -> str | None:
+def _name_maker(directory: Ifd) -> str | None:
     value = directory.value(_MAKER)
     maker = value.data.decode("latin-1").strip().lower() if value else ""
     return next((suffix for begin, suffix in _MAKERS.items() if maker.startswith(begin)), None)

@@ -22,8 +22,8 @@ def check_items(data: bytes, name: Format, limits: Limits, *, slow: bool) -> Non
     for number, box in enumerate(_walk(data, 0, len(data), _MOST_DEPTH)):
         if number >= _MOST_BOXES:
             raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, f"more than {_MOST_BOXES} boxes")
-        body = data[box.start : box.end] if box.kind in {b"iinf", b"ispe", b"idat"} else b""
-        match box.kind:
+        body = data[box.start : box.end] if box.type in {b"iinf", b"ispe", b"idat"} else b""
+        match box.type:
             case b"iinf":
                 count = body[4:8] if body[:1] != b"\0" else body[4:6]
                 if int.from_bytes(count) > _MOST_ITEMS:
@@ -40,8 +40,8 @@ def _walk(data: bytes, start: int, end: int, depth: int) -> Iterator[Box]:
     """Give every box down to the properties, a container's own ones behind it."""
     for box in read_boxes(data, start, end):
         yield box
-        if box.kind in _CONTAINERS and depth:
-            yield from _walk(data, box.start + _CONTAINERS[box.kind], box.end, depth - 1)
+        if box.type in _CONTAINERS and depth:
+            yield from _walk(data, box.start + _CONTAINERS[box.type], box.end, depth - 1)
 
 
 def _check_grids(data: bytes, name: Format, limits: Limits, *, slow: bool) -> None:

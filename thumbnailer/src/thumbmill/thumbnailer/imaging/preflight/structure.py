@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.formats import Format
-from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import BARE, MARKER, SOS
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import count_pages
+from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import MARKER, SOS, STANDALONE
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import count_pages
 from thumbmill.thumbnailer.imaging.model import Limits, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight import iso_items
 from thumbmill.thumbnailer.imaging.preflight.costs import check_size
@@ -65,7 +65,7 @@ def _check_jpeg(data: bytes) -> None:
         segments += 1
         if segments > _MOST_SEGMENTS:
             raise too_many(_MOST_SEGMENTS, "segments")
-        at += 0 if marker in BARE else int.from_bytes(data[at : at + 2])
+        at += 0 if marker in STANDALONE else int.from_bytes(data[at : at + 2])
     if len(data) - at > _MOST_FILLER:
         raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "it has no scan")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.tiff.chunks import read_bands
-from thumbmill.thumbnailer.imaging.codecs.tiff.layout import CMYK, LAB, PALETTE, RGB, Layout
+from thumbmill.thumbnailer.imaging.codecs.tiff.layout import CMYK, LAB, PALETTE, RGB, PixelLayout
 from thumbmill.thumbnailer.imaging.codecs.tiff.samples import (
     Bytes,
     FloatRange,
@@ -25,7 +25,7 @@ _MOST_OUTSIDE = 0.01  # of a picture's floats: rounding, and the brightest of li
 class Canvas:
     """Colours, (rows, pixels, channels) as Pillow has them in memory, and beside or among them alpha."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: PixelLayout) -> None:
         self._layout = layout
         self._seen = FloatRange()
         size = layout.height, layout.width

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from thumbmill.thumbnailer.imaging.codecs.tiff import writer
-from thumbmill.thumbnailer.imaging.codecs.tiff.layout import COMPRESSION, FILL_ORDER, NONE, Layout
+from thumbmill.thumbnailer.imaging.codecs.tiff.layout import COMPRESSION, FILL_ORDER, NONE, PixelLayout
 from thumbmill.thumbnailer.imaging.codecs.tiff.samples import Bytes
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
@@ -19,7 +19,7 @@ BAND_BYTES = 1024 * 1024  # that are unpacked and turned into levels at a time
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype="u1")[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 
 
-def read_bands(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[Bytes]:
+def read_bands(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator[Bytes]:
     """Give the rows of bytes of consecutive chunks, which have so many in all, some at a time.
 
     Raises UndecodableImageError where data are missing or damaged, after what could be read before that.
@@ -35,7 +35,7 @@ def read_bands(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[B
                 yield band[top : top + step]
 
 
-def _read_plain(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[Bytes]:
+def _read_plain(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator[Bytes]:
     """Look at chunks that are not compressed. Of a single one it is ignored how long it is said to be (libtiff)."""
     parts, damage = list[Bytes](), ""
     for chunk in range(first, first + _count_chunks(layout, rows)):
@@ -56,7 +56,7 @@ def _read_plain(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[
         raise UndecodableImageError.unreadable(f"{damage} is too short")
 
 
-def _unpack(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[Bytes]:
+def _unpack(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator[Bytes]:
     """Have libtiff unpack chunks into a grey picture of their rows, and give that in pieces."""
     strips, ends_early = list[bytes](), False
     for chunk in range(first, first + _count_chunks(layout, rows)):
@@ -85,9 +85,9 @@ def _unpack(data: bytes, layout: Layout, first: int, rows: int) -> Iterator[Byte
         yield np.frombuffer(piece.tobytes(), "u1").reshape(piece.height, piece.width)
 
 
-def _count_chunks(layout: Layout, rows: int) -> int:
+def _count_chunks(layout: PixelLayout, rows: int) -> int:
     return -(-rows // layout.chunk_height)
 
 
-def _name(layout: Layout, chunk: int) -> str:
+def _name(layout: PixelLayout, chunk: int) -> str:
     return f"{'tile' if layout.is_tiled else 'strip'} {chunk + 1} of the TIFF"

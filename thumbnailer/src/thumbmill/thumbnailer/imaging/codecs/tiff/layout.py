@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import HEIGHT, PHOTOMETRIC, WIDTH, Directory, Numbers
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import HEIGHT, PHOTOMETRIC, WIDTH, Ifd, Numbers
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 BITS, COMPRESSION, FILL_ORDER, STRIP_OFFSETS, SAMPLES = 258, 259, 266, 273, 277
@@ -79,7 +79,7 @@ Alpha = Literal["associated", "unassociated"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class PixelLayout:
     """How the pixels of one picture lie in its file. A chunk is a strip or a tile."""
 
     width: int  # pixels
@@ -137,7 +137,7 @@ class Layout:
         return self.chunk_height if self.is_tiled else min(self.chunk_height, left)
 
 
-def read_layout(directory: Directory, order: str) -> Layout:
+def read_pixel_layout(directory: Ifd, order: str) -> PixelLayout:
     """Understand a directory. Raises UndecodableImageError for what can't be shown, and for what makes no sense."""
     width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
     if width < 1 or height < 1:
@@ -171,7 +171,7 @@ def read_layout(directory: Directory, order: str) -> Layout:
     _check_predictor(predictor, bits, words, is_float=is_float)
     if photometric == LAB and (bits not in {8, 16} or alpha):
         raise _unsupported(words)
-    layout = Layout(
+    layout = PixelLayout(
         *(width, height, photometric, samples, bits, is_float, alpha, planar, compression, predictor),
         directory.number(FILL_ORDER, 1) == 2,
         order,
@@ -182,13 +182,13 @@ def read_layout(directory: Directory, order: str) -> Layout:
     return layout
 
 
-def _read_photometric(directory: Directory, compression: int, samples: int) -> int:
+def _read_photometric(directory: Ifd, compression: int, samples: int) -> int:
     """Return how samples are to be understood; where it isn't said, as libtiff guesses."""
     guess = WHITE_IS_ZERO if compression in _FAX else RGB if samples >= 3 else BLACK_IS_ZERO
     return directory.number(PHOTOMETRIC, guess)
 
 
-def _read_alpha(directory: Directory, surplus: int) -> Alpha | None:
+def _read_alpha(directory: Ifd, surplus: int) -> Alpha | None:
     """Say whether the first of the samples behind the colours is alpha, and how.
 
     A single one that nothing is said of is alpha: programs forget the tag that they must write.
@@ -245,7 +245,7 @@ def _check_predictor(predictor: int, bits: int, words: str, *, is_float: bool) -
 
 
 def _read_chunks(
-    directory: Directory, width: int, height: int, *, required: bool
+    directory: Ifd, width: int, height: int, *, required: bool
 ) -> tuple[bool, int, int, Numbers, Numbers]:
     is_tiled = TILE_OFFSETS in directory
     if is_tiled:
@@ -262,7 +262,7 @@ def _read_chunks(
     return is_tiled, chunk_width, chunk_height, offsets, counts
 
 
-def _check_chunks(layout: Layout) -> None:
+def _check_chunks(layout: PixelLayout) -> None:
     if layout.compression == OLD_JPEG:
         return
     planes = layout.samples if layout.planar else 1
@@ -276,7 +276,7 @@ def _check_chunks(layout: Layout) -> None:
         raise _damaged(f"the TIFF has {layout.offsets.size} {what} of the {wanted} that its size takes")
 
 
-def _read_palette(directory: Directory, bits: int, words: str) -> NDArray[np.uint8]:
+def _read_palette(directory: Ifd, bits: int, words: str) -> NDArray[np.uint8]:
     """Return a palette. If all its values are below 256 they are levels already, against the rules (libtiff)."""
     numbers = directory.numbers(COLOUR_MAP)
     if bits > 16:

@@ -14,7 +14,7 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.tiff import writer
 from thumbmill.thumbnailer.imaging.codecs.tiff.canvas import Canvas
 from thumbmill.thumbnailer.imaging.codecs.tiff.chunks import BAND_BYTES
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import Directory, Tiff, choose_picture, find_directories
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import Ifd, Tiff, choose_main_ifd, find_ifds
 from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
     BYTEWISE,
     CMYK,
@@ -23,8 +23,8 @@ from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
     PALETTE,
     RGB,
     YCBCR,
-    Layout,
-    read_layout,
+    PixelLayout,
+    read_pixel_layout,
 )
 from thumbmill.thumbnailer.imaging.colour import COLOUR_SPACE_KEY, convert_to_srgb, name_colour_space
 from thumbmill.thumbnailer.imaging.exif import apply_orientation
@@ -43,7 +43,7 @@ _MODES = {RGB: "RGB", PALETTE: "RGB", CMYK: "CMYK", LAB: "LAB"}  # by photometri
 def open_tiff(data: bytes) -> Image.Image:
     """Read the header of a TIFF, for its size, its EXIF and its profile. Raises UndecodableImageError.
 
-    Of what is returned only that may be loaded which ``read_tiff`` leaves alone.
+    Of what is returned only that may be loaded which ``decode_tiff`` leaves alone.
     """
     tiff, directory, layout = _examine(data)
     ours = _is_ours(layout)
@@ -73,7 +73,7 @@ def read_cost(data: bytes) -> SampleCost:
     return SampleCost(held + band + _CANVAS_BYTES * pixels, nanoseconds + pixels * _NANOSECONDS_PER_PIXEL)
 
 
-def read_tiff(data: bytes, header: Image.Image, *, keep_damaged: bool) -> tuple[Image.Image, bool] | None:
+def decode_tiff(data: bytes, header: Image.Image, *, keep_damaged: bool) -> tuple[Image.Image, bool] | None:
     """Decode a TIFF that was opened, and tell whether it is damaged; None for what is left to Pillow.
 
     Raises UndecodableImageError if it is damaged and shall not be kept, or if nothing is left of it.
@@ -87,22 +87,22 @@ def read_tiff(data: bytes, header: Image.Image, *, keep_damaged: bool) -> tuple[
     return apply_orientation(image, header.getexif().get(writer.ORIENTATION, 1)), damaged
 
 
-def _examine(data: bytes) -> tuple[Tiff, Directory, Layout]:
+def _examine(data: bytes) -> tuple[Tiff, Ifd, PixelLayout]:
     if name := camera_raw.name_by_signature(data):
         raise _refuse_raw(name)
     tiff = Tiff(data)
-    directories = find_directories(tiff)
+    directories = find_ifds(tiff)
     if name := camera_raw.name_by_directories(directories):
         raise _refuse_raw(name)
-    directory = choose_picture(directories)
-    return tiff, directory, read_layout(directory, tiff.order)
+    directory = choose_main_ifd(directories)
+    return tiff, directory, read_pixel_layout(directory, tiff.order)
 
 
 def _refuse_raw(name: str) -> UndecodableImageError:
     return UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, camera_raw.explain(name))
 
 
-def _is_ours(layout: Layout) -> bool:
+def _is_ours(layout: PixelLayout) -> bool:
     """Tell what is read here from what is left to Pillow."""
     plain = layout.bits == 8 and layout.samples == layout.colours and not layout.planar and layout.palette is None
     if layout.compression == NONE:
@@ -110,7 +110,7 @@ def _is_ours(layout: Layout) -> bool:
     return layout.compression in BYTEWISE and not (plain and layout.photometric != LAB)
 
 
-def _make_image(layout: Layout, canvas: Canvas, header: Image.Image) -> Image.Image:
+def _make_image(layout: PixelLayout, canvas: Canvas, header: Image.Image) -> Image.Image:
     """Make a picture of levels, in a mode that Pillow can convert and scale."""
     size, bare = (layout.width, layout.height), _MODES.get(layout.photometric, "L")
     mode = {"RGB": "RGBX"}.get(bare, bare)

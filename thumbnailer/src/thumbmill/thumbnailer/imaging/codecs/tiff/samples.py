@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thumbmill.thumbnailer.imaging.codecs.tiff.layout import DIFFERENCES, FLOAT_DIFFERENCES, WHITE_IS_ZERO, Layout
+from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
+    DIFFERENCES,
+    FLOAT_DIFFERENCES,
+    WHITE_IS_ZERO,
+    PixelLayout,
+)
 
 Bytes = NDArray[np.uint8]
 Values = NDArray[Any]  # numbers of any kind
@@ -29,7 +34,7 @@ class FloatRange:
         self.outside += values.size - int(np.count_nonzero((values >= 0) & (values <= 1)))
 
 
-def read_values(rows: Bytes, layout: Layout) -> Values:
+def read_values(rows: Bytes, layout: PixelLayout) -> Values:
     """Turn whole rows of a chunk, (rows, bytes), into its samples as numbers: (rows, pixels, samples)."""
     shape = len(rows), layout.chunk_width, layout.chunk_samples
     if layout.predictor == FLOAT_DIFFERENCES:  # Adobe's TIFF technical note 3: bytes of equal weight side by side
@@ -45,7 +50,7 @@ def read_values(rows: Bytes, layout: Layout) -> Values:
     return values
 
 
-def to_levels(values: Values, layout: Layout, seen: FloatRange) -> Bytes:
+def to_levels(values: Values, layout: PixelLayout, seen: FloatRange) -> Bytes:
     """Turn a picture's colour samples, (rows, pixels, samples), into levels; a palette's single one into three."""
     if layout.palette is not None:
         levels: Bytes = layout.palette[values[..., 0]]
@@ -72,7 +77,7 @@ def stretch(values: Values, bits: int) -> Bytes:
     return shifted
 
 
-def _unpack(rows: Bytes, layout: Layout) -> Values:
+def _unpack(rows: Bytes, layout: PixelLayout) -> Values:
     """Turn rows of bytes into rows of numbers."""
     bits, order = layout.bits, layout.order
     if bits == 8:

@@ -6,7 +6,7 @@ It is a classic TIFF's in any case, which both read in either byte order; Pillow
 import struct
 from collections.abc import Mapping
 
-from thumbmill.thumbnailer.imaging.codecs.tiff.directory import HEIGHT, PHOTOMETRIC, WIDTH, Directory, Tiff, Value
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import HEIGHT, PHOTOMETRIC, WIDTH, Ifd, Tiff, Value
 from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
     BITS,
     BLACK_IS_ZERO,
@@ -56,7 +56,7 @@ _SHORT, _LONG, _SIGNED_LONG = 3, 4, 9  # types
 _NARROWED = {16: ("Q", _LONG, "I"), 17: ("q", _SIGNED_LONG, "i"), 18: ("Q", _LONG, "I")}  # BigTIFF's types
 
 
-def write_header(tiff: Tiff, directory: Directory, size: tuple[int, int]) -> bytes:
+def write_header(tiff: Tiff, directory: Ifd, size: tuple[int, int]) -> bytes:
     """Return a TIFF of grey that has a picture's size and what is said about it, and no pixels."""
     tags = _about(directory) | {
         WIDTH: longs(tiff.order, size[0]),
@@ -68,7 +68,7 @@ def write_header(tiff: Tiff, directory: Directory, size: tuple[int, int]) -> byt
     return _write(tiff, b"", tags, directory)
 
 
-def write_whole(tiff: Tiff, directory: Directory) -> bytes:
+def write_whole(tiff: Tiff, directory: Ifd) -> bytes:
     """Return a file as it is, but with a directory of what is known about one of its pictures."""
     pixels = _gather(directory, _OF_PIXELS, len(tiff.data))
     return _write(tiff, tiff.data[_HEADER_BYTES:], pixels | _about(directory), directory)
@@ -102,11 +102,11 @@ def longs(order: str, *numbers: int) -> Value:
     return Value(_LONG, struct.pack(f"{order}{len(numbers)}I", *numbers))
 
 
-def _about(directory: Directory) -> Tags:
+def _about(directory: Ifd) -> Tags:
     return _gather(directory, _ABOUT, _MOST_ABOUT)
 
 
-def _gather(directory: Directory, tags: tuple[int, ...], left: int) -> Tags:
+def _gather(directory: Ifd, tags: tuple[int, ...], left: int) -> Tags:
     """Take tags over, as long as so many bytes hold them: many could point at the same bytes of a file."""
     gathered = Tags()
     for tag in tags:
@@ -117,7 +117,7 @@ def _gather(directory: Directory, tags: tuple[int, ...], left: int) -> Tags:
     return gathered
 
 
-def _write(tiff: Tiff, body: bytes, tags: Tags, directory: Directory) -> bytes:
+def _write(tiff: Tiff, body: bytes, tags: Tags, directory: Ifd) -> bytes:
     """Write a file: its body, the directories of EXIF and GPS, and the one that refers to them."""
     parts, at = [body], _HEADER_BYTES + len(body)
     for tag in (_EXIF, _GPS):

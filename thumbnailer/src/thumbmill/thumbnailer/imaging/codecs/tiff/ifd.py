@@ -40,7 +40,7 @@ class Value:
         return len(self.data) // _SIZES[self.kind]
 
 
-class Directory:
+class Ifd:
     """The tags of one picture."""
 
     def __init__(self, tiff: "Tiff", entries: dict[int, tuple[int, int, int]], following: int) -> None:
@@ -100,7 +100,7 @@ class Tiff:
     def first(self) -> int:
         return self._number(8, "Q") if self._is_big else self._number(4, "I")
 
-    def directory(self, offset: int) -> Directory:
+    def directory(self, offset: int) -> Ifd:
         """Read the directory at an offset. Raises UndecodableImageError if there is none."""
         count, begin = (
             (self._number(offset, "Q"), offset + 8) if self._is_big else (self._number(offset, "H"), offset + 2)
@@ -120,9 +120,9 @@ class Tiff:
                 value = self._number(value, self._offset)
             entries.setdefault(tag, (kind, number, value))  # of two with one tag, libtiff takes the first
         following = self._number(end, self._offset) if end + inline <= len(self.data) else 0
-        return Directory(self, entries, following)
+        return Ifd(self, entries, following)
 
-    def chain(self) -> Iterator[Directory]:
+    def chain(self) -> Iterator[Ifd]:
         """Give the directories one after the other; a chain that comes back to itself ends there."""
         offset, seen = self.first, set[int]()
         while offset and offset not in seen:
@@ -138,12 +138,12 @@ class Tiff:
             raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the TIFF ends before its directory") from fault
 
 
-def find_directories(tiff: Tiff) -> list[Directory]:
+def find_ifds(tiff: Tiff) -> list[Ifd]:
     """Return the first directories of a file and the ones below them, the chain's first one first.
 
     Raises UndecodableImageError if there is none at all; behind the first, damage ends the list.
     """
-    found = list[Directory]()
+    found = list[Ifd]()
     try:
         for directory in tiff.chain():
             found.append(directory)
@@ -159,7 +159,7 @@ def find_directories(tiff: Tiff) -> list[Directory]:
     return found
 
 
-def choose_picture(directories: list[Directory]) -> Directory:
+def choose_main_ifd(directories: list[Ifd]) -> Ifd:
     """Choose what a file shows: its first page, or if that is but a thumbnail, the largest whole picture."""
     first = directories[0]
     if first.is_whole:
@@ -167,7 +167,7 @@ def choose_picture(directories: list[Directory]) -> Directory:
     return max((directory for directory in directories if directory.is_whole), key=_pixels, default=first)
 
 
-def _pixels(directory: Directory) -> int:
+def _pixels(directory: Ifd) -> int:
     return directory.pixels
 
 
