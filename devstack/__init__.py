@@ -1,4 +1,5 @@
-"""Runs everything on one machine without Docker: `python devstack up`.
+"""Runs the whole system on one machine without Docker: `python -m devstack up`.
 
-The package imports the standard library alone and no service: it starts programs. Tests use `devstack.stack.Stack`.
+It imports the standard library only: it starts the services as programs, and its `venv` command runs before any
+package is installed. Tests use `devstack.stack.Stack`.
 """

@@ -1,7 +1,7 @@
-"""Who the backing servers run as, and where that user can keep its data.
+"""The account that the backing servers run as, and the directory for their data.
 
-One rule: called by root, all three servers run as `nobody` (Postgres refuses root, and neither of the others needs
-it); called by anybody else, as the caller.
+Started by root, all three servers run as `nobody`: Postgres refuses to run as root, and the others do not need it.
+Started by any other user, they run as that user.
 """
 
 import os
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_POINTER = "data-directory"  # remembers where the data are, when they are not beside it
+_POINTER = "data-directory"  # contains the data directory's path if it is outside
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user of this machine."""
+    """A user account of this machine."""
 
     name: str
     uid: int
@@ -26,7 +26,7 @@ class Account:
 
 
 def find_backing_account() -> Account | None:
-    """Return the unprivileged user for the backing servers, or None when the caller is unprivileged itself."""
+    """Return the unprivileged account for the backing servers, or None if this process is unprivileged."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam("nobody")
@@ -34,29 +34,29 @@ def find_backing_account() -> Account | None:
 
 
 def change_user(account: Account | None) -> list[str]:
-    """Return the setpriv options that drop root's rights; none when there are none to drop."""
+    """Return the setpriv options that drop root's privileges, or none if there is no account to change to."""
     return [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"] if account else []
 
 
-def hand_over(path: Path, account: Account | None) -> None:
-    """Make the account the owner of the path and of all below it."""
+def chown_tree(path: Path, account: Account | None) -> None:
+    """Make the account the owner of the path and everything below it."""
     if account:
         for part in (path, *path.rglob("*")):
             os.chown(part, account.uid, account.gid, follow_symlinks=False)
 
 
-def place_data(directory: Path, account: Account | None, log: Callable[[str], None]) -> Path:
-    """Return the backing servers' directory, making it on first use.
+def choose_data_directory(directory: Path, account: Account | None, log: Callable[[str], None]) -> Path:
+    """Return the backing servers' data directory, and create it on first use.
 
-    It is `data` in the given directory, or one under /var/tmp when the account cannot get there (a checkout below
-    a home directory that is closed to others, for instance); a file remembers it.
+    It is `data` in the given directory. If the account cannot enter that (a checkout in a private home directory,
+    for instance), it is a directory under /var/tmp, whose path is kept in a file.
     """
     pointer = directory / _POINTER
     data = Path(pointer.read_text(encoding="utf-8").strip()) if pointer.exists() else directory / "data"
     if account and not pointer.exists() and not _can_enter(account, directory):
         data = Path(tempfile.mkdtemp(prefix="thumbmill-", dir="/var/tmp"))
         pointer.write_text(f"{data}\n", encoding="utf-8")
-        log(f"{account.name} cannot enter {directory}, so the servers keep their data in {data}")
+        log(f"{account.name} cannot enter {directory}, so the servers store their data in {data}")
     data.mkdir(mode=0o700, exist_ok=True)
     if account:
         os.chown(data, account.uid, account.gid)
@@ -64,7 +64,7 @@ def place_data(directory: Path, account: Account | None, log: Callable[[str], No
 
 
 def remove_data(directory: Path) -> None:
-    """Remove the directory, and the data it points to."""
+    """Remove the directory, and the data directory outside it if there is one."""
     pointer = directory / _POINTER
     if pointer.exists():
         shutil.rmtree(pointer.read_text(encoding="utf-8").strip(), ignore_errors=True)

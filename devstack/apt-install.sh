@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages named as arguments without starting anything of theirs and without creating a
-# PostgreSQL cluster: Thumbmill runs its own instances and leaves the system's alone. Run as root (or by sudo).
+# Install the Debian packages named as arguments, without starting their services and without creating a PostgreSQL
+# cluster: Thumbmill runs its own instances and does not touch those of the system. Run as root (or with sudo).
 set -eu
 
 if [ $# -eq 0 ] || [ "$1" = --help ]; then
-    echo "usage: apt-install.sh PACKAGE...   (as root; starts no service, creates no database cluster)"
+    echo "usage: apt-install.sh PACKAGE...   (as root; starts no service and creates no database cluster)"
     exit 0
 fi
 
@@ -17,7 +17,7 @@ made_directories=
 clean_up() {
     [ -z "$made_policy" ] || rm -f "$policy"
     [ -z "$made_cluster" ] || rm -f "$clusters/zz-thumbmill.conf"
-    # Only what is empty goes: the package may have put its own files there meanwhile.
+    # Remove only empty directories: the package may have added files of its own.
     for directory in $made_directories; do
         rmdir "$directory" 2>/dev/null || true
     done
@@ -26,7 +26,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# 101 is invoke-rc.d's "action forbidden by policy". A policy that is there already is the owner's business.
+# 101 is invoke-rc.d's "action forbidden by policy". An existing policy stays as it is.
 if [ ! -e "$policy" ]; then
     made_policy=yes
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -49,8 +49,8 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -q -y --no-install-recommends "$@"
 
-# The policy kept them from starting now; without this they would start at the next boot. Units that were there
-# before belong to somebody.
+# The policy prevented a start now; without this they would start at the next boot. Units that existed before stay
+# as they are.
 if [ -d /run/systemd/system ]; then
     for unit in $new_units; do
         systemctl disable --now "$unit" >/dev/null 2>&1 || true

@@ -1,4 +1,4 @@
-"""The commands of `python devstack`."""
+"""The commands of `python -m devstack`."""
 
 import argparse
 import fcntl
@@ -30,27 +30,27 @@ DIRECTORY = CHECKOUT / ".local"
 _DOWN_SECONDS = 120.0
 
 
-class Interrupted(Exception):  # noqa: N818 (a wish, not an error)
-    """Somebody pressed Ctrl-C, or sent SIGTERM or SIGHUP."""
+class Interrupted(Exception):  # noqa: N818 (a request to stop, not an error)
+    """SIGINT (Ctrl-C), SIGTERM or SIGHUP was received."""
 
 
 def main() -> int:
-    """Run the command of the command line; 1 with a message for what a person has to put right."""
+    """Run the command given on the command line and return its exit code; 1 with a message that says what to do."""
     parser = argparse.ArgumentParser(
-        prog="python devstack",
-        description="Runs Thumbmill on this machine without Docker; everything it keeps is under .local/.",
-        epilog=f"{OFFSET}=100 moves every port by 100; single ones are moved by "
+        prog="python -m devstack",
+        description="Run Thumbmill on this machine without Docker. All its data and logs are in .local/.",
+        epilog=f"Set {OFFSET}=100 to add 100 to every port. To move a single port, set "
         + ", ".join(f"{name}={port}" for name, port in DEFAULTS.items()),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("venv", help="make the virtual environment .venv from requirements/dev.txt")
-    commands.add_parser("setup", help="install RabbitMQ and PostgreSQL if missing, build MinIO once")
-    up = commands.add_parser("up", help="start everything and stay in the foreground; Ctrl-C stops it")
-    up.add_argument("--backing", action="store_true", help="only MinIO, RabbitMQ and Postgres, provisioned")
+    commands.add_parser("venv", help="create the virtual environment .venv from requirements/dev.txt")
+    commands.add_parser("setup", help="install RabbitMQ and PostgreSQL if missing, and build MinIO once")
+    up = commands.add_parser("up", help="start everything in the foreground; Ctrl-C stops it")
+    up.add_argument("--backing", action="store_true", help="start only MinIO, RabbitMQ and Postgres, provisioned")
     commands.add_parser("down", help="stop a running `up` from another terminal")
-    commands.add_parser("status", help="say what is running")
-    commands.add_parser("smoke", help="send a sample picture through a running system")
-    commands.add_parser("clean", help="remove .local with all data")
+    commands.add_parser("status", help="show which processes are running and ready")
+    commands.add_parser("smoke", help="upload a sample image to a running system and wait for its thumbnails")
+    commands.add_parser("clean", help="remove .local and all its data")
     arguments = parser.parse_args()
     forget_libpq_variables()
     try:
@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def up(*, backing_only: bool) -> int:
-    """Run the system until it is interrupted. Raises LaunchError for a process that keeps ending by itself."""
+    """Run the system until it is interrupted. Raises LaunchError for a process that keeps exiting."""
     _handle_signals()
     with _lock():
         ports = ports_from(os.environ)
@@ -95,12 +95,12 @@ def up(*, backing_only: bool) -> int:
             stack.up(backing_only=backing_only)
             for name in WATCHERS:
                 stack.start(name)
-            log(f"everything is up after {time.monotonic() - started:.1f} s")
+            log(f"all processes are ready after {time.monotonic() - started:.1f} s")
             with recorded(DIRECTORY, ports, os.environ) as running:
-                smoked = DIRECTORY / "smoke-done"
-                if not backing_only and not smoked.exists():
+                smoke_done = DIRECTORY / "smoke-done"
+                if not backing_only and not smoke_done.exists():
                     run_smoke(running, log)
-                    smoked.touch()
+                    smoke_done.touch()
                 _print_endpoints(stack, backing_only=backing_only)
                 _watch(stack)
         except Interrupted:
@@ -112,26 +112,26 @@ def up(*, backing_only: bool) -> int:
 
 
 def down() -> None:
-    """Stop the running `up` and wait until it has. Raises LaunchError when it does not."""
+    """Stop the running `up` and wait for it to exit. Raises LaunchError if it does not."""
     pid = read_pid_file(DIRECTORY / LAUNCHER)
     if pid is None:
         stop_stale_processes(DIRECTORY, log)
         log("nothing is running")
         return
-    log(f"stopping the `up` with process {pid}")
+    log(f"stopping `up` (process {pid})")
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS
     while read_pid_file(DIRECTORY / LAUNCHER):
         if time.monotonic() > deadline:
-            raise LaunchError(f"process {pid} has not stopped for {_DOWN_SECONDS:.0f} s")
+            raise LaunchError(f"process {pid} is still running after {_DOWN_SECONDS:.0f} s: look at its output")
         pause(0.1)
     log("stopped")
 
 
 def status() -> int:
-    """Print one line for each process; 1 unless all of them answer."""
+    """Print one line for each process. Return 0 if all of them are ready, else 1."""
     if not DIRECTORY.exists():
-        log("nothing was ever started here")
+        log(f"nothing is running: {DIRECTORY} does not exist. Start the system with `make up`")
         return 1
     running = find_running(DIRECTORY)
     stack = Stack(DIRECTORY, running.ports if running else DEFAULTS)
@@ -140,18 +140,18 @@ def status() -> int:
         pid = read_pid_file(stack.installation.pids / f"{name}.pid")
         ready = pid is not None and process.is_ready()
         all_ready = all_ready and ready
-        state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'does not answer'}"
+        state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'not ready'}"
         print(f"{name:<15} {state}   {stack.log_path(name)}")
     return 0 if all_ready else 1
 
 
 def clean() -> None:
-    """Remove everything under .local. Raises LaunchError while it is in use."""
+    """Remove .local and its data. Raises LaunchError while they are in use."""
     if not DIRECTORY.exists():
         return
     with _lock():
         if any(read_pid_file(pid_file) for pid_file in DIRECTORY.glob("tests/*/run/*.pid")):
-            raise LaunchError("tests are running with data under .local/tests: wait for them, or stop them")
+            raise LaunchError("tests are running with data in .local/tests: wait for them to end, or stop them")
         stop_stale_processes(DIRECTORY, log)
         for pointer in DIRECTORY.glob("tests/*/data-directory"):
             remove_data(pointer.parent)
@@ -171,13 +171,13 @@ def _watch(stack: Stack) -> None:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """Hold .local against a second `up` and against `clean`. Raises LaunchError when somebody else does."""
+    """Lock .local against another `up` or `clean`. Raises LaunchError if it is locked."""
     DIRECTORY.mkdir(exist_ok=True)
     with (DIRECTORY / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LaunchError(f"an `up` is running in {CHECKOUT}: stop it by `make down`") from None
+            raise LaunchError(f"`make up` is already running in {CHECKOUT}: stop it with `make down`") from None
         write_pid_file(DIRECTORY / LAUNCHER, os.getpid())
         try:
             yield
@@ -186,12 +186,12 @@ def _lock() -> Iterator[None]:
 
 
 def _handle_signals() -> None:
-    """Turn the first signal to stop into an exception; later ones say that it is being done."""
+    """Raise Interrupted on the first signal; only log a line on later ones."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, _log_still_stopping)
-        log(f"{signal.Signals(number).name}: stopping everything in reverse order")
+        log(f"{signal.Signals(number).name}: stopping all processes in reverse order")
         raise Interrupted
 
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -199,7 +199,7 @@ def _handle_signals() -> None:
 
 
 def _log_still_stopping(_number: int, _frame: FrameType | None) -> None:
-    log("still stopping; nothing will be left behind")
+    log("still stopping; please wait until all processes have exited")
 
 
 def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
@@ -207,14 +207,18 @@ def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
     minio = " / ".join(endpoints.root_keys)
     rows = [
         ("MinIO console", endpoints.minio_console, minio),
-        ("RabbitMQ UI", endpoints.rabbitmq_management, f"admin / {endpoints.rabbitmq_password('admin')}"),
-        ("MinIO (S3)", endpoints.minio, " / ".join(endpoints.minio_keys("s3-uploader"))),
+        (
+            "RabbitMQ UI",
+            endpoints.rabbitmq_management,
+            f"admin / {stack.installation.secrets['RABBITMQ_ADMIN_PASSWORD']}",
+        ),
+        ("MinIO (S3)", endpoints.minio, " / ".join(endpoints.s3_uploader_keys)),
         ("RabbitMQ (AMQP)", f"127.0.0.1:{ports['RABBITMQ_PORT']}", "passwords in .local/secrets.env"),
         ("Postgres", f"127.0.0.1:{ports['POSTGRES_PORT']}/thumbmill", "passwords in .local/secrets.env"),
     ]
     if not backing_only:
         rows.insert(0, ("API docs", f"{endpoints.gateway}/docs", ""))
         rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/operations.md"))
-    for what, address, login in rows:
-        log(f"  {what:<16} {address:<32} {login}".rstrip())
-    log(f"logs in {stack.installation.logs}; Ctrl-C stops everything")
+    for name, address, login in rows:
+        log(f"  {name:<16} {address:<32} {login}".rstrip())
+    log(f"logs are in {stack.installation.logs}; press Ctrl-C to stop")

@@ -1,4 +1,4 @@
-"""What a person sees in the foreground: the launcher's own lines and those of all processes, told apart."""
+"""The launcher's terminal output: its own lines and those of all processes, each with a prefix."""
 
 import sys
 import threading
@@ -12,12 +12,12 @@ _POLL_SECONDS = 0.1
 
 
 def log(text: str) -> None:
-    """Print a line of the launcher's own."""
+    """Print a line of the launcher itself."""
     _print("thumbmill", text, "1")
 
 
 def follow_logs(logs: Mapping[str, Path], stopping: threading.Event) -> threading.Thread:
-    """Print what is appended to the logs from now on, each line after its process's name, until told to stop."""
+    """Print each line that is appended to the logs, prefixed with its process's name, until `stopping` is set."""
     files = {}
     for name, path in logs.items():
         path.touch()
@@ -32,7 +32,7 @@ def _follow(files: Mapping[str, BinaryIO], stopping: threading.Event) -> None:
     unfinished = dict.fromkeys(files, b"")
     last_round = False
     while not last_round:
-        last_round = stopping.wait(_POLL_SECONDS)  # one more look after the word to stop: the last lines count
+        last_round = stopping.wait(_POLL_SECONDS)  # read once more after it is set, for the last lines
         for index, (name, file) in enumerate(files.items()):
             *lines, unfinished[name] = (unfinished[name] + file.read()).split(b"\n")
             for line in lines:
@@ -42,9 +42,9 @@ def _follow(files: Mapping[str, BinaryIO], stopping: threading.Event) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text with everything that a terminal would obey as an escape: names of files come from strangers.
+    """Return a text with control characters escaped: file names are untrusted input.
 
-    pipeline/printing.py does it for the services; this program runs before their packages are installed.
+    `thumbmill.core.text` does the same for the services; devstack runs before their packages are installed.
     """
     return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
 

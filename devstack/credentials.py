@@ -1,4 +1,4 @@
-"""The passwords of one installation: made at the first start, kept in `secrets.env` for its owner alone."""
+"""The passwords of one installation: generated at the first start, stored in `secrets.env` for its owner only."""
 
 import secrets
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from devstack.envfile import read_env_file, write_private_env_file
 
-# Customary logins of the two consoles, bearable because both listen on loopback only. A variable of the same name
-# chooses another one at any start.
-CUSTOMARY = {
+# Well-known default logins of the two consoles, acceptable since both listen on loopback only. To change one, set
+# the environment variable of the same name at any start.
+DEFAULT_LOGINS = {
     "MINIO_ROOT_USER": "minioadmin",
     "MINIO_ROOT_PASSWORD": "minioadmin",
     "RABBITMQ_ADMIN_PASSWORD": "admin",
@@ -32,14 +32,14 @@ _SECRET_BYTES = 24  # 32 characters; MinIO takes 8 to 40
 
 
 def load_secrets(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return all secrets, making and storing those that the file does not have yet.
+    """Return all secrets; generate and store those that the file does not contain.
 
-    The logins of the two consoles are the environment's, where it names them.
+    The environment overrides the logins of the two consoles.
     """
     known = read_env_file(path) if path.exists() else {}
-    chosen = {name: environment[name] for name in CUSTOMARY if environment.get(name)}
+    chosen = {name: environment[name] for name in DEFAULT_LOGINS if environment.get(name)}
     generated = {name: secrets.token_urlsafe(_SECRET_BYTES) for name in GENERATED if name not in known}
-    complete = CUSTOMARY | known | chosen | generated
+    complete = DEFAULT_LOGINS | known | chosen | generated
     if complete != known:
         write_private_env_file(path, complete)
     return complete

@@ -1,7 +1,6 @@
-"""Where one installation answers, and with which logins: for the banner of `up` and for tests."""
+"""The addresses and logins of one installation, for the output of `up` and for tests."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from devstack.installation import Installation
 from devstack.postgres import OWNER, database_url
@@ -15,7 +14,7 @@ _DATABASE_SECRETS = {
 
 @dataclass(frozen=True)
 class Endpoints:
-    """URLs without a slash at the end, all on loopback."""
+    """URLs on loopback, without a trailing slash."""
 
     installation: Installation
 
@@ -23,16 +22,6 @@ class Endpoints:
     def gateway(self) -> str:
         """The API."""
         return self._http("GATEWAY_PORT")
-
-    @property
-    def thumbnailer_health(self) -> str:
-        """The thumbnailer's /livez, /readyz and /metrics."""
-        return self._http("THUMBNAILER_HEALTH_PORT")
-
-    @property
-    def status_tracker_health(self) -> str:
-        """The status tracker's /livez, /readyz and /metrics."""
-        return self._http("STATUS_TRACKER_HEALTH_PORT")
 
     @property
     def minio(self) -> str:
@@ -46,7 +35,7 @@ class Endpoints:
 
     @property
     def rabbitmq_management(self) -> str:
-        """RabbitMQ's web interface and HTTP API; the login is admin and `rabbitmq_password("admin")`."""
+        """RabbitMQ's web interface and HTTP API; the user is admin."""
         return self._http("RABBITMQ_MANAGEMENT_PORT")
 
     @property
@@ -54,24 +43,10 @@ class Endpoints:
         """MinIO's administrator: access key and secret key."""
         return self.installation.secrets["MINIO_ROOT_USER"], self.installation.secrets["MINIO_ROOT_PASSWORD"]
 
-    def minio_keys(self, user: str) -> tuple[str, str]:
-        """Return the access key and secret key of a service, of upload-signer or of s3-uploader."""
-        prefix = user.upper().replace("-", "_")
-        is_service = user in ("gateway", "thumbnailer", "status-tracker")
-        name = f"{prefix}_MINIO_SECRET_KEY" if is_service else f"{prefix}_SECRET_KEY"
-        return user, self.installation.secrets[name]
-
-    def rabbitmq_password(self, user: str) -> str:
-        """Return the password of admin, minio, gateway, thumbnailer, status-tracker or operator."""
-        prefix = user.upper().replace("-", "_")
-        return self.installation.secrets[
-            "RABBITMQ_ADMIN_PASSWORD" if user == "admin" else f"{prefix}_RABBITMQ_PASSWORD"
-        ]
-
-    def amqp(self, user: str = "admin") -> str:
-        """Return the broker's URL with the user's login."""
-        password = quote(self.rabbitmq_password(user), safe="")
-        return f"amqp://{user}:{password}@127.0.0.1:{self.installation.ports['RABBITMQ_PORT']}/%2F"
+    @property
+    def s3_uploader_keys(self) -> tuple[str, str]:
+        """The access key and secret key of the user for other programs that upload by S3."""
+        return "s3-uploader", self.installation.secrets["S3_UPLOADER_SECRET_KEY"]
 
     def database(self, role: str = OWNER) -> str:
         """Return the database's URL with the login of thumbmill (the owner), status_tracker or gateway."""

@@ -1,10 +1,10 @@
-"""Files of NAME=value lines, as Compose's `env_file` reads them."""
+"""Files of NAME=value lines, in the format of Compose's `env_file`."""
 
 from pathlib import Path
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the file's variables; empty lines and lines that begin with # are skipped."""
+    """Return the file's variables; skip empty lines and lines that begin with #."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,5 +1,5 @@
-"""What the launcher raises when a person has to do something."""
+"""The launcher's exception."""
 
 
 class LaunchError(Exception):
-    """The message says what to do and names the port, file or program; it is printed without a traceback."""
+    """A failure that the user can fix. The message says how and is printed without a traceback."""

@@ -1,4 +1,4 @@
-"""What has to be on the machine: system packages, the MinIO server, and the virtual environment."""
+"""Installs what the system needs: Debian packages, the MinIO server, and the virtual environment."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PACKAGES = ("core", "gateway", "thumbnailer", "status-tracker", "cli")
 
 
 def install_servers(log: Callable[[str], None]) -> None:
-    """Install what is missing of RabbitMQ, PostgreSQL and MinIO. Raises LaunchError."""
+    """Install RabbitMQ, PostgreSQL and MinIO if they are missing. Raises LaunchError."""
     require_linux()
     missing = {"rabbitmq-server": find_rabbitmq() is None, "postgresql": find_postgres() is None}
     _install_packages([package for package, is_missing in missing.items() if is_missing], log)
@@ -26,7 +26,7 @@ def install_servers(log: Callable[[str], None]) -> None:
 
 
 def make_environment(log: Callable[[str], None]) -> None:
-    """Make the virtual environment from the locked requirements, with our packages in it as they stand."""
+    """Create the virtual environment from the locked requirements, with our packages installed as editable."""
     require_linux()
     if subprocess.run(
         [sys.executable, "-c", "import ensurepip, venv"], check=False, capture_output=True
@@ -35,22 +35,24 @@ def make_environment(log: Callable[[str], None]) -> None:
     lock = CHECKOUT / "requirements" / "dev.txt"
     python = VENV / "bin" / "python"
     log(f"installing the packages of {lock.relative_to(CHECKOUT)} into {VENV.relative_to(CHECKOUT)}")
-    is_new = not _is_whole(python)
+    is_new = not _has_pip(python)
     if is_new:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
-    how_loud = [] if is_new else ["--quiet"]  # the first time takes a minute; later ones would only say "satisfied"
-    _run([*pip, *how_loud, "--require-hashes", "--requirement", str(lock)])
+    quiet = (
+        [] if is_new else ["--quiet"]
+    )  # the first run takes a minute; later ones would only print "already satisfied"
+    _run([*pip, *quiet, "--require-hashes", "--requirement", str(lock)])
     ours = [part for package in PACKAGES for part in ("--editable", str(CHECKOUT / package))]
     _run([*pip, "--quiet", "--no-deps", "--no-build-isolation", *ours])
 
 
 def require_linux() -> None:
-    """Raise LaunchError on a system that this cannot work on."""
+    """Raise LaunchError if this machine is not supported."""
     if not sys.platform.startswith("linux"):
-        raise LaunchError("this runs on Linux only; elsewhere use `docker compose up --build`")
+        raise LaunchError("devstack runs on Linux only: on this machine use `docker compose up --build`")
     if not shutil.which("setpriv"):
-        raise LaunchError("the program setpriv is missing: install the package util-linux")
+        raise LaunchError("setpriv is missing: install the package util-linux")
 
 
 def _install_packages(packages: list[str], log: Callable[[str], None]) -> None:
@@ -58,17 +60,19 @@ def _install_packages(packages: list[str], log: Callable[[str], None]) -> None:
         return
     command = ["sh", str(Path(__file__).with_name("apt-install.sh")), *packages]
     if not shutil.which("apt-get"):
-        raise LaunchError(f"missing: {', '.join(packages)}. Without apt-get you have to install them yourself")
+        raise LaunchError(
+            f"missing: {', '.join(packages)}. There is no apt-get: install them with your package manager"
+        )
     if os.geteuid() != 0:
         if not shutil.which("sudo"):
-            raise LaunchError(f"missing: {', '.join(packages)}. There is no sudo: run as root: {' '.join(command)}")
+            raise LaunchError(f"missing: {', '.join(packages)}. There is no sudo. Run as root: {' '.join(command)}")
         command = ["sudo", *command]
-    log(f"installing the Debian packages {', '.join(packages)}, without starting any service of the system")
+    log(f"installing the Debian packages {', '.join(packages)}, without starting any system service")
     log(f"running: {' '.join(command)}")
     _run(command)
 
 
-def _is_whole(python: Path) -> bool:
+def _has_pip(python: Path) -> bool:
     return (
         python.exists()
         and subprocess.run([python, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0
@@ -78,4 +82,4 @@ def _is_whole(python: Path) -> bool:
 def _run(command: list[str]) -> None:
     code = subprocess.run(command, check=False, stdin=None).returncode
     if code != 0:
-        raise LaunchError(f"failed with exit code {code}: {' '.join(command)}")
+        raise LaunchError(f"this command failed with exit code {code}: {' '.join(command)}")

@@ -1,4 +1,4 @@
-"""Our own MinIO server, described for the table of processes."""
+"""The MinIO server of an installation, as rows of the process table."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ WATCH_SECONDS = 15  # as in compose.yaml
 
 
 def describe_minio(installation: Installation) -> Process:
-    """Return the server's row: one drive, loopback only, with the notification targets of minio.env."""
+    """Return the server: one drive, loopback only, with the notification targets of minio.env."""
     home = installation.data / "minio"
     port, console = installation.ports["MINIO_PORT"], installation.ports["MINIO_CONSOLE_PORT"]
-    program = _own_program(home, minio_program()) if installation.account else minio_program()
+    program = _shared_program(home, minio_program()) if installation.account else minio_program()
     return Process(
         name="minio",
         command=[
@@ -36,13 +36,13 @@ def describe_minio(installation: Installation) -> Process:
         is_ready=lambda: answers_http(port, "/minio/health/ready"),
         directory=installation.data,
         account=installation.account,
-        prepare=lambda: _place_files(installation, home),
+        prepare=lambda: _prepare_directories(installation, home),
         kill_group=True,
     )
 
 
 def describe_provision(installation: Installation) -> tuple[list[str], dict[str, str]]:
-    """Return the command and environment that make users, policies, buckets and notifications; it may run again."""
+    """Return the idempotent command that creates users, policies, buckets, notifications; and its environment."""
     environment = installation.server_environment(installation.data)
     environment |= {name: value for name, value in installation.secrets.items() if name.startswith("MINIO_ROOT_")}
     environment |= {name: value for name, value in installation.secrets.items() if name.endswith("_SECRET_KEY")}
@@ -52,7 +52,7 @@ def describe_provision(installation: Installation) -> tuple[list[str], dict[str,
 
 
 def describe_minio_watch(installation: Installation) -> Process:
-    """Return the row of what stays beside the system and puts back what somebody took away from MinIO's set-up."""
+    """Return the process that keeps running and restores missing users, policies, buckets and notifications."""
     command, environment = describe_provision(installation)
     return Process(
         name="minio-watch",
@@ -74,31 +74,31 @@ def _environment(installation: Installation, home: Path) -> dict[str, str]:
         "MINIO_NOTIFY_AMQP_URL_DURABLE": broker,
         "MINIO_NOTIFY_AMQP_QUEUE_DIR_DURABLE": str(home / "events"),
     }
-    # Without a list MinIO would allow every origin, its administration too. The gateway's pages send forms to it.
+    # Without a list MinIO allows every origin, even for its admin API. The gateway's pages send upload forms to it.
     port = installation.ports["GATEWAY_PORT"]
     origins = installation.overrides.get("CORS_ALLOW_ORIGINS") or os.environ.get("CORS_ALLOW_ORIGINS")
     own = f"http://127.0.0.1:{port},http://localhost:{port}"
     return environment | {"MINIO_API_CORS_ALLOW_ORIGIN": origins or own}
 
 
-def _place_files(installation: Installation, home: Path) -> None:
+def _prepare_directories(installation: Installation, home: Path) -> None:
     built = minio_program()
     if not built.exists():
-        raise LaunchError(f"no MinIO server at {built}: run `python devstack setup`")
+        raise LaunchError(f"no MinIO server at {built}: run `python -m devstack setup`")
     for part in (home, home / "drive", home / "events"):
         part.mkdir(mode=0o700, exist_ok=True)
         if installation.account:
             os.chown(part, installation.account.uid, installation.account.gid)
     if installation.account:
-        _share_program(built, _own_program(home, built))
+        _share_program(built, _shared_program(home, built))
 
 
-def _own_program(home: Path, built: Path) -> Path:
+def _shared_program(home: Path, built: Path) -> Path:
     return home / "bin" / built.parent.name  # named by its version
 
 
 def _share_program(built: Path, target: Path) -> None:
-    """Put the program where the servers' account can reach it: root's cache is closed to others."""
+    """Put the program where the servers' account can execute it: it cannot enter root's cache."""
     target.parent.mkdir(exist_ok=True)
     if target.exists():
         return

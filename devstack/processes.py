@@ -1,4 +1,4 @@
-"""Starting and ending one process, so that nothing of ours outlives us and nothing that is not ours is touched."""
+"""Starts and kills single processes, so that none outlives the launcher and no other process is affected."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from devstack.account import Account, change_user
 
 @dataclass(frozen=True)
 class Process:
-    """One row of the table of processes."""
+    """One row of the process table."""
 
     name: str
     command: Sequence[str]
@@ -21,17 +21,17 @@ class Process:
     is_ready: Callable[[], bool]
     directory: Path
     account: Account | None = None
-    prepare: Callable[[], None] = lambda: None  # files that have to be there before each start
+    prepare: Callable[[], None] = lambda: None  # creates the files needed before each start
     stop_signal: signal.Signals = signal.SIGTERM
     start_seconds: float = 60
-    # A killed server takes its children along, as a power cut would; a killed service's have to notice it.
+    # Killing a server kills its children too, as a power cut would. A killed service's children have to notice it.
     kill_group: bool = False
 
 
 def spawn(process: Process, log: Path, pid_file: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the process, in a group of its own (Ctrl-C is the launcher's to handle), with its output in the log.
+    """Start the process with its output in the log, in its own group so that Ctrl-C reaches only the launcher.
 
-    The kernel sends it its stop signal when the thread that called this ends, however it ends.
+    The kernel sends it its stop signal when the calling thread ends, for whatever reason.
     """
     death_signal = process.stop_signal.name.removeprefix("SIG")
     wrapper = ["setpriv", "--pdeathsig", death_signal, *change_user(process.account), "--"]
@@ -50,7 +50,7 @@ def spawn(process: Process, log: Path, pid_file: Path, environment: Mapping[str,
 
 
 def kill_group(pid: int) -> None:
-    """Kill everything that the process with this id and group has started and that is still there."""
+    """Kill the process group with this id."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -58,12 +58,12 @@ def kill_group(pid: int) -> None:
 
 
 def write_pid_file(path: Path, pid: int) -> None:
-    """Record the process together with the time it was started at, since ids are used again."""
+    """Record the process id and its start time, since ids are reused."""
     path.write_text(json.dumps({"pid": pid, "started": _start_ticks(pid)}), encoding="utf-8")
 
 
 def read_pid_file(path: Path) -> int | None:
-    """Return the id if that very process is still running, else None."""
+    """Return the id if the same process is still running, else None."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -73,7 +73,7 @@ def read_pid_file(path: Path) -> int | None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Return field 22 of /proc/PID/stat, see proc(5); None for a process that is gone or a zombie."""
+    """Return the start time, field 22 of /proc/PID/stat (proc(5)); None if the process has exited."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,11 +1,11 @@
-"""Our own RabbitMQ node with its own epmd, described for the table of processes."""
+"""The RabbitMQ node of an installation and its epmd, as rows of the process table."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from devstack.account import change_user, hand_over
+from devstack.account import change_user, chown_tree
 from devstack.errors import LaunchError
 from devstack.installation import CHECKOUT, Installation
 from devstack.probes import answers_amqp, answers_epmd, answers_http
@@ -13,22 +13,22 @@ from devstack.processes import Process
 
 SHARED = CHECKOUT / "infra" / "rabbitmq"
 WATCH_SECONDS = 15  # as in compose.yaml
-_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper on PATH insists on the user rabbitmq
-ALARMS = {  # for tests and drills: the order that raises one, the limit that does, the usual one
+_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper on PATH requires the user rabbitmq
+ALARMS = {  # for tests and drills: the rabbitmqctl command, the value that raises the alarm, the normal value
     "disk": ("set_disk_free_limit", "999GB", "50MB"),
     "memory": ("set_vm_memory_high_watermark", "0.0001", "0.4"),
 }
-# Erlang's schedulers spin while they wait for work; on a machine shared with image decoding that is stolen time.
+# Erlang's schedulers busy-wait by default, which takes CPU time from image decoding on a shared machine.
 _NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 def find_rabbitmq() -> Path | None:
-    """Return the server program, or None when the package is missing."""
+    """Return the server program, or None if the package is missing."""
     return _PROGRAM if _PROGRAM.exists() and shutil.which("epmd") else None
 
 
 def describe_epmd(installation: Installation) -> Process:
-    """Return the row of Erlang's port mapper. With our own, a system's node and ours cannot meet."""
+    """Return Erlang's port mapper. A separate one keeps this node apart from a node of the operating system."""
     port = installation.ports["EPMD_PORT"]
     return Process(
         name="epmd",
@@ -41,9 +41,9 @@ def describe_epmd(installation: Installation) -> Process:
 
 
 def describe_rabbitmq(installation: Installation) -> Process:
-    """Return the broker's row. The node's name stays when ports move, since its data belong to the name."""
+    """Return the broker. The node's name is the same for all ports, since its data belong to the name."""
     if not find_rabbitmq():
-        raise LaunchError("no RabbitMQ server found: run `python devstack setup`")
+        raise LaunchError("no RabbitMQ server found: run `python -m devstack setup`")
     home = installation.data / "rabbitmq"
     port, management = installation.ports["RABBITMQ_PORT"], installation.ports["RABBITMQ_MANAGEMENT_PORT"]
     environment = installation.server_environment(home) | {
@@ -76,7 +76,7 @@ def describe_rabbitmq(installation: Installation) -> Process:
 
 
 def describe_rabbitmq_watch(installation: Installation) -> Process:
-    """Return the row of what stays beside the system and puts back what somebody took away from the broker."""
+    """Return the process that keeps running and restores missing queues, bindings, policies and permissions."""
     environment = installation.server_environment(installation.data) | {
         "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{installation.ports['RABBITMQ_MANAGEMENT_PORT']}",
         "RABBITMQ_ADMIN_PASSWORD": installation.secrets["RABBITMQ_ADMIN_PASSWORD"],
@@ -115,14 +115,14 @@ def _write_configuration(installation: Installation, home: Path) -> None:
         env={**installation.secrets, "RABBITMQ_QUEUE": installation.queue},
         check=True,
     )
-    hand_over(home, installation.account)
+    chown_tree(home, installation.account)
 
 
-def rabbitmqctl(broker: Process, *order: str) -> None:
-    """Order a running broker about by `rabbitmqctl`, as its own user. Raises SubprocessError."""
-    program = _PROGRAM.with_name("rabbitmqctl")
-    words = [program, "-n", broker.environment["RABBITMQ_NODENAME"], *order]
+def rabbitmqctl(broker: Process, *arguments: str) -> None:
+    """Run `rabbitmqctl` on a running broker, as its own user. Raises SubprocessError."""
+    program = str(_PROGRAM.with_name("rabbitmqctl"))
+    command = [program, "-n", broker.environment["RABBITMQ_NODENAME"], *arguments]
     subprocess.run(
-        ["setpriv", *change_user(broker.account), "--", *words],
+        ["setpriv", *change_user(broker.account), "--", *command],
         env=dict(broker.environment), check=True, capture_output=True, timeout=180,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What a running `up` has recorded about itself, for `status` and `smoke` of the same checkout.
+"""The record that a running `up` writes, for `status` and `smoke` in the same checkout.
 
-The environment of another terminal may describe another installation, so neither of them reads it.
+They do not read the environment, since that of another terminal may be meant for another installation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _KEYS = "API_KEYS"
 
 @dataclass(frozen=True)
 class Running:
-    """One running installation: its ports by variable, and a key for its API where it asks for one."""
+    """One running installation: its ports by variable, and an API key if it requires one."""
 
     ports: Mapping[str, int]
     api_key: str | None
@@ -29,7 +29,7 @@ class Running:
 
 @contextmanager
 def recorded(directory: Path, ports: Mapping[str, int], environment: Mapping[str, str]) -> Iterator[Running]:
-    """Keep a record of this installation in the directory while the block runs."""
+    """Write the record of this installation, and remove it after the block."""
     running = Running(dict(ports), environment.get(_KEYS, "").partition(",")[0].strip() or None)
     record = directory / _RECORD
     write_private_env_file(
@@ -42,7 +42,7 @@ def recorded(directory: Path, ports: Mapping[str, int], environment: Mapping[str
 
 
 def find_running(directory: Path) -> Running | None:
-    """Return what the `up` of this directory has recorded, or None when it does not run or is not that far yet."""
+    """Return the record of the `up` in this directory, or None if it is not running or still starting."""
     record = directory / _RECORD
     if read_pid_file(directory / LAUNCHER) is None or not record.exists():
         return None
@@ -51,7 +51,7 @@ def find_running(directory: Path) -> Running | None:
 
 
 def require_running(directory: Path) -> Running:
-    """Return what the `up` of this directory has recorded. Raises LaunchError when it does not run."""
+    """Return the record of the `up` in this directory. Raises LaunchError if it is not running."""
     if running := find_running(directory):
         return running
-    raise LaunchError(f"nothing is running in {CHECKOUT}: start it there by `make up`")
+    raise LaunchError(f"the system in {CHECKOUT} is not running: start it there with `make up`")

@@ -1,11 +1,11 @@
-"""A sample picture made of nothing: a gradient as PNG, the same bytes every time."""
+"""A sample image: a gradient as PNG, always the same bytes."""
 
 import struct
 import zlib
 
 
 def make_sample_image(width: int = 1024, height: int = 768) -> bytes:
-    """Return a PNG of the given size in pixels, red growing to the right and blue downwards."""
+    """Return a PNG of the given size in pixels, with red increasing to the right and blue downwards."""
     rows = (
         b"\x00" + b"".join(bytes((x * 255 // width, 96, y * 255 // height)) for x in range(width))
         for y in range(height)

@@ -1,4 +1,4 @@
-"""Our three services, described for the table of processes: console scripts with settings, never imported code."""
+"""The three services, as rows of the process table: console scripts with settings, never imported code."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ NAMES = ("gateway", "thumbnailer", "status-tracker")
 
 
 def describe_services(installation: Installation) -> list[Process]:
-    """Return the services' rows, in the order they are started."""
+    """Return the services in their start order."""
     return [
         _describe_gateway(installation),
         _describe_thumbnailer(installation),
@@ -23,14 +23,14 @@ def describe_services(installation: Installation) -> list[Process]:
 
 
 def describe_migrate(installation: Installation) -> tuple[list[str], dict[str, str]]:
-    """Return the command and environment that bring the database to the present schema."""
+    """Return the command and environment that migrate the database to the current schema."""
     url = database_url(installation, OWNER, installation.secrets["POSTGRES_PASSWORD"])
     settings = {"LOG_FORMAT": "console", "MIGRATION_DATABASE_URL": url}
-    return [_script("status-tracker"), "migrate"], _over_own(settings, installation.overrides)
+    return [_script("status-tracker"), "migrate"], _merge_environment(settings, installation.overrides)
 
 
 def describe_operator(installation: Installation) -> dict[str, str]:
-    """Return what `thumbmill` has to know to work on this installation."""
+    """Return the settings of `thumbmill` for this installation."""
     return {
         "RABBITMQ_HOST": "127.0.0.1",
         "RABBITMQ_PORT": str(installation.ports["RABBITMQ_PORT"]),
@@ -92,15 +92,15 @@ def _describe(
     return Process(
         name=name,
         command=command,
-        environment=_over_own({**common, **settings}, installation.overrides),
+        environment=_merge_environment({**common, **settings}, installation.overrides),
         is_ready=lambda: answers_http(port, "/readyz"),
         directory=installation.directory,
     )
 
 
-def _over_own(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the caller's environment (THUMBNAILER_DECODERS=4 make up), the settings, and what overrides both."""
-    files = {f"{name}_FILE" for name in settings}  # a secret given twice would be refused
+def _merge_environment(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """Merge the shell's environment (THUMBNAILER_DECODERS=4 make up), the settings and the overrides."""
+    files = {f"{name}_FILE" for name in settings}  # a service rejects a secret that is set twice
     inherited = {name: value for name, value in os.environ.items() if name not in files}
     return {**inherited, **settings, **overrides}
 

@@ -1,4 +1,4 @@
-"""One sample picture sent through a running system, and the steps of its way."""
+"""A smoke test: upload a sample image to a running system and print its timeline."""
 
 import http.client
 import json
@@ -25,59 +25,59 @@ _TIMEOUT_SECONDS = 15.0
 
 
 def run_smoke(running: Running, log: Callable[[str], None]) -> None:
-    """Upload the sample picture and say how it came to be DONE. Raises LaunchError when it did not."""
+    """Upload the sample image and print the steps until it is DONE. Raises LaunchError if it fails."""
     gateway = _Gateway(running.ports["GATEWAY_PORT"], running.api_key)
-    picture = make_sample_image()
-    log(f"sending a sample picture of {len(picture)} bytes by POST /api/v1/images")
+    image_bytes = make_sample_image()
+    log(f"uploading a sample image of {len(image_bytes)} bytes by POST /api/v1/images")
     started = time.time()
-    posted = gateway.ask("POST", "/api/v1/images", picture, {"Content-Type": "image/png"})
-    steps = [(time.time(), f"the upload was answered: {posted['id']} is {posted['status']}")]
+    posted = gateway.request("POST", "/api/v1/images", image_bytes, {"Content-Type": "image/png"})
+    steps = [(time.time(), f"response to the upload: {posted['id']} is {posted['status']}")]
     image = _wait_done(gateway, posted["id"])
-    for event in gateway.ask("GET", f"/api/v1/images/{posted['id']}/events")["items"]:
+    for event in gateway.request("GET", f"/api/v1/images/{posted['id']}/events")["items"]:
         state = _STATES.get(event["type"].partition(":")[0], "")
         steps.append(
             (datetime.fromisoformat(event["occurred"]).timestamp(), f"{event['type']:<26} {state}".strip())
         )
-    for when, what in sorted(steps):
-        log(f"  {(when - started) * 1000:6.0f} ms  {what}")
+    for at, description in sorted(steps):
+        log(f"  {(at - started) * 1000:6.0f} ms  {description}")
     for variant in image["variants"]:
         log(f"  {variant['type']}: {variant['url']}")
 
 
 class _Gateway:
-    """The API on loopback, spoken to as any client would."""
+    """A client of the API on loopback."""
 
     def __init__(self, port: int, api_key: str | None) -> None:
         self._port = port
         self._headers = {"X-API-Key": api_key} if api_key else {}
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the answer's JSON. Raises LaunchError for anything but success."""
+        """Return the JSON of a successful response. Raises LaunchError otherwise."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request(method, path, body, {**self._headers, **(headers or {})})
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise LaunchError(
-                f"no answer from the gateway on 127.0.0.1:{self._port} ({error}): is `make up` running?"
+                f"the gateway on 127.0.0.1:{self._port} does not respond ({error}): is `make up` running?"
             ) from error
         finally:
             connection.close()
-        if not 200 <= answer.status < 300:
-            raise LaunchError(f"{method} {path} was answered with {answer.status}: {text}")
+        if not 200 <= response.status < 300:
+            raise LaunchError(f"{method} {path} returned {response.status}: {text}")
         found: dict[str, Any] = json.loads(text)
         return found
 
 
 def _wait_done(gateway: _Gateway, image_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + _DONE_SECONDS
-    while (image := gateway.ask("GET", f"/api/v1/images/{image_id}"))["status"] != "DONE":
+    while (image := gateway.request("GET", f"/api/v1/images/{image_id}"))["status"] != "DONE":
         if image["status"] == "FAILED":
-            raise LaunchError(f"the sample picture failed: {image['error']}")
+            raise LaunchError(f"the sample image is FAILED: {image['error']}")
         if time.monotonic() > deadline:
-            raise LaunchError(f"the sample picture is still {image['status']} after {_DONE_SECONDS:.0f} s")
+            raise LaunchError(f"the sample image is still {image['status']} after {_DONE_SECONDS:.0f} s")
         pause(_POLL_SECONDS)
     return image

@@ -1,4 +1,4 @@
-"""The whole system as one object: developers run it by `up`, tests hold it and break it on purpose."""
+"""The whole system as one object: `up` runs it, and tests start, stop and kill its processes."""
 
 import os
 import signal
@@ -28,8 +28,8 @@ _POLL_SECONDS = 0.05
 class Stack:
     """The processes of one installation, started, stopped and killed by name.
 
-    Args: the directory that keeps everything; the ports by variable (the defaults and the environment's otherwise);
-    settings for the services, over the launcher's own. `say` gets a line for a person now and then.
+    Args: the directory of all files; the ports by variable (by default those of the environment); settings for the
+    services, which take precedence. `log` is called with each progress line.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Stack:
             describe_rabbitmq(self.installation),
             describe_minio(self.installation),
             *services.describe_services(self.installation),
-            # Not started by `up`: tests take things away on purpose.
+            # Not started by this method `up`, since tests delete queues and buckets on purpose.
             describe_minio_watch(self.installation),
             describe_rabbitmq_watch(self.installation),
         ]
@@ -62,24 +62,24 @@ class Stack:
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
     def up(self, *, backing_only: bool = False) -> None:
-        """Start everything in order, each when what it needs answers.
+        """Start all processes in order, each after those that it needs.
 
-        Raises LaunchError; to `close` then too is the caller's part.
+        Raises LaunchError. The caller has to call `close` in that case too.
         """
         self.stop_stale_processes()
-        for log in self.installation.logs.glob("*.log"):
-            log.rename(log.with_suffix(".log.1"))
+        for path in self.installation.logs.glob("*.log"):
+            path.rename(path.with_suffix(".log.1"))
         write_private_env_file(self.installation.operator_file, services.describe_operator(self.installation))
         self.start("epmd")
-        self.start("rabbitmq", wait=False)  # the slowest by far; the others start meanwhile
+        self.start("rabbitmq", wait=False)  # by far the slowest; the others start meanwhile
         self.start("postgres", wait=False)
         self.wait_ready("postgres")
-        self._run_step("roles", *describe_roles(self.installation))
+        self._run_command("roles", *describe_roles(self.installation))
         if not backing_only:
-            self._run_step("migrate", *services.describe_migrate(self.installation))
-        self.wait_ready("rabbitmq")  # before MinIO: events for exchanges without queues would be gone
+            self._run_command("migrate", *services.describe_migrate(self.installation))
+        self.wait_ready("rabbitmq")  # before MinIO: events for an exchange without queues are lost
         self.start("minio")
-        self._run_step("provision", *describe_provision(self.installation))
+        self._run_command("provision", *describe_provision(self.installation))
         if not backing_only:
             for name in services.NAMES:
                 self.start(name, wait=False)
@@ -87,16 +87,16 @@ class Stack:
                 self.wait_ready(name)
 
     def close(self) -> None:
-        """Stop what runs, in reverse order of the table; kill what does not stop in time."""
+        """Stop all processes in reverse order; kill those that do not stop in time."""
         for name in reversed(self.table):
             self.stop(name)
         self._spawner.shutdown()
 
     def start(self, name: str, *, wait: bool = True, **environment: str) -> None:
-        """Start one process, with settings for this time only, and wait until it answers (or not)."""
+        """Start one process, with additional settings for this run, and by default wait until it is ready."""
         process = self.table[name]
         if self.is_running(name):
-            raise LaunchError(f"{name} is running already")
+            raise LaunchError(f"{name} is already running")
         self._started[name] = time.monotonic()
         process.prepare()
         merged = {**process.environment, **environment}
@@ -106,24 +106,26 @@ class Stack:
             self.wait_ready(name)
 
     def wait_ready(self, name: str, seconds: float | None = None) -> None:
-        """Wait until the process answers.
+        """Wait until the process is ready.
 
-        Raises LaunchError, with the end of its log, when it ends or takes too long.
+        Raises LaunchError, with the end of its log, if it exits or takes too long.
         """
         process = self.table[name]
-        patience = seconds or process.start_seconds
-        deadline = time.monotonic() + patience
+        timeout = seconds or process.start_seconds
+        deadline = time.monotonic() + timeout
         while not process.is_ready():
             code = self._children[name].poll()
             if code is not None:
-                raise LaunchError(f"{name} ended with {describe_exit(code)}\n{self.log_tail(name)}")
+                raise LaunchError(
+                    f"{name} exited with {describe_exit(code)} before it was ready\n{self.log_tail(name)}"
+                )
             if time.monotonic() > deadline:
-                raise LaunchError(f"{name} does not answer after {patience:.0f} s\n{self.log_tail(name)}")
+                raise LaunchError(f"{name} is not ready after {timeout:.0f} s\n{self.log_tail(name)}")
             pause(_POLL_SECONDS)
         self._log(f"{name} is ready ({time.monotonic() - self._started[name]:.1f} s)")
 
     def stop(self, name: str, seconds: float = _STOP_SECONDS) -> None:
-        """Stop one process gracefully, if it runs; kill it with all it started when it takes too long."""
+        """Stop one process gracefully if it is running; kill its group if it takes too long."""
         child = self._children.get(name)
         if child is None:
             return
@@ -133,39 +135,39 @@ class Stack:
             try:
                 child.wait(seconds)
             except subprocess.TimeoutExpired:
-                self._log(f"{name} has not stopped for {seconds:.0f} s: killing it")
+                self._log(f"{name} is still running after {seconds:.0f} s: killing it")
         self._reap(name, everything=True)
 
     def kill(self, name: str) -> None:
-        """Kill one process with SIGKILL: a service alone (its children must notice), a server with its children."""
+        """Kill one process with SIGKILL: a service without its children (they must notice), a server with them."""
         self._children[name].kill()
         self._reap(name, everything=self.table[name].kill_group)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send any signal to the process, SIGSTOP and SIGCONT among them."""
+        """Send a signal to the process, for instance SIGSTOP or SIGCONT."""
         self._children[name].send_signal(number)
 
     def restart(self, name: str, *, wait: bool = True, **environment: str) -> None:
-        """Stop and start one process, with settings for this time only."""
+        """Stop and start one process, with additional settings for this run."""
         self.stop(name)
         self.start(name, wait=wait, **environment)
 
     def revive(self, name: str) -> None:
-        """Start a process again that ended by itself, and wait until it answers. Raises LaunchError."""
+        """Restart a process that has exited, and wait until it is ready. Raises LaunchError."""
         self._reap(name, everything=self.table[name].kill_group)
         self.start(name)
 
     def wait_exit(self, name: str, seconds: float) -> int:
-        """Wait for the process to end by itself and return its exit code (negative: the signal's number)."""
+        """Wait for the process to exit and return its exit code (negative: the signal's number)."""
         try:
             code = self._children[name].wait(seconds)
         except subprocess.TimeoutExpired:
-            raise LaunchError(f"{name} still runs after {seconds:.0f} s\n{self.log_tail(name)}") from None
+            raise LaunchError(f"{name} is still running after {seconds:.0f} s\n{self.log_tail(name)}") from None
         self._reap(name, everything=self.table[name].kill_group)
         return code
 
     def is_running(self, name: str) -> bool:
-        """Tell whether the process was started and has not ended."""
+        """Return whether the process was started and has not exited."""
         child = self._children.get(name)
         return child is not None and child.poll() is None
 
@@ -174,32 +176,32 @@ class Stack:
         return self._children[name].pid
 
     def find_exited(self) -> str | None:
-        """Return the name of a process that ended unasked, if there is one."""
+        """Return the name of a process that exited without being stopped, if there is one."""
         return next((name for name, child in self._children.items() if child.poll() is not None), None)
 
     def exit_code(self, name: str) -> int | None:
-        """Return the exit code of a process that ended unasked."""
+        """Return the exit code of a process that exited without being stopped."""
         return self._children[name].poll()
 
     def log_path(self, name: str) -> Path:
-        """Return the file that has the process's output."""
+        """Return the path of the process's log."""
         return self.installation.logs / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """Return the last lines of the process's log, indented, under the file's name."""
+        """Return the last lines of the process's log, indented, after its path."""
         path = self.log_path(name)
         lines = (
             path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:] if path.exists() else []
         )
-        return "\n".join([f"  the end of {path}:", *(f"  | {line}" for line in lines)])
+        return "\n".join([f"  last lines of {path}:", *(f"  | {line}" for line in lines)])
 
     def stop_stale_processes(self) -> None:
-        """End what a killed launcher left behind; the kernel has asked them already, this waits for it."""
+        """Stop the processes of a killed launcher. The kernel has signalled them; this waits for their exit."""
         for name in reversed(self.table):
             pid = read_pid_file(self._pid_file(name))
             if pid is None:
                 continue
-            self._log(f"ending {name} (process {pid}), left by a launcher that was killed")
+            self._log(f"stopping {name} (process {pid}) of an earlier run that was killed")
             os.kill(pid, self.table[name].stop_signal)
             deadline = time.monotonic() + _STOP_SECONDS
             while read_pid_file(self._pid_file(name)) and time.monotonic() < deadline:
@@ -217,10 +219,10 @@ class Stack:
     def _pid_file(self, name: str) -> Path:
         return self.installation.pids / f"{name}.pid"
 
-    def _run_step(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _run_command(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         started = time.monotonic()
         with self.log_path(name).open("ab") as log:
-            ended = subprocess.run(
+            result = subprocess.run(
                 command,
                 env=environment,
                 cwd=self.installation.directory,
@@ -229,17 +231,17 @@ class Stack:
                 stderr=log,
                 check=False,
             )
-        if ended.returncode != 0:
-            raise LaunchError(f"{name} failed with {describe_exit(ended.returncode)}\n{self.log_tail(name)}")
-        self._log(f"{name} done ({time.monotonic() - started:.1f} s)")
+        if result.returncode != 0:
+            raise LaunchError(f"{name} failed with {describe_exit(result.returncode)}\n{self.log_tail(name)}")
+        self._log(f"{name}: done ({time.monotonic() - started:.1f} s)")
 
 
 def stop_stale_processes(directory: Path, log: Callable[[str], None]) -> None:
-    """End what a killed launcher left behind in the directory, if there is anything."""
+    """Stop the processes that a killed launcher left in the directory, if there are any."""
     if any(read_pid_file(pid_file) for pid_file in (directory / "run").glob("*.pid")):
         Stack(directory, log=log).stop_stale_processes()
 
 
 def describe_exit(code: int) -> str:
-    """Return a Popen exit code in words."""
+    """Return a Popen exit code as text."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

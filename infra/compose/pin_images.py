@@ -1,7 +1,7 @@
-"""Pins the images of others by digest: asks their registry and writes the variables that Compose reads into .env.
+"""Pin the base images by digest: look them up in their registry and write the variables for Compose into .env.
 
-A tag can be moved to other bytes; a digest cannot. Needs Docker (with buildx) and a way to the registry. Run it
-again to take newer images of the same tags; lines of .env that it does not own stay as they are.
+A tag can be moved to other bytes; a digest cannot. Needs Docker with buildx and access to the registry. Run it
+again to update the images of the same tags. Other lines of .env stay as they are.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# Variable -> the image as the files of the project name it. MinIO's has its digest in compose.yaml already.
+# Variable -> the image as in the project's files. MinIO's image already has its digest in compose.yaml.
 IMAGES = {
     "POSTGRES_IMAGE": "postgres:18",
     "RABBITMQ_IMAGE": "rabbitmq:4.2-management",
@@ -24,11 +24,11 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class PinError(Exception):
-    """A digest could not be had; the message says why."""
+    """A digest was not found; the message says why."""
 
 
 def main() -> int:
-    """Write the pins and print them; 1 with a message, and nothing written, where a digest cannot be had."""
+    """Write and print the pins. If a digest is not found, write nothing, print a message and return 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, nargs="?", default=CHECKOUT / ".env", help="the file to write (.env)")
     file = parser.parse_args().file
@@ -53,17 +53,17 @@ def find_digest(image: str) -> str:
     """Return the digest of the image's index, which covers every platform. Raises PinError."""
     command = ["docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", image]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise PinError("there is no `docker` here: run this where images can be pulled") from None
-    digest = asked.stdout.strip()
-    if asked.returncode or not _DIGEST.fullmatch(digest):
-        raise PinError(f"no digest for {image}: {asked.stderr.strip() or digest or 'an empty answer'}")
+        raise PinError("docker was not found: run this on a machine that can pull images") from None
+    digest = result.stdout.strip()
+    if result.returncode or not _DIGEST.fullmatch(digest):
+        raise PinError(f"no digest found for {image}: {result.stderr.strip() or digest or 'the output was empty'}")
     return digest
 
 
 def merge(text: str, pins: dict[str, str]) -> str:
-    """Return an env file's text with each pin in place of an older one of its variable, or at the end."""
+    """Return an env file's text with the pins at the end, and without earlier values of their variables."""
     kept = [line for line in text.splitlines() if line.partition("=")[0].strip() not in pins]
     return "\n".join([*kept, *(f"{variable}={image}" for variable, image in pins.items())]) + "\n"
 

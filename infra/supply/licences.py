@@ -1,6 +1,6 @@
-"""Prints docs/licences.md: what the images' Python packages are licensed under, by the packages' own metadata.
+"""Print docs/licences.md: the licences of the images' Python packages, from the packages' metadata.
 
-Run it in the project's environment, which holds every package of the locks: python infra/supply/licences.py
+Run it in the project's environment, which has every locked package: python infra/supply/licences.py
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGES = ("gateway", "thumbnailer", "status-tracker", "cli")
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker> ;[^\\]*)?")
-# Older metadata says it in prose; these are the SPDX identifiers (https://spdx.org/licenses) meant by it.
+# Older metadata has names instead of SPDX identifiers (https://spdx.org/licenses).
 _SPDX = {
     "Apache Software License": "Apache-2.0",
     "ISC License": "ISC",
@@ -35,11 +35,11 @@ distributes these, too.
 
 
 class LicenceError(Exception):
-    """A package of a lock is not installed or names no licence."""
+    """A locked package is not installed, or its metadata has no licence."""
 
 
 def main() -> int:
-    """Print the page; 1 with a message for a package whose licence cannot be found."""
+    """Print the page; return 1 with a message if a licence is not found."""
     try:
         print(make_page())
     except LicenceError as error:
@@ -65,27 +65,27 @@ def make_page() -> str:
 
 
 def read_lock(path: Path) -> list[tuple[str, str]]:
-    """Return name and version of each package that a lock installs on Linux."""
+    """Return the name and version of each package that a lock installs on Linux."""
     pins = (_PINNED.match(line) for line in path.read_text(encoding="utf-8").splitlines())
     return [(pin["name"], pin["version"]) for pin in pins if pin and "win32" not in (pin["marker"] or "")]
 
 
 def find_licence(name: str) -> str:
-    """Return the licence that an installed package names, as an SPDX expression if it can. Raises LicenceError."""
+    """Return the licence of an installed package, as an SPDX expression if possible. Raises LicenceError."""
     try:
         found = metadata(name)
     except PackageNotFoundError:
         raise LicenceError(f"{name} is not installed: run `make venv`") from None
-    if expression := found.get("License-Expression"):
-        return expression
+    if "License-Expression" in found:
+        return found["License-Expression"]
     prefix = "License :: "
     classified = [line for line in found.get_all("Classifier") or [] if line.startswith(prefix)]
     texts = [line.rpartition(" :: ")[2] for line in classified]
-    stated = (found.get("License") or "").strip()
+    stated = found["License"].strip() if "License" in found else ""
     if stated and "\n" not in stated and len(stated) < 40:
         texts = [stated]
     if not texts:
-        raise LicenceError(f"{name} names no licence")
+        raise LicenceError(f"the metadata of {name} has no licence")
     return " OR ".join(_SPDX.get(text, text) for text in texts)
 
 

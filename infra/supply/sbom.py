@@ -1,7 +1,7 @@
-"""Writes an SBOM of each image's Python packages: CycloneDX 1.6 as JSON, with versions, licences and package URLs.
+"""Write an SBOM of each image's Python packages: CycloneDX 1.6 as JSON, with versions, licences and package URLs.
 
-Each image's lock is installed into an environment of its own, so that what is described is what the image holds.
-Needs the package index; takes some minutes.
+Each image's lock is installed into a separate environment, so the SBOM matches the image. Needs the package index
+and takes some minutes.
 """
 
 import argparse
@@ -17,10 +17,12 @@ _PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--req
 
 
 def main() -> int:
-    """Write the files and print their names; 1 where a program fails, with its own message above."""
+    """Write the files and print their names; return 1 if a program fails, whose output has the reason."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     default = CHECKOUT / ".local" / "sbom"
-    parser.add_argument("directory", type=Path, nargs="?", default=default, help="where to (.local/sbom)")
+    parser.add_argument(
+        "directory", type=Path, nargs="?", default=default, help="output directory (default: .local/sbom)"
+    )
     directory = parser.parse_args().directory
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -42,14 +44,14 @@ def make_environment(directory: Path, lock: str) -> Path:
     venv.create(directory, with_pip=True)
     python = directory / "bin" / "python"
     subprocess.run([python, *_PIP, CHECKOUT / "requirements" / f"{lock}.txt"], check=True)
-    # Pip and setuptools came with the environment; no image has them.
+    # The environment comes with pip and setuptools; the images do not have them.
     uninstall = (*_PIP[:3], "uninstall", "--quiet", "--yes", "setuptools", "pip")
     subprocess.run([python, *uninstall], check=True)
     return python
 
 
 def describe(tool: Path, python: Path, pyproject: Path, target: Path) -> None:
-    """Write the SBOM of an environment, the same for the same packages. Raises CalledProcessError."""
+    """Write the SBOM of an environment, reproducibly. Raises CalledProcessError."""
     subprocess.run(
         [tool, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--spec-version", "1.6",
          "--pyproject", pyproject, "--mc-type", "application", "--output-file", target, python],

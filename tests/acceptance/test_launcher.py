@@ -1,4 +1,4 @@
-"""`make up` from a checkout of its own: it heeds nothing of the shell that is meant for other systems."""
+"""`make up` in its own checkout: it ignores variables of the shell that are meant for other systems."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from devstack.installation import CHECKOUT
 from devstack.ports import free_ports
 from tests.support.waiting import wait_until
 
-# What a developer's shell may have for other databases and brokers; each of these would keep a client from ours.
-STRANGERS = {
+# A developer's shell may contain these for another database; each of them would break connections to ours.
+FOREIGN_VARIABLES = {
     "PGSSLMODE": "require",
     "PGSERVICE": "production",
     "PGOPTIONS": "-c nonsense=1",
@@ -27,20 +27,22 @@ STRANGERS = {
 
 
 class Checkout:
-    """A copy of the launcher, whose `.local` is its own."""
+    """A copy of the launcher with its own `.local`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.local = directory / ".local"
         self.output = directory / "output"
-        shutil.copytree(CHECKOUT / "infra", directory / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("devstack", "infra"):
+            shutil.copytree(CHECKOUT / package, directory / package, ignore=shutil.ignore_patterns("__pycache__"))
 
     def command(self, name: str) -> list[str]:
-        return [sys.executable, str(self.directory / "infra" / "local"), name]
+        return [sys.executable, "-m", "devstack", name]
 
     def run(self, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(name),
+            cwd=self.directory,
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
@@ -58,7 +60,7 @@ class Checkout:
 @pytest.fixture
 def checkout():
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-checkout-", dir="/var/tmp"))
-    directory.chmod(0o755)  # the servers' account has to pass
+    directory.chmod(0o755)  # the servers' account has to enter it
     checkout = Checkout(directory)
     yield checkout
     remove_data(checkout.local)
@@ -68,12 +70,20 @@ def checkout():
 @pytest.fixture
 def running(checkout):
     ports = {name: str(port) for name, port in free_ports().items()}
-    environment = {**os.environ, **STRANGERS, **ports, "API_KEYS": "first-key-of-this-system,second"}
+    environment = {**os.environ, **FOREIGN_VARIABLES, **ports, "API_KEYS": "first-key-of-this-system,second"}
     with checkout.output.open("wb") as output:
-        up = subprocess.Popen(checkout.command("up"), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        up = subprocess.Popen(
+            checkout.command("up"),
+            cwd=checkout.directory,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
         wait_until(
-            lambda: up.poll() is not None or "Ctrl-C stops" in checkout.printed(), 240, "everything to be up"
+            lambda: up.poll() is not None or "press Ctrl-C to stop" in checkout.printed(),
+            240,
+            "all processes to be ready",
         )
         assert up.poll() is None, checkout.printed()
         yield checkout
@@ -82,33 +92,33 @@ def running(checkout):
         assert up.wait(120) == 0, checkout.printed()
 
 
-def test_status_and_smoke_speak_to_their_own_checkout_and_a_dead_server_comes_back(running):
+def test_status_and_smoke_use_their_own_checkout_and_a_killed_server_is_restarted(running):
     elsewhere = {"PORT_OFFSET": "1000", "GATEWAY_PORT": "1", "API_KEYS": "another system's"}
-    smoke = running.run("smoke", **elsewhere, **STRANGERS)
+    smoke = running.run("smoke", **elsewhere, **FOREIGN_VARIABLES)
     assert smoke.returncode == 0, smoke.stderr
     assert "thumbnail" in smoke.stdout
 
     old = running.pid("minio")
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: len(re.findall("minio is ready", running.printed())) == 2, 60, "MinIO to be there again")
-    assert "minio ended by itself with signal SIGKILL; starting it again" in running.printed()
+    wait_until(lambda: len(re.findall("minio is ready", running.printed())) == 2, 60, "MinIO to be ready again")
+    assert "minio exited unexpectedly with signal SIGKILL; restarting it" in running.printed()
     assert running.pid("minio") != old
 
-    status = running.run("status", **elsewhere, **STRANGERS)
+    status = running.run("status", **elsewhere, **FOREIGN_VARIABLES)
     assert status.returncode == 0, status.stdout
     assert running.run("smoke", **elsewhere).returncode == 0
 
 
-def test_where_nothing_runs_smoke_says_so_and_sends_nothing(checkout, system):
-    answer = checkout.run("smoke", GATEWAY_PORT=str(system.ports["GATEWAY_PORT"]))
-    assert answer.returncode == 1
-    assert f"nothing is running in {checkout.directory}: start it there by `make up`" in answer.stderr
+def test_smoke_fails_if_its_checkout_is_not_running(checkout, system):
+    result = checkout.run("smoke", GATEWAY_PORT=str(system.ports["GATEWAY_PORT"]))
+    assert result.returncode == 1
+    assert f"the system in {checkout.directory} is not running: start it there with `make up`" in result.stderr
 
 
-def test_taken_ports_are_named_before_anything_is_installed(checkout, system):
+def test_ports_in_use_are_reported_before_anything_is_installed(checkout, system):
     taken = {name: str(port) for name, port in system.ports.items() if name == "GATEWAY_PORT"}
-    empty = checkout.directory / "cache"  # no MinIO there: it would have to be built
-    answer = checkout.run("up", **taken, XDG_CACHE_HOME=str(empty))
-    assert answer.returncode == 1
-    assert f"{taken['GATEWAY_PORT']}  move it with GATEWAY_PORT=" in answer.stderr
+    empty = checkout.directory / "cache"  # without MinIO: it would have to be built
+    result = checkout.run("up", **taken, XDG_CACHE_HOME=str(empty))
+    assert result.returncode == 1
+    assert f"{taken['GATEWAY_PORT']}  set GATEWAY_PORT to another port" in result.stderr
     assert not empty.exists()

@@ -3,7 +3,7 @@ import threading
 from devstack.console import follow_logs
 
 
-def test_what_processes_log_cannot_steer_the_terminal(tmp_path, capsys):
+def test_control_characters_in_logs_are_escaped(tmp_path, capsys):
     log = tmp_path / "gateway.log"
     log.touch()
     stopping = threading.Event()

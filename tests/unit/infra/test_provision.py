@@ -1,4 +1,4 @@
-"""Provisioning waits for what a MinIO node that has just started does not have yet, at every node of a cluster."""
+"""Provisioning waits until every MinIO node of a cluster has its notification targets."""
 
 import json
 import runpy
@@ -13,16 +13,16 @@ TARGETS = list(PROVISION["TARGETS"])
 
 
 class Node:
-    """A node whose description changes from one request to the next; the last one stays."""
+    """A node with a list of responses; the last one repeats."""
 
-    def __init__(self, *descriptions):
-        self.descriptions = list(descriptions)
+    def __init__(self, *responses):
+        self.responses = list(responses)
 
     def info(self):
-        answer = self.descriptions.pop(0) if len(self.descriptions) > 1 else self.descriptions[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return json.dumps(answer)
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
+        return json.dumps(response)
 
 
 def described(targets, *endpoints):
@@ -41,12 +41,12 @@ def wait_for(nodes, seconds=20.0):
     return asked
 
 
-def test_a_node_that_has_no_targets_yet_is_asked_again():
+def test_a_node_without_targets_is_polled_again():
     starting = [described([]), described(TARGETS[:1]), described(TARGETS)]
     assert wait_for({"http://lb:9000": Node(*starting)}) == ["http://lb:9000"]
 
 
-def test_every_node_behind_a_balancer_is_asked():
+def test_every_node_behind_a_load_balancer_is_polled():
     both = described(TARGETS, "m1:9001", "m2:9002")
     nodes = {
         "http://lb:9000": Node(both),
@@ -54,10 +54,10 @@ def test_every_node_behind_a_balancer_is_asked():
         "http://m2:9002": Node(urllib3.exceptions.HTTPError("refused"), described([], "m1:9001", "m2:9002"), both),
     }
     assert wait_for(nodes) == list(nodes)
-    assert len(nodes["http://m2:9002"].descriptions) == 1, "it was asked until it had them"
+    assert len(nodes["http://m2:9002"].responses) == 1, "it was polled until it had them"
 
 
-def test_one_node_without_its_targets_is_named_when_the_time_is_up():
+def test_the_timeout_error_names_the_node_without_targets():
     both = described(TARGETS, "m1:9001", "m2:9002")
     nodes = {
         "http://lb:9000": Node(both),
@@ -70,13 +70,13 @@ def test_one_node_without_its_targets_is_named_when_the_time_is_up():
         wait_for(nodes, 0.3)
 
 
-def test_a_server_that_is_down_is_left_out():
+def test_an_offline_server_is_skipped():
     description = described(TARGETS, "m1:9001", "m2:9002")
     description["servers"][1]["state"] = "offline"
     nodes = {"http://lb:9000": Node(description), "http://m1:9001": Node(description)}
     assert wait_for(nodes) == list(nodes)
 
 
-def test_a_server_that_never_answers_is_named():
+def test_the_timeout_error_names_a_server_that_does_not_respond():
     with pytest.raises(PROVISION["ProvisionError"], match="MinIO at http://lb:9000 does not answer: refused"):
         wait_for({"http://lb:9000": Node(urllib3.exceptions.HTTPError("refused"))}, 0.3)

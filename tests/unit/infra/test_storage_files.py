@@ -1,4 +1,4 @@
-"""MinIO's files: least privilege with the way of signing named, and one spelling of every name."""
+"""MinIO's configuration: least privilege, one way of signing for each user, and the same names as the code."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def test_every_user_has_a_policy():
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
-def test_every_statement_names_the_way_of_signing(name):
+def test_every_statement_is_limited_to_one_way_of_signing(name):
     signing = "POST" if name == "upload-signer" else "REST-HEADER"
     for statement in allowing(name):
         assert statement["Condition"] == {"StringEquals": {"s3:authType": signing}}
@@ -41,15 +41,15 @@ def rights(name):
     }
 
 
-def test_the_signer_of_forms_can_put_uploads_and_nothing_else():
+def test_the_upload_signer_may_only_put_uploads():
     assert rights("upload-signer") == {("s3:PutObject", "images-original/uploads/*")}
 
 
-def test_only_the_thumbnailer_writes_processed_images():
+def test_only_the_thumbnailer_writes_variants():
     assert who_may("s3:PutObject", "images-processed") == {"thumbnailer"}
 
 
-def test_only_the_tracker_may_delete_there_too_and_of_originals_what_forms_can_bring():
+def test_deleting_variants_and_originals_is_limited_to_those_who_need_it():
     assert who_may("s3:DeleteObject", "images-processed") == {"thumbnailer", "status-tracker"}
     assert who_may("s3:DeleteObject", "images-original/*") == {"gateway"}
     assert who_may("s3:DeleteObject", "images-original/uploads/*") == {"status-tracker"}
@@ -60,12 +60,12 @@ def who_may(action, bucket):
 
 
 @pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])
-def test_a_head_of_nothing_is_404_because_the_bucket_may_be_listed(name):
+def test_services_may_list_their_buckets_so_that_head_returns_404_and_not_403(name):
     buckets = {resource.removesuffix("/*") for action, resource in rights(name) if action == "s3:GetObject"}
     assert {("s3:ListBucket", bucket) for bucket in buckets} <= rights(name)
 
 
-def test_no_right_is_a_pattern_of_rights():
+def test_no_action_contains_a_wildcard():
     assert not [action for name in POLICIES for action, _ in rights(name) if "*" in action]
 
 
@@ -77,22 +77,22 @@ def test_both_targets_publish_to_the_exchange_that_the_topology_declares(target,
         for name, value in VARIABLES.items()
         if name.endswith(f"_{target}")
     }
-    assert found["ENABLE"] == found["DURABLE"] == "on", "MinIO takes anything else, `true` too, for off"
+    assert found["ENABLE"] == found["DURABLE"] == "on", "MinIO treats any other value, `true` too, as off"
     assert (found["EXCHANGE"], found["EXCHANGE_TYPE"], found["ROUTING_KEY"]) == (exchange.name, exchange.type, key)
     assert found["DELIVERY_MODE"] == "2"
     assert ("QUEUE_DIR" in found) == (found["PUBLISHING_CONFIRMS"] == "on") == (target == "DURABLE")
 
 
-def test_provisioning_asks_for_the_targets_that_the_variables_make():
+def test_provisioning_subscribes_the_targets_that_the_variables_enable():
     enabled = {name.rpartition("_")[2] for name in VARIABLES if "_ENABLE_" in name}
     assert {arn.split(":")[-2] for arn in PROVISION["TARGETS"]} == enabled
 
 
-def test_events_are_part_of_the_upload():
+def test_events_are_sent_before_the_upload_is_answered():
     assert VARIABLES["MINIO_API_SYNC_EVENTS"] == "on"
 
 
-def test_events_are_named_one_by_one():
+def test_no_event_name_contains_a_wildcard():
     assert not [event for event in PROVISION["EVENTS"] if "*" in event]
 
 

@@ -1,4 +1,4 @@
-"""Where what runs comes from: licences by the locks, digests of images, updates that know what is held back."""
+"""The supply chain: licences of the locked packages, digests of base images, rules for updates."""
 
 import json
 import runpy
@@ -14,23 +14,23 @@ PINS = runpy.run_path(str(CHECKOUT / "infra/compose/pin_images.py"))
 DIGEST = "sha256:" + "0" * 64
 
 
-def test_the_page_of_licences_is_that_of_the_locks():
+def test_the_licences_page_matches_the_locks():
     page = (CHECKOUT / "docs/licences.md").read_text()
-    assert LICENCES["make_page"]() == page.strip(), "put what infra/supply/licences.py prints into docs/licences.md"
+    assert LICENCES["make_page"]() == page.strip(), "update it with the output of infra/supply/licences.py"
 
 
-def test_a_package_that_names_no_licence_is_an_error_with_its_name():
+def test_a_package_without_a_licence_is_an_error():
     with pytest.raises(LICENCES["LicenceError"], match="not-there is not installed"):
         LICENCES["find_licence"]("not-there")
 
 
-def test_every_image_with_a_lock_is_described():
+def test_every_image_with_a_lock_has_an_sbom():
     assert set(SBOM["IMAGES"]) == set(LICENCES["IMAGES"])
     locks = {path.stem for path in (CHECKOUT / "requirements").glob("*.txt")}
     assert locks == {*SBOM["IMAGES"], "build", "dev", "sbom"}
 
 
-def test_every_image_of_others_has_a_variable_that_the_files_read():
+def test_every_base_image_can_be_set_by_a_variable():
     arguments, _ = read_dockerfile()
     written = read_compose("compose.yaml")["services"]
     minio = (CHECKOUT / "infra/minio/Dockerfile").read_text()
@@ -49,7 +49,7 @@ def test_every_image_of_others_has_a_variable_that_the_files_read():
             assert any(variable in service["image"] for variable in PINS["IMAGES"]), name
 
 
-def test_pins_replace_older_ones_and_leave_the_rest_of_the_file():
+def test_pins_replace_earlier_pins_and_keep_the_other_lines():
     pins = PINS["pin"]({"POSTGRES_IMAGE": "postgres:18"}, lambda _: DIGEST)
     text = "PUBLIC_URL=https://images.example.org\nPOSTGRES_IMAGE=postgres:17\n# a comment\n"
     assert PINS["merge"](text, pins) == (
@@ -58,16 +58,16 @@ def test_pins_replace_older_ones_and_leave_the_rest_of_the_file():
     assert PINS["merge"](PINS["merge"](text, pins), pins) == PINS["merge"](text, pins)
 
 
-def test_without_docker_nothing_is_written_and_the_reason_is_given(monkeypatch, tmp_path, capsys):
+def test_without_docker_nothing_is_written(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["pin_images", str(tmp_path / ".env")])
     assert PINS["main"]() == 1
-    assert "run this where images can be pulled" in capsys.readouterr().err
+    assert "on a machine that can pull images" in capsys.readouterr().err
     assert not (tmp_path / ".env").exists()
 
 
-def test_updates_know_what_is_held_back():
+def test_update_rules_contain_the_version_limits():
     rules = json.loads((CHECKOUT / "renovate.json").read_text())["packageRules"]
-    held = {name: rule for rule in rules for name in rule.get("matchPackageNames", [])}
-    assert held["minio"]["allowedVersions"] == "<8"
-    assert held["rabbitmq"]["allowedVersions"].startswith("!/^4")
+    limited = {name: rule for rule in rules for name in rule.get("matchPackageNames", [])}
+    assert limited["minio"]["allowedVersions"] == "<8"
+    assert limited["rabbitmq"]["allowedVersions"].startswith("!/^4")
