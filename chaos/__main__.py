@@ -36,7 +36,6 @@ from thumbmill.core.errors import DependencyUnavailable
 
 # Short waits, so that minutes show what hours would.
 HURRY = {
-    "DECODER_FAULTS": "on",
     "DECODE_TIMEOUT_SECONDS": "2",
     "MAX_TICKETS_PER_MINUTE": "0",
     "PRESETS_FILE": str(Path(__file__).with_name("presets.yaml")),

@@ -5,36 +5,13 @@ order to a server is taken back, and one that is a function is replaced in a pro
 ``chaos.ablated_service`` starts.
 """
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.fault_injection.patch import Patch
+
 NEVER = "86400"  # seconds: a day, longer than any drill
-
-Make = Callable[[Any], Any]  # makes a replacement of what stands there
-
-
-@dataclass(frozen=True)
-class Seam:
-    """A place where a service finds a function by name: ``module:name`` or ``module:Class.name``."""
-
-    place: str
-    make: Make
-
-    def find(self) -> tuple[Any, str, Any]:
-        """Give the holder, the name in it, and what it holds. Raises AttributeError if nothing has this name."""
-        module, _, path = self.place.partition(":")
-        holder = importlib.import_module(module)
-        *outer, name = path.split(".")
-        for part in outer:
-            holder = getattr(holder, part)
-        return holder, name, getattr(holder, name)
-
-    def replace(self) -> None:
-        """Put the replacement there, for the whole process."""
-        holder, name, original = self.find()
-        setattr(holder, name, self.make(original))
 
 
 @dataclass(frozen=True)
@@ -42,8 +19,8 @@ class Guard:
     """One of them: what it does, and what is done to have it away."""
 
     about: str
-    service: str = ""  # in which a seam is cut
-    seams: tuple[Seam, ...] = ()
+    service: str = ""  # in which functions are replaced
+    patches: tuple[Patch, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)  # of all services
     target: str = ""  # of MinIO's, that is told of nothing
 
@@ -101,8 +78,8 @@ GUARDS = {
     "reconciler": Guard(
         "the tracker compares the buckets with the rows (it does not)",
         service="status-tracker",
-        seams=(
-            Seam("thumbmill.tracker.reconciliation.loop:Reconciler.run", _do_nothing),
+        patches=(
+            Patch("thumbmill.tracker.reconciliation.loop:Reconciler.run", _do_nothing),
         ),  # a long interval begins with a pass
     ),
     "sweep": Guard(
@@ -112,30 +89,30 @@ GUARDS = {
     "confirm": Guard(
         "the thumbnailer waits for the broker's confirm before it acknowledges (it does not wait)",
         service="thumbnailer",
-        seams=(Seam("thumbmill.core.messaging.publisher:Publisher.publish_event", _mention),),
+        patches=(Patch("thumbmill.core.messaging.publisher:Publisher.publish_event", _mention),),
     ),
     "ack-last": Guard(
         "the thumbnailer acknowledges when all is done (it does on receipt)",
         service="thumbnailer",
-        seams=(
-            Seam("thumbmill.core.messaging.consumer:Consumer._receive", _ack_at_once),
-            Seam("thumbmill.core.messaging.consumer:Consumer._settle", _do_nothing),
+        patches=(
+            Patch("thumbmill.core.messaging.consumer:Consumer._receive", _ack_at_once),
+            Patch("thumbmill.core.messaging.consumer:Consumer._settle", _do_nothing),
         ),
     ),
     "source-head": Guard(
         "the tracker asks the bucket before a row changes its source (it believes what it is told)",
         service="status-tracker",
-        seams=(Seam("thumbmill.tracker.handler:fold", _believe),),
+        patches=(Patch("thumbmill.tracker.handler:fold", _believe),),
     ),
     "hash": Guard(
         "a variant's key holds the hash of the original's bytes (it holds zeros)",
         service="thumbnailer",
-        seams=(Seam("thumbmill.thumbnailer.handler:variant_key", _without_hash),),
+        patches=(Patch("thumbmill.thumbnailer.handler:variant_key", _without_hash),),
     ),
     "publish-head": Guard(
         "the thumbnailer asks the bucket again before it tells what it made (it tells at once)",
         service="thumbnailer",
-        seams=(Seam("thumbmill.thumbnailer.handler:Thumbnailer._still_holds", _yes),),
+        patches=(Patch("thumbmill.thumbnailer.handler:Thumbnailer._still_holds", _yes),),
     ),
 }
 

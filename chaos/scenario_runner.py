@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ from minio.notificationconfig import NotificationConfig
 from chaos.ablations import GUARDS, cut_by
 from chaos.environment import Scene
 from devstack.errors import LaunchError
-from devstack.installation import CHECKOUT
 from devstack.ports import free_ports
 from devstack.probes import answers_http
 from devstack.stack import Stack
+from tests.support.fault_injection.launch import inject
 from thumbmill.cli.drill import fingerprint_image
 from thumbmill.cli.drill.clients import Access
 from thumbmill.cli.drill.history import Content, History, Operation, TrackedKey
@@ -34,10 +33,10 @@ T = TypeVar("T")
 
 
 def take_out(stack: Stack, without: list[str]) -> None:
-    """Have the stack start its services without these guards."""
-    for name in ("thumbnailer", "status-tracker"):
-        if guards := cut_by(without, name):
-            stack.table[name] = replace(stack.table[name], **wrapped(stack, name, *guards))
+    """Have the stack start its services without these guards, and its decoders fail when an image asks for it."""
+    for name, options in (("thumbnailer", ["--faulty-decoder"]), ("status-tracker", [])):
+        if arguments := [*cut_by(without, name), *options]:
+            stack.table[name] = replace(stack.table[name], command=wrapped(stack, name, *arguments))
 
 
 def restore_guards(stack: Stack, without: list[str]) -> None:
@@ -54,14 +53,9 @@ def restore_guards(stack: Stack, without: list[str]) -> None:
     minio.set_bucket_notification(ORIGINALS_BUCKET, NotificationConfig(queue_config_list=kept))
 
 
-def wrapped(stack: Stack, name: str, *arguments: str) -> dict[str, Any]:
-    """Give command and environment with which ``chaos.ablated_service`` runs a service."""
-    row = stack.table[name]
-    words = row.command[row.command.index("--") + 1 :] if "--" in row.command else [name, *row.command[1:]]
-    return {
-        "command": [sys.executable, "-m", "chaos.ablated_service", *arguments, "--", *words],
-        "environment": {**row.environment, "PYTHONPATH": str(CHECKOUT)},
-    }
+def wrapped(stack: Stack, name: str, *arguments: str) -> list[str]:
+    """Return the command with which ``chaos.ablated_service`` runs a service."""
+    return inject(stack.table[name].command, *arguments, module="chaos.ablated_service")
 
 
 @dataclass
@@ -152,14 +146,22 @@ class Stage:
         stack = self.scene.stack
         stack.stop("thumbnailer")
         row, port = stack.table["thumbnailer"], free_ports()["THUMBNAILER_HEALTH_PORT"]
-        freeze = ["--freeze-at", freeze_at] if freeze_at else []
-        process = wrapped(stack, "thumbnailer", *cut_by(self.without, "thumbnailer"), *freeze)
-        process["environment"] |= {
-            "HEALTH_PORT": str(port),
-            "THUMBNAILER_PREFETCH": "1",  # or messages would wait behind the one that it stands still with
-            "CRASH_POINT": crash_at,
-        }
-        stack.table[VICTIM] = replace(row, name=VICTIM, is_ready=lambda: answers_http(port, "/readyz"), **process)
+        points = {"--freeze-at": freeze_at, "--crash-at": crash_at}
+        options = [
+            "--faulty-decoder",
+            *(part for option, point in points.items() if point for part in (option, point)),
+        ]
+        stack.table[VICTIM] = replace(
+            row,
+            name=VICTIM,
+            is_ready=lambda: answers_http(port, "/readyz"),
+            command=wrapped(stack, "thumbnailer", *cut_by(self.without, "thumbnailer"), *options),
+            environment={
+                **row.environment,
+                "HEALTH_PORT": str(port),
+                "THUMBNAILER_PREFETCH": "1",  # or messages would wait behind the one that it stands still with
+            },
+        )
         stack.start(VICTIM)
         try:
             yield

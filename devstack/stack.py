@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from devstack import services
@@ -92,9 +93,14 @@ class Stack:
             self.stop(name)
         self._spawner.shutdown()
 
-    def start(self, name: str, *, wait: bool = True, **environment: str) -> None:
-        """Start one process, with additional settings for this run, and by default wait until it is ready."""
-        process = self.table[name]
+    def start(
+        self, name: str, *, wait: bool = True, command: Sequence[str] | None = None, **environment: str
+    ) -> None:
+        """Start one process, and by default wait until it is ready.
+
+        For this run only, ``command`` replaces the table's command, and settings are added.
+        """
+        process = replace(self.table[name], command=command) if command else self.table[name]
         if self.is_running(name):
             raise LaunchError(f"{name} is already running")
         self._started[name] = time.monotonic()
@@ -147,10 +153,12 @@ class Stack:
         """Send a signal to the process, for instance SIGSTOP or SIGCONT."""
         self._children[name].send_signal(number)
 
-    def restart(self, name: str, *, wait: bool = True, **environment: str) -> None:
-        """Stop and start one process, with additional settings for this run."""
+    def restart(
+        self, name: str, *, wait: bool = True, command: Sequence[str] | None = None, **environment: str
+    ) -> None:
+        """Stop and start one process, with another command and additional settings for this run."""
         self.stop(name)
-        self.start(name, wait=wait, **environment)
+        self.start(name, wait=wait, command=command, **environment)
 
     def revive(self, name: str) -> None:
         """Restart a process that has exited, and wait until it is ready. Raises LaunchError."""

@@ -1,9 +1,12 @@
 """What all tests share: one running system for those that need servers, started when the first of them asks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from devstack.postgres import forget_libpq_variables
+from tests.support.fault_injection.launch import inject
 from tests.support.stack import run_stack
 
 # No test may hang on how busy a machine is, nor fail by chance where nothing changed. `--hypothesis-profile=search`
@@ -44,5 +47,10 @@ def stack():
     sees what the rest makes up for, and no heartbeat is among the messages that a test counts.
     """
     rarely = {"RECONCILE_INTERVAL_SECONDS": "86400", "HEARTBEAT_INTERVAL_SECONDS": "86400"}
-    with run_stack(DECODER_FAULTS="on", DECODE_TIMEOUT_SECONDS="2", **rarely) as running:
+    with run_stack(prepare=have_faulty_decoders, DECODE_TIMEOUT_SECONDS="2", **rarely) as running:
         yield running
+
+
+def have_faulty_decoders(stack):
+    row = stack.table["thumbnailer"]
+    stack.table["thumbnailer"] = replace(row, command=inject(row.command, "--faulty-decoder"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.fault_injection.launch import crashing
 from tests.support.messages import listening, post, purge, wait_tracker
 from tests.support.pictures import opened, photo
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED
@@ -69,7 +70,7 @@ def test_the_thumbnailer_dies_again_and_again(system, stack):
         image_id = system.post_form(photo())["id"]
         for _ in range(DEATHS):
             wait_killed(stack, "thumbnailer")
-            stack.start("thumbnailer", wait=False, CRASH_POINT="after_decode")
+            stack.start("thumbnailer", wait=False, command=crashing(stack, "thumbnailer", "after_decode"))
     check_done(system, image_id)
 
 
@@ -115,7 +116,7 @@ def make_untracked(system):
 @contextmanager
 def armed(stack, name, point, **environment):
     """Run a service that will die at a crash point; afterwards it runs as ever."""
-    stack.restart(name, wait=False, CRASH_POINT=point, **environment)
+    stack.restart(name, wait=False, command=crashing(stack, name, point), **environment)
     try:
         yield
     finally:

@@ -154,7 +154,7 @@ def test_a_letter_of_the_trackers_goes_back_to_the_tracker_alone(system, no_dead
 def test_killed_between_two_steps_nothing_is_lost(system, no_dead, point):
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
     bury(system, (body, EXHAUSTED))
-    thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, CRASH_POINT=point)
+    thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, crash_at=point)
     wait_until(lambda: system.message_count(DEAD) == 1, what="the letter to be back")
     thumbmill(system, "dead", "redrive", "--all")
     wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run_id"], what="the later run to be done")

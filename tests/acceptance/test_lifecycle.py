@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.fault_injection.launch import crashing
 from tests.support.messages import wait_tracker
 from tests.support.pictures import photo, red_quarter
 from tests.support.system import PRESETS, PROCESSED, problem
@@ -78,7 +79,7 @@ def test_deleted_while_it_is_decoded(system):
 
 @pytest.mark.parametrize("point", ["after_fetch", "after_put", "before_publish", "after_publish"])
 def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
-    system.stack.restart("thumbnailer", CRASH_POINT=point)
+    system.stack.restart("thumbnailer", command=crashing(system.stack, "thumbnailer", point))
     image = system.post_form(photo())
     assert system.stack.wait_exit("thumbnailer", 20) == -9
     stored = system.keys(PROCESSED, f"{image['id']}/")
@@ -91,7 +92,7 @@ def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
 
 
 def test_replaced_while_a_thumbnailer_lies_dead_between_two_steps(system):
-    system.stack.restart("thumbnailer", CRASH_POINT="before_publish")
+    system.stack.restart("thumbnailer", command=crashing(system.stack, "thumbnailer", "before_publish"))
     system.put("replaced/while.jpg", photo(seed=1))
     assert system.stack.wait_exit("thumbnailer", 20) == -9
     system.put("replaced/while.jpg", photo(seed=2, orientation=3))

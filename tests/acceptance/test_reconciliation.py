@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from devstack.postgres import OWNER, database_url
+from tests.support.fault_injection.launch import crashing
 from tests.support.messages import listening, purge, wait_quiet
 from tests.support.operators import running, thumbmill
 from tests.support.pictures import photo, red_quarter
@@ -81,7 +82,9 @@ def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(sy
             system.put(key, photo(seed=number + 1))
 
     act_unheard(system, upload, *keys)
-    stack.restart("status-tracker", wait=False, CRASH_POINT="after_announce", **HASTY)
+    stack.restart(
+        "status-tracker", wait=False, command=crashing(stack, "status-tracker", "after_announce"), **HASTY
+    )
     assert stack.wait_exit("status-tracker", 60) == -signal.SIGKILL
     stack.start("status-tracker", wait=False, **HASTY)
     with another(system, "status-tracker", **HASTY):

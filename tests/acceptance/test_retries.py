@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.fault_injection.launch import unharmed
 from tests.support.messages import wait_quiet
 from tests.support.operators import thumbmill
 from tests.support.pictures import faulty_photo, opened, photo
@@ -32,7 +33,7 @@ def runs(system, image_id, kind):
 def test_the_owner_has_a_failed_image_tried_again(system):
     image = fail(system)
     assert image["error"]["retryable"]
-    with system.restarted("thumbnailer", DECODER_FAULTS="off"):
+    with system.restarted("thumbnailer", command=unharmed(system.stack, "thumbnailer")):
         answer = retry(system, image["id"])
         assert answer.status_code == 202, answer.text
         assert answer.json()["status"] != "FAILED", "who asks next does not see the old failure"
@@ -100,7 +101,7 @@ def test_the_operator_has_all_of_a_kind_tried_again(system):
     assert re.search(r"\b1 image would be tried again", said), said
     assert system.image(spinning)["status"] == "FAILED"
     assert "--force" in thumbmill(system, "retry", "--code", "decoder_crashed", "--since", "1d", code=2)
-    with system.restarted("thumbnailer", DECODER_FAULTS="off"):
+    with system.restarted("thumbnailer", command=unharmed(system.stack, "thumbnailer")):
         said = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d")
         assert re.search(r"\b1 image is tried again", said), said
         system.wait_status(spinning)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.services import PORTS, SERVICES, free_port
+from tests.support.services import PORTS, SERVICES
 
 EVERYWHERE = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "RABBITMQ_USER", "RABBITMQ_PASSWORD")
 
@@ -43,7 +43,6 @@ WRONG = {
         "MAX_PIXELS": "many",
         "DECODE_TIMEOUT_SECONDS": "0",
         "DECODE_MEMORY_BYTES": "1000",
-        "DECODER_FAULTS": "maybe",
         "DECODER_RETIREMENT": "0",
         "MAX_FRAMES": "0",
         "MAX_ANIMATION_PIXELS": "few",
@@ -98,14 +97,6 @@ def test_a_secret_may_come_as_a_file_and_its_fault_is_named(system, name, tmp_pa
     file.write_text(f"{system.stack.table[name].environment['MINIO_SECRET_KEY']}\n")
     system.stack.restart(name, MINIO_SECRET_KEY="", MINIO_SECRET_KEY_FILE=str(file))
     system.stack.restart(name)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_an_unknown_crash_point_is_named(system, name):
-    code, output = system.run_to_end(name, CRASH_POINT="nowhere", **{PORTS[name]: free_port()})
-    assert code == 2, output
-    assert "CRASH_POINT" in output
-    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("name", SERVICES)

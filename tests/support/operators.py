@@ -7,19 +7,23 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.fault_injection.launch import inject
 from tests.support.system import System
 
 PROGRAM = str(Path(sys.executable).parent / "thumbmill")
 NAME = "ada"
 
 
-def start(system: System, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start it with nothing but the file that `up` writes."""
-    ours = ("RABBITMQ_", "THUMBMILL_", "LOG_", "CRASH_POINT")
+def start(
+    system: System, *arguments: str, crash_at: str | None = None, **environment: str
+) -> subprocess.Popen[str]:
+    """Start it with nothing but the file that `up` writes; ``crash_at`` names a crash point."""
+    ours = ("RABBITMQ_", "THUMBMILL_", "LOG_")
+    command = [PROGRAM, *arguments]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     settings = {"THUMBMILL_ENV_FILE": str(system.stack.installation.operator_file), "THUMBMILL_OPERATOR": NAME}
     return subprocess.Popen(
-        [PROGRAM, *arguments],
+        inject(command, "--crash-at", crash_at) if crash_at else command,
         env={**inherited, **settings, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -28,9 +32,9 @@ def start(system: System, *arguments: str, **environment: str) -> subprocess.Pop
     )
 
 
-def thumbmill(system: System, *arguments: str, code: int = 0, seconds: float = 60, **environment: str) -> str:
+def thumbmill(system: System, *arguments: str, code: int = 0, seconds: float = 60, **options: str) -> str:
     """Run it to its end, which has to have this exit code; give what it said."""
-    with start(system, *arguments, **environment) as program:
+    with start(system, *arguments, **options) as program:
         out, err = program.communicate(timeout=seconds)
     assert program.returncode == code, f"{arguments}: {program.returncode}\n{out}{err}"
     return out + err

@@ -1,7 +1,7 @@
 """The launcher's own stack for tests: on free ports, with data of its own, beside a running `make up`."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from devstack.stack import Stack
 
 
 @contextmanager
-def run_stack(*, backing_only: bool = False, **environment: str) -> Iterator[Stack]:
-    """Give a running system, with settings for its services, and leave nothing of it.
+def run_stack(
+    *, backing_only: bool = False, prepare: Callable[[Stack], None] = lambda _: None, **environment: str
+) -> Iterator[Stack]:
+    """Yield a running system, with settings for its services, and remove all of it afterwards.
 
     To see a server's own words, print ``stack.log_tail(name)``.
     """
@@ -23,6 +25,7 @@ def run_stack(*, backing_only: bool = False, **environment: str) -> Iterator[Sta
     directory = Path(tempfile.mkdtemp(prefix="stack-", dir=parent))
     directory.chmod(0o755)  # the servers' account has to pass
     stack = Stack(directory, free_ports(), environment)
+    prepare(stack)
     try:
         stack.up(backing_only=backing_only)
         yield stack

@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from devstack.postgres import OWNER, database_url
 from devstack.stack import Stack
+from tests.support.fault_injection.launch import service_of
 from tests.support.waiting import wait_until
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
@@ -40,9 +41,10 @@ class System:
         A setting of None is taken away. ``arguments`` stand in for the service's own.
         """
         process = self.stack.table[name]
+        command = service_of(process.command)
         settings = {**process.environment, **changes}
         ended = subprocess.run(
-            [process.command[0], *(arguments or process.command[1:])],
+            [command[0], *(arguments or command[1:])],
             env={variable: value for variable, value in settings.items() if value is not None},
             cwd=process.directory,
             capture_output=True,
@@ -53,9 +55,9 @@ class System:
         return ended.returncode, ended.stdout + ended.stderr
 
     @contextmanager
-    def restarted(self, name, **settings):
-        """One service with settings of its own for a while."""
-        self.stack.restart(name, **settings)
+    def restarted(self, name, *, command=None, **settings):
+        """Run one service with another command and settings for a while."""
+        self.stack.restart(name, command=command, **settings)
         try:
             yield
         finally:

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from chaos.__main__ import parse
-from chaos.ablated_service import MAINS, freeze_seam
-from chaos.ablations import GUARDS, NEVER, Seam, cut_by, settings_without
+from chaos.ablated_service import SERVICES
+from chaos.ablations import GUARDS, NEVER, cut_by, settings_without
 from chaos.scenarios import SCRIPTS
+from tests.support.fault_injection.patch import Patch
 from tests.support.guarding import cases
 from thumbmill.core.contracts.events import Processing
 from thumbmill.core.contracts.identity import ObjectVersion, variant_key
@@ -23,16 +24,16 @@ from thumbmill.tracker.projection import fold
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.timeline import TimelineEvent
 
-SEAMS = [(name, seam) for name, guard in GUARDS.items() for seam in guard.seams]
+PATCHES = [(name, patch) for name, guard in GUARDS.items() for patch in guard.patches]
 V1, V2 = ObjectVersion("1" * 32, 1, 1), ObjectVersion("2" * 32, 2, 2)
 
 
 # --- the table -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "seam"), [*SEAMS, ("freeze", freeze_seam("after_put"))])
-def test_a_guard_is_where_it_is_looked_for(name, seam):
-    holder, attribute, original = seam.find()
+@pytest.mark.parametrize(("name", "patch"), PATCHES)
+def test_a_guard_is_where_it_is_looked_for(name, patch):
+    holder, attribute, original = patch.find()
     assert callable(original)
     assert attribute in vars(holder), "it would be replaced for others, too"
 
@@ -42,13 +43,13 @@ def test_a_guard_is_where_it_is_looked_for(name, seam):
 )
 def test_a_guard_with_another_name_by_now_is_no_secret(place):
     with pytest.raises(AttributeError, match="gone"):
-        Seam(place, lambda it: it).replace()
+        Patch(place, lambda it: it).apply()
 
 
 def test_every_guard_can_be_taken_out():
     for name, guard in GUARDS.items():
-        assert bool(guard.seams) == (guard.service in MAINS), name
-        assert guard.seams or guard.settings or guard.target, name
+        assert bool(guard.patches) == (guard.service in SERVICES), name
+        assert guard.patches or guard.settings or guard.target, name
     assert cut_by(["hash", "reconciler", "source-head"], "thumbnailer") == ["hash"]
     assert settings_without(["sweep", "hash"]) == {"SWEEP_AFTER_SECONDS": NEVER}
     assert {variable.lower() for variable in settings_without(GUARDS)} <= Settings.model_fields.keys()
@@ -72,8 +73,8 @@ def test_wrong_use_of_the_wrapper_is_refused(words):
 
 
 def replacement(name, number=0):
-    seam = GUARDS[name].seams[number]
-    return seam.make(seam.find()[2])
+    patch = GUARDS[name].patches[number]
+    return patch.make(patch.find()[2])
 
 
 def test_without_the_hash_two_originals_have_one_name():
@@ -106,7 +107,7 @@ def test_without_confirms_every_fact_is_only_mentioned():
 def test_without_ack_last_a_message_is_acknowledged_on_receipt_and_never_again():
     told = []
     channel = SimpleNamespace(basic_ack=lambda tag: told.append(f"ack {tag}"))
-    receive = GUARDS["ack-last"].seams[0].make(lambda *_: told.append("received"))
+    receive = GUARDS["ack-last"].patches[0].make(lambda *_: told.append("received"))
     receive(None, channel, SimpleNamespace(delivery_tag=7), None, b"")
     replacement("ack-last", 1)(None, ["a delivery"], ack=True)
     assert told == ["ack 7", "received"]

@@ -3,7 +3,6 @@ import re
 import pytest
 from pydantic import Field
 
-from thumbmill.core import crashpoints
 from thumbmill.core.settings import (
     BrokerSettings,
     ServiceSettings,
@@ -93,8 +92,3 @@ def test_secrets_do_not_show(environment):
     assert "MINIO_SECRET_KEY" in shown
     assert "secret'" not in shown
     assert "minio-secret" not in shown
-
-
-def test_a_crash_point_must_exist():
-    with pytest.raises(ValueError, match="CRASH_POINT"):
-        crashpoints.arm("nowhere")

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from devstack.installation import CHECKOUT
 from tests.support.pictures import faulty_photo, photo
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
@@ -22,7 +23,7 @@ from thumbmill.thumbnailer.sandbox import process
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ENVIRONMENT, DecoderUnavailableError
 
-OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
+OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29)
 
 
 def test_a_child_without_work_gives_back_what_large_pictures_took():
@@ -111,7 +112,7 @@ def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture
 def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with (
-        pytest.raises(DecoderUnavailableError, match=r"/bin/false.*sandbox.worker"),
+        pytest.raises(DecoderUnavailableError, match=r"/bin/false.*worker"),
         Decoder(OPTIONS, children=1),
     ):
         pass
@@ -161,15 +162,19 @@ def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
 def test_a_child_dies_with_its_parent(tmp_path):
     program = (
         "import os, sys\n"
+        "from tests.support.fault_injection.decoder import faulty_decoder\n"
         "from thumbmill.thumbnailer.sandbox.pool import Decoder\n"
         "from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions as Recipe\n"
         "from thumbmill.thumbnailer.presets.model import Preset\n"
-        "recipe = Recipe(Limits(2**20, 10**7, 2**29, seconds=60, faults=True), (Preset('small', 64),))\n"
+        "recipe = Recipe(Limits(2**20, 10**7, 2**29, seconds=60), (Preset('small', 64),))\n"
+        "faulty_decoder().apply()\n"
         "with Decoder(recipe, 1) as decoder:\n"
         "    print('ready', flush=True)\n"
         "    decoder.decode(sys.stdin.buffer.read())\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     with parent:
         assert b"ready\n" in iter(parent.stdout.readline, b"")
         parent.stdin.write(faulty_photo("hang"))

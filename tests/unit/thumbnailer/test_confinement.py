@@ -20,7 +20,7 @@ from thumbmill.thumbnailer.sandbox import limits
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ChildProcess
 
-OPTIONS = make_options(seconds=5, faults=True)
+OPTIONS = make_options(seconds=5)
 ESCAPES = (
     "socket, connect, execve, fork, stat, statat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
 )

@@ -27,7 +27,7 @@ from thumbmill.thumbnailer.sandbox.process import (
     DecoderUnavailableError,
 )
 
-OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29, faults=True)
+OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,8 @@ def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options)
         assert small.decode(file.getvalue()).picture.width == edge
 
 
-def test_faults_are_a_test_s_alone():
+def test_a_decoder_of_the_service_ignores_requests_to_fail(faulty_decoders, monkeypatch):
+    monkeypatch.setattr("thumbmill.thumbnailer.sandbox.process.WORKER", faulty_decoders)
     with Decoder(make_options(), children=1) as sober:
         assert sober.decode(faulty_photo("crash")).picture.width == 64
 

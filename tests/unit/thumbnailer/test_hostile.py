@@ -173,8 +173,8 @@ def test_a_smaller_memory_refuses_smaller_pictures():
         assert read_status(child, "VmPeak") <= 512 * MEBIBYTE
 
 
-def test_what_no_limit_foresees_ends_with_its_cpu_time():
-    with watched(seconds=1, faults=True) as (decoder, _):
+def test_what_no_limit_foresees_ends_with_its_cpu_time(faulty_decoders):
+    with watched(seconds=1) as (decoder, _):
         assert judge(decoder, faulty_photo("spin")) is ErrorCode.DECODER_TIMEOUT
         assert judge(decoder, photo()) == (640, 480)
 

@@ -19,7 +19,7 @@ from thumbmill.thumbnailer.metrics import DEATHS, SLOW
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 # An ordinary picture may be expected to take a sixth of a second, so that a PNG of nine megapixels is a slow one.
-STRICT = make_options(seconds=2, faults=True)
+STRICT = make_options(seconds=2)
 LARGE = (3000, 3000)
 
 

@@ -64,10 +64,8 @@ def test_a_child_s_limits_follow_the_settings(environment):
     environment.setenv("MAX_PIXELS", "1000")
     environment.setenv("DECODE_TIMEOUT_SECONDS", "2.5")
     limits = load(Settings).limits
-    assert (limits.pixels, limits.seconds, limits.memory_bytes, limits.faults) == (1000, 2.5, 2**31, False)
+    assert (limits.pixels, limits.seconds, limits.memory_bytes) == (1000, 2.5, 2**31)
     assert (limits.jpeg_scans, limits.stall_seconds) == (100, 30)
-    environment.setenv("DECODER_FAULTS", "on")
-    assert load(Settings).limits.faults is True
 
 
 def test_the_recipe_follows_the_settings(environment, tmp_path):
@@ -104,7 +102,6 @@ def test_faults_in_a_file_of_presets_are_told_like_those_of_settings(environment
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DECODER_FAULTS", "yes"),
         ("PRESETS_FILE", "/no/such/file"),
         ("DECODE_MEMORY_BYTES", "5"),
         ("HEALTH_PORT", "0"),

@@ -52,7 +52,6 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: readable on a terminal, else JSON"
     )
-    crash_point: str = Field("", description="Tests only: the process kills itself at this point")
 
     @classmethod
     def settings_customise_sources(

@@ -13,7 +13,6 @@ import uvloop
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from thumbmill.core import crashpoints
 from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.core.service import logs
@@ -39,11 +38,6 @@ def main() -> None:
     settings = load_or_exit(Settings)
     logs.configure(settings, "gateway")
     publish_build_info("gateway")
-    try:
-        crashpoints.arm(settings.crash_point)
-    except ValueError as error:
-        log.critical("wrong_settings", error=str(error))
-        sys.exit(2)
     log.info("settings", **masked(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on

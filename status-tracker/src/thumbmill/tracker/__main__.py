@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import structlog
 
-from thumbmill.core import crashpoints
 from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
@@ -92,11 +91,6 @@ def run() -> int:
     settings = load_or_exit(Settings)
     logs.configure(settings, NAME)
     publish_build_info(NAME)
-    try:
-        crashpoints.arm(settings.crash_point)
-    except ValueError as fault:
-        log.critical("wrong_settings", fault=str(fault))
-        return 2
     log.info("starting", **masked(settings))
     try:
         with ExitStack() as open_things:

@@ -12,7 +12,6 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from thumbmill.core.contracts.events import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.publisher import Publisher
@@ -111,10 +110,6 @@ class Tracker:
             missed = _find_missed(facts, rows, unit_of_work)
             if caught_up_to:
                 unit_of_work.catch_up(caught_up_to)
-            if facts:  # a watermark alone, once a second, is nothing to die of
-                crash_at("in_transaction")
-        if facts:
-            crash_at("after_commit")
         _count(facts, rows, caught_up_to)
         refused = {
             (fact.key, fact.object_version) for fact in facts if fact.object_version and _is_refused(fact, rows)

@@ -8,7 +8,6 @@ from threading import Event
 
 import structlog
 
-from thumbmill.core import crashpoints
 from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
@@ -41,11 +40,6 @@ def main() -> None:
     settings = load_or_exit(Settings)
     logs.configure(settings, NAME)
     publish_build_info(NAME)
-    try:
-        crashpoints.arm(settings.crash_point)
-    except ValueError as fault:
-        log.critical("wrong_settings", fault=str(fault))
-        sys.exit(2)
     log.info("starting", **masked(settings))
     sys.exit(run(settings))
 

@@ -34,7 +34,6 @@ from thumbmill.core.contracts.identity import (
 )
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import GiveUp, MalformedEvent, RetryLater
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.publisher import Publisher
@@ -81,7 +80,6 @@ class Thumbnailer:
 
     def handle(self, message: Message, publisher: Publisher) -> None:
         """Follow a bucket notification. Returns or raises by the table in ``thumbmill.core.messaging.retry_policy``."""
-        crash_at("after_receive")
         slow = message.lane == SLOW_LANE
         if slow:
             self.decoder.check_turn()
@@ -124,14 +122,11 @@ class Thumbnailer:
         Raises NotThereError, and ChangedError for an object with another ETag than this.
         """
         about, data = self._fetch(key, etag, task)
-        crash_at("after_fetch")
         outcome = self._make(about, data, slow=task.slow)
         if not self._still_holds(about):
             self._withdraw([variant.key for variant in outcome.variants] if isinstance(outcome, Done) else [])
             return None
-        crash_at("before_publish")
         task.tell(outcome)
-        crash_at("after_publish")
         return outcome
 
     # --- the steps -----------------------------------------------------------------------------------------
@@ -152,10 +147,8 @@ class Thumbnailer:
             decoded = self.decoder.decode(data, slow=slow)
         except GiveUp as fault:
             return Failed(**about, error=Failure.from_code(fault.code, fault.detail))
-        crash_at("after_decode")
         picture = decoded.picture
         variants = [self._store(about["key"], decoded.sha256, rendition) for rendition in picture.variants]
-        crash_at("after_put")
         return Done(
             **about,
             sha256=decoded.sha256,
@@ -176,7 +169,6 @@ class Thumbnailer:
     def _store(self, original: str, sha256: str, rendition: EncodedVariant) -> Variant:
         key = variant_key(image_id_of(original), sha256, rendition.preset, self.version, rendition.extension)
         self.storage.put(VARIANTS_BUCKET, key, rendition.data, rendition.content_type)
-        crash_at("after_first_put")
         return Variant(
             type=rendition.preset,
             key=key,

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, PlainValidator
 from pydantic_settings import NoDecode
@@ -91,7 +91,6 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     accept_damaged: bool = Field(
         default=False, description="Show what can be read of a damaged file, as `damaged`, instead of FAILED"
     )
-    decoder_faults: Literal["on", "off"] = Field("off", description="Tests only: pictures may ask to crash a child")
 
     @property
     def prefetch(self) -> int:
@@ -112,7 +111,6 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
             jpeg_scans=self.max_jpeg_scans,
             frames=self.max_frames,
             animation_pixels=self.max_animation_pixels,
-            faults=self.decoder_faults == "on",
         )
 
     @property

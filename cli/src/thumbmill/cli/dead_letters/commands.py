@@ -24,7 +24,6 @@ from thumbmill.cli.dead_letters.redrive import DeadLetterActions, Tally, apply_a
 from thumbmill.cli.dead_letters.table import count, details, tabulate
 from thumbmill.cli.settings import Settings, load_settings
 from thumbmill.cli.signals import stop_on_signals
-from thumbmill.core import crashpoints
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.publisher import Publisher
@@ -218,8 +217,7 @@ def _open_broker() -> Iterator[tuple[Settings, DeadLetterReader, Publisher]]:
     """Open what a command works with; a fault ends the program with a sentence that says what to do."""
     try:
         settings = load_settings()
-        crashpoints.arm(settings.crash_point)
-    except (SettingsError, ValueError) as fault:
+    except SettingsError as fault:
         exit_with(str(fault), WRONG_USE)
     logs.configure(settings, NAME, sys.stderr)
     try:

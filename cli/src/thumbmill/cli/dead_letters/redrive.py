@@ -14,7 +14,6 @@ from time import monotonic
 from thumbmill.cli.dead_letters.model import DeadLetter, Selection, parse_dead_letter
 from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.interventions import Dropped, Redriven
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN_ID
 from thumbmill.core.messaging.publisher import Publisher
@@ -48,7 +47,6 @@ class DeadLetterActions:
     def redrive(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Send a letter back to its queue as if it had never been tried. Raises DependencyAway."""
         self._record(Redriven, letter)
-        crash_at("after_record")
         origin = {name: value for name in ORIGIN if (value := letter.raw.headers.get(name)) is not None}
         origin |= {ROUTING_KEY: letter.routing_key} if letter.routing_key else {}
         headers = {RUN_ID: self.run_id, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run_id}
@@ -60,13 +58,11 @@ class DeadLetterActions:
             content_type=letter.raw.content_type,
             message_id=letter.raw.message_id,
         )
-        crash_at("after_redrive")
         reader.remove(letter.raw)
 
     def drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Throw a letter away. Raises DependencyAway."""
         self._record(Dropped, letter)
-        crash_at("after_record")
         reader.remove(letter.raw)
 
     def _record(self, kind: type[Redriven | Dropped], letter: DeadLetter) -> None:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from thumbmill.core.contracts.events import UploadRequested, to_cloud_event
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
@@ -88,7 +87,6 @@ class PresignedUploads:
         await self.publisher_executor.run(
             self.publisher.publish_event, to_cloud_event(requested, by="gateway", traceparent=traceparent)
         )
-        crash_at("after_request")
         PRESIGNED_UPLOADS.inc()
         form = Form(url=f"{self.form_url}/{ORIGINALS_BUCKET}", fields=fields)
         return PresignedUpload(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
@@ -96,7 +95,6 @@ class UploadService:
             self._coming.discard(pace)
             body.finish()
             await writer.finish(body.file_name)
-            crash_at("after_store")
         except Problem as problem:
             UPLOADS.labels(problem.code.value).inc()
             raise _add_location(problem, writer, request) from problem

@@ -14,7 +14,6 @@ import structlog
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
 from thumbmill.core.contracts.storage_events import FILE_NAME_METADATA, TRACEPARENT_METADATA
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.formats import SIGNATURE_BYTES
 from thumbmill.core.object_store.store import Storage
@@ -78,7 +77,6 @@ class StreamingUpload:
             self._name()
             await self._call("start", self._start_parts, self._metadata(file_name))
         await self._call("part", self._put_part, self._take())
-        crash_at("after_part")
 
     async def finish(self, file_name: str | None) -> None:
         """Make an object of what came."""

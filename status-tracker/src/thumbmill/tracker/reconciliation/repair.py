@@ -26,7 +26,6 @@ import structlog
 
 from thumbmill.core.contracts.identity import VARIANTS_BUCKET, ObjectVersion, upload_key
 from thumbmill.core.contracts.storage_events import parse_storage_events
-from thumbmill.core.crashpoints import crash_at
 from thumbmill.core.errors import DependencyUnavailable, MalformedEvent
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.errors import InvalidKeyError
@@ -143,7 +142,6 @@ class Repairer:
         fact = from_storage_event(parse_storage_events(body)[0], NAME, body)
         if not self.dry_run:
             republish(self.publisher, body, fact.image_id, fact.type, found_by=NAME)
-            crash_at("after_announce")
             self.tracker.record([fact, drift_repaired(drift.what, drift.key, fact.object_version, by=NAME)])
         self._report(drift.what, drift.image_id, drift.key)
 

@@ -33,7 +33,6 @@ class Limits:
     jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
     frames: int = 1000
     animation_pixels: int = 100_000_000  # of all frames together, where a preset keeps them
-    faults: bool = False  # tests only: pictures may ask the child to fail
 
     @property
     def ordinary_seconds(self) -> float:

@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "MALLOC_TOP_PAD_": str(16 << 20),  # all but this goes back
     "OPENBLAS_NUM_THREADS": "1",
 }
+WORKER = ("-m", "thumbmill.thumbnailer.sandbox.worker")  # the program that runs in the child
 _OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
 
 
@@ -76,7 +77,7 @@ class ChildProcess:
         self._recipe = recipe
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(LOOK_SECONDS)
-        command = [sys.executable, *_OPTIONS, "-m", "thumbmill.thumbnailer.sandbox.worker", recipe.to_json()]
+        command = [sys.executable, *_OPTIONS, *WORKER, recipe.to_json()]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT

@@ -17,7 +17,7 @@ from typing import Any
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
 from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
-from thumbmill.thumbnailer.sandbox import faults, framing
+from thumbmill.thumbnailer.sandbox import framing
 from thumbmill.thumbnailer.sandbox.limits import (
     allow_cpu,
     count_threads_apart,
@@ -92,8 +92,6 @@ def make_samples(recipe: ProcessingOptions) -> None:
 def answer(data: bytes, recipe: ProcessingOptions, *, slow: bool) -> tuple[framing.Header, list[bytes]]:
     """Decode one picture; whatever goes wrong is an answer too."""
     try:
-        if recipe.limits.faults:
-            faults.fail_if_asked(data)
         picture = process_image(data, recipe, slow=slow)
     except UndecodableImageError as fault:
         return {"bad": fault.code.value, "detail": fault.detail, "cause": fault.cause}, []

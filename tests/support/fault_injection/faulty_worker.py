@@ -1,4 +1,7 @@
-"""A test's way to see a decoder fail: a JPEG whose comment asks for it. Works only with ``DECODER_FAULTS=on``."""
+"""A decoder's worker that fails when the comment of a JPEG asks for it; the thumbnailer starts it as its child.
+
+It runs with the options of the real one, so it imports the installed package and the standard library alone.
+"""
 
 import ctypes
 import mmap
@@ -10,21 +13,35 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
+from thumbmill.thumbnailer.sandbox import worker
 
 _REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, length, text
-_CHUNK_BYTES = 64 * 1024 * 1024  # above malloc's threshold (child_process): the kernel's zeroes cost no time
+_CHUNK_BYTES = 64 * 1024 * 1024  # above malloc's threshold (sandbox/process.py): the kernel's zeroes cost no time
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000  # linux/fcntl.h
 _PTRACE_ATTACH = 16  # sys/ptrace.h
-_NOBODY = 2**22 + 1  # no process can have this number, so nothing comes of an attempt that is not refused
+_NOBODY = 2**22 + 1  # no process can have this number: an attempt that is not refused has no effect
+
+
+def main() -> None:
+    """Be the worker, except that each image is searched for a request to fail first."""
+    make_picture = worker.make_picture
+
+    def fail_or_make(data: bytes, *args: Any, **kwargs: Any) -> Any:
+        fail_if_asked(data)
+        return make_picture(data, *args, **kwargs)
+
+    worker.make_picture = fail_or_make
+    worker.main()
 
 
 def fail_if_asked(data: bytes) -> None:
-    """Do what the picture's comment asks for, if it does: crash, raise, wait or compute for ever, and the like.
+    """Fail as the image's comment asks: crash, raise, wait or compute forever, and the like.
 
-    Raises UndecodableImageError after trying to escape; its text tells what was refused.
+    Raise UndecodableImageError after trying to escape; its text lists what was refused.
     """
     request = _REQUEST.search(data, 0, 4096)
     match request[1] if request else None:
@@ -46,7 +63,7 @@ def fail_if_asked(data: bytes) -> None:
 
 
 def try_to_escape() -> str:
-    """Try what a picture that has taken the child over would try, and say what was refused."""
+    """Try what an image that has taken the child over would try; return the list of what was refused."""
     refused = []
     for name, attempt in _ATTEMPTS.items():
         try:
@@ -84,3 +101,7 @@ _ATTEMPTS: dict[str, Callable[[], object]] = {
     "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, _NOBODY, None, None),
     "prlimit": lambda: resource.prlimit(_NOBODY, resource.RLIMIT_CPU),
 }
+
+
+if __name__ == "__main__":
+    main()
