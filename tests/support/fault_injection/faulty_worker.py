@@ -28,13 +28,13 @@ _NOBODY = 2**22 + 1  # no process can have this number: an attempt that is not r
 
 def main() -> None:
     """Be the worker, except that each image is searched for a request to fail first."""
-    make_picture = worker.make_picture
+    process_image = worker.process_image
 
     def fail_or_make(data: bytes, *args: Any, **kwargs: Any) -> Any:
         fail_if_asked(data)
-        return make_picture(data, *args, **kwargs)
+        return process_image(data, *args, **kwargs)
 
-    worker.make_picture = fail_or_make
+    worker.process_image = fail_or_make
     worker.main()
 
 
