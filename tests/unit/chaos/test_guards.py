@@ -18,8 +18,9 @@ from tests.support.fault_injection.patch import Patch
 from tests.support.guarding import cases
 from thumbmill.core.contracts.events import Processing
 from thumbmill.core.contracts.identity import ObjectVersion, variant_key
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.messaging.publisher import Publisher
-from thumbmill.tracker.image_record import BucketState, ImageRecord, Status
+from thumbmill.tracker.image_record import BucketState, ImageRecord
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.timeline import TimelineEvent

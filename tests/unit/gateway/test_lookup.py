@@ -14,12 +14,12 @@ from thumbmill.core.contracts.identity import (
     new_image_id,
     upload_key,
 )
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images import lookup as lookup_module
 from thumbmill.gateway.images.lookup import Lookup
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.presenter import etag_of
 from thumbmill.gateway.problems import Code, Problem
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from thumbmill.core.contracts.identity import ObjectVersion
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.presenter import (
     content_id,
     content_type_of,

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from tests.unit.tracker.event_factory import delete, payload, put, requested
 from thumbmill.core.contracts.events import Done, Processing, Removed, Variant
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.listing import ObjectSummary
-from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.reconciliation.drift import (
     IN_WORK,

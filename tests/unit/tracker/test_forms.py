@@ -20,7 +20,8 @@ from tests.unit.tracker.event_factory import (
     requested,
 )
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
-from thumbmill.tracker.image_record import SPENT, BucketState, Status
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import SPENT, BucketState
 from thumbmill.tracker.projection import fold
 
 GONE = BucketState(None)

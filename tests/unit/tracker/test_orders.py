@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.unit.tracker.event_factory import V1, V2, delete, done, failed, processing, put, removed, requested
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import apply, fold, needs_bucket_check
 
 UNHURRIED = settings(deadline=None)  # no time is asserted

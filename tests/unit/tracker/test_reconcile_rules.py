@@ -5,8 +5,9 @@ import pytest
 from tests.unit.tracker.event_factory import KEY, NOON, V1, V2
 from thumbmill.core.contracts.events import Variant
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.listing import ObjectSummary
-from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.reconciliation.drift import (
     Drift,
     DriftKind,
@@ -95,7 +96,9 @@ GONE = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, gone=(LARGE,))
 ORPHANS = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),))
 NOBODY = None
 AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (
-    row(status, None if status is Status.AWAITING_UPLOAD else V1) for status in Status
+    row(status, None if status is Status.AWAITING_UPLOAD else V1)
+    for status in Status
+    if status is not Status.EXPIRED  # which is never stored
 )
 NEWER = row(Status.DONE, V2)
 

@@ -22,7 +22,8 @@ from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
 from thumbmill.core.contracts.events import Done, Variant
 from thumbmill.core.contracts.identity import image_id_of, variant_key
 from thumbmill.core.contracts.interventions import next_run_id
-from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 
 EXHAUSTED = failed(attempt=4, code=ErrorCode.ATTEMPTS_EXHAUSTED)

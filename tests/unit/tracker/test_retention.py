@@ -26,7 +26,8 @@ from tests.unit.tracker.event_factory import (
     retrying,
 )
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.retention import Rules
 from thumbmill.tracker.timeline import RETAINED_DATA

@@ -22,7 +22,8 @@ from tests.unit.tracker.event_factory import (
     retrying,
 )
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.tracker.image_record import BucketState, Status
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import apply, fold, needs_processing
 
 GONE = BucketState(None)

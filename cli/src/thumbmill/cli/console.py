@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from thumbmill.core.text import printable
+from thumbmill.core.text import escape_unprintable
 
 UNAVAILABLE, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
 PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
@@ -19,7 +19,7 @@ def open_console(*, stderr: bool = False) -> Console:
 
 def print_status(text: str) -> None:
     """Say something to a person, which is not what was asked for."""
-    open_console(stderr=True).print(printable(text), markup=False, soft_wrap=True)
+    open_console(stderr=True).print(escape_unprintable(text), markup=False, soft_wrap=True)
 
 
 def exit_with(text: str, code: int) -> NoReturn:

@@ -15,7 +15,7 @@ from thumbmill.cli.signals import raise_on_signals
 from thumbmill.cli.tracker_client import give_order
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.settings import SettingsError
-from thumbmill.core.text import printable
+from thumbmill.core.text import escape_unprintable
 
 PATH = "/reconcile"
 TOLD_SECONDS = 10.0  # between two lines of progress where there is no terminal
@@ -99,7 +99,7 @@ def tabulate(report: Report) -> Table:
     for what, number in report["found"].items():
         if number:
             meaning, remedy = MEANINGS.get(what, (what, ""))
-            table.add_row(f"{number:,}", Text(printable(meaning)), remedy)
+            table.add_row(f"{number:,}", Text(escape_unprintable(meaning)), remedy)
     return table
 
 

@@ -1,38 +1,50 @@
-"""File names that strangers give: cleaned by one function, wherever they come in."""
+"""Cleaning of untrusted text: file names, metadata of images, and whatever reaches a log or a terminal."""
 
 import re
 import unicodedata
 
 MAX_FILE_NAME_CHARS = 255  # characters; longer ones are cut
 
-# Unicode's categories of what shows nothing, turns the text around or breaks its line: control characters, formats
-# (bidirectional overrides, zero-width spaces and joiners), surrogates, separators of lines and of paragraphs.
+# Unicode's categories of characters that are invisible, reverse the direction of text or break a line: controls,
+# formats (bidirectional overrides, zero-width spaces and joiners), surrogates, separators of lines and paragraphs.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Letters and marks by category that Unicode shows as nothing (Default_Ignorable_Code_Point).
+# Letters and marks by category that are rendered as nothing (Default_Ignorable_Code_Point).
 _HIDDEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u3164\uffa0")
 
 
 def sanitize_file_name(name: str) -> str | None:
-    """Return the last part of a path without characters that hide or turn text; None if nothing is left."""
-    last = re.split(r"[/\\]", "".join(filter(_is_shown, name)))[-1].strip()[:MAX_FILE_NAME_CHARS].rstrip()
+    """Return the last part of a path without invisible characters; None if nothing is left."""
+    last = re.split(r"[/\\]", "".join(filter(_is_visible, name)))[-1].strip()[:MAX_FILE_NAME_CHARS].rstrip()
     return None if last in {"", ".", ".."} else last
 
 
-def _is_shown(sign: str) -> bool:
-    return sign not in _HIDDEN_LETTERS and unicodedata.category(sign) not in _HIDDEN_CATEGORIES
+def sanitize_text(text: str, max_chars: int) -> str:
+    """Return a text as one line of at most ``max_chars`` printable characters, which JSON and Postgres can hold.
+
+    Unprintable characters count as spaces, and several spaces as one.
+    """
+    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * max_chars])
+    return " ".join(shown.split())[:max_chars].rstrip()
 
 
-"""What strangers wrote, made harmless where it reaches a terminal: ESC and its like would be commands there."""
-
-
-def printable(text: object) -> str:
-    """Return a text with everything that a terminal does not print as an escape; line breaks stay."""
-    signs = str(text)
+def replace_unprintable(text: str, max_chars: int) -> str:
+    """Return at most ``max_chars`` characters of a text, unprintable ones as U+FFFD; line breaks stay."""
     return "".join(
-        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in signs
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text[:max_chars]
     )
 
 
-def printable_line(text: object) -> str:
-    """Return the same as one line, so that it can't pass for another line of a log."""
-    return printable(text).replace("\n", "\\n")
+def escape_unprintable(text: object) -> str:
+    """Return a text with unprintable characters as escapes, since a terminal obeys ESC; line breaks stay."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in str(text)
+    )
+
+
+def escape_to_one_line(text: object) -> str:
+    """Return the same with escaped line breaks, so that it cannot pass for another line of a log."""
+    return escape_unprintable(text).replace("\n", "\\n")
+
+
+def _is_visible(char: str) -> bool:
+    return char not in _HIDDEN_LETTERS and unicodedata.category(char) not in _HIDDEN_CATEGORIES

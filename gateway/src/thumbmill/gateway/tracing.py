@@ -1,13 +1,8 @@
-"""W3C trace context: a request's ``traceparent`` goes with the object, so that one trace spans all services."""
+"""W3C Trace Context: a request's ``traceparent`` is stored with the object, so one trace spans all services."""
 
-import re
-import secrets
-
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+from thumbmill.core.contracts.traceparent import is_traceparent, new_traceparent
 
 
 def traceparent_from(header: str | None) -> str:
-    """Keep a valid traceparent, or begin a trace."""
-    if header and _TRACEPARENT.fullmatch(header):
-        return header
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    """Return the request's ``traceparent`` if it is valid, else that of a new trace."""
+    return header if header and is_traceparent(header) else new_traceparent()

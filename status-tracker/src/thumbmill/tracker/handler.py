@@ -12,6 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from thumbmill.core.contracts.events import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.publisher import Publisher
@@ -20,7 +21,7 @@ from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundEr
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.connection import ConflictError
 from thumbmill.tracker.db.repository import Repository, UnitOfWork
-from thumbmill.tracker.image_record import BucketState, ImageRecord, Status
+from thumbmill.tracker.image_record import BucketState, ImageRecord
 from thumbmill.tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
 from thumbmill.tracker.projection import fold, needs_processing
 from thumbmill.tracker.reminder import republish_image

@@ -2,25 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from uuid import UUID
 
 from thumbmill.core.contracts.events import Failure, Variant
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
+from thumbmill.core.contracts.status import Status
 
 MIN_DATETIME = datetime.min.replace(tzinfo=UTC)
-
-
-class Status(StrEnum):
-    """A state as the API says it; EXPIRED is computed by the database's view."""
-
-    AWAITING_UPLOAD = "AWAITING_UPLOAD"
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-    DELETED = "DELETED"
 
 
 SPENT = "spent"  # of a form that may bring no file any more

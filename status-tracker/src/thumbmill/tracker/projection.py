@@ -30,8 +30,9 @@ from thumbmill.core.contracts.events import (
 )
 from thumbmill.core.contracts.identity import upload_key
 from thumbmill.core.contracts.interventions import DriftRepaired, RetryRequested
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import StorageEvent
-from thumbmill.tracker.image_record import SPENT, BucketState, ImageRecord, Status
+from thumbmill.tracker.image_record import SPENT, BucketState, ImageRecord
 from thumbmill.tracker.timeline import TimelineEvent
 
 _RESET_PROGRESS: dict[str, Any] = {

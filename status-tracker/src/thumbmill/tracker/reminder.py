@@ -2,11 +2,12 @@
 
 import structlog
 
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.errors import InvalidKeyError
 from thumbmill.core.object_store.store import Storage
-from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.republish import find_original, removal_body, republish, upload_body
 from thumbmill.tracker.requests import Recorder
 from thumbmill.tracker.timeline import TimelineEvent, from_storage_event

@@ -12,12 +12,13 @@ import structlog
 from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, ObjectVersion, image_id_of
 from thumbmill.core.contracts.interventions import DriftRepaired, ObjectRejected, VariantsMissing, next_run_id
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.tracker.db.repository import Repository
-from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.metrics import RECONCILED, WITHDRAWN
 from thumbmill.tracker.reconciliation.drift import LIVE, DriftKind
 from thumbmill.tracker.reconciliation.repository import ReconciliationRepository

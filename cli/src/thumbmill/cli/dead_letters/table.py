@@ -12,7 +12,7 @@ from rich.text import Text
 
 from thumbmill.cli.console import PIPED_WIDTH
 from thumbmill.cli.dead_letters.model import DeadLetter, format_body
-from thumbmill.core.text import printable
+from thumbmill.core.text import escape_unprintable
 
 _ID_WIDTH = 36  # an image's id stays in one piece; keys fold to it where there is little room
 _DATE_WIDTH = 10  # the time goes below
@@ -72,4 +72,4 @@ def _show_time(time: datetime | None) -> str:
 
 
 def _text(value: object) -> Text:
-    return Text(printable(value))
+    return Text(escape_unprintable(value))

@@ -1,6 +1,5 @@
 """What MinIO says of the bucket, in our words."""
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,6 +17,7 @@ from thumbmill.core.contracts.identity import (
     is_folder_marker,
     normalize_etag,
 )
+from thumbmill.core.contracts.traceparent import is_traceparent
 from thumbmill.core.errors import MalformedEvent, one_line_error
 from thumbmill.core.text import sanitize_file_name
 
@@ -34,7 +34,6 @@ _OUR_NAMES = frozenset(
 )
 # Event ids outlive names: those of the targets as version 0.1 called them stay in the ids of stored events.
 _TARGETS_IN_IDS = {"immediate": "instant", "durable": "ledger"}
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 # Object metadata that the gateway writes; S3 carries ASCII alone, so the file name is percent-encoded.
 FILE_NAME_METADATA = "file-name"
@@ -134,7 +133,7 @@ def _from_record(record: _Record) -> StorageEvent:
         else object_version,
         content_type=thing.content_type or metadata.get("content-type"),
         file_name=read_file_name(metadata),
-        traceparent=trace if _TRACEPARENT.fullmatch(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,
+        traceparent=trace if is_traceparent(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,
         occurred=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
     )
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import structlog
 
 from thumbmill.core.settings import ServiceSettings
-from thumbmill.core.text import printable, printable_line
+from thumbmill.core.text import escape_to_one_line, escape_unprintable
 
 # pika logs every connection fault of its own, at length; ours say the same in a line.
 _QUIETER = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
@@ -59,9 +59,9 @@ def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> st
     """Keep what a terminal would obey out of its lines; JSON has its own escapes."""
     several_lines = {"stack", "exception"}
     return {
-        printable_line(name): printable(value)
+        escape_to_one_line(name): escape_unprintable(value)
         if name in several_lines and isinstance(value, str)
-        else printable_line(value)
+        else escape_to_one_line(value)
         if isinstance(value, str)
         else value
         for name, value in event.items()
@@ -71,7 +71,7 @@ def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> st
 def _write_traceback(stream: TextIO, fault: structlog.typing.ExcInfo) -> None:
     text = StringIO()
     structlog.dev.plain_traceback(text, fault)
-    stream.write(printable(text.getvalue()))
+    stream.write(escape_unprintable(text.getvalue()))
 
 
 def _adopt_libraries(

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
+from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api.openapi import OLDER_UPLOAD_ANSWERS, UPLOAD_BODY
 from thumbmill.gateway.container import Services
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.problems import Problem
 
 router = APIRouter(tags=["older interface"])

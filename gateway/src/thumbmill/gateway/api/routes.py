@@ -9,19 +9,12 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
+from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_known
-from thumbmill.gateway.images.models import (
-    Accepted,
-    DeletionAccepted,
-    ImageOut,
-    ImagePage,
-    RetryAccepted,
-    Status,
-    Timeline,
-)
+from thumbmill.gateway.images.models import Accepted, DeletionAccepted, ImageOut, ImagePage, RetryAccepted, Timeline
 from thumbmill.gateway.images.pagination import read_cursor, write_cursor
 from thumbmill.gateway.images.presenter import (
     TERMINAL,

@@ -12,13 +12,13 @@ from starlette.responses import Response, StreamingResponse
 
 from thumbmill.core.contracts.events import Variant
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import EXTENSIONS
 from thumbmill.gateway.http.methods import is_head
 from thumbmill.gateway.images.lookup import Lookup
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.presenter import (
     ORIGINAL,
     TERMINAL,

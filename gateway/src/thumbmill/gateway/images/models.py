@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -10,21 +9,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from thumbmill.core.contracts.events import Failure
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.image_details import ImageDetails
+from thumbmill.core.contracts.status import Status
 
 # Postgres gives times in its session's zone, which a role, a database or PGTZ may set.
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
-
-
-class Status(StrEnum):
-    """The states of an image, as design has them."""
-
-    AWAITING_UPLOAD = "AWAITING_UPLOAD"
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-    EXPIRED = "EXPIRED"
-    DELETED = "DELETED"
 
 
 class VariantOut(BaseModel):

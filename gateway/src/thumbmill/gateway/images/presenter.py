@@ -9,10 +9,11 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Failure, Variant
 from thumbmill.core.contracts.identity import uuid7_timestamp
 from thumbmill.core.contracts.image_details import ImageDetails
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.http.media_types import OTHER, content_type_of_format, safe_content_type
-from thumbmill.gateway.images.models import ImageOut, Status, TimelineEventOut, VariantOut
+from thumbmill.gateway.images.models import ImageOut, TimelineEventOut, VariantOut
 from thumbmill.gateway.images.repository import ImageRow, TimelineEvent
 from thumbmill.gateway.urls import Links
 

@@ -15,10 +15,10 @@ import structlog
 from thumbmill.core.contracts.events import Failure, RequestEvent, to_cloud_event
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing, next_run_id
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.images.repository import ImageRow
 from thumbmill.gateway.metrics import TRACKER_REQUESTS
 from thumbmill.gateway.problems import Code, Problem

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from thumbmill.core.contracts.events import UploadRequested, to_cloud_event
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
@@ -17,7 +18,6 @@ from thumbmill.core.text import sanitize_file_name
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
 from thumbmill.gateway.http.token_bucket import RateLimiter
-from thumbmill.gateway.images.models import Status
 from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 

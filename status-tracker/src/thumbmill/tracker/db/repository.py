@@ -14,8 +14,9 @@ from pydantic_core import to_json
 from thumbmill.core.contracts.events import Failure, Variant
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
+from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translated
-from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
 
 _ROW = tuple(field.name for field in fields(ImageRecord))

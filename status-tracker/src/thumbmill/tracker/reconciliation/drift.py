@@ -11,8 +11,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, image_id_of_variant
+from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.listing import ObjectSummary
-from thumbmill.tracker.image_record import ImageRecord, Status
+from thumbmill.tracker.image_record import ImageRecord
 
 
 class DriftKind(StrEnum):

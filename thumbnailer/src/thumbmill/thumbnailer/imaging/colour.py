@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageCms
 
+from thumbmill.core.text import sanitize_text
 from thumbmill.thumbnailer.imaging.codecs import isobmff, png_chunks
 from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_nclx
 from thumbmill.thumbnailer.imaging.tone_mapping import apply_encoding
@@ -108,7 +109,7 @@ def _name_profile(profile: bytes) -> str:
         raise
     except Exception:  # noqa: BLE001 - a broken profile has no name
         return ""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:_MAX_NAME]
+    return sanitize_text(name, _MAX_NAME)
 
 
 @lru_cache(_CACHED)

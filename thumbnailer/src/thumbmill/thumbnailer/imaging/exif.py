@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from PIL import ExifTags, Image
 
+from thumbmill.core.text import sanitize_text
 from thumbmill.thumbnailer.imaging.geometry import Size
 from thumbmill.thumbnailer.imaging.model import GeoPoint
 
@@ -117,8 +118,7 @@ def _text(value: object) -> str | None:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         return None
-    shown = "".join(sign if sign.isprintable() else " " for sign in text.split("\0")[0])
-    return " ".join(shown.split())[:_MAX_TEXT] or None
+    return sanitize_text(text.split("\0")[0], _MAX_TEXT) or None
 
 
 def _place(gps: dict[int, Any]) -> GeoPoint | None:

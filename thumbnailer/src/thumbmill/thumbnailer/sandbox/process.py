@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.text import replace_unprintable
 from thumbmill.thumbnailer.imaging.model import (
     ImageResult,
     ProcessingOptions,
@@ -18,7 +19,7 @@ from thumbmill.thumbnailer.imaging.model import (
 )
 from thumbmill.thumbnailer.sandbox import framing
 from thumbmill.thumbnailer.sandbox.cpu_deadline import LOOK_SECONDS, StalledError, Watch
-from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, clean, read_answer
+from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, read_answer
 
 # A start is judged like a picture: by its progress. It takes 0.1 s of CPU time, and reads a hundred files, which a
 # cold disk may take its time for.
@@ -130,7 +131,7 @@ class ChildProcess:
             raise ChildDiedError(fault.code, fault.detail) from fault
         except Exception as fault:  # whatever is wrong with its answer; the next one might be another picture's
             self._kill()
-            detail = f"it answered nonsense: {clean(repr(fault), 200)}"
+            detail = f"it answered nonsense: {replace_unprintable(repr(fault), 200)}"
             raise ChildDiedError(ErrorCode.DECODER_CRASHED, detail) from fault
         except BaseException:
             self._kill()

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.image_details import ImageDetails
+from thumbmill.core.text import replace_unprintable
 from thumbmill.thumbnailer.imaging.model import (
     ContentType,
     Cost,
@@ -56,23 +57,16 @@ def read_answer(answer: Header, parts: list[bytes], recipe: ProcessingOptions) -
             verdict = ErrorCode(code)
             if verdict not in _VERDICTS:
                 raise ValueError(f"a verdict that no child can give: {code}")
-            cause = clean(str(rest.get("cause", "")), _MAX_DETAIL)
-            raise UndecodableImageError(verdict, clean(detail, _MAX_DETAIL), cause=cause)
+            cause = replace_unprintable(str(rest.get("cause", "")), _MAX_DETAIL)
+            raise UndecodableImageError(verdict, replace_unprintable(detail, _MAX_DETAIL), cause=cause)
         case {"slow": dict(cost)}:
             raise SlowImageError(_COST.validate_python(cost))
         case {"out_of_memory": True}:
             raise ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
         case {"fault": str(text)}:
-            raise ChildFaultError(ErrorCode.DECODER_CRASHED, clean(text, _MAX_FAULT))
+            raise ChildFaultError(ErrorCode.DECODER_CRASHED, replace_unprintable(text, _MAX_FAULT))
         case _:
-            raise ValueError(f"unknown keys {clean(str(sorted(answer)), _MAX_DETAIL)}")
-
-
-def clean(text: str, most: int) -> str:
-    """Leave of a text what a terminal and JSON can take: at most so many characters, none of control."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text[:most]
-    )
+            raise ValueError(f"unknown keys {replace_unprintable(str(sorted(answer)), _MAX_DETAIL)}")
 
 
 def _read_picture(fields: dict[str, Any], parts: list[bytes], recipe: ProcessingOptions) -> ImageResult:
