@@ -43,8 +43,10 @@ def test_every_base_image_can_be_set_by_a_variable():
         assert used, variable
     for name, service in written.items():
         if "build" in service:
-            assert resolve(service["build"]["args"], PYTHON_IMAGE="x") == {"PYTHON_IMAGE": "x"}, name
-            assert resolve(service["build"]["args"]) == {"PYTHON_IMAGE": arguments["PYTHON_IMAGE"]}, name
+            build_arguments = service["build"]["args"]
+            default = {"PYTHON_IMAGE": arguments["PYTHON_IMAGE"], "REVISION": "unknown"}
+            assert resolve(build_arguments) == default, name
+            assert resolve(build_arguments, PYTHON_IMAGE="x") == default | {"PYTHON_IMAGE": "x"}, name
         elif "@sha256:" not in service["image"]:
             assert any(variable in service["image"] for variable in PINS["IMAGES"]), name
 

@@ -1,4 +1,4 @@
-"""``thumbmill``: what people do to a running system."""
+"""``thumbmill``: the operator's command line."""
 
 from typing import Annotated
 
@@ -14,8 +14,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Settings: README.md. Exit codes, unless a command tells others: 0 done, 1 a server is away or refuses, "
-    "2 wrong use, 3 nothing found, 130 interrupted.",
+    epilog="Settings come from the environment, then from .local/operator.env, which `make up` writes. Exit codes, "
+    "unless a command documents others: 0 success, 1 a server is unavailable or rejects the request, 2 wrong use, "
+    "3 nothing found, 130 interrupted.",
 )
 app.add_typer(commands.app, name="dead")
 app.command()(drill)
@@ -23,9 +24,9 @@ app.command()(reconcile)
 app.command()(retry)
 
 
-def print_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag by position
+def print_version(is_requested: bool) -> None:  # noqa: FBT001 - typer passes the flag by position
     """Print the version and exit, if the flag is given."""
-    if is_wanted:
+    if is_requested:
         typer.echo(get_version())
         raise typer.Exit
 
@@ -37,7 +38,7 @@ def read_options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Look after a running Thumbmill."""
+    """Operate a running Thumbmill system."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What every command says, where, and how it ends."""
+"""Output and exit codes of all commands."""
 
 from typing import NoReturn
 
@@ -8,21 +8,21 @@ from rich.console import Console
 from thumbmill.core.text import escape_unprintable
 
 UNAVAILABLE, WRONG_USE, NOTHING_FOUND, INTERRUPTED = 1, 2, 3, 130  # exit codes
-PIPED_WIDTH = 2000  # columns where there is no terminal to ask; a table takes what it needs
+PIPED_WIDTH = 2000  # columns if the output is not a terminal; a table uses only what it needs
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """Give a console as wide as the terminal, or as wide as it takes where there is none."""
+    """Return a console with the width of the terminal, or wide enough for any table if there is none."""
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
 
 
 def print_status(text: str) -> None:
-    """Say something to a person, which is not what was asked for."""
+    """Print a message for a person to stderr, apart from the command's output."""
     open_console(stderr=True).print(escape_unprintable(text), markup=False, soft_wrap=True)
 
 
 def exit_with(text: str, code: int) -> NoReturn:
-    """End the program with a sentence and an exit code."""
+    """Print a message and exit."""
     print_status(text)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""The operator's settings: environment variables, and for what they leave open a file that ``make up`` writes."""
+"""The operator's settings: environment variables, then the file that ``make up`` writes."""
 
 import getpass
 import os
@@ -8,32 +8,42 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 
 from thumbmill.core.messaging.topology import IMAGE_QUEUE
-from thumbmill.core.settings import BrokerSettings, ServiceSettings, SettingsError, check_http_url, load
+from thumbmill.core.settings import (
+    BrokerSettings,
+    ConsumerSettings,
+    ServiceSettings,
+    SettingsError,
+    check_http_url,
+    load,
+)
 
 Level = Literal["debug", "info", "warning", "error"]
-ENV_FILE = ".local/operator.env"  # below the directory that the command is started in
+ENV_FILE = ".local/operator.env"  # relative to the working directory
 
 
 def _find_login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as containers have them
+    except (KeyError, OSError):  # an account without a name, as in containers
         return "unknown"
 
 
-class Settings(BrokerSettings, ServiceSettings):
-    """What ``thumbmill`` needs to know."""
+def describe(settings: type[BaseSettings], name: str) -> str | None:
+    """Return the description of a setting that the services have too, so that it stands in one place."""
+    return settings.model_fields[name].description
 
-    log_level: Level = Field("warning", description="Least level logged")
-    rabbitmq_user: str = Field("operator", description="This service's RabbitMQ user")
-    rabbitmq_queue: str = Field(IMAGE_QUEUE, description="The queue of images to be made")
-    status_tracker_url: str = Field(
-        "http://127.0.0.1:8002", description="The status tracker's side port, as the operator reaches it"
-    )
+
+class Settings(BrokerSettings, ServiceSettings):
+    """The settings of ``thumbmill``."""
+
+    log_level: Level = Field("warning", description=describe(ServiceSettings, "log_level"))
+    rabbitmq_user: str = Field("operator", description=describe(BrokerSettings, "rabbitmq_user"))
+    rabbitmq_queue: str = Field(IMAGE_QUEUE, description=describe(ConsumerSettings, "rabbitmq_queue"))
+    status_tracker_url: str = Field("http://127.0.0.1:8002", description="URL of the status tracker's admin port")
     thumbmill_operator: str = Field(
         default_factory=_find_login,
         min_length=1,
-        description="Who you are, as the timeline will say; default: your login",
+        description="Your name in the timelines; default: your login name",
     )
 
     _check = field_validator("status_tracker_url")(check_http_url)
@@ -43,14 +53,14 @@ class Settings(BrokerSettings, ServiceSettings):
         cls, settings_cls: type[BaseSettings], *sources: Any, **more: Any
     ) -> tuple[Any, ...]:
         path = os.environ.get("THUMBMILL_ENV_FILE") or ENV_FILE
-        written = DotEnvSettingsSource(settings_cls, env_file=path, env_ignore_empty=True)
-        return *super().settings_customise_sources(settings_cls, *sources, **more), written
+        env_file = DotEnvSettingsSource(settings_cls, env_file=path, env_ignore_empty=True)
+        return *super().settings_customise_sources(settings_cls, *sources, **more), env_file
 
 
 def load_settings() -> Settings:
-    """Read the environment and the file. Raises SettingsError that says what to set."""
+    """Load the environment and the file. Raises SettingsError with the names of the missing settings."""
     try:
         return load(Settings)
-    except SettingsError as fault:
-        hint = f"(beside a running `make up` start this in the checkout, where {ENV_FILE} has all of it)"
-        raise SettingsError(f"{fault}\n{hint}") from fault
+    except SettingsError as error:
+        hint = f"(for a running `make up`, start thumbmill in its checkout: {ENV_FILE} contains these settings)"
+        raise SettingsError(f"{error}\n{hint}") from error

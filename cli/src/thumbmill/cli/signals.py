@@ -1,4 +1,4 @@
-"""What Ctrl-C and a supervisor's SIGTERM do to a command at work."""
+"""How a running command reacts to SIGINT (Ctrl-C) and SIGTERM."""
 
 import signal
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from threading import Event
 
 
 def raise_on_signals() -> None:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt; even the former is ignored in the background of a script."""
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt; shells start background jobs with SIGINT ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Event]:
-    """Have SIGINT and SIGTERM ask the work to end, which it does where nothing is half done."""
+    """Yield an event that SIGINT and SIGTERM set, so that the caller can stop between two steps."""
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
