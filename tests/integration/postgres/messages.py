@@ -1,7 +1,8 @@
 """What the tracker is told in these tests, by the bucket and by the services."""
 
 from tests.unit.tracker.event_factory import KEY, V1
-from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_event
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
+from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import LIFECYCLE

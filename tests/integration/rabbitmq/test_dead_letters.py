@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.support.waiting import wait_until
-from thumbmill.core.contracts.events import Redriven, Watermark, to_cloud_event
+from thumbmill.core.contracts.cloud_event import to_cloud_event
+from thumbmill.core.contracts.events import Redriven, Watermark
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.publisher import Publisher

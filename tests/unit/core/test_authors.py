@@ -13,7 +13,8 @@ from tests.unit.tracker.event_factory import (
     requested,
     retrying,
 )
-from thumbmill.core.contracts.events import EventType, parse_lifecycle_event, to_cloud_event
+from thumbmill.core.contracts.cloud_event import parse_lifecycle_event, to_cloud_event
+from thumbmill.core.contracts.events import EventType
 from thumbmill.core.contracts.identity import image_id_of, variant_key
 from thumbmill.core.contracts.senders import GATEWAY, OPERATOR, SENDERS, THUMBNAILER, TRACKER, check_sender
 from thumbmill.core.contracts.variants import find_variant_error

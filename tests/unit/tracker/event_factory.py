@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import (
-    CONTENT_TYPE,
     Done,
     Failed,
     Failure,
@@ -14,7 +14,6 @@ from thumbmill.core.contracts.events import (
     Retrying,
     UploadRequested,
     Variant,
-    to_cloud_event,
 )
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,
@@ -129,7 +128,7 @@ def missed(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1,
 def remaking(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1, key: str = KEY) -> TimelineEvent:
     """What the tracker writes down by itself."""
     healed = DriftRepaired(
-        key=key, object_version=object_version, what="variants_gone", run_id=run_id, gone=list(keys)
+        key=key, object_version=object_version, what="variants_gone", run_id=run_id, missing=list(keys)
     )
     return from_lifecycle_event(to_cloud_event(healed, by="reconciler", now=NOON), healed, b"")
 

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.unit.tracker.event_factory import KEY, V1, done, dropped, redriven
-from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, to_cloud_event
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
+from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent

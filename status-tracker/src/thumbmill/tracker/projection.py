@@ -179,7 +179,7 @@ def _remade(row: ImageRecord | None, healed: DriftRepaired) -> ImageRecord | Non
         or healed.run_id <= row.run_id
     ):
         return row
-    missing = tuple(variant.key for variant in row.variants if variant.key in {*row.missing, *healed.gone})
+    missing = tuple(variant.key for variant in row.variants if variant.key in {*row.missing, *healed.missing})
     return row if missing == row.missing else replace(row, missing=missing)
 
 

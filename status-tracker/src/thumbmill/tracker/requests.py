@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from thumbmill.core.contracts.events import to_cloud_event
+from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, ObjectVersion, image_id_of
 from thumbmill.core.contracts.interventions import DriftRepaired, ObjectRejected, VariantsMissing, next_run_id
 from thumbmill.core.contracts.status import Status
@@ -115,7 +115,7 @@ def drift_repaired(
     """Say that something was found and is being put right."""
     now = datetime.now(UTC)
     payload = DriftRepaired(
-        key=key, object_version=object_version, what=what, run_id=run_id or next_run_id("", now), gone=list(gone)
+        key=key, object_version=object_version, what=what, run_id=run_id or next_run_id("", now), missing=list(gone)
     )
     return from_lifecycle_event(to_cloud_event(payload, by=by, now=now), payload, b"")
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
-from thumbmill.core.contracts.events import to_cloud_event
 from thumbmill.core.contracts.interventions import RetryRequested, next_run_id
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent, parse_lifecycle_event, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import (
-    CONTENT_TYPE,
-    CloudEvent,
     Failed,
     Failure,
     ProgressEvent,
@@ -18,8 +17,6 @@ from thumbmill.core.contracts.events import (
     TimelineOnlyEvent,
     UploadRequested,
     Watermark,
-    parse_lifecycle_event,
-    to_cloud_event,
 )
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
 from thumbmill.core.contracts.senders import MINIO, check_sender

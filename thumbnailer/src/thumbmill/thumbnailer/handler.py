@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import (
     Done,
@@ -23,7 +24,6 @@ from thumbmill.core.contracts.events import (
     Removed,
     Retrying,
     Variant,
-    to_cloud_event,
 )
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from thumbmill.core.contracts.events import CONTENT_TYPE, Watermark, parse_lifecycle_event
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, parse_lifecycle_event
+from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent

@@ -12,7 +12,7 @@ from threading import Event
 from time import monotonic
 
 from thumbmill.cli.dead_letters.model import DeadLetter, Selection, parse_dead_letter
-from thumbmill.core.contracts.events import to_cloud_event
+from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.interventions import Dropped, Redriven
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN_ID

@@ -1,4 +1,4 @@
-"""What all lifecycle events have in common."""
+"""The base of all contract models, and the types of lifecycle events."""
 
 from enum import StrEnum
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """Frozen; a field that this version does not know is ignored."""
+    """An immutable model. A field that this version does not know is ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class EventType(StrEnum):
-    """The routing keys on ``image.lifecycle``; a type is ``thumbmill.<kind>.v1``."""
+    """The types of lifecycle events, which are also their routing keys on ``image.lifecycle``."""
 
     REQUESTED = "upload.requested"
     PROCESSING = "image.processing"
@@ -30,4 +30,5 @@ class EventType(StrEnum):
 
     @property
     def cloud_event_type(self) -> str:
+        """The ``type`` of a CloudEvent."""
         return f"thumbmill.{self.value}.v1"

@@ -1,6 +1,6 @@
-"""What is asked for about an image, and what somebody did with it on purpose: runs, letters, withdrawals.
+"""Events about requests and interventions: retries, dead letters, repairs and rejected objects.
 
-None of these says how an image is; they stand in its timeline, and what follows of them is told apart.
+None of them is a state of an image. They appear in its timeline, and other events report what they caused.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,67 +14,67 @@ from thumbmill.core.contracts.image_details import SanitizedText
 
 
 class _OperatorEvent(FrozenModel):
-    """What somebody did with a dead letter about an image. It changes no row: what follows is told apart."""
+    """What an operator did with a dead letter about an image."""
 
     key: str
-    operator: SanitizedText  # who
-    queue: str  # whose letter it was: image_queue or status_tracker
-    code: str  # why it had died
-    run_id: str  # when: the run that a redriven message's facts belong to
+    operator: SanitizedText
+    queue: str  # the work queue that the message came from: image_queue or status_tracker
+    code: str  # why the message was dead-lettered
+    run_id: str  # the time; events caused by a redriven message belong to this run
 
 
 class Redriven(_OperatorEvent):
-    """A dead letter goes back to its queue."""
+    """A dead letter was sent back to its queue."""
 
     type: Literal[EventType.REDRIVEN] = EventType.REDRIVEN
 
 
 class Dropped(_OperatorEvent):
-    """A dead letter is thrown away; its image stays what it is."""
+    """A dead letter was deleted; its image keeps its state."""
 
     type: Literal[EventType.DROPPED] = EventType.DROPPED
 
 
 class RetryRequested(FrozenModel):
-    """The owner or an operator asks for another try of a FAILED image: a new run.
+    """A client or an operator requested another run for a FAILED image.
 
-    It is about one failure, that of the run ``after``; however often it is asked for, one run follows.
+    It names the failed run, so any number of requests for the same failure cause one run.
     """
 
     type: Literal[EventType.RETRY_REQUESTED] = EventType.RETRY_REQUESTED
     key: str
     object_version: ObjectVersion
     after: str  # the run that failed; empty: the first
-    run_id: str  # of the new try; sorts after the failed one
-    operator: SanitizedText | None = None  # who; None: somebody who may use the API
-    forced: bool = False  # also where the code says that it cannot help: limits or program have changed since
+    run_id: str  # of the requested run; sorts after the failed one
+    operator: SanitizedText | None = None  # None: a client of the API
+    forced: bool = False  # also for codes that are not retryable: limits or the program may have changed since
 
 
 class VariantsMissing(FrozenModel):
-    """The gateway looked for something that the row promises, and the bucket does not have it."""
+    """The gateway did not find an object in the bucket that the image's row lists."""
 
     type: Literal[EventType.VARIANTS_MISSING] = EventType.VARIANTS_MISSING
     key: str
     object_version: ObjectVersion
-    missing: list[str] = Field(default_factory=list, max_length=20)  # keys of variants; none: it is the original
-    run_id: str  # when it was missed: the run that what is made again belongs to
+    missing: list[str] = Field(default_factory=list, max_length=20)  # keys of variants; empty: the original
+    run_id: str  # the time; what is made again belongs to this run
 
 
 class DriftRepaired(FrozenModel):
-    """Reconciliation found this image's row and the buckets to differ. What followed is told apart."""
+    """Reconciliation found a difference between this image's row and the buckets, and repaired it."""
 
     type: Literal[EventType.DRIFT_REPAIRED] = EventType.DRIFT_REPAIRED
     key: str
-    object_version: ObjectVersion | None = None  # of the object, where there is one
+    object_version: ObjectVersion | None = None  # of the object, if there is one
     what: str  # missed, vanished, stuck, variants_gone, orphans
-    run_id: str  # when: the run that what is made again belongs to
-    gone: list[str] = Field(default_factory=list)  # keys of the variants that are being made again
+    run_id: str  # the time; what is made again belongs to this run
+    missing: list[str] = Field(default_factory=list)  # keys of the variants that are made again
 
 
 class ObjectRejected(FrozenModel):
-    """The tracker removed an object that a form had brought, though the form was no longer good for one.
+    """The tracker deleted an object that was uploaded with a form that was no longer valid.
 
-    It had brought another file before, or what it had brought was deleted.
+    The form had been used for another file before, or the file uploaded with it had been deleted.
     """
 
     type: Literal[EventType.OBJECT_REJECTED] = EventType.OBJECT_REJECTED
@@ -83,10 +83,10 @@ class ObjectRejected(FrozenModel):
 
 
 def next_run_id(known: str, now: datetime | None = None) -> str:
-    """Name a run that sorts after the one that is known, even where that was named by a clock ahead of ours."""
+    """Return the id of a new run, which sorts after a known one even if that is ahead of this machine's clock."""
     now = now or datetime.now(UTC)
     try:
         now = max(now, datetime.fromisoformat(known) + timedelta(microseconds=1))
     except (ValueError, TypeError, OverflowError):
-        pass  # the first run has no name
+        pass  # the first run's id is empty
     return now.isoformat(timespec="microseconds")

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 
 from thumbmill.core.contracts.base import EventType
-from thumbmill.core.contracts.events import CloudEvent
+from thumbmill.core.contracts.cloud_event import CloudEvent
 from thumbmill.core.errors import MalformedEvent
 
 GATEWAY, THUMBNAILER, TRACKER, OPERATOR, MINIO = "gateway", "thumbnailer", "status-tracker", "operator", "minio"

@@ -17,7 +17,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from thumbmill.core.contracts.events import CONTENT_TYPE, CloudEvent
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, error_message
 from thumbmill.core.messaging.topology import LIFECYCLE
 from thumbmill.core.settings import BrokerSettings

@@ -8,7 +8,8 @@ from math import ceil
 
 from pydantic import BaseModel, Field
 
-from thumbmill.core.contracts.events import UploadRequested, to_cloud_event
+from thumbmill.core.contracts.cloud_event import to_cloud_event
+from thumbmill.core.contracts.events import UploadRequested
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
