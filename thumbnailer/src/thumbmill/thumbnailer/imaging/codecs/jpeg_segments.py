@@ -1,27 +1,33 @@
-"""What a JPEG file is made of, as ITU-T T.81 lays it out in annex B, and what of it is missing."""
+"""The segments of a JPEG file (ITU-T T.81, annex B), and what a truncated file is missing.
+
+The rules for what is skipped are libjpeg's.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
-DATA = 0x00  # what stands behind a scan's header has no marker of its own, so this one is ours
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # those that libjpeg decodes
-_PROGRESSIVE = {0xC2, 0xCA}
-_TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD}
-_COLOURS = {0xE0, 0xEE}  # JFIF's and Adobe's segment: they decide how the components are understood
-METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # and comments
-STANDALONE = {0x01, *range(0xD0, 0xD8)}  # no segment follows these
-MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # junk in front of it is skipped, as libjpeg does
-END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart, no fill byte
+SOF0, SOF1, SOF2 = 0xC0, 0xC1, 0xC2  # Huffman coding: baseline, extended sequential, progressive
+_SOF9, _SOF10 = 0xC9, 0xCA  # arithmetic coding: extended sequential, progressive
+DHT, _DAC, DQT, _DNL, DRI = 0xC4, 0xCC, 0xDB, 0xDC, 0xDD
+APP0, APP14 = 0xE0, 0xEE  # JFIF and Adobe: they determine the colour space of the components
+METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # other APPn, and COM
+STANDALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and RSTm: markers without a segment
+ENTROPY_CODED = 0x00  # our own number for the data behind a scan header, which have no marker
+MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # junk before it is skipped, as in libjpeg
+END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart marker, no fill byte
 COEFFICIENTS = 64  # of a block
-_MOST_SEGMENTS = 20_000  # in an upload of 50 MB there is no sense in more
-_SHORTEST_SCAN = 6  # bytes of a scan's header for one component, behind its length
+_SOF = {SOF0, SOF1, SOF2, _SOF9, _SOF10}  # those that libjpeg decodes
+_PROGRESSIVE = {SOF2, _SOF10}
+_KNOWN = {*_SOF, DHT, _DAC, DQT, _DNL, DRI, APP0, APP14, *METADATA, SOS}
+_MAX_SEGMENTS = 20_000  # no upload of 50 MB has a reason for more
+_MIN_SCAN_HEADER = 6  # bytes behind the length, for one component
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a file."""
+    """A marker segment, or the entropy-coded data of a scan."""
 
     marker: int
     start: int  # of the marker
@@ -29,87 +35,87 @@ class Segment:
 
 
 def read_segments(data: bytes) -> Iterator[Segment]:
-    """Give the segments up to the end of the picture, of the data, or of what a decoder would understand."""
-    at, framed = 2, False
-    for _ in range(_MOST_SEGMENTS):
+    """Yield the segments up to the end of the image or of the data, or to what libjpeg does not decode."""
+    at, has_frame = 2, False
+    for _ in range(_MAX_SEGMENTS):
         found = MARKER.search(data, at)
         if found is None:
             return
         marker, at = found[1][0], found.end()
         if marker in STANDALONE:
             continue
-        twice = framed and marker in _FRAMES
-        if twice or marker not in _FRAMES | _TABLES | _COLOURS | METADATA | {SOS}:
+        is_second_frame = has_frame and marker in _SOF
+        if is_second_frame or marker not in _KNOWN:
             return
-        framed |= marker in _FRAMES
+        has_frame |= marker in _SOF
         start, at = at - 2, at + int.from_bytes(data[at : at + 2])
         yield Segment(marker, start, min(at, len(data)))
         if marker == SOS:
             end = END_OF_SCAN.search(data, at)
             start, at = at, end.start() if end else len(data)
-            yield Segment(DATA, start, at)
+            yield Segment(ENTROPY_CODED, start, at)
 
 
 def count_scans(data: bytes) -> int:
-    """Count the scans that a decoder would find."""
-    return sum(part.marker == SOS for part in read_segments(data))
+    """Count the scans that libjpeg would decode."""
+    return sum(segment.marker == SOS for segment in read_segments(data))
 
 
 def strip_metadata(data: bytes) -> bytes:
-    """Leave out metadata and junk, right what means nothing, and end where a decoder's understanding ends.
+    """Remove metadata and junk, correct the headers of sequential scans, and end behind the last scan.
 
-    What a scan of a picture that is not progressive says of its coefficients means nothing: it has all of them.
-    Samsung's phones write zeros there, where T.81 (B.2.3) wants 0, 63, 0, and decoders do not look.
+    A sequential scan has all coefficients, whatever its header states, and decoders do not look. Samsung's phones
+    write zeros where T.81 (B.2.3) requires 0, 63, 0.
     """
-    kept, sequential = [bytes((0xFF, SOI))], False
-    for part in read_segments(data):
-        if part.marker in _FRAMES:
-            sequential = part.marker not in _PROGRESSIVE
-        if part.marker == SOS and sequential and part.end - part.start > _SHORTEST_SCAN:
-            kept += data[part.start : part.end - 3], bytes((0, COEFFICIENTS - 1, 0))
-        elif part.marker not in METADATA:
-            kept.append(data[part.start : part.end])
+    kept, is_sequential = [bytes((0xFF, SOI))], False
+    for segment in read_segments(data):
+        if segment.marker in _SOF:
+            is_sequential = segment.marker not in _PROGRESSIVE
+        if segment.marker == SOS and is_sequential and segment.end - segment.start > _MIN_SCAN_HEADER:
+            kept += data[segment.start : segment.end - 3], bytes((0, COEFFICIENTS - 1, 0))
+        elif segment.marker not in METADATA:
+            kept.append(data[segment.start : segment.end])
     return b"".join((*kept, bytes((0xFF, EOI))))
 
 
 def is_truncated(data: bytes) -> bool:
-    """Tell whether a file ends in the midst of a scan's data."""
+    """Return whether a file ends within the data of a scan."""
     last = list(read_segments(data))[-1:]
-    return any(part.marker == DATA and part.end == len(data) for part in last)
+    return any(segment.marker == ENTROPY_CODED and segment.end == len(data) for segment in last)
 
 
 def ends_with_refinement(data: bytes) -> bool:
-    """Tell whether the last scan brings nothing but a bit for coefficients that are known already."""
-    headers = [data[part.start : part.end] for part in read_segments(data) if part.marker == SOS]
+    """Return whether the last scan is a refinement scan, which adds one bit to known coefficients."""
+    headers = [data[segment.start : segment.end] for segment in read_segments(data) if segment.marker == SOS]
     return bool(headers) and headers[-1][-1] >> 4 > 0
 
 
 def ends_with_zeros(data: bytes, count: int) -> bool:
-    """Tell whether the last bytes of the last scan's data are zeros."""
-    ends = [part.end for part in read_segments(data) if part.marker == DATA]
+    """Return whether the last bytes of the last scan are zeros."""
+    ends = [segment.end for segment in read_segments(data) if segment.marker == ENTROPY_CODED]
     return bool(ends) and not any(data[ends[-1] - count : ends[-1]])
 
 
 def is_missing_scans(data: bytes) -> bool:
-    """Tell whether the scans leave a coefficient out, or any of its bits.
+    """Return whether the scans omit a coefficient, or any of its bits.
 
-    A file in one scan, as most are, is known by that scan's header; no data are looked at.
+    For a file of one scan, as most are, its header is enough; no entropy-coded data are searched.
     """
-    open_bits: dict[int, list[int]] = {}  # by component, for each coefficient: 0 when its last bit has come
-    for part in read_segments(data):
-        if part.marker in _FRAMES:
-            body = data[part.start + 4 : part.end]
-            open_bits = {body[at]: [1] * COEFFICIENTS for at in range(6, len(body) - 2, 3)}
-            progressive = part.marker in _PROGRESSIVE
-        if part.marker != SOS or not open_bits:
+    missing_bits: dict[int, list[int]] = {}  # by component: for each coefficient, 0 once its last bit has come
+    for segment in read_segments(data):
+        if segment.marker in _SOF:
+            body = data[segment.start + 4 : segment.end]
+            missing_bits = {body[at]: [1] * COEFFICIENTS for at in range(6, len(body) - 2, 3)}
+            is_progressive = segment.marker in _PROGRESSIVE
+        if segment.marker != SOS or not missing_bits:
             continue
-        body = data[part.start + 4 : part.end]
-        if len(body) < _SHORTEST_SCAN:
-            continue  # a decoder makes nothing of it either
-        first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, COEFFICIENTS - 1, 0)
+        body = data[segment.start + 4 : segment.end]
+        if len(body) < _MIN_SCAN_HEADER:
+            continue  # libjpeg does not decode it either
+        ss, se, al = (body[-3], body[-2], body[-1] & 15) if is_progressive else (0, COEFFICIENTS - 1, 0)
         for component in body[1:-3:2]:
-            if component in open_bits:
-                open_bits[component][first : last + 1] = [bits] * (last + 1 - first)
-        if not any(map(any, open_bits.values())):
+            if component in missing_bits:
+                missing_bits[component][ss : se + 1] = [al] * (se + 1 - ss)
+        if not any(map(any, missing_bits.values())):
             return False
     return True
