@@ -1,6 +1,6 @@
 """Builds the release into dist/: an sdist of each package, and a wheel of each sdist; then tries every program.
 
-Each program is installed as its image has it: its lock, the wheel of the shared package, and its own. So a file that
+Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. A file that
 an sdist lacks, a dependency that a lock lacks, or two wheels with the same file end it with exit code 1. Run it in the
 project's environment, which holds the build backends: ``make release``.
 """
