@@ -80,7 +80,7 @@ release: venv  ## build wheels and sdists into dist, and try each program from i
 	$(BIN)/python infra/supply/release.py
 
 docs: venv  ## write the generated pages of docs/reference
-	$(BIN)/python -m tests.support.reference
+	$(BIN)/python docs/generate.py
 
 lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/ruff check

@@ -1,67 +1,56 @@
-"""The README says what the code says. ``python tests/unit/test_readme.py`` prints the table of settings for it."""
+"""README.md, docs/ and the packages' READMEs agree with the code. ``make docs`` writes the generated pages."""
 
 import re
-import sys
+import runpy
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from pydantic_core import PydanticUndefined
 
-from thumbmill.cli import settings as cli_settings
-from thumbmill.gateway import settings as gateway_settings
-from thumbmill.thumbnailer import settings as thumbnailer_settings
 from thumbmill.thumbnailer.presets.file import PresetsError, load_presets
-from thumbmill.tracker import settings as tracker_settings
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
-SERVICES = {
-    "gateway": gateway_settings.Settings,
-    "thumbnailer": thumbnailer_settings.Settings,
-    "tracker": tracker_settings.Settings,
-    "migrate": tracker_settings.MigrationSettings,
-    "thumbmill": cli_settings.Settings,
-}
+CHANGE_PRESETS = REPOSITORY / "docs" / "how-to" / "change-presets.md"
+GENERATED = runpy.run_path(str(REPOSITORY / "docs" / "generate.py"))["PAGES"]
+PAGES = sorted(
+    {*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("*/README.md")}
+    | {REPOSITORY / "tests" / "README.md"}
+)
+DECISIONS = sorted(path.name for path in (REPOSITORY / "docs" / "decisions").glob("*.md"))
+MAX_COLUMNS = 120
 
 
-def settings_table():
-    rows = {}
-    for service, settings in SERVICES.items():
-        for name, field in settings.model_fields.items():
-            users, defaults, meanings = rows.setdefault(name.upper(), ([], {}, {}))
-            users.append(service)
-            defaults[default_of(field)] = meanings[field.description] = None  # dictionaries, for their order
-    lines = ["| variable | for | default | meaning |", "|---|---|---|---|"]
-    for name, (users, defaults, meanings) in rows.items():
-        everybody = "all" if set(users) >= {"gateway", "thumbnailer", "tracker"} else ", ".join(users)
-        lines.append(
-            f"| `{name}` | {everybody} | {', '.join(defaults)} | {'; '.join(meanings).replace('|', '/')} |"
-        )
-    return "\n".join(lines)
+def name_of(path):
+    return str(path.relative_to(REPOSITORY))
 
 
-def default_of(field):
-    if field.default_factory is not None:
-        return ""
-    default = field.default
-    if default is PydanticUndefined:
-        return "required"
-    if hasattr(default, "get_secret_value"):
-        default = default.get_secret_value()
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
-    return f"`{default}`" if default not in (None, "") else ""
+def anchor_of(heading):
+    """Return a heading's anchor as GitHub makes it."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
 
 
-def test_the_table_of_settings_is_the_codes():
-    assert settings_table() in README.read_text(), (
-        "put what `python tests/unit/test_readme.py` prints into README.md"
-    )
+def prose_of(page):
+    """Return a page's lines without code, each with its number."""
+    lines, fenced = [], False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            lines.append((number, line))
+    return lines
 
 
-def test_the_example_of_presets_is_one(tmp_path):
-    [example] = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_generated_page_is_current(name):
+    page = REPOSITORY / "docs" / "reference" / name
+    assert page.read_text() == GENERATED[name](), "run `make docs`"
+
+
+def test_the_example_of_presets_is_valid(tmp_path):
+    page = CHANGE_PRESETS.read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     path = tmp_path / "presets.yaml"
     path.write_text(example)
     card, large = load_presets(path).presets
@@ -69,14 +58,41 @@ def test_the_example_of_presets_is_one(tmp_path):
     path.write_text(example.replace("quality: 75", "quality: 750"))
     with pytest.raises(PresetsError) as caught:
         load_presets(path)
-    assert f"`{str(caught.value).removeprefix(f'{tmp_path}/')}`" in README.read_text()
+    assert f"`{str(caught.value).removeprefix(f'{tmp_path}/')}`" in page
 
 
-def test_every_link_leads_somewhere():
-    for page in (README, *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("*/README.md")):
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_has_a_target(page):
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        linked = page.parent / path if path else page
+        assert linked.exists(), f"{name_of(page)} links to {target}"
+        if anchor and linked.suffix == ".md":
+            headings = [line.lstrip("#") for _, line in prose_of(linked) if line.startswith("#")]
+            assert anchor in map(anchor_of, headings), f"{name_of(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_line_outside_of_tables_and_code_is_too_long(page):
+    long = [number for number, line in prose_of(page) if len(line) > MAX_COLUMNS and not line.lstrip().startswith("|")]
+    assert not long, f"{name_of(page)} exceeds {MAX_COLUMNS} columns in lines {long}"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 120
+
+
+def test_the_index_of_the_documentation_lists_every_page():
+    index = (REPOSITORY / "docs" / "README.md").read_text()
+    pages = [path.relative_to(REPOSITORY / "docs") for path in (REPOSITORY / "docs").rglob("*.md")]
+    assert not [str(path) for path in pages if f"({path})" not in index and str(path) != "README.md"]
+
+
+def test_decisions_have_numbers_of_their_own():
+    numbers = [name.partition("-")[0] for name in DECISIONS]
+    assert numbers == [f"{number:03}" for number in range(1, len(DECISIONS) + 1)]
 
 
 def test_every_promise_of_security_names_tests_that_exist():
@@ -84,23 +100,23 @@ def test_every_promise_of_security_names_tests_that_exist():
     named = set(re.findall(r"`(?:[a-z/]+/)?(test_\w+\.py)`", page))
     assert named <= {path.name for path in (REPOSITORY / "tests").rglob("test_*.py")}
     assert {path.name for path in (REPOSITORY / "tests" / "security").glob("test_*.py")} <= named, (
-        "an attack, no promise"
+        "an attack without a promise"
     )
 
 
-@pytest.mark.parametrize("package", ["pipeline", "gateway", "thumbnailer", "status-tracker", "cli"])
+@pytest.mark.parametrize("package", ["core", "gateway", "thumbnailer", "status-tracker", "cli"])
 def test_a_package_s_readme_names_every_file(package):
     readme = (REPOSITORY / package / "README.md").read_text()
-    named = [word.rpartition("/")[2] for word in re.findall(r"`([^`\s]+)`", readme)]
+    named = [name.rpartition("/")[2] for name in re.findall(r"`([^`\s]+)`", readme)]
     files = {file.name for file in (REPOSITORY / package / "src").rglob("*.py")} - {"__init__.py"}
-    assert not {file for file in files if not any(fnmatch(file, word) for word in named)}
+    assert not {file for file in files if not any(fnmatch(file, name) for name in named)}
 
 
-def test_the_two_commands_exist():
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_make_target_that_a_page_names_exists(page):
     makefile = (REPOSITORY / "Makefile").read_text()
-    for verb in re.findall(r"^make ([a-z-]+)", README.read_text(), re.MULTILINE):
-        assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
-
-
-if __name__ == "__main__":
-    sys.stdout.write(settings_table() + "\n")
+    code = re.findall(r"`make ([a-z-]+)[^`]*`", page.read_text()) + re.findall(
+        r"^make ([a-z-]+)", page.read_text(), re.MULTILINE
+    )
+    for target in code:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name_of(page)} names make {target}"
