@@ -218,7 +218,7 @@ def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
     ]
     if not backing_only:
         rows.insert(0, ("API docs", f"{endpoints.gateway}/docs", ""))
-        rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/operations.md"))
+        rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/how-to/dead-letters.md"))
     for name, address, login in rows:
         log(f"  {name:<16} {address:<32} {login}".rstrip())
     log(f"logs are in {stack.installation.logs}; press Ctrl-C to stop")
