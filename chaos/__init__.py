@@ -1,1 +1,1 @@
-"""The loss drill; see docs/loss-drill.md. Run it with ``make drill``."""
+"""The loss drill with injected faults: ``make drill``. docs/loss-drill.md describes it."""

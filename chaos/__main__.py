@@ -1,7 +1,7 @@
-"""The loss drill: uses the system through all its doors while faults run, lets it settle, and counts what was lost.
+"""The loss drill: upload by every route while faults are injected, let the system settle, and check every upload.
 
-Exit code 0 when nothing was lost, wrong, stuck, regressed, orphaned or unexpected and no process ended by itself; 1
-otherwise; 2 when the drill itself could not be held. What each count means stands in docs/loss-drill.md.
+Exit codes: 0 nothing was lost, wrong, stuck, regressed, orphaned or unexpected, and no process exited unexpectedly;
+1 otherwise; 2 the drill could not run. docs/loss-drill.md explains each count.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from subprocess import SubprocessError
 from pika.exceptions import AMQPError
 
 from chaos.ablations import GUARDS, settings_without
-from chaos.environment import Scene
-from chaos.nemesis import MENU, draw
-from chaos.scenario_runner import Stage, restore_guards, take_out
-from chaos.scenarios import SCRIPTS, play
-from chaos.tmpfs import Disk, open_namespace
+from chaos.environment import Environment
+from chaos.nemesis import FAULTS, draw
+from chaos.scenario_runner import ScenarioRunner, ablate_services, remove_notification_rules
+from chaos.scenarios import SCENARIOS, run_scenario
+from chaos.tmpfs import Disk, enter_mount_namespace
 from devstack.account import remove_data
 from devstack.errors import LaunchError
 from devstack.ports import free_ports
@@ -34,8 +34,8 @@ from thumbmill.cli.drill.report import CheckResult
 from thumbmill.cli.drill.session import Plan
 from thumbmill.core.errors import DependencyUnavailable
 
-# Short waits, so that minutes show what hours would.
-HURRY = {
+# Short intervals, so that minutes show what takes hours in production.
+SETTINGS = {
     "DECODE_TIMEOUT_SECONDS": "2",
     "MAX_TICKETS_PER_MINUTE": "0",
     "PRESETS_FILE": str(Path(__file__).with_name("presets.yaml")),
@@ -44,140 +44,148 @@ HURRY = {
     "RECONCILE_INTERVAL_SECONDS": "2",
     "RECONCILE_AFTER_SECONDS": "15",
 }
+IMAGE_FAULTS = ("truncate", "crash", "memory", "spin")
 
 
 def main() -> int:
-    """Hold a drill and return the exit code."""
+    """Run a drill and return the exit code."""
     arguments = parse()
     forget_libpq_variables()
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
-    say(f"seed {seed}: the same seed draws the same faults in the same order (--seed {seed})")
+    log(f"seed {seed}; to inject the same faults in the same order, give --seed {seed}")
     for name in arguments.without:
-        say(f"without {name}: {GUARDS[name].about}")
-    if "disks" in arguments.menu:
+        log(f"without {name}: {GUARDS[name].description}")
+    if "disks" in arguments.faults:
         try:
-            open_namespace()
-        except OSError as fault:
-            say(f"without full disks: this needs root, or namespaces of users ({fault})")
-            arguments.menu = [name for name in arguments.menu if name != "disks"]
+            enter_mount_namespace()
+        except OSError as error:
+            log(f"skipping the fault `disks`: it needs root, or a kernel that allows user namespaces ({error})")
+            arguments.faults = [name for name in arguments.faults if name != "disks"]
     folder = Path(tempfile.mkdtemp(prefix="thumbmill-drill-"))
-    folder.chmod(0o755)  # the servers' account has to pass
+    folder.chmod(0o755)  # the servers' account has to enter it
     temporary = folder / "temporary"
     temporary.mkdir()
-    settings = HURRY | settings_without(arguments.without) | {"TMPDIR": str(temporary)}
+    settings = SETTINGS | settings_without(arguments.without) | {"TMPDIR": str(temporary)}
     stack = Stack(folder, free_ports(), settings, log=lambda _: None)
-    take_out(stack, arguments.without)
-    scene = Scene(stack, random.Random(f"{seed}/faults"), say, threading.Event())
+    ablate_services(stack, arguments.without)
+    environment = Environment(stack, random.Random(f"{seed}/faults"), log, threading.Event())
     try:
-        if "disks" in arguments.menu:
-            mount_disks(scene)
-        say("starting a system of its own")
+        if "disks" in arguments.faults:
+            mount_disks(environment)
+        log("starting a separate system on free ports")
         stack.up()
-        result = hold(scene, arguments, seed)
-    except (LaunchError, SystemUnresponsiveError, DependencyUnavailable) as fault:
-        say(f"the drill could not be held: {fault}")
+        result = run(environment, arguments, seed)
+    except (LaunchError, SystemUnresponsiveError, DependencyUnavailable) as error:
+        log(f"the drill failed to run: {error}")
         return 2
     finally:
         stack.close()
-        for disk in scene.disks.values():
+        for disk in environment.disks.values():
             disk.unmount()
         remove_data(folder)
     print(result.report())
     return 1 if result.failed_counts else 0
 
 
-def mount_disks(scene: Scene) -> None:
-    """Give MinIO, and the services for temporary files, a disk each."""
-    installation = scene.stack.installation
-    scene.disks["MinIO's disk"] = Disk(installation.data / "minio")
-    scene.disks["the disk for temporary files"] = Disk(installation.directory / "temporary")
-    for disk in scene.disks.values():
+def mount_disks(environment: Environment) -> None:
+    """Mount one disk for MinIO and one for the services' temporary files."""
+    installation = environment.stack.installation
+    environment.disks["MinIO's disk"] = Disk(installation.data / "minio")
+    environment.disks["the disk for temporary files"] = Disk(installation.directory / "temporary")
+    for disk in environment.disks.values():
         disk.mount(installation.account)
 
 
-def hold(scene: Scene, arguments: argparse.Namespace, seed: int) -> CheckResult:
-    """Use the system and break it, then let it settle and judge it."""
-    if "links" in arguments.menu:
-        scene.lead_through_proxies()
-    restore_guards(scene.stack, arguments.without)
-    access, history, faults = scene.access, scene.history, ("truncate", "crash", "memory", "spin")
+def run(environment: Environment, arguments: argparse.Namespace, seed: int) -> CheckResult:
+    """Use the system while faults are injected, then let it settle and check it."""
+    if "links" in arguments.faults:
+        environment.route_through_proxies()
+    remove_notification_rules(environment.stack, arguments.without)
 
-    def happen() -> None:
-        if arguments.script:
-            with closing(Stage(scene, access, history, arguments.without)) as stage:
-                for name in SCRIPTS if arguments.script == "all" else [arguments.script]:
-                    play(name, stage)
+    def meanwhile() -> None:
+        if arguments.scenario:
+            with closing(ScenarioRunner(environment, arguments.without)) as runner:
+                for name in SCENARIOS if arguments.scenario == "all" else [arguments.scenario]:
+                    run_scenario(name, runner)
         else:
-            strike(scene, arguments)
-        say("no more faults")
-        scene.mend()
+            inject_faults(environment, arguments)
+        log("no more faults")
+        environment.restore()
 
-    clients = 0 if arguments.script else arguments.clients
-    plan = Plan(seed, clients, arguments.settle, faults, exclusive=True)
-    result = session.run(access, plan, history, happen, say)
-    scene.note_ended()
-    for what in scene.ended:
-        result.add_error("exited", what)
+    clients = 0 if arguments.scenario else arguments.clients
+    plan = Plan(seed, clients, arguments.settle, IMAGE_FAULTS, exclusive=True)
+    result = session.run(environment.access, plan, environment.history, meanwhile, log)
+    environment.record_exits()
+    for description in environment.unexpected_exits:
+        result.add_error("exited", description)
     return result
 
 
-def strike(scene: Scene, arguments: argparse.Namespace) -> None:
-    """Break the system, one fault after the other."""
-    timer = threading.Timer(60 * arguments.minutes, scene.stop.set)
+def inject_faults(environment: Environment, arguments: argparse.Namespace) -> None:
+    """Inject one fault after the other until the time is over or all rounds are done."""
+    timer = threading.Timer(60 * arguments.minutes, environment.stop.set)
     timer.start()
     try:
-        for name in draw(arguments.menu, scene.rng, rounds=arguments.rounds):
-            if scene.stop.wait(scene.rng.uniform(0.5, 2)):
+        for name in draw(arguments.faults, environment.rng, rounds=arguments.rounds):
+            if environment.stop.wait(environment.rng.uniform(0.5, 2)):
                 break
-            MENU[name].strike(scene)
-            scene.note_ended()
-    except (SubprocessError, AMQPError, OSError) as fault:
-        raise LaunchError(f"the fault {name!r} could not be brought about: {fault!r}") from fault
+            FAULTS[name].inject(environment)
+            environment.record_exits()
+    except (SubprocessError, AMQPError, OSError) as error:
+        raise LaunchError(f"the fault {name!r} could not be injected: {error!r}") from error
     finally:
         timer.cancel()
 
 
 def parse() -> argparse.Namespace:
-    lists = {
-        "faults": {name: fault.about for name, fault in MENU.items()},
-        "guards": {name: guard.about for name, guard in GUARDS.items()},
-        "scripts": {name: script.__doc__ for name, script in SCRIPTS.items()},
+    """Parse the command line."""
+    lists: dict[str, dict[str, str | None]] = {
+        "faults": {name: fault.description for name, fault in FAULTS.items()},
+        "guards": {name: guard.description for name, guard in GUARDS.items()},
+        "scenarios": {name: scenario.__doc__ for name, scenario in SCENARIOS.items()},
     }
     parser = argparse.ArgumentParser(
-        prog="drill",
+        prog="python -m chaos",
         description=__doc__,
         epilog="\n\n".join(_list(title, rows) for title, rows in lists.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--minutes", type=float, default=2, help="how long faults run (default: 2)")
-    parser.add_argument("--rounds", type=int, default=0, help="end after each fault came so many times")
-    parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
-    parser.add_argument("--seed", type=int, help="draw the faults of an earlier drill again")
+    parser.add_argument("--minutes", type=float, default=2, help="how long to inject faults (default: 2)")
+    parser.add_argument("--rounds", type=int, default=0, help="end when each fault was injected this many times")
+    parser.add_argument("--clients", type=int, default=4, help="number of concurrent clients (default: 4)")
+    parser.add_argument("--seed", type=int, help="repeat the faults of an earlier drill")
     parser.add_argument(
         "--settle",
         type=float,
         default=300,
-        help="seconds without progress after which what is left is stuck (default: 300)",
+        help="seconds without progress after which an image counts as stuck (default: 300)",
     )
     parser.add_argument(
-        "--only", dest="menu", action="append", choices=list(MENU), help="only this fault; may be repeated"
+        "--only",
+        dest="faults",
+        action="append",
+        choices=list(FAULTS),
+        help="inject only this fault; may be repeated",
     )
-    parser.add_argument("--script", choices=[*SCRIPTS, "all"], help="these steps, and nothing by chance")
     parser.add_argument(
-        "--without", action="append", default=[], choices=list(GUARDS), help="take this guard out; may be repeated"
+        "--scenario", choices=[*SCENARIOS, "all"], help="run this sequence of steps instead of random faults"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], choices=list(GUARDS), help="remove this guard; may be repeated"
     )
     arguments = parser.parse_args()
     if arguments.minutes <= 0:
-        parser.error("--minutes: without any no fault would come")
-    arguments.menu = [] if arguments.script else arguments.menu or list(MENU)
+        parser.error("--minutes must be more than 0")
+    arguments.faults = [] if arguments.scenario else arguments.faults or list(FAULTS)
     return arguments
 
 
 def _list(title: str, rows: Mapping[str, str | None]) -> str:
-    return "\n".join([f"{title}:", *(f"  {name:<13} {about}" for name, about in rows.items())])
+    return "\n".join([f"{title}:", *(f"  {name:<13} {description}" for name, description in rows.items())])
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
+    """Print a progress line with the time."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Runs one of our services without some of its guards: ``python -m chaos.ablated_service hash -- thumbnailer``.
+"""Runs a service without some of its guards: ``python -m chaos.ablated_service hash -- thumbnailer``.
 
 It replaces the functions that are the guards and then runs the service's own ``main``. If such a function no longer
 exists, the process ends at once. It takes the options of ``tests.support.fault_injection`` too.

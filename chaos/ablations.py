@@ -1,7 +1,7 @@
-"""The guards that keep images from being lost, and how each is taken out to see what it is for.
+"""The guards that prevent lost images, and how a drill removes each of them to show what it is for.
 
-None of our services has a switch for this. A guard that is a setting is set so that it never acts, one that is an
-order to a server is taken back, and one that is a function is replaced in a process that
+The services have no switch for this. A guard that is a setting gets a value with which it never acts, a guard that
+is MinIO's notification rule is removed, and a guard that is a function is replaced in the process that
 ``chaos.ablated_service`` starts.
 """
 
@@ -16,26 +16,27 @@ NEVER = "86400"  # seconds: a day, longer than any drill
 
 @dataclass(frozen=True)
 class Guard:
-    """One of them: what it does, and what is done to have it away."""
+    """A guard and how it is removed."""
 
-    about: str
-    service: str = ""  # in which functions are replaced
+    description: str
+    service: str = ""  # whose functions are replaced
     patches: tuple[Patch, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)  # of all services
-    target: str = ""  # of MinIO's, that is told of nothing
+    target: str = ""  # MinIO's notification target, which gets no events
 
 
 # --- replacements ----------------------------------------------------------------------------------------------
 
 
-def _mention(_: object) -> Any:
-    from thumbmill.core.messaging.publisher import Publisher  # noqa: PLC0415 - only in the process that is to lack the guard
+def _publish_unconfirmed(_: object) -> Any:
+    # Import the service's modules only in the process without the guard.
+    from thumbmill.core.messaging.publisher import Publisher  # noqa: PLC0415
 
     return Publisher.publish_unconfirmed
 
 
-def _ack_at_once(receive: Callable[..., None]) -> Callable[..., None]:
-    def receive_and_ack(consumer, channel, method, properties, body) -> None:  # noqa: ANN001 - pika's
+def _ack_on_receipt(receive: Callable[..., None]) -> Callable[..., None]:
+    def receive_and_ack(consumer: Any, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         channel.basic_ack(method.delivery_tag)
         receive(consumer, channel, method, properties, body)
 
@@ -46,82 +47,83 @@ def _do_nothing(_: object) -> Callable[..., None]:
     return lambda *_, **__: None
 
 
-def _believe(fold: Callable[..., Any]) -> Callable[..., Any]:
-    """Fold facts one by one, each of which says itself what a look into the bucket would show."""
-    from thumbmill.tracker.image_record import BucketState  # noqa: PLC0415 - only in the process that is to lack the guard
+def _trust_events(fold: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply events one by one, with each event's own object version in place of the bucket's."""
+    from thumbmill.tracker.image_record import BucketState  # noqa: PLC0415
 
-    def fold_as_told(row, facts, look, *, removal_known: bool = False, **rules: bool) -> Any:  # noqa: ANN001, ARG001
-        for fact in facts:
-            told = BucketState(fact.object_version)
-            row = fold(row, [fact], lambda told=told: told, removal_known=removal_known, **rules)
-            removal_known = removal_known or fact.is_removal
+    def fold_trusting(
+        row: Any, events: Iterable[Any], _head_object: object, *, removal_known: bool = False, **rules: bool
+    ) -> Any:
+        for event in events:
+            claimed = BucketState(event.object_version)
+            row = fold(row, [event], lambda claimed=claimed: claimed, removal_known=removal_known, **rules)
+            removal_known = removal_known or event.is_removal
         return row
 
-    return fold_as_told
+    return fold_trusting
 
 
-def _without_hash(variant_key: Callable[..., str]) -> Callable[..., str]:
+def _zero_hash(variant_key: Callable[..., str]) -> Callable[..., str]:
     return lambda image_id, _, *rest: variant_key(image_id, "0" * 16, *rest)
 
 
-def _yes(_: object) -> Callable[..., bool]:
+def _always_true(_: object) -> Callable[..., bool]:
     return lambda *_: True
 
 
 # --- the table -------------------------------------------------------------------------------------------------
 
 GUARDS = {
-    "ledger": Guard(
-        "MinIO keeps each event on its disk until the broker has it (the bucket's rule for it is removed)",
+    "durable": Guard(
+        "MinIO stores each event on disk until the broker has confirmed it (without: DURABLE gets no events)",
         target="DURABLE",
     ),
     "reconciler": Guard(
-        "the tracker compares the buckets with the rows (it does not)",
+        "the tracker compares the buckets with the rows (without: it does not)",
         service="status-tracker",
-        patches=(
-            Patch("thumbmill.tracker.reconciliation.loop:Reconciler.run", _do_nothing),
-        ),  # a long interval begins with a pass
+        # A long interval instead would still begin with a pass.
+        patches=(Patch("thumbmill.tracker.reconciliation.loop:Reconciler.run", _do_nothing),),
     ),
     "sweep": Guard(
-        "the tracker announces again what stays PENDING (after a day)",
+        "the tracker republishes events of images that stay PENDING (without: after a day)",
         settings={"SWEEP_AFTER_SECONDS": NEVER},
     ),
     "confirm": Guard(
-        "the thumbnailer waits for the broker's confirm before it acknowledges (it does not wait)",
+        "the thumbnailer waits for the publisher confirm before it acknowledges (without: it does not wait)",
         service="thumbnailer",
-        patches=(Patch("thumbmill.core.messaging.publisher:Publisher.publish_event", _mention),),
+        patches=(Patch("thumbmill.core.messaging.publisher:Publisher.publish_event", _publish_unconfirmed),),
     ),
     "ack-last": Guard(
-        "the thumbnailer acknowledges when all is done (it does on receipt)",
+        "the thumbnailer acknowledges a message after its work (without: on receipt)",
         service="thumbnailer",
         patches=(
-            Patch("thumbmill.core.messaging.consumer:Consumer._receive", _ack_at_once),
+            Patch("thumbmill.core.messaging.consumer:Consumer._receive", _ack_on_receipt),
             Patch("thumbmill.core.messaging.consumer:Consumer._settle", _do_nothing),
         ),
     ),
-    "source-head": Guard(
-        "the tracker asks the bucket before a row changes its source (it believes what it is told)",
+    "tracker-head": Guard(
+        "the tracker sends HEAD before a row changes its object version (without: it trusts each event)",
         service="status-tracker",
-        patches=(Patch("thumbmill.tracker.handler:fold", _believe),),
+        patches=(Patch("thumbmill.tracker.handler:fold", _trust_events),),
     ),
     "hash": Guard(
-        "a variant's key holds the hash of the original's bytes (it holds zeros)",
+        "a variant's key contains the hash of the original's bytes (without: zeros)",
         service="thumbnailer",
-        patches=(Patch("thumbmill.thumbnailer.handler:variant_key", _without_hash),),
+        patches=(Patch("thumbmill.thumbnailer.handler:variant_key", _zero_hash),),
     ),
     "publish-head": Guard(
-        "the thumbnailer asks the bucket again before it tells what it made (it tells at once)",
+        "the thumbnailer sends HEAD again before it publishes image.done (without: it publishes at once)",
         service="thumbnailer",
-        patches=(Patch("thumbmill.thumbnailer.handler:Thumbnailer._still_holds", _yes),),
+        patches=(Patch("thumbmill.thumbnailer.handler:Thumbnailer._still_holds", _always_true),),
     ),
 }
 
 
 def settings_without(names: Iterable[str]) -> dict[str, str]:
-    """Give the settings with which these guards never act."""
+    """Return the settings with which these guards never act."""
     return {name: value for guard in names for name, value in GUARDS[guard].settings.items()}
 
 
-def cut_by(names: Iterable[str], service: str) -> list[str]:
-    """Give those of the guards that a function of this service is."""
+def guards_of(names: Iterable[str], service: str) -> list[str]:
+    """Return those of the guards that are functions of this service."""
     return [name for name in names if GUARDS[name].service == service]

@@ -1,4 +1,4 @@
-"""Who else comes to the gateway during a drill: a crowd of honest clients, and one that means harm."""
+"""Additional clients of the gateway: a crowd of ordinary ones, and a hostile one."""
 
 import hashlib
 import random
@@ -19,12 +19,12 @@ from thumbmill.cli.drill.history import Content, History, Operation, TrackedKey
 UPLOADERS = 24
 POLLERS = 60
 SILENT_CONNECTIONS = 300
-SLOW_SENDERS = 24  # of a byte in a while: fewer than the gateway has places for uploads
-_PATIENCE_SECONDS = 30.0
+SLOW_SENDERS = 24  # one byte at a time: fewer than the gateway's upload slots
+_TIMEOUT_SECONDS = 30.0
 
 
 def overload(access: Access, history: History, seed: int, pause: Callable[[], None]) -> None:
-    """Have many clients upload and many more ask for statuses, all without a pause, until `pause` returns."""
+    """Upload with many clients and poll statuses with many more, all without a pause, until `pause` returns."""
     uploaders = Clients(access, history, seed, folder=f"drill/crowd-{seed}", pause_seconds=0.0)
     stop = threading.Event()
     pollers = [threading.Thread(target=_poll, args=(access, history, stop), daemon=True) for _ in range(POLLERS)]
@@ -37,7 +37,7 @@ def overload(access: Access, history: History, seed: int, pause: Callable[[], No
         stop.set()
         uploaders.stop.set()
     for thread in (*uploading, *pollers):
-        thread.join(_PATIENCE_SECONDS)
+        thread.join(_TIMEOUT_SECONDS)
 
 
 def _poll(access: Access, history: History, stop: threading.Event) -> None:
@@ -51,7 +51,7 @@ def _poll(access: Access, history: History, stop: threading.Event) -> None:
 
 
 def attack(access: Access, history: History, pause: Callable[[], None]) -> None:
-    """Hold connections and places, send what no parser expects, and upload bombs, until `pause` returns."""
+    """Hold connections and upload slots, send malformed requests and upload bombs, until `pause` returns."""
     address = urlsplit(access.gateway)
     target = (address.hostname or "", address.port or 80)
     with ExitStack() as connections:
@@ -72,9 +72,9 @@ def attack(access: Access, history: History, pause: Callable[[], None]) -> None:
 
 
 def _open(target: tuple[str, int], data: bytes, connections: ExitStack) -> None:
-    """Connect and send, without waiting for an answer; being refused is what may happen to an attacker."""
+    """Connect and send without reading the response. The gateway may refuse the connection."""
     with suppress(OSError):
-        connection = connections.enter_context(socket.create_connection(target, timeout=_PATIENCE_SECONDS))
+        connection = connections.enter_context(socket.create_connection(target, timeout=_TIMEOUT_SECONDS))
         connection.sendall(data)
 
 
@@ -91,13 +91,13 @@ _REQUESTS = (
 
 
 def _gif_bomb() -> bytes:
-    """Return a GIF of 49 bytes whose first frame promises 65535 x 65535 pixels."""
+    """Return a GIF of 49 bytes whose first frame claims 65535 x 65535 pixels."""
     screen = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
     return screen + b"\x2c" + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x4c\x01\x00\x3b"
 
 
 def _png_bomb() -> bytes:
-    """Return a small PNG that promises 65535 x 65535 pixels."""
+    """Return a small PNG that claims 65535 x 65535 pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""The system under drill: its processes behind proxies, its disks, and how all of it is put right again."""
+"""The system under test: its processes behind proxies, its disks, and the end of all faults."""
 
 import random
 import signal
@@ -20,32 +20,32 @@ from thumbmill.core.settings import StoreSettings
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
 SERVERS = ("minio", "rabbitmq", "postgres")
 _PORTS = {"minio": "MINIO_PORT", "rabbitmq": "RABBITMQ_PORT", "postgres": "POSTGRES_PORT"}
-_KNOWN = {"gateway": SERVERS, "thumbnailer": ("minio", "rabbitmq"), "status-tracker": SERVERS}
+_LINKS = {"gateway": SERVERS, "thumbnailer": ("minio", "rabbitmq"), "status-tracker": SERVERS}
 
 
 @dataclass
-class Scene:
-    """The system, the links between its parts, and the rng that decides."""
+class Environment:
+    """The system, the links between its parts, and the random number generator of the faults."""
 
     stack: Stack
     rng: random.Random
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     stop: threading.Event
     links: dict[tuple[str, str], Proxy] = field(default_factory=dict)  # by service and server
-    disks: dict[str, Disk] = field(default_factory=dict)  # by what is kept there
-    ended: list[str] = field(default_factory=list)  # what ended though nobody had asked for it
-    history: History = field(default_factory=History)  # what all clients have sent
+    disks: dict[str, Disk] = field(default_factory=dict)  # by their content
+    unexpected_exits: list[str] = field(default_factory=list)
+    history: History = field(default_factory=History)  # of all clients
 
     def wait(self, low: float, high: float) -> None:
-        """Let time pass, but no longer than until the drill ends."""
+        """Wait a random time, but not longer than the drill."""
         self.stop.wait(self.rng.uniform(low, high))
 
     def start(self, name: str) -> None:
-        """Start a process again, behind its proxies."""
-        self.stack.start(name, wait=False, **self.environment(name))
+        """Start a process behind its proxies, without waiting until it is ready."""
+        self.stack.start(name, wait=False, **self.proxied_settings(name))
 
-    def environment(self, name: str) -> dict[str, str]:
-        """Give a service's settings with its links led through their proxies."""
+    def proxied_settings(self, name: str) -> dict[str, str]:
+        """Return the settings that route a service's links through their proxies."""
         variables = self.stack.table[name].environment
         found: dict[str, str] = {}
         for (service, server), proxy in self.links.items():
@@ -61,46 +61,49 @@ class Scene:
 
     @property
     def access(self) -> Access:
-        """Where the system is, and that everything may be done there."""
+        """The addresses and the administrator's credentials for the clients."""
+        return Access(f"http://127.0.0.1:{self.stack.installation.ports['GATEWAY_PORT']}", self.open_store())
+
+    def open_store(self) -> Storage:
+        """Return a client of MinIO as root, without retries."""
         secrets, ports = self.stack.installation.secrets, self.stack.installation.ports
-        login = {
+        settings = {
+            "minio_url": f"http://127.0.0.1:{ports['MINIO_PORT']}",
             "minio_access_key": secrets["MINIO_ROOT_USER"],
             "minio_secret_key": secrets["MINIO_ROOT_PASSWORD"],
         }
-        store = StoreSettings.model_validate({"minio_url": f"http://127.0.0.1:{ports['MINIO_PORT']}", **login})
-        return Access(f"http://127.0.0.1:{ports['GATEWAY_PORT']}", Storage(store, retries=0))
+        return Storage(StoreSettings.model_validate(settings), retries=0)
 
     @property
     def administrator(self) -> pika.ConnectionParameters:
-        return self.login("admin")
+        return self.connection_parameters("admin")
 
-    def login(self, user: str) -> pika.ConnectionParameters:
-        """Give what it takes to speak to RabbitMQ as one of its users."""
+    def connection_parameters(self, user: str) -> pika.ConnectionParameters:
+        """Return the parameters of a RabbitMQ connection as this user."""
         name = "RABBITMQ_ADMIN" if user == "admin" else f"{user.upper().replace('-', '_')}_RABBITMQ"
-        login = pika.PlainCredentials(user, self.stack.installation.secrets[f"{name}_PASSWORD"])
-        return pika.ConnectionParameters(
-            "127.0.0.1", self.stack.installation.ports["RABBITMQ_PORT"], credentials=login
-        )
+        credentials = pika.PlainCredentials(user, self.stack.installation.secrets[f"{name}_PASSWORD"])
+        port = self.stack.installation.ports["RABBITMQ_PORT"]
+        return pika.ConnectionParameters("127.0.0.1", port, credentials=credentials)
 
-    def rabbitmqctl(self, *order: str) -> None:
-        """Order the broker about."""
-        rabbitmqctl(self.stack.table["rabbitmq"], *order)
+    def rabbitmqctl(self, *arguments: str) -> None:
+        """Run a rabbitmqctl command on the broker."""
+        rabbitmqctl(self.stack.table["rabbitmq"], *arguments)
 
-    def note_ended(self) -> None:
-        """Write down what has ended though no fault killed it, and start it again, as a supervisor would."""
+    def record_exits(self) -> None:
+        """Record each process that exited although no fault killed it, and restart it, as a supervisor would."""
         while name := self.stack.find_exited():
-            how = describe_exit(self.stack.exit_code(name) or 0)
-            self.say(f"{name} ended by itself, with {how}:\n{self.stack.log_tail(name)}")
-            self.ended.append(f"{name} ended by itself, with {how}")
+            exit_code = describe_exit(self.stack.exit_code(name) or 0)
+            self.log(f"{name} exited unexpectedly with {exit_code}:\n{self.stack.log_tail(name)}")
+            self.unexpected_exits.append(f"{name} exited unexpectedly with {exit_code}")
             self.start(name)
 
-    def mend(self) -> None:
-        """End every fault: what was killed in the middle of one runs again, links pass, disks have room."""
+    def restore(self) -> None:
+        """End every fault: resume or start all processes, let all links pass, free all disks."""
         for proxy in self.links.values():
             proxy.mode = "pass"
         for disk in self.disks.values():
-            disk.relieve()
-        self.note_ended()
+            disk.free()
+        self.record_exits()
         for name in (*SERVERS, *SERVICES):
             if self.stack.is_running(name):
                 self.stack.signal(name, signal.SIGCONT)
@@ -109,13 +112,13 @@ class Scene:
         for name in (*SERVERS, *SERVICES):
             self.stack.wait_ready(name)
 
-    def lead_through_proxies(self) -> None:
-        """Put a proxy into every link of a service, and start the services anew behind them."""
-        for service, servers in _KNOWN.items():
+    def route_through_proxies(self) -> None:
+        """Put a proxy into every link of a service, and restart the services behind them."""
+        for service, servers in _LINKS.items():
             for server in servers:
                 self.links[service, server] = Proxy(self.stack.installation.ports[_PORTS[server]]).start()
-        for service in _KNOWN:
+        for service in _LINKS:
             self.stack.stop(service)
             self.start(service)
-        for service in _KNOWN:
+        for service in _LINKS:
             self.stack.wait_ready(service)

@@ -1,4 +1,4 @@
-"""What is done to the system while it is used: a menu of faults, each of which ends by itself."""
+"""The faults that are injected while clients use the system; each has ended when its function returns."""
 
 import itertools
 import random
@@ -17,147 +17,153 @@ from chaos.crowds import (
     attack,
     overload,
 )
-from chaos.environment import SERVERS, SERVICES, Scene
-from chaos.lossy_relay import BadPostman
+from chaos.environment import SERVERS, SERVICES, Environment
+from chaos.lossy_relay import LossyRelay
 from chaos.proxy import Mode
 from devstack.rabbitmq import ALARMS
 
-HEARTBEATS_SECONDS = 45.0  # by then the broker has missed two of the services' heartbeats of 15, and hung up
-KILLS = 4  # at a time
-LINKS = 3  # disturbed at once
-LEFT_BYTES = 256 * 1024  # at most, on a disk that is full: some small writes still succeed
+HEARTBEATS_SECONDS = 45.0  # by then the broker has missed two heartbeats of 15 s and closed the connection
+KILLS = 4  # in one fault
+LINKS = 3  # disturbed in one fault
+FREE_BYTES = 256 * 1024  # at most, on a full disk: some small writes still succeed
 
 
-def kill_services(scene: Scene) -> None:
+def kill_services(environment: Environment) -> None:
     for _ in range(KILLS):
-        name = scene.rng.choice(SERVICES)
-        scene.say(f"kill -9 {name}")
-        scene.stack.kill(name)
-        scene.wait(0, 0.5)
-        scene.start(name)
-        scene.wait(0.5, 3)
-        scene.note_ended()
+        name = environment.rng.choice(SERVICES)
+        environment.log(f"kill -9 {name}")
+        environment.stack.kill(name)
+        environment.wait(0, 0.5)
+        environment.start(name)
+        environment.wait(0.5, 3)
+        environment.record_exits()
 
 
-def kill_servers(scene: Scene) -> None:
-    one_by_one = [[name] for name in scene.rng.sample(SERVERS, len(SERVERS))]
+def kill_servers(environment: Environment) -> None:
+    one_by_one = [[name] for name in environment.rng.sample(SERVERS, len(SERVERS))]
     for names in [*one_by_one, list(SERVERS)]:
-        scene.say(f"kill -9 {', '.join(names)}")
+        environment.log(f"kill -9 {', '.join(names)}")
         for name in names:
-            scene.stack.kill(name)
-        scene.wait(0, 2)
+            environment.stack.kill(name)
+        environment.wait(0, 2)
         for name in names:
-            scene.start(name)
+            environment.start(name)
         for name in names:
-            scene.stack.wait_ready(name)
-        scene.note_ended()
+            environment.stack.wait_ready(name)
+        environment.record_exits()
 
 
-def freeze_a_service(scene: Scene) -> None:
-    name = scene.rng.choice(SERVICES[1:])
-    scene.say(f"SIGSTOP {name} for {HEARTBEATS_SECONDS:.0f} s")
-    scene.stack.signal(name, signal.SIGSTOP)
-    scene.stop.wait(HEARTBEATS_SECONDS)
-    scene.stack.signal(name, signal.SIGCONT)
+def freeze_service(environment: Environment) -> None:
+    name = environment.rng.choice(SERVICES[1:])
+    environment.log(f"SIGSTOP {name} for {HEARTBEATS_SECONDS:.0f} s")
+    environment.stack.signal(name, signal.SIGSTOP)
+    environment.stop.wait(HEARTBEATS_SECONDS)
+    environment.stack.signal(name, signal.SIGCONT)
 
 
-def disturb_links(scene: Scene) -> None:
-    modes: list[Mode] = ["swallow-requests", "swallow-answers", "delay", "cut", "reset"]
-    links = scene.rng.sample(list(scene.links.items()), LINKS)
-    for ((service, server), proxy), mode in zip(links, scene.rng.sample(modes, LINKS), strict=True):
+def disturb_links(environment: Environment) -> None:
+    modes: list[Mode] = ["stall-requests", "stall-responses", "delay", "cut", "reset"]
+    links = environment.rng.sample(list(environment.links.items()), LINKS)
+    for ((service, server), proxy), mode in zip(links, environment.rng.sample(modes, LINKS), strict=True):
         proxy.mode = mode
-        scene.say(f"{mode} between {service} and {server}")
-    scene.wait(2, 10)
+        environment.log(f"{mode} between {service} and {server}")
+    environment.wait(2, 10)
     for _, proxy in links:
         proxy.mode = "pass"
 
 
-def raise_an_alarm(scene: Scene) -> None:
-    kind = scene.rng.choice(list(ALARMS))
-    order, low, usual = ALARMS[kind]
-    scene.say(f"the broker's {kind} alarm")
-    scene.rabbitmqctl(order, low)
-    scene.wait(3, 8)
-    scene.rabbitmqctl(order, usual)
+def raise_alarm(environment: Environment) -> None:
+    kind = environment.rng.choice(list(ALARMS))
+    command, low, normal = ALARMS[kind]
+    environment.log(f"{kind} alarm of the broker")
+    environment.rabbitmqctl(command, low)
+    environment.wait(3, 8)
+    environment.rabbitmqctl(command, normal)
 
 
-def delete_a_queue(scene: Scene) -> None:
-    name = scene.rng.choice(["image_queue", "status_tracker", "image_queue.delay.5s"])
-    scene.say(f"the queue {name} is deleted, with what is in it")
-    with pika.BlockingConnection(scene.administrator) as connection:
+def delete_queue(environment: Environment) -> None:
+    name = environment.rng.choice(["image_queue", "status_tracker", "image_queue.delay.5s"])
+    environment.log(f"deleting the queue {name} with its messages")
+    with pika.BlockingConnection(environment.administrator) as connection:
         connection.channel().queue_delete(name)
-    scene.wait(1, 3)
+    environment.wait(1, 3)
 
 
-def wipe_the_broker(scene: Scene) -> None:
-    scene.say("kill -9 rabbitmq, and its data are gone; definitions and users come back with it")
-    scene.stack.kill("rabbitmq")
-    shutil.rmtree(scene.stack.table["rabbitmq"].environment["RABBITMQ_MNESIA_BASE"])
-    scene.wait(0, 3)
-    scene.start("rabbitmq")
-    scene.stack.wait_ready("rabbitmq")
-    scene.wait(1, 3)
+def wipe_broker(environment: Environment) -> None:
+    environment.log("kill -9 rabbitmq, and delete its data; it imports its definitions and users at its start")
+    environment.stack.kill("rabbitmq")
+    shutil.rmtree(environment.stack.table["rabbitmq"].environment["RABBITMQ_MNESIA_BASE"])
+    environment.wait(0, 3)
+    environment.start("rabbitmq")
+    environment.stack.wait_ready("rabbitmq")
+    environment.wait(1, 3)
 
 
-def lose_events(scene: Scene) -> None:
-    scene.say("a tenth of MinIO's events is lost, a fifth comes twice, and in any order")
-    with BadPostman(scene.administrator, scene.rng) as postman:
-        scene.wait(5, 10)
-    scene.say(f"{postman.lost} events were lost")
+def lose_events(environment: Environment) -> None:
+    environment.log("losing a tenth of MinIO's events, duplicating a fifth, and shuffling them")
+    with LossyRelay(environment.administrator, environment.rng) as relay:
+        environment.wait(5, 10)
+    environment.log(f"{relay.lost} events lost")
 
 
-def roll_a_restart(scene: Scene) -> None:
-    scene.say("rolling restart")
+def restart_services(environment: Environment) -> None:
+    environment.log("rolling restart")
     for name in SERVICES:
-        scene.stack.stop(name)
-        scene.start(name)
-        scene.stack.wait_ready(name)
+        environment.stack.stop(name)
+        environment.start(name)
+        environment.stack.wait_ready(name)
 
 
-def fill_a_disk(scene: Scene) -> None:
-    owner, disk = scene.rng.choice(list(scene.disks.items()))
-    left = scene.rng.randrange(LEFT_BYTES)
-    scene.say(f"{owner} is full but for {left} bytes")
-    disk.fill(left)
-    scene.wait(5, 10)
-    disk.relieve()
+def fill_disk(environment: Environment) -> None:
+    owner, disk = environment.rng.choice(list(environment.disks.items()))
+    free = environment.rng.randrange(FREE_BYTES)
+    environment.log(f"{owner} is full except for {free} bytes")
+    disk.fill(free)
+    environment.wait(5, 10)
+    disk.free()
 
 
-def overload_the_gateway(scene: Scene) -> None:
-    scene.say(f"{UPLOADERS} more clients upload and {POLLERS} ask, all without a pause")
-    overload(scene.access, scene.history, scene.rng.randrange(10**6), lambda: scene.wait(5, 8))
+def overload_gateway(environment: Environment) -> None:
+    environment.log(f"{UPLOADERS} more clients upload and {POLLERS} poll statuses, all without a pause")
+    overload(
+        environment.access, environment.history, environment.rng.randrange(10**6), lambda: environment.wait(5, 8)
+    )
 
 
-def attack_the_gateway(scene: Scene) -> None:
-    scene.say(f"{SILENT_CONNECTIONS} silent connections, {SLOW_SENDERS} slow senders, malformed requests and bombs")
-    attack(scene.access, scene.history, lambda: scene.wait(5, 8))
+def attack_gateway(environment: Environment) -> None:
+    environment.log(
+        f"{SILENT_CONNECTIONS} silent connections, {SLOW_SENDERS} slow senders, malformed requests and bombs"
+    )
+    attack(environment.access, environment.history, lambda: environment.wait(5, 8))
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A line of the menu."""
+    """A fault and its description."""
 
-    strike: Callable[[Scene], None]
-    about: str
+    inject: Callable[[Environment], None]
+    description: str
 
 
-MENU = {
-    "services": Fault(kill_services, "kill -9 of our services, every 0.5 to 3.5 s"),
-    "servers": Fault(kill_servers, "kill -9 of MinIO, RabbitMQ, Postgres, one after the other, then all"),
-    "freeze": Fault(freeze_a_service, "SIGSTOP of a consumer for longer than two heartbeats"),
-    "links": Fault(disturb_links, "links that swallow, delay, cut or reset"),
-    "alarms": Fault(raise_an_alarm, "the broker's memory and disk alarms"),
-    "queues": Fault(delete_a_queue, "a queue deleted with what is in it"),
-    "wipe": Fault(wipe_the_broker, "the broker killed and its data wiped"),
-    "events": Fault(lose_events, "events lost, doubled and shuffled"),
-    "disks": Fault(fill_a_disk, "a full disk under MinIO or the services' temporary files"),
-    "overload": Fault(overload_the_gateway, "many more clients than the gateway can serve"),
-    "hostile": Fault(attack_the_gateway, "a client that holds connections and sends what does harm"),
-    "restarts": Fault(roll_a_restart, "SIGTERM and start of one service after the other"),
+FAULTS = {
+    "services": Fault(kill_services, "kill -9 of services, every 0.5 to 3.5 s"),
+    "servers": Fault(
+        kill_servers, "kill -9 of MinIO, RabbitMQ and Postgres, one after the other, then all at once"
+    ),
+    "freeze": Fault(freeze_service, "SIGSTOP of a consumer for longer than two heartbeats"),
+    "links": Fault(disturb_links, "connections that stall, are slow, are cut or are reset"),
+    "alarms": Fault(raise_alarm, "the broker's memory and disk alarms"),
+    "queues": Fault(delete_queue, "a queue deleted with its messages"),
+    "wipe": Fault(wipe_broker, "the broker killed and its data deleted"),
+    "events": Fault(lose_events, "events lost, duplicated and shuffled"),
+    "disks": Fault(fill_disk, "a full disk under MinIO or the services' temporary files"),
+    "overload": Fault(overload_gateway, "many more clients than the gateway can serve"),
+    "hostile": Fault(attack_gateway, "a client that holds connections, sends malformed requests and uploads bombs"),
+    "restarts": Fault(restart_services, "SIGTERM and restart of one service after the other"),
 }
 
 
-def draw(menu: Sequence[str], rng: random.Random, *, rounds: int = 0) -> Iterator[str]:
-    """Give each fault of a menu once a round, every round in another order; by default without end."""
+def draw(names: Sequence[str], rng: random.Random, *, rounds: int = 0) -> Iterator[str]:
+    """Yield each fault once a round, each round in another order; without a number of rounds endlessly."""
     for _ in range(rounds) if rounds else itertools.count():
-        yield from rng.sample(menu, len(menu))
+        yield from rng.sample(names, len(names))

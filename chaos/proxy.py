@@ -1,4 +1,4 @@
-"""A TCP proxy that can be told to misbehave: for the links between the services, where networks fail."""
+"""A TCP proxy that injects network faults into a link."""
 
 import contextlib
 import select
@@ -8,17 +8,17 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Mode = Literal["pass", "swallow-requests", "swallow-answers", "delay", "cut", "reset"]
+Mode = Literal["pass", "stall-requests", "stall-responses", "delay", "cut", "reset"]
 
 _DELAY_SECONDS = 0.3
 _CUT_AFTER_BYTES = 4096
 _CHUNK = 64 * 1024
-_TURN_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass
 class Proxy:
-    """Listens on a port of its own and passes on to another; each connection has a thread."""
+    """Forwards connections from its own port to the target; each connection has a thread."""
 
     target: int
     mode: Mode = "pass"
@@ -34,7 +34,7 @@ class Proxy:
         return self
 
     def close(self) -> None:
-        """Stop listening and hang up."""
+        """Stop listening and close all connections."""
         self._closed.set()
         self._listener.close()
 
@@ -44,31 +44,31 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+            threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
-    def _carry(self, client: socket.socket) -> None:
+    def _forward(self, client: socket.socket) -> None:
         with (
             client,
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.target), 5) as server,
         ):
-            passed = 0
+            forwarded = 0
             while not self._closed.is_set():
-                ready, _, _ = select.select([client, server], [], [], _TURN_SECONDS)
+                ready, _, _ = select.select([client, server], [], [], _POLL_SECONDS)
                 mode = self.mode
                 if mode == "reset":
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
                 for side in ready:
-                    if mode == ("swallow-requests" if side is client else "swallow-answers"):
-                        self._closed.wait(_TURN_SECONDS)  # it stays where it is, as with a filled window
+                    if mode == ("stall-requests" if side is client else "stall-responses"):
+                        self._closed.wait(_POLL_SECONDS)  # it stays unread, as with a full TCP window
                         continue
                     data = side.recv(_CHUNK)
                     if not data:
                         return
                     if mode == "delay":
                         self._closed.wait(_DELAY_SECONDS)
-                    passed += len(data)
-                    if mode == "cut" and passed > _CUT_AFTER_BYTES:
+                    forwarded += len(data)
+                    if mode == "cut" and forwarded > _CUT_AFTER_BYTES:
                         return
                     (server if side is client else client).sendall(data)

@@ -1,4 +1,4 @@
-"""Where a script is played: one client that does a step at a time, and a second thumbnailer that comes to harm."""
+"""Runs scenarios: one client that takes a step at a time, and a second thumbnailer that freezes or crashes."""
 
 import hashlib
 import itertools
@@ -13,34 +13,33 @@ from typing import Any, TypeVar
 from minio import Minio
 from minio.notificationconfig import NotificationConfig
 
-from chaos.ablations import GUARDS, cut_by
-from chaos.environment import Scene
+from chaos.ablations import GUARDS, guards_of
+from chaos.environment import Environment
 from devstack.errors import LaunchError
 from devstack.ports import free_ports
 from devstack.probes import answers_http
 from devstack.stack import Stack
 from tests.support.fault_injection.launch import inject
 from thumbmill.cli.drill import fingerprint_image
-from thumbmill.cli.drill.clients import Access
-from thumbmill.cli.drill.history import Content, History, Operation, TrackedKey
+from thumbmill.cli.drill.history import Content, Operation, TrackedKey
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 
-VICTIM = "victim"  # the second thumbnailer, as a process
-_PATIENCE = 60.0  # seconds for a step to have its effect
+FAULTY_THUMBNAILER = "faulty-thumbnailer"  # the name of the second process
+_STEP_SECONDS = 60.0  # for a step to take effect
 
-Row = dict[str, Any]  # an image, as the API shows it
+Row = dict[str, Any]  # an image in an API response
 T = TypeVar("T")
 
 
-def take_out(stack: Stack, without: list[str]) -> None:
-    """Have the stack start its services without these guards, and its decoders fail when an image asks for it."""
+def ablate_services(stack: Stack, without: list[str]) -> None:
+    """Make the stack start its services without these guards, and with decoders that fail on request."""
     for name, options in (("thumbnailer", ["--faulty-decoder"]), ("status-tracker", [])):
-        if arguments := [*cut_by(without, name), *options]:
-            stack.table[name] = replace(stack.table[name], command=wrapped(stack, name, *arguments))
+        if arguments := [*guards_of(without, name), *options]:
+            stack.table[name] = replace(stack.table[name], command=ablated_command(stack, name, *arguments))
 
 
-def restore_guards(stack: Stack, without: list[str]) -> None:
-    """Take back the orders to servers that are these guards: MinIO tells their targets nothing any more."""
+def remove_notification_rules(stack: Stack, without: list[str]) -> None:
+    """Remove the bucket's notification rules for the targets of these guards."""
     targets = [f":{GUARDS[name].target}:" for name in without if GUARDS[name].target]
     if not targets:
         return
@@ -49,27 +48,26 @@ def restore_guards(stack: Stack, without: list[str]) -> None:
         address, secrets["MINIO_ROOT_USER"], secrets["MINIO_ROOT_PASSWORD"], secure=False, region="us-east-1"
     )
     rules = minio.get_bucket_notification(ORIGINALS_BUCKET).queue_config_list
-    kept = [rule for rule in rules if not any(target in rule.queue for target in targets)]
+    kept = [rule for rule in rules if not any(target in (rule.queue or "") for target in targets)]
     minio.set_bucket_notification(ORIGINALS_BUCKET, NotificationConfig(queue_config_list=kept))
 
 
-def wrapped(stack: Stack, name: str, *arguments: str) -> list[str]:
+def ablated_command(stack: Stack, name: str, *arguments: str) -> list[str]:
     """Return the command with which ``chaos.ablated_service`` runs a service."""
     return inject(stack.table[name].command, *arguments, module="chaos.ablated_service")
 
 
 @dataclass
-class Stage:
-    """The system, and what its one client has done to it; every step is answered, or the script ends."""
+class ScenarioRunner:
+    """The system and its only client. Every step has to succeed, or the scenario ends."""
 
-    scene: Scene
-    access: Access  # with a store
-    history: History
+    environment: Environment
     without: list[str]
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self._http = self.access.http()
+        self._http = self.environment.access.http()
+        self._store = self.environment.open_store()
 
     def close(self) -> None:
         self._http.close()
@@ -77,73 +75,75 @@ class Stage:
     # --- the client ----------------------------------------------------------------------------------------
 
     def put(self) -> TrackedKey:
-        """Put a photo under a new key."""
-        tracked = self.history.add(TrackedKey("s3"))
-        tracked.key = f"script/{next(self._numbers)}"
+        """Put an image under a new key."""
+        tracked = TrackedKey("s3", key=f"scenario/{next(self._numbers)}")
+        self.environment.history.add(tracked)
         self.overwrite(tracked)
         return tracked
 
     def overwrite(self, tracked: TrackedKey) -> None:
-        """Put another photo in its place."""
+        """Put another image under the same key."""
         number = next(self._numbers)
         data = fingerprint_image.render(number)
-        self.access.store.put(ORIGINALS_BUCKET, tracked.key, data, "image/jpeg")
+        self._store.put(ORIGINALS_BUCKET, tracked.key or "", data, "image/jpeg")
         tracked.operations.append(Operation(Content(number, hashlib.sha256(data).hexdigest()), "acknowledged"))
 
     def delete(self, tracked: TrackedKey) -> None:
-        self.access.store.delete(ORIGINALS_BUCKET, tracked.key)
+        self._store.delete(ORIGINALS_BUCKET, tracked.key or "")
         tracked.operations.append(Operation(None, "acknowledged"))
 
     def wait_done(self, tracked: TrackedKey) -> None:
-        """Wait until the photo that was put last is DONE."""
+        """Wait until the image that was put last is DONE."""
         content = tracked.operations[-1].content
 
         def is_done() -> bool:
             row = self._row(tracked)
-            return bool(row and content) and (row["status"], row["sha256"]) == ("DONE", content.sha256)
+            return bool(row and content and (row["status"], row["sha256"]) == ("DONE", content.sha256))
 
         self.wait_for(is_done, f"{tracked.key} to be DONE")
 
-    def wait_told(self, tracked: TrackedKey, kind: str, count: int = 1) -> None:
-        """Wait until so many facts of a kind (``ObjectRemoved``, ``image.removed``) are in the timeline."""
+    def wait_for_events(self, tracked: TrackedKey, kind: str, count: int = 1) -> None:
+        """Wait until the timeline contains this many events of a kind, for instance ``image.removed``."""
 
-        def is_told() -> bool:
+        def has_events() -> bool:
             row = self._row(tracked)
-            facts = self._http.get(f"/api/v1/images/{row['id']}/events").json()["items"] if row else []
-            return sum(kind in fact["type"] for fact in facts) >= count
+            events = self._http.get(f"/api/v1/images/{row['id']}/events").json()["items"] if row else []
+            return sum(kind in event["type"] for event in events) >= count
 
-        self.wait_for(is_told, f"{count} {kind} of {tracked.key}")
+        self.wait_for(has_events, f"{count} {kind} of {tracked.key}")
 
-    def wait_heard(self) -> None:
-        """Have one more image made: its news are behind all others, so these have been heard when it is DONE."""
+    def wait_for_queues(self) -> None:
+        """Wait until all earlier messages are handled: process one more image, whose messages come last."""
         self.wait_done(self.put())
 
-    def wait_for(self, condition: Callable[[], T], what: str, seconds: float = _PATIENCE) -> T:
-        """Give the condition's first true answer. Raises LaunchError if there is none."""
+    def wait_for(self, condition: Callable[[], T], description: str, seconds: float = _STEP_SECONDS) -> T:
+        """Return the condition's first true value. Raises LaunchError after the given time."""
         deadline = time.monotonic() + seconds
-        while not (answer := condition()):
+        while not (value := condition()):
             if time.monotonic() > deadline:
-                raise LaunchError(f"the script waited {seconds:.0f} s in vain for {what}")
-            self.scene.stop.wait(0.1)
-        return answer
+                raise LaunchError(f"the scenario waited {seconds:.0f} s in vain for {description}")
+            self.environment.stop.wait(0.1)
+        return value
 
-    def _is_quiet(self) -> bool:
+    def _is_idle(self) -> bool:
         return not any(self._list(status=status) for status in ("PENDING", "PROCESSING"))
 
     def _row(self, tracked: TrackedKey) -> Row:
-        return next(iter(self._list(key=tracked.key)), {})
+        return next(iter(self._list(key=tracked.key or "")), {})
 
     def _list(self, **conditions: str) -> list[Row]:
         items: list[Row] = self._http.get("/api/v1/images", params=conditions).json().get("items", [])
         return items
 
-    # --- the thumbnailer that comes to harm ----------------------------------------------------------------
+    # --- the faulty thumbnailer ----------------------------------------------------------------------------
 
     @contextmanager
-    def victim(self, *, freeze_at: str = "", crash_at: str = "") -> Iterator[None]:
-        """Have a thumbnailer, alone at first, that takes one image and stands still or dies at a crash point."""
-        self.wait_for(self._is_quiet, "all images to be done: the one that comes to harm is to be the next")
-        stack = self.scene.stack
+    def faulty_thumbnailer(self, *, freeze_at: str = "", crash_at: str = "") -> Iterator[None]:
+        """Run only a thumbnailer that takes one image and freezes or crashes at a crash point."""
+        self.wait_for(
+            self._is_idle, "all earlier images to be done, so that the faulty thumbnailer gets the next one"
+        )
+        stack = self.environment.stack
         stack.stop("thumbnailer")
         row, port = stack.table["thumbnailer"], free_ports()["THUMBNAILER_HEALTH_PORT"]
         points = {"--freeze-at": freeze_at, "--crash-at": crash_at}
@@ -151,31 +151,37 @@ class Stage:
             "--faulty-decoder",
             *(part for option, point in points.items() if point for part in (option, point)),
         ]
-        stack.table[VICTIM] = replace(
+        stack.table[FAULTY_THUMBNAILER] = replace(
             row,
-            name=VICTIM,
+            name=FAULTY_THUMBNAILER,
             is_ready=lambda: answers_http(port, "/readyz"),
-            command=wrapped(stack, "thumbnailer", *cut_by(self.without, "thumbnailer"), *options),
+            command=ablated_command(stack, "thumbnailer", *guards_of(self.without, "thumbnailer"), *options),
             environment={
                 **row.environment,
                 "HEALTH_PORT": str(port),
-                "THUMBNAILER_PREFETCH": "1",  # or messages would wait behind the one that it stands still with
+                "THUMBNAILER_PREFETCH": "1",  # or other messages would wait behind the frozen one
             },
         )
-        stack.start(VICTIM)
+        stack.start(FAULTY_THUMBNAILER)
         try:
             yield
         finally:
-            if stack.is_running(VICTIM):
-                stack.kill(VICTIM)
+            if stack.is_running(FAULTY_THUMBNAILER):
+                stack.kill(FAULTY_THUMBNAILER)
 
     def wait_frozen(self) -> None:
-        """Wait until the victim stands still."""
-        stat = Path(f"/proc/{self.scene.stack.pid(VICTIM)}/stat")
-        self.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the victim to stand still")
+        """Wait until the faulty thumbnailer has frozen."""
+        stat = Path(f"/proc/{self.environment.stack.pid(FAULTY_THUMBNAILER)}/stat")
 
-    def thaw(self) -> None:
-        self.scene.stack.signal(VICTIM, signal.SIGCONT)
+        def is_stopped() -> bool:
+            return stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+        self.wait_for(is_stopped, "the faulty thumbnailer to freeze")
+
+    def resume(self) -> None:
+        """Let the frozen thumbnailer continue."""
+        self.environment.stack.signal(FAULTY_THUMBNAILER, signal.SIGCONT)
 
     def wait_crashed(self) -> None:
-        self.scene.stack.wait_exit(VICTIM, _PATIENCE)
+        """Wait until the faulty thumbnailer has crashed."""
+        self.environment.stack.wait_exit(FAULTY_THUMBNAILER, _STEP_SECONDS)

@@ -1,7 +1,7 @@
-"""Disks of our own in memory, which can be full at a word and are gone with the process that mounted them.
+"""File systems in memory that can be filled, and that disappear with the process that mounted them.
 
-They live in a namespace of mounts that nobody else sees, so that nothing is left of them however a drill ends. Root
-may have one, and so may anybody where the kernel allows namespaces of users.
+They are mounted in a separate mount namespace, so nothing is left of them however a drill ends. That takes root, or
+a kernel that allows user namespaces.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from devstack.account import Account
 _NEW_MOUNTS, _NEW_USERS = 0x00020000, 0x10000000  # CLONE_*; os.unshare came with Python 3.12
 _REMOUNT, _PRIVATE = 0x20, 0x4000 | 0x40000  # MS_REMOUNT; MS_REC | MS_PRIVATE
 _DETACH = 2  # MNT_DETACH
-_ROOMY = "75%"  # of the machine's memory; only what is written takes any
+_FREE = "75%"  # of the machine's memory; only written data use any
 _PAGE = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -27,30 +27,32 @@ class Disk:
     path: Path
 
     def mount(self, account: Account | None) -> None:
-        """Put it over a directory, for an account to write to. Raises OSError where that is forbidden."""
+        """Mount it over a directory, writable for an account. Raises OSError if that is not permitted."""
         self.path.mkdir(parents=True, exist_ok=True)
         owner = f",uid={account.uid},gid={account.gid}" if account else ""
-        _mount(self.path, f"size={_ROOMY},mode=700{owner}")
-        (self.path / "something").write_bytes(bytes(_PAGE))  # a limit of 0 would be none
+        _mount(self.path, f"size={_FREE},mode=700{owner}")
+        (self.path / "placeholder").write_bytes(
+            bytes(_PAGE)
+        )  # the usage must not be 0: a size limit of 0 means no limit
 
-    def fill(self, left_bytes: int) -> None:
-        """Leave only so much room."""
+    def fill(self, free_bytes: int) -> None:
+        """Limit the size so that only this many bytes are free."""
         now = os.statvfs(self.path)
         used = (now.f_blocks - now.f_bfree) * now.f_frsize
-        _mount(self.path, f"size={used + left_bytes}", _REMOUNT)
+        _mount(self.path, f"size={used + free_bytes}", _REMOUNT)
 
-    def relieve(self) -> None:
-        """Give the room back."""
-        _mount(self.path, f"size={_ROOMY}", _REMOUNT)
+    def free(self) -> None:
+        """Remove the limit."""
+        _mount(self.path, f"size={_FREE}", _REMOUNT)
 
     def unmount(self) -> None:
         _libc.umount2(os.fsencode(self.path), _DETACH)
 
 
-def open_namespace() -> None:
-    """Give this process and its later children mounts of their own; to be called before there is any thread.
+def enter_mount_namespace() -> None:
+    """Move this process and its later children into a new mount namespace. Call it before any thread starts.
 
-    Raises OSError where that is forbidden.
+    Raises OSError if that is not permitted.
     """
     uid, gid = os.geteuid(), os.getegid()
     _check(_libc.unshare(_NEW_MOUNTS if uid == 0 else _NEW_MOUNTS | _NEW_USERS))
@@ -65,7 +67,7 @@ def _mount(path: Path, options: str, flags: int = 0) -> None:
     _check(_libc.mount(b"drill", os.fsencode(path), b"tmpfs", flags, options.encode()))
 
 
-def _check(answer: int) -> None:
-    if answer != 0:
+def _check(result: int) -> None:
+    if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -69,7 +69,7 @@ def link(system):
 
 def test_packets_that_vanish_between_the_store_and_the_broker(system, link):
     with system.restarted("gateway", **DEADLINE):
-        for mode in ("swallow-requests", "swallow-answers"):
+        for mode in ("stall-requests", "stall-responses"):
             with all_done_after(system) as keys, ThreadPoolExecutor(1) as pool:
                 ticket = system.ticket()
                 keys.append(system.post_form(photo())["key"])

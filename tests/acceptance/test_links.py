@@ -61,7 +61,7 @@ def addresses(system, service, ports):
     return settings
 
 
-@pytest.mark.parametrize("mode", ["swallow-requests", "swallow-answers"])
+@pytest.mark.parametrize("mode", ["stall-requests", "stall-responses"])
 def test_links_that_swallow_everything_for_a_while(system, mode):
     """All links of all services at once, one direction at a time."""
     with proxied(system, LINKS) as proxies, all_done_after(system) as keys:
@@ -76,7 +76,7 @@ def test_links_that_swallow_everything_for_a_while(system, mode):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mode", ["swallow-requests", "swallow-answers"])
+@pytest.mark.parametrize("mode", ["stall-requests", "stall-responses"])
 @pytest.mark.parametrize("link", LINKS, ids="-".join)
 def test_a_link_that_swallows_longer_than_anybody_waits(system, link, mode):
     """40 seconds: more than two heartbeats, and than any request or statement may take."""

@@ -1,6 +1,6 @@
-"""Each guard taken out of a system under drill, by the runs of docs/loss-drill.md.
+"""Loss drills without each of the guards, as listed in docs/loss-drill.md.
 
-All of them are twenty minutes, so they are held by ``--guards`` alone; one shows that they can be held.
+All of them take twenty minutes, so they run only with ``--guards``; one of them always runs.
 """
 
 import re
@@ -13,9 +13,9 @@ import pytest
 from devstack.installation import CHECKOUT
 from tests.support.guarding import cases
 
-QUICK = "--script zombie --without hash"
+QUICK = "--scenario zombie --without hash"
 FATAL = {"lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "exited"}
-SETTLE_SECONDS = 45  # what is healed is by then
+SETTLE_SECONDS = 45  # long enough for every repair
 
 
 def pytest_generate_tests(metafunc):
@@ -25,10 +25,10 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.mark.timeout(900)
-def test_a_guard_s_absence_shows(arguments, expected):
+def test_a_drill_without_a_guard_has_the_documented_counts(arguments, expected):
     command = [sys.executable, "-m", "chaos", *shlex.split(arguments), "--settle", str(SETTLE_SECONDS)]
-    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=890, check=False)
-    counts = {name: int(n) for name, n in re.findall(r"^  ([a-z]+) +(\d+)$", ended.stdout, re.MULTILINE)}
-    assert counts, ended.stderr
-    assert {name: counts[name] for name in FATAL if counts[name]} == expected, ended.stdout
-    assert ended.returncode == bool(expected)
+    process = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=890, check=False)
+    counts = {name: int(n) for name, n in re.findall(r"^  ([a-z]+) +(\d+)$", process.stdout, re.MULTILINE)}
+    assert counts, process.stderr
+    assert {name: counts[name] for name in FATAL if counts[name]} == expected, process.stdout
+    assert process.returncode == bool(expected)

@@ -1,4 +1,4 @@
-"""The short drill: every fault once, on a system of its own; see docs/loss-drill.md."""
+"""The short loss drill: every fault once; see docs/loss-drill.md."""
 
 import subprocess
 import sys
@@ -7,11 +7,11 @@ import pytest
 
 from devstack.installation import CHECKOUT
 
-SEED = 5  # always the same faults in the same order; `make drill` draws a new one
+SEED = 5  # always the same faults in the same order
 
 
-@pytest.mark.timeout(1500)  # eleven minutes were seen, with fourteen programs to a core
-def test_nothing_is_lost_whatever_fault_comes(capsys):
+@pytest.mark.timeout(1500)  # it took eleven minutes with fourteen programs per core
+def test_no_fault_loses_an_image(capsys):
     settings = ["--seed", str(SEED), "--rounds", "1", "--minutes", "5", "--clients", "2", "--settle", "400"]
     drill = subprocess.run(
         [sys.executable, "-m", "chaos", *settings], cwd=CHECKOUT, capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@ import re
 
 from devstack.installation import CHECKOUT
 
-_ROW = re.compile(r"^\| `(--script [^`]+)` \| ([^|]+) \|", re.MULTILINE)
+_ROW = re.compile(r"^\| `(--scenario [^`]+)` \| ([^|]+) \|", re.MULTILINE)
 _COUNT = re.compile(r"([a-z]+) (\d+)")
 
 

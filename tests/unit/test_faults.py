@@ -22,12 +22,12 @@ def functions(path):
 
 
 @cache
-def menu():
+def drill_faults():
     """The names of the drill's faults, without loading it."""
     for node in ast.parse((REPOSITORY / "chaos" / "nemesis.py").read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "MENU":
+        if isinstance(node, ast.Assign) and node.targets[0].id == "FAULTS":
             return {key.value for key in node.value.keys}
-    raise AssertionError("the drill has no MENU")
+    raise AssertionError("the drill has no FAULTS")
 
 
 def test_every_fault_has_its_row():
@@ -40,6 +40,6 @@ def test_what_shows_a_fault_exists(number, by):
     assert len(tests) + len(faults) + len(benches) == by.count("`") / 2, f"{number}: {by}"
     for path, name in tests:
         assert name in functions(REPOSITORY / path), f"{path} has no {name}"
-    assert set(faults) <= menu()
+    assert set(faults) <= drill_faults()
     assert all(f"\n{bench}:" in (REPOSITORY / "Makefile").read_text() for bench in benches)
     assert tests or faults or benches or any(reason in by for reason in REASONS), f"{number} is open"
