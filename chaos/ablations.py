@@ -109,12 +109,12 @@ GUARDS = {
     "hash": Guard(
         "a variant's key contains the hash of the original's bytes (without: zeros)",
         service="thumbnailer",
-        patches=(Patch("thumbmill.thumbnailer.handler:variant_key", _zero_hash),),
+        patches=(Patch("thumbmill.thumbnailer.variants:variant_key", _zero_hash),),
     ),
     "publish-head": Guard(
         "the thumbnailer sends HEAD again before it publishes image.done (without: it publishes at once)",
         service="thumbnailer",
-        patches=(Patch("thumbmill.thumbnailer.handler:Thumbnailer._still_holds", _always_true),),
+        patches=(Patch("thumbmill.thumbnailer.handler:Thumbnailer._is_current", _always_true),),
     ),
 }
 

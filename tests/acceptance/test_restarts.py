@@ -88,7 +88,7 @@ def test_a_zombie_spoils_nothing_and_works_again(system, lost):
                 system.wait_generation(replaced, 2, timeout=120)
                 done = system.wait_status(same, timeout=120)
                 wait_until(
-                    lambda: system.metric(PORT, "thumbmill_events_superseded_total") == 1,
+                    lambda: system.metric(PORT, 'thumbmill_events_processed_total{outcome="superseded"}') == 1,
                     what="the word of what was replaced to come to the other one",
                 )
         wait_until(

@@ -9,12 +9,12 @@ from pathlib import Path
 from tests.corpora.expectations import Expectation, expect, limit
 from tests.corpora.libvips import UnreadableError, difference, show
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.imaging.model import ImageResult, Limits, ProcessingOptions
 from thumbmill.thumbnailer.metrics import DEATHS
 from thumbmill.thumbnailer.presets.file import load_presets
 from thumbmill.thumbnailer.presets.model import Preset
 from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import Rejected
 
 LIMITS = Limits(
     file_bytes=50 * 1024 * 1024, pixels=50_000_000, memory_bytes=1024**3, seconds=10
@@ -69,11 +69,11 @@ def judge(decoder: Decoder, name: str, data: bytes, twins: dict[str, Path]) -> J
     """Judge one file; ``twins`` has what it may be compared with."""
     expectation = expect(name)
     started = time.monotonic()
-    try:
-        picture = decoder.decode(data).picture
-    except GiveUp as fault:
-        objection = "" if fault.code is expectation.code else f"{fault.code.value}: {fault.detail}"
-        return Judgement(name, expectation, fault.code, objection=objection or _slow(started))
+    result = decoder.decode(data)
+    if isinstance(result, Rejected):
+        objection = "" if result.code is expectation.code else f"{result.code.value}: {result.detail}"
+        return Judgement(name, expectation, result.code, objection=objection or _slow(started))
+    picture = result.image
     if expectation.code is not None:
         return Judgement(name, expectation, None, picture.format, objection="DONE")
     twin = twins[expectation.twin].read_bytes() if expectation.twin else data

@@ -12,8 +12,8 @@ from pillow_heif import register_heif_opener
 
 from tests.support.pngs import RGB, write_png
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import Rejected
 
 SIZE = (96, 64)  # pixels: small files take more of their blows where it hurts, and 20,000 of them a few minutes
 SEED = 20261122
@@ -51,11 +51,8 @@ def decode_all(decoder: Decoder, mutations: Iterator[Mutation], deaths: Callable
     verdicts = Counter[str]()
     for mutation in mutations:
         before = deaths()
-        try:
-            decoder.decode(mutation.data)
-            verdict = "DONE"
-        except GiveUp as fault:
-            verdict = fault.code.value
+        result = decoder.decode(mutation.data)
+        verdict = result.code.value if isinstance(result, Rejected) else "DONE"
         died, what = deaths() - before, f"{mutation.kind}, mutation {mutation.number}"
         assert died <= 2, f"{what}: cost {died:g} children"
         assert verdict != ErrorCode.DECODER_CRASHED, f"{what}: crashes the decoder"

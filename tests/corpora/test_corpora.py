@@ -58,7 +58,7 @@ def test_no_exception_is_out_of_date(judgements, everything):
 
 
 def test_the_decoder_has_outlived_them(judgements, decoder):
-    assert decoder.decode(photo()).picture.width == 640
+    assert decoder.decode(photo()).image.width == 640
 
 
 def test_the_page_on_formats_says_what_the_code_and_the_last_run_say():

@@ -54,10 +54,10 @@ THUMBNAILER = {
     "after_receive": CrashPoint("before", f"{_HANDLER}.handle"),
     "after_fetch": CrashPoint("after", f"{_HANDLER}._fetch"),
     "after_decode": CrashPoint("after", "thumbmill.thumbnailer.sandbox.pool:Decoder.decode"),
-    "after_first_put": CrashPoint("after", f"{_HANDLER}._store"),
-    "after_put": CrashPoint("after", f"{_HANDLER}._make"),
-    "before_publish": CrashPoint("after", f"{_HANDLER}._still_holds"),
-    "after_publish": CrashPoint("after", f"{_HANDLER}._process"),
+    "after_first_put": CrashPoint("after", "thumbmill.thumbnailer.variants:VariantStore._put"),
+    "after_put": CrashPoint("after", f"{_HANDLER}._render"),
+    "before_publish": CrashPoint("after", f"{_HANDLER}._is_current"),
+    "after_publish": CrashPoint("after", f"{_HANDLER}._process_object"),
 }
 TRACKER = {
     "in_transaction": CrashPoint("after", f"{_TRACKER}._apply"),

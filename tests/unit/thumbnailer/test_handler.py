@@ -18,15 +18,17 @@ from thumbmill.core.contracts.identity import (
     image_id_of,
     normalize_etag,
 )
-from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy, MalformedEvent, RetryLater
+from thumbmill.core.errors import DependencyUnavailable, LaneBusy, MalformedEvent, RetryLater
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.retry_policy import Action, Disposition, decide
 from thumbmill.core.metrics import IGNORED
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.thumbnailer.handler import ROUNDS, Thumbnailer
+from thumbmill.thumbnailer.handler import MAX_ATTEMPTS_ON_CHANGE, Thumbnailer
 from thumbmill.thumbnailer.imaging.model import Details, EncodedVariant, ImageResult
-from thumbmill.thumbnailer.sandbox.process import Decoded
+from thumbmill.thumbnailer.metrics import OUTCOMES
+from thumbmill.thumbnailer.sandbox.process import Decoded, Rejected
+from thumbmill.thumbnailer.variants import VariantStore
 
 KEY = "holiday/ä b+c 100%.jpg"
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -132,8 +134,8 @@ class Bench:
     def __init__(self):
         self.bucket = Bucket()
         self.publisher = Publisher()
-        self.thumbnailer = Thumbnailer(self.bucket, self, MAX_BYTES, "v7")
-        self.faults, self.turns, self.slow = [], [], []
+        self.thumbnailer = Thumbnailer(self.bucket, VariantStore(self.bucket, "v7"), self, MAX_BYTES)
+        self.results, self.turns, self.slow = [], [], []
 
     def check_turn(self):
         if self.turns:
@@ -141,8 +143,11 @@ class Bench:
 
     def decode(self, data, *, slow):
         self.slow.append(slow)
-        if self.faults:
-            raise self.faults.pop(0)
+        if self.results:
+            result = self.results.pop(0)
+            if isinstance(result, Exception):
+                raise result
+            return result
         rendition = EncodedVariant("thumbnail", "image/jpeg", 4, 3, b"small " + data)
         return Decoded(ImageResult("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
 
@@ -151,10 +156,10 @@ class Bench:
         self.thumbnailer.handle(message(*records, attempt=attempt), self.publisher)
         return self.publisher.kinds
 
-    def announce(self, fault, *records, attempt=1, suspect=False):
+    def fail(self, fault, *records, attempt=1, suspect=False):
         self.publisher.said.clear()
         verdict = decide(fault, attempt=attempt, deferrals=0, suspect=suspect)
-        self.thumbnailer.announce(message(*records, attempt=attempt), verdict, self.publisher)
+        self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
         return self.publisher.kinds
 
 
@@ -300,9 +305,9 @@ def test_an_object_that_never_rests_waits(bench):
     event = bench.bucket.upload(b"0")
     numbers = iter(range(1, 100))
     bench.bucket.when("put", lambda: bench.bucket.upload(b"%d" % next(numbers)), times=100)
-    with pytest.raises(RetryLater, match=str(ROUNDS)):
+    with pytest.raises(RetryLater, match=str(MAX_ATTEMPTS_ON_CHANGE)):
         bench.handle(event)
-    assert bench.publisher.kinds == [PROCESSING] * ROUNDS
+    assert bench.publisher.kinds == [PROCESSING] * MAX_ATTEMPTS_ON_CHANGE
     assert bench.bucket.variants() == []
 
 
@@ -364,37 +369,31 @@ def test_saved_events_in_any_order_end_with_what_the_bucket_calls_for(final):
 )
 def test_a_file_of_an_impossible_size_is_given_up_unread(bench, data, code):
     event = bench.bucket.upload(data)
-    bench.faults = [AssertionError("decoded")]
-    with pytest.raises(GiveUp) as raised:
-        bench.handle(event)
-    assert raised.value.code is code
-    assert bench.publisher.kinds == [PROCESSING, FAILED]
+    bench.results = [AssertionError("decoded")]
+    assert bench.handle(event) == [PROCESSING, FAILED]
     assert bench.publisher.said[-1].data.error.code is code
 
 
 def test_a_bad_picture_is_told_with_its_reason_before_it_is_given_up(bench):
     event = bench.bucket.upload(b"one")
-    bench.faults = [GiveUp(ErrorCode.UNREADABLE_IMAGE, "cut short")]
-    with pytest.raises(GiveUp) as raised:
-        bench.handle(event)
-    assert bench.publisher.kinds == [PROCESSING, FAILED]
+    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE, "cut short")]
+    assert bench.handle(event) == [PROCESSING, FAILED]
     failed = bench.publisher.said[-1].data
     assert failed.error.code is ErrorCode.UNREADABLE_IMAGE
     assert failed.error.detail.endswith("damaged or incomplete: cut short.")
     assert failed.object_version == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
-    assert bench.announce(raised.value, event) == []  # told already
 
 
 def test_a_bad_picture_that_was_removed_meanwhile_has_not_failed(bench):
     event = bench.bucket.upload(b"one")
-    bench.faults = [GiveUp(ErrorCode.UNREADABLE_IMAGE)]
+    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
     bench.bucket.when("head", bench.bucket.remove)
     assert bench.handle(event) == [PROCESSING, REMOVED]
 
 
 def test_a_bad_picture_that_was_replaced_meanwhile_has_not_failed(bench):
     event = bench.bucket.upload(b"one")
-    bench.faults = [GiveUp(ErrorCode.UNREADABLE_IMAGE)]
+    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
     bench.bucket.when("head", lambda: bench.bucket.upload(b"two"))
     assert bench.handle(event) == [PROCESSING, PROCESSING, DONE]
 
@@ -432,10 +431,8 @@ def test_every_record_of_a_message_is_followed_though_one_fails(bench):
         bench.bucket.upload(b"one"),
         record("ObjectAccessed:Get", "x", 1),
     ]
-    with pytest.raises(GiveUp) as raised:
-        bench.handle(*events)
-    assert raised.value.code is ErrorCode.EMPTY_FILE
-    assert bench.publisher.kinds == [PROCESSING, FAILED, PROCESSING, DONE]
+    assert bench.handle(*events) == [PROCESSING, FAILED, PROCESSING, DONE]
+    assert bench.publisher.said[1].data.error.code is ErrorCode.EMPTY_FILE
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b'{"Records": []}', b'{"Records": [{}]}'])
@@ -455,7 +452,7 @@ def test_an_event_about_a_key_that_cannot_be_is_no_event(bench):
 def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
     event = bench.bucket.upload(b"one")
     before = datetime.now(UTC)
-    assert bench.announce(KeyError("x"), event, attempt=2) == [EventType.RETRYING]
+    assert bench.fail(KeyError("x"), event, attempt=2) == [EventType.RETRYING]
     (retrying,) = bench.publisher.said
     assert retrying.data.attempt == 2
     assert retrying.data.reason == "KeyError: 'x'"
@@ -467,7 +464,7 @@ def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
 @pytest.mark.parametrize(("attempt", "suspect"), [(4, False), (1, True)])
 def test_the_last_attempt_ends_in_failed(bench, attempt, suspect):
     event = bench.bucket.upload(b"one")
-    assert bench.announce(KeyError("x"), event, attempt=attempt, suspect=suspect) == [FAILED]
+    assert bench.fail(KeyError("x"), event, attempt=attempt, suspect=suspect) == [FAILED]
     failed = bench.publisher.said[0].data
     assert (failed.error.code, failed.error.retryable, failed.attempt) == (
         ErrorCode.ATTEMPTS_EXHAUSTED,
@@ -480,19 +477,19 @@ def test_the_last_attempt_ends_in_failed(bench, attempt, suspect):
 def test_an_attempt_at_what_is_gone_or_replaced_is_not_told(bench, attempt):
     event = bench.bucket.upload(b"one")
     bench.bucket.upload(b"two")
-    assert bench.announce(KeyError("x"), event, attempt=attempt) == []
+    assert bench.fail(KeyError("x"), event, attempt=attempt) == []
     removal = bench.bucket.remove()
-    assert bench.announce(KeyError("x"), event, attempt=attempt) == []
-    assert bench.announce(KeyError("x"), removal, attempt=attempt) == []
+    assert bench.fail(KeyError("x"), event, attempt=attempt) == []
+    assert bench.fail(KeyError("x"), removal, attempt=attempt) == []
 
 
 def test_a_wait_that_costs_nothing_is_not_told(bench):
-    assert bench.announce(RetryLater("busy"), bench.bucket.upload(b"one")) == []
+    assert bench.fail(RetryLater("busy"), bench.bucket.upload(b"one")) == []
 
 
 def test_of_garbage_there_is_nothing_to_tell(bench):
     verdict = Disposition(Action.DEAD_LETTER, "not an event")
-    bench.thumbnailer.announce(Message(b"garbage", "", ""), verdict, bench.publisher)
+    bench.thumbnailer.on_failure(Message(b"garbage", "", ""), verdict, bench.publisher)
     assert bench.publisher.said == []
 
 
@@ -521,8 +518,24 @@ def test_a_slow_picture_whose_turn_has_not_come_costs_no_download(bench):
 
 
 def test_a_picture_that_turns_out_to_be_slow_is_told_of_nothing_but_its_processing(bench):
-    bench.faults = [LaneBusy("full", "slow")]
+    bench.results = [LaneBusy("full", "slow")]
     with pytest.raises(LaneBusy) as raised:
         bench.handle(event := bench.bucket.upload(b"one"))
     assert bench.publisher.kinds == [PROCESSING]
-    assert bench.announce(raised.value, event) == [], "it costs no attempt, so nothing is to be told"
+    assert bench.fail(raised.value, event) == [], "it costs no attempt, so nothing is to be told"
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------
+
+
+def count(outcome):
+    return OUTCOMES.labels(outcome)._value.get()  # noqa: SLF001
+
+
+def test_every_event_is_counted_by_its_outcome(bench):
+    old = bench.bucket.upload(b"one")
+    events = {"superseded": old, "done": bench.bucket.upload(b"two"), "failed": bench.bucket.upload(b"", key="empty")}
+    before = {outcome: count(outcome) for outcome in (*events, "removed")}
+    bench.handle(*events.values())
+    bench.handle(bench.bucket.remove())
+    assert {outcome: count(outcome) - before[outcome] for outcome in before} == dict.fromkeys(before, 1)

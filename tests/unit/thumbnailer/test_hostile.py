@@ -11,8 +11,8 @@ from tests.support.pictures import faulty_photo, photo, png_header
 from tests.unit.thumbnailer.children import children, read_status, started_since
 from tests.unit.thumbnailer.options import LIMITS, make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp
 from thumbmill.thumbnailer.sandbox.pool import Decoder
+from thumbmill.thumbnailer.sandbox.process import Rejected
 
 LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
 MEBIBYTE = 2**20
@@ -107,11 +107,8 @@ def judge(decoder, data, seconds=SECONDS):
     """Decode within two tries and a little, and give the code of the failure or the picture's size."""
     with ThreadPoolExecutor(1) as thread:
         verdict = thread.submit(decoder.decode, data)
-        try:
-            picture = verdict.result(2.4 * seconds).picture
-        except GiveUp as fault:
-            return fault.code
-        return picture.width, picture.height
+        result = verdict.result(2.4 * seconds)
+        return result.code if isinstance(result, Rejected) else (result.image.width, result.image.height)
 
 
 # What is not the picture is passed over, and not unpacked, or only as far as is looked at.

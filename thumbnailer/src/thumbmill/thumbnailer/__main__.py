@@ -22,6 +22,7 @@ from thumbmill.thumbnailer.handler import Thumbnailer
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import DecoderUnavailableError
 from thumbmill.thumbnailer.settings import Settings
+from thumbmill.thumbnailer.variants import VariantStore
 
 log = structlog.get_logger()
 
@@ -65,14 +66,15 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     decoder = Decoder(
         settings.recipe, settings.thumbnailer_decoders, settings.decoder_retirement, settings.slow_decoders
     )
-    thumbnailer = Thumbnailer(storage, decoder, settings.max_upload_bytes, settings.presets.key_version)
+    variants = VariantStore(storage, settings.presets.key_version)
+    thumbnailer = Thumbnailer(storage, variants, decoder, settings.max_upload_bytes)
     check_storage = partial(storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET)
     consumer = Consumer(
         name=NAME,
         broker=settings,
         queue_group=thumbnailer_queues(settings.rabbitmq_queue),
         handle=per_message(thumbnailer.handle),
-        on_failure=thumbnailer.announce,
+        on_failure=thumbnailer.on_failure,
         probes={"minio": check_storage},
         workers=settings.prefetch,
         prefetch=settings.prefetch,

@@ -2,9 +2,11 @@
 
 from prometheus_client import Counter, Histogram
 
-TOLD = Counter("thumbmill_facts_told", "Lifecycle events published", ["kind"])
-SUPERSEDED = Counter("thumbmill_events_superseded", "Uploads that were replaced before they were read")
-WITHDRAWN = Counter("thumbmill_variants_withdrawn", "Variants deleted since their original was gone or replaced")
+EVENTS_PUBLISHED = Counter("thumbmill_events_published", "Lifecycle events published", ["type"])
+OUTCOMES = Counter(
+    "thumbmill_events_processed", "Bucket events, by outcome: done, failed, removed, superseded", ["outcome"]
+)
+VARIANTS_DELETED = Counter("thumbmill_variants_deleted", "Variants deleted: their original was deleted or replaced")
 DECODING = Histogram(
     "thumbmill_decoding_seconds",
     "Time in a decoder's child, second tries included, waiting for a free one not",

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 import structlog
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy
+from thumbmill.core.errors import DependencyUnavailable, LaneBusy
 from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.metrics import DEATHS, DECODING, INTERRUPTIONS, RETIREMENTS, SLOW
 from thumbmill.thumbnailer.sandbox.process import (
@@ -27,6 +27,7 @@ from thumbmill.thumbnailer.sandbox.process import (
     Decoded,
     DecoderInterruptedError,
     DecoderUnavailableError,
+    Rejected,
 )
 
 log = structlog.get_logger()
@@ -89,10 +90,10 @@ class Decoder:
             self._spare.result().end()
         self._starter.shutdown()
 
-    def decode(self, data: bytes, *, slow: bool = False) -> Decoded:
+    def decode(self, data: bytes, *, slow: bool = False) -> Decoded | Rejected:
         """Decode a picture; ``slow`` says that it is known to be a slow one.
 
-        Raises GiveUp for a picture that is at fault; LaneBusy for a slow one while there is no place for it;
+        Raises LaneBusy for a slow one while there is no place for it;
         DecoderInterruptedError where something else has ended the child, DecoderBrokenError where no child starts
         any more; DependencyAway once it is closed.
         """
@@ -108,7 +109,7 @@ class Decoder:
             SLOW.inc()
             return self._decode(data, self._slow, slow=True)
         except ChildDiedError as death:  # its own limits are the same at every try
-            raise GiveUp(death.code) from death
+            return Rejected(death.code)
         finally:
             self._slow_places.release()
 
@@ -121,10 +122,10 @@ class Decoder:
         if not self._slow_places.acquire(blocking=False):
             raise LaneBusy("other slow pictures are being decoded", lane=SLOW_LANE)
 
-    def _decode(self, data: bytes, places: Places, *, slow: bool) -> Decoded:
+    def _decode(self, data: bytes, places: Places, *, slow: bool) -> Decoded | Rejected:
         """Decode in a child of a lane, a second time in a fresh one if the first crashes.
 
-        Raises GiveUp; ChildDiedError for a picture that reached a limit of its lane; SlowImageError.
+        Raises ChildDiedError for a picture that reached a limit of its lane; SlowImageError.
         """
         child = places.get()
         try:
@@ -139,7 +140,7 @@ class Decoder:
                     except UndecodableImageError as fault:
                         if fault.cause:
                             log.info("picture_refused", code=fault.code.value, cause=fault.cause)
-                        raise GiveUp(fault.code, fault.detail) from fault
+                        return Rejected(fault.code, fault.detail)
                     except ChildDiedError as death:
                         child = None
                         DEATHS.labels(death.code.value).inc()
@@ -147,7 +148,7 @@ class Decoder:
                         if death.code in _RESOURCES:
                             raise
                         if last_try:
-                            raise GiveUp(death.code) from death
+                            return Rejected(death.code)
                     except DecoderInterruptedError as fault:
                         if self._closed:  # which is what has killed it
                             raise DependencyUnavailable("decoder", fault) from fault

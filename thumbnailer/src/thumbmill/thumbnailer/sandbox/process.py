@@ -65,10 +65,18 @@ class ChildDiedError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture, and the name of the bytes it came from."""
+    """What was made of an original, and the hash of its bytes."""
 
-    picture: ImageResult
+    image: ImageResult
     sha256: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The image itself is at fault, so that another attempt cannot help."""
+
+    code: ErrorCode
+    detail: str = ""
 
 
 class ChildProcess:
