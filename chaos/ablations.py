@@ -97,8 +97,8 @@ GUARDS = {
         "the thumbnailer acknowledges a message after its work (without: on receipt)",
         service="thumbnailer",
         patches=(
-            Patch("thumbmill.core.messaging.consumer:Consumer._receive", _ack_on_receipt),
-            Patch("thumbmill.core.messaging.consumer:Consumer._settle", _do_nothing),
+            Patch("thumbmill.core.messaging.session:Session._receive", _ack_on_receipt),
+            Patch("thumbmill.core.messaging.session:Session._acknowledge", _do_nothing),
         ),
     ),
     "tracker-head": Guard(

@@ -117,10 +117,14 @@ def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
 
 def test_garbage_is_dropped_by_its_letters_id_and_nothing_else_is(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "drop").items()
-    bury(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "not an event: no JSON"}))
-    bury(system, (b"other garbage", {"x-reason": "not an event: no JSON"}), queue="status_tracker")
+    bury(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "malformed event: no JSON"}))
+    bury(system, (b"other garbage", {"x-reason": "malformed event: no JSON"}), queue="status_tracker")
     letters = dead_letters(system)
-    assert sorted(letter["code"] for letter in letters) == ["attempts_exhausted", "not_an_event", "not_an_event"]
+    assert sorted(letter["code"] for letter in letters) == [
+        "attempts_exhausted",
+        "malformed_event",
+        "malformed_event",
+    ]
     garbage = next(letter for letter in letters if letter["queue"] == "image_queue" and not letter["images"])
     assert "\\x1b[31mgarbage" in thumbmill(system, "dead", "show", garbage["id"])
 
@@ -211,7 +215,7 @@ def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
     ],
 )
 def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, words):
-    bury(system, (b"garbage", {"x-reason": "not an event: no JSON"}))
+    bury(system, (b"garbage", {"x-reason": "malformed event: no JSON"}))
     said = thumbmill(system, "dead", *arguments, code=code, **settings)
     assert words in said
     assert "Traceback" not in said

@@ -45,7 +45,7 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
     for queue in QUEUES:
         dead = system.drain(f"{queue}.dead")
         assert Counter(body for body, _ in dead) == Counter(body for body, _ in garbage[queue])
-        assert all(headers["x-reason"].startswith("not an event: ") for _, headers in dead)
+        assert all(headers["x-reason"].startswith("malformed event: ") for _, headers in dead)
         for waiting in (queue, *(f"{queue}.delay.{delay}" for delay in ("5s", "30s", "5m"))):
             assert system.message_count(waiting) == 0, waiting
     assert [stack.pid(name) for name in CONSUMERS] == pids

@@ -46,7 +46,10 @@ def test_last_weeks_news_all_over_again_changes_nothing(system):
     assert {name: system.image(id_)["status"] for name, id_ in ids.items()} == {
         "replaced": "DONE", "deleted": "DELETED", "anew": "DONE", "failed": "FAILED"
     }  # fmt: skip
-    assert system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}') > superseded
+    assert (
+        system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}')
+        > superseded
+    )
     for queue in ("image_queue.dead", "status_tracker.dead"):
         assert system.message_count(queue) == 0
 
@@ -119,7 +122,7 @@ def test_news_of_an_unknown_type_is_kept_and_can_be_sent_again(system):
     system.wait_status(system.post_form(photo(seed=1))["id"])
     [(body, headers)] = system.drain("status_tracker.dead")
     assert json.loads(body) == unknown
-    assert headers["x-reason"].startswith("not an event: ")
+    assert headers["x-reason"].startswith("malformed event: ")
 
 
 # --- our own thumbnails ------------------------------------------------------------------------------------------

@@ -267,7 +267,7 @@ def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
     wait_until(lambda: system.message_count("status_tracker.dead") == sent, what=f"{sent} forged facts put aside")
     assert settled(system, image) == before
     reasons = [headers["x-reason"] for _, headers in system.drain("status_tracker.dead")]
-    assert all(reason.startswith("not an event: ") for reason in reasons)
+    assert all(reason.startswith("malformed event: ") for reason in reasons)
     wait_until(lambda: system.message_count("image_queue") == 0)
     system.drain("image_queue.dead")
 

@@ -76,7 +76,9 @@ def test_every_link_has_a_target(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_line_outside_of_tables_and_code_is_too_long(page):
-    long = [number for number, line in prose_of(page) if len(line) > MAX_COLUMNS and not line.lstrip().startswith("|")]
+    long = [
+        number for number, line in prose_of(page) if len(line) > MAX_COLUMNS and not line.lstrip().startswith("|")
+    ]
     assert not long, f"{name_of(page)} exceeds {MAX_COLUMNS} columns in lines {long}"
 
 

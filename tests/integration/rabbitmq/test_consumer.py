@@ -11,8 +11,9 @@ import pytest
 from tests.support.brokers import impatient
 from tests.support.waiting import wait_until
 from thumbmill.core.errors import DependencyUnavailable, MalformedEvent, RetryLater
-from thumbmill.core.messaging.consumer import Consumer, declare
+from thumbmill.core.messaging.consumer import Consumer
 from thumbmill.core.messaging.retry_policy import DELAYS
+from thumbmill.core.messaging.session import declare
 from thumbmill.core.messaging.topology import Queue, QueueGroup, dead_letter_queue_name, delay_queue_name
 from thumbmill.core.messaging.workers import per_message
 
@@ -121,7 +122,7 @@ def test_garbage_is_kept_with_its_reason_and_the_next_message_is_handled(broker,
     with consuming(broker, family, per_message(record)):
         wait_until(lambda: len(record.seen) == 2, PATIENCE)
         wait_until(lambda: broker.length(dead_letter_queue_name(family.work.name)) == 1, PATIENCE)
-    assert broker.take(dead_letter_queue_name(family.work.name))[1]["x-reason"] == "not an event: no JSON"
+    assert broker.take(dead_letter_queue_name(family.work.name))[1]["x-reason"] == "malformed event: no JSON"
 
 
 def test_nothing_is_consumed_while_a_dependency_is_away(broker, family):

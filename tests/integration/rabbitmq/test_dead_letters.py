@@ -13,8 +13,9 @@ from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.events import Redriven, Watermark
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
+from thumbmill.core.messaging.definitions import DEAD_LETTER_DELIVERY_LIMIT
 from thumbmill.core.messaging.publisher import Publisher
-from thumbmill.core.messaging.topology import DEAD_LETTER_DELIVERY_LIMIT, RETRY
+from thumbmill.core.messaging.topology import RETRY
 
 DEAD = "status_tracker.dead"  # a quorum queue with the policies that they all have
 LOOKS = 25  # more than 4.x allows where no policy says otherwise

@@ -39,7 +39,7 @@ def letter(body=None, headers=None, *, queue="image_queue.dead", content_type="a
 
 def headers_of(fault: Exception, attempt: int = 4) -> dict[str, object]:
     """What the services write on a letter."""
-    verdict: Disposition = decide(fault, attempt=attempt, deferrals=0, suspect=False)
+    verdict: Disposition = decide(fault, attempt=attempt, deferrals=0, possible_poison=False)
     return Message(b"", "immediate", "application/json", attempt=attempt).headers_after(verdict)
 
 
@@ -69,7 +69,7 @@ def test_what_the_broker_gave_up_has_its_own_code_and_its_first_routing_key():
 
 def test_garbage_is_about_no_image():
     found = letter(b"\xff", headers_of(MalformedEvent("no JSON"), attempt=1))
-    assert (found.keys, found.code, found.reason) == ((), "not_an_event", "not an event: no JSON")
+    assert (found.keys, found.code, found.reason) == ((), "malformed_event", "malformed event: no JSON")
 
 
 def test_one_message_may_be_about_several_images():
@@ -107,9 +107,9 @@ IMAGE, LETTER = str(image_id_of(KEY)), letter().id
         (Selection(ids=frozenset({LETTER, "other"})), True),
         (Selection(ids=frozenset({IMAGE[:8]})), False),
         (Selection(codes=frozenset({ErrorCode.ATTEMPTS_EXHAUSTED.value})), True),
-        (Selection(codes=frozenset({"not_an_event", "attempts_exhausted"})), True),
-        (Selection(codes=frozenset({"not_an_event"})), False),
-        (Selection(ids=frozenset({IMAGE}), codes=frozenset({"not_an_event"})), False),
+        (Selection(codes=frozenset({"malformed_event", "attempts_exhausted"})), True),
+        (Selection(codes=frozenset({"malformed_event"})), False),
+        (Selection(ids=frozenset({IMAGE}), codes=frozenset({"malformed_event"})), False),
         (Selection(ids=frozenset({"other"}), codes=frozenset({"attempts_exhausted"})), False),
     ],
 )

@@ -44,7 +44,7 @@ class Steps:
 DEAD = {**headers_of(OSError("no luck")), "x-delivery-count": 7, "x-death": [{"reason": "expired"}]}
 LETTERS = [
     letter(headers=DEAD),
-    letter(b"garbage", {"x-reason": "not an event"}),
+    letter(b"garbage", {"x-reason": "malformed event"}),
     letter(event(record("other")), DEAD, queue="status_tracker.dead"),
 ]
 
@@ -113,7 +113,11 @@ def test_of_garbage_nothing_can_be_told():
 
 def test_the_tally_counts_by_code():
     tally = run(Steps())
-    assert (tally.done, tally.moved, tally.interrupted) == ({"attempts_exhausted": 2, "not_an_event": 1}, 3, False)
+    assert (tally.done, tally.moved, tally.interrupted) == (
+        {"attempts_exhausted": 2, "malformed_event": 1},
+        3,
+        False,
+    )
 
 
 def test_stopping_takes_up_no_further_letter():

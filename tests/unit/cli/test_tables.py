@@ -16,11 +16,11 @@ def shown(*things, width=100):
 
 def test_a_table_for_each_queue_says_how_many():
     one = letter(headers=headers_of(OSError("no luck")))
-    other = letter(b"x", {"x-reason": "not an event: no JSON"}, queue="status_tracker.dead")
+    other = letter(b"x", {"x-reason": "malformed event: no JSON"}, queue="status_tracker.dead")
     text = shown(*tabulate([one, one, other]))
     assert "image_queue.dead: 2 dead letters" in text
     assert "status_tracker.dead: 1 dead letter\n" in text + "\n" or "status_tracker.dead: 1 dead letter " in text
-    for words in (one.id, str(one.image_ids[0]), KEY, "attempts_exhausted", "OSError: no luck", "not_an_event"):
+    for words in (one.id, str(one.image_ids[0]), KEY, "attempts_exhausted", "OSError: no luck", "malformed_event"):
         assert words in text
 
 

@@ -31,21 +31,21 @@ def test_the_fifth_delivery_is_suspect():
 
 def test_a_message_that_waited_knows_its_attempt_and_where_it_came_from():
     first = read({}, "durable")
-    verdict = decide(KeyError("x"), attempt=first.attempt, deferrals=first.deferrals, suspect=False)
+    verdict = decide(KeyError("x"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False)
     second = read(first.headers_after(verdict), "image_queue")
     assert (second.attempt, second.routing_key) == (2, "durable")
 
 
 def test_a_deferral_is_counted_apart_from_attempts():
     first = read({})
-    verdict = decide(RetryLater("busy"), attempt=first.attempt, deferrals=first.deferrals, suspect=False)
+    verdict = decide(RetryLater("busy"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False)
     second = read(first.headers_after(verdict))
     assert (second.attempt, second.deferrals) == (1, 1)
 
 
 def test_a_dead_letter_says_why():
     message = read({})
-    verdict = decide(GiveUp(ErrorCode.EMPTY_FILE), attempt=1, deferrals=0, suspect=False)
+    verdict = decide(GiveUp(ErrorCode.EMPTY_FILE), attempt=1, deferrals=0, possible_poison=False)
     headers = message.headers_after(verdict)
     assert headers["x-reason"] == "empty_file"
     assert headers["x-error-code"] == "empty_file"
@@ -57,14 +57,16 @@ REDRIVEN = {"x-run": "2026-11-22T08:00:00.000000Z", "x-redriven-by": "ada", "x-r
 def test_a_redriven_message_keeps_its_run_and_who_sent_it_on_every_way():
     first = read(REDRIVEN)
     assert (first.run_id, first.attempt) == (REDRIVEN["x-run"], 1)
-    verdict = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
+    verdict = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
     headers = read(first.headers_after(verdict), "image_queue").headers_after(verdict)
     assert headers.items() >= REDRIVEN.items()
     assert read({}).run_id == ""
 
 
 def test_only_a_dead_letter_says_when_it_died():
-    delayed, dead = (decide(KeyError("x"), attempt=attempt, deferrals=0, suspect=False) for attempt in (1, 4))
+    delayed, dead = (
+        decide(KeyError("x"), attempt=attempt, deferrals=0, possible_poison=False) for attempt in (1, 4)
+    )
     assert "x-died-at" not in read({}).headers_after(delayed)
     assert datetime.fromisoformat(read({}).headers_after(dead)["x-died-at"]).tzinfo is not None
 
@@ -73,7 +75,7 @@ def test_the_brokers_record_of_a_message_it_gave_up_survives_a_delay():
     deaths = [{"reason": "delivery_limit", "queue": "image_queue"}, {"reason": "expired", "queue": "q.delay.5s"}]
     given_up = read({"x-death": deaths}, "image_queue.dead")
     assert (given_up.delivery_limit_queue, given_up.delivery_routing_key) == ("image_queue", "image_queue.dead")
-    verdict = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
+    verdict = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
     expired = {"x-death": [{"reason": "expired", "queue": "status_tracker.delay.5s"}]}
     assert (
         read({**given_up.headers_after(verdict), **expired}, "status_tracker").delivery_limit_queue == "image_queue"
@@ -118,7 +120,7 @@ def test_what_somebody_else_moved_has_no_author(user):
 
 
 def buried(first, account):
-    verdict = decide(KeyError("x"), attempt=4, deferrals=0, suspect=False)
+    verdict = decide(KeyError("x"), attempt=4, deferrals=0, possible_poison=False)
     return first.headers_after(verdict, account)
 
 
@@ -145,8 +147,8 @@ def test_a_seal_is_of_one_body_and_one_consumer():
 
 
 def test_a_message_that_waits_for_its_turn_says_in_which_lane_on_every_way():
-    waiting = decide(LaneBusy("full", "slow"), attempt=1, deferrals=0, suspect=False)
-    failed = decide(KeyError("x"), attempt=1, deferrals=0, suspect=False)
+    waiting = decide(LaneBusy("full", "slow"), attempt=1, deferrals=0, possible_poison=False)
+    failed = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
     assert read({}).lane == ""
     assert read(read({}).headers_after(waiting)).lane == "slow"
     assert read(read(read({}).headers_after(waiting)).headers_after(failed)).lane == "slow"

@@ -2,13 +2,13 @@ import json
 import re
 from pathlib import Path
 
-from thumbmill.core.messaging.topology import DELIVERY_LIMIT, definitions
+from thumbmill.core.messaging.definitions import DELIVERY_LIMIT, definitions
 
 REPOSITORY = Path(__file__).parents[3]
 
 
 def test_the_brokers_definitions_are_ours():
-    """After a change: ``python -m thumbmill.core.messaging.topology > infra/rabbitmq/definitions.json``."""
+    """After a change: ``python -m thumbmill.core.messaging.definitions > infra/rabbitmq/definitions.json``."""
     assert json.loads((REPOSITORY / "infra/rabbitmq/definitions.json").read_text()) == definitions()
 
 

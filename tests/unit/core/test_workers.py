@@ -41,7 +41,7 @@ def test_a_probe_that_fails_as_none_should_is_tried_again(monkeypatch):
         handle=per_message(handle),
         on_failure=lambda *_: None,
         probes={"store": probe},
-        settle=lambda deliveries, ack: [settled.put(ack) for _ in deliveries],
+        acknowledge=lambda deliveries, ack: [settled.put(ack) for _ in deliveries],
         count=1,
         batch=1,
     )

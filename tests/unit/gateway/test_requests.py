@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.gateway.test_status import DONE
-from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.contracts.events import Failure
+from thumbmill.core.contracts.error_codes import ErrorCode, Failure
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images import tracker_client as tracker_module

@@ -156,9 +156,9 @@ class Bench:
         self.thumbnailer.handle(message(*records, attempt=attempt), self.publisher)
         return self.publisher.kinds
 
-    def fail(self, fault, *records, attempt=1, suspect=False):
+    def fail(self, fault, *records, attempt=1, possible_poison=False):
         self.publisher.said.clear()
-        verdict = decide(fault, attempt=attempt, deferrals=0, suspect=suspect)
+        verdict = decide(fault, attempt=attempt, deferrals=0, possible_poison=possible_poison)
         self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
         return self.publisher.kinds
 
@@ -464,7 +464,7 @@ def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
 @pytest.mark.parametrize(("attempt", "suspect"), [(4, False), (1, True)])
 def test_the_last_attempt_ends_in_failed(bench, attempt, suspect):
     event = bench.bucket.upload(b"one")
-    assert bench.fail(KeyError("x"), event, attempt=attempt, suspect=suspect) == [FAILED]
+    assert bench.fail(KeyError("x"), event, attempt=attempt, possible_poison=suspect) == [FAILED]
     failed = bench.publisher.said[0].data
     assert (failed.error.code, failed.error.retryable, failed.attempt) == (
         ErrorCode.ATTEMPTS_EXHAUSTED,
@@ -488,7 +488,7 @@ def test_a_wait_that_costs_nothing_is_not_told(bench):
 
 
 def test_of_garbage_there_is_nothing_to_tell(bench):
-    verdict = Disposition(Action.DEAD_LETTER, "not an event")
+    verdict = Disposition(Action.DEAD_LETTER, "malformed event")
     bench.thumbnailer.on_failure(Message(b"garbage", "", ""), verdict, bench.publisher)
     assert bench.publisher.said == []
 
@@ -534,7 +534,11 @@ def count(outcome):
 
 def test_every_event_is_counted_by_its_outcome(bench):
     old = bench.bucket.upload(b"one")
-    events = {"superseded": old, "done": bench.bucket.upload(b"two"), "failed": bench.bucket.upload(b"", key="empty")}
+    events = {
+        "superseded": old,
+        "done": bench.bucket.upload(b"two"),
+        "failed": bench.bucket.upload(b"", key="empty"),
+    }
     before = {outcome: count(outcome) for outcome in (*events, "removed")}
     bench.handle(*events.values())
     bench.handle(bench.bucket.remove())

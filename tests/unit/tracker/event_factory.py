@@ -3,11 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.error_codes import ErrorCode, Failure
 from thumbmill.core.contracts.events import (
     Done,
     Failed,
-    Failure,
     LifecycleEvent,
     Processing,
     Removed,

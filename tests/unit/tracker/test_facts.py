@@ -110,7 +110,7 @@ def test_what_the_broker_gave_up_has_failed():
 
 def test_other_dead_letters_tell_the_tracker_nothing():
     assert dead(headers={"x-reason": "KeyError", "x-error-code": "attempts_exhausted"}) == []
-    assert dead(b"garbage", {"x-reason": "not an event"}) == []
+    assert dead(b"garbage", {"x-reason": "malformed event"}) == []
     assert dead(b"garbage") == []
     assert dead(removal_body(KEY)) == []
     assert dead(UPLOAD.replace(b"images-original", b"images-processed")) == []

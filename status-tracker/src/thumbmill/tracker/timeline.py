@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent, parse_lifecycle_event, to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.error_codes import ErrorCode, Failure
 from thumbmill.core.contracts.events import (
     Failed,
-    Failure,
     ProgressEvent,
     Removed,
     RequestEvent,

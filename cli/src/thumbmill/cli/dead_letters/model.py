@@ -24,7 +24,7 @@ from thumbmill.core.messaging.message import (
 )
 from thumbmill.core.messaging.topology import dead_letter_queue_name
 
-NOT_AN_EVENT, DELIVERY_LIMIT, UNKNOWN = "not_an_event", "delivery_limit", "unknown"
+MALFORMED_EVENT, DELIVERY_LIMIT, UNKNOWN = "malformed_event", "delivery_limit", "unknown"
 _ID_SIGNS = 12  # 48 bits: enough to tell letters apart
 
 
@@ -97,7 +97,7 @@ def _find_keys(raw: RawDeadLetter) -> tuple[str, ...]:
 def _find_code(headers: dict[str, Any]) -> str:
     if CODE in headers:
         return str(headers[CODE])
-    return NOT_AN_EVENT if REASON in headers else UNKNOWN  # of all verdicts that end here one alone has no code
+    return MALFORMED_EVENT if REASON in headers else UNKNOWN  # of all verdicts that end here one alone has no code
 
 
 def _find_time(headers: dict[str, Any]) -> datetime | None:

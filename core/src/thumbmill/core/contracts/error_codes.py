@@ -1,10 +1,12 @@
-"""Why an image ends as FAILED: the codes that users see, each with what it means for them."""
+"""Why an image is FAILED: the codes that the API shows, and what each means."""
 
 from enum import StrEnum
 
+from thumbmill.core.contracts.base import FrozenModel
+
 
 class ErrorCode(StrEnum):
-    """A code is stable; its sentence may be improved."""
+    """A stable code. The sentence that belongs to it may change."""
 
     UNSUPPORTED_FORMAT = "unsupported_format"
     UNREADABLE_IMAGE = "unreadable_image"
@@ -19,17 +21,33 @@ class ErrorCode(StrEnum):
 
 MESSAGES = {
     ErrorCode.UNSUPPORTED_FORMAT: "The content is none of the supported image formats.",
-    ErrorCode.UNREADABLE_IMAGE: "The file claims a supported format, but is damaged or incomplete.",
-    ErrorCode.IMAGE_TOO_LARGE: "Decoding the picture would take more memory or time than the service has for one.",
-    ErrorCode.FILE_TOO_LARGE: "The file has more bytes than the service reads.",
-    ErrorCode.EMPTY_FILE: "The file holds no bytes.",
-    ErrorCode.DECODER_CRASHED: "The decoder died on this picture, twice.",
-    ErrorCode.DECODER_TIMEOUT: "The picture took more processor time to decode than allowed.",
-    ErrorCode.DECODER_OUT_OF_MEMORY: "The picture took more memory to decode than allowed.",
-    ErrorCode.ATTEMPTS_EXHAUSTED: "The service failed on this picture four times; it may work later.",
+    ErrorCode.UNREADABLE_IMAGE: "The file has a supported format, but is damaged or incomplete.",
+    ErrorCode.IMAGE_TOO_LARGE: "Decoding the image would take more memory or time than one image may use.",
+    ErrorCode.FILE_TOO_LARGE: "The file has more bytes than the service accepts.",
+    ErrorCode.EMPTY_FILE: "The file is empty.",
+    ErrorCode.DECODER_CRASHED: "The decoder crashed on this image, twice.",
+    ErrorCode.DECODER_TIMEOUT: "Decoding the image took more processor time than allowed.",
+    ErrorCode.DECODER_OUT_OF_MEMORY: "Decoding the image took more memory than allowed.",
+    ErrorCode.ATTEMPTS_EXHAUSTED: "Processing the image failed four times; a later retry may succeed.",
 }
 
-# Another try with the same bytes, by the same program with the same limits, can help only where the state of the
-# machine had a part in it: servers that failed, and in part what time and memory a decoder takes. One that crashes
-# does so again; when limits or programs have changed, an operator can have all tried (`thumbmill retry --force`).
+# Another run with the same bytes, program and limits can help only where the state of the machine contributed to
+# the failure: failed servers, and in part the time and memory that a decoder takes. A decoder that crashes does so
+# again; when limits or programs have changed, an operator can retry all images (`thumbmill retry --force`).
 RETRYABLE = frozenset({ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY})
+
+
+class Failure(FrozenModel):
+    """Why an image failed; the API shows it as ``error``."""
+
+    code: ErrorCode
+    detail: str
+    retryable: bool
+
+    @classmethod
+    def from_code(cls, code: ErrorCode, detail: str = "") -> "Failure":
+        """Return the failure that a code means. A ``detail`` that is a whole sentence replaces the message."""
+        message = MESSAGES[code]
+        if detail and not detail.endswith("."):
+            detail = f"{message.removesuffix('.')}: {detail}."
+        return cls(code=code, detail=detail or message, retryable=code in RETRYABLE)

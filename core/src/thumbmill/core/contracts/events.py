@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
-from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE, ErrorCode
+from thumbmill.core.contracts.error_codes import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.interventions import (
@@ -92,22 +92,6 @@ class Done(_ObjectEvent):
             if error := find_variant_error(variant.key, variant.content_type, image_id):
                 raise ValueError(error)
         return self
-
-
-class Failure(FrozenModel):
-    """Why an image failed; the API shows it as ``error``."""
-
-    code: ErrorCode
-    detail: str
-    retryable: bool
-
-    @classmethod
-    def from_code(cls, code: ErrorCode, detail: str = "") -> "Failure":
-        """Return the failure that a code means. A ``detail`` that is a whole sentence replaces the message."""
-        message = MESSAGES[code]
-        if detail and not detail.endswith("."):
-            detail = f"{message.removesuffix('.')}: {detail}."
-        return cls(code=code, detail=detail or message, retryable=code in RETRYABLE)
 
 
 class Failed(_ObjectEvent):

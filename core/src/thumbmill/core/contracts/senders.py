@@ -15,7 +15,7 @@ from thumbmill.core.errors import MalformedEvent
 
 GATEWAY, THUMBNAILER, TRACKER, OPERATOR, MINIO = "gateway", "thumbnailer", "status-tracker", "operator", "minio"
 
-# A kind that is missing here is believed of nobody: tracker.repaired and its like are written down, never published.
+# A type that is missing here is accepted from no sender: tracker.repaired and the like are never published.
 SENDERS: dict[EventType, tuple[str, ...]] = {
     EventType.REQUESTED: (GATEWAY,),
     EventType.PROCESSING: (THUMBNAILER,),

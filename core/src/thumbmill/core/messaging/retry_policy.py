@@ -1,6 +1,6 @@
-"""What a handler can say, and what becomes of its messages: the ack table, in one place.
+"""The ack table: what follows from a handler's result.
 
-Handlers return or raise; they never see a delivery tag. ``decide`` reads the table, ``consumer`` carries it out.
+Handlers return or raise; they never see a delivery tag. ``decide`` reads the table, and ``workers`` applies it.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from thumbmill.core.errors import (
     one_line_error,
 )
 
-ATTEMPTS = 4  # the first and one for each delay
+MAX_ATTEMPTS = 4  # the first, and one after each delay
 DELAYS = {"5s": timedelta(seconds=5), "30s": timedelta(seconds=30), "5m": timedelta(minutes=5)}
-SHORT_TURNS = 6  # waits for a turn of the shortest delay, half a minute in all; then of the next
-POISON_THRESHOLD = 4  # earlier deliveries that ended without a verdict: the fifth is run alone
+SHORT_LANE_DELAYS = 6  # waits of the shortest delay for a lane, half a minute in all; then of the next
+POISON_THRESHOLD = 4  # earlier deliveries that ended without a decision: the fifth runs alone
 
 
 class Action(StrEnum):
@@ -28,14 +28,14 @@ class Action(StrEnum):
 
     ACK = "ack"
     DELAY = "delay"  # confirmed publish to a delay queue, then ack
-    DEAD_LETTER = "dead_letter"  # confirmed publish to the dead queue with the reason, then ack
-    GIVE_UP = "give_up"  # the service announces the failure, then ack
-    REQUEUE = "requeue"  # back to the queue: whoever comes next handles it
+    DEAD_LETTER = "dead_letter"  # confirmed publish to the dead letter queue with the reason, then ack
+    GIVE_UP = "give_up"  # the service publishes the failure, then ack
+    REQUEUE = "requeue"  # back to the queue, for any consumer
 
 
 @dataclass(frozen=True)
 class Disposition:
-    """An action with what it needs; ``attempt`` and ``deferrals`` are those of the message's next delivery."""
+    """An action with its parameters; ``attempt`` and ``deferrals`` are those of the message's next delivery."""
 
     action: Action
     reason: str = ""
@@ -43,40 +43,38 @@ class Disposition:
     delay: str = ""  # a key of DELAYS
     attempt: int = 1
     deferrals: int = 0
-    lane: str = ""  # what the message waits for a turn in
+    lane: str = ""  # the lane that the message waits for
 
 
-def decide(fault: Exception | None, *, attempt: int, deferrals: int, suspect: bool) -> Disposition:
-    """Read the ack table.
+def decide(error: Exception | None, *, attempt: int, deferrals: int, possible_poison: bool) -> Disposition:
+    """Return what follows from a handler's error; None means that it returned.
 
-    ``attempt`` counts from 1, ``deferrals`` the waits that cost none; ``suspect`` says that the broker has
-    delivered the message five times, which only a death of the consumer explains.
+    ``attempt`` counts from 1, ``deferrals`` counts delays that cost no attempt. ``possible_poison``: RabbitMQ has
+    delivered the message five times, which only a crash of the consumer explains.
     """
-    match fault:
+    match error:
         case None:
             return Disposition(Action.ACK)
         case DependencyUnavailable():
-            return Disposition(Action.REQUEUE, str(fault))
+            return Disposition(Action.REQUEUE, str(error))
         case MalformedEvent():
-            return Disposition(Action.DEAD_LETTER, f"not an event: {fault}")
+            return Disposition(Action.DEAD_LETTER, f"malformed event: {error}")
         case GiveUp():
-            return Disposition(Action.GIVE_UP, str(fault), code=fault.code, attempt=attempt)
+            return Disposition(Action.GIVE_UP, str(error), code=error.code, attempt=attempt)
         case LaneBusy():
-            delay = list(DELAYS)[deferrals >= SHORT_TURNS]
-            later = deferrals + 1
-            return Disposition(
-                Action.DELAY, one_line_error(fault), delay=delay, attempt=attempt, deferrals=later, lane=fault.lane
-            )
+            delay = list(DELAYS)[deferrals >= SHORT_LANE_DELAYS]
+            return _delay(error, delay, attempt=attempt, deferrals=deferrals + 1, lane=error.lane)
         case RetryLater():
             delay = list(DELAYS)[min(deferrals, len(DELAYS) - 1)]
-            return Disposition(
-                Action.DELAY, one_line_error(fault), delay=delay, attempt=attempt, deferrals=deferrals + 1
-            )
-        case _ if suspect or attempt >= ATTEMPTS:
+            return _delay(error, delay, attempt=attempt, deferrals=deferrals + 1)
+        case _ if possible_poison or attempt >= MAX_ATTEMPTS:
             code = ErrorCode.ATTEMPTS_EXHAUSTED
-            return Disposition(Action.DEAD_LETTER, one_line_error(fault), code=code, attempt=attempt)
+            return Disposition(Action.DEAD_LETTER, one_line_error(error), code=code, attempt=attempt)
         case _:
-            delay = list(DELAYS)[attempt - 1]
-            return Disposition(
-                Action.DELAY, one_line_error(fault), delay=delay, attempt=attempt + 1, deferrals=deferrals
-            )
+            return _delay(error, list(DELAYS)[attempt - 1], attempt=attempt + 1, deferrals=deferrals)
+
+
+def _delay(error: Exception, delay: str, *, attempt: int, deferrals: int, lane: str = "") -> Disposition:
+    return Disposition(
+        Action.DELAY, one_line_error(error), delay=delay, attempt=attempt, deferrals=deferrals, lane=lane
+    )

@@ -1,4 +1,4 @@
-"""A narrow place: many may walk side by side, or one alone."""
+"""A reader-writer lock: many threads at once, or one alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,37 +6,37 @@ from threading import Condition
 
 
 class ReaderWriterLock:
-    """A lock that many threads share, and that one can have for itself; those who wait for it alone go first."""
+    """A lock that many threads can share, or one can hold exclusively. Exclusive requests have priority."""
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._inside = 0
-        self._waiting_alone = 0
+        self._holders = 0
+        self._exclusive_requests = 0  # waiting or holding
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Walk beside others, unless somebody is or wants to be alone."""
+        """Hold the lock together with others, once no thread has it or waits for it exclusively."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting_alone == 0)
-            self._inside += 1
+            self._changed.wait_for(lambda: self._exclusive_requests == 0)
+            self._holders += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
+                self._holders -= 1
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Walk with nobody else inside."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock while no other thread does."""
         with self._changed:
-            self._waiting_alone += 1
-            self._changed.wait_for(lambda: self._inside == 0)
-            self._inside += 1
+            self._exclusive_requests += 1
+            self._changed.wait_for(lambda: self._holders == 0)
+            self._holders += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
-                self._waiting_alone -= 1
+                self._holders -= 1
+                self._exclusive_requests -= 1
                 self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""The workers of a consumer: threads that handle messages and carry out what the ack table says.
+"""The workers of a consumer: threads that handle messages and apply the ack table.
 
-They do no I/O on the consumer's channel. A verdict that needs a publish is carried out here, with the worker's own
-publisher, and only then is the delivery handed back to be settled.
+They do no I/O on the consumer's channel. A disposition that needs a publish is carried out with the worker's own
+publisher, and only then is the delivery handed back to be acknowledged.
 """
 
 import queue
@@ -26,33 +26,33 @@ from thumbmill.core.settings import BrokerSettings
 
 log = structlog.get_logger()
 
-IDLE_SECONDS = 5  # how long a worker without work waits before it answers its publisher's heartbeats
-PROBE_SECONDS = (0.3, 2.0)  # a dependency that is away is asked again after a time between these
-MOST_DOUBLINGS = 5  # of that time, where a dependency answers probes and still fails every message
+IDLE_SECONDS = 5  # how long a worker without messages waits before it answers its publisher's heartbeats
+PROBE_SECONDS = (0.3, 2.0)  # an unavailable dependency is probed again after a random time between these
+MAX_DOUBLINGS = 5  # of that time, if a dependency passes its probe and still fails every message
 
 Handle = Callable[[Sequence[Message], Publisher], None]
 OnFailure = Callable[[Message, Disposition, Publisher], None]
-Probe = Callable[[], None]  # raises DependencyAway
+Probe = Callable[[], None]  # raises DependencyUnavailable
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message with the channel and tag it must be settled by; neither means anything to another channel."""
+    """A message with the channel and the tag to acknowledge it by; the tag is valid on that channel alone."""
 
     message: Message
     channel: Any
     tag: int
 
 
-class AckCallback(Protocol):
-    """Have deliveries acknowledged, or given back to the queue; returns at once, from any thread."""
+class Acknowledge(Protocol):
+    """Acknowledges deliveries, or requeues them; returns at once, from any thread."""
 
     def __call__(self, deliveries: Sequence[Delivery], *, ack: bool) -> None: ...
 
 
 @dataclass
 class Workers:
-    """Some threads with one queue of deliveries before them; what they are asked to do is told in ``Consumer``."""
+    """Threads that take deliveries from one internal queue; ``Consumer`` describes the parameters."""
 
     name: str
     broker: BrokerSettings
@@ -60,20 +60,20 @@ class Workers:
     handle: Handle
     on_failure: OnFailure
     probes: Mapping[str, Probe]
-    settle: AckCallback
+    acknowledge: Acknowledge
     count: int
     batch: int
 
     def __post_init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()  # None ends a worker
+        self._pending: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()  # None ends a worker
         self._threads: list[Thread] = []
         self._stopping = Event()
         self._busy: set[int] = set()
-        self._away: dict[int, DependencyUnavailable] = {}  # worker -> what it waits for
-        self._promises = 0  # how often a probe said that a dependency is back, since a message last found it so
-        self._aisle = ReaderWriterLock()
+        self._waiting: dict[int, DependencyUnavailable] = {}  # by worker: what it waits for
+        self._false_recoveries = 0  # probes that passed since a message last succeeded
+        self._lock = ReaderWriterLock()
 
-    # --- for the connection's thread -----------------------------------------------------------------------
+    # --- called by the connection's thread -----------------------------------------------------------------
 
     def start(self) -> None:
         """Start the threads."""
@@ -83,180 +83,184 @@ class Workers:
             thread.start()
 
     def stop(self, seconds: float) -> None:
-        """End the threads when each has done what it has in hand, and wait so long for that."""
+        """End the threads once their running handlers return, and wait at most ``seconds`` for that."""
         self._stopping.set()
         for _ in self._threads:
-            self._jobs.put(None)
+            self._pending.put(None)
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def submit(self, delivery: Delivery) -> None:
-        """Queue a delivery."""
-        self._jobs.put(delivery)
+        """Queue a delivery for the next free worker."""
+        self._pending.put(delivery)
 
     def drain_pending(self) -> list[Delivery]:
-        """Give the deliveries that no worker has begun; they are no longer queued."""
-        unbegun: list[Delivery] = []
+        """Remove and return the deliveries that no worker has begun."""
+        drained: list[Delivery] = []
         while True:
             try:
-                job = self._jobs.get_nowait()
+                delivery = self._pending.get_nowait()
             except queue.Empty:
-                return unbegun
-            if job is not None:
-                unbegun.append(job)
+                return drained
+            if delivery is not None:
+                drained.append(delivery)
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a handler is running."""
+        """Whether a handler is running."""
         return bool(self._busy)
 
     @property
     def unavailable(self) -> dict[str, str]:
-        """Which dependencies are waited for, and why; meanwhile nothing should be given."""
-        return {away.dependency: str(away) for away in list(self._away.values())}
+        """The dependencies that workers wait for, each with the reason; nothing should be submitted meanwhile."""
+        return {error.dependency: str(error) for error in list(self._waiting.values())}
 
     # --- in a worker's thread ------------------------------------------------------------------------------
 
     def _work(self, number: int) -> None:
         with Publisher(self.broker, f"{self.name} publisher {number}") as publisher:
             while (deliveries := self._take()) is not None:
-                structlog.contextvars.clear_contextvars()  # a handler's words are about its own message
+                structlog.contextvars.clear_contextvars()  # what a handler binds concerns its own message
                 if not deliveries:
                     publisher.keep_alive()
                     continue
                 self._busy.add(number)
                 try:
-                    away = self._handle(deliveries, publisher)
-                except Exception as fault:  # a fault of ours must not end the worker with messages in its hands
+                    unavailable = self._process(deliveries, publisher)
+                except Exception as error:  # a bug of ours must not end the worker while it holds messages
                     log.exception("worker_failed")
-                    self.settle(deliveries, ack=False)
-                    away = DependencyUnavailable("worker", fault)
+                    self.acknowledge(deliveries, ack=False)
+                    unavailable = DependencyUnavailable("worker", error)
                 finally:
                     self._busy.discard(number)
-                if away:
-                    self._wait_for(away, number)
+                if unavailable:
+                    self._wait_until_available(unavailable, number)
                 else:
-                    self._promises = 0
+                    self._false_recoveries = 0
 
     def _take(self) -> list[Delivery] | None:
-        """Give what there is to do, nothing after a while without work, None at the end."""
+        """Return the next batch; an empty one after some idle time, None when the worker must end."""
         taken: list[Delivery] = []
         while len(taken) < self.batch:
             try:
-                job = self._jobs.get(timeout=IDLE_SECONDS) if not taken else self._jobs.get_nowait()
+                delivery = self._pending.get(timeout=IDLE_SECONDS) if not taken else self._pending.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
+            if delivery is None:
                 return None
-            taken.append(job)
+            taken.append(delivery)
         return taken
 
-    def _handle(self, deliveries: list[Delivery], publisher: Publisher) -> DependencyUnavailable | None:
-        """Handle a batch and settle it; return the dependency that is away, if that is what came out."""
-        fault = self._try(deliveries, publisher)
-        if fault is not None and len(deliveries) > 1 and not isinstance(fault, DependencyUnavailable):
-            log.warning("batch_failed", size=len(deliveries), fault=str(fault))
+    def _process(self, deliveries: list[Delivery], publisher: Publisher) -> DependencyUnavailable | None:
+        """Handle a batch and acknowledge it. Return the error if a dependency was unavailable."""
+        error = self._handle(deliveries, publisher)
+        if error is not None and len(deliveries) > 1 and not isinstance(error, DependencyUnavailable):
+            log.warning("batch_failed", size=len(deliveries), error=str(error))
             for n, delivery in enumerate(deliveries):
-                away = self._handle([delivery], publisher)
-                if away:
-                    self.settle(deliveries[n + 1 :], ack=False)
-                    return away
+                unavailable = self._process([delivery], publisher)
+                if unavailable:
+                    self.acknowledge(deliveries[n + 1 :], ack=False)
+                    return unavailable
             return None
         try:
-            released = [d for d in deliveries if self._carry_out(d, fault, publisher) is Action.REQUEUE]
-        except DependencyUnavailable as away:
-            fault, released = away, deliveries
-        self.settle([d for d in deliveries if d not in released], ack=True)
-        self.settle(released, ack=False)
-        return fault if isinstance(fault, DependencyUnavailable) else None
+            requeued = [d for d in deliveries if self._apply(d, error, publisher) is Action.REQUEUE]
+        except DependencyUnavailable as unavailable:
+            error, requeued = unavailable, deliveries
+        self.acknowledge([d for d in deliveries if d not in requeued], ack=True)
+        self.acknowledge(requeued, ack=False)
+        return error if isinstance(error, DependencyUnavailable) else None
 
-    def _try(self, deliveries: list[Delivery], publisher: Publisher) -> Exception | None:
-        suspect = any(delivery.message.is_possible_poison for delivery in deliveries)
-        place: AbstractContextManager[Any] = self._aisle.alone() if suspect else self._aisle.shared()
-        name = self.queue
+    def _handle(self, deliveries: list[Delivery], publisher: Publisher) -> Exception | None:
+        """Call the handler and return what it raised. A possible poison message is handled while no other is."""
+        is_alone = any(delivery.message.is_possible_poison for delivery in deliveries)
         with (
-            place,
-            HANDLING.labels(name).time(),
-            IN_PROGRESS.labels(name).track_inprogress(),
+            self._lock.exclusive() if is_alone else self._lock.shared(),
+            HANDLING.labels(self.queue).time(),
+            IN_PROGRESS.labels(self.queue).track_inprogress(),
             _log_context(deliveries),
         ):
             try:
                 self.handle([delivery.message for delivery in deliveries], publisher)
-            except Exception as fault:  # noqa: BLE001 - the table has a row for every fault
-                return fault
+            except Exception as error:  # noqa: BLE001 - the table has a row for every error
+                return error
         return None
 
-    def _carry_out(self, delivery: Delivery, fault: Exception | None, publisher: Publisher) -> Action:
+    def _apply(self, delivery: Delivery, error: Exception | None, publisher: Publisher) -> Action:
+        """Carry out what the ack table decides, except for the acknowledgement. Raise DependencyUnavailable."""
         message = delivery.message
-        verdict = decide(
-            fault, attempt=message.attempt, deferrals=message.deferrals, suspect=message.is_possible_poison
+        disposition = decide(
+            error,
+            attempt=message.attempt,
+            deferrals=message.deferrals,
+            possible_poison=message.is_possible_poison,
         )
         with _log_context([delivery]):
-            _report(verdict, fault)
-            match verdict.action:
+            _log_disposition(disposition, error)
+            match disposition.action:
                 case Action.GIVE_UP:
-                    self._announce(message, verdict, publisher)
+                    self._report_failure(message, disposition, publisher)
                 case Action.DELAY:
-                    self._announce(message, verdict, publisher)
-                    self._move(message, verdict, delay_queue_name(self.queue, verdict.delay), publisher)
+                    self._report_failure(message, disposition, publisher)
+                    self._move(message, disposition, delay_queue_name(self.queue, disposition.delay), publisher)
                 case Action.DEAD_LETTER:
-                    self._announce(message, verdict, publisher)
-                    self._move(message, verdict, dead_letter_queue_name(self.queue), publisher)
-        DELIVERIES.labels(self.queue, verdict.action.value).inc()
-        return verdict.action
+                    self._report_failure(message, disposition, publisher)
+                    self._move(message, disposition, dead_letter_queue_name(self.queue), publisher)
+        DELIVERIES.labels(self.queue, disposition.action.value).inc()
+        return disposition.action
 
-    def _announce(self, message: Message, verdict: Disposition, publisher: Publisher) -> None:
+    def _report_failure(self, message: Message, disposition: Disposition, publisher: Publisher) -> None:
         try:
-            self.on_failure(message, verdict, publisher)
+            self.on_failure(message, disposition, publisher)
         except DependencyUnavailable:
             raise
-        except Exception as fault:  # what can't be told must not be lost: the message goes back, after a pause
-            log.exception("announcement_failed")
-            raise DependencyUnavailable("announcement", fault) from fault
+        except Exception as error:  # a failure that cannot be reported must not be lost: requeue after a pause
+            log.exception("on_failure_failed")
+            raise DependencyUnavailable("on_failure", error) from error
 
-    def _move(self, message: Message, verdict: Disposition, to: str, publisher: Publisher) -> None:
-        headers = message.headers_after(verdict, credentials_of(self.broker))
+    def _move(self, message: Message, disposition: Disposition, to: str, publisher: Publisher) -> None:
+        headers = message.headers_after(disposition, credentials_of(self.broker))
         publisher.publish(RETRY, to, message.body, headers=headers, content_type=message.content_type)
 
-    def _wait_for(self, away: DependencyUnavailable, number: int) -> None:
-        """Probe until the dependency answers; meanwhile nothing is consumed."""
-        name = away.dependency
+    def _wait_until_available(self, error: DependencyUnavailable, number: int) -> None:
+        """Probe until the dependency is available; nothing is consumed meanwhile."""
+        name = error.dependency
         probe = self.probes.get(name)
-        self._away[number] = away
-        log.warning("dependency_away", dependency=name, fault=str(away))
-        seconds = random.uniform(*PROBE_SECONDS) * backoff_factor(self._promises, self.count)  # noqa: S311 - jitter
+        self._waiting[number] = error
+        log.warning("dependency_unavailable", dependency=name, error=str(error))
+        factor = backoff_factor(self._false_recoveries, self.count)
+        seconds = random.uniform(*PROBE_SECONDS) * factor  # noqa: S311 - jitter
         while not self._stopping.wait(seconds):
             seconds = random.uniform(*PROBE_SECONDS)  # noqa: S311 - jitter
             try:
                 if probe:
                     probe()
-                self._promises += 1
+                self._false_recoveries += 1
                 break
             except DependencyUnavailable as still:
-                log.debug("dependency_still_away", dependency=name, fault=str(still))
-            except Exception:  # a fault of ours must not end the worker
+                log.debug("dependency_still_unavailable", dependency=name, error=str(still))
+            except Exception:  # a bug of ours must not end the worker
                 log.exception("probe_failed", dependency=name)
-        self._away.pop(number, None)
-        log.info("dependency_back", dependency=name)
+        self._waiting.pop(number, None)
+        log.info("dependency_available", dependency=name)
 
 
 def credentials_of(broker: BrokerSettings) -> BrokerCredentials:
-    """Return as whom a service speaks to RabbitMQ."""
+    """Return a service's RabbitMQ user and password."""
     return BrokerCredentials(broker.rabbitmq_user, broker.rabbitmq_password.get_secret_value())
 
 
-def backoff_factor(promises: int, workers: int) -> int:
-    """How many times longer to wait, after so many probes of all workers have promised what no message found.
+def backoff_factor(false_recoveries: int, workers: int) -> int:
+    """Return by which factor to wait longer, after this many passed probes of all workers without a success.
 
-    A store that is full, or lacks a permission, answers every probe. Each message tried in vain is a redelivery to
-    the broker, which counts them, and at its limit takes the message away.
+    A store that is full, or denies a permission, passes every probe. Each message tried in vain is a redelivery,
+    which RabbitMQ counts; at its limit it dead-letters the message.
     """
-    return int(2 ** min(promises // workers, MOST_DOUBLINGS))
+    return int(2 ** min(false_recoveries // workers, MAX_DOUBLINGS))
 
 
 def per_message(handle: Callable[[Message, Publisher], None]) -> Handle:
-    """Make a batch handler of one for single messages."""
+    """Return a batch handler that calls a handler of single messages for each."""
 
     def handle_all(messages: Sequence[Message], publisher: Publisher) -> None:
         for message in messages:
@@ -271,15 +275,17 @@ def _log_context(deliveries: list[Delivery]) -> AbstractContextManager[Any]:
     return structlog.contextvars.bound_contextvars(attempt=deliveries[0].message.attempt)
 
 
-def _report(verdict: Disposition, fault: Exception | None) -> None:
-    match verdict.action:
+def _log_disposition(disposition: Disposition, error: Exception | None) -> None:
+    match disposition.action:
         case Action.ACK | Action.REQUEUE:
             pass
-        case Action.DELAY if verdict.lane:  # no trouble, and hundreds a second in a flood
-            log.debug("waits_for_turn", lane=verdict.lane, delay=verdict.delay)
-        case Action.DEAD_LETTER if verdict.code:
-            log.error("attempts_exhausted", reason=verdict.reason, exc_info=fault)
+        case Action.DELAY if disposition.lane:  # no problem, and hundreds a second in a flood
+            log.debug("waiting_for_lane", lane=disposition.lane, delay=disposition.delay)
+        case Action.DEAD_LETTER if disposition.code:
+            log.error("attempts_exhausted", reason=disposition.reason, exc_info=error)
         case Action.DELAY:
-            log.warning("delayed", reason=verdict.reason, delay=verdict.delay, next_attempt=verdict.attempt)
+            log.warning(
+                "delayed", reason=disposition.reason, delay=disposition.delay, next_attempt=disposition.attempt
+            )
         case _:
-            log.warning(verdict.action.value, reason=verdict.reason)
+            log.warning(disposition.action.value, reason=disposition.reason)

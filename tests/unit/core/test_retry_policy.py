@@ -2,11 +2,11 @@ import pytest
 
 from thumbmill.core.contracts.error_codes import MESSAGES, ErrorCode
 from thumbmill.core.errors import DependencyUnavailable, GiveUp, LaneBusy, MalformedEvent, RetryLater
-from thumbmill.core.messaging.retry_policy import ATTEMPTS, Action, decide
+from thumbmill.core.messaging.retry_policy import MAX_ATTEMPTS, Action, decide
 
 
-def decided(fault, attempt=1, deferrals=0, *, suspect=False):
-    return decide(fault, attempt=attempt, deferrals=deferrals, suspect=suspect)
+def decided(fault, attempt=1, deferrals=0, *, possible_poison=False):
+    return decide(fault, attempt=attempt, deferrals=deferrals, possible_poison=possible_poison)
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def test_the_ack_table(fault, action):
 
 
 def test_an_unknown_fault_costs_an_attempt_and_waits_longer_each_time():
-    verdicts = [decided(KeyError("x"), attempt) for attempt in range(1, ATTEMPTS)]
+    verdicts = [decided(KeyError("x"), attempt) for attempt in range(1, MAX_ATTEMPTS)]
     assert [(v.delay, v.attempt) for v in verdicts] == [("5s", 2), ("30s", 3), ("5m", 4)]
 
 
 def test_the_last_attempt_ends_in_the_dead_queue():
-    verdict = decided(KeyError("x"), ATTEMPTS)
+    verdict = decided(KeyError("x"), MAX_ATTEMPTS)
     assert (verdict.action, verdict.code) == (Action.DEAD_LETTER, ErrorCode.ATTEMPTS_EXHAUSTED)
 
 
@@ -46,12 +46,12 @@ def test_a_passing_fault_costs_no_attempt_and_never_ends():
 
 
 def test_a_suspect_that_fails_alone_gets_no_other_try():
-    assert decided(KeyError("x"), suspect=True).code is ErrorCode.ATTEMPTS_EXHAUSTED
+    assert decided(KeyError("x"), possible_poison=True).code is ErrorCode.ATTEMPTS_EXHAUSTED
 
 
 @pytest.mark.parametrize("fault", [None, DependencyUnavailable("minio"), RetryLater("busy")])
 def test_a_suspect_that_does_not_fail_is_like_any_other(fault):
-    assert decided(fault, suspect=True) == decided(fault)
+    assert decided(fault, possible_poison=True) == decided(fault)
 
 
 def test_every_code_has_a_meaning():

@@ -31,7 +31,7 @@ def test_one_alone_waits_for_the_others_and_holds_them_off():
     def loner():
         inside.wait(10)
         asked.set()
-        with aisle.alone():
+        with aisle.exclusive():
             order.append("alone")
 
     threads = [Thread(target=first), Thread(target=loner)]
