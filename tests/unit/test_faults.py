@@ -23,19 +23,19 @@ def functions(path):
 
 @cache
 def drill_faults():
-    """The names of the drill's faults, without loading it."""
+    """Return the names of the loss drill's faults, without importing it."""
     for node in ast.parse((REPOSITORY / "chaos" / "nemesis.py").read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == "FAULTS":
             return {key.value for key in node.value.keys}
     raise AssertionError("the drill has no FAULTS")
 
 
-def test_every_fault_has_its_row():
+def test_every_fault_has_a_row():
     assert [int(number) for number, *_ in ROWS] == list(range(1, 68))
 
 
 @pytest.mark.parametrize(("number", "by"), [(number, by) for number, _, _, by in ROWS])
-def test_what_shows_a_fault_exists(number, by):
+def test_every_named_test_exists(number, by):
     tests, faults, benches = TEST.findall(by), DRILL.findall(by), BENCH.findall(by)
     assert len(tests) + len(faults) + len(benches) == by.count("`") / 2, f"{number}: {by}"
     for path, name in tests:

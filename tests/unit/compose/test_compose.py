@@ -1,4 +1,4 @@
-"""compose.yaml, alone and under compose.prod.yaml: every name is spelt as what it names spells it."""
+"""compose.yaml, alone and under compose.prod.yaml: every name in it is one that the services, servers and set-up programs know."""
 
 import re
 import runpy
@@ -42,7 +42,7 @@ SET_UP = {
 LONG_RUNNING = {"postgres", "rabbitmq", "minio", "gateway", "thumbnailer", "status-tracker"}
 ONE_SHOT = {"rabbitmq-users", "minio-setup", "migrate"}
 ON_REQUEST = {"cli"}
-WATCHING = {"minio-watch", "rabbitmq-watch"}  # nobody waits for it
+WATCHING = {"minio-watch", "rabbitmq-watch"}  # no other service waits for it
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -59,18 +59,18 @@ def without_file(name):
     return name.removesuffix("_FILE")
 
 
-def test_the_services_are_these(services):
+def test_the_services_are_known(services):
     assert services.keys() == LONG_RUNNING | ONE_SHOT | ON_REQUEST | WATCHING
 
 
-def test_what_operators_start_is_not_started_by_up_and_waited_for_by_nobody(services):
+def test_services_on_request_are_not_started_by_up_and_no_other_waits_for_them(services):
     awaited = {other for service in services.values() for other in service.get("depends_on", {})}
     for name, service in services.items():
         assert ("profiles" in service) == (name in ON_REQUEST), name
     assert not awaited & ON_REQUEST
 
 
-def test_what_is_built_is_a_target_and_what_is_pulled_is_pinned(services):
+def test_built_images_are_targets_and_pulled_images_are_pinned(services):
     _, stages = read_dockerfile()
     for name, service in services.items():
         if "build" in service:
@@ -87,10 +87,10 @@ def test_every_variable_is_a_setting(services, name):
         variable if variable in fields else without_file(variable) for variable in services[name]["environment"]
     ]
     assert set(given) <= fields
-    assert len(given) == len(set(given)), "given both as a value and as a file"
+    assert len(given) == len(set(given)), "set both as a value and as a file"
 
 
-# What the file itself decides, because its own servers, networks and mounts are behind it.
+# Set by the file itself, because they follow from its servers, networks and mounts.
 DECIDED = {
     *("MINIO_URL", "MINIO_REGION", "MINIO_ACCESS_KEY", "UPLOAD_SIGNER_ACCESS_KEY", "PRESETS_FILE"),
     *("RABBITMQ_HOST", "RABBITMQ_PORT", "RABBITMQ_VHOST", "RABBITMQ_USER", "STATUS_TRACKER_URL"),
@@ -102,7 +102,7 @@ ONLY_IN_DEVELOPMENT = {"ALLOW_ANONYMOUS"}
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("kind", SYSTEMS)
-def test_every_setting_can_be_set_and_none_is_dropped_in_silence(kind, name):
+def test_every_setting_can_be_set(kind, name):
     written = WRITTEN if kind == "development" else merge_compose(WRITTEN, read_compose("compose.prod.yaml"))
     environment = written["services"][name]["environment"]
     for field, info in SETTINGS[name].model_fields.items():
@@ -120,7 +120,7 @@ def test_every_setting_can_be_set_and_none_is_dropped_in_silence(kind, name):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_settings_take_what_is_given(system, services, name, monkeypatch, tmp_path):
+def test_the_settings_accept_the_values(system, services, name, monkeypatch, tmp_path):
     mounted = {config["target"]: config["source"] for config in services[name].get("configs", [])}
     for variable in (*(field.upper() for field in SETTINGS[name].model_fields), "API_KEYS_FILE"):
         monkeypatch.delenv(variable, raising=False)
@@ -136,14 +136,14 @@ def test_the_settings_take_what_is_given(system, services, name, monkeypatch, tm
     load(SETTINGS[name])
 
 
-def test_presets_are_read_from_a_file_that_a_variable_names(services):
+def test_a_variable_names_the_file_of_presets(services):
     thumbnailer = services["thumbnailer"]
     assert thumbnailer["configs"] == [{"source": "presets", "target": thumbnailer["environment"]["PRESETS_FILE"]}]
     written = WRITTEN["configs"]["presets"]["file"]
     assert resolve(written, PRESETS_FILE="./own.yaml") == "./own.yaml"
     default = CHECKOUT / resolve(written)
     assert default == Path(str(files("thumbmill.thumbnailer.presets") / "default.yaml"))
-    assert default.stat().st_mode & 0o004  # the container's account is another
+    assert default.stat().st_mode & 0o004  # the container runs under another account
 
 
 @pytest.mark.parametrize("name", SET_UP)
@@ -164,10 +164,10 @@ def test_minio_gets_its_targets_and_no_variable_twice(services):
     assert not shared.keys() & own.keys()
     assert all(variable.startswith("MINIO_") for variable in own)
     assert shared["MINIO_NOTIFY_AMQP_QUEUE_DIR_DURABLE"].startswith("/data/")
-    assert services["minio"]["command"][1] == "/data/drive"  # beside the queue, or MinIO would take it for a bucket
+    assert services["minio"]["command"][1] == "/data/drive"  # next to the queue, or MinIO would take it for a bucket
 
 
-def test_every_mounted_file_is_there_for_the_server_to_read(services):
+def test_every_mounted_file_is_readable_by_the_server(services):
     for service in services.values():
         for volume in service.get("volumes", []):
             source, target, *_ = volume.split(":")
@@ -178,7 +178,7 @@ def test_every_mounted_file_is_there_for_the_server_to_read(services):
             assert mode & 0o001 or not target.endswith(".sh"), source
 
 
-def test_volumes_are_declared_and_lie_where_the_servers_keep_their_data(system):
+def test_volumes_are_declared_and_mounted_at_the_servers_data_directories(system):
     places = {
         (source, target)
         for service in system["services"].values()
@@ -200,12 +200,12 @@ def read_rabbitmq_setting(name):
     return value
 
 
-def test_the_users_file_is_written_where_rabbitmq_looks(services):
+def test_the_users_file_is_written_where_rabbitmq_reads_it(services):
     [volume] = services["rabbitmq-users"]["volumes"]
     assert services["rabbitmq-users"]["command"][1].startswith(volume.split(":")[1] + "/")
 
 
-def test_what_waits_waits_for_the_right_thing(services):
+def test_services_wait_for_the_right_condition(services):
     for name, service in services.items():
         for other, condition in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
@@ -214,7 +214,7 @@ def test_what_waits_waits_for_the_right_thing(services):
     assert awaited >= ONE_SHOT
 
 
-def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
+def test_only_long_running_services_are_probed_and_restarted(services):
     for name in LONG_RUNNING:
         assert services[name]["restart"] == "unless-stopped"
         assert services[name]["healthcheck"]["test"][0] == "CMD"
@@ -225,13 +225,13 @@ def test_what_runs_on_is_probed_and_restarted_and_what_ends_is_not(services):
         assert "healthcheck" not in services[name]
 
 
-def test_minio_s_probe_is_a_program_of_our_own_image_of_it_too(services):
+def test_minio_s_probe_is_a_program_of_the_built_image_too(services):
     program = services["minio"]["healthcheck"]["test"][1]
     assert f"install --no-install-recommends --yes {program} " in (CHECKOUT / "infra/minio/Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("name", ["gateway", "thumbnailer", "status-tracker"])
-def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
+def test_the_probe_uses_the_port_that_the_service_listens_on(services, name):
     environment = services[name]["environment"]
     port = environment.get("GATEWAY_PORT") or environment["HEALTH_PORT"]
     assert f"http://127.0.0.1:{port}/readyz" in services[name]["healthcheck"]["test"][-1]
@@ -240,26 +240,26 @@ def test_the_probe_asks_the_port_that_the_service_listens_on(services, name):
 @pytest.mark.parametrize(
     "name", ["gateway", "thumbnailer", "status-tracker", *sorted(ONE_SHOT | ON_REQUEST | WATCHING)]
 )
-def test_what_is_ours_has_no_rights(services, name):
+def test_the_project_s_containers_have_no_privileges(services, name):
     assert services[name]["read_only"] is True
     assert services[name]["cap_drop"] == ["ALL"]
     assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
 
-# CHOWN and the like for an entry point that hands its directories over, SETUID and SETGID to leave root behind.
-HANDING_OVER = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+# CHOWN and the like for an entry point that changes the owner of its directories, SETUID and SETGID to drop root.
+DROPPING_ROOT = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 
 
 @pytest.mark.parametrize("name", ["postgres", "rabbitmq", "minio"])
-def test_a_server_of_others_has_the_rights_to_leave_root_and_no_more(services, name):
+def test_a_third_party_server_has_only_the_capabilities_to_drop_root(services, name):
     assert services[name]["read_only"] is True
     assert services[name]["tmpfs"]
-    assert (services[name]["cap_drop"], services[name]["cap_add"]) == (["ALL"], HANDING_OVER)
+    assert (services[name]["cap_drop"], services[name]["cap_add"]) == (["ALL"], DROPPING_ROOT)
     assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
 
 @pytest.mark.parametrize("name", ["thumbnailer", "status-tracker"])
-def test_work_in_hand_may_end_before_the_kill(services, name):
+def test_work_in_progress_may_end_before_the_kill(services, name):
     grace = SETTINGS[name].model_fields["stop_grace_seconds"].default
     assert int(services[name]["stop_grace_period"].removesuffix("s")) >= grace + 5
 
