@@ -1,4 +1,4 @@
-"""Who used how much: CPU time and memory of process trees."""
+"""CPU time and memory of process trees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ class Part:
                 continue
         return list(found.values())
 
-    def cpu_seconds(self, without: int | None = None) -> float:
-        """User and system time so far, reaped children included, one process left out."""
+    def cpu_seconds(self, excluding: int | None = None) -> float:
+        """Return user and system time so far, reaped children included, one process excluded."""
         total = 0.0
         for process in self.processes():
-            if process.pid == without:
+            if process.pid == excluding:
                 continue
             try:
                 total += sum(process.cpu_times()[:4])
@@ -46,11 +46,11 @@ class Part:
         return total
 
     def own_cpu_seconds(self) -> float:
-        """User and system time so far of the first processes alone, without their children."""
+        """Return user and system time so far of the root processes, without their children."""
         return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in self.roots)
 
     def memory_bytes(self, *, shared_once: bool = False) -> int:
-        """Resident memory; with ``shared_once`` the proportional set size, which counts shared pages once."""
+        """Return resident memory, or with ``shared_once`` the proportional set size: shared pages count once."""
         total = 0
         for process in self.processes():
             try:
@@ -61,21 +61,21 @@ class Part:
 
 
 def parts_of(stack: Stack) -> dict[str, Part]:
-    """Give the parts of a running system; a process that was started again needs another look."""
+    """Return the parts of a running system. Call it again after a process was restarted."""
     return {name: Part(tuple(stack.pid(process) for process in processes)) for name, processes in PARTS.items()}
 
 
-def cpu_of(parts: Mapping[str, Part], without: int) -> dict[str, float]:
-    """CPU-seconds of each part so far; one process is nobody's: Postgres' for our own questions."""
-    return {name: part.cpu_seconds(without) for name, part in parts.items()}
+def cpu_of(parts: Mapping[str, Part], excluding: int) -> dict[str, float]:
+    """Return the CPU-seconds of each part so far, without the Postgres process of our own queries."""
+    return {name: part.cpu_seconds(excluding) for name, part in parts.items()}
 
 
 def machine_seconds() -> float:
-    """CPU time that the whole machine has spent busy."""
+    """Return the busy CPU time of the whole machine."""
     times = psutil.cpu_times()
     return float(sum(getattr(times, name) for name in ("user", "system", "nice", "irq", "softirq")))
 
 
 def per_image(before: Mapping[str, float], after: Mapping[str, float], images: int) -> dict[str, float]:
-    """CPU milliseconds of each part for each image."""
+    """Return the CPU milliseconds of each part for each image."""
     return {name: round((after[name] - before[name]) * 1000 / images, 2) for name in before}

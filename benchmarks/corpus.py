@@ -1,6 +1,6 @@
-"""A corpus of real photographs: JPEGs of two megapixels and more out of Debian's wallpaper packages.
+"""A corpus of photographs: JPEGs of at least two megapixels from Debian's wallpaper packages.
 
-Nothing is installed: the packages are downloaded, unpacked into a temporary folder, and their photos kept.
+The packages are downloaded and unpacked into a temporary folder, not installed.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ PACKAGES = (
     "mate-backgrounds",
     "plasma-workspace-wallpapers",
 )
-LEAST_PIXELS = 2_000_000
+MIN_PIXELS = 2_000_000
 
-# Renderings, logos and paintings among them, told apart by eye.
-DRAWN = frozenset(
+# Renderings, logos and paintings among them, selected by eye.
+NOT_PHOTOGRAPHS = frozenset(
     [
         "Autumn",
         "Elephants",
@@ -53,7 +53,7 @@ class Photo:
 
 
 def read(folder: Path) -> list[Photo]:
-    """Give the JPEGs of a folder, by name. Raises SystemExit where there are none."""
+    """Return the JPEGs of a folder, sorted by name. Raises SystemExit if there are none."""
     photos = [Photo(path, _pixels(path)) for path in sorted(folder.glob("*.jp*g"))]
     if not photos:
         raise SystemExit(f"no JPEGs in {folder}")
@@ -61,7 +61,7 @@ def read(folder: Path) -> list[Photo]:
 
 
 def make(folder: Path) -> None:
-    """Fill a folder with the corpus, unless it is there already. Needs Debian's apt-get and dpkg."""
+    """Collect the corpus into a folder, unless it exists. Needs Debian's apt-get and dpkg."""
     if folder.is_dir() and any(folder.iterdir()):
         return
     print(f"collecting photographs from {len(PACKAGES)} Debian packages into {folder} (once, about 170 MB)")
@@ -80,19 +80,19 @@ def make(folder: Path) -> None:
 
 
 def _keep(path: Path, kept: Path, seen: set[str]) -> None:
-    if path.is_symlink() or path.suffix.lower() not in {".jpg", ".jpeg"} or _title(path) in DRAWN:
+    if path.is_symlink() or path.suffix.lower() not in {".jpg", ".jpeg"} or _title(path) in NOT_PHOTOGRAPHS:
         return
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest not in seen and _pixels(path) >= LEAST_PIXELS:
+    if digest not in seen and _pixels(path) >= MIN_PIXELS:
         seen.add(digest)
         shutil.copyfile(path, kept / f"{_title(path)}.jpg")
 
 
 def _title(path: Path) -> str:
-    """Name a picture; Plasma has it in a folder above ``contents/images/WIDTHxHEIGHT.jpg``."""
+    """Return an image's title; Plasma's is the folder above ``contents/images/WIDTHxHEIGHT.jpg``."""
     return path.parts[path.parts.index("contents") - 1] if "contents" in path.parts else path.stem
 
 
 def _pixels(path: Path) -> int:
-    with Image.open(path) as picture:
-        return picture.width * picture.height
+    with Image.open(path) as image:
+        return image.width * image.height

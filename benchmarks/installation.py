@@ -1,4 +1,4 @@
-"""A system of a benchmark's own: from empty stores, on free ports, and gone afterwards."""
+"""A separate system for a benchmark: empty stores, free ports, removed afterwards."""
 
 import shutil
 import sys
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from minio import Minio
@@ -18,12 +19,12 @@ QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "MAX_TICKETS_PER_MINUTE":
 
 
 @contextmanager
-def running(settings: dict[str, str]) -> Iterator[Stack]:
-    """Give a running system, with settings for its services over quiet logs."""
+def running_system(settings: dict[str, str]) -> Iterator[Stack]:
+    """Start a system with quiet logs and these settings, and stop it after the block."""
     forget_libpq_variables()
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
-    directory.chmod(0o755)  # the servers' account has to pass
-    stack = Stack(directory, free_ports(), QUIET | settings, log=say)
+    directory.chmod(0o755)  # the servers' account has to enter it
+    stack = Stack(directory, free_ports(), QUIET | settings, log=log)
     try:
         stack.up()
         yield stack
@@ -32,8 +33,8 @@ def running(settings: dict[str, str]) -> Iterator[Stack]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def say(line: str) -> None:
-    """Tell how far it is, where it is not in the figures' way."""
+def log(line: str) -> None:
+    """Print a progress line to stderr, apart from the figures."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -41,13 +42,15 @@ def gateway_url(stack: Stack) -> str:
     return f"http://127.0.0.1:{stack.installation.ports['GATEWAY_PORT']}"
 
 
-def open_database(stack: Stack) -> psycopg.Connection:
-    """Ask the database as its owner."""
+def open_database(stack: Stack) -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect to the database as its owner."""
     url = database_url(stack.installation, OWNER, stack.installation.secrets["POSTGRES_PASSWORD"])
     return psycopg.connect(url, autocommit=True)
 
 
 def open_store(stack: Stack) -> Minio:
-    """Speak S3 as root."""
-    login = (stack.installation.secrets["MINIO_ROOT_USER"], stack.installation.secrets["MINIO_ROOT_PASSWORD"])
-    return Minio(f"127.0.0.1:{stack.installation.ports['MINIO_PORT']}", *login, secure=False, region="us-east-1")
+    """Return a client of MinIO as root."""
+    credentials = (stack.installation.secrets["MINIO_ROOT_USER"], stack.installation.secrets["MINIO_ROOT_PASSWORD"])
+    return Minio(
+        f"127.0.0.1:{stack.installation.ports['MINIO_PORT']}", *credentials, secure=False, region="us-east-1"
+    )

@@ -1,4 +1,4 @@
-"""The clients: photos sent through a door, several at a time, each upload timed."""
+"""The clients: they upload photos by one route, several at a time, and time each upload."""
 
 import asyncio
 import itertools
@@ -17,69 +17,72 @@ BOUNDARY = uuid.uuid4().hex
 
 @dataclass
 class Upload:
-    """One photo on its way; times are seconds since 1970."""
+    """One upload; times are seconds since 1970."""
 
     photo: int
     started: float = field(default_factory=time.time)
     answered: float = 0.0
     image_id: str = ""
-    fault: str = ""
+    error: str = ""
 
 
 class Client:
-    """Sends the corpus in turn; bodies are made ahead of the clock, where the door allows it."""
+    """Uploads the photos of the corpus in turn; bodies are built before the measurement, if the route allows it."""
 
-    def __init__(self, session: aiohttp.ClientSession, gateway: str, photos: list[Photo], door: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, gateway: str, photos: list[Photo], route: str) -> None:
         self._session = session
         self._gateway = gateway
         self._bytes = [photo.path.read_bytes() for photo in photos]
         self._forms = [b"".join(_form({}, data)) for data in self._bytes]
-        self._doors: dict[str, Callable[[int], Awaitable[str]]] = {"post": self._post, "presigned": self._presigned}
-        self._send = self._doors[door]
+        self._senders: dict[str, Callable[[int], Awaitable[str]]] = {
+            "post": self._post,
+            "presigned": self._presigned,
+        }
+        self._send = self._senders[route]
 
     async def upload(self, number: int) -> Upload:
-        """Send one photo; a fault is recorded, not raised."""
+        """Upload one photo. Errors are recorded, not raised."""
         upload = Upload(number % len(self._bytes))
         try:
             upload.image_id = await self._send(upload.photo)
-        except (aiohttp.ClientError, TimeoutError) as fault:
-            upload.fault = f"{type(fault).__name__}: {fault}"[:200]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            upload.error = f"{type(error).__name__}: {error}"[:200]
         upload.answered = time.time()
         return upload
 
     async def upload_all(self, count: int, at_once: int) -> list[Upload]:
-        """Send ``count`` photos, ``at_once`` at a time."""
+        """Upload ``count`` photos, ``at_once`` at a time."""
         numbers, uploads = itertools.count(), list[Upload]()
 
-        async def lane() -> None:
+        async def client() -> None:
             while (number := next(numbers)) < count:
                 uploads.append(await self.upload(number))
 
-        await asyncio.gather(*(lane() for _ in range(at_once)))
+        await asyncio.gather(*(client() for _ in range(at_once)))
         return uploads
 
     async def _post(self, photo: int) -> str:
         async with self._session.post(
             f"{self._gateway}/api/v1/images", data=self._forms[photo], headers=_form_headers()
-        ) as answer:
-            return str((await _json(answer, 202))["id"])
+        ) as response:
+            return str((await _json(response, 202))["id"])
 
     async def _presigned(self, photo: int) -> str:
-        wish = {"file_name": "photo.jpg", "content_type": "image/jpeg"}
-        async with self._session.post(f"{self._gateway}/api/v1/uploads", json=wish) as answer:
-            ticket = await _json(answer, 201)
+        request = {"file_name": "photo.jpg", "content_type": "image/jpeg"}
+        async with self._session.post(f"{self._gateway}/api/v1/uploads", json=request) as response:
+            ticket = await _json(response, 201)
         body = _form(ticket["form"]["fields"], self._bytes[photo])
         headers = {**_form_headers(), "Content-Length": str(sum(map(len, body)))}
-        async with self._session.post(ticket["form"]["url"], data=_send_all(body), headers=headers) as answer:
-            if answer.status not in {200, 201, 204}:
-                raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
+        async with self._session.post(ticket["form"]["url"], data=_send_all(body), headers=headers) as response:
+            if response.status not in {200, 201, 204}:
+                raise aiohttp.ClientError(f"{response.status} {(await response.text())[:200]}")
         return str(ticket["id"])
 
 
-async def _json(answer: aiohttp.ClientResponse, expected: int) -> dict[str, Any]:
-    if answer.status != expected:
-        raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
-    content: dict[str, Any] = await answer.json()
+async def _json(response: aiohttp.ClientResponse, expected: int) -> dict[str, Any]:
+    if response.status != expected:
+        raise aiohttp.ClientError(f"{response.status} {(await response.text())[:200]}")
+    content: dict[str, Any] = await response.json()
     return content
 
 
@@ -93,7 +96,7 @@ async def _send_all(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 
 def _form(fields: dict[str, str], data: bytes) -> list[bytes]:
-    """Lay out a form in pieces: to join them would copy the photo, in the machine's time that is measured."""
+    """Return a form in pieces: joining them would copy the photo during the measurement."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()

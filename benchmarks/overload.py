@@ -1,7 +1,7 @@
-"""What an overloaded gateway does for whom: many uploads at once beside many who ask for a status.
+"""Overload the gateway with many concurrent uploads, and measure them and the status polls of other clients.
 
-First the pollers alone, then the uploads beside them, each tried again until it is taken, then the pollers alone
-again. What each figure means stands in benchmarks/README.md.
+First only the pollers run, then uploads too, each retried until it is accepted, then only the pollers again.
+benchmarks/README.md explains each figure.
 """
 
 import argparse
@@ -16,91 +16,91 @@ from dataclasses import dataclass, field
 import uvloop
 
 from benchmarks.accounting import Part, machine_seconds, parts_of
-from benchmarks.backlog_clients import draw, mark
-from benchmarks.installation import running, say
+from benchmarks.backlog_clients import add_comment, draw_image
+from benchmarks.installation import log, running_system
 from benchmarks.overload_clients import Client, Tally, get, poll, post, upload
 from devstack.stack import Stack
 
 API = "/api/v1/images"
-REST_SECONDS = 5.0  # of pollers alone, before and after
-NORMAL = 10  # quick answers in a row make a recovery
-QUICK_SECONDS = 0.05
-GIVE_UP_SECONDS = 60.0
+IDLE_SECONDS = 5.0  # with pollers only, before and after
+RECOVERED = 10  # consecutive fast responses
+FAST_SECONDS = 0.05
+RECOVERY_SECONDS = 60.0  # at most
 
 
 @dataclass
 class Overload:
-    """One run."""
+    """The measurements of one run."""
 
     before: Tally = field(default_factory=Tally)
     during: Tally = field(default_factory=Tally)
     after: Tally = field(default_factory=Tally)
     accepted: Tally = field(default_factory=Tally)
-    refused: Tally = field(default_factory=Tally)
-    seconds: float = 0.0  # until the last upload was taken
-    recovery_seconds: float = 0.0  # until all was as quick as at rest
-    cpu_seconds: dict[str, float] = field(default_factory=dict)  # of each part, while uploads ran
-    others: float = 0.0  # share of the machine's CPU that was neither the system's nor ours
+    rejected: Tally = field(default_factory=Tally)
+    seconds: float = 0.0  # until the last upload was accepted
+    recovery_seconds: float = 0.0  # until responses were as fast as before
+    cpu_seconds: dict[str, float] = field(default_factory=dict)  # of each part, during the uploads
+    others: float = 0.0  # share of the machine's CPU time that neither the system nor the benchmark used
 
 
 async def overload(stack: Stack, *, uploads: int, pollers: int, body_bytes: int) -> Overload:
-    """Run the three phases."""
+    """Run the three phases and return the measurements."""
     port = stack.installation.ports["GATEWAY_PORT"]
-    run, base = Overload(), draw()
-    path = await store_one(port, base)
-    say(f"{pollers} pollers for {REST_SECONDS:g} s")
+    run, base = Overload(), draw_image()
+    path = await upload_one(port, base)
+    log(f"{pollers} pollers for {IDLE_SECONDS:g} s")
     async with asyncio.TaskGroup() as tasks:
-        over = begin_polling(tasks, port, path, pollers, run.before)
-        await asyncio.sleep(REST_SECONDS)
-        over.set()
-    say(f"{uploads} uploads of {body_bytes} bytes beside them")
+        stop = start_polling(tasks, port, path, pollers, run.before)
+        await asyncio.sleep(IDLE_SECONDS)
+        stop.set()
+    log(f"{uploads} uploads of {body_bytes} bytes at the same time")
     parts, me = parts_of(stack), Part((os.getpid(),))
-    spent = {name: part.cpu_seconds() for name, part in parts.items()}
+    before = {name: part.cpu_seconds() for name, part in parts.items()}
     own, machine = me.own_cpu_seconds(), machine_seconds()
     async with asyncio.TaskGroup() as tasks:
-        over = begin_polling(tasks, port, path, pollers, run.during)
-        began = time.perf_counter()
-        bodies = [mark(base, f"{number}").ljust(body_bytes, b"\0") for number in range(uploads)]
-        await asyncio.gather(*[upload(port, body, run.accepted, run.refused) for body in bodies])
-        run.seconds = time.perf_counter() - began
-        over.set()
+        stop = start_polling(tasks, port, path, pollers, run.during)
+        started = time.perf_counter()
+        bodies = [add_comment(base, f"{number}").ljust(body_bytes, b"\0") for number in range(uploads)]
+        await asyncio.gather(*[upload(port, body, run.accepted, run.rejected) for body in bodies])
+        run.seconds = time.perf_counter() - started
+        stop.set()
     run.recovery_seconds = await recover(port, path)
-    run.cpu_seconds = {name: part.cpu_seconds() - spent[name] for name, part in parts.items()}
+    run.cpu_seconds = {name: part.cpu_seconds() - before[name] for name, part in parts.items()}
     own, machine = me.own_cpu_seconds() - own, machine_seconds() - machine
     run.others = max(0.0, machine - own - sum(run.cpu_seconds.values())) / machine
     async with asyncio.TaskGroup() as tasks:
-        over = begin_polling(tasks, port, path, pollers, run.after)
-        await asyncio.sleep(REST_SECONDS)
-        over.set()
+        stop = start_polling(tasks, port, path, pollers, run.after)
+        await asyncio.sleep(IDLE_SECONDS)
+        stop.set()
     return run
 
 
-def begin_polling(tasks: asyncio.TaskGroup, port: int, path: str, pollers: int, tally: Tally) -> asyncio.Event:
-    """Have so many ask once a second, as Retry-After tells them to."""
-    over = asyncio.Event()
+def start_polling(tasks: asyncio.TaskGroup, port: int, path: str, pollers: int, tally: Tally) -> asyncio.Event:
+    """Start clients that poll once a second, as Retry-After demands. Return the event that stops them."""
+    stop = asyncio.Event()
     for _ in range(pollers):
-        tasks.create_task(poll(port, path, tally, over, every=1.0, after=random.random()))  # noqa: S311
-    return over
+        tasks.create_task(poll(port, path, tally, stop, every=1.0, after=random.random()))  # noqa: S311
+    return stop
 
 
 async def recover(port: int, path: str) -> float:
-    """Ask until a few answers in a row are as quick as at rest; give the seconds until the first of them."""
-    client, began = Client(port), time.perf_counter()
-    quick, normal_since = 0, began
-    while quick < NORMAL and time.perf_counter() - began < GIVE_UP_SECONDS:
-        asked = time.perf_counter()
-        status, _ = await client.ask(get(path))
-        is_quick = status == 200 and time.perf_counter() - asked < QUICK_SECONDS
-        quick = quick + 1 if is_quick else 0
-        if quick == 1:
-            normal_since = asked
+    """Poll until several consecutive responses are fast. Return the seconds until the first of them."""
+    client, started = Client(port), time.perf_counter()
+    fast, recovered_at = 0, started
+    while fast < RECOVERED and time.perf_counter() - started < RECOVERY_SECONDS:
+        sent = time.perf_counter()
+        status, _ = await client.send(get(path))
+        is_fast = status == 200 and time.perf_counter() - sent < FAST_SECONDS
+        fast = fast + 1 if is_fast else 0
+        if fast == 1:
+            recovered_at = sent
         await asyncio.sleep(0.02)
     client.close()
-    return normal_since - began if quick >= NORMAL else GIVE_UP_SECONDS
+    return recovered_at - started if fast >= RECOVERED else RECOVERY_SECONDS
 
 
-async def store_one(port: int, body: bytes) -> str:
-    """Upload the picture that is asked for, and wait until it is done; give its address."""
+async def upload_one(port: int, body: bytes) -> str:
+    """Upload the image whose status is polled, and return its path."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(post(API, body))
     head = await reader.readuntil(b"\r\n\r\n")
@@ -110,13 +110,13 @@ async def store_one(port: int, body: bytes) -> str:
 
 
 def render(run: Overload) -> str:
-    """Lay out what was measured."""
+    """Return the measurements as Markdown."""
     rows = {
         "polls before": run.before,
         "polls while uploads ran": run.during,
         "polls after": run.after,
         "uploads accepted": run.accepted,
-        "uploads refused, and tried again": run.refused,
+        "uploads rejected, and retried": run.rejected,
     }
     lines = ["| | number | by status | p50, ms | p95, ms | p99, ms |", "|---|---|---|---|---|---|"]
     for name, tally in rows.items():
@@ -128,27 +128,27 @@ def render(run: Overload) -> str:
         [
             *lines,
             "",
-            f"All uploads taken after {run.seconds:.1f} s; as quick as at rest {run.recovery_seconds:.2f} s later.",
-            f"CPU-seconds: {cpu}; share of others {run.others:.2f}.",
+            f"All uploads accepted after {run.seconds:.1f} s, normal speed {run.recovery_seconds:.2f} s later.",
+            f"CPU-seconds: {cpu}; CPU share of others {run.others:.2f}.",
         ]
     )
 
 
 def milliseconds(tally: Tally, part: float) -> float:
-    """Give a quantile of the delays; 0 where there are none."""
+    """Return a quantile of the delays, or 0 if there are none."""
     ordered = sorted(tally.seconds)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000 if ordered else 0.0
 
 
 def figures(run: Overload) -> Mapping[str, float]:
-    """Name what was measured, for a line of JSON."""
+    """Return the figures for a line of JSON."""
     return {
         "polls": len(run.during.seconds),
         "polls failed": len(run.during.seconds) - run.during.statuses["200"],
         "status p50 ms": milliseconds(run.during, 0.5),
         "status p95 ms": milliseconds(run.during, 0.95),
         "status p99 ms": milliseconds(run.during, 0.99),
-        "refused": len(run.refused.seconds),
+        "rejected": len(run.rejected.seconds),
         "seconds": run.seconds,
         "recovery seconds": run.recovery_seconds,
         "others": run.others,
@@ -158,15 +158,15 @@ def figures(run: Overload) -> Mapping[str, float]:
 def main() -> None:
     description, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(description=description, epilog=rest)
-    parser.add_argument("--uploads", type=int, default=500, help="pictures sent at once (500)")
-    parser.add_argument("--pollers", type=int, default=200, help="clients that ask once a second (200)")
-    parser.add_argument("--bytes", type=int, default=1_000_000, help="size of a picture (1000000)")
-    parser.add_argument("--places", type=int, default=32, help="MAX_CONCURRENT_UPLOADS (32)")
-    parser.add_argument("--json", action="store_true", help="print the figures as a line of JSON too")
+    parser.add_argument("--uploads", type=int, default=500, help="concurrent uploads (default: 500)")
+    parser.add_argument("--pollers", type=int, default=200, help="clients that poll once a second (default: 200)")
+    parser.add_argument("--bytes", type=int, default=1_000_000, help="size of each upload (default: 1000000)")
+    parser.add_argument("--slots", type=int, default=32, help="MAX_CONCURRENT_UPLOADS (default: 32)")
+    parser.add_argument("--json", action="store_true", help="also print the figures as a line of JSON")
     given = parser.parse_args()
-    if min(given.uploads, given.pollers, given.places) < 1 or given.bytes < 50_000:
-        parser.error("--uploads, --pollers and --places: at least 1; --bytes: at least 50000")
-    with running({"MAX_CONCURRENT_UPLOADS": str(given.places)}) as stack:
+    if min(given.uploads, given.pollers, given.slots) < 1 or given.bytes < 50_000:
+        parser.error("--uploads, --pollers and --slots must be at least 1, --bytes at least 50000")
+    with running_system({"MAX_CONCURRENT_UPLOADS": str(given.slots)}) as stack:
         scenario = overload(stack, uploads=given.uploads, pollers=given.pollers, body_bytes=given.bytes)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             run = runner.run(scenario)

@@ -1,4 +1,4 @@
-"""Clients of an overloaded gateway: as light as they can be, since they share its cores."""
+"""Clients of the overloaded gateway: minimal, since they share its cores."""
 
 import asyncio
 import time
@@ -11,37 +11,37 @@ _HEAD_END = b"\r\n\r\n"
 
 @dataclass
 class Tally:
-    """What became of requests of one kind."""
+    """The outcomes of one kind of request."""
 
-    seconds: list[float] = field(default_factory=list)  # each answer's delay
+    seconds: list[float] = field(default_factory=list)  # of each response
     statuses: Counter[str] = field(default_factory=Counter)  # HTTP statuses, and names of faults
 
-    def note(self, status: str, seconds: float) -> None:
+    def add(self, status: str, seconds: float) -> None:
         self.statuses[status] += 1
         self.seconds.append(seconds)
 
 
 class Client:
-    """One kept connection; it connects anew where the gateway closed it."""
+    """One persistent connection, opened again after the gateway has closed it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes) -> tuple[int, float]:
-        """Send a request and read its answer; give its status and what Retry-After says. Raises OSError."""
+    async def send(self, request: bytes) -> tuple[int, float]:
+        """Send a request. Return the status and the Retry-After of the response. Raises OSError."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         try:
             writer.write(request)
-            with suppress(ConnectionError):  # it may have been refused, and then the answer says why
+            with suppress(ConnectionError):  # it may have been rejected; the response has the reason
                 await writer.drain()
             head = (await reader.readuntil(_HEAD_END)).lower()
             await reader.readexactly(int(_field(head, b"content-length") or 0))
-        except asyncio.IncompleteReadError as fault:
+        except asyncio.IncompleteReadError as error:
             self.close()
-            raise ConnectionError("closed") from fault
+            raise ConnectionError("closed") from error
         except OSError:
             self.close()
             raise
@@ -64,38 +64,38 @@ def post(path: str, body: bytes) -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}".encode() + body
 
 
-async def poll(port: int, path: str, tally: Tally, over: asyncio.Event, *, every: float, after: float) -> None:
-    """Ask for one image's status again and again, first after a while, so that pollers are spread over time."""
+async def poll(port: int, path: str, tally: Tally, stop: asyncio.Event, *, every: float, after: float) -> None:
+    """Poll one image's status; start after a delay, so that pollers are spread over time."""
     client, request = Client(port), get(path)
-    await _pause(over, after)
-    while not over.is_set():
-        began = time.perf_counter()
+    await _pause(stop, after)
+    while not stop.is_set():
+        started = time.perf_counter()
         try:
-            status, _ = await client.ask(request)
-            tally.note(str(status), time.perf_counter() - began)
-        except OSError as fault:
-            tally.note(type(fault).__name__, time.perf_counter() - began)
-        await _pause(over, every)
+            status, _ = await client.send(request)
+            tally.add(str(status), time.perf_counter() - started)
+        except OSError as error:
+            tally.add(type(error).__name__, time.perf_counter() - started)
+        await _pause(stop, every)
     client.close()
 
 
-async def upload(port: int, body: bytes, accepted: Tally, refused: Tally) -> None:
-    """Send one picture until it is taken, each time after as long as the refusal says."""
+async def upload(port: int, body: bytes, accepted: Tally, rejected: Tally) -> None:
+    """Upload one image, and retry after the response's Retry-After until it is accepted."""
     client, request = Client(port), post("/api/v1/images", body)
-    began = time.perf_counter()
+    started = time.perf_counter()
     while True:
-        tried = time.perf_counter()
+        sent = time.perf_counter()
         try:
-            status, pause = await client.ask(request)
-        except OSError as fault:
+            status, pause = await client.send(request)
+        except OSError as error:
             status, pause = 0, 1.0
-            refused.note(type(fault).__name__, time.perf_counter() - tried)
+            rejected.add(type(error).__name__, time.perf_counter() - sent)
         else:
             if status == 202:
                 break
-            refused.note(str(status), time.perf_counter() - tried)
+            rejected.add(str(status), time.perf_counter() - sent)
         await asyncio.sleep(pause)
-    accepted.note("202", time.perf_counter() - began)
+    accepted.add("202", time.perf_counter() - started)
     client.close()
 
 
@@ -104,6 +104,6 @@ def _field(head: bytes, name: bytes) -> bytes:
     return rest.partition(b"\r\n")[0].strip() if found else b""
 
 
-async def _pause(over: asyncio.Event, seconds: float) -> None:
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), seconds)
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,12 +1,12 @@
-"""libvips as a contestant, by ``thumbnail``: it shrinks on load, turns by EXIF and, if asked, converts to sRGB.
+"""libvips as a contestant, with ``thumbnail``: shrink on load, EXIF orientation, conversion to sRGB.
 
-Several sizes come from one decode: the largest from the file, each smaller one from the next larger in memory,
-which costs less than to decode the file for each.
+Several sizes come from one decode: the largest from the file, each smaller one from the next larger one in memory.
+That is cheaper than decoding the file for each size.
 """
 
 import pyvips
 
-from benchmarks.imaging.contest import Maker, take_job
+from benchmarks.imaging.job import Maker, run_job
 
 
 def prepare(edges: list[int], quality: int) -> Maker:
@@ -29,5 +29,5 @@ def prepare(edges: list[int], quality: int) -> Maker:
 
 
 if __name__ == "__main__":
-    pyvips.cache_set_max(0)  # the warm-up's file comes a second time
-    take_job(prepare, f"libvips {pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}")
+    pyvips.cache_set_max(0)  # the warm-up processes the first file too
+    run_job(prepare, f"libvips {pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}")

@@ -1,18 +1,18 @@
-"""What is measured, as data."""
+"""The rows of the benchmark's table."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Row:
-    """A kind of source and the size that is made of it."""
+    """A source format and the sizes made from it."""
 
     title: str
     source: str  # a folder of ``files.py``
     edges: tuple[int, ...]  # pixels: the squares that the outputs fit into, ascending
 
 
-QUALITY = 82  # as the thumbnail preset has it
+QUALITY = 82  # as in the thumbnail preset
 ROWS = (
     Row("baseline JPEG -> 256", "baseline", (256,)),
     Row("progressive JPEG -> 256", "progressive", (256,)),

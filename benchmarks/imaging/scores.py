@@ -1,6 +1,6 @@
-"""How near small pictures come to the best that can be made of their originals. Runs in the benchmark's own Python.
+"""Compare the luma of resized images with a reference. Runs in the benchmark's own Python.
 
-The measure is a full decode, converted to sRGB and turned at full size, then Lanczos. Compared is luma.
+The reference is a full decode, converted to sRGB and oriented at full size, then resized with Lanczos.
 """
 
 import io
@@ -15,20 +15,20 @@ Plane = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 def score(originals: list[Path], edges: list[int], folders: dict[str, Path]) -> dict[str, dict[str, float]]:
-    """Give each folder's SSIM and PSNR (dB), means over files and edges. Raises SystemExit for a wrong size."""
+    """Return each folder's SSIM and PSNR (dB), means over files and edges. Raises SystemExit for a wrong size."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in folders}
     for original in originals:
-        whole = _read(original)
+        full = _read(original)
         for edge in edges:
-            best = _luma(_fitted(whole, edge))
+            reference = _luma(_resize(full, edge))
             for name, folder in folders.items():
                 with Image.open(folder / f"{original.stem}.{edge}.jpg") as image:
-                    made = _luma(image)
-                if made.shape != best.shape:
+                    actual = _luma(image)
+                if actual.shape != reference.shape:
                     raise SystemExit(
-                        f"{name} made {made.shape[::-1]} of {original.name}, {best.shape[::-1]} is right"
+                        f"{name} made {actual.shape[::-1]} of {original.name} instead of {reference.shape[::-1]}"
                     )
-                found[name].append((_ssim(made, best), _psnr(made, best)))
+                found[name].append((_ssim(actual, reference), _psnr(actual, reference)))
     means = {name: np.mean(values, axis=0) for name, values in found.items()}
     return {name: {"ssim": float(mean[0]), "psnr": float(mean[1])} for name, mean in means.items()}
 
@@ -36,22 +36,23 @@ def score(originals: list[Path], edges: list[int], folders: dict[str, Path]) -> 
 def _read(original: Path) -> Image.Image:
     with Image.open(original) as image:
         profile = image.info.get("icc_profile")
-        turned = ImageOps.exif_transpose(image).convert("RGB")
+        oriented = ImageOps.exif_transpose(image).convert("RGB")
     if profile:
         ImageCms.profileToProfile(
-            turned, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), inPlace=True
+            oriented, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), inPlace=True
         )
-    return turned
+    return oriented
 
 
-def _fitted(whole: Image.Image, edge: int) -> Image.Image:
-    scale = min(1.0, edge / max(whole.size))
-    return whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
+def _resize(full: Image.Image, edge: int) -> Image.Image:
+    scale = min(1.0, edge / max(full.size))
+    return full.resize((round(full.width * scale), round(full.height * scale)), Image.Resampling.LANCZOS)
 
 
 def _luma(image: Image.Image) -> Plane:
     red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), dtype=np.float64), 2, 0)
-    return 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601, as JPEG has it
+    luma: Plane = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601, as in JPEG
+    return luma
 
 
 def _psnr(one: Plane, other: Plane) -> float:
@@ -59,13 +60,13 @@ def _psnr(one: Plane, other: Plane) -> float:
 
 
 def _ssim(one: Plane, other: Plane) -> float:
-    """Wang et al. 2004: Gaussian windows of 11 pixels, sigma 1.5, K 0.01 and 0.03."""
+    """Return the SSIM of Wang et al. 2004: Gaussian windows of 11 pixels, sigma 1.5, K 0.01 and 0.03."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean1, mean2 = _blur(one), _blur(other)
     variance1, variance2 = _blur(one**2) - mean1**2, _blur(other**2) - mean2**2
     covariance = _blur(one * other) - mean1 * mean2
-    likeness = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
-    return float(np.mean(likeness / ((mean1**2 + mean2**2 + c1) * (variance1 + variance2 + c2))))
+    product = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
+    return float(np.mean(product / ((mean1**2 + mean2**2 + c1) * (variance1 + variance2 + c2))))
 
 
 def _blur(plane: Plane) -> Plane:

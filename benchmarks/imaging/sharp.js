@@ -1,6 +1,6 @@
-// sharp as a contestant; contest.py says what a contestant does. It turns by EXIF when asked, converts to sRGB unasked.
-// Several sizes come from one decode: the largest from the file, each smaller one from the next larger one's pixels.
-// Clones of one pipeline look simpler, but each decodes the file for itself, and the sum costs more.
+// sharp as a contestant; job.py describes a contestant's job. It applies EXIF orientation if asked, and always converts
+// to sRGB. Several sizes come from one decode: the largest from the file, each smaller one from the next larger one's
+// pixels. Clones of one pipeline would be simpler, but each decodes the file again, which costs more.
 "use strict";
 
 const fs = require("node:fs");
@@ -12,25 +12,25 @@ const cpuMs = () => {
   return (user + system) / 1000;
 };
 
-// Tuned Huffman tables change no pixel, cost time, and the others do without.
-const write = (picture, job) => picture.jpeg({ quality: job.quality, optimiseCoding: false }).toBuffer();
+// Optimized Huffman tables change no pixel and cost time, and the other contestants do not use them.
+const write = (image, job) => image.jpeg({ quality: job.quality, optimiseCoding: false }).toBuffer();
 
 async function make(data, job) {
-  const fit = (picture, edge) => picture.resize(edge, edge, { fit: "inside", withoutEnlargement: true });
+  const fit = (image, edge) => image.resize(edge, edge, { fit: "inside", withoutEnlargement: true });
   const [smallest, ...larger] = job.edges;
-  let picture = sharp(data).autoOrient();
+  let image = sharp(data).autoOrient();
   const made = [];
   for (const edge of larger.reverse()) {
-    const { data: pixels, info: raw } = await fit(picture, edge).raw().toBuffer({ resolveWithObject: true });
+    const { data: pixels, info: raw } = await fit(image, edge).raw().toBuffer({ resolveWithObject: true });
     made.unshift(await write(sharp(pixels, { raw }), job));
-    picture = sharp(pixels, { raw });
+    image = sharp(pixels, { raw });
   }
-  made.unshift(await write(fit(picture, smallest), job));
+  made.unshift(await write(fit(image, smallest), job));
   return made;
 }
 
-async function takeJob(job) {
-  sharp.cache(false); // the warm-up's file comes a second time
+async function runJob(job) {
+  sharp.cache(false); // the warm-up processes the first file too
   sharp.concurrency(1);
   const originals = job.files.map((file) => fs.readFileSync(file));
   await make(originals[0], job);
@@ -48,7 +48,7 @@ async function takeJob(job) {
   console.log(JSON.stringify({ cpu_ms: spent / originals.length, version: `sharp ${version} (libvips ${vips})` }));
 }
 
-takeJob(JSON.parse(fs.readFileSync(0, "utf8"))).catch((fault) => {
-  console.error(fault.message);
+runJob(JSON.parse(fs.readFileSync(0, "utf8"))).catch((error) => {
+  console.error(error.message);
   process.exit(1);
 });

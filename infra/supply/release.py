@@ -89,7 +89,7 @@ def try_program(package: str, wheels: dict[str, Path]) -> None:
     with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
         venv.create(scratch, with_pip=True)
         binaries = Path(scratch) / "bin"
-        pip = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        pip: list[str | Path] = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run([*pip, "--require-hashes", "--requirement", CHECKOUT / "requirements" / f"{package}.txt"])
         run([*pip, "--no-deps", "--no-index", wheels[SHARED], wheels[package]])
         run([binaries / "python", "-I", "-c", f"import thumbmill.core, {module}.__main__"])

@@ -1,4 +1,4 @@
-"""The contestants, and where they come from: the rivals are installed for this benchmark alone."""
+"""The contestants and their installation; the competitors are installed for this benchmark only."""
 
 import hashlib
 import json
@@ -12,49 +12,49 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as decoders have them, so all contestants do
-LONGEST_SECONDS = 300  # for what takes seconds
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as in the thumbnailer's decoders, for all contestants
+TIMEOUT_SECONDS = 300  # a job takes seconds
 
 
-class AbsentError(Exception):
-    """A contestant that can't be had on this machine; the text says why and what to do."""
+class ContestantUnavailableError(Exception):
+    """A contestant cannot be installed on this machine; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program that takes the jobs of ``contest.py``."""
+    """A program that runs the jobs of ``job.py``."""
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, job: dict[str, object]) -> dict[str, Any]:
-        """Have a job done by a fresh process. Raises SystemExit when it fails."""
-        answer: dict[str, Any] = ask(self.name, self.command, job, self.environment)
-        return answer
+        """Run a job in a new process. Raises SystemExit if it fails."""
+        result: dict[str, Any] = run_program(self.name, self.command, job, self.environment)
+        return result
 
 
-def ask(name: str, command: tuple[str, ...], job: object, environment: dict[str, str]) -> Any:
-    """Give a program its job and take its answer. Raises SystemExit with what it said when it fails."""
+def run_program(name: str, command: tuple[str, ...], job: object, environment: dict[str, str]) -> Any:
+    """Run a program with a job and return its result. Raises SystemExit with its output if it fails."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             input=json.dumps(job),
             capture_output=True,
             text=True,
             check=False,
             env=os.environ | LARGE_PAGES | environment,
-            timeout=LONGEST_SECONDS,
+            timeout=TIMEOUT_SECONDS,
         )
-    except subprocess.TimeoutExpired as fault:
-        raise SystemExit(f"{name} was not done after {LONGEST_SECONDS} s; is the machine busy?") from fault
-    if done.returncode:
-        raise SystemExit(f"{name} failed with code {done.returncode}:\n{done.stderr.strip()[-2000:]}")
-    return json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"{name} has not finished after {TIMEOUT_SECONDS} s; is the machine busy?") from error
+    if process.returncode:
+        raise SystemExit(f"{name} failed with code {process.returncode}:\n{process.stderr.strip()[-2000:]}")
+    return json.loads(process.stdout)
 
 
 def install_python(base: Path) -> Path:
-    """Make the benchmark's own virtual environment; give its interpreter."""
+    """Create the benchmark's virtual environment and return its interpreter."""
     lock, folder = HERE / "requirements.txt", base / "venv"
 
     def fill() -> None:
@@ -67,11 +67,11 @@ def install_python(base: Path) -> Path:
 
 
 def install_sharp(base: Path) -> Contestant:
-    """Give sharp, installed as its lock says. Raises AbsentError."""
+    """Install sharp from its lock file and return it. Raises ContestantUnavailableError."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
-        raise AbsentError(
-            f"sharp is left out: no {'npm' if node else 'node'} in PATH; install Node.js 20.9 or newer"
+        raise ContestantUnavailableError(
+            f"skipping sharp: {'npm' if node else 'node'} is not in PATH; install Node.js 20.9 or newer"
         )
     files, folder = [HERE / name for name in ("package.json", "package-lock.json", ".npmrc")], base / "node"
 
@@ -82,21 +82,21 @@ def install_sharp(base: Path) -> Contestant:
         command = [npm, "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
         try:
             subprocess.run(command, cwd=folder, check=True)
-        except subprocess.CalledProcessError as fault:
-            text = f"sharp is left out: `npm ci` failed with code {fault.returncode}; run it in {folder} to see why"
-            raise AbsentError(text) from fault
+        except subprocess.CalledProcessError as error:
+            text = f"skipping sharp: `npm ci` failed with code {error.returncode}; run it in {folder} to see why"
+            raise ContestantUnavailableError(text) from error
 
     make_once(folder, fingerprint(*files), "installing sharp", fill)
     environment = {"NODE_PATH": str(folder / "node_modules"), "UV_THREADPOOL_SIZE": "1"}
     return Contestant("sharp", (node, str(HERE / "sharp.js")), environment)
 
 
-def make_once(folder: Path, made_of: str, what: str, fill: Callable[[], None]) -> None:
-    """Fill a folder anew, unless it was made of the very same before."""
+def make_once(folder: Path, made_of: str, description: str, fill: Callable[[], None]) -> None:
+    """Fill a folder, unless it was already filled from the same inputs."""
     stamp = folder / ".made-of"
     if stamp.is_file() and stamp.read_text() == made_of:
         return
-    print(f"{what} into {folder} (once)", file=sys.stderr, flush=True)
+    print(f"{description} into {folder} (once)", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     fill()
     stamp.write_text(made_of)

@@ -1,6 +1,6 @@
-"""What every contestant written in Python does: take a job, make its pictures, say what that cost.
+"""The job that every contestant written in Python runs: make the images and measure the CPU time.
 
-A job is a line of JSON on standard input, the answer one on standard output. ``sharp.js`` does the same in Node.
+A job is a line of JSON on standard input, the result one on standard output. ``sharp.js`` does the same in Node.
 """
 
 import json
@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-Maker = Callable[[bytes], list[bytes]]  # a file in, the JPEG of each small picture out
+Maker = Callable[[bytes], list[bytes]]  # takes a file, returns the JPEG of each size
 
 
-def take_job(prepare: Callable[[list[int], int], Maker], version: str) -> None:
-    """Make all pictures of the job on standard input.
+def run_job(prepare: Callable[[list[int], int], Maker], version: str) -> None:
+    """Make all images of the job on standard input.
 
-    The files are in memory, and the first has been through once, before the clock runs: neither the disk nor a
-    library's start counts. CPU time is the process's own with all its threads, user and system.
+    The measurement starts when the files are in memory and the first was processed once. So it includes neither
+    disk reads nor a library's initialization. CPU time is user and system time of the process with all its threads.
     """
     job = json.load(sys.stdin)
     edges: list[int] = job["edges"]
@@ -34,9 +34,9 @@ def take_job(prepare: Callable[[list[int], int], Maker], version: str) -> None:
     print(json.dumps({"cpu_ms": spent / len(files), "version": version}))
 
 
-def refuse(reason: str) -> None:
-    """Answer that this kind of file is not taken."""
-    print(json.dumps({"refused": reason}))
+def reject(reason: str) -> None:
+    """Report that this file format is not supported."""
+    print(json.dumps({"rejected": reason}))
 
 
 def _cpu_ms() -> float:

@@ -1,8 +1,8 @@
-"""The thumbnailer's imaging as a contestant, without the child process that it runs in otherwise."""
+"""The thumbnailer's imaging as a contestant, without its decoder process."""
 
 import PIL
 
-from benchmarks.imaging.contest import Maker, refuse, take_job
+from benchmarks.imaging.job import Maker, reject, run_job
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions, UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
@@ -19,8 +19,8 @@ def prepare(edges: list[int], quality: int) -> Maker:
 
 if __name__ == "__main__":
     try:
-        take_job(prepare, f"Pillow {PIL.__version__}")
-    except UndecodableImageError as fault:
-        if fault.code != ErrorCode.UNSUPPORTED_FORMAT:
+        run_job(prepare, f"Pillow {PIL.__version__}")
+    except UndecodableImageError as error:
+        if error.code != ErrorCode.UNSUPPORTED_FORMAT:
             raise
-        refuse(fault.code)
+        reject(error.code)
