@@ -14,7 +14,7 @@ presets:
   - {name: card, width: 300, height: 300, fit: contain, background: "#0000ff", format: png}
   - {name: wide, width: 400, quality: 60, format: webp}
   - {name: modern, height: 60, format: avif}
-  - {name: big, width: 1000, without_enlargement: false, format: jpeg}
+  - {name: big, width: 1000, enlarge: true, format: jpeg}
 """
 MADE = {
     "square": ("image/jpeg", (100, 100), "JPEG", "jpg"),

@@ -119,7 +119,7 @@ def test_what_is_smaller_is_written_once(monkeypatch):
 
 @pytest.mark.parametrize(
     "preset",
-    [Preset("p", width=2000, without_enlargement=False), Preset("p", 1300, 1300, fit="contain", background="#123")],
+    [Preset("p", width=2000, enlarge=True), Preset("p", 1300, 1300, fit="contain", background="#123")],
     ids=["enlarged", "padded"],
 )
 def test_what_has_more_pixels_than_the_original_is_not_weighed(preset, monkeypatch):

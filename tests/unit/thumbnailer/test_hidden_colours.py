@@ -46,7 +46,7 @@ def is_red(pixels, tolerance=10):
 @pytest.mark.parametrize("edge", [64, 48, 200], ids=["unscaled", "made smaller", "made larger"])
 @pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
 def test_an_edge_has_its_own_colour(wanted, edge, hidden):
-    preset = Preset("p", width=edge, height=edge, format=wanted, without_enlargement=False)
+    preset = Preset("p", width=edge, height=edge, format=wanted, enlarge=True)
     (rendition,) = process_image(written(square(hidden=hidden)), make_options(preset)).variants
     pixels = edge_of(opened(rendition.data))
     assert is_red(pixels), pixels

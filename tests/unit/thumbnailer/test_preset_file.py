@@ -11,6 +11,7 @@ from thumbmill.thumbnailer.presets.file import Entry, PresetsError, load_presets
 from thumbmill.thumbnailer.presets.model import Preset, PresetSet
 
 A_COLOUR = 'must be "#rgb", "#rrggbb" or "#rrggbbaa", with the quotes, or transparent'
+RENAMED = "is named enlarge since 0.2, with the opposite meaning: true enlarges small images"
 ONE = "version: v1\npresets:\n  - name: a\n    width: 10\n"
 
 
@@ -58,12 +59,12 @@ gravity: northeast
 quality: 60
 format: webp
 background: "#A0b1C280"
-without_enlargement: false
+enlarge: true
 animated: keep
 """
     assert load(one(text.strip(), "2026-01-31")) == PresetSet(
         "2026-01-31",
-        (Preset("a", 640, 360, "contain", "northeast", 60, "webp", "#a0b1c280", False, "keep"),),
+        (Preset("a", 640, 360, "contain", "northeast", 60, "webp", "#a0b1c280", True, "keep"),),
     )
 
 
@@ -120,13 +121,17 @@ def test_a_version_fits_into_a_key(load, version):
         ("width: 1\nfit: fill", 5, "presets[0].fit: must be inside, cover or contain, is fill"),
         ("width: 1\nformat: gif", 5, "presets[0].format: must be auto, jpeg, webp, avif or png, is gif"),
         ("width: 1\nanimated: yes", 5, "presets[0].animated: must be first, keep or reject, is yes"),
-        ("width: 1\nwithout_enlargement: 2", 5, "presets[0].without_enlargement: must be true or false, is 2"),
-        ("width: 1\nheigth: 3", 5, "presets[0].heigth: there is no such field"),
-        ("width: 1\nwidth: 2", 5, "presets[0].width: stands here again, after line 4"),
+        ("width: 1\nenlarge: 2", 5, "presets[0].enlarge: must be true or false, is 2"),
+        (
+            "width: 1\nwithout_enlargement: true", 5,
+            f"presets[0].without_enlargement: {RENAMED}",
+        ),
+        ("width: 1\nheigth: 3", 5, "presets[0].heigth: is not a known field"),
+        ("width: 1\nwidth: 2", 5, "presets[0].width: is repeated; line 4 has it too"),
         ("quality: 1", 3, "presets[0].width: give a width, a height or both"),
         ("width: 1\nfit: cover", 5, "presets[0].fit: cover needs both width and height"),
         ("height: 1\nfit: contain", 5, "presets[0].fit: contain needs both width and height"),
-        ("width: 1\nname: b", 5, "presets[0].name: stands here again, after line 3"),
+        ("width: 1\nname: b", 5, "presets[0].name: is repeated; line 3 has it too"),
         (
             "width: 1\nbackground: #fff", 5,
             f'presets[0].background: {A_COLOUR}, is ""',
@@ -145,9 +150,9 @@ def test_a_version_fits_into_a_key(load, version):
         ),
         (
             "width: 1\nformat: jpeg\nanimated: keep", 6,
-            "presets[0].animated: a JPEG cannot move: choose another format, or first",
+            "presets[0].animated: a JPEG cannot be animated: choose another format, or first",
         ),
-        ("width: 1\n<<: {height: 2}", 5, "presets[0].<<: there is no such field"),
+        ("width: 1\n<<: {height: 2}", 5, "presets[0].<<: is not a known field"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_line_and_field(load, text, line, told):
@@ -159,7 +164,7 @@ def test_a_fault_is_told_with_its_line_and_field(load, text, line, told):
 )
 def test_a_name_is_part_of_a_key_and_an_address(load, name):
     (fault,) = faults(load, f"version: 1\npresets:\n- width: 1\n  name: {name}\n")
-    assert fault.startswith("presets.yaml:4: presets[0].name: must be 1 to 32 of a-z, 0-9 and -")
+    assert fault.startswith("presets.yaml:4: presets[0].name: must have 1 to 32 characters of a-z, 0-9 and -")
 
 
 @pytest.mark.parametrize("version", ["V1", "a/b", "..", ".1", "-1", "a_b", "", "a" * 33, "[1]"])
@@ -203,19 +208,19 @@ another: 1
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "presets.yaml:1: must have fields, each with its name and a colon"),
-        ("# nothing\n", "presets.yaml:1: must have fields, each with its name and a colon"),
+        ("", "presets.yaml:1: must be a mapping of fields to values"),
+        ("# nothing\n", "presets.yaml:1: must be a mapping of fields to values"),
         (
             "version: 1\n? [a]\n: b\npresets: [{name: a, width: 1}]",
-            "presets.yaml:2: (a list or mapping): there is no such field",
+            "presets.yaml:2: (a list or mapping): is not a known field",
         ),
-        ("- a\n", "presets.yaml:1: must have fields, each with its name and a colon"),
+        ("- a\n", "presets.yaml:1: must be a mapping of fields to values"),
         ("presets:\n- {name: a, width: 1}\n", "presets.yaml:1: version: is required"),
         ("version: 1\n", "presets.yaml:1: presets: is required"),
         ("version: 1\npresets: []\n", "presets.yaml:2: presets: must be a list of 1 to 20"),
         ("version: 1\npresets: all\n", "presets.yaml:2: presets: must be a list of 1 to 20"),
         ("version: 1\npresets: [\n", "presets.yaml:3: expected the node content, but found '<stream end>'"),
-        ("version: 1\npresets: &a\n- *a\n", "presets.yaml:3: *a: references are not taken"),
+        ("version: 1\npresets: &a\n- *a\n", "presets.yaml:3: *a: aliases are not supported"),
         (ONE + "---\n" + ONE, "presets.yaml:5: but found another document"),
         (b"version: 1\npresets: \xff\n", "presets.yaml:2: invalid start byte"),
         (b"version: 1\npresets: \x01\n", "presets.yaml:2: special characters are not allowed"),
@@ -226,8 +231,10 @@ def test_what_is_no_file_of_presets_says_why(load, content, told):
 
 
 def test_no_file_is_too_much(load):
-    assert faults(load, "[" * 1000 + "]" * 1000) == ["presets.yaml:1: is nested too deep"]
-    assert faults(load, "#" * 100_001) == ["presets.yaml: is larger than 100000 bytes, which no file of presets is"]
+    assert faults(load, "[" * 1000 + "]" * 1000) == ["presets.yaml:1: is nested too deeply"]
+    assert faults(load, "#" * 100_001) == [
+        "presets.yaml: is larger than 100000 bytes, the limit for a file of presets"
+    ]
 
 
 @pytest.mark.parametrize("number", [20, 21])

@@ -125,7 +125,7 @@ def presets(draw, fits=("inside", "cover", "contain")):
         quality=draw(some.integers(1, 100)),
         format=draw(some.sampled_from(["auto", *MIME])),
         background=draw(some.sampled_from(["#ffffff", "#102030", "transparent"])),
-        without_enlargement=draw(some.booleans()),
+        enlarge=draw(some.booleans()),
     )
 
 
@@ -137,7 +137,7 @@ def expected_scale(size, preset):
     box = (preset.width or MOST, preset.height or MOST)
     factors = [Fraction(edge, given) for edge, given in zip(box, size, strict=True)]
     factor = max(factors) if preset.fit == "cover" else min(factors)
-    return min(factor, Fraction(1)) if preset.without_enlargement else factor
+    return factor if preset.enlarge else min(factor, Fraction(1))
 
 
 def expected_whole(size, preset):
@@ -164,7 +164,7 @@ def expected_size(size, preset):
         ((4000, 3000), Preset("it", 256, 256, fit="contain"), (256, 256)),
         ((4000, 3000), Preset("it", None, 300), (400, 300)),
         ((40, 30), Preset("it", 256, 256), (40, 30)),
-        ((40, 30), Preset("it", 80, 80, without_enlargement=False), (80, 60)),
+        ((40, 30), Preset("it", 80, 80, enlarge=True), (80, 60)),
         ((40, 30), Preset("it", 20, 80, fit="cover"), (20, 30)),
     ],
 )
@@ -172,15 +172,15 @@ def test_the_rule_itself_says_what_it_should(size, preset, expected):
     assert expected_size(size, preset) == expected
 
 
-@pytest.mark.parametrize("without_enlargement", [False, True])
+@pytest.mark.parametrize("enlarge", [True, False])
 @pytest.mark.parametrize("size", [(20_000, 30), (2_000, 1)])
-def test_an_edge_that_the_preset_leaves_open_still_has_an_end(size, without_enlargement):
+def test_an_edge_that_the_preset_leaves_open_still_has_an_end(size, enlarge):
     file = BytesIO()
     Image.new("RGBA", size, (1, 2, 3, 4)).save(file, "PNG")
-    preset = Preset("it", height=30, without_enlargement=without_enlargement)
+    preset = Preset("it", height=30, enlarge=enlarge)
     (rendition,) = process_image(file.getvalue(), make_options(preset)).variants
     assert (rendition.width, rendition.height) == expected_size(size, preset)
-    assert rendition.width == (2_000 if without_enlargement and size[0] == 2_000 else MOST)
+    assert rendition.width == (2_000 if not enlarge and size[0] == 2_000 else MOST)
 
 
 # --- what holds -------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_a_variant_has_the_size_that_the_rule_gives_to_the_pixel(original, prese
 @often
 @given(originals(), presets(fits=["inside", "cover"]))
 def test_nothing_is_enlarged_unless_asked_for(original, preset):
-    (rendition,) = process_image(original.write(), make_options(replace(preset, without_enlargement=True))).variants
+    (rendition,) = process_image(original.write(), make_options(replace(preset, enlarge=False))).variants
     assert rendition.width <= original.shown[0]
     assert rendition.height <= original.shown[1]
 

@@ -59,9 +59,9 @@ def is_near(pixel, colour):
         ((900, 300), Preset("p", 300, 300, fit="contain"), (300, 100), (300, 300), (0, 100)),
         ((900, 300), Preset("p", 300, 300, fit="contain", gravity="north"), (300, 100), (300, 300), (0, 0)),
         ((90, 30), Preset("p", 300, 300), (90, 30), (90, 30), (0, 0)),
-        ((90, 30), Preset("p", 300, 300, without_enlargement=False), (300, 100), (300, 100), (0, 0)),
+        ((90, 30), Preset("p", 300, 300, enlarge=True), (300, 100), (300, 100), (0, 0)),
         ((90, 30), Preset("p", 60, 60, fit="cover"), (90, 30), (60, 30), (-15, 0)),
-        ((90, 30), Preset("p", 60, 60, fit="cover", without_enlargement=False), (180, 60), (60, 60), (-60, 0)),
+        ((90, 30), Preset("p", 60, 60, fit="cover", enlarge=True), (180, 60), (60, 60), (-60, 0)),
         ((90, 30), Preset("p", 100, 100, fit="contain"), (90, 30), (100, 100), (5, 35)),
         ((1000, 3), Preset("p", 100, 100), (100, 1), (100, 1), (0, 0)),  # 0.3 pixels
         ((1000, 25), Preset("p", 100, 100), (100, 3), (100, 3), (0, 0)),  # 2.5 pixels
@@ -174,7 +174,7 @@ def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
 
 def test_an_enlarged_variant_lends_nothing_to_the_others():
     tiny = thirds(90, 30)
-    huge = Preset("huge", 900, 900, without_enlargement=False)
+    huge = Preset("huge", 900, 900, enlarge=True)
     picture = process_image(written(tiny), make_options(huge, Preset("same", 90, 90, format="png")))
     assert [(made.width, made.height) for made in picture.variants] == [(900, 300), (90, 30)]
     assert opened(picture.variants[1].data).tobytes() == tiny.tobytes()

@@ -74,7 +74,7 @@ def _scale(size: Size, preset: Preset) -> Size:
     scales = tuple(zip(box, size, strict=True))  # as fractions: floats would round
     choose = max if preset.fit == "cover" else min
     wanted, given = choose(scales, key=lambda scale: scale[0] / scale[1])
-    if wanted > given and preset.without_enlargement:
+    if wanted > given and not preset.enlarge:
         return size
     return max(1, (2 * size[0] * wanted + given) // (2 * given)), max(
         1, (2 * size[1] * wanted + given) // (2 * given)

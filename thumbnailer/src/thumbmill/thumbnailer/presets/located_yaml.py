@@ -1,7 +1,7 @@
-"""YAML as plain values, with the line that each stands in.
+"""YAML as plain values, with the line number of each.
 
-Scalars are given as the text that stands there, so that whoever knows the fields decides what it means: a version
-may be 1 or 2026-01-31, and nobody's preset called ``on`` turns into a truth.
+Scalars keep their text, so that the caller, who knows the fields, decides what they mean: a version may be 1 or
+2026-01-31, and a preset called ``on`` does not become a boolean.
 """
 
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-Place = tuple[int | str, ...]  # of a value: ("presets", 1, "quality")
+Loc = tuple[int | str, ...]  # the path to a value: ("presets", 1, "quality")
 
 
-class NotYamlError(ValueError):
-    """Why this is not YAML that we take, and in which line."""
+class YamlSyntaxError(ValueError):
+    """The reason why a file is not acceptable YAML, with the line."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -21,55 +21,55 @@ class NotYamlError(ValueError):
 
 
 @dataclass
-class Page:
-    """What a file says; lines count from 1."""
+class YamlDocument:
+    """The content of a file; lines count from 1."""
 
-    content: Any = None  # dictionaries, lists and texts; None for an empty file
-    lines: dict[Place, int] = field(default_factory=dict)
-    repeated: list[tuple[Place, int]] = field(
+    content: Any = None  # dictionaries, lists and strings; None for an empty file
+    lines: dict[Loc, int] = field(default_factory=dict)
+    repeated: list[tuple[Loc, int]] = field(
         default_factory=list
-    )  # fields that stand there twice, and the first's line
+    )  # a field's further occurrences, with the first line
 
-    def line(self, place: Place) -> int:
-        """Say where a value stands, or else what it is missing in."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 1)
+    def line(self, loc: Loc) -> int:
+        """Return the line of a value, or of the innermost existing value that should contain it."""
+        while loc and loc not in self.lines:
+            loc = loc[:-1]
+        return self.lines.get(loc, 1)
 
 
-def read_yaml(data: bytes) -> Page:
-    """Read one document. Raises NotYamlError."""
+def parse_yaml(data: bytes) -> YamlDocument:
+    """Parse one document. Raise YamlSyntaxError."""
     try:
         for event in yaml.parse(data, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for gigabytes, or for themselves
-                raise NotYamlError(_line(event.start_mark), f"*{event.anchor}: references are not taken")
+            if isinstance(event, yaml.AliasEvent):  # a few aliases can expand to gigabytes, or to themselves
+                raise YamlSyntaxError(_line(event.start_mark), f"*{event.anchor}: aliases are not supported")
         root = yaml.compose(data, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as fault:
-        raise NotYamlError(_line(fault.problem_mark), fault.problem or "is not YAML") from fault
-    except yaml.reader.ReaderError as fault:
-        raise NotYamlError(data[: fault.position].count(b"\n") + 1, fault.reason) from fault
-    except RecursionError as fault:
-        raise NotYamlError(1, "is nested too deep") from fault
-    page = Page()
-    page.content = _unfold(root, (), page)
-    return page
+    except yaml.MarkedYAMLError as error:
+        raise YamlSyntaxError(_line(error.problem_mark), error.problem or "is not YAML") from error
+    except yaml.reader.ReaderError as error:
+        raise YamlSyntaxError(data[: error.position].count(b"\n") + 1, error.reason) from error
+    except RecursionError as error:
+        raise YamlSyntaxError(1, "is nested too deeply") from error
+    document = YamlDocument()
+    document.content = _convert(root, (), document)
+    return document
 
 
-def _unfold(node: yaml.Node | None, place: Place, page: Page) -> Any:
+def _convert(node: yaml.Node | None, loc: Loc, document: YamlDocument) -> Any:
     match node:
         case yaml.MappingNode():
             fields: dict[str, Any] = {}
             for key, value in node.value:
                 name = key.value if isinstance(key, yaml.ScalarNode) else "(a list or mapping)"
-                here = (*place, name)
+                here = (*loc, name)
                 if name in fields:
-                    page.repeated.append((here, page.lines[here]))
-                page.lines[here] = _line(key.start_mark)
-                fields[name] = _unfold(value, here, page)
+                    document.repeated.append((here, document.lines[here]))
+                document.lines[here] = _line(key.start_mark)
+                fields[name] = _convert(value, here, document)
             return fields
         case yaml.SequenceNode():
-            page.lines |= {(*place, number): _line(item.start_mark) for number, item in enumerate(node.value)}
-            return [_unfold(item, (*place, number), page) for number, item in enumerate(node.value)]
+            document.lines |= {(*loc, number): _line(item.start_mark) for number, item in enumerate(node.value)}
+            return [_convert(item, (*loc, number), document) for number, item in enumerate(node.value)]
         case yaml.ScalarNode():
             return node.value
     return None

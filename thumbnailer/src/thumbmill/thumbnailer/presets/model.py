@@ -1,11 +1,11 @@
-"""What is made of every picture, as data. ``preset_file`` reads it from a file."""
+"""Presets as data; ``presets.file`` reads them from a file."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-# Our own part of a variant's key: a change of the code that alters bytes raises it, or caches keep the old ones.
+# The code's part of a variant's key. A code change that alters bytes raises it, or caches keep the old variants.
 RECIPE_VERSION = "4"
-LONGEST_EDGE = 16383  # pixels, of any variant: the most that a WebP can have
+LONGEST_EDGE = 16383  # pixels, of any variant: WebP's maximum
 
 Fit = Literal["inside", "cover", "contain"]
 Gravity = Literal["centre", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"]
@@ -15,28 +15,28 @@ Animated = Literal["first", "keep", "reject"]
 
 @dataclass(frozen=True)
 class Preset:
-    """One kind of variant; edges are of the picture as it is shown."""
+    """One kind of variant; edges are those of the image as shown, after its orientation."""
 
     name: str
-    width: int | None = None  # pixels; without one, the other edge alone decides
+    width: int | None = None  # pixels; without it, it follows from the height
     height: int | None = None  # pixels
-    fit: Fit = "inside"  # the box: shrunk into it, cut to fill it, or padded to fill it
-    gravity: Gravity = "centre"  # what cover keeps, and where contain puts the picture
+    fit: Fit = "inside"  # the box: shrunk into it, cropped to fill it, or padded to fill it
+    gravity: Gravity = "centre"  # the part that cover keeps, and the place of the image in contain's box
     quality: int = 82  # 1 to 100, as the format's own encoder understands it; PNG has none
-    format: OutputFormat = "auto"  # JPEG, but WebP for what has alpha or moves
-    background: str = "#ffffff"  # or transparent; as padding, and behind alpha where a format has none
-    without_enlargement: bool = True
+    format: OutputFormat = "auto"  # JPEG, but WebP for an image with alpha or animation
+    background: str = "#ffffff"  # or transparent; for padding, and behind alpha where a format has none
+    enlarge: bool = False
     animated: Animated = "first"  # of an animation: its first frame, all frames, or a failure
 
 
 @dataclass(frozen=True)
 class PresetSet:
-    """All variants of a picture."""
+    """All presets of a file."""
 
-    version: str  # the file's own, for its author to raise when it changes
+    version: str  # the file's own, which its author raises with each change
     presets: tuple[Preset, ...]
 
     @property
     def key_version(self) -> str:
-        """Name what made a variant: the presets, and the code that followed them."""
+        """The version in a variant's key: that of the presets and that of the code."""
         return f"{self.version}.{RECIPE_VERSION}"
