@@ -20,9 +20,8 @@ from thumbmill.core.contracts.base import EventType
 from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE
 from thumbmill.core.contracts.events import LifecycleEvent
 from thumbmill.core.contracts.senders import SENDERS
-from thumbmill.gateway import health
 from thumbmill.gateway import metrics as gateway_metrics
-from thumbmill.gateway.api import legacy, routes
+from thumbmill.gateway.api import health, legacy, routes
 from thumbmill.gateway.problems import PROBLEMS
 from thumbmill.gateway.settings import Settings as GatewaySettings
 from thumbmill.thumbnailer import metrics as thumbnailer_metrics
@@ -186,7 +185,7 @@ def events_page() -> str:
 def api_page() -> str:
     """Describe the API's addresses."""
     lines = [_API]
-    for router in (routes.router, legacy.router, health.router):
+    for router in (routes.uploads, routes.images, legacy.router, health.router):
         for route in router.routes:
             if isinstance(route, APIRoute) and (route.include_in_schema or route.path == "/metrics"):
                 [method] = route.methods or ()

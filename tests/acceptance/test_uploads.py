@@ -46,11 +46,11 @@ def beginning(system, headers, *chunks):
 @pytest.mark.parametrize("headers", [FORM, RAW], ids=["form", "raw body"])
 def test_a_client_that_goes_away_leaves_no_object(system, headers):
     head = FORM_HEAD if headers is FORM else b""
-    left = system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="gone"}')
+    left = system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="client_disconnected"}')
     with nothing_stored(system):
         with beginning(system, headers | {"Content-Length": str(MIB)}, head + BEGINNING):
             wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 1)
-        wait_until(lambda: system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="gone"}') == left + 1)
+        wait_until(lambda: system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="client_disconnected"}') == left + 1)
 
 
 @pytest.mark.parametrize("headers", [FORM, RAW], ids=["form", "raw body"])

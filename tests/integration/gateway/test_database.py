@@ -122,10 +122,10 @@ def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
             watching = asyncio.create_task(liveness.watch())
 
             async def stuck():
-                return liveness.error
+                return liveness.failure
 
             async def well():
-                return not liveness.error
+                return not liveness.failure
 
             await ImageRepository(database).check()
             lost = [await database._pool.getconn(TIMEOUT_SECONDS) for _ in range(CONNECTIONS)]  # noqa: SLF001
@@ -144,9 +144,9 @@ def test_a_database_that_is_away_or_slow_is_no_reason_to_restart(clean, url):
             liveness = Liveness(database, ImageRepository(database), check_seconds=0.01, stuck_seconds=0.02)
             with closing(psycopg.connect(clean.owner)) as locker:
                 locker.execute("LOCK TABLE progress")
-                assert not await liveness._is_pool_empty()  # noqa: SLF001
+                assert not await liveness._is_pool_stuck()  # noqa: SLF001
         async with opened("postgresql://gateway@127.0.0.1:1/nothing") as database:
             liveness = Liveness(database, ImageRepository(database), check_seconds=0, stuck_seconds=0.02)
-            assert not await liveness._is_pool_empty()  # noqa: SLF001
+            assert not await liveness._is_pool_stuck()  # noqa: SLF001
 
     asyncio.run(run())

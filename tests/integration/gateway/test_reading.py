@@ -154,8 +154,8 @@ def test_a_key_whose_image_is_deleted(clean, client):
 
 def test_a_list_without_what_is_deleted_does_not_read_it(clean):
     clean.sql(
-        "INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants, variants_removed,"
-        " created_at, updated_at, version) SELECT gen_random_uuid(), number::text,"
+        "INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants,"
+        " variants_removed, created_at, updated_at, version) SELECT gen_random_uuid(), number::text,"
         " CASE WHEN number < 20000 THEN 'DONE' ELSE 'DELETED' END, 'e/3/1', 3, 1, '', 1, '[]', true,"
         " now() - interval '1 day' + number * interval '1 second', now(), number"
         " FROM generate_series(1, 40000) AS number"

@@ -1,4 +1,4 @@
-"""A store in memory, and requests that come from nowhere."""
+"""An object store in memory, and requests without a connection."""
 
 import asyncio
 import threading
@@ -13,13 +13,13 @@ from thumbmill.gateway.uploads.service import UploadService
 
 
 class FakeStorage:
-    """Keeps objects, and multipart uploads that are none yet."""
+    """Stores objects and unfinished multipart uploads."""
 
     def __init__(self):
         self.objects = {}
         self.unfinished = {}
         self.error = None  # raised by the next call
-        self.gate = threading.Event()  # calls wait for it
+        self.gate = threading.Event()  # every call waits for it
         self.gate.set()
 
     def _pass(self):
@@ -59,18 +59,18 @@ class FakeStorage:
         return self.objects[bucket, key]
 
 
-class Parts:
-    def __init__(self, **parts):
-        self.__dict__.update(parts)
+class Namespace:
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
 
 
 class App:
-    def __init__(self, **parts):
-        self.state = Parts(services=Parts(**parts))
+    def __init__(self, **services):
+        self.state = Namespace(services=Namespace(**services))
 
 
 def make_request(chunks, headers, *, complete=True, stuck=False):
-    """Make a request whose body comes in these chunks; an incomplete one ends as when the client goes away."""
+    """Return a request whose body arrives in these chunks; an incomplete one ends with a disconnect."""
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     if complete:
         messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -88,19 +88,24 @@ def make_request(chunks, headers, *, complete=True, stuck=False):
         "path": "/api/v1/images",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "query_string": b"",
-        "app": App(settings=Parts(public_url="http://here")),
+        "app": App(settings=Namespace(public_url="http://here")),
     }
     request = Request(scope, receive)
-    request.left = messages  # what nobody has read
+    request.unread = messages
     return request
 
 
 @contextmanager
-def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, pace=BodyRateLimits()):  # noqa: B008
+def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, rate_limits=BodyRateLimits()):  # noqa: B008
     executor = BoundedExecutor("minio", slots, deadline_seconds=deadline_seconds)
     try:
         yield UploadService(
-            storage, executor, slots=slots, max_bytes=max_bytes, deadline_seconds=deadline_seconds, pace=pace
+            storage,
+            executor,
+            slots=slots,
+            max_bytes=max_bytes,
+            deadline_seconds=deadline_seconds,
+            rate_limits=rate_limits,
         )
     finally:
         storage.gate.set()

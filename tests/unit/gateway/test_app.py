@@ -1,4 +1,4 @@
-"""The application without its servers: what it answers before it would need one."""
+"""The application without its servers: the responses that need none."""
 
 import asyncio
 import re
@@ -7,12 +7,15 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.gateway.fakes import FakeStorage, Parts, uploads_into
+from tests.unit.gateway.fakes import FakeStorage, Namespace, uploads_into
 from thumbmill.gateway.api.app import create_app
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.readiness import ReadinessReport
 
-PICTURE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 picture")}
+IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
+NONE = "this endpoint accepts no parameters"
+IMAGE_FILE = {"file": ("cat.jpg", b"\xff\xd8\xff\xe0 image")}
 
 
 @pytest.fixture(autouse=True)
@@ -21,23 +24,23 @@ def logged():
         yield lines
 
 
-class Broken:
+class BrokenRepository:
     async def page(self, *_):
         raise RuntimeError("a bug")
 
 
 class Ready:
-    async def ask(self):
-        return {}, {}
+    async def check(self):
+        return ReadinessReport()
 
 
-class AdmissionControl:
-    def __init__(self, *, is_long):
-        self.is_long = is_long
+class FakeAdmission:
+    def __init__(self, *, is_backlogged):
+        self.is_backlogged = is_backlogged
 
-    def check_capacity(self, door):
-        if self.is_long:
-            raise Problem(Code.TOO_MANY_WAITING, door)
+    def check_capacity(self, endpoint):
+        if self.is_backlogged:
+            raise Problem(Code.TOO_MANY_WAITING, endpoint)
 
 
 def call(
@@ -46,7 +49,7 @@ def call(
     *,
     keys=(),
     origins=(),
-    is_backlog_long=False,
+    is_backlogged=False,
     stuck="",
     public_url="",
     proxies=(),
@@ -56,8 +59,8 @@ def call(
     async def run():
         with uploads_into(FakeStorage()) as uploads:
             app = create_app(
-                Parts(
-                    settings=Parts(
+                Namespace(
+                    settings=Namespace(
                         public_url=public_url,
                         origins=list(origins),
                         proxies=list(proxies),
@@ -65,10 +68,10 @@ def call(
                         trusted_origins=frozenset(origins),
                     ),
                     api_keys=ApiKeys(keys, monitoring_key),
-                    admission=AdmissionControl(is_long=is_backlog_long),
+                    admission=FakeAdmission(is_backlogged=is_backlogged),
                     uploads=uploads,
-                    repository=Broken(),
-                    liveness=Parts(error=stuck),
+                    repository=BrokenRepository(),
+                    liveness=Namespace(failure=stuck),
                     readiness=Ready(),
                 )
             )
@@ -86,42 +89,45 @@ def test_a_bug_is_logged_with_its_trace(logged):
 
 
 def test_an_upload_is_accepted():
-    answer = call("POST", "/api/v1/images", files=PICTURE)
-    assert answer.status_code == 202
-    assert answer.json()["status"] == "PENDING"
-    assert answer.headers["Location"] == f"http://here/api/v1/images/{answer.json()['id']}"
+    response = call("POST", "/api/v1/images", files=IMAGE_FILE)
+    assert response.status_code == 202
+    assert response.json()["status"] == "PENDING"
+    assert response.headers["Location"] == f"http://here/api/v1/images/{response.json()['id']}"
 
 
-def test_the_older_interface():
-    answer = call("POST", "/upload-image/", files=PICTURE)
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"id", "filename", "bucket", "key", "status"}
-    assert answer.json()["filename"] == "cat.jpg"
-    assert call("POST", "/upload-image", files=PICTURE).status_code == 200
+def test_the_legacy_endpoint():
+    response = call("POST", "/upload-image/", files=IMAGE_FILE)
+    assert response.status_code == 200
+    assert set(response.json()) == {"id", "filename", "bucket", "key", "status"}
+    assert response.json()["filename"] == "cat.jpg"
+    assert call("POST", "/upload-image", files=IMAGE_FILE).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("path", "door"), [("/api/v1/images", "upload"), ("/upload-image/", "upload"), ("/api/v1/uploads", "ticket")]
+    ("path", "endpoint"),
+    [("/api/v1/images", "images"), ("/upload-image/", "upload-image"), ("/api/v1/uploads", "uploads")],
 )
-def test_while_too_much_waits_nothing_new_is_taken(path, door):
-    answer = call("POST", path, is_backlog_long=True, **({"json": {}} if door == "ticket" else {"files": PICTURE}))
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
-    assert (answer.json()["code"], answer.json()["detail"]) == ("too_many_waiting", door)
+def test_uploads_and_tickets_are_rejected_while_too_much_waits(path, endpoint):
+    response = call(
+        "POST", path, is_backlogged=True, **({"json": {}} if endpoint == "uploads" else {"files": IMAGE_FILE})
+    )
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
+    assert (response.json()["code"], response.json()["detail"]) == ("too_many_waiting", endpoint)
 
 
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        ({"files": {"file": b"text, not a picture"}}, "unsupported_format"),
+        ({"files": {"file": b"text, not an image"}}, "unsupported_format"),
         ({"files": {"file": b""}}, "empty_file"),
-        ({"files": {"picture": b"x"}}, "missing_file"),
+        ({"files": {"image": b"x"}}, "missing_file"),
         ({"json": {}}, "unsupported_content_type"),
     ],
 )
-def test_in_the_older_interface_every_fault_of_an_upload_is_a_400(request_, code):
-    answer = call("POST", "/upload-image/", **request_)
-    assert answer.status_code == 400
-    assert (answer.json()["status"], answer.json()["code"]) == (400, code)
+def test_at_the_legacy_endpoint_every_client_error_is_a_400(request_, code):
+    response = call("POST", "/upload-image/", **request_)
+    assert response.status_code == 400
+    assert (response.json()["status"], response.json()["code"]) == (400, code)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,7 @@ def test_in_the_older_interface_every_fault_of_an_upload_is_a_400(request_, code
     [
         ("GET", "/nothing", 404, "not_found"),
         ("PUT", "/api/v1/images", 405, "method_not_allowed"),
-        ("GET", "/api/v1/images/nobody", 422, "invalid_request"),
+        ("GET", "/api/v1/images/not-an-id", 422, "invalid_request"),
         ("GET", "/api/v1/images?limit=201", 422, "invalid_request"),
         ("GET", "/api/v1/images?limit=201&statsu=DONE", 400, "unknown_parameter"),
         ("GET", "/api/v1/images?status=SOME", 422, "invalid_request"),
@@ -138,31 +144,43 @@ def test_in_the_older_interface_every_fault_of_an_upload_is_a_400(request_, code
         ("POST", "/api/v1/uploads", 422, "invalid_request"),
     ],
 )
-def test_every_fault_is_a_problem(method, path, status, code):
-    answer = call(method, path)
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["code"] == code
-    assert "a bug" not in answer.text
+def test_every_error_is_a_problem(method, path, status, code):
+    response = call(method, path)
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == code
+    assert "a bug" not in response.text
 
 
 @pytest.mark.parametrize(
     ("method", "path", "detail"),
     [
-        ("GET", "/api/v1/images?Status=DONE&x[]=1", "Status, x[]: it knows cursor, deleted, key, limit, status"),
-        ("POST", "/api/v1/images?file_name=a.jpg", "file_name: it knows none"),
-        ("POST", "/api/v1/uploads?content_type=image/png", "content_type: it knows none"),
-        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f?v=1", "v: it knows none"),
-        ("HEAD", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/events?limit=1", "limit: it knows none"),
-        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/variants/small?size=9", "size: it knows v"),
-        ("DELETE", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f?force", "force: it knows none"),
+        ("GET", "/api/v1/images?Status=DONE&x[]=1", "Status, x[]: allowed: cursor, deleted, key, limit, status"),
+        ("POST", "/api/v1/images?file_name=a.jpg", f"file_name: {NONE}"),
+        ("POST", "/api/v1/uploads?content_type=image/png", f"content_type: {NONE}"),
+        (
+            "GET",
+            f"{IMAGE}?v=1",
+            f"v: {NONE}",
+        ),
+        (
+            "HEAD",
+            f"{IMAGE}/events?limit=1",
+            f"limit: {NONE}",
+        ),
+        ("GET", f"{IMAGE}/variants/small?size=9", "size: allowed: v"),
+        (
+            "DELETE",
+            f"{IMAGE}?force",
+            f"force: {NONE}",
+        ),
     ],
 )
-def test_a_parameter_that_an_address_does_not_know_is_named(method, path, detail):
-    answer = call(method, path)
-    assert answer.status_code == 400
+def test_an_unknown_parameter_is_named(method, path, detail):
+    response = call(method, path)
+    assert response.status_code == 400
     if method != "HEAD":
-        assert (answer.json()["code"], answer.json()["detail"]) == ("unknown_parameter", detail)
+        assert (response.json()["code"], response.json()["detail"]) == ("unknown_parameter", detail)
     assert call(method, path, keys=["right"]).status_code == 401
 
 
@@ -173,31 +191,32 @@ def test_a_parameter_that_an_address_does_not_know_is_named(method, path, detail
         ("POST", "/upload-image/"),
         ("POST", "/api/v1/uploads"),
         ("GET", "/api/v1/images"),
-        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"),
-        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/events"),
-        ("GET", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f/variants/original"),
-        ("DELETE", "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"),
+        ("GET", IMAGE),
+        ("GET", f"{IMAGE}/events"),
+        ("GET", f"{IMAGE}/variants/original"),
+        ("DELETE", IMAGE),
     ],
 )
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}])
-def test_without_a_key_nothing_opens(method, path, headers):
-    answer = call(method, path, keys=["right"], headers=headers)
-    assert answer.status_code == 401
-    assert answer.json()["code"] == "unauthorized"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+def test_every_endpoint_requires_a_key(method, path, headers):
+    response = call(method, path, keys=["right"], headers=headers)
+    assert response.status_code == 401
+    assert response.json()["code"] == "unauthorized"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("headers", [{"X-API-Key": "right"}, {"Authorization": "Bearer right"}])
-def test_with_a_key_the_api_opens(headers):
+def test_each_key_gives_access(headers):
     assert (
-        call("POST", "/api/v1/images", keys=["other", "right"], headers=headers, files=PICTURE).status_code == 202
+        call("POST", "/api/v1/images", keys=["other", "right"], headers=headers, files=IMAGE_FILE).status_code
+        == 202
     )
 
 
-def test_a_gateway_that_only_a_restart_helps_says_so():
+def test_a_stuck_gateway_fails_its_liveness_probe():
     assert call("GET", "/livez").json() == {"status": "ok"}
-    answer = call("GET", "/livez", stuck="no connection")
-    assert (answer.status_code, answer.json()) == (503, {"status": "stuck", "error": "no connection"})
+    response = call("GET", "/livez", stuck="no connection")
+    assert (response.status_code, response.json()) == (503, {"status": "stuck", "error": "no connection"})
 
 
 @pytest.mark.parametrize("path", ["/health", "/livez"])
@@ -206,10 +225,10 @@ def test_probes_need_no_key(path):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/docs", "/openapi.json", "/readyz"])
-def test_what_is_for_operators_needs_a_key_where_there_are_keys(path):
+def test_operator_pages_require_a_key_if_keys_are_set(path):
     def sees(**options):
-        answer = call("GET", path, **options)
-        return answer.is_success and (path != "/readyz" or "unavailable" in answer.json())
+        response = call("GET", path, **options)
+        return response.is_success and (path != "/readyz" or "unavailable" in response.json())
 
     keys = {"keys": ["right"], "monitoring_key": "watch"}
     assert sees()
@@ -218,66 +237,63 @@ def test_what_is_for_operators_needs_a_key_where_there_are_keys(path):
     for key, seen in (("right", True), ("watch", True), ("wrong", False)):
         for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
             assert sees(headers=headers, **keys) == seen
-        assert sees(auth=("anybody", key), **keys) == seen
+        assert sees(auth=("anyone", key), **keys) == seen
     assert not sees(headers={"Authorization": "Basic =="}, **keys)
 
 
-def test_a_browser_asks_for_the_key_of_the_documentation():
+def test_a_browser_asks_for_the_key_of_the_api_docs():
     assert call("GET", "/docs", keys=["right"]).headers["WWW-Authenticate"].startswith("Basic")
 
 
-def test_the_key_for_watching_opens_no_image():
+def test_the_monitoring_key_gives_no_access_to_images():
     headers = {"X-API-Key": "watch"}
     assert call("GET", "/api/v1/images", keys=["right"], monitoring_key="watch", headers=headers).status_code == 401
 
 
-def test_pages_that_come_under_another_name_are_refused():
-    """DNS rebinding: a page of rebound.example is of the same origin as we, by its name."""
+def test_requests_with_a_foreign_host_are_rejected():
+    """With DNS rebinding, a page of rebound.example has the same origin as the gateway, by its name."""
     headers = {"Host": "rebound.example:8000", "Sec-Fetch-Site": "same-origin"}
     for method, path in (("GET", "/api/v1/images"), ("POST", "/api/v1/images"), ("GET", "/metrics"), ("GET", "/")):
-        answer = call(method, path, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (421, "wrong_host")
+        response = call(method, path, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (421, "wrong_host")
 
 
-def test_pages_of_another_origin_change_nothing_unless_they_are_named():
-    foreign = {"Origin": "http://else.example", "Sec-Fetch-Site": "cross-site"}
+def test_pages_of_other_origins_may_change_nothing_unless_allowed():
+    foreign = {"Origin": "http://other.example", "Sec-Fetch-Site": "cross-site"}
     for path in ("/api/v1/images", "/upload-image/"):
-        answer = call("POST", path, files=PICTURE, headers=foreign)
-        assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
-        answer = call("POST", path, files=PICTURE, headers=foreign, origins=["http://else.example"])
-        assert answer.is_success
-        assert answer.headers["Access-Control-Allow-Origin"] == "http://else.example"
+        response = call("POST", path, files=IMAGE_FILE, headers=foreign)
+        assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
+        response = call("POST", path, files=IMAGE_FILE, headers=foreign, origins=["http://other.example"])
+        assert response.is_success
+        assert response.headers["Access-Control-Allow-Origin"] == "http://other.example"
     assert call("GET", "/livez", headers=foreign).status_code == 200
 
 
-def test_who_does_not_wait_for_a_body_closes_the_connection():
-    """Whoever expected 100 Continue and got an answer may send the body, or the next request."""
+def test_a_response_before_the_expected_body_closes_the_connection():
+    """A client that expects 100 Continue and gets a final response may send the body, or the next request."""
     expecting = {"Expect": "100-continue"}
     assert call("POST", "/nothing", content=b"x", headers=expecting).headers["Connection"] == "close"
-    assert "Connection" not in call("POST", "/api/v1/images", files=PICTURE, headers=expecting).headers
+    assert "Connection" not in call("POST", "/api/v1/images", files=IMAGE_FILE, headers=expecting).headers
     assert "Connection" not in call("POST", "/nothing", content=b"x").headers
 
 
-def test_the_description_names_problems_with_examples():
-    described = call("GET", "/openapi.json").json()
-    upload = described["paths"]["/api/v1/images"]["post"]
+def test_openapi_lists_problems_with_examples():
+    document = call("GET", "/openapi.json").json()
+    upload = document["paths"]["/api/v1/images"]["post"]
     assert set(upload["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     assert {"202", "400", "401", "413", "415", "503"} <= set(upload["responses"])
     examples = upload["responses"]["503"]["content"]["application/problem+json"]["examples"]
     assert examples["storage_timeout"]["value"]["code"] == "storage_timeout"
-    variant = described["paths"]["/api/v1/images/{image_id}/variants/{type}"]["get"]
+    variant = document["paths"]["/api/v1/images/{image_id}/variants/{type}"]["get"]
     assert "410" in variant["responses"]
 
 
-def test_listed_origins_may_read_answers_and_failures():
+def test_allowed_origins_may_read_responses_and_errors():
     headers = {"Origin": "https://a.example"}
     for path in ("/health", "/api/v1/images"):  # the second one fails
-        answer = call("GET", path, origins=["https://a.example"], headers=headers)
-        assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        response = call("GET", path, origins=["https://a.example"], headers=headers)
+        assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
     assert "Access-Control-Allow-Origin" not in call("GET", "/health", headers=headers).headers
-
-
-IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
 
 
 @pytest.mark.parametrize(
@@ -294,27 +310,27 @@ IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
         ("/static-offline-docs/swagger-ui.css", {"GET", "HEAD"}),
     ],
 )
-def test_a_wrong_method_is_told_all_right_ones(path, methods):
+def test_a_wrong_method_is_answered_with_the_allowed_ones(path, methods):
     for wrong in {"PUT", "PATCH", "HEAD", "DELETE", "POST"} - methods:
-        answer = call(wrong, path)
-        assert answer.status_code == 405
-        assert set(answer.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
+        response = call(wrong, path)
+        assert response.status_code == 405
+        assert set(response.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
         if wrong != "HEAD":
-            assert answer.json()["code"] == "method_not_allowed"
-    answer = call("OPTIONS", path)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert set(answer.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
+            assert response.json()["code"] == "method_not_allowed"
+    response = call("OPTIONS", path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert set(response.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/nothing", "/api/v1/images/nobody"])
-def test_head_gives_what_get_gives_but_the_body(path, logged):
-    given, seen = call("GET", path), call("HEAD", path)
-    assert (seen.status_code, dict(seen.headers)) == (given.status_code, dict(given.headers))
-    assert seen.content == b""
+@pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/nothing", "/api/v1/images/not-an-id"])
+def test_head_equals_get_without_the_body(path, logged):
+    get, head = call("GET", path), call("HEAD", path)
+    assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
+    assert head.content == b""
     assert [line["method"] for line in logged if line["event"] == "request"] == ["GET", "HEAD"]
 
 
-# What stands in the requests of axios, Dropzone, FilePond, Fine Uploader, jQuery File Upload, tus, Uppy.
+# Headers that are sent by axios, Dropzone, FilePond, Fine Uploader, jQuery File Upload, tus, Uppy.
 WIDGETS = (
     "x-requested-with,cache-control,content-disposition,content-range,range,if-none-match,x-api-key,authorization,"
     "content-type,accept,pragma,upload-length,upload-offset,upload-name,upload-metadata,tus-resumable,x-file-name,"
@@ -323,33 +339,33 @@ WIDGETS = (
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
-def test_pages_of_listed_origins_may_send_what_upload_widgets_send(method):
+def test_pages_of_allowed_origins_may_send_the_headers_of_upload_widgets(method):
     headers = {
         "Origin": "https://a.example",
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": WIDGETS,
     }
-    answer = call("OPTIONS", "/api/v1/images", origins=["https://a.example"], keys=["right"], headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
-    assert set(WIDGETS.split(",")) <= set(answer.headers["Access-Control-Allow-Headers"].split(","))
-    assert method in answer.headers["Access-Control-Allow-Methods"]
+    response = call("OPTIONS", "/api/v1/images", origins=["https://a.example"], keys=["right"], headers=headers)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert set(WIDGETS.split(",")) <= set(response.headers["Access-Control-Allow-Headers"].split(","))
+    assert method in response.headers["Access-Control-Allow-Methods"]
     for origins in ([], ["https://b.example"]):
-        answer = call("OPTIONS", "/api/v1/images", origins=origins, headers=headers)
-        assert "Access-Control-Allow-Origin" not in answer.headers
+        response = call("OPTIONS", "/api/v1/images", origins=origins, headers=headers)
+        assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_pages_of_listed_origins_may_read_what_answers_say():
-    answer = call("GET", "/livez", origins=["https://a.example"], headers={"Origin": "https://a.example"})
-    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+def test_pages_of_allowed_origins_may_read_the_headers_of_responses():
+    response = call("GET", "/livez", origins=["https://a.example"], headers={"Origin": "https://a.example"})
+    exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
     assert {"Content-Disposition", "ETag", "Location", "Retry-After"} <= exposed
-    assert "Origin" in answer.headers["Vary"]
+    assert "Origin" in response.headers["Vary"]
     assert (
         "Origin" in call("GET", "/livez", origins=["https://a.example"]).headers["Vary"]
     )  # or a cache mixes them up
 
 
-def test_the_documentation_needs_nothing_from_elsewhere():
+def test_the_api_docs_load_nothing_from_other_hosts():
     page = call("GET", "/docs").text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(loaded) >= 3

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.gateway.fakes import FakeStorage
-from tests.unit.gateway.test_status import DONE
+from tests.unit.gateway.test_presenter import DONE
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,
     ObjectVersion,
@@ -33,7 +33,7 @@ class FakeRepository:
     def __init__(self, *answers):
         self.answers = list(answers)
 
-    async def image(self, _):
+    async def get(self, _):
         row, caught_up_to = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return row, caught_up_to() if callable(caught_up_to) else caught_up_to
 
@@ -73,7 +73,7 @@ def ask(question, *answers, keys=(), error=None):
 
 
 def find(image_id, *answers, **bucket):
-    return ask(lambda lookup: lookup.image(image_id), *answers, **bucket)
+    return ask(lambda lookup: lookup.find(image_id), *answers, **bucket)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "DONE", "FAILED", "DELETED"])
@@ -93,7 +93,7 @@ def test_a_tickets_object_is_pending_though_only_the_ticket_was_heard_of(status)
     ticket = row_of(new_image_id(), status)
     row = find(ticket.id, (ticket, None), keys=[ticket.key])
     assert (row.status, row.generation, row.size, row.file_name) == (Status.PENDING, 1, 3, TICKETS_NAME)
-    assert row == ask(lambda lookup: lookup.by_key(ticket.key), (ticket, None), keys=[ticket.key])
+    assert row == ask(lambda lookup: lookup.find_by_key(ticket.key), (ticket, None), keys=[ticket.key])
     assert etag_of(row) != etag_of(ticket)
     assert etag_of(row) != etag_of(row_of(ticket.id, "PENDING", version=ticket.version + 1))
     assert find(ticket.id, (ticket, None)) is ticket
@@ -112,7 +112,7 @@ def test_an_object_that_was_heard_of_and_deleted_while_the_bucket_was_asked(stat
     image_id = new_image_id()
     before, after = row_of(image_id, status) if status else None, row_of(image_id, "DELETED")
     assert find(image_id, (before, None), (after, None)) is after
-    assert ask(lambda lookup: lookup.by_key(upload_key(image_id)), (before, None), (after, None)) is after
+    assert ask(lambda lookup: lookup.find_by_key(upload_key(image_id)), (before, None), (after, None)) is after
 
 
 @pytest.mark.parametrize("place", range(5))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from thumbmill.gateway.uploads.multipart import (
     MAX_BOUNDARY_BYTES,
     MAX_HEADERS_BYTES,
-    Event,
+    Marker,
     MultipartError,
     MultipartParser,
 )
@@ -24,9 +24,9 @@ def parse(body, sizes=(), boundary=BOUNDARY):
             match event:
                 case memoryview():
                     parts[-1][1].extend(event)
-                case Event.END_OF_PART:
+                case Marker.END_OF_PART:
                     assert parts
-                case Event.END:
+                case Marker.END:
                     ended = True
                 case headers:
                     parts.append((dict(headers), bytearray()))

@@ -18,7 +18,7 @@ def test_every_code_has_a_status_and_a_title(code):
 
 
 @pytest.mark.parametrize("code", [code for code in Code if PROBLEMS[code][0] == 503])
-def test_what_may_pass_says_when_to_try_again(code):
+def test_every_503_has_a_retry_after(code):
     assert int(Problem(code).headers["Retry-After"]) > 0
 
 
@@ -31,7 +31,7 @@ def test_what_may_pass_says_when_to_try_again(code):
     ],
 )
 @pytest.mark.parametrize("error", [DependencyUnavailable, DependencyRejected])
-def test_clients_hear_which_server_is_away_and_no_more(dependency, code, error):
+def test_clients_see_which_dependency_is_unavailable_and_no_details(dependency, code, error):
     problem = unavailable(error(dependency, "password authentication failed for 10.0.0.7"))
     assert problem.code is code
     assert "10.0.0.7" not in str(problem.body())

@@ -23,7 +23,7 @@ def take(storage, request, **limits):
     async def run():
         with uploads_into(storage, **limits) as uploads:
             try:
-                return await uploads.take(request)
+                return await uploads.store(request)
             finally:
                 storage.gate.set()
                 await uploads.close()
@@ -45,9 +45,9 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
     }
     start = '--x\r\nContent-Disposition: form-data; name="file"; filename="ä.jpg"\r\n\r\n'.encode()
     stored = take(storage, make_request([start, JPEG, b"\r\n--x--\r\n"], headers))
-    assert stored.image_id == image_id_of(stored.key)
-    assert stored.image_id.version == 7
-    assert (stored.file_name, stored.content_type, stored.size) == ("ä.jpg", "image/jpeg", len(JPEG))
+    assert stored.id == image_id_of(stored.key)
+    assert stored.id.version == 7
+    assert (stored.file_name, stored.content_type, stored.bytes) == ("ä.jpg", "image/jpeg", len(JPEG))
     data, content_type, metadata = storage.objects[ORIGINALS_BUCKET, stored.key]
     assert (data, content_type) == (JPEG, "image/jpeg")
     assert metadata == {"file-name": "%C3%A4.jpg", "traceparent": TRACE}
@@ -56,12 +56,12 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
 def test_a_file_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
     """A view of one byte is 200 bytes large: 5 MiB of them took a gigabyte."""
     content = JPEG + bytes(MIB // 10)
-    writer = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
+    upload = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
     views = [content[i : i + 1] for i in range(len(content))]
     tracemalloc.start()
     try:
         for view in views:
-            writer.add(memoryview(view))
+            upload.write(memoryview(view))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -75,7 +75,7 @@ def test_a_large_file_is_stored_as_it_was(size):
     chunks = [content[i : i + 100_000] for i in range(0, size, 100_000)]
     stored = take(storage, make_request(chunks, RAW))
     assert storage.objects[ORIGINALS_BUCKET, stored.key][0] == content
-    assert stored.size == size
+    assert stored.bytes == size
     assert not storage.unfinished
 
 
@@ -103,13 +103,13 @@ def test_what_is_refused_leaves_nothing(chunks, code):
 def test_no_picture_is_refused_by_its_first_bytes():
     request = make_request([b"plain text, " * 6, *[b"more of it"] * 50], RAW)
     assert refused(FakeStorage(), request).code is Code.UNSUPPORTED_FORMAT
-    assert len(request.left) == 51
+    assert len(request.unread) == 51
 
 
 def test_a_declared_length_over_the_limit_is_refused_unread():
     request = make_request([JPEG], RAW | {"content-length": "2000000000"})
     assert refused(FakeStorage(), request).code is Code.FILE_TOO_LARGE
-    assert len(request.left) == 2
+    assert len(request.unread) == 2
 
 
 @pytest.mark.parametrize("size", [100, 6 * MIB])
@@ -130,23 +130,23 @@ def test_a_file_that_turns_out_too_large_leaves_no_parts():
 
 def test_a_client_that_sends_nothing_gives_up_its_place():
     limits = BodyRateLimits(window_seconds=0.01)
-    assert refused(FakeStorage(), make_request([], RAW, stuck=True), pace=limits).code is Code.UPLOAD_STALLED
+    assert refused(FakeStorage(), make_request([], RAW, stuck=True), rate_limits=limits).code is Code.UPLOAD_STALLED
 
 
 def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
-    monkeypatch.setattr(body_rate, "SETTLED_SECONDS", 0)
+    monkeypatch.setattr(body_rate, "GRACE_SECONDS", 0)
     storage = FakeStorage()
 
     async def run():
         with uploads_into(storage, slots=1) as uploads:
-            slow = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
+            slow = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
             async with asyncio.timeout(10):
-                while not any(coming.shortfall for coming in uploads._coming):  # noqa: SLF001, ASYNC110
+                while not any(coming.shortfall for coming in uploads._receiving):  # noqa: SLF001, ASYNC110
                     await asyncio.sleep(0)
-            stored = await uploads.take(make_request([JPEG], RAW))
+            stored = await uploads.store(make_request([JPEG], RAW))
             with pytest.raises(Problem) as raised:
                 await slow
-            assert await uploads.take(make_request([JPEG], RAW))
+            assert await uploads.store(make_request([JPEG], RAW))
             return stored, raised.value.code
 
     stored, code = asyncio.run(run())
@@ -157,10 +157,10 @@ def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
 def test_a_quick_upload_gives_way_to_nobody():
     async def run():
         with uploads_into(FakeStorage(), slots=1) as uploads:
-            first = asyncio.create_task(uploads.take(make_request([], RAW, stuck=True)))
+            first = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
             await asyncio.sleep(0)  # it has begun, a moment ago
             with pytest.raises(Problem) as raised:
-                await uploads.take(make_request([JPEG], RAW))
+                await uploads.store(make_request([JPEG], RAW))
             first.cancel()
             return raised.value.code
 
@@ -202,28 +202,28 @@ def test_places_are_counted_until_the_store_has_let_go():
         with uploads_into(storage, slots=1, deadline_seconds=0.05) as uploads:
             storage.gate.clear()
             with pytest.raises(Problem, match="storage_timeout"):
-                await uploads.take(make_request([JPEG], RAW))
+                await uploads.store(make_request([JPEG], RAW))
             with pytest.raises(Problem, match="too_many_uploads") as busy:
-                await uploads.take(unread := make_request([JPEG], RAW))
-            assert len(unread.left) == 2
+                await uploads.store(request := make_request([JPEG], RAW))
+            assert len(request.unread) == 2
             assert "Retry-After" in busy.value.headers
             storage.gate.set()
             await uploads.close()
-            await uploads.take(make_request([JPEG], RAW))
+            await uploads.store(make_request([JPEG], RAW))
 
     asyncio.run(run())
 
 
 def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
     retry_after = RetryAfterJitter(slots=32)
-    assert {retry_after.pause(at / 100) for at in range(63)} == {1}
-    pauses = [retry_after.pause(4.0) for _ in range(500)]
+    assert {retry_after.next_delay(at / 100) for at in range(63)} == {1}
+    pauses = [retry_after.next_delay(4.0) for _ in range(500)]
     assert 1 in pauses
     assert 10 < max(pauses) <= 17
-    assert max(retry_after.pause(6.0) for _ in range(30)) > 5  # they are still about
-    assert {retry_after.pause(30.0) for _ in range(60)} == {1}
+    assert max(retry_after.next_delay(6.0) for _ in range(30)) > 5  # they are still about
+    assert {retry_after.next_delay(30.0) for _ in range(60)} == {1}
     retry_after = RetryAfterJitter(slots=1)
-    assert max(retry_after.pause(0) for _ in range(5000)) == 30
+    assert max(retry_after.next_delay(0) for _ in range(5000)) == 30
 
 
 @pytest.mark.parametrize("size", [1001, 100_000, 10 * MIB])

@@ -1,4 +1,4 @@
-"""``gateway``: Thumbmill's HTTP API."""
+"""``gateway``: the HTTP API of Thumbmill."""
 
 import argparse
 import asyncio
@@ -26,21 +26,21 @@ from thumbmill.gateway.settings import Settings
 
 log = structlog.get_logger()
 
-STOP_SECONDS = 20  # how long requests under way may take to end when stopping
+SHUTDOWN_SECONDS = 20  # for running requests to end
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
-SPARE_FILES = 256  # connections to Postgres, RabbitMQ and MinIO, and what the process itself has open
+SPARE_FILES = 256  # for connections to Postgres, RabbitMQ and MinIO, and files of the process itself
 
 
 def main() -> None:
-    """Read the settings, listen, serve until SIGTERM or SIGINT."""
+    """Load the settings and serve until SIGTERM or SIGINT."""
     _parser().parse_args()
     settings = load_or_exit(Settings)
     logs.configure(settings, "gateway")
     publish_build_info("gateway")
     log.info("settings", **masked(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn stops gracefully first, then passes it on
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn shuts down first, then raises the signal again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_serve(settings)))
 
@@ -51,11 +51,11 @@ async def _serve(settings: Settings) -> int:
             unavailable = await services.readiness.check_startup()
             listeners = _listen(settings.gateway_host, settings.gateway_port)
         except (DependencyRejected, OSError) as error:
-            log.critical("cannot_run", error=str(error))
+            log.critical("startup_failed", error=str(error))
             return 1
         _allow_open_files(settings.max_connections)
-        for trouble in unavailable.values():
-            log.warning("dependency_away", error=trouble)
+        for message in unavailable.values():
+            log.warning("dependency_unavailable", error=message)
         config = uvicorn.Config(
             create_app(services),
             http=protocol_for(ConnectionLimiter(settings.max_connections)),
@@ -65,9 +65,9 @@ async def _serve(settings: Settings) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # gateway/proxies.py
+            proxy_headers=False,  # see http/forwarded_headers.py
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         addresses = ", ".join(f"http://{address_of(listener)}" for listener in listeners)
         log.info("serving", address=addresses, docs="/docs")
@@ -76,7 +76,7 @@ async def _serve(settings: Settings) -> int:
 
 
 def _allow_open_files(connections: int) -> None:
-    """Have the system let us open what so many connections may need: each its socket, and one to the store."""
+    """Raise the limit of open files: each client connection needs a socket, and one to the object store."""
     wanted = 2 * connections + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
@@ -85,17 +85,17 @@ def _allow_open_files(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if wanted < 2 * connections + SPARE_FILES:
         log.warning(
-            "few_open_files", allowed=wanted, advice="lower MAX_CONNECTIONS, or raise the limit (ulimit -n)"
+            "open_files_limited", limit=wanted, advice="lower MAX_CONNECTIONS, or raise the limit (ulimit -n)"
         )
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Take the addresses. Raises OSError that says which setting moves them."""
+    """Listen on all addresses of the host. Raise OSError that names the settings to change."""
     try:
         return listen(host, port, BACKLOG)
     except OSError as error:
         raise OSError(
-            f"cannot listen on {host}, port {port}: {error.strerror}: set GATEWAY_PORT or GATEWAY_HOST"
+            f"cannot listen on {host}, port {port}: {error.strerror}: change GATEWAY_PORT or GATEWAY_HOST"
         ) from error
 
 
@@ -105,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     ]
     parser = argparse.ArgumentParser(
         prog="gateway",
-        description="Thumbmill's HTTP API: uploads, tickets, status.",
-        epilog="environment variables, each of which may be given as a file by NAME_FILE:\n" + "\n".join(lines),
+        description="HTTP API of Thumbmill: uploads, status and thumbnails.",
+        epilog="environment variables (NAME_FILE reads the value of NAME from a file):\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=get_version())

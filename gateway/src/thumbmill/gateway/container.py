@@ -1,4 +1,4 @@
-"""Everything the gateway is made of, built in one place and closed in reverse."""
+"""The services of the gateway: created in one place and closed in reverse order."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,22 +10,22 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.executor import BoundedExecutor
-from thumbmill.gateway.health import Readiness
 from thumbmill.gateway.http.body_rate import BodyRateLimits
-from thumbmill.gateway.http.token_bucket import RateLimiter
+from thumbmill.gateway.http.rate_limiter import RateLimiter
 from thumbmill.gateway.images.database import Database
-from thumbmill.gateway.images.delivery import Variants
+from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
 from thumbmill.gateway.liveness import Liveness
+from thumbmill.gateway.readiness import Readiness
 from thumbmill.gateway.settings import Settings
 from thumbmill.gateway.uploads.admission import AdmissionControl
 from thumbmill.gateway.uploads.presigned import PUBLISH_SECONDS, PresignedUploads
 from thumbmill.gateway.uploads.service import UploadService
 
-READERS = 16  # threads that ask the store and read from it
-ASK_SECONDS = 10
+STORE_THREADS = 16  # for requests to the object store other than uploads
+STORE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Services:
     repository: ImageRepository
     lookup: Lookup
     tracker: TrackerClient
-    variants: Variants
+    delivery: ImageDelivery
     storage: Storage
     executor: BoundedExecutor
     liveness: Liveness
@@ -49,31 +49,31 @@ class Services:
 
 @asynccontextmanager
 async def create_services(settings: Settings) -> AsyncIterator[Services]:
-    """Build the gateway; nothing is asked of anybody yet, so servers may be away."""
+    """Create the services. This sends no request, so dependencies may be unavailable."""
     slots = settings.max_concurrent_uploads
-    async with AsyncExitStack() as closing:
-        executor = BoundedExecutor("minio", READERS, deadline_seconds=ASK_SECONDS)
-        closing.callback(executor.close)
-        storage = Storage(settings, connections=READERS)
+    async with AsyncExitStack() as stack:
+        executor = BoundedExecutor("minio", STORE_THREADS, deadline_seconds=STORE_SECONDS)
+        stack.callback(executor.close)
+        storage = Storage(settings, connections=STORE_THREADS)
 
-        # Never sent twice: a second PUT after a late answer would be a second generation of the image.
+        # No retries: a second PUT after a lost answer would be a second generation of the image.
         upload_storage = Storage(settings, connections=slots, retries=0)
         upload_executor = BoundedExecutor("minio", slots, deadline_seconds=settings.upload_deadline_seconds)
-        closing.callback(upload_executor.close)
+        stack.callback(upload_executor.close)
         uploads = UploadService(
             upload_storage,
             upload_executor,
             slots=slots,
             max_bytes=settings.max_upload_bytes,
             deadline_seconds=settings.upload_deadline_seconds,
-            pace=BodyRateLimits(settings.min_body_rate, settings.body_deadline_seconds),
+            rate_limits=BodyRateLimits(settings.min_body_rate, settings.body_deadline_seconds),
         )
-        closing.push_async_callback(uploads.close)
+        stack.push_async_callback(uploads.close)
 
         publisher = Publisher(settings, "gateway")
         publisher_executor = BoundedExecutor("rabbitmq", 1, deadline_seconds=PUBLISH_SECONDS)
-        closing.callback(publisher_executor.close)
-        closing.push_async_callback(_close_publisher, publisher, publisher_executor)
+        stack.callback(publisher_executor.close)
+        stack.push_async_callback(_close_publisher, publisher, publisher_executor)
         signer = Storage(settings.signer, connections=1)
         presigned_uploads = PresignedUploads(
             signer=signer,
@@ -82,23 +82,22 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             form_url=settings.form_url,
             lifetime=timedelta(seconds=settings.ticket_lifetime_seconds),
             max_bytes=settings.max_upload_bytes,
-            rate=RateLimiter(settings.max_tickets_per_minute),
+            rate_limiter=RateLimiter(settings.max_tickets_per_minute),
         )
         tracker = TrackerClient(publisher, publisher_executor, settings.retry_interval_seconds)
-        closing.push_async_callback(tracker.close)
-        heart = asyncio.create_task(presigned_uploads.keep_alive())
-        closing.push_async_callback(_end, heart)
+        stack.push_async_callback(tracker.close)
+        stack.push_async_callback(_cancel, asyncio.create_task(presigned_uploads.keep_alive()))
 
         database = Database(settings.database_url.get_secret_value())
-        closing.push_async_callback(database.close)
+        stack.push_async_callback(database.close)
         await database.open()
         repository = ImageRepository(database)
         liveness = Liveness(database, repository)
-        closing.push_async_callback(_end, asyncio.create_task(liveness.watch()))
+        stack.push_async_callback(_cancel, asyncio.create_task(liveness.watch()))
         admission = AdmissionControl(
             repository, max_images=settings.max_queued_images, max_seconds=settings.max_queue_age_seconds
         )
-        closing.push_async_callback(_end, asyncio.create_task(admission.watch()))
+        stack.push_async_callback(_cancel, asyncio.create_task(admission.watch()))
         api_keys = ApiKeys(settings.keys, settings.monitoring_key.get_secret_value())
         lookup = Lookup(repository, storage, executor)
         yield Services(
@@ -110,7 +109,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             repository=repository,
             lookup=lookup,
             tracker=tracker,
-            variants=Variants(lookup, storage, executor, tracker, is_public=api_keys.allows_anonymous),
+            delivery=ImageDelivery(lookup, storage, executor, tracker, is_public=api_keys.allows_anonymous),
             storage=storage,
             executor=executor,
             liveness=liveness,
@@ -119,11 +118,11 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def _close_publisher(publisher: Publisher, publisher_executor: BoundedExecutor) -> None:
-    with suppress(Exception):  # a broker that is away is no reason to stay
+    with suppress(Exception):  # an unavailable broker must not delay the stop
         await publisher_executor.run(publisher.close)
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
+async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

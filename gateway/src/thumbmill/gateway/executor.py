@@ -1,4 +1,4 @@
-"""Calls that block, in threads of a bounded number."""
+"""Blocking calls in a bounded number of threads."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class BoundedExecutor:
-    """A few threads for calls to one server, so that its troubles hold up nobody else.
+    """A few threads for calls to one dependency, so that its failures do not block other work.
 
-    One thread of its own also does what a lock would: calls come one after the other.
+    An executor with one thread also serializes its calls, as a lock would.
     """
 
     def __init__(self, dependency: str, size: int, *, deadline_seconds: float) -> None:
@@ -23,18 +23,18 @@ class BoundedExecutor:
         self._deadline_seconds = deadline_seconds
         self._pool = ThreadPoolExecutor(size, dependency)
 
-    def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
-        """Have a thread make the call, however long it takes."""
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        """Run the call in a thread, without a deadline."""
         return asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make the call and wait for its result. Raises DependencyAway where that takes too long."""
+        """Run the call in a thread and return its result. Raise DependencyUnavailable after the deadline."""
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self.start(call, *args, **kwargs)
+                return await self.submit(call, *args, **kwargs)
         except TimeoutError as error:
             raise DependencyUnavailable(self._dependency, f"no answer in {self._deadline_seconds:g} s") from error
 
     def close(self) -> None:
-        """Drop what has not begun; what runs ends by its own timeouts."""
+        """Cancel the calls that have not started; running calls end by their own timeouts."""
         self._pool.shutdown(wait=False, cancel_futures=True)

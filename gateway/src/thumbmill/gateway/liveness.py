@@ -1,7 +1,7 @@
-"""Whether the gateway is past help: its pool gives out no connection, though the database takes new ones.
+"""Liveness: whether the connection pool is stuck, so that it has no connection while Postgres accepts new ones.
 
-Nothing that is known does this any more. Should anything, whoever runs the gateway restarts it on what /livez says,
-as Kubernetes does, instead of reading 503s until somebody looks.
+No known defect causes this. If one does, ``/livez`` lets an orchestrator such as Kubernetes restart the gateway,
+instead of leaving it answering 503.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from thumbmill.gateway.images.repository import ImageRepository
 
 log = structlog.get_logger()
 
-CHECK_SECONDS = 5  # pause between two looks
-STUCK_SECONDS = 30  # a pool that was empty for so long will stay so
+CHECK_SECONDS = 5  # pause between two checks
+STUCK_SECONDS = 30  # a pool that was empty for this long will not recover
 
 
 class Liveness:
-    """Watches the pool; ``fault`` says what is wrong, or nothing."""
+    """Watches the connection pool. ``failure`` describes what is wrong, or is empty."""
 
     def __init__(
         self,
@@ -35,31 +35,32 @@ class Liveness:
         self._repository = repository
         self._check_seconds = check_seconds
         self._stuck_seconds = stuck_seconds
-        self.error = ""
+        self.failure = ""
 
     async def watch(self) -> None:
-        """Look again and again, for as long as the gateway runs."""
+        """Check again and again until the task is cancelled."""
         since: float | None = None
         while True:
             await asyncio.sleep(self._check_seconds)
-            if not await self._is_pool_empty():
-                since, self.error = None, ""
+            if not await self._is_pool_stuck():
+                since, self.failure = None, ""
                 continue
             since = since or time.monotonic()
-            if not self.error and time.monotonic() - since >= self._stuck_seconds:
-                self.error = (
-                    f"no connection to Postgres for {self._stuck_seconds:g} s, though it answers: restart me"
+            if not self.failure and time.monotonic() - since >= self._stuck_seconds:
+                self.failure = (
+                    f"the pool has had no connection to Postgres for {self._stuck_seconds:g} s, although Postgres "
+                    "accepts connections: restart the gateway"
                 )
-                log.critical("stuck", error=self.error)
+                log.critical("gateway_stuck", reason=self.failure)
 
-    async def _is_pool_empty(self) -> bool:
-        """Tell whether nobody gets a connection out of the pool, and a new one can be made beside it."""
-        began = time.monotonic()
-        if began - self._database.last_acquired_at < self._check_seconds:
+    async def _is_pool_stuck(self) -> bool:
+        """Return whether the pool provides no connection while a new one can be opened outside of it."""
+        started = time.monotonic()
+        if started - self._database.last_acquired_at < self._check_seconds:
             return False
         with suppress(DependencyUnavailable):
             await self._repository.check()
-        if self._database.last_acquired_at >= began:  # whatever became of the query itself
+        if self._database.last_acquired_at >= started:  # whatever the outcome of the query
             return False
         try:
             await self._database.check_login()

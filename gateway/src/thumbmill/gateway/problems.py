@@ -1,4 +1,4 @@
-"""What can go wrong, as clients see it: RFC 9457 problems, each with a stable code."""
+"""Error responses as RFC 9457 problems, each with a stable code."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -20,7 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Code(StrEnum):
-    """A code is stable; status, title and detail may be improved."""
+    """Stable codes of problems. Status, title and detail may change."""
 
     MALFORMED_FORM = "malformed_form"
     MALFORMED_REQUEST = "malformed_request"
@@ -68,63 +68,75 @@ class Code(StrEnum):
 
 # code: status, title
 PROBLEMS: dict[Code, tuple[int, str]] = {
-    Code.MALFORMED_FORM: (400, "The body is no complete multipart/form-data form."),
-    Code.MALFORMED_REQUEST: (400, "This is no HTTP request."),
-    Code.MISSING_FILE: (400, "The form has no file in a field named 'file'."),
-    Code.SEVERAL_FILES: (400, "The form has more than one file; send one in each request."),
-    Code.FORM_TOO_LARGE: (400, "The form holds too much beside the file; send the file, and little else."),
-    Code.EMPTY_FILE: (400, "The file holds no bytes."),
-    Code.UNKNOWN_PARAMETER: (400, "The address has a parameter that it does not know."),
-    Code.UNAUTHORIZED: (401, "Show an API key: X-API-Key: <key>, or Authorization: Bearer <key>."),
+    Code.MALFORMED_FORM: (400, "The body is not a complete multipart/form-data form."),
+    Code.MALFORMED_REQUEST: (400, "The request is not valid HTTP/1.1."),
+    Code.MISSING_FILE: (400, "The form has no field named 'file'. Send the image in that field."),
+    Code.SEVERAL_FILES: (400, "The form has more than one file. Send one file in each request."),
+    Code.FORM_TOO_LARGE: (400, "The form has too much data besides the file. Send the file and few small fields."),
+    Code.EMPTY_FILE: (400, "The file is empty."),
+    Code.UNKNOWN_PARAMETER: (400, "The URL has a query parameter that this endpoint does not accept."),
+    Code.UNAUTHORIZED: (
+        401,
+        "A valid API key is required. Send X-API-Key: <key> or Authorization: Bearer <key>.",
+    ),
     Code.CROSS_ORIGIN: (
         403,
-        "A page of another origin may change nothing here; CORS_ALLOW_ORIGINS names those that may.",
+        "Pages of other origins may not change anything. Add the origin to CORS_ALLOW_ORIGINS to allow it.",
     ),
-    Code.NOT_FOUND: (404, "There is nothing at this address."),
+    Code.NOT_FOUND: (404, "There is no resource at this URL."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),
     Code.VARIANT_NOT_FOUND: (404, "The image has no variant of this type."),
-    Code.METHOD_NOT_ALLOWED: (405, "This address does not answer to this method."),
-    Code.UPLOAD_STALLED: (408, "The body came too slowly; send it again."),
-    Code.REQUEST_TIMEOUT: (408, "The request's head was not complete in time."),
-    Code.NOT_READY: (409, "This variant does not exist yet."),
+    Code.METHOD_NOT_ALLOWED: (405, "This endpoint does not support this method."),
+    Code.UPLOAD_STALLED: (408, "The request body arrived too slowly. Send the request again."),
+    Code.REQUEST_TIMEOUT: (408, "The request headers did not arrive in time. Send the request again."),
+    Code.NOT_READY: (409, "This variant does not exist yet. Try again later."),
     Code.TICKET_NOT_USED: (
         409,
-        "Nothing was uploaded with this ticket, so there is nothing to delete; it expires.",
+        "Nothing was uploaded with this ticket, so there is nothing to delete. The ticket expires on its own.",
     ),
-    Code.NOT_FAILED: (409, "Only a FAILED image can be tried again."),
-    Code.NOT_RETRYABLE: (409, "Another try of the same bytes would end the same way; upload another file."),
-    Code.ALREADY_RUNNING: (409, "The image is being tried already; ask for its status."),
+    Code.NOT_FAILED: (409, "Only an image in the state FAILED can be retried."),
+    Code.NOT_RETRYABLE: (409, "The same bytes would fail in the same way again. Upload another file."),
+    Code.ALREADY_RUNNING: (409, "The image is already being processed. Check its status."),
     Code.GONE: (410, "The image was deleted."),
-    Code.FILE_TOO_LARGE: (413, "The file is larger than the service takes."),
-    Code.BODY_TOO_LARGE: (413, "The body is larger than this address takes."),
+    Code.FILE_TOO_LARGE: (413, "The file is larger than the limit."),
+    Code.BODY_TOO_LARGE: (413, "The request body is larger than the limit."),
     Code.UNSUPPORTED_FORMAT: (
         415,
-        "The content is none of the supported image formats: JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP.",
+        "The image format is not supported. Supported formats: JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP.",
     ),
-    Code.UNSUPPORTED_CONTENT_TYPE: (415, "Send multipart/form-data, or the bytes with an image/* content type."),
+    Code.UNSUPPORTED_CONTENT_TYPE: (
+        415,
+        "The Content-Type is not supported. Send multipart/form-data, or the raw bytes with an image/* type.",
+    ),
     Code.WRONG_HOST: (
         421,
-        "The gateway is not known by this name; ALLOWED_HOSTS gives more names.",
+        "The Host header does not name this gateway. Add the name to ALLOWED_HOSTS to allow it.",
     ),
-    Code.INVALID_REQUEST: (422, "The request does not say what it must."),
-    Code.RETRIED_TOO_SOON: (429, "The image has just failed again; wait before the next try."),
-    Code.TOO_MANY_TICKETS: (429, "More forms were asked for than a client may have in a minute; wait."),
-    Code.HTTP_ERROR: (400, "The request cannot be answered."),
-    Code.INTERNAL_ERROR: (500, "The service failed; the fault is in its log."),
-    Code.VARIANT_LOST: (503, "The variant was lost and is being made again; try again."),
-    Code.HEADERS_TOO_LARGE: (431, "A request's head, or trailer, holds at most 64 KiB and 100 fields."),
-    Code.TOO_MANY_CONNECTIONS: (503, "As many connections as the service keeps are busy; try again."),
-    Code.TOO_MANY_REQUESTS: (503, "More is asked at once than the service can answer in time; try again."),
-    Code.TOO_MANY_UPLOADS: (503, "As many uploads as the service takes at once are running; try again."),
-    Code.TOO_MANY_WAITING: (503, "More images wait to be processed than the service lets wait; try again later."),
-    Code.STORAGE_TIMEOUT: (503, "The store did not answer in time. The image may have been stored: ask for it."),
-    Code.STORAGE_UNAVAILABLE: (503, "The store is away; try again."),
-    Code.DATABASE_UNAVAILABLE: (503, "The database is away; try again."),
+    Code.INVALID_REQUEST: (422, "The request is not valid. The detail names each invalid value."),
+    Code.RETRIED_TOO_SOON: (429, "The image has just failed again. Wait before the next retry."),
+    Code.TOO_MANY_TICKETS: (429, "The client requested too many tickets within a minute. Try again later."),
+    Code.HTTP_ERROR: (400, "The request cannot be processed."),
+    Code.INTERNAL_ERROR: (500, "An internal error occurred. The log of the gateway has the details."),
+    Code.VARIANT_LOST: (503, "The variant is missing and is being created again. Try again later."),
+    Code.HEADERS_TOO_LARGE: (431, "The headers or trailers exceed the limit of 64 KiB and 100 fields."),
+    Code.TOO_MANY_CONNECTIONS: (503, "The gateway has reached its limit of connections. Try again later."),
+    Code.TOO_MANY_REQUESTS: (503, "The gateway has more requests than it can answer in time. Try again later."),
+    Code.TOO_MANY_UPLOADS: (503, "The gateway has reached its limit of concurrent uploads. Try again later."),
+    Code.TOO_MANY_WAITING: (503, "Too many images wait to be processed. Try again later."),
+    Code.STORAGE_TIMEOUT: (
+        503,
+        "The object store did not answer in time. The image may have been stored: check its status.",
+    ),
+    Code.STORAGE_UNAVAILABLE: (503, "The object store is unavailable. Try again later."),
+    Code.DATABASE_UNAVAILABLE: (503, "The database is unavailable. Try again later."),
     Code.BROKER_UNAVAILABLE: (
         503,
-        "The message broker is away, so there are neither tickets nor other tries; try again.",
+        "The message broker is unavailable, so tickets and retries are not possible. Try again later.",
     ),
-    Code.NOT_CAUGHT_UP: (503, "The service has not yet heard all that happened up to this request; try again."),
+    Code.NOT_CAUGHT_UP: (
+        503,
+        "The status tracker has not yet processed everything that happened before this request. Try again later.",
+    ),
 }
 
 _RETRY_SECONDS = {
@@ -134,16 +146,16 @@ _RETRY_SECONDS = {
     Code.NOT_CAUGHT_UP: 1,
     Code.NOT_READY: 1,
 }
-_UNAVAILABLE = {
-    "gateway": Code.TOO_MANY_REQUESTS,  # it has no room for one more question
+_CODE_OF_DEPENDENCY = {
+    "gateway": Code.TOO_MANY_REQUESTS,  # its queue for database connections is full
     "minio": Code.STORAGE_UNAVAILABLE,
     "postgres": Code.DATABASE_UNAVAILABLE,
     "rabbitmq": Code.BROKER_UNAVAILABLE,
 }
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's word
-    """An answer other than the one asked for. ``members`` are added to the body."""
+class Problem(Exception):  # noqa: N818 - the RFC's term
+    """An error response. ``members`` are added to its body."""
 
     def __init__(
         self,
@@ -167,11 +179,11 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
     @property
     def is_client_error(self) -> bool:
-        """Tell whether the request is at fault, and not we."""
+        """Return whether the client caused the problem, rather than the service."""
         return 400 <= self.status < 500
 
     def body(self) -> dict[str, Any]:
-        """Write the problem as the RFC has it."""
+        """Return the body as RFC 9457 defines it."""
         detail = {"detail": self.detail} if self.detail else {}
         return {
             "type": f"urn:thumbmill:problem:{self.code.value}",
@@ -183,53 +195,53 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         }
 
     def response(self) -> JSONResponse:
-        """Make the answer."""
+        """Return the HTTP response."""
         return JSONResponse(self.body(), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
 def unavailable(error: DependencyUnavailable) -> Problem:
-    """Say that a server which we need does not answer; what exactly it said stays in our log."""
-    log.warning("dependency_away", dependency=error.dependency, error=str(error))
-    return Problem(_UNAVAILABLE.get(error.dependency, Code.INTERNAL_ERROR))
+    """Return the problem for an unavailable dependency and log the cause, which clients do not see."""
+    log.warning("dependency_unavailable", dependency=error.dependency, error=str(error))
+    return Problem(_CODE_OF_DEPENDENCY.get(error.dependency, Code.INTERNAL_ERROR))
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every fault a problem, FastAPI's own too."""
-    app.add_exception_handler(Problem, _answer_problem)
-    app.add_exception_handler(DependencyUnavailable, _answer_away)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http)
+    """Answer every error with a problem, FastAPI's own errors included."""
+    app.add_exception_handler(Problem, _handle_problem)
+    app.add_exception_handler(DependencyUnavailable, _handle_unavailable)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
 
 
-async def _answer_problem(_: Request, error: Exception) -> JSONResponse:
+async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)  # noqa: S101 - registered for it
     structlog.contextvars.bind_contextvars(problem=error.code.value)
     return error.response()
 
 
-async def _answer_away(request: Request, error: Exception) -> JSONResponse:
+async def _handle_unavailable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DependencyUnavailable)  # noqa: S101 - registered for it
-    return await _answer_problem(request, unavailable(error))
+    return await _handle_problem(request, unavailable(error))
 
 
-async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    return await _answer_problem(request, invalid(error.errors()))
+    return await _handle_problem(request, invalid(error.errors()))
 
 
 def invalid(errors: Any) -> Problem:
-    """Say which part of a request is wrong, from pydantic's list of errors."""
-    faults = [
+    """Return the problem that lists pydantic's validation errors."""
+    invalid_values = [
         {"at": ".".join(str(step) for step in error["loc"]) or "body", "message": error["msg"]} for error in errors
     ]
-    detail = "; ".join(f"{one['at']}: {one['message']}" for one in faults)
-    return Problem(Code.INVALID_REQUEST, detail, errors=faults)
+    detail = "; ".join(f"{one['at']}: {one['message']}" for one in invalid_values)
+    return Problem(Code.INVALID_REQUEST, detail, errors=invalid_values)
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     headers = dict(error.headers or {})
-    if error.status_code == 405:  # each route knows its own methods alone
+    if error.status_code == 405:  # a route knows only its own methods, not those of other routes with its path
         headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.scope))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
@@ -237,4 +249,4 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     code = codes.get(error.status_code, Code.HTTP_ERROR)
     detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
     problem = Problem(code, detail, status=error.status_code, headers=headers)
-    return await _answer_problem(request, problem)
+    return await _handle_problem(request, problem)

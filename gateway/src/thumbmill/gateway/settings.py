@@ -1,4 +1,4 @@
-"""The gateway's settings: the shared groups and its own variables."""
+"""Settings of the gateway: the shared groups and its own environment variables."""
 
 import ipaddress
 from typing import Self
@@ -14,81 +14,95 @@ from thumbmill.core.settings import (
     check_http_url,
     check_postgres_url,
 )
-from thumbmill.gateway.http.proxies import parse_networks
+from thumbmill.gateway.http.forwarded_headers import parse_networks
 
 
-# ServiceSettings comes last: pydantic takes the configuration of the last base.
+# ServiceSettings comes last: pydantic uses the configuration of the last base.
 class Settings(StoreSettings, BrokerSettings, ServiceSettings):
-    """What the gateway takes."""
+    """Settings of the gateway."""
 
     gateway_host: str = Field(
-        "127.0.0.1", description="Address or name to listen on; `::` is every one, of IPv4 and of IPv6"
+        "127.0.0.1", description="Address or host name to listen on; `::` listens on all IPv4 and IPv6 addresses"
     )
     gateway_port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
-    database_url: SecretStr = Field(description="Postgres, as a role that reads: `postgresql://user:pass@host/db`")
+    database_url: SecretStr = Field(
+        description="Postgres URL of a role that can read the views: `postgresql://user:pass@host/db`"
+    )
     api_keys: SecretStr = Field(
-        SecretStr(""), description="Keys that clients may show, comma separated; without one, loopback only"
+        SecretStr(""),
+        description="API keys of clients, comma separated; without keys the gateway listens on loopback only",
     )
     monitoring_key: SecretStr = Field(
         SecretStr(""),
-        description="One more key, which opens `/metrics`, `/docs` and the faults in `/readyz` and no more",
+        description="Extra key for `/metrics`, `/docs` and the details of `/readyz`; it gives no access to images",
     )
     allow_anonymous: bool = Field(
-        default=False, description="Serve everybody, on any address, though there are no `API_KEYS`"
+        default=False, description="Allow access without a key from any address when `API_KEYS` is empty"
     )
     public_url: str = Field(
         "",
-        description="The gateway's address as clients see it, with a path if it has one; else each request's",
+        description="URL of the gateway as clients see it, with its path prefix if any; default: taken from each "
+        "request",
     )
     trusted_proxies: str = Field(
         "127.0.0.1,::1",
-        description="Proxies whose X-Forwarded-Proto, -Host, -Port and -Prefix are believed where `PUBLIC_URL` is "
-        "not set: addresses and networks, comma separated, or `*`",
+        description="Proxies whose X-Forwarded-Proto, -Host, -Port and -Prefix headers are trusted when "
+        "`PUBLIC_URL` is not set: addresses and networks, comma separated, or `*`",
     )
-    minio_public_url: str = Field("", description="MinIO's address as clients see it, for forms; else `MINIO_URL`")
-    cors_allow_origins: str = Field("", description="Origins whose pages may call the API, comma separated, or `*`")
+    minio_public_url: str = Field(
+        "", description="URL of MinIO as clients see it, used in upload forms; default: `MINIO_URL`"
+    )
+    cors_allow_origins: str = Field(
+        "", description="Origins whose pages may call the API from a browser, comma separated, or `*`"
+    )
     allowed_hosts: str = Field(
         "",
         description=(
-            "Names by which clients may call the gateway, comma separated, beside addresses, names without a dot "
-            "and `PUBLIC_URL`'s, or `*`; with `API_KEYS`, where none are given, any"
+            "Host names that requests may use, comma separated, or `*`; addresses, names without a dot and the "
+            "host of `PUBLIC_URL` are always allowed; default: any host if `API_KEYS` is set, else none but these"
         ),
     )
     max_connections: int = Field(
-        1000, ge=10, le=50_000, description="Connections open at once; the oldest idle one makes room for a new one"
+        1000, ge=10, le=50_000, description="Maximum of open connections; a new one closes the oldest idle one"
     )
     min_body_rate: float = Field(
         1024,
         ge=0,
-        description="Bytes a second that a request's body must bring, over half a minute, or it gets a 408",
+        description="Minimum rate of a request body in bytes per second, measured over 30 s; a slower body gets "
+        "a 408",
     )
     body_deadline_seconds: float = Field(
-        900, gt=0, description="How long we wait for all of a request's body before it gets a 408"
+        900, gt=0, description="Maximum time to receive a request body; a slower body gets a 408"
     )
-    max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest file that is taken, in bytes")
+    max_upload_bytes: int = Field(52_428_800, ge=1, description="Maximum size of an uploaded file in bytes")
     max_concurrent_uploads: int = Field(
-        32, ge=1, le=1000, description="Uploads taken at once; each needs about 8 MiB of memory and a thread"
+        32,
+        ge=1,
+        le=1000,
+        description="Maximum of concurrent uploads; each needs about 8 MiB of memory and a thread",
     )
     upload_deadline_seconds: float = Field(
-        10, gt=0, le=300, description="How long MinIO may take to answer one request before the client gets a 503"
+        10, gt=0, le=300, description="Timeout of one MinIO request during an upload; the client then gets a 503"
     )
     ticket_lifetime_seconds: int = Field(
-        900, ge=1, le=604_800, description="How long the form of a ticket can be used"
+        900, ge=1, le=604_800, description="How long a client can use the upload form of a ticket"
     )
     max_tickets_per_minute: int = Field(
-        300, ge=0, description="How many forms a client, known by its key, may have in a minute; 0: any number"
+        300, ge=0, description="Maximum of tickets per minute and API key; 0: no limit"
     )
     retry_interval_seconds: float = Field(
-        60, ge=0, description="How long an image that failed once more is not tried again"
+        60, ge=0, description="Minimum time between a failed retry of an image and the next retry"
     )
     max_queued_images: int = Field(
-        0, ge=0, le=10_000_000, description="How many images may wait before new ones get a 503; 0: any number"
+        0, ge=0, le=10_000_000, description="Reject uploads with a 503 while more images are waiting; 0: no limit"
     )
     max_queue_age_seconds: float = Field(
-        0, ge=0, description="How long an image may wait before new ones get a 503; 0: any time"
+        0, ge=0, description="Reject uploads with a 503 while an image has been waiting longer; 0: no limit"
     )
-    upload_signer_access_key: str = Field(description="The MinIO user that signs forms and can do nothing else")
-    upload_signer_secret_key: SecretStr = Field(description="Its secret")
+    upload_signer_access_key: str = Field(
+        description="Access key of the MinIO user that signs upload forms and has no other rights"
+    )
+    upload_signer_secret_key: SecretStr = Field(description="Secret key of that user")
 
     @field_validator("gateway_host")
     @classmethod
@@ -118,7 +132,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def _check_keys(cls, keys: SecretStr) -> SecretStr:
         for key in _split(keys.get_secret_value()):
             if not key.isascii() or not key.isprintable() or " " in key:
-                raise ValueError("a key is made of printable ASCII characters other than space and comma")
+                raise ValueError("a key may contain only printable ASCII characters, without spaces or commas")
         return keys
 
     @field_validator("cors_allow_origins")
@@ -133,14 +147,14 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def _check_access(self) -> Self:
         if not (self.keys or self.allow_anonymous or is_loopback(self.gateway_host)):
             raise ValueError(
-                f"API_KEYS is not set, and GATEWAY_HOST={self.gateway_host} can be reached from elsewhere: "
-                "set API_KEYS, or ALLOW_ANONYMOUS=true if everybody may upload, read and delete, "
+                f"API_KEYS is not set, and GATEWAY_HOST={self.gateway_host} can be reached from other machines: "
+                "set API_KEYS, or ALLOW_ANONYMOUS=true to allow anyone to upload, read and delete, "
                 "or GATEWAY_HOST=127.0.0.1"
             )
         if "*" in self.origins and not (self.keys or self.allow_anonymous):
             raise ValueError(
-                "CORS_ALLOW_ORIGINS=* without API_KEYS lets every page that somebody opens here upload, read and "
-                "delete: name the origins, set API_KEYS, or ALLOW_ANONYMOUS=true if that is meant"
+                "CORS_ALLOW_ORIGINS=* without API_KEYS allows any page that is open in a browser to upload, read "
+                "and delete: list the origins, set API_KEYS, or set ALLOW_ANONYMOUS=true to allow this"
             )
         return self
 
@@ -154,12 +168,12 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
     @property
     def origins(self) -> list[str]:
-        """As browsers write them: in lower case, without a slash behind."""
+        """Allowed origins as browsers send them: in lower case, without a trailing slash."""
         return [origin.rstrip("/").lower() for origin in _split(self.cors_allow_origins)]
 
     @property
     def hosts(self) -> frozenset[str] | None:
-        """Names that a request's Host may have; None for any."""
+        """Allowed names in a Host header; None allows any."""
         names = {name.lower() for name in _split(self.allowed_hosts)}
         if "*" in names or (self.keys and not names):
             return None
@@ -167,18 +181,18 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
     @property
     def trusted_origins(self) -> frozenset[str]:
-        """Origins whose pages may change something."""
+        """Origins whose pages may send requests that change something."""
         own = urlsplit(self.public_url)
         return frozenset({*(origin.lower() for origin in self.origins), f"{own.scheme}://{own.netloc}".lower()})
 
     @property
     def form_url(self) -> str:
-        """MinIO's address in the forms that clients send to it."""
+        """URL of MinIO in upload forms."""
         return self.minio_public_url or self.minio_url
 
     @property
     def signer(self) -> StoreSettings:
-        """MinIO as the user that signs forms."""
+        """Connection settings of the MinIO user that signs upload forms."""
         return StoreSettings(
             minio_url=self.minio_url,
             minio_access_key=self.upload_signer_access_key,
@@ -188,7 +202,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can only be reached from this machine."""
+    """Return whether an address accepts connections only from this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Addresses of our own, as clients reach them."""
+"""URLs of the gateway as clients see them."""
 
 import uuid
 from urllib.parse import quote
@@ -6,11 +6,11 @@ from urllib.parse import quote
 from fastapi import Request
 
 API = "/api/v1"
-BASE = "thumbmill.base_url"  # in a request's scope: the address that a proxy says clients see
+BASE = "thumbmill.base_url"  # key in the ASGI scope: the base URL according to a trusted proxy
 
 
 class Links:
-    """Makes absolute URLs below one base."""
+    """Absolute URLs below one base URL."""
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
@@ -18,13 +18,13 @@ class Links:
     def image(self, image_id: uuid.UUID) -> str:
         return f"{self._base}{API}/images/{image_id}"
 
-    def variant(self, image_id: uuid.UUID, type_: str, content: str = "") -> str:
-        """Address a variant; with its content's name, the answer may be kept for ever."""
+    def variant(self, image_id: uuid.UUID, type_: str, content_id: str = "") -> str:
+        """Return the URL of a variant. With a content id, the response can be cached forever."""
         url = f"{self.image(image_id)}/variants/{quote(type_, safe='')}"
-        return f"{url}?v={quote(content, safe='')}" if content else url
+        return f"{url}?v={quote(content_id, safe='')}" if content_id else url
 
 
 def links_of(request: Request) -> Links:
-    """Take PUBLIC_URL, or else what a trusted proxy says, or else the address that the request came to."""
+    """Return links below PUBLIC_URL, the URL that a trusted proxy reported, or the URL of the request."""
     public_url: str = request.app.state.services.settings.public_url
     return Links(public_url or request.scope.get(BASE) or str(request.base_url))

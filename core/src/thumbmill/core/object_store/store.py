@@ -183,18 +183,19 @@ class Storage:
         fields: dict[str, str] = self._minio.presigned_post_policy(policy)
         return {"key": key, "Content-Type": content_type, **fields}
 
-    def verify_presigned_post(self, bucket: str, key: str) -> str:
-        """Say why the store takes no forms that we sign, if so; asked with a file too small to be stored.
+    def verify_presigned_post(self, bucket: str, key: str) -> None:
+        """Submit a presigned form with a file that is too small to be stored.
 
-        Raises DependencyAway.
+        Raise DependencyRejected if the store rejects the signature, DependencyUnavailable if it does not answer.
         """
         fields = self.presign_post(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
         with _translated():
             answer = self._http.request("POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")})
         code = find_error_code(answer.data.decode(errors="replace")) or str(answer.status)
-        if answer.status != 403 and code != "EntityTooSmall":
-            raise DependencyUnavailable("minio", f"{code} for a form")
-        return f"{code} for a form" if answer.status == 403 else ""
+        if answer.status == 403:
+            raise DependencyRejected("minio", f"{code} for an upload form")
+        if code != "EntityTooSmall":
+            raise DependencyUnavailable("minio", f"{code} for an upload form")
 
     @contextmanager
     def _asked(

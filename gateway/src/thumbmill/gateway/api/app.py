@@ -1,60 +1,62 @@
-"""The application: routes, problems, middleware, put together."""
+"""The FastAPI application: routes, error handlers and middleware."""
 
 from fastapi import Depends, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 
-from thumbmill.gateway import health, problems
-from thumbmill.gateway.api import legacy, routes
-from thumbmill.gateway.api.openapi import ANYWHERE
+from thumbmill.gateway import problems
+from thumbmill.gateway.api import health, legacy, openapi, routes
+from thumbmill.gateway.api.dependencies import require_api_key
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
-from thumbmill.gateway.auth import require_key
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.access_log import AccessLog
 from thumbmill.gateway.http.expect_continue import ExpectContinue
+from thumbmill.gateway.http.forwarded_headers import ForwardedHeaders
 from thumbmill.gateway.http.methods import HeadAsGet
-from thumbmill.gateway.http.proxies import ForwardedHeaders
 from thumbmill.gateway.http.request_guard import RequestGuard
 
-_ABOUT = """
-Upload pictures, follow them to their thumbnails.
+_DESCRIPTION = """
+Upload images, follow their processing, and download thumbnails.
 
-Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Where GET is answered, HEAD is.
+Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Every GET endpoint supports HEAD.
 """
 
 
-# What a page's script may read beside what browsers show anyway (Cache-Control, Content-Length, Content-Type, …).
-_EXPOSED = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+# Headers that scripts of a page may read, in addition to the safelisted ones (Cache-Control, Content-Type, …).
+_EXPOSED_HEADERS = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
 def create_app(services: Services) -> FastAPI:
-    """Put the application together from services that are built and will be closed by the caller."""
-    # Its documentation brings its scripts along: many who host this themselves have no way out to a CDN.
-    app = FastAPIOffline(redoc_url=None, title="Thumbmill", description=_ABOUT, version="1", redirect_slashes=False)
+    """Return the application. The caller created the services and closes them."""
+    # FastAPIOffline serves the scripts of the API docs itself: many installations cannot reach a CDN.
+    app = FastAPIOffline(
+        redoc_url=None, title="Thumbmill", description=_DESCRIPTION, version="1", redirect_slashes=False
+    )
     app.state.services = services
     problems.install_handlers(app)
-    checks = [Depends(require_key), Depends(reject_unknown_parameters)]
-    app.include_router(routes.router, dependencies=checks, responses=ANYWHERE)
-    app.include_router(legacy.router, dependencies=checks[:1], responses=ANYWHERE)
+    checks = [Depends(require_api_key), Depends(reject_unknown_parameters)]
+    app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(health.router)
-    app.add_api_route("/", _go_to_docs, include_in_schema=False)
+    app.add_api_route("/", _redirect_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
     app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)
     app.add_middleware(AccessLog)
     app.add_middleware(ExpectContinue)
-    if services.settings.origins:  # added last, so that it is outermost, and failures carry its headers too
+    if services.settings.origins:  # added last, so that it is the outermost and errors carry its headers too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=services.settings.origins,
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            # Any: what a page may do is decided by its origin and its key, and every upload widget has its own.
+            # Any header: origin and key decide what a page may do, and every upload widget has headers of its own.
             allow_headers=["*"],
-            expose_headers=_EXPOSED,
+            expose_headers=_EXPOSED_HEADERS,
         )
     return app
 
 
-async def _go_to_docs(request: Request) -> RedirectResponse:
+async def _redirect_to_docs(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")

@@ -1,4 +1,4 @@
-"""The older interface: one upload route, kept for the clients that know it."""
+"""The legacy upload endpoint, kept for existing clients."""
 
 import uuid
 
@@ -7,14 +7,14 @@ from pydantic import BaseModel
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.status import Status
-from thumbmill.gateway.api.openapi import OLDER_UPLOAD_ANSWERS, UPLOAD_BODY
-from thumbmill.gateway.container import Services
+from thumbmill.gateway.api import openapi
+from thumbmill.gateway.api.dependencies import ServicesDep
 from thumbmill.gateway.problems import Problem
 
-router = APIRouter(tags=["older interface"])
+router = APIRouter(tags=["legacy"])
 
 
-class Uploaded(BaseModel):
+class LegacyUpload(BaseModel):
     """An image that is stored and will be processed."""
 
     id: uuid.UUID
@@ -26,19 +26,18 @@ class Uploaded(BaseModel):
 
 @router.post(
     "/upload-image/",
-    summary="Upload a picture",
-    openapi_extra=UPLOAD_BODY,
-    responses=OLDER_UPLOAD_ANSWERS,
+    summary="Upload an image (legacy)",
+    openapi_extra=openapi.UPLOAD_BODY,
+    responses=openapi.LEGACY_UPLOAD,
 )
 @router.post("/upload-image", include_in_schema=False)
-async def upload_image(request: Request) -> Uploaded:
-    """Take a form with a field `file`; whatever is wrong with it is a 400."""
-    services: Services = request.app.state.services
-    services.admission.check_capacity("upload")
+async def upload_image(request: Request, services: ServicesDep) -> LegacyUpload:
+    """Upload an image as a form with a field `file`. Every client error is a 400."""
+    services.admission.check_capacity("upload-image")
     try:
-        stored = await services.uploads.take(request)
+        stored = await services.uploads.store(request)
     except Problem as problem:
         if problem.is_client_error:
             problem.status = 400
         raise
-    return Uploaded(id=stored.image_id, filename=stored.file_name, key=stored.key)
+    return LegacyUpload(id=stored.id, filename=stored.file_name, key=stored.key)

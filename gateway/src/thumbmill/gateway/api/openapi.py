@@ -1,9 +1,12 @@
-"""What the API's description says beside the models: bodies and problem answers, with examples."""
+"""OpenAPI details that FastAPI cannot derive: request bodies, and the problems of each endpoint with examples."""
 
+from http import HTTPStatus
 from typing import Any
 
 from thumbmill.gateway.problems import MEDIA_TYPE, PROBLEMS, Code, Problem
 from thumbmill.gateway.uploads.presigned import PresignedUploadRequest
+
+Responses = dict[int | str, dict[str, Any]]
 
 UPLOAD_BODY = {
     "requestBody": {
@@ -21,43 +24,51 @@ UPLOAD_BODY = {
     }
 }
 
-TICKET_BODY = {
+# Declared here, because the route reads its body itself: FastAPI reads a body parameter before it checks the key.
+PRESIGNED_BODY = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": PresignedUploadRequest.model_json_schema()}},
     }
 }
 
-_SCHEMA = {
+_PROBLEM_SCHEMA = {
     "type": "object",
     "required": ["type", "title", "status", "code"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "enum": [code.value for code in Code]},
-        "detail": {"type": "string"},
+        "type": {"type": "string", "description": "URN of the code"},
+        "title": {"type": "string", "description": "What is wrong, the same for every problem with this code"},
+        "status": {"type": "integer", "description": "HTTP status"},
+        "code": {
+            "type": "string",
+            "enum": [code.value for code in Code],
+            "description": "Stable code for programs",
+        },
+        "detail": {"type": "string", "description": "What is wrong with this request"},
     },
 }
 
 
-def describe(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """Describe problem answers for OpenAPI, one for each status, with an example for each code."""
-    described: dict[int | str, dict[str, Any]] = {}
+def problem_responses(*codes: Code) -> Responses:
+    """Return the OpenAPI responses for these problems: one for each status, with an example for each code."""
+    responses: Responses = {}
     for code in codes:
         status, title = PROBLEMS[code]
-        answer = described.setdefault(
-            status, {"description": title, "content": {MEDIA_TYPE: {"schema": _SCHEMA, "examples": {}}}}
+        response = responses.setdefault(
+            status, {"description": title, "content": {MEDIA_TYPE: {"schema": _PROBLEM_SCHEMA, "examples": {}}}}
         )
-        answer["content"][MEDIA_TYPE]["examples"][code.value] = {"value": Problem(code).body()}
-    return described
+        examples = response["content"][MEDIA_TYPE]["examples"]
+        examples[code.value] = {"summary": title, "value": Problem(code).body()}
+        if len(examples) > 1:
+            response["description"] = HTTPStatus(status).phrase
+    return responses
 
 
-_LOOKING = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "As it was"}}
+_LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
+_NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 
-ANYWHERE = describe(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
-UPLOAD_ANSWERS = describe(
+COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
+UPLOAD = problem_responses(
     Code.MISSING_FILE,
     Code.EMPTY_FILE,
     Code.MALFORMED_FORM,
@@ -72,10 +83,10 @@ UPLOAD_ANSWERS = describe(
     Code.STORAGE_TIMEOUT,
     Code.STORAGE_UNAVAILABLE,
 )
-OLDER_UPLOAD_ANSWERS = describe(
+LEGACY_UPLOAD = problem_responses(
     Code.MISSING_FILE, Code.EMPTY_FILE, Code.TOO_MANY_UPLOADS, Code.TOO_MANY_WAITING, Code.STORAGE_TIMEOUT
 )
-TICKET_ANSWERS = describe(
+PRESIGNED = problem_responses(
     Code.BODY_TOO_LARGE,
     Code.UNSUPPORTED_FORMAT,
     Code.INVALID_REQUEST,
@@ -83,16 +94,16 @@ TICKET_ANSWERS = describe(
     Code.TOO_MANY_WAITING,
     Code.TOO_MANY_TICKETS,
 )
-LIST_ANSWERS = describe(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
-IMAGE_ANSWERS = _UNCHANGED | describe(*_LOOKING)
-TIMELINE_ANSWERS = describe(*_LOOKING)
-VARIANT_ANSWERS: dict[int | str, dict[str, Any]] = (
-    {200: {"content": {"image/*": {}}}}
-    | _UNCHANGED
-    | describe(*_LOOKING, Code.VARIANT_NOT_FOUND, Code.NOT_READY, Code.GONE, Code.VARIANT_LOST)
+LIST = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
+IMAGE = _NOT_MODIFIED | problem_responses(*_LOOKUP)
+TIMELINE = problem_responses(*_LOOKUP)
+VARIANT: Responses = (
+    {200: {"description": "The bytes of the image", "content": {"image/*": {}}}}
+    | _NOT_MODIFIED
+    | problem_responses(*_LOOKUP, Code.VARIANT_NOT_FOUND, Code.NOT_READY, Code.GONE, Code.VARIANT_LOST)
 )
-RETRY_ANSWERS = describe(
-    *_LOOKING,
+RETRY = problem_responses(
+    *_LOOKUP,
     Code.NOT_FAILED,
     Code.NOT_RETRYABLE,
     Code.ALREADY_RUNNING,
@@ -100,4 +111,4 @@ RETRY_ANSWERS = describe(
     Code.RETRIED_TOO_SOON,
     Code.BROKER_UNAVAILABLE,
 )
-DELETE_ANSWERS = describe(*_LOOKING, Code.TICKET_NOT_USED)
+DELETE = problem_responses(*_LOOKUP, Code.TICKET_NOT_USED)

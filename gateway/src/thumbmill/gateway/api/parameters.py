@@ -1,14 +1,34 @@
-"""The parameters in an address: a misspelt one would be a filter that filters nothing."""
+"""Parameters in the URLs of the API."""
 
-from fastapi import Request
+from typing import Annotated
 
+from fastapi import Path, Query, Request
+
+from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.problems import Code, Problem
+
+StatusFilter = Annotated[
+    list[Status] | None, Query(max_length=20, description="Return only images in this state; repeatable")
+]
+IncludeDeleted = Annotated[bool, Query(description="`false` leaves out images in the state DELETED")]
+KeyFilter = Annotated[
+    str | None, Query(max_length=1024, description="Return only the image under exactly this object key")
+]
+Cursor = Annotated[str | None, Query(max_length=200, description="The value of `next` in the previous page")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of images in the page")]
+Variant = Annotated[str, Path(alias="type", description="`original`, or the name of a preset")]
+ContentId = Annotated[
+    str | None, Query(max_length=100, description="Id of the content; the response can then be cached forever")
+]
 
 
 async def reject_unknown_parameters(request: Request) -> None:
-    """Let a request pass whose address has only parameters that its route knows. Raises Problem (400)."""
+    """Raise Problem (400) if the URL has a parameter that its route does not know.
+
+    FastAPI ignores such a parameter, and a misspelt filter would return everything.
+    """
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     unknown = sorted(set(request.query_params) - known)
     if unknown:
-        offer = f"it knows {', '.join(sorted(known))}" if known else "it knows none"
-        raise Problem(Code.UNKNOWN_PARAMETER, f"{', '.join(name[:100] for name in unknown[:10])}: {offer}")
+        allowed = f"allowed: {', '.join(sorted(known))}" if known else "this endpoint accepts no parameters"
+        raise Problem(Code.UNKNOWN_PARAMETER, f"{', '.join(name[:100] for name in unknown[:10])}: {allowed}")

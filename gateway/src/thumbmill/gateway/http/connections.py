@@ -1,23 +1,23 @@
-"""How many connections are open at once, which of them gives way when one more comes, and whose turn it is."""
+"""Limits on open connections, and on those whose unread input is drained."""
 
 from typing import Protocol
 
 
 class Connection(Protocol):
-    """What is counted."""
+    """A connection of a client."""
 
     def abort_connection(self) -> None:
-        """Close without a word."""
+        """Close without an answer."""
 
-    def resume(self) -> None:
-        """Read on."""
+    def resume_reading(self) -> None:
+        """Continue to read."""
 
 
 class ConnectionLimiter:
-    """The open connections, of which there are at most so many.
+    """The open connections, up to a limit.
 
-    One that has no request under way is closed for a new one, the oldest first: it is silent, or kept for a next
-    request that its client can send again on another. So silence holds nobody up, however many keep it.
+    A new connection beyond the limit closes the oldest idle one: that client is silent, or keeps it for a later
+    request that it can send on another connection. So silent clients block nobody, however many there are.
     """
 
     def __init__(self, limit: int) -> None:
@@ -25,61 +25,62 @@ class ConnectionLimiter:
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
 
-    def enter(self, connection: Connection) -> bool:
-        """Count a new connection; tell whether there is room for it."""
+    def add(self, connection: Connection) -> bool:
+        """Add a new connection; return whether it may stay open."""
         self._open.add(connection)
         self._idle[connection] = None
         if len(self._open) <= self._limit:
             return True
         oldest = next(iter(self._idle))
-        self.leave(oldest)
+        self.remove(oldest)
         if oldest is connection:
             return False
         oldest.abort_connection()
         return True
 
-    def leave(self, connection: Connection) -> None:
-        """Forget a connection; one that was forgotten already is no fault."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection, if it is present."""
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
-    def note_busy(self, connection: Connection) -> None:
-        """Take note that a request has come, which has to be answered."""
+    def mark_busy(self, connection: Connection) -> None:
+        """Record that a request arrived that has to be answered."""
         self._idle.pop(connection, None)
 
-    def note_idle(self, connection: Connection) -> None:
-        """Take note that every request was answered."""
+    def mark_idle(self, connection: Connection) -> None:
+        """Record that every request was answered."""
         if connection in self._open:
             self._idle[connection] = None
 
 
 class DrainQueue:
-    """Connections whose unread input is read and dropped, few at a time.
+    """Connections whose unread input is read and dropped, a few at a time.
 
-    Else the bodies of a few hundred refused uploads, read all at once, would keep the loop from everything else.
+    Draining the bodies of a few hundred rejected uploads all at once would block the event loop for everything
+    else.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._reading: set[Connection] = set()
+        self._draining: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
 
-    def enter(self, connection: Connection) -> bool:
-        """Tell whether a connection may be read now; else it waits for its turn, which ``resume`` tells it of."""
-        if len(self._reading) < self._limit:
-            self._reading.add(connection)
+    def add(self, connection: Connection) -> bool:
+        """Return whether a connection may be drained now; otherwise it waits until ``resume_reading`` is called."""
+        if len(self._draining) < self._limit:
+            self._draining.add(connection)
             return True
         self._waiting[connection] = None
         return False
 
-    def leave(self, connection: Connection) -> None:
-        """Have the next one read, if this one was."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection, and start to drain the next one if this one was drained."""
         self._waiting.pop(connection, None)
-        if connection not in self._reading:
+        if connection not in self._draining:
             return
-        self._reading.discard(connection)
+        self._draining.discard(connection)
         if self._waiting:
             following = next(iter(self._waiting))
             del self._waiting[following]
-            self._reading.add(following)
-            following.resume()
+            self._draining.add(following)
+            following.resume_reading()

@@ -1,4 +1,4 @@
-"""The parameters of headers, and the file name in a Content-Disposition (RFC 6266) as clients really write it."""
+"""Header parameters, and the file name in a Content-Disposition (RFC 6266) as clients send it in practice."""
 
 import base64
 import binascii
@@ -9,17 +9,17 @@ from urllib.parse import unquote_to_bytes
 
 from thumbmill.core.text import sanitize_file_name
 
-# A value is a quoted string (RFC 9110, 5.6.4) or whatever comes before the next semicolon.
+# A value is a quoted string (RFC 9110, 5.6.4) or everything up to the next semicolon.
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
-# Only what has to be escaped: Windows' paths have backslashes of their own.
+# Unescape only what must be escaped: Windows paths contain backslashes.
 _ESCAPED = re.compile(r'\\(["\\])')
-# Browsers write a quote and line ends as %22, %0D and %0A, and nothing else in percent signs (WHATWG, multipart).
+# Browsers percent-encode only quotes and line breaks: %22, %0D and %0A (WHATWG, multipart).
 _BROWSER_ESCAPED = re.compile(r"%(22|0[aAdD])")
 _EXTENDED = re.compile(r"([\w.+-]+)'[\w-]*'(.*)", re.DOTALL | re.ASCII)  # RFC 8187: charset'language'value
 _SECTION = re.compile(r"\*([0-9]{1,3})(\*?)")  # RFC 2231: name*0=, name*1*=
 _ENCODED_WORD = re.compile(r"=\?([\w.+-]+)(?:\*[\w-]+)?\?([bBqQ])\?([^?]*)\?=", re.ASCII)  # RFC 2047
 _ENCODED_WORDS = re.compile(rf"\s*{_ENCODED_WORD.pattern}(?:\s*{_ENCODED_WORD.pattern})*\s*", re.ASCII)
-# Python knows codecs that are no charsets, and some that take long.
+# Allow list: some of Python's codecs are not charsets, and some are slow.
 _CHARSET = re.compile(
     r"utf-?8|us-ascii|(iso|windows|koi8)-[\da-z-]{1,12}|shift[_-]jis|euc-(jp|kr)|big5|gb(k|2312|18030)",
     re.IGNORECASE,
@@ -27,7 +27,7 @@ _CHARSET = re.compile(
 
 
 def read_parameters(header: bytes) -> tuple[str, dict[str, str]]:
-    """Return a header's value in lower case and its parameters, of which the first of a name counts."""
+    """Return a header's value in lower case and its parameters; the first parameter of a name wins."""
     text = decode_text(header)
     value = text.partition(";")[0].strip().lower()
     parameters: dict[str, str] = {}
@@ -37,7 +37,7 @@ def read_parameters(header: bytes) -> tuple[str, dict[str, str]]:
 
 
 def read_text(parameters: Mapping[str, str], name: str) -> str | None:
-    """Return a parameter as its client means it, the extended form before the plain one (RFC 6266, 4.3)."""
+    """Return a decoded parameter; the extended form precedes the plain one (RFC 6266, 4.3)."""
     extended = _decode_extended(parameters.get(f"{name}*", ""))
     if extended is None:
         extended = _join_sections(parameters, name)
@@ -48,13 +48,13 @@ def read_text(parameters: Mapping[str, str], name: str) -> str | None:
 
 
 def read_file_name(parameters: Mapping[str, str]) -> str | None:
-    """Return the cleaned file name of a Content-Disposition's parameters, if it has one."""
+    """Return the sanitized file name in the parameters of a Content-Disposition, if there is one."""
     name = read_text(parameters, "filename")
     return sanitize_file_name(name) if name else None
 
 
 def decode_text(data: bytes) -> str:
-    """Decode a header: UTF-8, as forms have it, or else Latin-1, as HTTP once had."""
+    """Decode a header as UTF-8, as in forms, or else as Latin-1, as in early HTTP."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -68,7 +68,7 @@ def _unquote(raw: str) -> str:
 
 
 def _decode_plain(text: str) -> str:
-    """Undo what browsers escape, and the encoded words with which .NET writes names that are not ASCII."""
+    """Decode the escapes of browsers, and the encoded words that .NET uses for names that are not ASCII."""
     if _ENCODED_WORDS.fullmatch(text):
         words = [_decode_word(*word) for word in _ENCODED_WORD.findall(text)]
         if None not in words:
@@ -88,13 +88,13 @@ def _decode_word(charset: str, encoding: str, text: str) -> str | None:
 
 
 def _decode_extended(text: str) -> str | None:
-    """Decode ``charset'language'percent-encoded``; None for what is not that, and is then passed over."""
+    """Decode ``charset'language'percent-encoded``; return None for any other text."""
     match = _EXTENDED.fullmatch(text)
     return _decode(unquote_to_bytes(match[2]), match[1]) if match else None
 
 
 def _join_sections(parameters: Mapping[str, str], name: str) -> str | None:
-    """Put a name together that came in numbered sections (RFC 2231, 3), as mail programs' libraries write them."""
+    """Join a parameter that is split into numbered sections (RFC 2231, 3), as mail libraries do."""
     sections: dict[int, tuple[str, bool]] = {}
     for key, value in parameters.items():
         if key.startswith(f"{name}*") and (match := _SECTION.fullmatch(key, len(name))):

@@ -1,14 +1,14 @@
-"""``Expect: 100-continue`` where the answer comes before the body was asked for."""
+"""``Expect: 100-continue`` where the response is sent before the body was requested."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinue:
-    """An ASGI middleware: a connection is closed whose client may send its body still, or may not.
+    """An ASGI middleware that closes the connection if the client may or may not still send its body.
 
-    The server says 100 Continue with the first ``receive``. Whoever is answered without may leave the body out (RFC
-    9110, 10.1.1), so nobody could tell whether the next bytes are that body or the next request.
+    The server sends 100 Continue with the first ``receive``. A client that is answered without it may omit the body
+    (RFC 9110, 10.1.1), so the next bytes could be that body or the next request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -18,16 +18,16 @@ class ExpectContinue:
         if scope["type"] != "http" or Headers(scope=scope).get("expect", "").lower() != "100-continue":
             await self._app(scope, receive, send)
             return
-        continued = False
+        is_continued = False
 
-        async def ask_for_body() -> Message:
-            nonlocal continued
-            continued = True
+        async def receive_body() -> Message:
+            nonlocal is_continued
+            is_continued = True
             return await receive()
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and not continued:
+        async def send_response(message: Message) -> None:
+            if message["type"] == "http.response.start" and not is_continued:
                 message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
             await send(message)
 
-        await self._app(scope, ask_for_body, answer)
+        await self._app(scope, receive_body, send_response)

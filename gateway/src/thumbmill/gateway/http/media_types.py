@@ -1,6 +1,6 @@
-"""Content types: by a file's first bytes, by its format, and what clients mean by their names for them.
+"""Content types: by the first bytes of a file, by its format, and by the synonyms that clients use.
 
-What a client declares is believed of no upload through this service, whose bytes are looked at.
+For uploads through the gateway the bytes decide, not the type that the client declared.
 """
 
 from thumbmill.core.formats import SIGNATURES, detect_format
@@ -9,7 +9,7 @@ SUPPORTED = tuple(signature.content_type for signature in SIGNATURES)
 OTHER = "application/octet-stream"
 EXTENSIONS = {name: name.removeprefix("image/") for name in SUPPORTED} | {"image/jpeg": "jpg", "image/tiff": "tif"}
 
-# Names that browsers, systems and libraries use or once used; those of sequences are registered beside the image's.
+# Names that browsers, systems and libraries use or used; the types of sequences are registered next to the image's.
 _SYNONYMS = {
     "image/jpg": "image/jpeg",
     "image/jpe": "image/jpeg",
@@ -47,25 +47,25 @@ _SYNONYMS = {
 
 
 def sniff(start: bytes) -> str | None:
-    """Return the content type that these first bytes begin, or None for nothing that is supported."""
+    """Return the content type of a file that starts with these bytes, or None if it is not supported."""
     signature = detect_format(start)
     return signature.content_type if signature else None
 
 
 def normalize_content_type(content_type: str | None) -> str:
-    """Return a content type in lower case, without parameters, by the name that this service has for it."""
+    """Return a content type in lower case, without parameters, by its canonical name."""
     bare = (content_type or "").partition(";")[0].strip().lower()
     return _SYNONYMS.get(bare, bare)
 
 
 def safe_content_type(content_type: str | None) -> str:
-    """Return the content type if it is one of a supported picture, else one that no browser runs."""
-    meant = normalize_content_type(content_type)
-    return meant if meant in SUPPORTED else OTHER
+    """Return the content type of a supported image, or else one that no browser executes."""
+    normalized = normalize_content_type(content_type)
+    return normalized if normalized in SUPPORTED else OTHER
 
 
 def content_type_of_format(decoded: str, declared: str | None) -> str:
-    """Return the content type of a decoded format; where that has several, the declared one if it is among them."""
+    """Return the content type of a decoded format; if it has several, prefer the declared one."""
     candidates = [signature.content_type for signature in SIGNATURES if signature.format == decoded]
-    meant = normalize_content_type(declared)
-    return meant if meant in candidates else next(iter(candidates), OTHER)
+    normalized = normalize_content_type(declared)
+    return normalized if normalized in candidates else next(iter(candidates), OTHER)

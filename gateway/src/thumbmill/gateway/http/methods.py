@@ -1,4 +1,4 @@
-"""HEAD wherever GET is, and which methods an address has (RFC 9110, 9.3.2, 9.3.7 and 15.5.6)."""
+"""HEAD for every GET route, and the allowed methods of a path (RFC 9110, 9.3.2, 9.3.7 and 15.5.6)."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ _IS_HEAD = "thumbmill.is_head"
 
 
 class HeadAsGet:
-    """An ASGI middleware that has GET answer a HEAD, and keeps the body back.
+    """An ASGI middleware that handles HEAD as GET and drops the body.
 
-    Whoever answers can spare the work for a body that nobody sees: ``is_head`` tells.
+    Handlers can skip the work for the body: see ``is_head``.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -33,25 +33,28 @@ class HeadAsGet:
         try:
             await self._app(inner, receive, send_head)
         finally:
-            scope["route"] = inner.get("route")  # for the log and the metrics
+            scope["route"] = inner.get("route")  # for the access log and the metrics
 
 
 def is_head(request: HTTPConnection) -> bool:
-    """Tell whether only the headers of the answer will be seen."""
+    """Return whether only the headers of the response will be sent."""
     return bool(request.scope.get(_IS_HEAD))
 
 
 def allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
-    """Return the methods that the address of a request answers to; [] where there is nothing."""
+    """Return the methods of the routes that match a request's path; [] if there is no route."""
     routes = list(routes)
-    whole = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}  # not that of a mount
-    found = [method for method in _METHODS if _matches(routes, {**whole, "method": method})]
-    if not found:
+    scope = {
+        **scope,
+        "root_path": scope.get("app_root_path", scope.get("root_path", "")),
+    }  # not the root path of a mount
+    methods = [method for method in _METHODS if _matches(routes, {**scope, "method": method})]
+    if not methods:
         return []
-    return [*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"]
+    return [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
 
 
 def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
-    # What is mounted are files, and says of no method that it lacks it.
-    found = (route for route in routes if scope["method"] == "GET" or not isinstance(route, Mount))
-    return any(route.matches(scope)[0] == Match.FULL for route in found)
+    # Only static files are mounted, and a mount matches every method.
+    candidates = (route for route in routes if scope["method"] == "GET" or not isinstance(route, Mount))
+    return any(route.matches(scope)[0] == Match.FULL for route in candidates)

@@ -1,7 +1,7 @@
-"""Which pages in somebody's browser may reach the gateway: pure functions on a request's headers.
+"""Which web pages may send requests to the gateway: pure functions on a request's headers.
 
-A page of any site can have its visitor's browser send requests to loopback or the visitor's own network. Without
-``API_KEYS`` nothing else stands in between.
+A page of any site can make its visitor's browser send requests to loopback or to the visitor's own network. Without
+``API_KEYS``, nothing else prevents this.
 """
 
 import ipaddress
@@ -9,17 +9,17 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # they change nothing
-_LABEL = re.compile(r"[a-z][a-z0-9_-]*")  # what begins with a digit may be a number that is an address
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # read only
+_LABEL = re.compile(r"[a-z][a-z0-9_-]*")  # a name that starts with a digit may be an address
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d*)?")
 
 
 def is_allowed_host(host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a Host field names us: an address, a name without a dot, or one of the allowed names.
+    """Return whether a Host header is allowed: an address, a name without a dot, or one of the allowed names.
 
-    A site whose name is made to lead here (DNS rebinding) is of the same origin for its pages, but its name stands
-    in the field. Browsers look up no addresses, so those need no list; nor do names of one label, such as a
-    machine's or a container's on its own network, since no top-level domain has an address (ICANN's SAC053).
+    With DNS rebinding, a site's name resolves to the gateway. Its pages are then of the same origin, but the Host
+    header has the site's name. Browsers do not resolve addresses, so these need no list. Neither do names of one
+    label, such as a machine's or a container's: no top-level domain has an address (ICANN's SAC053).
     """
     match = _HOST.fullmatch(host.strip().lower())
     if match is None:
@@ -29,10 +29,10 @@ def is_allowed_host(host: str, allowed: Collection[str]) -> bool:
 
 
 def is_cross_origin_write(method: str, headers: Mapping[str, str], trusted: Collection[str]) -> bool:
-    """Tell whether a page of another origin, not among the trusted ones, is about to change something.
+    """Return whether a page of an untrusted origin sends a request that changes something.
 
-    The order is that of Go's net/http.CrossOriginProtection: browsers say where a request comes from, in
-    Sec-Fetch-Site, or older ones and those on plain HTTP in Origin; who says neither is no browser.
+    The checks are those of Go's net/http.CrossOriginProtection. Browsers send the origin of a request as
+    Sec-Fetch-Site, or as Origin if they are older or use plain HTTP. A client that sends neither is not a browser.
     """
     if method in SAFE_METHODS:
         return False

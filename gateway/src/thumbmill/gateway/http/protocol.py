@@ -1,10 +1,11 @@
-"""HTTP/1.1 as strangers may speak it: uvicorn's protocol on httptools, with limits that uvicorn does not have.
+"""HTTP/1.1 for untrusted clients: uvicorn's protocol on httptools, with limits that uvicorn does not have.
 
-Size and number of header and trailer fields, the time until a request's head is complete, the requests that may
-wait on one connection, the time for what nobody reads, and the number of connections. What is past a limit is
-answered with a problem and the connection closed; where an earlier request's answer is still on its way, it is
-closed after that without a word, which the client would take for that answer. How fast a body must come is judged
-where it is read (``pace.py``), since time in which we do not read is not the client's.
+There are limits on the size and number of header and trailer fields, the time until the headers of a request are
+complete, the pipelined requests on one connection, the time for input that nothing reads, and the number of
+connections. A request beyond a limit is answered with a problem, and its connection is closed. If the response to
+an earlier request is still being sent, the connection is closed after it without a problem, which the client
+would take for that response. The rate of a body is checked where the body is read (``body_rate.py``): time in
+which the gateway does not read is not the client's.
 """
 
 import asyncio
@@ -21,21 +22,19 @@ from thumbmill.gateway.http.connections import ConnectionLimiter, DrainQueue
 from thumbmill.gateway.metrics import CONNECTIONS_REJECTED
 from thumbmill.gateway.problems import Code, Problem
 
-MAX_HEAD_BYTES = 64 * 1024  # of a request's head, and of its trailer
-MAX_FIELDS = 100  # in a head, and in a trailer
-HEAD_TIMEOUT_SECONDS = 10  # from its first byte, or the connection's begin
-MAX_PIPELINED = 10  # requests that wait for the answers to earlier ones on their connection
-DRAIN_TIMEOUT_SECONDS = 30  # for the rest of a body that was answered before its end
-MAX_DRAINS = 4  # such bodies are read at the same time
-WRITE_TIMEOUT_SECONDS = 30  # for a client to take what the socket's buffer holds
-CLOSE_TIMEOUT_SECONDS = (
-    2  # for a client to read why it was refused: closed at once, unread input would reset the connection
-)
+MAX_HEAD_BYTES = 64 * 1024  # request line and headers; also the trailers
+MAX_FIELDS = 100  # in the headers, and in the trailers
+HEAD_TIMEOUT_SECONDS = 10  # from the first byte of a request, or from the start of the connection
+MAX_PIPELINED = 10  # requests on one connection that wait for the responses to earlier ones
+DRAIN_TIMEOUT_SECONDS = 30  # for the rest of a body whose request was already answered
+MAX_DRAINS = 4  # connections with such bodies that are read at the same time
+WRITE_TIMEOUT_SECONDS = 30  # for a client to read what is in the socket's buffer
+CLOSE_TIMEOUT_SECONDS = 2  # for a client to read a problem: closing at once with unread input resets the connection
 _PIECE_BYTES = 64 * 1024
 
 
-class _Refused(Exception):  # noqa: N818 - it carries an answer, not an error
-    """Raised out of a parser's callback, so that the parser stops."""
+class _Rejected(Exception):  # noqa: N818 - it carries a problem
+    """Raised in a callback of the parser to stop it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -43,7 +42,7 @@ class _Refused(Exception):  # noqa: N818 - it carries an answer, not an error
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection of a client."""
 
     def __init__(
         self,
@@ -58,25 +57,25 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limiter = limiter
         self._drains = drains
-        self._read_timer: TimerHandle | None = None  # for what the client sends
-        self._write_timer: TimerHandle | None = None  # for what it takes
-        self._ignores_input = False  # what still comes is not read any more
-        self._in_head = True  # between two requests counts as the next one's head
-        self._unparsed_bytes = 0  # since the parser last made something of them
-        self._field_bytes = self._fields = 0  # of the head or the trailer
+        self._read_timer: TimerHandle | None = None  # for input
+        self._write_timer: TimerHandle | None = None  # for output
+        self._ignores_input = False  # further input is dropped
+        self._in_head = True  # also between two requests
+        self._unparsed_bytes = 0  # since the parser last made progress
+        self._field_bytes = self._fields = 0  # of the headers or the trailers
 
-    # --- asyncio's callbacks -------------------------------------------------------------------------------
+    # --- callbacks of asyncio -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect(HEAD_TIMEOUT_SECONDS, self._on_late_head)
-        if not self._limiter.enter(self):
-            self._refuse(Problem(Code.TOO_MANY_CONNECTIONS))
+        self._start_read_timer(HEAD_TIMEOUT_SECONDS, self._on_head_timeout)
+        if not self._limiter.add(self):
+            self._reject(Problem(Code.TOO_MANY_CONNECTIONS))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timers()
-        self._limiter.leave(self)
-        self._drains.leave(self)
+        self._cancel_timers()
+        self._limiter.remove(self)
+        self._drains.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -84,7 +83,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         if self._in_head and self._read_timer is None:
-            self._expect(HEAD_TIMEOUT_SECONDS, self._on_late_head)
+            self._start_read_timer(HEAD_TIMEOUT_SECONDS, self._on_head_timeout)
         for at in range(0, len(data), _PIECE_BYTES):
             if self._ignores_input:
                 return
@@ -100,11 +99,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._write_timer.cancel()
             self._write_timer = None
 
-    # --- the parser's callbacks ----------------------------------------------------------------------------
+    # --- callbacks of the parser ----------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise _Refused(Problem(Code.TOO_MANY_REQUESTS))
+            raise _Rejected(Problem(Code.TOO_MANY_REQUESTS))
         super().on_message_begin()
         self._in_head = True
         self._field_bytes = self._fields = 0
@@ -122,17 +121,17 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise _Refused(Problem(Code.METHOD_NOT_ALLOWED))
-            return  # to another protocol: this head is parsed once more without that, see _ignore_upgrade
+                raise _Rejected(Problem(Code.METHOD_NOT_ALLOWED))
+            return  # an offer of another protocol: the request is parsed again without it, see _ignore_upgrade
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
-            raise _Refused(Problem(Code.MALFORMED_REQUEST, "a request names one host, in one Host field"))
+            raise _Rejected(Problem(Code.MALFORMED_REQUEST, "a request must have exactly one Host header"))
         super().on_headers_complete()
         self._in_head = False
         self._note_progress()
         self._field_bytes = self._fields = 0
-        self._stop_timer()
-        self._limiter.note_busy(self)
+        self._cancel_read_timer()
+        self._limiter.mark_busy(self)
 
     def on_body(self, body: bytes) -> None:
         self._note_progress()
@@ -143,29 +142,29 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._in_head = True
         self._note_progress()
-        self._stop_timer()
-        self._drains.leave(self)
+        self._cancel_read_timer()
+        self._drains.remove(self)
         super().on_message_complete()
-        self._note_idle_if_so()
+        self._mark_idle_if_done()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._in_head and not self.pipeline:  # answered before its body's end: the rest is read and dropped
-            self._expect(DRAIN_TIMEOUT_SECONDS, self.abort_connection)
-            if not self._drains.enter(self):
+        if not self._in_head and not self.pipeline:  # answered before the end of its body: read and drop the rest
+            self._start_read_timer(DRAIN_TIMEOUT_SECONDS, self.abort_connection)
+            if not self._drains.add(self):
                 self.flow.pause_reading()
-        self._note_idle_if_so()
+        self._mark_idle_if_done()
 
     # -------------------------------------------------------------------------------------------------------
 
     def abort_connection(self) -> None:
-        """Close without a word."""
+        """Close without an answer."""
         self._ignores_input = True
-        self._stop_timers()
+        self._cancel_timers()
         self.transport.abort()
 
-    def resume(self) -> None:
-        """Read on, for it is this connection's turn."""
+    def resume_reading(self) -> None:
+        """Continue to read: this connection may be drained now."""
         self.flow.resume_reading()
 
     def _feed(self, piece: bytes) -> None:
@@ -175,18 +174,18 @@ class LimitedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(piece[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            refused = error.__context__
-            if isinstance(refused, _Refused):
-                self._refuse(refused.problem)
+            rejected = error.__context__
+            if isinstance(rejected, _Rejected):
+                self._reject(rejected.problem)
             else:
-                self._refuse(Problem(Code.MALFORMED_REQUEST, str(error)))
+                self._reject(Problem(Code.MALFORMED_REQUEST, str(error)))
         if self._unparsed_bytes > MAX_HEAD_BYTES and not self._ignores_input:
-            self._refuse(Problem(Code.HEADERS_TOO_LARGE))
+            self._reject(Problem(Code.HEADERS_TOO_LARGE))
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Take the request as if it did not offer another protocol, which a server may (RFC 9110, 7.8).
+        """Parse the request as if it did not offer another protocol, which a server may ignore (RFC 9110, 7.8).
 
-        llhttp would take the body that follows for that protocol, and the segment after it for a request.
+        llhttp would take the following body for data of that protocol, and the segment after it for a request.
         """
         version = self.parser.get_http_version().encode()
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
@@ -194,46 +193,46 @@ class LimitedProtocol(HttpToolsProtocol):
             if name != b"upgrade":
                 head += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
         self._feed(b"".join([*head, b"\r\n", rest]))
 
     def _count(self, size: int) -> None:
         self._field_bytes += size
         if self._fields > MAX_FIELDS or self._field_bytes > MAX_HEAD_BYTES:
-            raise _Refused(Problem(Code.HEADERS_TOO_LARGE))
+            raise _Rejected(Problem(Code.HEADERS_TOO_LARGE))
 
     def _note_progress(self) -> None:
         self._unparsed_bytes = 0
 
-    def _note_idle_if_so(self) -> None:
+    def _mark_idle_if_done(self) -> None:
         if self._in_head and not self.pipeline and (self.cycle is None or self.cycle.response_complete):
-            self._limiter.note_idle(self)
+            self._limiter.mark_idle(self)
 
-    def _on_late_head(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._read_timer = None
         if self._unparsed_bytes == 0 and (self.cycle is None or self.cycle.response_complete):
-            self.abort_connection()  # it said nothing at all
+            self.abort_connection()  # it sent nothing at all
         else:
-            self._refuse(Problem(Code.REQUEST_TIMEOUT))
+            self._reject(Problem(Code.REQUEST_TIMEOUT))
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem if that cannot be taken for another request's answer, and close in any case."""
+    def _reject(self, problem: Problem) -> None:
+        """Close the connection, and send the problem unless the client would take it for another response."""
         self._ignores_input = True
-        self._stop_timer()
+        self._cancel_read_timer()
         CONNECTIONS_REJECTED.labels(problem.code.value).inc()
         cycle = self.cycle
         if cycle is None or (self._in_head and cycle.response_complete):
-            self._answer(problem)
-        elif self._in_head:  # complete requests came before this one: they are answered, and then it is over
+            self._send_problem(problem)
+        elif self._in_head:  # complete requests precede this one: answer them, then close
             cycle.keep_alive = False
-        elif cycle.response_started or self.pipeline:  # what is wrong is in the body of a request with an answer
+        elif cycle.response_started or self.pipeline:  # the violation is in the body of a request that was answered
             self._close_soon()
         else:
-            cycle.disconnected = True  # its handler is waiting for a body that will not come
+            cycle.disconnected = True  # its handler waits for a body that will not arrive
             cycle.message_event.set()
-            self._answer(problem)
+            self._send_problem(problem)
 
-    def _answer(self, problem: Problem) -> None:
+    def _send_problem(self, problem: Problem) -> None:
         response = problem.response()
         fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         lines = [name + b": " + value + b"\r\n" for name, value in fields]
@@ -244,26 +243,26 @@ class LimitedProtocol(HttpToolsProtocol):
     def _close_soon(self) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._expect(CLOSE_TIMEOUT_SECONDS, self.abort_connection)
+        self._start_read_timer(CLOSE_TIMEOUT_SECONDS, self.abort_connection)
 
-    def _expect(self, seconds: float, on_late: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._read_timer = self.loop.call_later(seconds, on_late)
+    def _start_read_timer(self, seconds: float, on_timeout: Callable[[], None]) -> None:
+        self._cancel_read_timer()
+        self._read_timer = self.loop.call_later(seconds, on_timeout)
 
-    def _stop_timer(self) -> None:
+    def _cancel_read_timer(self) -> None:
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
 
-    def _stop_timers(self) -> None:
-        self._stop_timer()
+    def _cancel_timers(self) -> None:
+        self._cancel_read_timer()
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
 
 def protocol_for(limiter: ConnectionLimiter) -> type[asyncio.Protocol]:
-    """Return what uvicorn calls to make a connection's protocol; all of them share their peers and turns."""
+    """Return the protocol class for uvicorn; all its connections share the limiter and the drain queue."""
     drains = DrainQueue(MAX_DRAINS)
 
     class SharedProtocol(LimitedProtocol):

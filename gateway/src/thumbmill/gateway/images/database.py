@@ -1,9 +1,9 @@
-"""Postgres, asked through a few kept connections by a role that may do nothing but read.
+"""Postgres: a small pool of connections of a role that may only read.
 
-A query runs in a task of its own, and whoever asked waits for it no longer than ``ANSWER_SECONDS``. Nothing cancels
-that task: psycopg's pool loses a connection for good when it is cancelled while it takes one out or puts one back,
-and still counts it, so that after eight of them no connection is ever given out again. What bounds a query instead
-is the pool's own wait for a connection, and ``statement_timeout`` in the server.
+A query runs in its own task, and its caller waits for it at most ``QUERY_TIMEOUT_SECONDS``. That task is never
+cancelled: psycopg's pool permanently loses a connection when it is cancelled while it takes one out or puts one
+back, and still counts it, so that after eight of them no connection is ever available again. Instead, the pool's
+own timeout and ``statement_timeout`` in the server bound a query.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 
 CONNECTIONS = 8
-MAX_WAITING = 400  # for a connection; about as many as are served within WAIT_SECONDS when the machine is busy
-POOL_TIMEOUT_SECONDS = 3  # for a connection
-STATEMENT_TIMEOUT_SECONDS = 4  # for the server's work on one query; roles.sh says the same of the role
-QUERY_TIMEOUT_SECONDS = 5  # for everything
-_LOGIN: dict[str, Any] = {
+MAX_WAITING = 400  # queries; about as many as a busy machine serves within POOL_TIMEOUT_SECONDS
+POOL_TIMEOUT_SECONDS = 3  # to get a connection
+STATEMENT_TIMEOUT_SECONDS = 4  # for the server's work on one query; roles.sh sets the same for the role
+QUERY_TIMEOUT_SECONDS = 5  # in all
+_CONNECT_OPTIONS: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": POOL_TIMEOUT_SECONDS,
     "application_name": "thumbmill-gateway",
     "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS * 1000}",
-    # A server that vanished without a word is noticed within half a minute, though nobody cancels what asks it.
+    # Detect a server that vanished within half a minute, since no query task is ever cancelled.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -50,24 +50,16 @@ _LOGIN_ERRORS = (
     errors.InvalidCatalogName,
     errors.InsufficientPrivilege,
 )
-_NOT_RETRYABLE = (
-    PoolTimeout,
-    PoolClosed,
-    errors.QueryCanceled,
-    *_LOGIN_ERRORS,
-)  # another connection would say the same
-_PROGRAMMING_ERRORS = (
-    DataError,
-    IntegrityError,
-    NotSupportedError,
-    ProgrammingError,
-)  # of ours, but for those above
+# Another connection would fail in the same way.
+_NOT_RETRYABLE = (PoolTimeout, PoolClosed, TooManyRequests, errors.QueryCanceled, *_LOGIN_ERRORS)
+# Bugs of the gateway, unless they are among the errors above.
+_PROGRAMMING_ERRORS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 T = TypeVar("T")
 
 
 class Database:
-    """The pool of connections. Every question raises DependencyAway, Refused."""
+    """The connection pool. Every query may raise DependencyUnavailable or DependencyRejected."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -78,30 +70,31 @@ class Database:
             max_size=CONNECTIONS,
             timeout=POOL_TIMEOUT_SECONDS,
             max_waiting=MAX_WAITING,
-            # A lost connection is sought twice and then no longer counted, so that the next question seeks it anew,
-            # however long the server was away. With a longer time the pauses between attempts would double.
+            # A lost connection is reconnected twice and then no longer counted, so that the next query reconnects
+            # at once, however long the server was unavailable. A longer timeout doubles the pauses between
+            # attempts.
             reconnect_timeout=0,
             name="gateway",
-            kwargs={**_LOGIN, "prepare_threshold": 3},
+            kwargs={**_CONNECT_OPTIONS, "prepare_threshold": 3},
         )
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.last_acquired_at = time.monotonic()  # when the pool last gave out a connection
+        self.last_acquired_at = time.monotonic()  # when the pool last provided a connection
 
     async def open(self) -> None:
-        """Begin to connect; whether that works, the first question shows."""
+        """Start to connect. The first query shows whether that succeeds."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
         await self._pool.close(timeout=1)
-        if self._tasks:  # those that waited for a connection end by this, the others by their query's end
+        if self._tasks:  # closing the pool ends those that wait for a connection; the others end with their query
             await asyncio.wait(self._tasks, timeout=1)
 
-    async def fetch_all(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
-        """Run one query and return its rows, each as a ``shape``.
+    async def fetch_all(self, query: LiteralString, parameters: dict[str, Any], row_type: type[T]) -> list[T]:
+        """Run one query and return its rows as ``row_type``.
 
-        The caller may be cancelled; the query goes on without it.
+        The caller may be cancelled; the query continues without it.
         """
-        task = asyncio.create_task(self._fetch_with_retry(query, values, shape))
+        task = asyncio.create_task(self._fetch_with_retry(query, parameters, row_type))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         done, _ = await asyncio.wait({task}, timeout=QUERY_TIMEOUT_SECONDS)
@@ -111,53 +104,58 @@ class Database:
             try:
                 return task.result()
             except PoolTimeout as error:
-                if self._is_overloaded():
+                if self._provides_connections():
                     raise TooManyRequests(f"no connection was free within {POOL_TIMEOUT_SECONDS} s") from error
                 raise
 
-    def _is_overloaded(self) -> bool:
-        """Tell whether connections are given out, so that one that was not is a sign of load alone."""
+    def _provides_connections(self) -> bool:
+        """Return whether the pool provided a connection lately, so that a timeout is a sign of load alone."""
         return time.monotonic() - self.last_acquired_at < POOL_TIMEOUT_SECONDS / 2
 
     async def check_login(self) -> None:
-        """Connect once, outside the pool, which would not say why it cannot. Raises DependencyAway, Refused."""
+        """Connect once outside of the pool, which hides the reason of a failure.
+
+        Raises DependencyUnavailable, DependencyRejected.
+        """
         with _map_errors():
             async with (
                 asyncio.timeout(QUERY_TIMEOUT_SECONDS),
-                await AsyncConnection.connect(self._url, **_LOGIN) as connection,
+                await AsyncConnection.connect(self._url, **_CONNECT_OPTIONS) as connection,
             ):
                 await connection.execute("SELECT FROM tracker_progress")
 
-    async def _fetch_with_retry(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
-        """Fetch; where the server went and came back, each kept connection is dead, and replaced once tried."""
+    async def _fetch_with_retry(
+        self, query: LiteralString, parameters: dict[str, Any], row_type: type[T]
+    ) -> list[T]:
+        """Fetch, and retry on each pooled connection: after a server restart all are dead until tried once."""
         for _ in range(CONNECTIONS):
             try:
-                return await self._fetch(query, values, shape)
+                return await self._fetch(query, parameters, row_type)
             except OperationalError as error:
-                if isinstance(error, (*_NOT_RETRYABLE, TooManyRequests)):
+                if isinstance(error, _NOT_RETRYABLE):
                     raise
-        return await self._fetch(query, values, shape)
+        return await self._fetch(query, parameters, row_type)
 
-    async def _fetch(self, query: LiteralString, values: dict[str, Any], shape: type[T]) -> list[T]:
+    async def _fetch(self, query: LiteralString, parameters: dict[str, Any], row_type: type[T]) -> list[T]:
         async with self._pool.connection() as connection:
             self.last_acquired_at = time.monotonic()
-            async with connection.cursor(row_factory=class_row(shape)) as cursor:
-                return await (await cursor.execute(query, values)).fetchall()
+            async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+                return await (await cursor.execute(query, parameters)).fetchall()
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever asked may have left, and then nobody else looks at it
+            task.exception()  # mark it as retrieved: the caller may have left
 
 
 @contextmanager
 def _map_errors() -> Iterator[None]:
-    """Turn psycopg's faults into DependencyAway and Refused; a bug of ours stays what it is."""
+    """Map psycopg's errors to DependencyUnavailable and DependencyRejected, but let programming errors pass."""
     try:
         yield
     except TooManyRequests as error:
         raise DependencyUnavailable(
-            "gateway", f"more is asked than {CONNECTIONS} connections serve: {error}"
+            "gateway", f"more queries than {CONNECTIONS} connections can serve: {error}"
         ) from error
     except (Error, TimeoutError) as error:
         if isinstance(error, _PROGRAMMING_ERRORS) and not isinstance(error, (*_LOGIN_ERRORS, *_MISSING_SCHEMA)):
@@ -166,7 +164,7 @@ def _map_errors() -> Iterator[None]:
 
 
 def _to_dependency_error(error: Exception) -> DependencyUnavailable:
-    """Tell a server that is away from one that refuses us."""
+    """Distinguish a server that is unavailable from one that rejects the gateway."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, errors.InsufficientPrivilege):
         return DependencyRejected(

@@ -1,4 +1,4 @@
-"""What the API answers with, as its description shows it."""
+"""Response bodies of the API."""
 
 import uuid
 from datetime import UTC, datetime
@@ -11,15 +11,15 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
 
-# Postgres gives times in its session's zone, which a role, a database or PGTZ may set.
+# Postgres returns times in the time zone of its session, which a role, a database or PGTZ can set.
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 class VariantOut(BaseModel):
-    """One form of the picture: the original, or something made from it."""
+    """One file of the image: the original, or a variant that was made from it."""
 
-    type: str = Field(description="`original`, or a preset's name", examples=["thumbnail"])
-    content_type: str = Field(description="As the URL gives it")
+    type: str = Field(description="`original`, or the name of a preset", examples=["thumbnail"])
+    content_type: str = Field(description="Content type of the response at `url`", examples=["image/jpeg"])
     bytes: int | None = None
     width: int | None = Field(None, description="Pixels")
     height: int | None = Field(None, description="Pixels")
@@ -31,55 +31,58 @@ class ImageOut(BaseModel):
 
     id: uuid.UUID
     status: Status
-    file_name: str | None = Field(None, description="As the client named it", examples=["cat.jpg"])
+    file_name: str | None = Field(None, description="File name that the client sent", examples=["cat.jpg"])
     key: str | None = Field(
-        description="In the bucket of originals; null once an image is deleted whose key its client chose"
+        description="Object key in the bucket `images-original`; null for a deleted image whose client chose it"
     )
-    content_type: str | None = Field(None, description="Of the original, as it was declared when it was stored")
-    bytes: int | None = Field(None, description="Of the original")
-    format: str | None = Field(None, description="As decoded", examples=["JPEG"])
-    width: int | None = Field(None, description="Pixels, as shown")
-    height: int | None = Field(None, description="Pixels, as shown")
-    sha256: str | None = Field(None, description="Of the original's bytes, 64 hex digits; known once it is DONE")
-    details: ImageDetails | None = Field(None, description="What else was found out about the original")
+    content_type: str | None = Field(None, description="Content type of the original as declared at its upload")
+    bytes: int | None = Field(None, description="Size of the original")
+    format: str | None = Field(None, description="Format of the decoded original", examples=["JPEG"])
+    width: int | None = Field(None, description="Width of the original in pixels, after rotation")
+    height: int | None = Field(None, description="Height of the original in pixels, after rotation")
+    sha256: str | None = Field(
+        None, description="SHA-256 of the original's bytes, 64 hex digits; set when the image is DONE"
+    )
+    details: ImageDetails | None = Field(None, description="Further properties of the original")
     damaged: bool = Field(
         default=False,
-        description="Parts of the original could not be read; only where `ACCEPT_DAMAGED` is on, else it is FAILED",
+        description="Whether parts of the original could not be decoded; only if `ACCEPT_DAMAGED` is on, otherwise "
+        "such an image is FAILED",
     )
     variants: list[VariantOut]
     missing: list[str] = Field(
-        default_factory=list, description="Types of variants that were lost and are being made again"
+        default_factory=list, description="Types of variants that were lost and are being created again"
     )
-    generation: int = Field(1, description="Counts the objects that were stored under this key")
-    attempts: int = Field(description="How often processing began")
+    generation: int = Field(1, description="Number of objects that were stored under this key so far")
+    attempts: int = Field(description="Number of times that processing started")
     next_attempt_at: Time | None = None
     error: Failure | None = None
     created_at: Time
     updated_at: Time
-    expires_at: Time | None = Field(None, description="Until when a ticket's form can be used")
+    expires_at: Time | None = Field(None, description="End of the time in which the ticket can be used")
 
 
 class ImagePage(BaseModel):
-    """Images, newest first."""
+    """One page of images, newest first."""
 
     items: list[ImageOut]
-    next: str | None = Field(None, description="Give this as `cursor` for the next page")
+    next: str | None = Field(None, description="Value of `cursor` for the next page; null on the last page")
 
 
 class TimelineEventOut(BaseModel):
-    """Something that became known of an image."""
+    """An event of an image."""
 
     id: uuid.UUID
     type: str = Field(examples=["image.done"])
-    object_version: str | None = Field(None, description="Which object it speaks of: ETag, size and time")
+    object_version: str | None = Field(None, description="Object that the event is about: ETag, size and time")
     occurred: Time
     recorded: Time
-    recorded_by: str = Field(description="Who said it", examples=["/thumbnailer", "immediate"])
+    recorded_by: str = Field(description="Source of the event", examples=["/thumbnailer", "immediate"])
     data: dict[str, Any] | None = None
 
 
 class Timeline(BaseModel):
-    """What became known of an image, in the order in which it happened."""
+    """The events of an image in the order in which they occurred."""
 
     items: list[TimelineEventOut]
 
@@ -98,7 +101,7 @@ class Accepted(BaseModel):
 
 
 class RetryAccepted(BaseModel):
-    """An image that is tried again."""
+    """An image that will be processed again."""
 
     id: uuid.UUID
     status: Status

@@ -1,28 +1,43 @@
-"""Where a page of a list ended, as an opaque word for the client to bring back."""
+"""Pages of the list of images. A cursor is an opaque string that names the last image of a page."""
 
 import binascii
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from thumbmill.gateway.images.repository import ImageRepository, ImageRow
 from thumbmill.gateway.problems import Code, Problem
 
-Place = tuple[datetime, uuid.UUID]
+Position = tuple[datetime, uuid.UUID]
+
+_INVALID = "cursor: is not valid, use the value of 'next' from an earlier page"
+
+
+async def read_page(
+    repository: ImageRepository, states: Collection[str] | None, cursor: str | None, limit: int
+) -> tuple[Sequence[ImageRow], str | None]:
+    """Return a page of images and the cursor of the next page, if there is one. Raises Problem."""
+    after = read_cursor(cursor) if cursor else None
+    rows = await repository.page(states, after, limit + 1)
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], write_cursor(rows[limit - 1].created_at, rows[limit - 1].id)
 
 
 def write_cursor(created_at: datetime, image_id: uuid.UUID) -> str:
-    """Name the place after this image."""
+    """Return the cursor for the page after this image."""
     return urlsafe_b64encode(f"{created_at.isoformat()} {image_id}".encode()).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str) -> Place:
-    """Find the place again. Raises Problem for a word that we did not give out."""
+def read_cursor(cursor: str) -> Position:
+    """Return the position that a cursor names. Raises Problem if the gateway did not write it."""
     try:
         text = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode()
         created_at, image_id = text.split(" ")
-        place = datetime.fromisoformat(created_at), uuid.UUID(image_id)
+        position = datetime.fromisoformat(created_at), uuid.UUID(image_id)
     except (ValueError, binascii.Error) as error:
-        raise Problem(Code.INVALID_REQUEST, "cursor: take it from the field 'next' of an earlier page") from error
-    if place[0].tzinfo is None:
-        raise Problem(Code.INVALID_REQUEST, "cursor: take it from the field 'next' of an earlier page")
-    return place
+        raise Problem(Code.INVALID_REQUEST, _INVALID) from error
+    if position[0].tzinfo is None:
+        raise Problem(Code.INVALID_REQUEST, _INVALID)
+    return position

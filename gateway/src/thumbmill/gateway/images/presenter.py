@@ -1,4 +1,4 @@
-"""An image as the API shows it, made from the tracker's row."""
+"""Pure functions that turn the tracker's rows into responses of the API."""
 
 import uuid
 from collections.abc import Collection
@@ -15,17 +15,15 @@ from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.http.media_types import OTHER, content_type_of_format, safe_content_type
 from thumbmill.gateway.images.models import ImageOut, TimelineEventOut, VariantOut
 from thumbmill.gateway.images.repository import ImageRow, TimelineEvent
+from thumbmill.gateway.images.states import TERMINAL, WITHOUT_OBJECT
 from thumbmill.gateway.urls import Links
 
-TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.EXPIRED, Status.DELETED})  # until somebody acts again
-WITHOUT_UPLOAD = frozenset({Status.AWAITING_UPLOAD, Status.EXPIRED})  # as far as the tracker has heard
-WITHOUT_OBJECT = WITHOUT_UPLOAD | {Status.DELETED}
 ORIGINAL = "original"
-_NO_PICTURE = frozenset({ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.EMPTY_FILE})
+_NOT_AN_IMAGE = frozenset({ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.EMPTY_FILE})
 
 
 def to_image_out(row: ImageRow, links: Links) -> ImageOut:
-    """Make the API's picture of a row."""
+    """Return the response for a row."""
     return ImageOut(
         id=row.id,
         status=Status(row.status),
@@ -39,7 +37,7 @@ def to_image_out(row: ImageRow, links: Links) -> ImageOut:
         sha256=row.sha256,
         details=ImageDetails.model_validate(row.details) if row.details else None,
         damaged=row.damaged,
-        variants=_variants(row, links),
+        variants=_variants_out(row, links),
         generation=row.generation,
         attempts=row.attempts,
         missing=[variant.type for variant in variants_of(row) if is_missing(row, variant)],
@@ -52,18 +50,18 @@ def to_image_out(row: ImageRow, links: Links) -> ImageOut:
 
 
 def select_states(wanted: Collection[Status] | None, *, deleted: bool) -> frozenset[Status] | None:
-    """Return the states of which a list is asked for; None is all of them."""
+    """Return the states to list; None means all."""
     states = frozenset(wanted or Status) - (frozenset() if deleted else {Status.DELETED})
     return None if states == frozenset(Status) else states
 
 
 def to_event_out(fact: TimelineEvent) -> TimelineEventOut:
-    """Make the API's picture of a line of the timeline."""
+    """Return the response for an event of the timeline."""
     return TimelineEventOut.model_validate(fact, from_attributes=True)
 
 
 def variants_of(row: ImageRow) -> list[Variant]:
-    """What was made of the image, while it is not deleted; nothing that is another image's, or no picture."""
+    """Return the variants of an image that is not deleted, without any that are invalid for it."""
     if row.status == Status.DELETED:
         return []
     variants = (Variant.model_validate(variant) for variant in row.variants or [])
@@ -71,39 +69,45 @@ def variants_of(row: ImageRow) -> list[Variant]:
 
 
 def is_missing(row: ImageRow, variant: Variant) -> bool:
-    """Tell whether a variant was lost, as far as the tracker has heard."""
+    """Return whether the tracker has recorded that a variant is lost."""
     return variant.key in (row.missing or ())
 
 
 def content_type_of(row: ImageRow) -> str:
-    """Return the original's content type, as it is both told and sent: what was decoded, or else was declared.
+    """Return the original's content type by its decoded format, or else as declared.
 
-    It is one of a supported picture, or that of bytes of any kind.
+    It is the type of a supported image, or application/octet-stream.
     """
     if row.format:
         return content_type_of_format(row.format, row.content_type)
-    if row.error and row.error.get("code") in _NO_PICTURE:
+    if row.error and row.error.get("code") in _NOT_AN_IMAGE:
         return OTHER
     return safe_content_type(row.content_type)
 
 
 def content_id(variant: Variant) -> str:
-    """Name what the variant was made from and how: the middle of its key. Equal names, equal bytes."""
+    """Return the middle of a variant's key, which names its source and recipe. Equal ids mean equal bytes."""
     return variant.key.split("/")[1]
 
 
 def etag_of(row: ImageRow) -> str:
-    """Give the ETag of an image's representation, which can change while the row's version does not.
+    """Return the ETag of an image's representation, which can change while the version of its row does not.
 
-    EXPIRED comes with time, and an object that only the bucket shows with a look at it. A row that was purged may
-    be followed by another, whose versions begin anew.
+    A row becomes EXPIRED by time alone, and an object can be in the bucket before the tracker records it. A new row
+    for a purged image starts again at version 0.
     """
-    seen = f"-{row.untracked_version}" if row.untracked_version else ""
-    return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{seen}"'
+    untracked = f"-{row.untracked_version}" if row.untracked_version else ""
+    return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{untracked}"'
+
+
+def image_headers(row: ImageRow) -> dict[str, str]:
+    """Return the headers of an image's response; ``Retry-After`` while its state is not final."""
+    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
+    return headers if row.status in TERMINAL else {**headers, "Retry-After": "1"}
 
 
 def untracked_row(image_id: uuid.UUID, key: str, head: ObjectMetadata) -> ImageRow:
-    """Describe an object that is in the bucket, and that the tracker has not heard of yet."""
+    """Return a row for an object in the bucket that the tracker has not recorded yet."""
     modified = _modified(head)
     return ImageRow(
         id=image_id,
@@ -132,7 +136,7 @@ def untracked_row(image_id: uuid.UUID, key: str, head: ObjectMetadata) -> ImageR
 
 
 def pending_row(row: ImageRow, head: ObjectMetadata) -> ImageRow:
-    """Describe a ticket's object that is in the bucket, and that the tracker has not heard of yet.
+    """Return a ticket's row with its object in the bucket, which the tracker has not recorded yet.
 
     It is the first generation, as it will be for the tracker.
     """
@@ -152,7 +156,7 @@ def _modified(head: ObjectMetadata) -> datetime:
     return datetime.fromtimestamp(head.object_version.modified, UTC)
 
 
-def _variants(row: ImageRow, links: Links) -> list[VariantOut]:
+def _variants_out(row: ImageRow, links: Links) -> list[VariantOut]:
     if row.status in WITHOUT_OBJECT:
         return []
     original = VariantOut(
@@ -163,11 +167,11 @@ def _variants(row: ImageRow, links: Links) -> list[VariantOut]:
         height=row.height,
         url=links.variant(row.id, ORIGINAL),
     )
-    there = (variant for variant in variants_of(row) if not is_missing(row, variant))
-    return [original, *(_variant(row, variant, links) for variant in there)]
+    available = (variant for variant in variants_of(row) if not is_missing(row, variant))
+    return [original, *(_variant_out(row, variant, links) for variant in available)]
 
 
-def _variant(row: ImageRow, variant: Variant, links: Links) -> VariantOut:
+def _variant_out(row: ImageRow, variant: Variant, links: Links) -> VariantOut:
     return VariantOut(
         type=variant.type,
         content_type=variant.content_type,

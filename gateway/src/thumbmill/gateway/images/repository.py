@@ -1,4 +1,4 @@
-"""What the gateway asks of Postgres: the tracker's views, and the rows as they come back."""
+"""The tracker's views in Postgres, and their rows."""
 
 import uuid
 from collections.abc import Collection, Sequence
@@ -8,14 +8,16 @@ from typing import Any, LiteralString
 
 from thumbmill.gateway.images.database import Database
 
+MAX_TIMELINE_EVENTS = 1000
+
 _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, sha256, variants, "
     "details, damaged, attempts, next_attempt_at, error, created_at, updated_at, expires_at, version, "
     "object_version, run_id, missing"
 )
-# The tracker begins at -infinity, which is no datetime.
+# The tracker starts at -infinity, which is not a datetime.
 _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
-# One statement sees one moment: read apart, a row could appear between the two, and look as if it never came.
+# One statement reads one snapshot: between two statements a row could appear and be missed.
 _IMAGE = f"""
     SELECT {_COLUMNS}, caught_up_to
     FROM (SELECT {_CAUGHT_UP_TO}) AS progress
@@ -25,11 +27,11 @@ _TIMELINE = """
     SELECT id, type, object_version, occurred, recorded, recorded_by, data FROM image_timeline
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """
-# Each part reads no more of an index than it needs: images_newest_by_status, images_unfinished.
+# Each part reads only what it needs of an index: images_newest_by_status, images_unfinished.
 _BACKLOG = f"""
     SELECT
         (SELECT count(*) FROM (
-            SELECT FROM image_status WHERE stored_status = 'PENDING' LIMIT %(most)s
+            SELECT FROM image_status WHERE stored_status = 'PENDING' LIMIT %(limit)s
         ) AS counted) AS images,
         (SELECT extract(epoch FROM clock_timestamp() - min(updated_at))::float
             FROM image_status WHERE stored_status = 'PENDING') AS oldest_seconds,
@@ -40,7 +42,7 @@ _PROGRESS = f"SELECT {_CAUGHT_UP_TO}"
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image as the tracker has it, or the bucket alone."""
+    """One image as recorded by the tracker, or as found in the bucket."""
 
     id: uuid.UUID
     key: str
@@ -64,23 +66,22 @@ class ImageRow:
     expires_at: datetime | None
     version: int
     object_version: str | None = field(default=None, kw_only=True)  # ETag/bytes/seconds since 1970 of the object
-    run_id: str = field(default="", kw_only=True)  # which try it is at; empty: the first
-    missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being made again
-    untracked_version: str = field(
-        default="", kw_only=True
-    )  # which object it is, where the tracker has not heard of any yet
+    run_id: str = field(default="", kw_only=True)  # the current run; empty for the first one
+    missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being created again
+    # Version of the object in the bucket, if the tracker has not recorded any object yet.
+    untracked_version: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
-class Found(ImageRow):
-    """A row, all None where there is none, and up to when the tracker had seen every fact at that moment."""
+class _ImageAndProgress(ImageRow):
+    """A row, all None if there is none, and the time up to which the tracker had recorded every event."""
 
     caught_up_to: datetime | None
 
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """One line of an image's timeline."""
+    """One event in the timeline of an image."""
 
     id: uuid.UUID
     type: str
@@ -93,10 +94,10 @@ class TimelineEvent:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Images that the thumbnailer has not begun with."""
+    """Images that wait for the thumbnailer."""
 
-    images: int  # no more of them are counted than were asked for
-    oldest_seconds: float | None  # how long it has waited; None where none waits
+    images: int  # counted up to a limit
+    oldest_seconds: float | None  # None if no image waits
     caught_up_to: datetime | None  # the tracker's progress
 
 
@@ -106,20 +107,20 @@ class _Progress:
 
 
 class ImageRepository:
-    """The views. Every method raises DependencyAway, Refused."""
+    """Reads the views. Every method may raise DependencyUnavailable or DependencyRejected."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def image(self, image_id: uuid.UUID) -> tuple[ImageRow | None, datetime | None]:
-        """Give an image's row, if there is one, and the tracker's progress, both at one moment."""
-        found = (await self._database.fetch_all(_IMAGE, {"id": image_id}, Found))[0]
-        return (None if found.id is None else found), found.caught_up_to
+    async def get(self, image_id: uuid.UUID) -> tuple[ImageRow | None, datetime | None]:
+        """Return the row of an image, if there is one, and the tracker's progress at the same moment."""
+        row = (await self._database.fetch_all(_IMAGE, {"id": image_id}, _ImageAndProgress))[0]
+        return (None if row.id is None else row), row.caught_up_to
 
     async def page(
         self, states: Collection[str] | None, after: tuple[datetime, uuid.UUID] | None, limit: int
     ) -> Sequence[ImageRow]:
-        """List images, newest first: those in one of these states, or all."""
+        """List the images in one of these states, or all images, newest first."""
         created_at, image_id = after or (None, None)
         groups = [] if states is None else _stored_states(states)
         values = {
@@ -133,23 +134,25 @@ class ImageRepository:
             _page(by_state=states is not None, later=after is not None), values, ImageRow
         )
 
-    async def timeline(self, image_id: uuid.UUID, limit: int) -> Sequence[TimelineEvent]:
-        """List what became known of an image, in the order in which it happened."""
-        return await self._database.fetch_all(_TIMELINE, {"id": image_id, "limit": limit}, TimelineEvent)
+    async def timeline(self, image_id: uuid.UUID) -> Sequence[TimelineEvent]:
+        """List the first events of an image in the order in which they occurred."""
+        return await self._database.fetch_all(
+            _TIMELINE, {"id": image_id, "limit": MAX_TIMELINE_EVENTS}, TimelineEvent
+        )
 
-    async def waiting(self, limit: int) -> Backlog:
-        """Count the images that wait for the thumbnailer, but no more than ``most``."""
-        return (await self._database.fetch_all(_BACKLOG, {"most": limit}, Backlog))[0]
+    async def backlog(self, limit: int) -> Backlog:
+        """Count the images that wait for the thumbnailer, up to ``limit``."""
+        return (await self._database.fetch_all(_BACKLOG, {"limit": limit}, Backlog))[0]
 
     async def check(self) -> None:
-        """Make sure that the database answers and has the views."""
+        """Check that the database answers and has the views."""
         await self._database.fetch_all(_PROGRESS, {}, _Progress)
 
 
 def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
-    """Return the states as rows have them, each with the one that has to be shown, where a row's may be two.
+    """Return each stored state, with the state to filter by where a stored state can be shown as two.
 
-    EXPIRED is stored as AWAITING_UPLOAD. Where both are wanted nothing has to be looked at but what is stored.
+    EXPIRED is stored as AWAITING_UPLOAD. If both are wanted, the stored state suffices.
     """
     presigned_uploads = {"AWAITING_UPLOAD", "EXPIRED"} & set(states)
     groups: list[tuple[str, str | None]] = [(state, None) for state in states if state not in presigned_uploads]
@@ -159,20 +162,20 @@ def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
 
 
 def _page(*, by_state: bool, later: bool) -> LiteralString:
-    """Write the list's query without conditions that do not apply, so that each form of it has an index.
+    """Return the query for a page, with only the conditions that apply, so that an index serves each form.
 
-    With states it takes a page of each, by ``images_newest_by_status``, and the newest of these: a condition on
-    many states would have it read all rows of the others that are newer.
+    With states, it reads a page of each state by ``images_newest_by_status`` and returns the newest of these rows.
+    A condition on several states would read all newer rows in other states.
     """
-    place: LiteralString = "(created_at, id) < (%(created_at)s, %(id)s)" if later else "true"
+    position: LiteralString = "(created_at, id) < (%(created_at)s, %(id)s)" if later else "true"
     page: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
     if not by_state:
-        return f"SELECT {_COLUMNS} FROM image_status WHERE {place} {page}"  # noqa: S608 - constants
+        return f"SELECT {_COLUMNS} FROM image_status WHERE {position} {page}"  # noqa: S608 - constants
     return f"""
         SELECT {_COLUMNS} FROM unnest(%(stored)s::text[], %(shown)s::text[]) AS wanted (stored_state, shown_state)
         CROSS JOIN LATERAL (
             SELECT * FROM image_status
-            WHERE stored_status = stored_state AND (shown_state IS NULL OR status = shown_state) AND {place}
+            WHERE stored_status = stored_state AND (shown_state IS NULL OR status = shown_state) AND {position}
             {page}
         ) AS found
         {page}

@@ -1,6 +1,7 @@
-"""What clients ask of the system through the tracker: another try, and what was lost made again.
+"""Requests to the status tracker: retry an image, or create lost variants again.
 
-The gateway writes nothing; it publishes a fact with confirm, and the tracker decides by its own row and the bucket.
+The gateway writes nothing to the database. It publishes an event with a publisher confirm, and the tracker
+decides by its own row and the bucket.
 """
 
 import asyncio
@@ -27,75 +28,77 @@ from thumbmill.gateway.problems import Code, Problem
 
 log = structlog.get_logger()
 
-REPORT_INTERVAL_SECONDS = 60.0  # an image's variants are asked for at most so often
-MAX_REMEMBERED = 10_000  # images that were asked for; the tracker keeps count, too
-MAX_IN_FLIGHT = 16  # facts under way that nobody waits for
+REPORT_INTERVAL_SECONDS = 60.0  # between two reports of missing variants of one image
+MAX_REMEMBERED = 10_000  # reported images; the tracker counts too
+MAX_IN_FLIGHT = 16  # reports that are being published
 
 _RUNNING = frozenset({Status.PENDING, Status.PROCESSING})
 
 
 @dataclass
 class TrackerClient:
-    """Publishes what is asked for, in the publisher's own thread."""
+    """Publishes requests in the thread of the publisher."""
 
     publisher: Publisher
     publisher_executor: BoundedExecutor
-    retry_seconds: float  # between a failure and another try of the same image, after the first
-    _missed: "OrderedDict[uuid.UUID, float]" = field(default_factory=OrderedDict)  # when, the oldest first
-    _telling: set["asyncio.Task[None]"] = field(default_factory=set)
+    retry_seconds: float  # between a failed retry of an image and the next retry
+    _reported_at: "OrderedDict[uuid.UUID, float]" = field(default_factory=OrderedDict)  # the oldest first
+    _in_flight: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def retry(self, row: ImageRow, traceparent: str) -> None:
-        """Ask for another try. Raises Problem where there is to be none, DependencyAway without a broker."""
+    async def request_retry(self, row: ImageRow, traceparent: str) -> None:
+        """Request a retry. Raise Problem if the image cannot be retried, DependencyUnavailable without a broker."""
         now = datetime.now(UTC)
         check_retryable(row, now, self.retry_seconds)
         object_version = ObjectVersion.parse(row.object_version or "")
-        asked = RetryRequested(
+        request = RetryRequested(
             key=row.key, object_version=object_version, after=row.run_id, run_id=next_run_id(row.run_id, now)
         )
-        await self._say(asked, traceparent)
+        await self._publish(request, traceparent)
 
     def report_missing(self, row: ImageRow, keys: Sequence[str], traceparent: str) -> None:
-        """Tell the tracker of variants that are not there, or, without keys, of the original; return at once."""
+        """Report missing variants, or, without keys, a missing original. Return before it is published."""
         loop = asyncio.get_running_loop()
-        last = self._missed.get(row.id)
+        last = self._reported_at.get(row.id)
         if row.object_version is None or (last is not None and loop.time() - last < REPORT_INTERVAL_SECONDS):
             return
-        if len(self._telling) >= MAX_IN_FLIGHT:
-            return  # the next who asks, or reconciliation
-        self._missed[row.id] = loop.time()
-        self._missed.move_to_end(row.id)
-        if len(self._missed) > MAX_REMEMBERED:
-            self._missed.popitem(last=False)
-        run_id = next_run_id(row.run_id)
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            return  # the next request for the variant reports it, or reconciliation finds it
+        self._reported_at[row.id] = loop.time()
+        self._reported_at.move_to_end(row.id)
+        if len(self._reported_at) > MAX_REMEMBERED:
+            self._reported_at.popitem(last=False)
         missing = VariantsMissing(
-            key=row.key, object_version=ObjectVersion.parse(row.object_version), missing=list(keys), run_id=run_id
+            key=row.key,
+            object_version=ObjectVersion.parse(row.object_version),
+            missing=list(keys),
+            run_id=next_run_id(row.run_id),
         )
-        task = asyncio.create_task(self._tell(missing, row.id, traceparent))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task = asyncio.create_task(self._publish_report(missing, row.id, traceparent))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
 
     async def close(self) -> None:
-        """Wait until what is under way has been told, or could not be."""
-        await asyncio.gather(*self._telling)
+        """Wait until the reports in flight are published or have failed."""
+        await asyncio.gather(*self._in_flight)
 
-    async def _tell(self, missing: VariantsMissing, image_id: uuid.UUID, traceparent: str) -> None:
+    async def _publish_report(self, missing: VariantsMissing, image_id: uuid.UUID, traceparent: str) -> None:
         log.warning("variants_missing", image_id=str(image_id), missing=missing.missing or "original")
         try:
-            await self._say(missing, traceparent)
+            await self._publish(missing, traceparent)
         except DependencyUnavailable as error:
-            self._missed.pop(image_id, None)
-            log.warning("cannot_tell", what=missing.type.value, error=str(error))
+            self._reported_at.pop(image_id, None)
+            log.warning("publish_failed", type=missing.type.value, error=str(error))
 
-    async def _say(self, said: RequestEvent, traceparent: str) -> None:
-        event = to_cloud_event(said, by="gateway", traceparent=traceparent)
+    async def _publish(self, request: RequestEvent, traceparent: str) -> None:
+        event = to_cloud_event(request, by="gateway", traceparent=traceparent)
         await self.publisher_executor.run(self.publisher.publish_event, event)
-        TRACKER_REQUESTS.labels(said.type.value).inc()
+        TRACKER_REQUESTS.labels(request.type.value).inc()
 
 
 def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
-    """Let pass an image that another try may help, or raise the Problem that says why not.
+    """Raise Problem if the image cannot be retried now.
 
-    A first failure may be tried again at once, later ones ``seconds`` after they showed.
+    The first failure may be retried at once, later ones ``seconds`` after they occurred.
     """
     if row.status == Status.DELETED:
         raise Problem(Code.GONE)
@@ -103,10 +106,10 @@ def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
         raise Problem(Code.ALREADY_RUNNING, f"the image is {row.status}")
     if row.status != Status.FAILED or row.error is None or row.object_version is None:
         raise Problem(Code.NOT_FAILED, f"the image is {row.status}")
-    error = Failure.model_validate(row.error)
-    if not error.retryable:
-        raise Problem(Code.NOT_RETRYABLE, f"it failed as {error.code.value}")
-    left = seconds - (now - row.updated_at).total_seconds() if row.run_id else 0
-    if left > 0:
-        headers = {"Retry-After": str(max(1, round(left + 0.5)))}
-        raise Problem(Code.RETRIED_TOO_SOON, f"it has just failed again: wait {left:.0f} s", headers=headers)
+    failure = Failure.model_validate(row.error)
+    if not failure.retryable:
+        raise Problem(Code.NOT_RETRYABLE, f"the image failed with {failure.code.value}")
+    remaining = seconds - (now - row.updated_at).total_seconds() if row.run_id else 0
+    if remaining > 0:
+        headers = {"Retry-After": str(max(1, round(remaining + 0.5)))}
+        raise Problem(Code.RETRIED_TOO_SOON, f"try again in {remaining:.0f} s", headers=headers)

@@ -1,17 +1,17 @@
-"""The framing of multipart bodies (RFC 2046, 5.1), taken apart as it comes.
+"""A push parser for multipart bodies (RFC 2046, 5.1).
 
-It keeps only what may be the beginning of a delimiter, or a part's headers; a part's content goes out as views of
-what came in. Preamble and epilogue are passed over, delimiters may be padded, headers folded. A line that goes on
-behind the boundary is content: nobody's picture is cut for it.
+It buffers only what may be the start of a delimiter, and the headers of a part. The content of a part is returned
+as views of the input. Preamble and epilogue are skipped, delimiters may be padded, and headers may be folded. A
+line that continues after the boundary is content: an image with such bytes stays whole.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 
-MAX_BOUNDARY_BYTES = 256  # bytes; RFC 2046 allows 70
-MAX_HEADERS_BYTES = 16 * 1024  # bytes of one part
-MAX_PADDING_BYTES = 256  # bytes behind a boundary
+MAX_BOUNDARY_BYTES = 256  # RFC 2046 allows 70
+MAX_HEADERS_BYTES = 16 * 1024  # of one part
+MAX_PADDING_BYTES = 256  # of white space after a boundary
 
 _BREAK = re.compile(rb"[\r\n]")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
@@ -19,24 +19,24 @@ _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
 
 
 class MultipartError(ValueError):
-    """The body is no multipart body; the text says why."""
+    """The body is not a valid multipart body; the message gives the reason."""
 
 
-class Event(Enum):
-    """What comes beside headers and content."""
+class Marker(Enum):
+    """Events besides headers and content."""
 
     END_OF_PART = auto()
     END = auto()
 
 
-Headers = Mapping[str, bytes]  # names in lower case; the first of a name counts
+Headers = Mapping[str, bytes]  # names in lower case; the first header of a name wins
 
 
 class MultipartParser:
-    """Takes a body apart. Until ``Event.END`` has come, it is not complete."""
+    """Parses one body, which is complete when ``Marker.END`` was returned."""
 
     def __init__(self, boundary: bytes) -> None:
-        """Prepare for a boundary. Raises FramingError for one that can't be."""
+        """Create a parser for a boundary. Raise MultipartError if it is not valid."""
         if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES or boundary.rstrip() != boundary or _BREAK.search(boundary):
             raise MultipartError(
                 f"a boundary has 1 to {MAX_BOUNDARY_BYTES} bytes, no line break, and no space behind"
@@ -44,20 +44,20 @@ class MultipartParser:
         self._line = b"\r\n--" + boundary
         escaped = re.escape(self._line)
         self._delimiter = re.compile(rb"%s(--|[ \t]{0,%d}(?=\r\n))" % (escaped, MAX_PADDING_BYTES))
-        # What may become a delimiter with what comes next: the line as a whole, and its padding.
+        # What may become a delimiter with the next bytes: the whole line, and its padding.
         self._unfinished = re.compile(rb"%s(?:-|[ \t]{0,%d}\r?)\Z" % (escaped, MAX_PADDING_BYTES))
-        # A delimiter begins with a line's end, so the body is read as if one came before it.
-        self._held: bytes | None = b"\r\n"
-        self._searched = 0  # bytes of what is held in which headers do not end
+        # A delimiter starts with a line break, so the body is parsed as if one preceded it.
+        self._buffer: bytes | None = b"\r\n"
+        self._searched = 0  # bytes of the buffer that contain no end of headers
         self._in_headers = False
         self._in_part = False
-        self._skip = 0  # bytes at the beginning that are not the part's
+        self._skip = 0  # bytes at the start that do not belong to the part
 
-    def feed(self, data: bytes) -> Iterator[Headers | memoryview | Event]:
-        """Give what these bytes bring: headers, content, events. Raises FramingError."""
-        if self._held is None:  # it has ended; this is the epilogue
+    def feed(self, data: bytes) -> Iterator[Headers | memoryview | Marker]:
+        """Parse these bytes and yield headers, content and markers. Raises MultipartError."""
+        if self._buffer is None:  # the body has ended; this is the epilogue
             return
-        data = self._held + data if self._held else data
+        data = self._buffer + data if self._buffer else data
         start = 0
         while True:
             if self._in_headers:
@@ -77,13 +77,13 @@ class MultipartParser:
             if found is None:
                 break
             if self._in_part:
-                yield Event.END_OF_PART
+                yield Marker.END_OF_PART
             if found[1] == b"--":
-                self._held = None
-                yield Event.END
+                self._buffer = None
+                yield Marker.END
                 return
             start, self._in_headers, self._in_part = found.end(), True, False
-        self._held = data[start:]
+        self._buffer = data[start:]
 
     def _find_end_of_headers(self, data: bytes, start: int) -> int:
         end = data.find(b"\r\n\r\n", start + self._searched)
@@ -93,7 +93,7 @@ class MultipartParser:
         return end
 
     def _safe_end(self, data: bytes, start: int) -> int:
-        """Find where something begins that may become a delimiter, or else the end."""
+        """Return the start of what may become a delimiter, or else the end."""
         unfinished = self._unfinished.search(data, max(start, len(data) - len(self._line) - MAX_PADDING_BYTES - 1))
         if unfinished:
             return unfinished.start()
@@ -108,6 +108,6 @@ def _parse_headers(block: bytes) -> Headers:
             continue
         match = _HEADER.fullmatch(line)
         if match is None:
-            raise MultipartError("a part has a line among its headers that is none")
+            raise MultipartError("a part has an invalid header line")
         headers.setdefault(match[1].decode().lower(), match[2].strip(b" \t"))
     return headers

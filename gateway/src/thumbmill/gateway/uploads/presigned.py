@@ -1,4 +1,4 @@
-"""Tickets: a signed form with which a client sends one file to MinIO by itself."""
+"""Presigned uploads, called tickets in the API: a signed form that uploads one file directly to MinIO."""
 
 import asyncio
 import uuid
@@ -18,26 +18,26 @@ from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
-from thumbmill.gateway.http.token_bucket import RateLimiter
+from thumbmill.gateway.http.rate_limiter import RateLimiter
 from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 
 KEEP_ALIVE_SECONDS = 5
-PUBLISH_SECONDS = 10  # a broker in an alarm takes a publish and never confirms it
+PUBLISH_SECONDS = 10  # a broker with a resource alarm accepts a publish and does not confirm it
 
 
 class PresignedUploadRequest(BaseModel):
-    """What a client means to upload."""
+    """The file that a client is going to upload."""
 
     content_type: str = Field(
-        description="The file's content type; the form has its usual name, and takes no other",
+        description="Content type of the file; the form contains its canonical name and accepts no other",
         examples=["image/jpeg"],
     )
     file_name: str | None = Field(None, max_length=1000, examples=["cat.jpg"])
 
 
 class Form(BaseModel):
-    """A multipart form: all fields as they are, then the file in a field ``file``, the last one."""
+    """A multipart form. Send all fields unchanged, then the file as the last field, named `file`."""
 
     url: str
     method: str = "POST"
@@ -45,7 +45,7 @@ class Form(BaseModel):
 
 
 class PresignedUpload(BaseModel):
-    """Leave to upload one file."""
+    """A ticket: permission to upload one file."""
 
     id: uuid.UUID
     status: Status = Status.AWAITING_UPLOAD
@@ -57,24 +57,24 @@ class PresignedUpload(BaseModel):
 
 @dataclass(frozen=True)
 class PresignedUploads:
-    """Signs forms with a key that can do nothing else, and tells the tracker of each before it is given out."""
+    """Signs forms with a key that has no other rights, and announces each to the tracker before returning it."""
 
     signer: Storage
     publisher: Publisher
-    publisher_executor: BoundedExecutor  # the publisher's own
+    publisher_executor: BoundedExecutor
     form_url: str
     lifetime: timedelta
     max_bytes: int
-    rate: RateLimiter
+    rate_limiter: RateLimiter
 
     async def create(self, wanted: PresignedUploadRequest, traceparent: str, client: str) -> PresignedUpload:
-        """Make a ticket. Raises Problem; DependencyAway while the broker is away."""
+        """Create a presigned upload. Raises Problem, DependencyUnavailable."""
         content_type = normalize_content_type(wanted.content_type)
         if content_type not in SUPPORTED:
-            raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type must be one of {', '.join(SUPPORTED)}")
-        if wait := self.rate.take(client):
+            raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type: must be one of {', '.join(SUPPORTED)}")
+        if wait := self.rate_limiter.acquire(client):
             headers = {"Retry-After": str(ceil(wait))}
-            raise Problem(Code.TOO_MANY_TICKETS, f"wait {ceil(wait)} s", headers=headers)
+            raise Problem(Code.TOO_MANY_TICKETS, f"try again in {ceil(wait)} s", headers=headers)
         image_id = new_image_id()
         key = upload_key(image_id)
         fields = self.signer.presign_post(ORIGINALS_BUCKET, key, content_type, self.max_bytes, self.lifetime)
@@ -93,10 +93,10 @@ class PresignedUploads:
         return PresignedUpload(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
 
     async def keep_alive(self) -> None:
-        """Answer the broker's heartbeats for as long as the gateway runs."""
+        """Answer the broker's heartbeats until the task is cancelled."""
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
             try:
                 await self.publisher_executor.run(self.publisher.keep_alive)
             except DependencyUnavailable:
-                continue  # the next ticket says so to somebody whom it concerns
+                continue  # the next request for a ticket reports it

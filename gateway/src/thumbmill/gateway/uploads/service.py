@@ -1,4 +1,4 @@
-"""Taking an upload: from the request's bytes to an object in the bucket."""
+"""Uploads: from the bytes of a request to an object in the bucket."""
 
 import asyncio
 import random
@@ -14,50 +14,53 @@ from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.http.request_body import read_body
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
 from thumbmill.gateway.problems import Code, Problem
-from thumbmill.gateway.tracing import traceparent_from
+from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.file_body import MAX_OVERHEAD_BYTES, open_file_body
 from thumbmill.gateway.uploads.streaming_upload import StreamingUpload
 from thumbmill.gateway.urls import links_of
 
-WINDOW_SECONDS = 5  # over which those that are turned away are counted
+WINDOW_SECONDS = 5  # in which rejected uploads are counted
 MAX_RETRY_AFTER_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredImage:
     """An image that is in the bucket."""
 
-    image_id: uuid.UUID
+    id: uuid.UUID
     key: str
     file_name: str | None
     content_type: str
-    size: int  # bytes
+    bytes: int
 
 
 class RetryAfterJitter:
-    """How many were turned away lately, and when each of them should come again.
+    """Spreads the retries of rejected uploads over the time in which the gateway can serve about as many.
 
-    With one answer for all, a few hundred would come back together each second, and refusing them would cost more
-    than the uploads. So the pauses are spread over a time in which about as many can be served.
+    With one delay for all, a few hundred clients would return at the same time every second, and rejecting them
+    would cost more than the uploads.
     """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._began = float("-inf")
-        self._now = self._before = 0  # turned away in this and in the last period
+        self._window_started = float("-inf")
+        self._rejected = self._rejected_before = 0  # in this window and in the previous one
 
-    def pause(self, now: float) -> int:
-        """Return the seconds after which one more that is turned away shall try again."""
-        if now - self._began >= WINDOW_SECONDS:
-            self._before = self._now if now - self._began < 2 * WINDOW_SECONDS else 0
-            self._began, self._now = now, 0
-        self._now += 1
-        longest = max(self._now, self._before) // self._slots
+    def next_delay(self, now: float) -> int:
+        """Count one more rejected upload and return the seconds after which its client should retry."""
+        if now - self._window_started >= WINDOW_SECONDS:
+            self._rejected_before = self._rejected if now - self._window_started < 2 * WINDOW_SECONDS else 0
+            self._window_started, self._rejected = now, 0
+        self._rejected += 1
+        longest = max(self._rejected, self._rejected_before) // self._slots
         return random.randint(1, min(MAX_RETRY_AFTER_SECONDS, max(1, longest)))  # noqa: S311 - no secret
 
 
 class UploadService:
-    """The places for uploads, of which there are so many and no more."""
+    """Stores uploads in a bounded number of slots.
+
+    A slot is free again when the object store has finished with the upload, even if its client was answered before.
+    """
 
     def __init__(
         self,
@@ -67,104 +70,106 @@ class UploadService:
         slots: int,
         max_bytes: int,
         deadline_seconds: float,
-        pace: BodyRateLimits,
+        rate_limits: BodyRateLimits,
     ) -> None:
         self._storage = storage
         self._executor = executor
         self._slots = slots
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
-        self._pace_limits = pace
+        self._rate_limits = rate_limits
         self._retry_after = RetryAfterJitter(slots)
-        self._taken = 0
-        self._coming: set[BodyRateMonitor] = set()  # whose bodies are being read
-        self._clearing: set[asyncio.Task[None]] = set()
+        self._used_slots = 0
+        self._receiving: set[BodyRateMonitor] = set()
+        self._aborting: set[asyncio.Task[None]] = set()
 
-    async def take(self, request: Request) -> Stored:
-        """Store the file in the request's body. Raises Problem; ClientDisconnect when nobody waits any more."""
-        self._refuse_early(request)
+    async def store(self, request: Request) -> StoredImage:
+        """Store the file in the request body. Raise Problem, or ClientDisconnect if the client has left."""
+        self._check_capacity(request)
         body = open_file_body(request.headers)
-        writer = self._begin(request)
-        pace = BodyRateMonitor(self._pace_limits)
-        self._coming.add(pace)
+        upload = self._start(request)
+        monitor = BodyRateMonitor(self._rate_limits)
+        self._receiving.add(monitor)
         try:
-            async for data in read_body(request.receive, self._max_bytes + MAX_OVERHEAD_BYTES, pace):
+            async for data in read_body(request.receive, self._max_bytes + MAX_OVERHEAD_BYTES, monitor):
                 for piece in body.feed(data):
-                    writer.add(piece)
-                await writer.flush(body.file_name)
-            self._coming.discard(pace)
+                    upload.write(piece)
+                await upload.flush_part(body.file_name)
+            self._receiving.discard(monitor)
             body.finish()
-            await writer.finish(body.file_name)
+            await upload.complete(body.file_name)
         except Problem as problem:
             UPLOADS.labels(problem.code.value).inc()
-            raise _add_location(problem, writer, request) from problem
+            raise _add_location(problem, upload, request) from problem
         except ClientDisconnect:
-            UPLOADS.labels("gone").inc()
+            UPLOADS.labels("client_disconnected").inc()
             raise
         finally:
-            self._coming.discard(pace)
-            self._end(writer)
+            self._receiving.discard(monitor)
+            self._end(upload)
         UPLOADS.labels("stored").inc()
-        UPLOAD_BYTES.inc(writer.size)
-        assert writer.image_id is not None  # noqa: S101 - what was finished has a name
-        return Stored(writer.image_id, writer.key, body.file_name, writer.content_type, writer.size)
+        UPLOAD_BYTES.inc(upload.size)
+        assert upload.image_id is not None  # noqa: S101 - it is stored
+        return StoredImage(upload.image_id, upload.key, body.file_name, upload.content_type, upload.size)
 
     async def close(self) -> None:
-        """Wait until nothing half done is left."""
-        if self._clearing:
-            await asyncio.wait(self._clearing, timeout=self._deadline_seconds)
+        """Wait until all unfinished uploads are aborted."""
+        if self._aborting:
+            await asyncio.wait(self._aborting, timeout=self._deadline_seconds)
 
-    def _refuse_early(self, request: Request) -> None:
+    def _check_capacity(self, request: Request) -> None:
+        """Raise Problem before the body is read if it is too large or there is no slot."""
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes + MAX_OVERHEAD_BYTES:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
-        if self._taken >= self._slots and not self._make_room():
+        if self._used_slots >= self._slots and not self._evict_slowest():
             UPLOADS.labels(Code.TOO_MANY_UPLOADS.value).inc()
-            pause = self._retry_after.pause(asyncio.get_running_loop().time())
-            raise Problem(Code.TOO_MANY_UPLOADS, headers={"Retry-After": str(pause)})
+            delay = self._retry_after.next_delay(asyncio.get_running_loop().time())
+            raise Problem(Code.TOO_MANY_UPLOADS, headers={"Retry-After": str(delay)})
 
-    def _make_room(self) -> bool:
-        """Have the slowest body give way, if one is slower than allowed; or a few trickles would close the door.
+    def _evict_slowest(self) -> bool:
+        """Stop the slowest upload and return True, if one is slower than allowed.
 
-        It does so at once, and holds no more than one part until then.
+        Otherwise a few very slow clients could occupy all slots. The evicted upload ends at once; until then it
+        holds at most one part.
         """
-        slowest = max(self._coming, key=lambda pace: pace.shortfall, default=None)
+        slowest = max(self._receiving, key=lambda monitor: monitor.shortfall, default=None)
         if slowest is None or slowest.shortfall == 0:
             return False
-        self._coming.discard(slowest)
+        self._receiving.discard(slowest)
         slowest.evict()
         return True
 
-    def _begin(self, request: Request) -> StreamingUpload:
-        self._taken += 1
+    def _start(self, request: Request) -> StreamingUpload:
+        self._used_slots += 1
         UPLOADS_RUNNING.inc()
         return StreamingUpload(
             self._storage,
             self._executor,
             max_bytes=self._max_bytes,
             deadline_seconds=self._deadline_seconds,
-            traceparent=traceparent_from(request.headers.get("traceparent")),
+            traceparent=traceparent_of(request),
         )
 
-    def _end(self, writer: StreamingUpload) -> None:
-        """Free the place; where something is still under way, it keeps its place until that has ended."""
-        if writer.is_settled:
-            self._free()
+    def _end(self, upload: StreamingUpload) -> None:
+        """Free the slot, or abort an unfinished upload in the background and free the slot afterwards."""
+        if upload.is_settled:
+            self._free_slot()
             return
-        task = asyncio.create_task(writer.abort())
-        self._clearing.add(task)
-        task.add_done_callback(self._clearing.discard)
-        task.add_done_callback(lambda _: self._free())
+        task = asyncio.create_task(upload.abort())
+        self._aborting.add(task)
+        task.add_done_callback(self._aborting.discard)
+        task.add_done_callback(lambda _: self._free_slot())
 
-    def _free(self) -> None:
-        self._taken -= 1
+    def _free_slot(self) -> None:
+        self._used_slots -= 1
         UPLOADS_RUNNING.dec()
 
 
-def _add_location(problem: Problem, writer: StreamingUpload, request: Request) -> Problem:
-    """Say where the image will be found, if it was stored in spite of the fault."""
-    if problem.is_client_error or writer.image_id is None:
+def _add_location(problem: Problem, upload: StreamingUpload, request: Request) -> Problem:
+    """Add the URL of the image to a server error, after which the image may still have been stored."""
+    if problem.is_client_error or upload.image_id is None:
         return problem
-    problem.headers["Location"] = links_of(request).image(writer.image_id)
-    problem.members["id"] = str(writer.image_id)
+    problem.headers["Location"] = links_of(request).image(upload.image_id)
+    problem.members["id"] = str(upload.image_id)
     return problem

@@ -1,7 +1,7 @@
-"""One object on its way into the bucket: hardly more than one part of it is in memory.
+"""One object on its way into the bucket, of which little more than one part is in memory.
 
-A small file is one PUT once its last byte is here; a larger one becomes a multipart upload, which is no object
-until it is finished. So a client that goes away early leaves nothing.
+A small file is stored with one PUT after its last byte arrived. A larger one becomes a multipart upload, which is
+not an object until it is completed: a client that disconnects early leaves no object.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from thumbmill.core.formats import SIGNATURE_BYTES
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import sniff
-from thumbmill.gateway.metrics import STORE_SECONDS
+from thumbmill.gateway.metrics import UPLOAD_STORE_SECONDS
 from thumbmill.gateway.problems import Code, Problem, unavailable
 
 log = structlog.get_logger()
 
-PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes for a part other than the last
-_NAME_BYTES = 1200  # S3 takes 2 KiB of metadata in all, and a name triples when it is percent-encoded
+PART_BYTES = 5 * 1024 * 1024  # S3's minimum for every part but the last
+_MAX_NAME_BYTES = 1200  # S3 allows 2 KiB of metadata in all, and percent-encoding triples a name
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class StreamingUpload:
-    """Takes an upload's bytes as they come; what it raises as Problem is the answer to the client."""
+    """Stores an upload as its bytes arrive. Every Problem that it raises is the answer to the client."""
 
     def __init__(
         self,
@@ -48,76 +48,75 @@ class StreamingUpload:
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._traceparent = traceparent
-        self._held = bytearray()  # no list of pieces: a client may send them byte by byte
-        self._upload = ""
+        self._buffer = bytearray()  # not a list of chunks: a client may send single bytes
+        self._upload_id = ""
         self._parts: list[Any] = []
-        self._sending: asyncio.Future[Any] | None = None
-        self._is_object = False
+        self._request: asyncio.Future[Any] | None = None  # the latest request to the object store
+        self._is_completed = False
         self.size = 0
         self.content_type = ""
-        self.image_id: uuid.UUID | None = (
-            None  # given when the first bytes are sent: its time is that of the object
-        )
+        # Assigned when the first bytes are sent, so that the time in the id is that of the object.
+        self.image_id: uuid.UUID | None = None
         self.key = ""
 
-    def add(self, piece: memoryview) -> None:
-        """Keep a piece. Raises Problem for a file that is too large or no picture."""
+    def write(self, piece: memoryview) -> None:
+        """Buffer a piece of the file. Raise Problem if the file is too large or not a supported image."""
         self.size += len(piece)
         if self.size > self._max_bytes:
             raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self._max_bytes} bytes", max_bytes=self._max_bytes)
-        self._held += piece
+        self._buffer += piece
         if not self.content_type and self.size >= SIGNATURE_BYTES:
-            self._recognise()
+            self._detect_content_type()
 
-    async def flush(self, file_name: str | None) -> None:
-        """Send what has come together if it is a part and not the last; nothing is read meanwhile."""
-        if len(self._held) <= PART_BYTES:
+    async def flush_part(self, file_name: str | None) -> None:
+        """Upload a part once more than PART_BYTES are buffered. The body is not read during the upload."""
+        if len(self._buffer) <= PART_BYTES:
             return
-        if not self._upload:
-            self._name()
-            await self._call("start", self._start_parts, self._metadata(file_name))
-        await self._call("part", self._put_part, self._take())
+        if not self._upload_id:
+            self._assign_id()
+            await self._call("create", self._create_multipart_upload, self._metadata(file_name))
+        await self._call("part", self._upload_part, self._take_buffer())
 
-    async def finish(self, file_name: str | None) -> None:
-        """Make an object of what came."""
+    async def complete(self, file_name: str | None) -> None:
+        """Store the rest of the file, which makes it an object."""
         if self.size == 0:
             raise Problem(Code.EMPTY_FILE)
         if not self.content_type:
-            self._recognise()
-        if not self._upload:
-            self._name()
-            await self._call("put", self._put, self._take(), self._metadata(file_name))
+            self._detect_content_type()
+        if not self._upload_id:
+            self._assign_id()
+            await self._call("put", self._put, self._take_buffer(), self._metadata(file_name))
             return
-        if self._held:
-            await self._call("part", self._put_part, self._take())
-        await self._call("finish", self._finish_parts)
+        if self._buffer:
+            await self._call("part", self._upload_part, self._take_buffer())
+        await self._call("complete", self._complete_multipart_upload)
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether nothing is under way and nothing half done is in the store."""
-        return (self._sending is None or self._sending.done()) and (self._is_object or not self._upload)
+        """Whether no request is running and the object store has no unfinished multipart upload."""
+        return (self._request is None or self._request.done()) and (self._is_completed or not self._upload_id)
 
     async def abort(self) -> None:
-        """Wait for what is under way, then drop the parts of an upload that became no object."""
-        if self._sending is not None:
-            await asyncio.wait({self._sending})
-            self._sending.exception()  # whoever waited for it has been answered
-        if self._is_object or not self._upload:
+        """Wait for the running request, then drop the parts of an unfinished multipart upload."""
+        if self._request is not None:
+            await asyncio.wait({self._request})
+            self._request.exception()  # its client has already been answered
+        if self._is_completed or not self._upload_id:
             return
         try:
-            await self._executor.start(
-                self._storage.abort_multipart_upload, ORIGINALS_BUCKET, self.key, self._upload
+            await self._executor.submit(
+                self._storage.abort_multipart_upload, ORIGINALS_BUCKET, self.key, self._upload_id
             )
-        except DependencyUnavailable as error:  # MinIO drops them by itself, after a day
-            log.warning("parts_left_behind", key=self.key, error=str(error))
+        except DependencyUnavailable as error:  # MinIO drops unfinished uploads after a day
+            log.warning("abort_multipart_upload_failed", key=self.key, error=str(error))
 
-    def _recognise(self) -> None:
-        found = sniff(bytes(self._held[:SIGNATURE_BYTES]))
-        if found is None:
+    def _detect_content_type(self) -> None:
+        content_type = sniff(bytes(self._buffer[:SIGNATURE_BYTES]))
+        if content_type is None:
             raise Problem(Code.UNSUPPORTED_FORMAT)
-        self.content_type = found
+        self.content_type = content_type
 
-    def _name(self) -> None:
+    def _assign_id(self) -> None:
         self.image_id = new_image_id()
         self.key = upload_key(self.image_id)
         structlog.contextvars.bind_contextvars(image_id=str(self.image_id))
@@ -126,43 +125,43 @@ class StreamingUpload:
         named = {FILE_NAME_METADATA: encode_name(file_name)} if file_name else {}
         return {TRACEPARENT_METADATA: self._traceparent, **named}
 
-    def _take(self) -> bytes:
-        data = bytes(self._held)
-        self._held.clear()
+    def _take_buffer(self) -> bytes:
+        data = bytes(self._buffer)
+        self._buffer.clear()
         return data
 
-    async def _call(self, step: str, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        with STORE_SECONDS.labels(step).time():
-            self._sending = self._executor.start(call, *args, **kwargs)
-            done, _ = await asyncio.wait({self._sending}, timeout=self._deadline_seconds)
+    async def _call(self, request: str, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        with UPLOAD_STORE_SECONDS.labels(request).time():
+            self._request = self._executor.submit(call, *args, **kwargs)
+            done, _ = await asyncio.wait({self._request}, timeout=self._deadline_seconds)
         if not done:
             raise Problem(Code.STORAGE_TIMEOUT, f"no answer in {self._deadline_seconds:g} s")
         try:
-            self._sending.result()
+            self._request.result()
         except DependencyUnavailable as error:
             raise unavailable(error) from error
 
-    # --- in a thread: what they note is read once they have ended ------------------------------------------
+    # --- run in a thread: the results are read after the call has ended ------------------------------------
 
     def _put(self, data: bytes, metadata: dict[str, str]) -> None:
         self._storage.put(ORIGINALS_BUCKET, self.key, data, self.content_type, metadata)
 
-    def _start_parts(self, metadata: dict[str, str]) -> None:
-        self._upload = self._storage.create_multipart_upload(
+    def _create_multipart_upload(self, metadata: dict[str, str]) -> None:
+        self._upload_id = self._storage.create_multipart_upload(
             ORIGINALS_BUCKET, self.key, self.content_type, metadata
         )
 
-    def _put_part(self, data: bytes) -> None:
+    def _upload_part(self, data: bytes) -> None:
         number = len(self._parts) + 1
-        self._parts.append(self._storage.upload_part(ORIGINALS_BUCKET, self.key, self._upload, number, data))
+        self._parts.append(self._storage.upload_part(ORIGINALS_BUCKET, self.key, self._upload_id, number, data))
 
-    def _finish_parts(self) -> None:
-        self._storage.complete_multipart_upload(ORIGINALS_BUCKET, self.key, self._upload, self._parts)
-        self._is_object = True
+    def _complete_multipart_upload(self) -> None:
+        self._storage.complete_multipart_upload(ORIGINALS_BUCKET, self.key, self._upload_id, self._parts)
+        self._is_completed = True
 
 
 def encode_name(file_name: str) -> str:
-    """Write a file name in the ASCII that metadata can carry, cut to what fits."""
-    while len(quoted := quote(file_name, safe="", errors="replace")) > _NAME_BYTES:
+    """Percent-encode a file name for object metadata, which is ASCII, and cut it to the allowed size."""
+    while len(quoted := quote(file_name, safe="", errors="replace")) > _MAX_NAME_BYTES:
         file_name = file_name[:-1]
     return quoted

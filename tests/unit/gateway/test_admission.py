@@ -22,7 +22,7 @@ class FakeRepository:
         self.asked = []
         self.is_empty = asyncio.Event()
 
-    async def waiting(self, limit):
+    async def backlog(self, limit):
         self.asked.append(limit)
         if not self.answers:
             self.is_empty.set()

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.gateway.test_status import DONE
+from tests.unit.gateway.test_presenter import DONE
 from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.identity import ObjectVersion, new_image_id, upload_key
 from thumbmill.core.object_store.errors import ObjectNotFoundError
@@ -75,7 +75,7 @@ class World(RuleBasedStateMachine):
 
     # --- what the gateway asks ------------------------------------------------------------------------------
 
-    async def image(self, image_id):
+    async def get(self, image_id):
         if self.row is None:
             return None, None
         told = {"status": self.row.status.value, "generation": self.row.generation, "version": self.row.version}
@@ -91,7 +91,7 @@ class World(RuleBasedStateMachine):
 
     def look(self):
         try:
-            self.lookup.by_key(KEY).send(None)
+            self.lookup.find_by_key(KEY).send(None)
         except StopIteration as answered:  # nothing here waits
             return answered.value
 

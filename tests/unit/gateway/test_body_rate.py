@@ -33,7 +33,7 @@ def run(scenario):
 
 async def read(limits, pieces, *, every, ours=0.0):
     """Read pieces that come every so many seconds, and need so many of our own; give the time of the answer."""
-    pace = BodyRateMonitor(limits)
+    monitor = BodyRateMonitor(limits)
     loop = asyncio.get_running_loop()
     comes_at = 0.0
 
@@ -44,7 +44,7 @@ async def read(limits, pieces, *, every, ours=0.0):
     try:
         while pieces:
             comes_at = loop.time() + every
-            await pace.next(receive)
+            await monitor.receive(receive)
             await asyncio.sleep(ours)
     except Problem as problem:
         return loop.time(), f"{problem.code.value}: {problem.detail}"
@@ -54,12 +54,12 @@ async def read(limits, pieces, *, every, ours=0.0):
 @pytest.mark.parametrize(
     ("pieces", "every", "ours", "expected"),
     [
-        ([1] * 100, 15, 0, (30, "upload_stalled: less than 30000 bytes came in 30 s")),
+        ([1] * 100, 15, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
         ([10_000] * 99, 9, 0, (891, "complete")),
-        ([10_000] * 100, 11, 0, (30, "upload_stalled: less than 30000 bytes came in 30 s")),
+        ([10_000] * 100, 11, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
         ([1_000_000, 1], 25, 0, (50, "complete")),  # a phone between two cells
-        ([1] * 3, 40, 0, (30, "upload_stalled: less than 30000 bytes came in 30 s")),
-        ([10_000] * 200, 9, 0, (900, "upload_stalled: the limit for a body is 900 s")),
+        ([1] * 3, 40, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
+        ([10_000] * 200, 9, 0, (900, "upload_stalled: the limit for a request body is 900 s")),
         ([10_000] * 3, 9, 1000, (3027, "complete")),  # what the store takes is not the client's
     ],
     ids=["a trickle", "just fast enough", "just too slow", "a pause", "silence", "without end", "a slow store"],
@@ -70,19 +70,19 @@ def test_how_long_a_body_is_waited_for(pieces, every, ours, expected):
 
 def test_no_least_rate():
     limits = BodyRateLimits(bytes_per_second=0, deadline_seconds=900)
-    assert run(read(limits, [1] * 100, every=15)) == (900, "upload_stalled: the limit for a body is 900 s")
+    assert run(read(limits, [1] * 100, every=15)) == (900, "upload_stalled: the limit for a request body is 900 s")
 
 
 def test_slowness_shows_while_nothing_comes_and_giving_way_ends_the_wait():
     async def scenario():
-        pace = BodyRateMonitor(WINDOW)
-        assert pace.shortfall == 0
-        waiting = asyncio.create_task(pace.next(asyncio.Event().wait))
+        monitor = BodyRateMonitor(WINDOW)
+        assert monitor.shortfall == 0
+        waiting = asyncio.create_task(monitor.receive(asyncio.Event().wait))
         await asyncio.sleep(2)
-        assert pace.shortfall == 0  # too early to tell
+        assert monitor.shortfall == 0  # too early to tell
         await asyncio.sleep(8)
-        assert pace.shortfall == pytest.approx(10_000)
-        pace.evict()
+        assert monitor.shortfall == pytest.approx(10_000)
+        monitor.evict()
         with pytest.raises(Problem):
             await waiting
         return asyncio.get_running_loop().time()

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tests.unit.gateway.test_app import PICTURE, call, logged  # noqa: F401 - its fixture
+from tests.unit.gateway.test_app import IMAGE_FILE, call, logged  # noqa: F401 - its fixture
 
 HERE = "127.0.0.1"  # from where httpx says it asks
 IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
@@ -11,7 +11,7 @@ IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
 def location(path="/api/v1/images", proxies=(HERE,), public_url="", **headers):
     """Where an upload says that its image is, but for the id."""
     headers = {f"X-Forwarded-{name}": value for name, value in headers.items()}
-    answer = call("POST", path, proxies=proxies, public_url=public_url, headers=headers, files=PICTURE)
+    answer = call("POST", path, proxies=proxies, public_url=public_url, headers=headers, files=IMAGE_FILE)
     assert answer.status_code == 202, answer.text
     return answer.headers["Location"].removesuffix(answer.json()["id"])
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.gateway.test_status import DONE
+from tests.unit.gateway.test_presenter import DONE
 from thumbmill.core.contracts.error_codes import ErrorCode, Failure
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.executor import BoundedExecutor
@@ -90,7 +90,7 @@ def run(publisher, *steps):
 def test_a_retry_names_the_failure_that_it_is_about(publisher):
     ahead = "2999-01-01T00:00:00.000000+00:00"
     row = replace(FAILED, run_id=ahead, updated_at=datetime(2000, 1, 1, tzinfo=UTC))
-    run(publisher, lambda tracker: tracker.retry(row, "00-1-2-3"))
+    run(publisher, lambda tracker: tracker.request_retry(row, "00-1-2-3"))
     [event] = publisher.said
     assert (event.source, event.data.after, str(event.data.object_version)) == ("/gateway", ahead, SOURCE)
     assert event.data.run_id > ahead, "or the tracker would not believe it"
@@ -100,7 +100,7 @@ def test_a_retry_names_the_failure_that_it_is_about(publisher):
 def test_a_retry_that_nobody_heard_is_no_202(publisher):
     publisher.error = DependencyUnavailable("rabbitmq")
     with pytest.raises(DependencyUnavailable):
-        run(publisher, lambda tracker: tracker.retry(FAILED, ""))
+        run(publisher, lambda tracker: tracker.request_retry(FAILED, ""))
 
 
 def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):

@@ -1,9 +1,9 @@
-"""What a reverse proxy in front says of the request: whom we believe, and what follows.
+"""Headers of a reverse proxy.
 
-From ``TRUSTED_PROXIES`` alone X-Forwarded-Proto, -Host, -Port and -Prefix are taken, of each the first value, which
-is that of the proxy nearest to the client. They change the addresses in answers, and nothing else: the Host header
-stays as it came, and X-Forwarded-For and Forwarded are not read, since nothing here depends on a client's address.
-``PUBLIC_URL`` says all of it for good, so with it no header is looked at.
+X-Forwarded-Proto, -Host, -Port and -Prefix are read only from ``TRUSTED_PROXIES``, and only the first value of
+each, which is that of the proxy nearest to the client. They change only the URLs in responses: the Host header
+stays as it is, and X-Forwarded-For and Forwarded are not read, because nothing here depends on a client's
+address. With ``PUBLIC_URL``, none of these headers is read.
 """
 
 import ipaddress
@@ -24,11 +24,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class ForwardedHeaders:
-    """An ASGI middleware: it sets ``root_path``, so that addresses below a prefix are found and written."""
+    """An ASGI middleware that sets ``root_path``, so that URLs below a prefix are routed and generated."""
 
     def __init__(self, app: ASGIApp, *, trusted: Iterable[str], public_url: str) -> None:
         self._app = app
-        self._networks, self._everybody = parse_networks(trusted)
+        self._networks, self._trusts_all = parse_networks(trusted)
         self._public_url = public_url
         self._public_prefix = urlsplit(public_url).path.rstrip("/")
 
@@ -41,24 +41,24 @@ class ForwardedHeaders:
         await self._app(scope, receive, send)
 
     def _trusts(self, client: tuple[str, int] | None) -> bool:
-        if self._everybody:
+        if self._trusts_all:
             return True
         try:
             address = ipaddress.ip_address(client[0] if client else "")
         except ValueError:
             return False
-        plain = getattr(address, "ipv4_mapped", None) or address  # as a socket for both kinds shows IPv4
+        plain = getattr(address, "ipv4_mapped", None) or address  # how a dual-stack socket shows IPv4
         return any(plain in network for network in self._networks)
 
 
-def parse_networks(words: Iterable[str]) -> tuple[list[Network], bool]:
-    """Read addresses and networks; ``*`` is everybody. Raises ValueError."""
-    words = list(words)
-    return [ipaddress.ip_network(word, strict=False) for word in words if word != "*"], "*" in words
+def parse_networks(items: Iterable[str]) -> tuple[list[Network], bool]:
+    """Return the networks and addresses, and whether ``*`` is among them. Raises ValueError."""
+    items = list(items)
+    return [ipaddress.ip_network(item, strict=False) for item in items if item != "*"], "*" in items
 
 
 def apply_forwarded_headers(scope: Scope) -> None:
-    """Have a request's scope say what the proxy says; what makes no sense is passed over."""
+    """Apply the proxy's headers to the scope of a request, and skip invalid values."""
     headers = Headers(scope=scope)
     if (prefix := _first(headers, "x-forwarded-prefix").rstrip("/")) and _PREFIX.fullmatch(prefix):
         set_prefix(scope, prefix)
@@ -75,14 +75,14 @@ def apply_forwarded_headers(scope: Scope) -> None:
 
 
 def set_prefix(scope: Scope, prefix: str) -> None:
-    """Put the application below a prefix, whether the proxy has taken it off the path or not."""
+    """Set the path prefix of the application, whether or not the proxy has removed it from the path."""
     if not prefix:
         return
     path = scope["path"]
     if path == prefix or (path.startswith(f"{prefix}/") and not path.startswith(f"{API}/")):
         path = path[len(prefix) :] or "/"
     scope["root_path"] = prefix
-    scope["path"] = prefix + path  # as ASGI has it
+    scope["path"] = prefix + path  # ASGI includes the root path
 
 
 def _first(headers: Mapping[str, str], name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is sent of a variant, without servers."""
+"""Downloads of originals and variants, without servers."""
 
 import asyncio
 from contextlib import contextmanager
@@ -8,36 +8,36 @@ from io import BytesIO
 import pytest
 from starlette.requests import Request
 
-from tests.unit.gateway.test_status import DONE
+from tests.unit.gateway.test_presenter import DONE
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.executor import BoundedExecutor
-from thumbmill.gateway.images.delivery import Variants
+from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.problems import Code, Problem
 
-CONTENT = b"\xff\xd8\xff picture" * 50_000  # more than one chunk
+CONTENT = b"\xff\xd8\xff image" * 50_000  # more than one chunk
 
 
 class Lookup:
-    async def image(self, _):
+    async def find(self, _):
         return replace(DONE, size=len(CONTENT))
 
 
 class Store:
-    """One object under every key; counts what is asked of it."""
+    """One object under every key; records the requests."""
 
     def __init__(self):
-        self.asked = []
+        self.requests = []
 
     def head(self, bucket, _):
-        self.asked.append(("HEAD", bucket))
+        self.requests.append(("HEAD", bucket))
         return ObjectMetadata(ObjectVersion("0" * 32, len(CONTENT), 1_700_000_000), "0" * 32, "image/jpeg", {})
 
     @contextmanager
     def open(self, bucket, key):
         yield self.head(bucket, key), BytesIO(CONTENT)
-        self.asked[-1] = ("GET", bucket)
+        self.requests[-1] = ("GET", bucket)
 
 
 def ask(type_, headers=(), *, head, etag=""):
@@ -46,8 +46,8 @@ def ask(type_, headers=(), *, head, etag=""):
         wanted = [(b"if-none-match", etag.encode())] if etag else []
         request = Request({"type": "http", "method": "GET", "headers": wanted, "thumbmill.is_head": head})
         try:
-            variants = Variants(Lookup(), store, executor, None, is_public=False)
-            answer = await variants.give(request, DONE.id, type_, None)
+            delivery = ImageDelivery(Lookup(), store, executor, None, is_public=False)
+            answer = await delivery.respond(request, DONE.id, type_, None)
             sent = []
 
             async def send(message):
@@ -57,13 +57,13 @@ def ask(type_, headers=(), *, head, etag=""):
         finally:
             executor.close()
         body = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], dict(sent[0]["headers"]), body, store.asked
+        return sent[0]["status"], dict(sent[0]["headers"]), body, store.requests
 
     return asyncio.run(run())
 
 
 @pytest.mark.parametrize("type_", ["original", "thumbnail"])
-def test_head_is_get_without_a_get(type_):
+def test_head_has_the_headers_of_get_and_reads_no_body(type_):
     given, seen = ask(type_, head=False), ask(type_, head=True)
     assert (given[0], given[1]) == (seen[0], seen[1])
     assert int(seen[1][b"content-length"]) == len(CONTENT)
@@ -73,12 +73,12 @@ def test_head_is_get_without_a_get(type_):
 
 
 @pytest.mark.parametrize("type_", ["original", "thumbnail"])
-def test_head_knows_what_the_client_has(type_):
+def test_head_answers_304_for_a_known_etag(type_):
     etag = ask(type_, head=True)[1][b"etag"].decode()
     assert ask(type_, head=True, etag=etag)[0] == 304
 
 
-# --- what the bucket lacks -----------------------------------------------------------------------------------
+# --- objects that the bucket lacks --------------------------------------------------------------------------
 
 SOURCE = ObjectVersion("0" * 32, len(CONTENT), 1_700_000_000)
 ROW = replace(DONE, object_version=str(SOURCE))
@@ -86,15 +86,15 @@ KEY = DONE.variants[0]["key"]
 
 
 class Bucket:
-    """What is there: a source for the original's key, bytes for a variant's."""
+    """The existing objects: an object version for the original's key, bytes for the variants'."""
 
     def __init__(self, original, *variants):
-        self.there = dict.fromkeys(variants, SOURCE) | ({DONE.key: original} if original else {})
+        self.objects = dict.fromkeys(variants, SOURCE) | ({DONE.key: original} if original else {})
 
     def head(self, _, key):
-        if key not in self.there:
+        if key not in self.objects:
             raise ObjectNotFoundError(key)
-        return ObjectMetadata(self.there[key], "0" * 32, "image/jpeg", {})
+        return ObjectMetadata(self.objects[key], "0" * 32, "image/jpeg", {})
 
     @contextmanager
     def open(self, bucket, key):
@@ -102,38 +102,38 @@ class Bucket:
 
 
 class Rows:
-    """A lookup that gives these rows, the last one for ever."""
+    """A lookup that returns these rows, the last one indefinitely."""
 
     def __init__(self, *rows):
         self.rows = list(rows)
 
-    async def image(self, _):
+    async def find(self, _):
         return self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
 
 
-class Missed:
+class FakeTracker:
     def __init__(self):
-        self.told = []
+        self.reports = []
 
     def report_missing(self, row, keys, _):
-        self.told.append((row.status, keys))
+        self.reports.append((row.status, keys))
 
 
 def find(type_, bucket, *rows, head=False):
-    """The answer's status or the problem's code, and what the tracker was told."""
-    missed, executor = Missed(), BoundedExecutor("minio", 1, deadline_seconds=30)
+    """Return the status of the response or the code of the problem, and the reports to the tracker."""
+    tracker, executor = FakeTracker(), BoundedExecutor("minio", 1, deadline_seconds=30)
     request = Request({"type": "http", "method": "GET", "headers": [], "thumbmill.is_head": head})
-    variants = Variants(Rows(*rows), bucket, executor, missed, is_public=False)
+    delivery = ImageDelivery(Rows(*rows), bucket, executor, tracker, is_public=False)
     try:
-        return asyncio.run(variants.give(request, DONE.id, type_, None)).status_code, missed.told
+        return asyncio.run(delivery.respond(request, DONE.id, type_, None)).status_code, tracker.reports
     except Problem as problem:
-        return problem.code, missed.told
+        return problem.code, tracker.reports
     finally:
         executor.close()
 
 
 @pytest.mark.parametrize("head", [False, True])
-def test_each_absence_has_its_own_answer(head):
+def test_each_kind_of_missing_object_has_its_own_problem(head):
     def ask_for(type_, bucket, *rows):
         return find(type_, bucket, *rows, head=head)
 
@@ -150,12 +150,12 @@ def test_each_absence_has_its_own_answer(head):
     assert ask_for("thumbnail", Bucket(SOURCE, KEY), lost) == (200, [])
 
 
-def test_what_was_made_again_under_another_name_meanwhile_is_found():
+def test_a_variant_that_was_created_again_under_another_key_is_found():
     name = KEY.replace("v1", "v2")
     later = replace(ROW, variants=[DONE.variants[0] | {"key": name}])
     assert find("thumbnail", Bucket(SOURCE, name), ROW, later) == (200, [])
 
 
-def test_a_lost_variant_has_a_time_to_ask_again():
+def test_a_lost_variant_has_a_retry_after():
     problem = Problem(Code.VARIANT_LOST)
     assert (problem.status, problem.headers["Retry-After"]) == (503, "5")

@@ -1,0 +1,48 @@
+import pytest
+
+from thumbmill.gateway.http.rate_limiter import RateLimiter
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def acquire(limiter, times, client=""):
+    return [limiter.acquire(client) for _ in range(times)]
+
+
+def test_a_minutes_worth_at_once_and_then_as_they_come(clock):
+    limiter = RateLimiter(60, clock)
+    assert not any(acquire(limiter, 60))
+    assert limiter.acquire("") == pytest.approx(1)
+    clock.now += 0.5
+    assert limiter.acquire("") == pytest.approx(0.5)
+    clock.now += 0.6
+    assert limiter.acquire("") == 0
+    assert limiter.acquire("") > 0
+
+
+def test_who_was_quiet_has_a_minutes_worth_and_no_more(clock):
+    limiter = RateLimiter(10, clock)
+    acquire(limiter, 10)
+    clock.now += 3600
+    assert [bool(wait) for wait in acquire(limiter, 11)] == [False] * 10 + [True]
+
+
+def test_one_client_takes_nothing_from_another(clock):
+    limiter = RateLimiter(2, clock)
+    acquire(limiter, 5, "greedy")
+    assert limiter.acquire("modest") == 0
+
+
+def test_none_is_no_limit(clock):
+    assert not any(acquire(RateLimiter(0, clock), 10_000))
