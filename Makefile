@@ -1,11 +1,11 @@
-# Thin names for what devstack, pytest and the tools do. PYTHON is the interpreter the virtual environment is made with.
+# Short names for what devstack, pytest and the tools do. PYTHON is the interpreter of the virtual environment.
 PYTHON ?= python3
 BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-core \
 	--custom-compile-command "make lock"
 MINUTES := 2
 EVENTS := 50000
-# Test files are dealt out to so many processes, each with a system of its own. The slow ones come first.
+# The number of processes among which test files are distributed, each with a system of its own; slow files first.
 WORKERS := 2
 PROGRAMS := gateway thumbnailer status-tracker cli
 
@@ -13,12 +13,12 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
 	bench-reconcile bench-backlog bench-overload drill corpora sbom release docs lint lock
 
-help:  ## say what there is
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: .venv/.made  ## make .venv from the locked requirements
 
-# Pip runs again only when a lock, a package's own pyproject.toml or what is compiled has changed.
+# Pip runs again only after a change of a lock, of a package's pyproject.toml or of compiled code.
 .venv/.made: requirements/dev.txt $(wildcard */pyproject.toml */hatch_build.py thumbnailer/src/thumbmill/thumbnailer/imaging/codecs/*.c)
 	@$(PYTHON) -m devstack venv
 	@touch $@
@@ -29,16 +29,16 @@ up: venv  ## install what is missing, start everything, stay in the foreground
 down: venv  ## stop a running `make up` from another terminal
 	@$(BIN)/python -m devstack down
 
-status: venv  ## say what is running
+status: venv  ## show what is running
 	@$(BIN)/python -m devstack status
 
-smoke: venv  ## send a sample picture through a running system
+smoke: venv  ## process a sample image on a running system
 	@$(BIN)/python -m devstack smoke
 
 clean: venv  ## remove .local with all data
 	@$(BIN)/python -m devstack clean
 
-test: venv  ## set up and run every test, beside a running `make up` if there is one
+test: venv  ## run every test on real servers, also next to a running `make up` (some 20 minutes)
 	@$(BIN)/python -m devstack setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -49,28 +49,28 @@ test-long: venv  ## run the tests that take minutes each, on real servers
 	@$(BIN)/python -m devstack setup
 	$(BIN)/pytest --long -m long --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-compose: venv  ## bring compose.yaml up on whatever Docker there is, and take it down
+test-compose: venv  ## test compose.yaml and compose.prod.yaml on the local Docker
 	$(BIN)/pytest tests/compose -m compose -v -s
 
-bench: venv  ## measure, and print a table
+bench: venv  ## measure throughput and latency, and print a table
 	$(BIN)/python -m benchmarks
 
-bench-reconcile: venv  ## measure what comparing the buckets with the rows costs, and print a table
+bench-reconcile: venv  ## measure the cost of reconciliation, and print a table
 	$(BIN)/python -m benchmarks.reconcile
 
-bench-backlog: venv  ## measure whether a queue of 50,000 is worse than a short one, and print tables (EVENTS=50000)
+bench-backlog: venv  ## compare a queue of 50,000 with a short one, and print tables (EVENTS=50000)
 	$(BIN)/python -m benchmarks.backlog --events $(EVENTS)
 
-bench-overload: venv  ## measure what 500 uploads at once and 200 pollers get, and print a table
+bench-overload: venv  ## measure 500 uploads at once with 200 polling clients, and print a table
 	$(BIN)/python -m benchmarks.overload
 
-bench-imaging: venv  ## measure our imaging beside sharp and libvips, and print a table
+bench-imaging: venv  ## compare the imaging with sharp and libvips, and print a table
 	$(BIN)/python -m benchmarks.imaging
 
-drill: venv  ## break a system of its own while it is used, and count what was lost
+drill: venv  ## inject faults into a system of its own under load, and count what was lost
 	$(BIN)/python -m chaos --minutes $(MINUTES) $(ARGS)
 
-corpora: venv  ## try the decoder on public and on mutated pictures, and write docs/formats.md
+corpora: venv  ## decode public and mutated images, and write docs/formats.md
 	$(BIN)/python -m tests.corpora
 
 sbom:  ## write an SBOM of each image's Python packages to .local/sbom (some minutes)
@@ -88,7 +88,7 @@ lint: venv  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock:  ## resolve requirements/*.txt anew, from *.in and the packages' pyproject.toml (needs uv)
+lock:  ## resolve requirements/*.txt again from *.in and the packages' pyproject.toml (needs uv)
 	$(LOCK) requirements/dev.in core/pyproject.toml $(PROGRAMS:=/pyproject.toml) --output-file requirements/dev.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt

@@ -1,8 +1,8 @@
-"""Builds the release into dist/: an sdist of each package, and a wheel of each sdist; then tries every program.
+"""Build the release into dist/: an sdist of each package, and a wheel of each sdist; then try every program.
 
-Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. A file that
-an sdist lacks, a dependency that a lock lacks, or two wheels with the same file end it with exit code 1. Run it in the
-project's environment, which holds the build backends: ``make release``.
+Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. A missing
+file in an sdist, a missing dependency in a lock, or two wheels with the same file end it with exit code 1. Run it in
+the project's environment, which has the build backends: ``make release``.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def build(package: str, directory: Path) -> Path:
 def check_contents(wheels: dict[str, Path]) -> None:
     """Raise ReleaseError where two wheels have a file in common, or one lacks its licence.
 
-    The packages share the namespace ``thumbmill``, which works only while none of them has an ``__init__.py`` for it.
+    The packages share the namespace ``thumbmill``, which works only while none has an ``__init__.py`` for it.
     """
     owners: dict[str, str] = {}
     for package, wheel in wheels.items():

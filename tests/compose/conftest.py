@@ -1,4 +1,4 @@
-"""These tests build images and start containers: `make test-compose` runs them, a plain pytest looks elsewhere."""
+"""Tests that build images and start containers: `make test-compose` runs them, a plain pytest skips them."""
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -1,4 +1,4 @@
-"""compose.yaml for real: a photo through each door, and again after a restart of each service."""
+"""compose.yaml on real Docker: an upload in each way, and again after a restart of each service."""
 
 import pytest
 
@@ -6,16 +6,16 @@ from tests.support.compose_system import run_compose
 from tests.support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
-OURS = ("gateway", "thumbnailer", "status-tracker")
-PROBE_OF_RIGHTS = """
+SERVICES = ("gateway", "thumbnailer", "status-tracker")
+CHECK_PRIVILEGES = """
 import importlib.util, os, pathlib
 assert os.getuid() == 10001, os.getuid()
 assert importlib.util.find_spec("pip") is None and importlib.util.find_spec("ensurepip") is None
-pathlib.Path("/tmp/probe").write_text("a place to write there is")
+pathlib.Path("/tmp/probe").write_text("writable")
 try:
     pathlib.Path("/app/probe").write_text("")
-except OSError as fault:
-    print(type(fault).__name__, fault.strerror)
+except OSError as error:
+    print(type(error).__name__, error.strerror)
 """
 
 
@@ -43,14 +43,14 @@ def test_an_s3_client(doors):
     check_thumbnail(doors, put_object(doors, seed=3))
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_service_has_no_rights_and_no_tools(system, name):
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_privileges_and_no_build_tools(system, name):
     assert (
-        system.run("exec", "--no-TTY", name, "python", "-c", PROBE_OF_RIGHTS) == "OSError Read-only file system\n"
+        system.run("exec", "--no-TTY", name, "python", "-c", CHECK_PRIVILEGES) == "OSError Read-only file system\n"
     )
 
 
-def test_an_operator_s_program_is_at_hand(system):
+def test_the_operators_program_runs(system):
     assert "no dead letters" in system.run("run", "--rm", "--no-TTY", "cli", "dead", "list")
 
 
@@ -65,10 +65,10 @@ def test_only_loopback_is_published(system):
     assert published == {("127.0.0.1", system.ports[variable]) for variable in variables}
 
 
-@pytest.mark.parametrize("name", [*OURS, "postgres", "rabbitmq", "minio"])
-def test_after_a_restart_photos_are_done_again(system, doors, name):
+@pytest.mark.parametrize("name", [*SERVICES, "postgres", "rabbitmq", "minio"])
+def test_uploads_are_done_after_a_restart(system, doors, name):
     system.run("stop", name)
-    if name in OURS:
+    if name in SERVICES:
         assert system.containers()[name]["State"]["ExitCode"] == 0
     system.run("up", "--detach", "--no-build")
     system.wait_healthy()

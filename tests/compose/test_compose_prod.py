@@ -1,4 +1,4 @@
-"""compose.prod.yaml for real: generated secrets, a photo through each door, nothing else open."""
+"""compose.prod.yaml on real Docker: generated secrets, an upload in each way, nothing else published."""
 
 import json
 import runpy
@@ -34,7 +34,7 @@ def system(secrets):
         yield running
 
 
-def test_a_photo_through_each_door_is_done(system, secrets):
+def test_an_upload_in_each_way_is_done(system, secrets):
     names = ("minio_root_user", "minio_root_password", "api_keys")
     user, password, key = ((secrets / name).read_text().strip() for name in names)
     with open_doors(system.ports, user, password, key) as doors:
@@ -43,11 +43,11 @@ def test_a_photo_through_each_door_is_done(system, secrets):
         check_thumbnail(doors, put_object(doors, seed=3))
 
 
-def test_nobody_comes_in_without_a_key(system):
+def test_a_request_without_a_key_is_rejected(system):
     assert httpx.get(f"{system.variables['PUBLIC_URL']}/api/v1/images").status_code == 401
 
 
-def test_only_the_two_doors_are_published(system):
+def test_only_the_gateway_and_minio_are_published(system):
     published = {
         name: [binding for bindings in container["NetworkSettings"]["Ports"].values() for binding in bindings or []]
         for name, container in system.containers().items()
@@ -56,12 +56,12 @@ def test_only_the_two_doors_are_published(system):
     assert {binding["HostIp"] for bindings in published.values() for binding in bindings} == {"127.0.0.1"}
 
 
-def test_no_secret_shows_in_a_container_s_description(system, secrets):
+def test_no_secret_is_in_a_container_s_description(system, secrets):
     text = json.dumps(system.containers())
     assert not [path.name for path in secrets.iterdir() if path.read_text().strip().splitlines()[0] in text]
 
 
-def test_a_service_that_is_not_published_has_no_way_out(system):
+def test_an_unpublished_service_reaches_no_other_network(system):
     for name, container in system.containers().items():
         networks = [
             network.removeprefix(f"{system.project}_") for network in container["NetworkSettings"]["Networks"]
@@ -73,6 +73,6 @@ def test_a_service_that_is_not_published_has_no_way_out(system):
 
 def test_a_missing_secret_or_address_stops_compose_with_its_name():
     files = ("--env-file", "/dev/null", "--file", "compose.yaml", "--file", "compose.prod.yaml")
-    ended = ask_docker("compose", *files, "config")
-    assert ended.returncode != 0
-    assert {"SECRETS_DIR", "PUBLIC_URL", "MINIO_PUBLIC_URL"} <= set(ended.stderr.split())
+    result = ask_docker("compose", *files, "config")
+    assert result.returncode != 0
+    assert {"SECRETS_DIR", "PUBLIC_URL", "MINIO_PUBLIC_URL"} <= set(result.stderr.split())
