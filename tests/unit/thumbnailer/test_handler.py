@@ -20,7 +20,7 @@ from thumbmill.core.contracts.identity import (
 )
 from thumbmill.core.errors import DependencyUnavailable, LaneBusy, MalformedEvent, RetryLater
 from thumbmill.core.messaging.message import Message
-from thumbmill.core.messaging.retry_policy import Action, Disposition, decide
+from thumbmill.core.messaging.retry_policy import decide
 from thumbmill.core.metrics import IGNORED
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, PreconditionFailedError
 from thumbmill.core.object_store.store import ObjectMetadata
@@ -159,7 +159,8 @@ class Bench:
     def fail(self, fault, *records, attempt=1, possible_poison=False):
         self.publisher.said.clear()
         verdict = decide(fault, attempt=attempt, deferrals=0, possible_poison=possible_poison)
-        self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
+        if verdict.is_failed_attempt:  # as the runtime does
+            self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
         return self.publisher.kinds
 
 
@@ -483,14 +484,8 @@ def test_an_attempt_at_what_is_gone_or_replaced_is_not_told(bench, attempt):
     assert bench.fail(KeyError("x"), removal, attempt=attempt) == []
 
 
-def test_a_wait_that_costs_nothing_is_not_told(bench):
+def test_a_delay_that_costs_no_attempt_is_not_reported(bench):
     assert bench.fail(RetryLater("busy"), bench.bucket.upload(b"one")) == []
-
-
-def test_of_garbage_there_is_nothing_to_tell(bench):
-    verdict = Disposition(Action.DEAD_LETTER, "malformed event")
-    bench.thumbnailer.on_failure(Message(b"garbage", "", ""), verdict, bench.publisher)
-    assert bench.publisher.said == []
 
 
 # --- slow pictures ---------------------------------------------------------------------------------------------

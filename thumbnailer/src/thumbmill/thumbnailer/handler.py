@@ -129,13 +129,9 @@ class Thumbnailer:
             return None
 
     def on_failure(self, message: Message, disposition: Disposition, publisher: Publisher) -> None:
-        """Publish that an attempt failed, if the bucket still holds the object version that the message is about.
-
-        ``RetryLater`` costs no attempt, and a body that is not an event is about no object.
-        """
-        delayed = disposition.action is Action.DELAY and disposition.attempt > message.attempt
-        exhausted = disposition.action is Action.DEAD_LETTER and disposition.code is not None
-        for event in parse_storage_events(message.body) if delayed or exhausted else []:
+        """Publish that an attempt failed, if the bucket still holds the object version that the message is about."""
+        delayed = disposition.action is Action.DELAY
+        for event in parse_storage_events(message.body):
             original = self._find(event.key) if event.is_ours and event.object_version else None
             if (
                 not original

@@ -34,9 +34,9 @@ class Consumer:
     """Consumes one queue until stopped.
 
     ``handle`` gets up to ``batch`` messages at once; what it may raise is in ``retry_policy``. A batch that fails
-    is handled again message by message, so that only the failing one is retried. ``on_failure`` is called before
-    a message is delayed or dead-lettered. ``probes`` find out whether a dependency is available again.
-    ``batch_delay`` returns for how many seconds messages may gather, given how many arrived last.
+    is handled again message by message, so that only the failing one is retried. ``on_failure`` is called after a
+    failed attempt, before the message is delayed or dead-lettered. ``probes`` find out whether a dependency is
+    available again. ``batch_delay`` returns for how many seconds messages may gather, given how many arrived last.
     """
 
     name: str  # of the connection in RabbitMQ's management UI

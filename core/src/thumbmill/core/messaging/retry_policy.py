@@ -6,11 +6,11 @@ Handlers return or raise; they never see a delivery tag. ``decide`` reads the ta
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import (
     DependencyUnavailable,
-    GiveUp,
     LaneBusy,
     MalformedEvent,
     RetryLater,
@@ -29,7 +29,6 @@ class Action(StrEnum):
     ACK = "ack"
     DELAY = "delay"  # confirmed publish to a delay queue, then ack
     DEAD_LETTER = "dead_letter"  # confirmed publish to the dead letter queue with the reason, then ack
-    GIVE_UP = "give_up"  # the service publishes the failure, then ack
     REQUEUE = "requeue"  # back to the queue, for any consumer
 
 
@@ -44,6 +43,7 @@ class Disposition:
     attempt: int = 1
     deferrals: int = 0
     lane: str = ""  # the lane that the message waits for
+    is_failed_attempt: bool = False  # the runtime calls OnFailure, so that the service reports it
 
 
 def decide(error: Exception | None, *, attempt: int, deferrals: int, possible_poison: bool) -> Disposition:
@@ -59,8 +59,6 @@ def decide(error: Exception | None, *, attempt: int, deferrals: int, possible_po
             return Disposition(Action.REQUEUE, str(error))
         case MalformedEvent():
             return Disposition(Action.DEAD_LETTER, f"malformed event: {error}")
-        case GiveUp():
-            return Disposition(Action.GIVE_UP, str(error), code=error.code, attempt=attempt)
         case LaneBusy():
             delay = list(DELAYS)[deferrals >= SHORT_LANE_DELAYS]
             return _delay(error, delay, attempt=attempt, deferrals=deferrals + 1, lane=error.lane)
@@ -69,12 +67,12 @@ def decide(error: Exception | None, *, attempt: int, deferrals: int, possible_po
             return _delay(error, delay, attempt=attempt, deferrals=deferrals + 1)
         case _ if possible_poison or attempt >= MAX_ATTEMPTS:
             code = ErrorCode.ATTEMPTS_EXHAUSTED
-            return Disposition(Action.DEAD_LETTER, one_line_error(error), code=code, attempt=attempt)
+            reason = one_line_error(error)
+            return Disposition(Action.DEAD_LETTER, reason, code=code, attempt=attempt, is_failed_attempt=True)
         case _:
-            return _delay(error, list(DELAYS)[attempt - 1], attempt=attempt + 1, deferrals=deferrals)
+            delay = list(DELAYS)[attempt - 1]
+            return _delay(error, delay, attempt=attempt + 1, deferrals=deferrals, is_failed_attempt=True)
 
 
-def _delay(error: Exception, delay: str, *, attempt: int, deferrals: int, lane: str = "") -> Disposition:
-    return Disposition(
-        Action.DELAY, one_line_error(error), delay=delay, attempt=attempt, deferrals=deferrals, lane=lane
-    )
+def _delay(error: Exception, delay: str, **fields: Any) -> Disposition:
+    return Disposition(Action.DELAY, one_line_error(error), delay=delay, **fields)

@@ -197,14 +197,12 @@ class Workers:
         )
         with _log_context([delivery]):
             _log_disposition(disposition, error)
+            if disposition.is_failed_attempt:
+                self._report_failure(message, disposition, publisher)
             match disposition.action:
-                case Action.GIVE_UP:
-                    self._report_failure(message, disposition, publisher)
                 case Action.DELAY:
-                    self._report_failure(message, disposition, publisher)
                     self._move(message, disposition, delay_queue_name(self.queue, disposition.delay), publisher)
                 case Action.DEAD_LETTER:
-                    self._report_failure(message, disposition, publisher)
                     self._move(message, disposition, dead_letter_queue_name(self.queue), publisher)
         DELIVERIES.labels(self.queue, disposition.action.value).inc()
         return disposition.action

@@ -2,8 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.errors import GiveUp, LaneBusy, RetryLater
+from thumbmill.core.errors import LaneBusy, RetryLater
 from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.retry_policy import decide
 from thumbmill.core.messaging.topology import RETRY
@@ -15,55 +14,56 @@ def read(headers, routing_key="immediate", exchange=RETRY, **options):
     return Message.read(b"{}", routing_key, "application/json", headers, exchange=exchange, **options)
 
 
-def test_a_first_delivery_has_nothing_behind_it():
+def test_a_first_delivery_is_the_first_attempt():
     message = read({})
     assert (message.attempt, message.deferrals, message.earlier_deliveries) == (1, 0, 0)
 
 
-def test_senseless_headers_count_as_absent():
+def test_invalid_headers_count_as_absent():
     message = read({"x-attempt": "many", "x-deferrals": -1, "x-delivery-count": None})
     assert (message.attempt, message.deferrals, message.earlier_deliveries) == (1, 0, 0)
 
 
-def test_the_fifth_delivery_is_suspect():
+def test_the_fifth_delivery_is_possible_poison():
     assert [read({"x-delivery-count": n}).is_possible_poison for n in (0, 3, 4, 5)] == [False, False, True, True]
 
 
-def test_a_message_that_waited_knows_its_attempt_and_where_it_came_from():
+def test_a_delayed_message_keeps_its_attempt_and_its_routing_key():
     first = read({}, "durable")
-    verdict = decide(KeyError("x"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False)
-    second = read(first.headers_after(verdict), "image_queue")
+    disposition = decide(KeyError("x"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False)
+    second = read(first.headers_after(disposition), "image_queue")
     assert (second.attempt, second.routing_key) == (2, "durable")
 
 
-def test_a_deferral_is_counted_apart_from_attempts():
+def test_deferrals_are_counted_separately_from_attempts():
     first = read({})
-    verdict = decide(RetryLater("busy"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False)
-    second = read(first.headers_after(verdict))
+    disposition = decide(
+        RetryLater("busy"), attempt=first.attempt, deferrals=first.deferrals, possible_poison=False
+    )
+    second = read(first.headers_after(disposition))
     assert (second.attempt, second.deferrals) == (1, 1)
 
 
-def test_a_dead_letter_says_why():
-    message = read({})
-    verdict = decide(GiveUp(ErrorCode.EMPTY_FILE), attempt=1, deferrals=0, possible_poison=False)
-    headers = message.headers_after(verdict)
-    assert headers["x-reason"] == "empty_file"
-    assert headers["x-error-code"] == "empty_file"
+def test_a_dead_letter_has_the_reason():
+    disposition = decide(KeyError("x"), attempt=4, deferrals=0, possible_poison=False)
+    headers = read({}).headers_after(disposition)
+    assert headers["x-reason"] == "KeyError: 'x'"
+    assert headers["x-error-code"] == "attempts_exhausted"
 
 
 REDRIVEN = {"x-run": "2026-11-22T08:00:00.000000Z", "x-redriven-by": "ada", "x-redriven-at": "2026-11-22T08:00:00"}
 
 
-def test_a_redriven_message_keeps_its_run_and_who_sent_it_on_every_way():
+def test_a_redriven_message_keeps_its_run_and_its_operator_in_every_queue():
     first = read(REDRIVEN)
     assert (first.run_id, first.attempt) == (REDRIVEN["x-run"], 1)
-    verdict = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
-    headers = read(first.headers_after(verdict), "image_queue").headers_after(verdict)
+    disposition = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
+    headers = read(first.headers_after(disposition), "image_queue").headers_after(disposition)
     assert headers.items() >= REDRIVEN.items()
     assert read({}).run_id == ""
 
 
-def test_only_a_dead_letter_says_when_it_died():
+def test_only_a_dead_letter_has_the_time():
     delayed, dead = (
         decide(KeyError("x"), attempt=attempt, deferrals=0, possible_poison=False) for attempt in (1, 4)
     )
@@ -71,23 +71,24 @@ def test_only_a_dead_letter_says_when_it_died():
     assert datetime.fromisoformat(read({}).headers_after(dead)["x-died-at"]).tzinfo is not None
 
 
-def test_the_brokers_record_of_a_message_it_gave_up_survives_a_delay():
+def test_the_brokers_record_of_a_reached_delivery_limit_survives_a_delay():
     deaths = [{"reason": "delivery_limit", "queue": "image_queue"}, {"reason": "expired", "queue": "q.delay.5s"}]
-    given_up = read({"x-death": deaths}, "image_queue.dead")
-    assert (given_up.delivery_limit_queue, given_up.delivery_routing_key) == ("image_queue", "image_queue.dead")
-    verdict = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
+    limited = read({"x-death": deaths}, "image_queue.dead")
+    assert (limited.delivery_limit_queue, limited.delivery_routing_key) == ("image_queue", "image_queue.dead")
+    disposition = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
     expired = {"x-death": [{"reason": "expired", "queue": "status_tracker.delay.5s"}]}
     assert (
-        read({**given_up.headers_after(verdict), **expired}, "status_tracker").delivery_limit_queue == "image_queue"
+        read({**limited.headers_after(disposition), **expired}, "status_tracker").delivery_limit_queue
+        == "image_queue"
     )
 
 
 @pytest.mark.parametrize("deaths", [None, "x", [], [1], [{"reason": "expired", "queue": "image_queue"}]])
-def test_other_records_are_no_giving_up(deaths):
+def test_other_records_are_not_a_reached_delivery_limit(deaths):
     assert read({"x-death": deaths}).delivery_limit_queue == ""
 
 
-# --- where a message came from the first time ----------------------------------------------------------------
+# --- the origin of a message -----------------------------------------------------------------------------------
 
 ORIGIN = {"x-routing-key": "image.done", "x-exchange": "image.lifecycle", "x-author": "thumbnailer"}
 
@@ -97,8 +98,8 @@ def origin(message):
 
 
 @pytest.mark.parametrize("exchange", ["image.lifecycle", "storage.events", "elsewhere"])
-def test_of_a_first_delivery_headers_say_nothing_about_its_origin_and_tries(exchange):
-    """Anybody who may publish at all may write headers."""
+def test_headers_of_a_first_delivery_are_not_trusted(exchange):
+    """Every client that may publish may set headers."""
     deaths = [{"reason": "delivery_limit", "queue": "image_queue"}]
     forged = {**ORIGIN, "x-attempt": 4, "x-deferrals": 9, "x-gave-up": "image_queue", "x-death": deaths}
     message = read(forged, "upload.requested", exchange, user_id="gateway", reader=OWN)
@@ -106,7 +107,7 @@ def test_of_a_first_delivery_headers_say_nothing_about_its_origin_and_tries(exch
     assert (message.attempt, message.deferrals, message.delivery_limit_queue) == (1, 0, "")
 
 
-def test_what_a_consumer_moved_itself_keeps_its_origin():
+def test_a_message_moved_by_its_consumer_keeps_its_origin():
     assert origin(read(ORIGIN, "q", user_id=OWN.user, reader=OWN)) == (
         "image.lifecycle",
         "image.done",
@@ -115,38 +116,38 @@ def test_what_a_consumer_moved_itself_keeps_its_origin():
 
 
 @pytest.mark.parametrize("user", ["operator", "gateway", ""])
-def test_what_somebody_else_moved_has_no_author(user):
+def test_a_message_moved_by_another_user_has_no_sender(user):
     assert origin(read(ORIGIN, "q", user_id=user, reader=OWN)) == ("", "image.done", "")
 
 
-def buried(first, account):
-    verdict = decide(KeyError("x"), attempt=4, deferrals=0, possible_poison=False)
-    return first.headers_after(verdict, account)
+def dead_letter_headers(first, credentials):
+    disposition = decide(KeyError("x"), attempt=4, deferrals=0, possible_poison=False)
+    return first.headers_after(disposition, credentials)
 
 
-def test_a_dead_letter_that_an_operator_sends_back_keeps_its_origin_by_its_seal():
+def test_a_redriven_dead_letter_keeps_its_origin_by_its_signature():
     first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
-    headers = {name: value for name, value in buried(first, OWN).items() if name != "x-attempt"}
+    headers = {name: value for name, value in dead_letter_headers(first, OWN).items() if name != "x-attempt"}
     again = read(headers, "q", user_id="operator", reader=OWN)
     assert origin(again) == origin(first)
     assert again.attempt == 1
 
 
 @pytest.mark.parametrize("change", [{"x-author": "gateway"}, {"x-routing-key": "image.failed"}, {"x-seal": "\xe4"}])
-def test_a_seal_is_of_one_origin(change):
+def test_a_signature_covers_the_origin(change):
     first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
-    assert read({**buried(first, OWN), **change}, "q", user_id="operator", reader=OWN).sender == ""
+    assert read({**dead_letter_headers(first, OWN), **change}, "q", user_id="operator", reader=OWN).sender == ""
 
 
-def test_a_seal_is_of_one_body_and_one_consumer():
+def test_a_signature_covers_the_body_and_belongs_to_one_consumer():
     first = read({}, "image.done", "image.lifecycle", user_id="thumbnailer", reader=OWN)
-    headers, way = buried(first, OWN), {"exchange": RETRY, "user_id": "operator"}
+    headers, way = dead_letter_headers(first, OWN), {"exchange": RETRY, "user_id": "operator"}
     assert Message.read(b"{ }", "q", "", headers, reader=OWN, **way).sender == ""
     other = BrokerCredentials("status-tracker", "another secret")
     assert Message.read(b"{}", "q", "", headers, reader=other, **way).sender == ""
 
 
-def test_a_message_that_waits_for_its_turn_says_in_which_lane_on_every_way():
+def test_a_message_that_waits_for_a_lane_names_it_in_every_queue():
     waiting = decide(LaneBusy("full", "slow"), attempt=1, deferrals=0, possible_poison=False)
     failed = decide(KeyError("x"), attempt=1, deferrals=0, possible_poison=False)
     assert read({}).lane == ""
