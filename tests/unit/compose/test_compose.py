@@ -164,9 +164,7 @@ def test_minio_gets_its_targets_and_no_variable_twice(services):
     assert not shared.keys() & own.keys()
     assert all(variable.startswith("MINIO_") for variable in own)
     assert shared["MINIO_NOTIFY_AMQP_QUEUE_DIR_DURABLE"].startswith("/data/")
-    assert (
-        services["minio"]["command"][1] == "/data/drive"
-    )  # not in /data: MinIO would take it for a bucket
+    assert services["minio"]["command"][1] == "/data/drive"  # in /data the queue would be a bucket
 
 
 def test_every_mounted_file_is_readable_by_the_server(services):
