@@ -4,6 +4,7 @@ BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-package thumbmill-core \
 	--custom-compile-command "make lock"
 MINUTES := 2
+SECONDS := 60
 EVENTS := 50000
 # The number of processes among which test files are distributed, each with a system of its own; slow files first.
 WORKERS := 2
@@ -11,7 +12,7 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
-	bench-reconcile bench-backlog bench-overload drill corpora sbom release docs lint lock
+	bench-reconcile bench-backlog bench-overload drill fuzz corpora sbom release docs lint lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ bench-imaging: venv  ## compare the imaging with sharp and libvips, and print a 
 
 drill: venv  ## inject faults into a system of its own under load, and count what was lost
 	$(BIN)/python -m chaos --minutes $(MINUTES) $(ARGS)
+
+fuzz: venv  ## decode mutated JPEGs with a sanitized build of the JPEG decoder (SECONDS=60)
+	$(BIN)/python thumbnailer/fuzz/dc_only.py --seconds $(SECONDS)
 
 corpora: venv  ## decode public and mutated images, and write docs/formats.md
 	$(BIN)/python -m tests.corpora

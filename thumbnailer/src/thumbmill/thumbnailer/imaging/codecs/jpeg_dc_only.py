@@ -18,6 +18,8 @@ from thumbmill.thumbnailer.imaging.codecs.jpeg_headers import (
 )
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import END_OF_SCAN
 
+_LIBRARY = Path(__file__).with_name("dc_only.so")
+
 
 class _Scan(ctypes.Structure):
     _fields_ = (
@@ -54,7 +56,7 @@ def decode(data: bytes, pixels: bytearray) -> bool:
     Return False, with the pixels undefined, for what is not decoded here: a file that is damaged or is missing
     scans, colour spaces other than YCbCr, unusual sampling factors, or another size than ``pixels`` has room for.
     """
-    library, file, frame = _load_library(), JpegFile(data), None
+    library, file, frame = load_library(), JpegFile(data), None
     try:
         for scan in read_scans(file):
             frame = frame or _create_frame(library, file, len(pixels))
@@ -73,7 +75,7 @@ def measure_scan(data: bytes) -> ScanExtent | None:
 
     Return None for files that are not decoded here.
     """
-    library, file, frame, extent = _load_library(), JpegFile(data), None, ScanExtent()
+    library, file, frame, extent = load_library(), JpegFile(data), None, ScanExtent()
     try:
         scan = next(read_scans(file))
         if file.is_progressive or len(scan.components) != len(file.components):
@@ -138,9 +140,9 @@ def _pack(file: JpegFile, scan: ScanHeader) -> _Scan:
 
 
 @cache
-def _load_library() -> ctypes.CDLL:
+def load_library(path: Path = _LIBRARY) -> ctypes.CDLL:
     """Load the library that hatch_build.py has compiled from dc_only.c."""
-    library = ctypes.CDLL(str(Path(__file__).with_name("dc_only.so")))
+    library = ctypes.CDLL(str(path))
     integer, pointer, integers = ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int32)
     library.begin_picture.restype, library.begin_picture.argtypes = (
         pointer,
