@@ -97,6 +97,13 @@ def test_decisions_have_numbers_of_their_own():
     assert numbers == [f"{number:03}" for number in range(1, len(DECISIONS) + 1)]
 
 
+@pytest.mark.parametrize("name", DECISIONS)
+def test_the_index_has_a_decision_s_number_and_title(name):
+    number, _, title = (REPOSITORY / "docs" / "decisions" / name).read_text().partition("\n")[0][2:].partition(" ")
+    assert name.startswith(f"{number}-")
+    assert f"| {number} | [{title}](decisions/{name}) |" in (REPOSITORY / "docs" / "README.md").read_text()
+
+
 def test_every_promise_of_security_names_tests_that_exist():
     page = (REPOSITORY / "docs" / "explanation" / "security.md").read_text()
     named = set(re.findall(r"`(?:[a-z/]+/)?(test_\w+\.py)`", page))
