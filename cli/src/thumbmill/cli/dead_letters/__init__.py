@@ -1,1 +1,1 @@
-"""Dead letters: list, redrive, drop."""
+"""``thumbmill dead``: list, show, redrive and drop dead letters."""

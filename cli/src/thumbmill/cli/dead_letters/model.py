@@ -1,4 +1,4 @@
-"""What a dead letter is about, why it died, and which letters somebody means. Pure."""
+"""Dead letters: their images, the reason, and how they are selected. Pure."""
 
 import hashlib
 import json
@@ -25,22 +25,22 @@ from thumbmill.core.messaging.message import (
 from thumbmill.core.messaging.topology import dead_letter_queue_name
 
 MALFORMED_EVENT, DELIVERY_LIMIT, UNKNOWN = "malformed_event", "delivery_limit", "unknown"
-_ID_SIGNS = 12  # 48 bits: enough to tell letters apart
+_ID_DIGITS = 12  # 48 bits: enough to distinguish dead letters
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A dead letter with its meaning. Letters of the same content in one queue have one id."""
+    """A dead letter with its parsed content. Those with the same body in the same queue have the same id."""
 
     raw: RawDeadLetter
     id: str
-    queue: str  # the work queue that it died in
-    keys: tuple[str, ...]  # of the originals that it is about
+    queue: str  # the work queue that it was in
+    keys: tuple[str, ...]  # of its originals
     code: str
     reason: str
     attempts: int
-    died_at: datetime | None
-    routing_key: str  # of its first delivery; empty if nobody knows
+    dead_lettered_at: datetime | None
+    routing_key: str  # of its first delivery; empty if unknown
     redriven_by: str = ""
 
     @property
@@ -48,7 +48,7 @@ class DeadLetter:
         return tuple(image_id_of(key) for key in self.keys)
 
     def describe(self) -> dict[str, Any]:
-        """Give it in words for a program."""
+        """Return the fields of ``list --json``."""
         images = [{"id": str(image_id_of(key)), "key": key} for key in self.keys]
         return {
             "id": self.id,
@@ -57,13 +57,13 @@ class DeadLetter:
             "code": self.code,
             "reason": self.reason,
             "attempts": self.attempts,
-            "died_at": self.died_at.isoformat() if self.died_at else None,
+            "dead_lettered_at": self.dead_lettered_at.isoformat() if self.dead_lettered_at else None,
             "redriven_by": self.redriven_by or None,
         }
 
 
 def parse_dead_letter(raw: RawDeadLetter) -> DeadLetter:
-    """Read a dead letter, whatever is in it."""
+    """Parse any dead letter, even one with an unreadable body or headers."""
     headers = raw.headers
     queue = raw.queue.removesuffix(dead_letter_queue_name(""))
     message = Message.read(raw.body, "", raw.content_type, headers)
@@ -71,13 +71,13 @@ def parse_dead_letter(raw: RawDeadLetter) -> DeadLetter:
     reason = str(headers.get(REASON, ""))
     return DeadLetter(
         raw=raw,
-        id=hashlib.sha256(raw.queue.encode() + b"\0" + raw.body).hexdigest()[:_ID_SIGNS],
+        id=hashlib.sha256(raw.queue.encode() + b"\0" + raw.body).hexdigest()[:_ID_DIGITS],
         queue=queue,
         keys=_find_keys(raw),
         code=DELIVERY_LIMIT if by_broker else _find_code(headers),
-        reason="delivered too often without a result" if by_broker else reason,
+        reason="delivered too often without an acknowledgement" if by_broker else reason,
         attempts=message.attempt,
-        died_at=_find_time(headers),
+        dead_lettered_at=_find_time(headers),
         routing_key=_find_routing_key(headers),
         redriven_by=message.redriven_by,
     )
@@ -86,8 +86,8 @@ def parse_dead_letter(raw: RawDeadLetter) -> DeadLetter:
 def _find_keys(raw: RawDeadLetter) -> tuple[str, ...]:
     try:
         if raw.content_type == CONTENT_TYPE:
-            said = parse_lifecycle_event(raw.body).data
-            return () if isinstance(said, Watermark) else (said.key,)
+            data = parse_lifecycle_event(raw.body).data
+            return () if isinstance(data, Watermark) else (data.key,)
         events = parse_storage_events(raw.body)
     except MalformedEvent:
         return ()
@@ -97,7 +97,8 @@ def _find_keys(raw: RawDeadLetter) -> tuple[str, ...]:
 def _find_code(headers: dict[str, Any]) -> str:
     if CODE in headers:
         return str(headers[CODE])
-    return MALFORMED_EVENT if REASON in headers else UNKNOWN  # of all verdicts that end here one alone has no code
+    # Of all messages that the services dead-letter, only malformed events have no code.
+    return MALFORMED_EVENT if REASON in headers else UNKNOWN
 
 
 def _find_time(headers: dict[str, Any]) -> datetime | None:
@@ -120,24 +121,24 @@ def _find_routing_key(headers: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters somebody means: of one of the ids (the letter's or its image's) and for one of the reasons."""
+    """Selects dead letters by id (their own or an image's) and by reason."""
 
     everything: bool = False
     ids: frozenset[str] = field(default_factory=frozenset)
     codes: frozenset[str] = field(default_factory=frozenset)
 
-    def matches(self, letter: DeadLetter) -> bool:
-        """Tell whether a letter is meant."""
+    def matches(self, dead_letter: DeadLetter) -> bool:
+        """Return whether the dead letter is selected."""
         if self.everything:
             return True
         if not self.ids and not self.codes:
             return False
-        names = {letter.id, *map(str, letter.image_ids)}
-        return (not self.ids or bool(self.ids & names)) and (not self.codes or letter.code in self.codes)
+        ids = {dead_letter.id, *map(str, dead_letter.image_ids)}
+        return (not self.ids or bool(self.ids & ids)) and (not self.codes or dead_letter.code in self.codes)
 
 
 def format_body(raw: RawDeadLetter) -> str:
-    """Write a body for people: JSON with indents, else what text there is."""
+    """Return a body for people: indented JSON, or the plain text."""
     try:
         return json.dumps(json.loads(raw.body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Redrive or drop dead letters, one by one: record the action in the timeline, republish, then remove.
+"""Redrive or drop dead letters one by one: publish an event for the timeline, republish the message, remove it.
 
 A run that is killed between two steps leaves the message in the dead-letter queue, in the work queue, or in both. A
 duplicate is harmless: every handler is idempotent.
@@ -19,13 +19,13 @@ from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, R
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name
 
-NAME = "cli"  # as the timeline has it
-SLICE_SECONDS = 0.2  # how soon a wait notices that it is to end
+NAME = "cli"  # the source of its events
+WAIT_SECONDS = 0.2  # at a time, so that a wait ends soon after a signal
 
 
 @dataclass
 class Tally:
-    """What was met in the dead queues, and what was done."""
+    """How many dead letters were read, and how many were redriven or dropped."""
 
     seen: int = 0
     done: Counter[str] = field(default_factory=Counter)  # by code
@@ -38,51 +38,59 @@ class Tally:
 
 @dataclass(frozen=True)
 class DeadLetterActions:
-    """One run of the command. ``run`` is its name in facts, and sorts after every earlier one."""
+    """The actions of one run. ``run_id`` names it in events and sorts after every earlier one."""
 
     operator: str
     publisher: Publisher
     run_id: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
 
-    def redrive(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
-        """Send a letter back to its queue as if it had never been tried. Raises DependencyAway."""
-        self._record(Redriven, letter)
-        origin = {name: value for name in ORIGIN if (value := letter.raw.headers.get(name)) is not None}
-        origin |= {ROUTING_KEY: letter.routing_key} if letter.routing_key else {}
+    def redrive(self, dead_letter: DeadLetter, reader: DeadLetterReader) -> None:
+        """Send a dead letter back to its work queue as a first attempt. Raises DependencyUnavailable."""
+        self._publish(Redriven, dead_letter)
+        raw = dead_letter.raw
+        origin = {name: value for name in ORIGIN if (value := raw.headers.get(name)) is not None}
+        origin |= {ROUTING_KEY: dead_letter.routing_key} if dead_letter.routing_key else {}
         headers = {RUN_ID: self.run_id, REDRIVEN_BY: self.operator, REDRIVEN_AT: self.run_id}
         self.publisher.publish(
             RETRY,
-            letter.queue,
-            letter.raw.body,
+            dead_letter.queue,
+            raw.body,
             headers=headers | origin,
-            content_type=letter.raw.content_type,
-            message_id=letter.raw.message_id,
+            content_type=raw.content_type,
+            message_id=raw.message_id,
         )
-        reader.remove(letter.raw)
+        reader.remove(raw)
 
-    def drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
-        """Throw a letter away. Raises DependencyAway."""
-        self._record(Dropped, letter)
-        reader.remove(letter.raw)
+    def drop(self, dead_letter: DeadLetter, reader: DeadLetterReader) -> None:
+        """Delete a dead letter. Raises DependencyUnavailable."""
+        self._publish(Dropped, dead_letter)
+        reader.remove(dead_letter.raw)
 
-    def _record(self, kind: type[Redriven | Dropped], letter: DeadLetter) -> None:
-        for key in letter.keys:
-            note = kind(key=key, operator=self.operator, queue=letter.queue, code=letter.code, run_id=self.run_id)
-            self.publisher.publish_event(to_cloud_event(note, by=NAME))
+    def _publish(self, kind: type[Redriven | Dropped], dead_letter: DeadLetter) -> None:
+        """Publish an event for each image of the dead letter."""
+        for key in dead_letter.keys:
+            data = kind(
+                key=key,
+                operator=self.operator,
+                queue=dead_letter.queue,
+                code=dead_letter.code,
+                run_id=self.run_id,
+            )
+            self.publisher.publish_event(to_cloud_event(data, by=NAME))
 
 
 def select(reader: DeadLetterReader, queues: list[str], selection: Selection, tally: Tally) -> Iterator[DeadLetter]:
-    """Take out what lies in the dead queues of these work queues, and give what is meant."""
+    """Yield the selected dead letters of these work queues."""
     for queue in queues:
         for raw in reader.peek(dead_letter_queue_name(queue)):
             tally.seen += 1
-            letter = parse_dead_letter(raw)
-            if selection.matches(letter):
-                yield letter
+            dead_letter = parse_dead_letter(raw)
+            if selection.matches(dead_letter):
+                yield dead_letter
 
 
 def apply_all(
-    letters: Iterator[DeadLetter],
+    dead_letters: Iterator[DeadLetter],
     action: Callable[[DeadLetter, DeadLetterReader], None],
     reader: DeadLetterReader,
     tally: Tally,
@@ -91,15 +99,15 @@ def apply_all(
     stop: Event,
     keep_alive: Callable[[], None],
 ) -> None:
-    """Do something with each letter, at most ``rate`` a second, until they end or ``stop`` is set."""
+    """Apply the action to each dead letter, at most ``rate`` a second, until ``stop`` is set."""
     due = monotonic()
-    for letter in letters:
-        while (left := due - monotonic()) > 0 and not stop.is_set():
-            reader.wait(min(left, SLICE_SECONDS))
+    for dead_letter in dead_letters:
+        while (remaining := due - monotonic()) > 0 and not stop.is_set():
+            reader.wait(min(remaining, WAIT_SECONDS))
             keep_alive()
         if stop.is_set():
             tally.interrupted = True
             return
-        action(letter, reader)
-        tally.done[letter.code] += 1
+        action(dead_letter, reader)
+        tally.done[dead_letter.code] += 1
         due = max(due + 1 / rate, monotonic() - 1 / rate)
