@@ -112,7 +112,7 @@ def test_it_is_the_same_every_time():
 
 
 def test_what_is_smaller_is_written_once(monkeypatch):
-    monkeypatch.setattr(byte_limit, "_attempts", None)
+    monkeypatch.setattr(byte_limit, "_candidates", None)
     for data in (written(photo(), "JPEG", quality=95), written(Image.new("RGB", (300, 200), "red"), "PNG")):
         assert {made.content_type for made in made_of(data, *THREE)} == {"image/jpeg"}
 
@@ -123,5 +123,5 @@ def test_what_is_smaller_is_written_once(monkeypatch):
     ids=["enlarged", "padded"],
 )
 def test_what_has_more_pixels_than_the_original_is_not_weighed(preset, monkeypatch):
-    monkeypatch.setattr(byte_limit, "_attempts", None)
+    monkeypatch.setattr(byte_limit, "_candidates", None)
     assert made_of(written(drawing().quantize(8), "PNG", optimize=True), preset)[0].content_type == "image/jpeg"

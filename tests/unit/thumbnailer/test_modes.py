@@ -5,9 +5,10 @@ from PIL import Image
 
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.context import ProcessingContext
 from thumbmill.thumbnailer.imaging.formats import map_decode_errors
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
-from thumbmill.thumbnailer.imaging.pipeline import PIXEL_STEPS, ProcessingContext
+from thumbmill.thumbnailer.imaging.pipeline import PIXEL_STEPS
 
 HALF = 128  # alpha
 
@@ -52,7 +53,7 @@ def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
     with pytest.raises(UndecodableImageError) as fault:
         take_through(Image.new(mode, (8, 8)))
     assert fault.value.code is ErrorCode.UNSUPPORTED_FORMAT
-    assert fault.value.detail == f"a HEIF with pixels of the kind {mode} is not supported"
+    assert fault.value.detail == f"a HEIF with pixels of the mode {mode} is not supported"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from thumbmill.thumbnailer.sandbox.process import Rejected
 from thumbmill.thumbnailer.sandbox.responses import read_answer
 from thumbmill.thumbnailer.sandbox.worker import answer
 
-OURS = {"", "it ends too early", "the header is damaged"}
+OURS = {"", "the file is truncated", "the header is damaged"}
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 
 
@@ -49,7 +49,7 @@ def test_no_library_speaks_to_people(kind):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_a_file_that_is_cut_is_said_to_end_too_early(kind):
     fault = refusal(written(noise(), kind)[:-6000])
-    assert (fault.code, fault.detail) == (ErrorCode.UNREADABLE_IMAGE, "it ends too early")
+    assert (fault.code, fault.detail) == (ErrorCode.UNREADABLE_IMAGE, "the file is truncated")
     assert fault.cause
 
 
@@ -57,7 +57,7 @@ def test_what_a_library_said_comes_out_of_the_child():
     header, parts = answer(written(noise(), "PNG")[:-20_000], make_options(), slow=False)
     with pytest.raises(UndecodableImageError) as raised:
         read_answer(header, parts, make_options())
-    assert (raised.value.detail, bool(raised.value.cause)) == ("it ends too early", True)
+    assert (raised.value.detail, bool(raised.value.cause)) == ("the file is truncated", True)
 
 
 def test_the_log_has_what_a_library_said(monkeypatch):

@@ -156,8 +156,11 @@ def test_every_preset_has_its_variant_in_the_order_of_the_file():
 
 def test_a_picture_is_decoded_once_for_all(monkeypatch):
     decoded = []
-    load = pipeline.load_first_frame
-    steps = [step if step is not load else lambda work: (decoded.append(1), load(work)) for step in pipeline.STEPS]
+    decode = pipeline.decode_first_frame
+    steps = [
+        step if step is not decode else lambda context: (decoded.append(1), decode(context))
+        for step in pipeline.STEPS
+    ]
     monkeypatch.setattr(pipeline, "STEPS", steps)
     process_image(written(thirds(), "JPEG"), make_options(*THREE))
     assert decoded == [1]
@@ -225,7 +228,7 @@ def test_an_animation_may_be_rejected():
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
 def test_frames_have_a_limit(kind):
     assert process_image(film(kind), make_options(frames=3)).details.frames == 3
-    with pytest.raises(UndecodableImageError, match="more than 2") as raised:
+    with pytest.raises(UndecodableImageError, match=r"limit of 2|more than 2") as raised:
         process_image(film(kind), make_options(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
@@ -233,7 +236,7 @@ def test_frames_have_a_limit(kind):
 def test_the_pixels_of_kept_frames_have_a_limit_together():
     keeping = Preset("p", 100, 100, animated="keep")
     process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300))
-    with pytest.raises(UndecodableImageError, match="more than 359999 in all") as raised:
+    with pytest.raises(UndecodableImageError, match="exceed the limit of 359999 pixels for an animation") as raised:
         process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300 - 1))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
     process_image(

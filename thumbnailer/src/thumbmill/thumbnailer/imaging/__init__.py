@@ -1,1 +1,1 @@
-"""Imaging: from an original's bytes to its variants. Runs in a decoder process."""
+"""Image processing, from the bytes of an original to its variants. It runs in a decoder process."""

@@ -1,36 +1,40 @@
-"""Alpha that a PNG has not as a channel, but as one colour it calls clear; and the colours under what is clear.
+"""Transparency: the transparent colour of a PNG (tRNS), and the colours under transparent pixels.
 
-Pillow gives that colour in the numbers of the file's depth, beside pixels that it has brought to other numbers.
+A PNG without an alpha channel can declare one colour transparent. Pillow keeps that colour at the bit depth of the
+file, although it scales the pixels to 8 bits.
 """
 
 from PIL import Image, ImageChops
 
-_FAINT = 8  # of 255: the colour of what is less opaque is not seen, nor left whole by scaling
-_STEP = 4  # pixels each way whose mean stands for those of them that are clear
-_GREY, _RGB = 0, 2  # colour types, as they and the depth stand in the header (PNG specification, 11.2.1)
+_MIN_ALPHA = 8  # of 255: with less, the colour of a pixel is not visible, and scaling does not preserve it
+_REDUCTION = 4  # pixels in each direction whose mean replaces the transparent ones among them
+_GREYSCALE, _TRUECOLOUR = 0, 2  # colour types in the header (PNG specification, 11.2.1)
 
 
 def rescale_trns(image: Image.Image, data: bytes) -> None:
-    """Bring a PNG's clear colour to the eight bits that its pixels have been brought to."""
-    clear, depth, colour_type = image.info.get("transparency"), data[24], data[25]
-    if colour_type == _GREY and depth in {2, 4} and isinstance(clear, int):  # Pillow sees to 1 itself
-        image.info["transparency"] = clear * 255 // (2**depth - 1)
-    elif colour_type == _RGB and depth == 16 and isinstance(clear, tuple):
-        image.info["transparency"] = tuple(level >> 8 for level in clear)
+    """Scale the transparent colour of a PNG to 8 bits, as Pillow has scaled the pixels."""
+    transparent, depth, colour_type = image.info.get("transparency"), data[24], data[25]
+    if colour_type == _GREYSCALE and depth in {2, 4} and isinstance(transparent, int):  # Pillow scales a depth of 1
+        image.info["transparency"] = transparent * 255 // (2**depth - 1)
+    elif colour_type == _TRUECOLOUR and depth == 16 and isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Make 16 bits of grey 8, and an alpha channel of a grey that is clear. Converting alone would clip."""
-    clear = image.info.pop("transparency", None)
-    wide = image if image.mode == "I;16" else image.convert("I")  # all that Pillow can do to others
+def to_8bit(image: Image.Image) -> Image.Image:
+    """Convert 16-bit grey to 8 bits, and a transparent grey to an alpha channel.
+
+    A plain conversion of the mode would clip.
+    """
+    transparent = image.info.pop("transparency", None)
+    wide = image if image.mode == "I;16" else image.convert("I")  # Pillow scales only these two modes
     grey = wide.point(lambda value: value / 256).convert("L")
-    if image.mode == "I;16" and isinstance(clear, int):
-        grey.putalpha(ImageChops.invert(_find(image, clear)))
+    if image.mode == "I;16" and isinstance(transparent, int):
+        grey.putalpha(ImageChops.invert(_mask_of(image, transparent)))
     return grey
 
 
-def _find(image: Image.Image, grey: int) -> Image.Image:
-    """Give 255 where a picture of 16 bits has this grey, 0 elsewhere."""
+def _mask_of(image: Image.Image, grey: int) -> Image.Image:
+    """Return a mask of a 16-bit image: 255 for pixels of this grey, 0 for all others."""
     low, high = Image.frombytes("LA", image.size, image.tobytes()).split()  # the two bytes of each pixel
     return ImageChops.darker(
         low.point([255 * (byte == grey & 0xFF) for byte in range(256)]),
@@ -39,28 +43,28 @@ def _find(image: Image.Image, grey: int) -> Image.Image:
 
 
 def bleed_alpha(image: Image.Image) -> Image.Image:
-    """Give what is clear in an RGBA picture the colours of what is seen beside it.
+    """Give transparent pixels of an RGBA image the colours of the nearest visible ones.
 
-    A lossy encoder mixes the colours of neighbours, whatever their alpha, and what a file hides under its clear
-    pixels would show along every edge.
+    A lossy encoder mixes the colours of neighbours without regard to alpha. The colours that a file hides under
+    transparent pixels would bleed into every edge.
     """
     alpha = image.getchannel("A")
     lowest, highest = alpha.getextrema()
-    if not isinstance(lowest, int) or lowest >= _FAINT or highest < _FAINT:
+    if not isinstance(lowest, int) or lowest >= _MIN_ALPHA or highest < _MIN_ALPHA:
         return image
-    spread = _spread(image)
-    spread.putalpha(alpha)
-    return spread
+    filled = _fill_transparent(image)
+    filled.putalpha(alpha)
+    return filled
 
 
-def _spread(image: Image.Image) -> Image.Image:
-    """Fill from an ever coarser picture of what is seen."""
+def _fill_transparent(image: Image.Image) -> Image.Image:
+    """Fill transparent pixels from a pyramid of ever smaller images of the visible ones."""
     alpha, colours = image.getchannel("A"), image.convert("RGB")
     lowest, _ = alpha.getextrema()
-    if max(image.size) == 1 or (isinstance(lowest, int) and lowest >= _FAINT):
+    if max(image.size) == 1 or (isinstance(lowest, int) and lowest >= _MIN_ALPHA):
         return colours
-    coarse = image.convert("RGBa").reduce(_STEP).convert("RGBA")  # the mean of what is seen, weighted by alpha
-    coarse.putalpha(coarse.getchannel("A").point([255 * (level > 0) for level in range(256)]))
-    spread = _spread(coarse).resize(image.size, Image.Resampling.BILINEAR)
-    spread.paste(colours, mask=alpha.point([255 * (level >= _FAINT) for level in range(256)]))
-    return spread
+    smaller = image.convert("RGBa").reduce(_REDUCTION).convert("RGBA")  # premultiplied: a mean weighted by alpha
+    smaller.putalpha(smaller.getchannel("A").point([255 * (level > 0) for level in range(256)]))
+    filled = _fill_transparent(smaller).resize(image.size, Image.Resampling.BILINEAR)
+    filled.paste(colours, mask=alpha.point([255 * (level >= _MIN_ALPHA) for level in range(256)]))
+    return filled

@@ -1,15 +1,17 @@
-"""Keeping a variant from being larger in bytes than its original, which would serve nobody.
+"""Limit a variant to the size in bytes of its original: a larger thumbnail serves nobody.
 
-It happens where an original is far better packed than a photo can be: scans in one bit, drawings in few colours,
-photos of low quality that are not made smaller. So only these are written a second time, and the rule is:
+Variants exceed their originals where these are compressed better than any photo: bilevel scans, drawings of
+few colours, and photos of low quality that keep their size in pixels. Only such variants are encoded again. The
+rule is:
 
-    What is not larger than its original, or than 2 KiB, stays. Else the first that is not is taken of: a drawing in
-    few levels, as WebP without loss (``auto``, ``webp``); a quality of 70; of 55; and of 40, which ``auto`` writes
-    as WebP. If all are larger, the smallest is taken. A PNG stays exact: it gets a palette, or becomes grey.
+    A variant of at most 2 KiB, or of at most the bytes of its original, stays. Otherwise the first candidate within
+    that limit replaces it: a drawing with fewer levels as lossless WebP (``auto``, ``webp``); quality 70; quality
+    55; and quality 40, which ``auto`` encodes as WebP. If all of them exceed the limit, the smallest is taken. A
+    PNG stays lossless: it becomes a palette image or a greyscale one.
 
-A drawing is what hardly changes by being reduced to 16 greys or 32 colours; a JPEG is taken for none. What is
-enlarged or padded beyond its original's pixels is not weighed, nor is an animation, nor what would cost too much
-time to write again.
+An image is a drawing if quantization to 16 greys or 32 colours hardly changes it; a JPEG never is. The limit does
+not apply to images that are enlarged or padded beyond the pixels of their originals, to animations, or to images
+that would take too long to encode again.
 """
 
 from collections.abc import Iterator
@@ -23,18 +25,18 @@ from thumbmill.thumbnailer.imaging.geometry import Size
 from thumbmill.thumbnailer.imaging.model import EncodedVariant
 from thumbmill.thumbnailer.presets.model import Preset
 
-_NEGLIGIBLE = 2048  # bytes: a JPEG of nothing has 600
-_MOST_PIXELS = 4_000_000  # of what is written again: WebP takes 60 ns for each
-_QUALITIES = (70, 55, 40)  # a JPEG of the last shows its blocks, a WebP blurs
-_GREYS = (16, 8, 4, 3)  # of text, 16 can't be told from 256; two would be a fax again, with broken letters
+_NEGLIGIBLE_BYTES = 2048  # an empty JPEG has 600
+_MAX_PIXELS = 4_000_000  # of an image that is encoded again: WebP takes 60 ns a pixel
+_QUALITIES = (70, 55, 40)  # at the last one a JPEG shows its blocks, while a WebP blurs
+_GREY_LEVELS = (16, 8, 4, 3)  # 16 look like 256 in text; 2 would break its letters as a fax does
 _COLOURS = 32
-_PALETTE = 256  # colours, at most
-_MOST_CHANGED = 5.0  # of 255, root of the mean square: text in a JPEG of quality 82 changes by 4 to 10
+_PALETTE_SIZE = 256  # colours at most
+_MAX_DIFFERENCE = 5.0  # root mean square, of 255: a JPEG of quality 82 changes text by 4 to 10
 
 
 @dataclass(frozen=True)
 class Original:
-    """What a variant is weighed against."""
+    """What a variant is compared with."""
 
     file_bytes: int
     size: Size  # pixels
@@ -42,26 +44,26 @@ class Original:
 
 
 def encode_within_byte_limit(image: Image.Image, preset: Preset, original: Original) -> EncodedVariant:
-    """Write an RGB or RGBA picture in the preset's format, no larger than its original if that can be."""
+    """Encode an RGB or RGBA image in the preset's format, in no more bytes than its original if possible."""
     best = encode(image, preset)
-    most, pixels = max(original.file_bytes, _NEGLIGIBLE), image.width * image.height
-    if len(best.data) <= most or pixels > min(_MOST_PIXELS, original.size[0] * original.size[1]):
+    limit, pixels = max(original.file_bytes, _NEGLIGIBLE_BYTES), image.width * image.height
+    if len(best.data) <= limit or pixels > min(_MAX_PIXELS, original.size[0] * original.size[1]):
         return best
-    for attempt in _attempts(image, preset, may_be_drawing=original.format != "JPEG"):
-        if len(attempt.data) < len(best.data):
-            best = attempt
-        if len(best.data) <= most:
+    for candidate in _candidates(image, preset, may_be_drawing=original.format != "JPEG"):
+        if len(candidate.data) < len(best.data):
+            best = candidate
+        if len(best.data) <= limit:
             break
     return best
 
 
-def _attempts(image: Image.Image, preset: Preset, *, may_be_drawing: bool) -> Iterator[EncodedVariant]:
+def _candidates(image: Image.Image, preset: Preset, *, may_be_drawing: bool) -> Iterator[EncodedVariant]:
     if preset.format == "png":
-        for packed in _pack(image):
-            yield encode_lossless(packed, preset)
+        for compact in _compact_modes(image):
+            yield encode_lossless(compact, preset)
         return
     if may_be_drawing and preset.format in {"auto", "webp"}:
-        for drawing in _reduce_levels(image):
+        for drawing in _quantize_drawing(image):
             yield encode_lossless(drawing, replace(preset, format="webp"))
     for quality in _QUALITIES:
         if quality < preset.quality:
@@ -69,44 +71,44 @@ def _attempts(image: Image.Image, preset: Preset, *, may_be_drawing: bool) -> It
             yield encode(image, replace(preset, quality=quality, format="webp" if as_webp else preset.format))
 
 
-def _reduce_levels(image: Image.Image) -> Iterator[Image.Image]:
-    """Give a drawing in fewer and fewer levels; nothing of a photo. What has alpha is given as it is."""
+def _quantize_drawing(image: Image.Image) -> Iterator[Image.Image]:
+    """Yield a drawing with fewer and fewer levels, and nothing for a photo. Yield an image with alpha unchanged."""
     if image.mode == "RGBA":
         yield image
         return
     grey = image.convert("L")
-    if _is_same(grey, image):
-        reduced = [grey.point([_round(level, count) for level in range(256)]) for count in _GREYS]
-        if _differs_little(reduced[0], grey):
-            yield from reduced
+    if _is_equal(grey, image):
+        quantized = [grey.point([_quantize(level, count) for level in range(256)]) for count in _GREY_LEVELS]
+        if _is_similar(quantized[0], grey):
+            yield from quantized
         return
-    few = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    if _differs_little(few.convert("RGB"), image):
-        yield few
+    indexed = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    if _is_similar(indexed.convert("RGB"), image):
+        yield indexed
 
 
-def _pack(image: Image.Image) -> Iterator[Image.Image]:
-    """Give a picture whose pixels take a byte or less, and are the very same."""
-    grey, colours = image.convert("L"), image.getcolors(_PALETTE) if image.mode == "RGB" else None
-    if image.mode == "RGB" and _is_same(grey, image):
+def _compact_modes(image: Image.Image) -> Iterator[Image.Image]:
+    """Yield the same pixels in modes of at most one byte a pixel, where they exist: greyscale and palette."""
+    grey, colours = image.convert("L"), image.getcolors(_PALETTE_SIZE) if image.mode == "RGB" else None
+    if image.mode == "RGB" and _is_equal(grey, image):
         yield grey
     if colours is None:
         return
     palette = Image.new("P", (1, 1))
     palette.putpalette([level for _, colour in colours if isinstance(colour, tuple) for level in colour])
     indexed = image.quantize(palette=palette, dither=Image.Dither.NONE)
-    if _is_same(indexed, image):
+    if _is_equal(indexed, image):
         yield indexed
 
 
-def _is_same(one: Image.Image, other: Image.Image) -> bool:
+def _is_equal(one: Image.Image, other: Image.Image) -> bool:
     return ImageChops.difference(one.convert("RGB"), other).getbbox() is None
 
 
-def _round(level: int, count: int) -> int:
-    """Bring a level to the nearest of so many, black and white among them."""
+def _quantize(level: int, count: int) -> int:
+    """Round a level to the nearest of ``count`` levels, which include black and white."""
     return round(round(level * (count - 1) / 255) * 255 / (count - 1))
 
 
-def _differs_little(one: Image.Image, other: Image.Image) -> bool:
-    return max(ImageStat.Stat(ImageChops.difference(one, other)).rms) <= _MOST_CHANGED
+def _is_similar(one: Image.Image, other: Image.Image) -> bool:
+    return max(ImageStat.Stat(ImageChops.difference(one, other)).rms) <= _MAX_DIFFERENCE

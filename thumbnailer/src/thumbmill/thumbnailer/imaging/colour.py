@@ -1,8 +1,9 @@
-"""Colour: from what a file says of its colours to sRGB, for which everybody takes a picture that says nothing.
+"""Colour management: from the colour space of a file to sRGB, which viewers assume where a file names none.
 
-A profile that can be read comes first; where a PNG's cICP is to come before it, it has been taken out.
+A readable ICC profile has precedence. Where a PNG's cICP takes precedence over it, ``png_chunks`` has removed the
+profile.
 
-To be done to small pictures: a transform costs 20 ns a pixel, a quarter of a second for a photo as it comes.
+Apply it to small images: a transform costs 20 ns a pixel, a quarter of a second for a photo at full size.
 """
 
 from functools import lru_cache
@@ -16,17 +17,17 @@ from thumbmill.thumbnailer.imaging.codecs import isobmff, png_chunks
 from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_nclx
 from thumbmill.thumbnailer.imaging.tone_mapping import apply_encoding
 
-# The space a profile is for, from its header (ICC.1:2022, 7.2.8), and the mode whose pixels it explains.
+# The data colour space in a profile's header (ICC.1:2022, 7.2.8), and the mode whose pixels the profile describes.
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
-_MAX_PROFILE_BYTES = png_chunks.MAX_PROFILE_BYTES  # it bounds what the cache can grow to
-_CACHED = 16
+_MAX_PROFILE_BYTES = png_chunks.MAX_PROFILE_BYTES  # limits the memory of the cache
+_CACHE_SIZE = 16
 _MAX_NAME = 100  # characters
-COLOUR_SPACE_KEY = "colour_space"  # in a picture's info: what its colours were before they became sRGB
-_UNSEEN_LEVELS = 2  # of 255: the many profiles that call themselves sRGB are this near to each other
+COLOUR_SPACE_KEY = "colour_space"  # in an image's info: the colour space it had before the conversion to sRGB
+_MAX_IDENTITY_ERROR = 2  # of 255: the many profiles that are named sRGB differ from each other by this much
 
 
 def read_encoding(image: Image.Image, data: bytes) -> ColourEncoding | None:
-    """Say what an opened picture's levels mean by what stands beside a profile, or None."""
+    """Return the colour encoding that a file declares besides an ICC profile, or None."""
     match image.format:
         case "PNG":
             return png_chunks.read_encoding(data)
@@ -39,7 +40,7 @@ def read_encoding(image: Image.Image, data: bytes) -> ColourEncoding | None:
 
 
 def _read_nclx(info: dict[str | tuple[int, int], Any]) -> ColourEncoding | None:
-    """Read what libheif has found."""
+    """Read the code points that libheif has found."""
     nclx = info.get("nclx_profile")
     if not isinstance(nclx, dict):
         return None
@@ -48,23 +49,23 @@ def _read_nclx(info: dict[str | tuple[int, int], Any]) -> ColourEncoding | None:
 
 
 def name_colour_space(image: Image.Image, encoding: ColourEncoding | None = None) -> str:
-    """Name the space of a picture's colours: as its profile calls itself, else by its encoding, or its pixels."""
-    if told := image.info.get(COLOUR_SPACE_KEY):
-        return str(told)
+    """Return the name of an image's colour space: from its profile, else its encoding, else its mode."""
+    if name := image.info.get(COLOUR_SPACE_KEY):
+        return str(name)
     found = _find_profile(image)
     name = _name_profile(found[0]) if found else ""
     if not _is_profile(image.info.get("icc_profile")) and encoding and encoding.name != "sRGB":
         name = encoding.name
-    bare = image.mode.removesuffix("A")
-    return name or {"L": "Grey", "1": "Grey", "CMYK": "CMYK", "LAB": "Lab"}.get(bare, "sRGB")
+    opaque_mode = image.mode.removesuffix("A")
+    return name or {"L": "Grey", "1": "Grey", "CMYK": "CMYK", "LAB": "Lab"}.get(opaque_mode, "sRGB")
 
 
 def convert_to_srgb(image: Image.Image, encoding: ColourEncoding | None = None) -> Image.Image:
-    """Put the colours into sRGB. A profile that is another kind of picture's is ignored; a broken one is none."""
+    """Convert the colours to sRGB. Ignore a profile that is damaged or made for another mode."""
     if encoding and not encoding.is_srgb and not _is_profile(image.info.get("icc_profile")):
         return apply_encoding(image, encoding)
     found = _find_profile(image)
-    transform = _find_transform(*found) if found else None
+    transform = _build_transform(*found) if found else None
     if found is None or transform is None:
         return image
     _, mode = found
@@ -76,47 +77,49 @@ def convert_to_srgb(image: Image.Image, encoding: ColourEncoding | None = None) 
 
 
 def _find_profile(image: Image.Image) -> tuple[bytes, str] | None:
-    """Give a picture's profile and the mode that it explains, unless it is another kind of picture's."""
+    """Return an image's profile and the mode that it describes, unless it is made for another mode."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
         return None
     mode = _MODES.get(profile[16:20])
-    bare = image.mode.removesuffix("A")
-    return (profile, mode) if mode is not None and (mode == bare or (bare, mode) == ("L", "RGB")) else None
+    opaque_mode = image.mode.removesuffix("A")
+    if mode is None or (mode != opaque_mode and (opaque_mode, mode) != ("L", "RGB")):
+        return None
+    return profile, mode
 
 
 def _is_profile(profile: object) -> bool:
-    """Tell whether these bytes are a profile, of whatever kind of picture."""
-    return isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES and _can_be_opened(profile)
+    """Return whether these bytes are a readable profile of any colour space."""
+    return isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES and _is_readable(profile)
 
 
-@lru_cache(_CACHED)
-def _can_be_opened(profile: bytes) -> bool:
+@lru_cache(_CACHE_SIZE)
+def _is_readable(profile: bytes) -> bool:
     try:
         ImageCms.ImageCmsProfile(BytesIO(profile))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - that is the answer
+    except Exception:  # noqa: BLE001 - any error means that it is not
         return False
     return True
 
 
-@lru_cache(_CACHED)
+@lru_cache(_CACHE_SIZE)
 def _name_profile(profile: bytes) -> str:
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - a broken profile has no name
+    except Exception:  # noqa: BLE001 - a damaged profile has no name
         return ""
     return sanitize_text(name, _MAX_NAME)
 
 
-@lru_cache(_CACHED)
-def _find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Make a profile's transform; None for one that is broken or would change nothing that anybody sees.
+@lru_cache(_CACHE_SIZE)
+def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Build a profile's transform to sRGB. Return None if it is damaged or would make no visible difference.
 
-    Making one costs up to 3 ms, for CMYK up to 25, and few cameras write different profiles.
+    Building one costs up to 3 ms, for CMYK up to 25 ms, and cameras write few different profiles.
     """
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     try:
@@ -128,22 +131,22 @@ def _find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
             intent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-        return None if _changes_nothing(transform, mode) else transform
+        return None if _is_identity(transform, mode) else transform
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - the picture without its profile is better than none
+    except Exception:  # noqa: BLE001 - an image without its profile is better than no image
         return None
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     if mode == "CMYK":
         return False
-    probe = Image.linear_gradient("L") if mode == "L" else _every_32nd_colour()
-    worst = ImageChops.difference(transform.apply(probe), probe.convert("RGB")).convert("RGB").getextrema()
-    return max(level for band in worst if isinstance(band, tuple) for level in band) <= _UNSEEN_LEVELS
+    probe = Image.linear_gradient("L") if mode == "L" else _sample_rgb_cube()
+    extrema = ImageChops.difference(transform.apply(probe), probe.convert("RGB")).convert("RGB").getextrema()
+    return max(level for band in extrema if isinstance(band, tuple) for level in band) <= _MAX_IDENTITY_ERROR
 
 
-def _every_32nd_colour() -> Image.Image:
+def _sample_rgb_cube() -> Image.Image:
     levels = [*range(0, 256, 32), 255]
     colours = bytes(level for red in levels for green in levels for blue in levels for level in (red, green, blue))
     return Image.frombytes("RGB", (len(levels), len(levels) ** 2), colours)

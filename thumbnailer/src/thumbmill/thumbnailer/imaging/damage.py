@@ -1,21 +1,21 @@
-"""Telling damaged files from sound ones, and showing what is left of them if the recipe keeps them.
+"""Detect damaged files, and decode what is left of them if the options keep damaged images.
 
-Most formats fail by their checksums or their strict layout. A JPEG does not: its decoder makes up what is missing,
-mid-grey in most cases, and merely complains. What libjpeg complains of is one of three things (docs/decisions/009
-has all of its texts, which are those of jerror.h):
+Most formats reveal damage by their checksums or their strict structure. A JPEG does not: its decoder fills in what
+is missing, mostly with mid-grey, and only warns. A warning of libjpeg means one of three cases (docs/decisions/009
+lists all of its texts, which are those of jerror.h):
 
-- harmless, because nothing of the picture depends on it: numbers that have but one meaning and junk between the
-  header's segments and in metadata (all of that is righted for a second look), an end that is not marked, bytes too
-  many behind the last scan, filler there;
-- damage that does not show: the file ends a few blocks too early, or within a scan that only refines what is known.
-  Such a picture is DONE, and called damaged;
-- damage that shows, which is all else: the file is refused.
+- harmless, because no pixel depends on it: fields with only one valid value, and junk between the header's segments
+  or in metadata (all of it is corrected for a second attempt), a missing end marker, surplus bytes behind the last
+  scan, or fill bytes there;
+- invisible damage: the file ends a few blocks too early, or within a scan that only refines known coefficients.
+  Such an image is DONE, and marked as damaged;
+- visible damage, which is everything else: the file is rejected.
 
-One thing libjpeg does not look at: scans that are missing altogether. What follows the end, be it a film or more
-pictures, is never looked at.
+libjpeg does not check for scans that are missing completely, so this module does. Data behind the end of the image,
+such as a video or further images, is never read.
 
-Damage after which the data still decode to as many blocks as there should be is found by nobody; a flipped bit may
-do that, and shift the colours of what follows. Nor is damage in scans that are passed over because they can't show.
+Some damage cannot be detected. Data that still decode to the right number of blocks may contain a flipped bit that
+shifts the colours of what follows. Scans that are skipped, because the variants do not need them, are not checked.
 """
 
 import re
@@ -40,50 +40,50 @@ from thumbmill.thumbnailer.imaging.formats import map_decode_errors, name_format
 from thumbmill.thumbnailer.imaging.geometry import Size
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
-_SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd([0-79])")  # a restart, or the end
-_LESS_THAN_A_BLOCK = 4  # bytes, beside the up to eight that libjpeg has read ahead and does not count
-_SECTOR = 512  # bytes: a disk loses no less, so less is junk or filler and stands for nothing
-# MCUs that may be missing at the end of a file: at most so many, and at most one in so many; but one of a small
-# picture. They have 16 x 16 pixels in most files: of a photo, a strip of one pixel by 16 in its thumbnail.
-_MOST_LOST, _TO_ONE_LOST = 16, 200
-_LEAST_MCUS = 20  # of fewer, none may be missing
+_SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd([0-79])")  # RST0 to RST7, or EOI
+_LESS_THAN_A_BLOCK = 4  # bytes, besides up to eight that libjpeg has buffered and does not count
+_SECTOR = 512  # bytes: a disk loses at least one sector, so fewer are junk or fill bytes
+# MCUs that may be missing at the end of a file: a maximum, and a share of all; but at least one unless the image is
+# very small. An MCU mostly has 16 x 16 pixels: of a photo, a strip of 1 x 16 pixels in its thumbnail.
+_MAX_LOST_MCUS, _MCUS_FOR_ONE_LOST = 16, 200
+_MIN_MCUS = 20  # with fewer, none may be missing
 
 
 @dataclass(frozen=True)
 class _Damage:
-    """What is wrong with a file, if anything, and whether it shows."""
+    """A file's damage, if any, and whether it is visible."""
 
     text: str = ""
-    shows: bool = True
+    visible: bool = True
 
 
-_SOUND = _Damage()
+_INTACT = _Damage()
 
 
-def load_pixels(
+def decode_pixels(
     header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool
 ) -> tuple[Image.Image, bool]:
-    """Decode an opened picture, of whose file ``data`` is the whole, and tell whether it is damaged.
+    """Decode an opened image from the ``data`` of its file. Return it, and whether it is damaged.
 
-    A JPEG is decoded at ``size``, which is what so many ``eighths`` of its edges come to.
-
-    Raise UndecodableImageError if damage shows and shall not be kept, or if nothing is left of it to be shown.
+    A JPEG is decoded at ``size``, which is ``eighths`` of its edges. Raise UndecodableImageError for visible damage
+    unless damaged images are kept, and for files of which no pixel can be decoded.
     """
-    if name_format(header) == "TIFF" and (tiff := reader.decode_tiff(data, header, keep_damaged=keep_damaged)):
+    name = name_format(header)
+    if name == "TIFF" and (tiff := reader.decode_tiff(data, header, keep_damaged=keep_damaged)):
         return tiff
     try:
-        if name_format(header) == "JPEG":
-            image, damage = _load_jpeg(header, data, size, eighths)
-        elif name_format(header) == "GIF":
-            image, damage = gif.decode_first_frame(data), _SOUND
+        if name == "JPEG":
+            image, damage = _decode_jpeg(header, data, size, eighths)
+        elif name == "GIF":
+            image, damage = gif.decode_first_frame(data), _INTACT
         else:
-            image, damage = _load(header), _SOUND
-    except UndecodableImageError as fault:
+            image, damage = _load(header), _INTACT
+    except UndecodableImageError as error:
         if not keep_damaged:
             raise
-        return _load_rest(header, data, fault), True
-    if damage.text and damage.shows and not keep_damaged:
-        raise UndecodableImageError.unreadable(damage.text, ends_early=is_truncated(data))
+        return _decode_remains(header, data, error), True
+    if damage.text and damage.visible and not keep_damaged:
+        raise UndecodableImageError.unreadable(damage.text, truncated=is_truncated(data))
     return image, bool(damage.text)
 
 
@@ -93,65 +93,65 @@ def _load(header: Image.Image) -> Image.Image:
     return header
 
 
-def _load_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tuple[Image.Image, _Damage]:
-    if eighths == 1 and (eighth := decode_dc_only(header, data, size)):
-        return eighth, _SOUND  # it has found all scans, and would have left to libjpeg what that complains of
-    damage = _Damage("the last of its scans are missing") if is_missing_scans(data) else _SOUND
-    decoded, righted = decode(header, data, size, eighths), data
+def _decode_jpeg(header: Image.Image, data: bytes, size: Size, eighths: int) -> tuple[Image.Image, _Damage]:
+    if eighths == 1 and (image := decode_dc_only(header, data, size)):
+        return image, _INTACT  # it checks for all scans, and leaves everything that libjpeg warns of to libjpeg
+    damage = _Damage("the last of its scans are missing") if is_missing_scans(data) else _INTACT
+    decoded, stripped = decode(header, data, size, eighths), data
     if decoded.warning:
-        righted = strip_metadata(data)
-        decoded = decode(header, righted, size, eighths, keep_damaged=True)
-    if decoded.image is None:  # a sampling that simplejpeg does not take, or nothing to decode: Pillow shall judge
+        stripped = strip_metadata(data)
+        decoded = decode(header, stripped, size, eighths, keep_damaged=True)
+    if decoded.image is None:  # a chroma subsampling that simplejpeg does not support, or no image data: try Pillow
         return _load(header), damage
-    if decoded.warning and damage == _SOUND:
-        damage = _judge(decoded.warning, righted, ends_early=is_truncated(data))
+    if decoded.warning and damage == _INTACT:
+        damage = _classify_damage(decoded.warning, stripped, truncated=is_truncated(data))
     return decoded.image, damage
 
 
-def _judge(complaint: str, data: bytes, *, ends_early: bool) -> _Damage:
-    """Judge a JPEG by libjpeg's first complaint, and by how far it can be read.
+def _classify_damage(warning: str, data: bytes, *, truncated: bool) -> _Damage:
+    """Classify a JPEG's damage by libjpeg's first warning, and by how many of its MCUs can be decoded.
 
-    Damage in the middle often shows at the end alone: codes fall into step again, and some blocks too few or too
-    many are left. It is told from data that were cut, or have junk behind them, by where the last block ends.
+    Damage in the middle often shows only at the end: Huffman codes resynchronize, and a few blocks too few or too
+    many remain. The position of the last block distinguishes it from truncated data and from trailing junk.
     """
-    surplus = _SURPLUS.search(complaint)
+    surplus = _SURPLUS.search(warning)
     count = int(surplus[1]) if surplus else 0
     at_end = surplus is not None and surplus[2] == "9"
-    is_little = surplus is not None and count < (_SECTOR if at_end else _LESS_THAN_A_BLOCK)
+    is_small = surplus is not None and count < (_SECTOR if at_end else _LESS_THAN_A_BLOCK)
     extent = measure_scan(data)
-    if extent is None:  # a progressive one, or an uncommon kind
-        if at_end and is_little and (count < _LESS_THAN_A_BLOCK or ends_with_zeros(data, count)):
-            return _SOUND
-        return _Damage(complaint, shows=not (ends_with_refinement(data) and (ends_early or (at_end and is_little))))
+    if extent is None:  # progressive, or an uncommon kind
+        if at_end and is_small and (count < _LESS_THAN_A_BLOCK or ends_with_zeros(data, count)):
+            return _INTACT
+        return _Damage(warning, visible=not (ends_with_refinement(data) and (truncated or (at_end and is_small))))
     lost = extent.mcus - extent.decoded
-    if lost == 0 and is_little and not extent.shifted:
-        return _SOUND
-    is_short = 0 < lost <= _allow_lost(extent.mcus) and (ends_early or not extent.shifted)
-    return _Damage(complaint, shows=not is_short)
+    if lost == 0 and is_small and not extent.shifted:
+        return _INTACT
+    is_invisible = 0 < lost <= _max_lost_mcus(extent.mcus) and (truncated or not extent.shifted)
+    return _Damage(warning, visible=not is_invisible)
 
 
-def _allow_lost(mcus: int) -> int:
-    """Give how many of a picture's last MCUs may be missing without being missed."""
-    return min(_MOST_LOST, max(mcus // _TO_ONE_LOST, 1)) if mcus >= _LEAST_MCUS else 0
+def _max_lost_mcus(mcus: int) -> int:
+    """Return how many of an image's last MCUs may be missing without visible damage."""
+    return min(_MAX_LOST_MCUS, max(mcus // _MCUS_FOR_ONE_LOST, 1)) if mcus >= _MIN_MCUS else 0
 
 
-def _load_rest(header: Image.Image, data: bytes, fault: UndecodableImageError) -> Image.Image:
-    """Have Pillow decode as far as it can. Raises the fault if nothing came."""
-    with _damage_borne():
-        rest = open_image(data)
-        rest.draft(None, header.size)
+def _decode_remains(header: Image.Image, data: bytes, error: UndecodableImageError) -> Image.Image:
+    """Decode a damaged file with Pillow as far as possible. Raise ``error`` if no pixel remains."""
+    with _allow_truncated():
+        remains = open_image(data)
+        remains.draft(None, header.size)
         try:
-            _load(rest)
+            _load(remains)
         except UndecodableImageError:
-            raise fault from None
-    if rest.getbbox(alpha_only=False) is None:
-        raise fault
-    return rest
+            raise error from None
+    if remains.getbbox(alpha_only=False) is None:
+        raise error
+    return remains
 
 
 @contextmanager
-def _damage_borne() -> Iterator[None]:
-    """Let Pillow go on where data are missing; it has but one switch, for all that the process decodes."""
+def _allow_truncated() -> Iterator[None]:
+    """Make Pillow decode truncated data. Its only switch is global to the process."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         yield

@@ -1,4 +1,4 @@
-"""From pixels to a variant's bytes. Pixels alone: nothing of an original's metadata comes this far."""
+"""Encode pixels as a variant. Only pixels come here: the metadata of an original is never written."""
 
 from io import BytesIO
 from typing import Any
@@ -16,77 +16,79 @@ _CONTENT_TYPES: dict[str, ContentType] = {
     "avif": "image/avif",
     "png": "image/png",
 }
-_LOSSLESS_EFFORT = 20  # of 100: 100 takes five times as long for a tenth less
+_LOSSLESS_EFFORT = 20  # of 100: 100 takes five times as long and saves a tenth
 _LOSSY_WITH_ALPHA = {"image/webp", "image/avif"}
-# What costs time for little: WebP's method 4 takes twice as long for 3 % less, AVIF's default speed 6 likewise.
+# The effort that pays: WebP's method 4 takes twice as long and saves 3 %, AVIF's default speed 6 likewise.
 _OPTIONS: dict[ContentType, dict[str, Any]] = {
     "image/webp": {"method": 2},
-    "image/avif": {"speed": 8, "max_threads": 1},  # every core has a child of its own
+    "image/avif": {"speed": 8, "max_threads": 1},  # one decoder process for each core
 }
 
 
-def pad(image: Image.Image, preset: Preset, layout: Geometry) -> Image.Image:
-    """Pad a picture up to the variant's size."""
-    if image.size == layout.final:
+def pad(image: Image.Image, preset: Preset, geometry: Geometry) -> Image.Image:
+    """Pad an image to the size of the variant."""
+    if image.size == geometry.final:
         return image
     colour = parse_colour(preset.background)
     mode = "RGBA" if image.mode == "RGBA" or colour[3] < 255 else "RGB"
-    canvas = Image.new(mode, layout.final, colour[: len(mode)])
-    canvas.paste(image, layout.position)
+    canvas = Image.new(mode, geometry.final, colour[: len(mode)])
+    canvas.paste(image, geometry.position)
     return canvas
 
 
 def encode(image: Image.Image, preset: Preset) -> EncodedVariant:
-    """Write an RGB or RGBA picture in the preset's format."""
-    return _written([image], preset, choose_format(preset, has_alpha=image.mode == "RGBA"))
+    """Encode an RGB or RGBA image in the preset's format."""
+    return _encode_frames([image], preset, choose_format(preset, has_alpha=image.mode == "RGBA"))
 
 
 def encode_lossless(image: Image.Image, preset: Preset) -> EncodedVariant:
-    """Write a picture of any 8-bit mode without loss, in WebP or PNG as the preset says."""
+    """Encode an image of any 8-bit mode as lossless WebP or PNG, by the preset's format."""
     content_type = choose_format(preset, has_alpha=False)
     if content_type == "image/png":
         return _save([image], preset, content_type, {"optimize": True})
     options = {"lossless": True, "quality": _LOSSLESS_EFFORT, "method": 1}
-    return _save([_in_colours(image)], preset, content_type, options)
+    rgb = image if image.mode in {"RGB", "RGBA"} else image.convert("RGB")
+    return _save([rgb], preset, content_type, options)
 
 
 def encode_animation(
     frames: list[Image.Image], milliseconds: list[int], loops: int, preset: Preset
 ) -> EncodedVariant:
-    """Write frames, each with its time; ``loops`` 0 is for ever."""
+    """Encode frames, each with its duration. 0 ``loops`` means that the animation never stops."""
     content_type = choose_format(preset, has_alpha=True)
-    return _written(frames, preset, content_type, duration=milliseconds, loop=loops)
+    return _encode_frames(frames, preset, content_type, duration=milliseconds, loop=loops)
 
 
 def choose_format(preset: Preset, *, has_alpha: bool) -> ContentType:
-    """Follow the preset; ``auto`` is JPEG, but WebP for what shows through."""
+    """Return the preset's format. ``auto`` is JPEG, or WebP for images with alpha."""
     if preset.format == "auto":
         return "image/webp" if has_alpha else "image/jpeg"
     return _CONTENT_TYPES[preset.format]
 
 
 def parse_colour(text: str) -> tuple[int, int, int, int]:
-    """Read #rgb, #rrggbb, #rrggbbaa or transparent. Raises ValueError for anything else."""
+    """Parse #rgb, #rrggbb, #rrggbbaa or transparent. Raise ValueError for anything else."""
     if text == "transparent":
         return 255, 255, 255, 0
     red, green, blue, *alpha = ImageColor.getrgb(text)
     return red, green, blue, alpha[0] if alpha else 255
 
 
-def _written(
+def _encode_frames(
     frames: list[Image.Image], preset: Preset, content_type: ContentType, **options: Any
 ) -> EncodedVariant:
     if content_type in _LOSSY_WITH_ALPHA:
         frames = [bleed_alpha(frame) if frame.mode == "RGBA" else frame for frame in frames]
     image = frames[0]
     if content_type == "image/jpeg" and image.mode == "RGBA":
-        image = _flattened(image, preset)
+        image = _flatten(image, preset)
     if content_type != "image/png":
         options["quality"] = preset.quality
     return _save([image, *frames[1:]], preset, content_type, _OPTIONS.get(content_type, {}) | options)
 
 
-def _flattened(image: Image.Image, preset: Preset) -> Image.Image:
+def _flatten(image: Image.Image, preset: Preset) -> Image.Image:
+    """Composite an RGBA image onto the preset's background."""
     canvas = Image.new("RGB", image.size, parse_colour(preset.background)[:3])
     canvas.paste(image, mask=image.getchannel("A"))
     return canvas
@@ -100,7 +102,3 @@ def _save(
         options = options | {"save_all": True, "append_images": frames[1:]}
     image.save(out, content_type.removeprefix("image/"), **options)
     return EncodedVariant(preset.name, content_type, image.width, image.height, out.getvalue())
-
-
-def _in_colours(image: Image.Image) -> Image.Image:
-    return image if image.mode in {"RGB", "RGBA"} else image.convert("RGB")

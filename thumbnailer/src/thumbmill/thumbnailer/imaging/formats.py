@@ -1,4 +1,4 @@
-"""The formats that are taken, and the look at a header before anything is decoded."""
+"""The supported formats: open a file and read its headers, before any pixel is decoded."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import (
     AvifImagePlugin,
-    GifImagePlugin,  # noqa: F401 - a plugin registers itself when imported; named here so that no other one is
+    GifImagePlugin,  # noqa: F401 - a plugin registers itself when imported; these imports keep out all others
     Image,
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
@@ -31,54 +31,56 @@ from thumbmill.thumbnailer.imaging.preflight import camera_raw
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS, Headers
 
 ANIMATED: frozenset[Format] = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-_PROGRESSIVE_BYTES = 8  # a pixel: four coefficients of two bytes, where the header does not tell
+_DEFAULT_COEFFICIENT_BYTES = 8  # a pixel: four coefficients of two bytes, if the sampling is unknown
 _MAJOR_BRANDS = frozenset().union(*(signature.brands for signature in SIGNATURES)) - {b"MA1A", b"MA1B"}
-# What Pillow, its plugins and the libraries below them raise on files that are broken: the decoders themselves, and
-# Python where a plugin reads numbers that are not there or make no sense.
-_DAMAGE = (
+# What Pillow, its plugins and the libraries below them raise for damaged files: errors of the decoders, and errors
+# of Python where a plugin reads numbers that are missing or impossible.
+_DECODE_ERRORS = (
     *(OSError, SyntaxError, EOFError, ValueError, RuntimeError, struct.error, zlib.error),
     *(IndexError, KeyError, TypeError, OverflowError, ZeroDivisionError),
 )
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Read the header. The content decides the format; the file's name and type are hearsay."""
-    Image.MAX_IMAGE_PIXELS = None  # ``costs`` has the limits, for every format alike
+    """Open a file and read its header. The format is that of the content, whatever its name or type claims."""
+    Image.MAX_IMAGE_PIXELS = None  # ``preflight.costs`` limits all formats alike
     PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES  # Pillow has one limit for text and profiles
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every core has a child of its own
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one decoder process for each core
     bmp.register()
-    # A thumbnail inside the file may show something else than the file.
+    # A thumbnail inside the file may show something else than the image.
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     signature = detect_format(data)
     if signature is None:
-        raw = camera_raw.name_by_signature(data)
-        raise UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, camera_raw.explain(raw) if raw else "")
+        raw_format = camera_raw.name_by_signature(data)
+        raise UndecodableImageError(
+            ErrorCode.UNSUPPORTED_FORMAT, camera_raw.explain(raw_format) if raw_format else ""
+        )
     if signature.format == "TIFF":
         return reader.open_tiff(data)
     try:
         with map_decode_errors():
-            image = Image.open(BytesIO(_adapt(data, signature)), formats=[signature.format])
-    except UnidentifiedImageError as fault:
-        raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from fault
-    image.info.pop("xmp", None)  # Pillow would turn a TIFF by it
+            image = Image.open(BytesIO(_patch_header(data, signature)), formats=[signature.format])
+    except UnidentifiedImageError as error:
+        raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the header is damaged") from error
+    image.info.pop("xmp", None)  # Pillow would take a TIFF's orientation from it
     return image
 
 
-def _adapt(data: bytes, signature: Signature) -> bytes:
-    """Change what Pillow, or the library below it, would take amiss."""
+def _patch_header(data: bytes, signature: Signature) -> bytes:
+    """Patch headers that Pillow, or the library below it, does not accept or misinterprets."""
     if signature.format == "WEBP":
-        return _admit_alpha(data)
+        return _set_alpha_flag(data)
     if signature.brands:
         data = repair(data)
-    if signature.brands and data[8:12] not in _MAJOR_BRANDS:  # Pillow looks at this one alone
+    if signature.brands and data[8:12] not in _MAJOR_BRANDS:  # Pillow reads the major brand only
         return data[:8] + signature.content_type.removeprefix("image/").encode() + data[12:]
     return data
 
 
-def _admit_alpha(data: bytes) -> bytes:
-    """Have an animated WebP say that it has alpha, or what its first frame leaves free would turn out black.
+def _set_alpha_flag(data: bytes) -> bytes:
+    """Set the alpha flag of an animated WebP: without it, uncovered parts of the first frame turn black.
 
-    Writers leave the flag out where each frame by itself is opaque. The two flags are those of the chunk VP8X.
+    Writers omit the flag where each single frame is opaque. Both flags are those of the VP8X chunk.
     """
     if data[12:16] != b"VP8X" or len(data) < 21 or not data[20] & 0x02:
         return data
@@ -86,12 +88,12 @@ def _admit_alpha(data: bytes) -> bytes:
 
 
 def name_format(image: Image.Image) -> Format:
-    """Name a picture's format; MPO is a JPEG with further pictures behind the first, as many cameras write it."""
+    """Return an image's format. MPO is a JPEG followed by further ones, which many cameras write."""
     return next((name for name in FORMATS if name == image.format), "JPEG")
 
 
 def read_headers(image: Image.Image, data: bytes, eighths: int, scans: int, frames: int) -> Headers:
-    """Read what an opened picture will cost to decode; ``eighths``: of a JPEG's edges."""
+    """Collect what determines the cost of decoding an image. A JPEG is decoded at ``eighths`` of its edges."""
     name = name_format(image)
     return Headers(
         name,
@@ -99,27 +101,27 @@ def read_headers(image: Image.Image, data: bytes, eighths: int, scans: int, fram
         len(data),
         has_alpha=image.has_transparency_data,
         frames=frames,
-        share=eighths**2 / 64,
+        decoded_share=eighths**2 / 64,
         scans=scans,
-        kept=_count_kept(image) if scans else 0,
+        coefficient_bytes=_count_coefficient_bytes(image) if scans else 0,
         samples=reader.read_cost(data) if name == "TIFF" else None,
     )
 
 
-def _count_kept(image: Image.Image) -> float:
-    """Count a progressive JPEG's coefficients, of two bytes, for each pixel, by its components' sampling."""
-    sampling = [across * down for _, across, down, *_ in getattr(image, "layer", [])]
-    return 2 * sum(sampling) / max(sampling, default=1) if sampling else _PROGRESSIVE_BYTES
+def _count_coefficient_bytes(image: Image.Image) -> float:
+    """Return the bytes for each pixel of a progressive JPEG's coefficients, by the sampling of its components."""
+    sampling = [horizontal * vertical for _, horizontal, vertical, *_ in getattr(image, "layer", [])]
+    return 2 * sum(sampling) / max(sampling, default=1) if sampling else _DEFAULT_COEFFICIENT_BYTES
 
 
-def count_frames(image: Image.Image, data: bytes, most: int) -> int:
-    """Count an animation's frames or a TIFF's pages, decoding none; 1 where the file is too damaged to tell.
+def count_frames(image: Image.Image, data: bytes, limit: int) -> int:
+    """Count the frames of an animation or the pages of a TIFF without decoding them. Return 1 if it is too damaged.
 
-    Pages are counted as far as one more than ``most``.
+    Pages are counted up to one more than ``limit``.
     """
     name = name_format(image)
     if name == "TIFF":
-        return count_pages(data, most)
+        return count_pages(data, limit)
     if name not in ANIMATED:
         return 1
     if name == "GIF":
@@ -128,39 +130,44 @@ def count_frames(image: Image.Image, data: bytes, most: int) -> int:
         return int(getattr(image, "n_frames", 1))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - the first frame may be whole for all that
+    except Exception:  # noqa: BLE001 - the first frame may still be intact
         return 1
 
 
 def check_frames(image: Image.Image, frames: int, options: ProcessingOptions) -> None:
-    """Refuse too many frames, where they are kept too many pixels, and any animation if a preset says so."""
-    limits, wants = options.limits, {preset.animated for preset in options.presets}
+    """Reject too many frames, too many pixels of a kept animation, and any animation if a preset rejects them."""
+    limits, modes = options.limits, {preset.animated for preset in options.presets}
     if frames > limits.frames:
-        raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, f"{frames} frames, more than {limits.frames}")
+        raise UndecodableImageError(
+            ErrorCode.IMAGE_TOO_LARGE, f"{frames} frames exceed the limit of {limits.frames}"
+        )
     if frames == 1 or name_format(image) not in ANIMATED:
         return
-    if "reject" in wants:
-        raise UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, f"it is an animation of {frames} frames")
+    if "reject" in modes:
+        raise UndecodableImageError(
+            ErrorCode.UNSUPPORTED_FORMAT, f"it is an animation of {frames} frames, and animations are not accepted"
+        )
     pixels = frames * image.width * image.height
-    if "keep" in wants and pixels > limits.animation_pixels:
+    if "keep" in modes and pixels > limits.animation_pixels:
         detail = (
-            f"{frames} frames of {image.width} x {image.height} pixels, more than {limits.animation_pixels} in all"
+            f"{frames} frames of {image.width} x {image.height} pixels exceed the limit"
+            f" of {limits.animation_pixels} pixels for an animation"
         )
         raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, detail)
 
 
 @contextmanager
 def map_decode_errors() -> Iterator[None]:
-    """Put what decoders raise on a broken file into our word for it. Any other exception is a fault of the code's.
+    """Map what decoders raise for a damaged file to UndecodableImageError.
 
-    That one goes on as it is: the picture is tried again, the log has the traceback, and the picture ends as
-    ``decoder_crashed`` and not as damaged, which nobody knows it to be.
+    Any other exception is a bug and propagates: the image is tried again, the log has the traceback, and the image
+    fails as ``decoder_crashed``, because nothing shows that the file is damaged.
     """
     try:
         yield
-    except NotImplementedError as fault:
-        raise UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, str(fault)[:200]) from fault
+    except NotImplementedError as error:
+        raise UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, str(error)[:200]) from error
     except (UnidentifiedImageError, RecursionError):
         raise
-    except _DAMAGE as fault:
-        raise UndecodableImageError.unreadable(f"{type(fault).__name__}: {fault}") from fault
+    except _DECODE_ERRORS as error:
+        raise UndecodableImageError.unreadable(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Where a picture comes to lie in a variant: whole numbers of pixels, and no pixels themselves."""
+"""The geometry of a variant, in whole pixels."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from thumbmill.thumbnailer.presets.model import LONGEST_EDGE, Preset
 Size = tuple[int, int]  # pixels: width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-# Which part of the free or surplus space lies left of and above the picture, in halves.
+# The part of the padding, or of what is cropped, to the left of the image and above it; in halves.
 _ANCHORS = {
     "northwest": (0, 0),
     "north": (1, 0),
@@ -23,37 +23,38 @@ _ANCHORS = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """A picture scaled to ``scaled``, of which ``final`` is shown; the rest of ``final``, if any, is padding."""
+    """An image is scaled to ``scaled``, then cropped or padded to ``final``."""
 
     scaled: Size
     final: Size
-    offset: Size  # of the scaled picture's corner in the final one: negative where it is cut
+    offset: Size  # of the scaled image's corner in the final one: negative where it is cropped
 
     @property
     def visible(self) -> Size:
-        """Give the size of what is seen of the scaled picture."""
+        """Return the size of the part of the scaled image that is not cropped."""
         return min(self.scaled[0], self.final[0]), min(self.scaled[1], self.final[1])
 
     @property
     def position(self) -> Size:
-        """Give the corner at which the visible part begins in the final picture."""
+        """Return the position of the visible part in the final image."""
         return max(0, self.offset[0]), max(0, self.offset[1])
 
     def visible_box(self, size: Size) -> Box:
-        """Give the visible part in the pixels of a picture of another size, with fractions."""
-        across, down = size[0] / self.scaled[0], size[1] / self.scaled[1]
+        """Return the visible part in the pixel coordinates of an image of another size, with fractions."""
+        scale_x, scale_y = size[0] / self.scaled[0], size[1] / self.scaled[1]
         left, top = max(0, -self.offset[0]), max(0, -self.offset[1])
         width, height = self.visible
-        return left * across, top * down, (left + width) * across, (top + height) * down
+        return left * scale_x, top * scale_y, (left + width) * scale_x, (top + height) * scale_y
 
 
 def compute_geometry(size: Size, preset: Preset) -> Geometry:
-    """Apply a preset's rule to a picture of this size, as it is shown.
+    """Apply a preset to an image of this size, which is its size after EXIF orientation.
 
-    ``inside`` shrinks it until both edges fit the box; ``cover`` until one of them would become shorter than the
-    box's, and cuts the other; ``contain`` is ``inside`` with padding up to the box. An edge is rounded to the
-    nearest pixel, half a pixel up, and never becomes 0. One that the preset leaves open ends at LONGEST_EDGE.
-    Without enlargement a smaller picture keeps its size: ``cover`` then cuts only what is longer than the box.
+    ``inside`` reduces the image until both edges fit the box. ``cover`` reduces it until one edge would become
+    shorter than the box's, and crops the other. ``contain`` is ``inside`` with padding to the size of the box. An
+    edge is rounded to the nearest pixel, half a pixel up, and is at least 1. An edge that the preset leaves open
+    ends at LONGEST_EDGE. Without enlargement a smaller image keeps its size; ``cover`` then crops only the edges
+    that are longer than the box's.
     """
     scaled = _scale(size, preset)
     match preset.fit:
@@ -64,21 +65,21 @@ def compute_geometry(size: Size, preset: Preset) -> Geometry:
         case "cover":
             box = _box(preset)
             final = min(scaled[0], box[0]), min(scaled[1], box[1])
-    across, down = _ANCHORS[preset.gravity]
-    return Geometry(scaled, final, ((final[0] - scaled[0]) * across // 2, (final[1] - scaled[1]) * down // 2))
+    anchor_x, anchor_y = _ANCHORS[preset.gravity]
+    offset = (final[0] - scaled[0]) * anchor_x // 2, (final[1] - scaled[1]) * anchor_y // 2
+    return Geometry(scaled, final, offset)
 
 
 def _scale(size: Size, preset: Preset) -> Size:
-    # A picture of 1 x 50,000 pixels would otherwise become a variant that no WebP can hold.
+    # Without LONGEST_EDGE an image of 1 x 50,000 pixels would become a variant that is too long for WebP.
     box = (preset.width or LONGEST_EDGE, preset.height or LONGEST_EDGE)
-    scales = tuple(zip(box, size, strict=True))  # as fractions: floats would round
+    ratios = tuple(zip(box, size, strict=True))  # integers: floats would round
     choose = max if preset.fit == "cover" else min
-    wanted, given = choose(scales, key=lambda scale: scale[0] / scale[1])
-    if wanted > given and not preset.enlarge:
+    target, source = choose(ratios, key=lambda ratio: ratio[0] / ratio[1])
+    if target > source and not preset.enlarge:
         return size
-    return max(1, (2 * size[0] * wanted + given) // (2 * given)), max(
-        1, (2 * size[1] * wanted + given) // (2 * given)
-    )
+    width, height = ((2 * edge * target + source) // (2 * source) for edge in size)
+    return max(1, width), max(1, height)
 
 
 def _box(preset: Preset) -> Size:

@@ -1,4 +1,4 @@
-"""What a decoder is told and what it answers: no pixels and no Pillow here, since both processes import it."""
+"""The options and the result of image processing. Both processes import this module, so it imports no Pillow."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from thumbmill.thumbnailer.presets.model import Preset
 
 ContentType = Literal["image/jpeg", "image/webp", "image/avif", "image/png"]
 
-_LEAST_MEMORY = 512 * 1024 * 1024  # bytes; the interpreter and its libraries have 155 MB of that
+_MIN_MEMORY = 512 * 1024 * 1024  # bytes; the interpreter and its libraries take 155 MB of that
 
 EXTENSIONS: dict[ContentType, str] = {
     "image/jpeg": "jpg",
@@ -23,44 +23,44 @@ EXTENSIONS: dict[ContentType, str] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one picture may cost."""
+    """The resources that one image may take."""
 
     file_bytes: int
     pixels: int
-    memory_bytes: int  # address space of the child as a whole
+    memory_bytes: int  # address space of the whole decoder process
     seconds: float  # of CPU time
-    stall_seconds: float = 30  # without any CPU time, and yet no answer
-    jpeg_scans: int = 100  # of a progressive one; cameras and libraries write about ten
+    stall_seconds: float = 30  # without any CPU time and without a response
+    jpeg_scans: int = 100  # of a progressive JPEG; cameras and libraries write about ten
     frames: int = 1000
     animation_pixels: int = 100_000_000  # of all frames together, where a preset keeps them
 
     @property
     def ordinary_seconds(self) -> float:
-        """Give the CPU time that a picture may take beside others; a slow one may take all."""
+        """Return the CPU time that an ordinary image may take; a slow one may take all of it."""
         return self.seconds / 6
 
     @property
     def ordinary_memory_bytes(self) -> int:
-        """Give the address space that a picture may take beside others."""
-        return min(self.memory_bytes, max(self.memory_bytes // 2, _LEAST_MEMORY))
+        """Return the address space that an ordinary image may take; a slow one may take all of it."""
+        return min(self.memory_bytes, max(self.memory_bytes // 2, _MIN_MEMORY))
 
 
 @dataclass(frozen=True)
 class ProcessingOptions:
-    """What a child makes of every picture."""
+    """The limits of a decoder process, and the variants that it makes of every image."""
 
     limits: Limits
     presets: tuple[Preset, ...]
-    keep_gps: bool = False  # tell where a picture was taken
-    keep_damaged: bool = False  # make what can be made of a damaged file, and say so
+    keep_gps: bool = False  # publish where an image was taken
+    keep_damaged: bool = False  # decode what is left of a damaged file, and mark the image as damaged
 
     def to_json(self) -> str:
-        """Write it for a child."""
+        """Serialize the options for a decoder process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what ``to_json`` wrote."""
+        """Parse the output of ``to_json``."""
         fields = json.loads(text)
         presets = tuple(Preset(**preset) for preset in fields.pop("presets"))
         return cls(limits=Limits(**fields.pop("limits")), presets=presets, **fields)
@@ -68,7 +68,7 @@ class ProcessingOptions:
 
 @dataclass(frozen=True)
 class GeoPoint:
-    """Where a picture was taken, in degrees, north and east of zero."""
+    """Where an image was taken, in degrees north and east."""
 
     latitude: float
     longitude: float
@@ -76,17 +76,17 @@ class GeoPoint:
 
 @dataclass(frozen=True)
 class Details:
-    """What was learned of the original beside its size; texts are what its maker wrote, shortened."""
+    """What is known of an original besides its size. The texts come from the file, and are shortened."""
 
     frames: int  # of an animation, or pages of a TIFF
-    has_alpha: bool  # something shows through
-    colour_space: str  # sRGB, Grey, CMYK, or as the profile calls itself, or what code points mean: "BT.2020 PQ"
+    has_alpha: bool  # at least one pixel is not opaque
+    colour_space: str  # sRGB, Grey, CMYK, the name in the profile, or the name of the code points: "BT.2020 PQ"
     dominant_colour: str  # #rrggbb
     thumbhash: str  # a blurred preview of 21 to 25 bytes, in base64
-    taken_at: str | None = None  # ISO 8601, with an offset if the camera knew it
+    taken_at: str | None = None  # ISO 8601, with an offset if the camera recorded one
     camera: str | None = None
     lens: str | None = None
-    gps: GeoPoint | None = None  # only if the recipe keeps it
+    gps: GeoPoint | None = None  # only with ``keep_gps``
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class EncodedVariant:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """An original as it is shown, that is after its orientation, and what was made of it."""
+    """An original, with its size after EXIF orientation, and its variants."""
 
     format: Format
     width: int  # pixels
@@ -118,32 +118,32 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Cost:
-    """What decoding a picture will take, as estimated from its headers."""
+    """The resources that decoding an image will take, as estimated from its headers."""
 
     seconds: float  # of CPU time
-    memory_bytes: int  # of address space, with everything that a child has anyway
+    memory_bytes: int  # of address space, including what a decoder process takes without an image
 
 
 class SlowImageError(Exception):
-    """A picture that is within the limits, but would hold up the others: it goes where it can't."""
+    """The image is within the limits, but would delay others. Process it in the slow lane."""
 
     def __init__(self, cost: Cost) -> None:
         super().__init__(f"about {cost.seconds:.1f} s of CPU time and {cost.memory_bytes >> 20} MiB")
         self.cost = cost
 
 
-_LONGEST_CAUSE = 200  # characters
-# What Pillow and the libraries below it say of files whose end is missing.
-_ENDS_EARLY = re.compile(
+_MAX_CAUSE = 200  # characters
+# Texts of Pillow and the libraries below it about files whose end is missing.
+_TRUNCATED = re.compile(
     r"truncat|premature end of (jpeg )?file|unexpected end|\beof(error)?\b|not enough|too short|scans are missing",
     re.IGNORECASE,
 )
 
 
 class UndecodableImageError(Exception):
-    """The bytes are at fault; another try cannot help.
+    """The file is damaged, unsupported or too large. Another attempt cannot succeed.
 
-    ``detail`` is for people and goes on where the code's meaning ends; ``cause``, a library's text, is for the log.
+    ``detail`` is for users, and continues the message of the code. ``cause`` is the text of a library, for the log.
     """
 
     def __init__(self, code: ErrorCode, detail: str = "", *, cause: str = "") -> None:
@@ -153,7 +153,7 @@ class UndecodableImageError(Exception):
         self.cause = cause
 
     @classmethod
-    def unreadable(cls, cause: str, *, ends_early: bool = False) -> "UndecodableImageError":
-        """Say in our words what a library said of a broken file, or what is known besides."""
-        detail = "it ends too early" if ends_early or _ENDS_EARLY.search(cause) else ""
-        return cls(ErrorCode.UNREADABLE_IMAGE, detail, cause=cause[:_LONGEST_CAUSE])
+    def unreadable(cls, cause: str, *, truncated: bool = False) -> "UndecodableImageError":
+        """Describe a damaged file. ``truncated`` is for callers that know it; the cause can show it too."""
+        detail = "the file is truncated" if truncated or _TRUNCATED.search(cause) else ""
+        return cls(ErrorCode.UNREADABLE_IMAGE, detail, cause=cause[:_MAX_CAUSE])

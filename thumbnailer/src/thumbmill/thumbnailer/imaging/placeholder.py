@@ -1,4 +1,4 @@
-"""What a picture's pixels tell beside themselves: a colour to show before it, and a blur of it."""
+"""Placeholders for an image that is still loading: its dominant colour, and a blurred preview."""
 
 import base64
 
@@ -6,41 +6,41 @@ from PIL import Image, ImageStat
 
 from thumbmill.thumbnailer.imaging.thumbhash import Planes, make_thumbhash
 
-_EDGE = 24  # pixels: enough for a colour and seven frequencies, and a third of a millisecond's work
+_EDGE = 24  # pixels: enough for a colour and seven frequencies, in a third of a millisecond
 _COLOURS = 8
 
-# Of red, green, blue and 1; the sums go from 0 to 255.
-_LIGHT = (1 / 3, 1 / 3, 1 / 3, 0)
-_WARM = (1 / 4, 1 / 4, -1 / 2, 127.5)
-_RED = (1 / 2, -1 / 2, 0, 127.5)
+# ThumbHash's channels as weights of red, green and blue, and an offset. The results range from 0 to 255.
+_LUMINANCE = (1 / 3, 1 / 3, 1 / 3, 0)
+_YELLOW_BLUE = (1 / 4, 1 / 4, -1 / 2, 127.5)
+_RED_GREEN = (1 / 2, -1 / 2, 0, 127.5)
 
 
 def make_placeholders(image: Image.Image) -> tuple[str, str]:
-    """Give the dominant colour of an RGB or RGBA picture, and its ThumbHash in base64."""
+    """Return the dominant colour of an RGB or RGBA image, and its ThumbHash in base64."""
     scale = min(1.0, _EDGE / max(image.size))
     width, height = (max(1, round(edge * scale)) for edge in image.size)
     small = image.resize((width, height), Image.Resampling.BOX)
     alpha = small.getchannel("A") if small.mode == "RGBA" else None
-    flat = _fill(small, alpha) if alpha else small
-    light, warm, red = (flat.convert("L", matrix).tobytes() for matrix in (_LIGHT, _WARM, _RED))
-    planes = Planes(small.size, light, warm, red, alpha.tobytes() if alpha else None)
-    return find_dominant_colour(flat), base64.b64encode(make_thumbhash(planes)).decode()
+    opaque = _flatten(small, alpha) if alpha else small
+    l, p, q = (opaque.convert("L", matrix).tobytes() for matrix in (_LUMINANCE, _YELLOW_BLUE, _RED_GREEN))  # noqa: E741
+    planes = Planes(small.size, l, p, q, alpha.tobytes() if alpha else None)
+    return find_dominant_colour(opaque), base64.b64encode(make_thumbhash(planes)).decode()
 
 
 def find_dominant_colour(image: Image.Image) -> str:
-    """Give the commonest of the few colours that are nearest to a small RGB picture's own, as #rrggbb."""
-    few = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
-    counts = few.getcolors() or [(0, 0)]
-    _, commonest = max(counts, key=lambda entry: entry[0])
-    palette = few.getpalette() or [0, 0, 0]
-    index = commonest if isinstance(commonest, int) else 0
+    """Quantize a small RGB image to a few colours, and return the most frequent one as #rrggbb."""
+    quantized = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+    counts = quantized.getcolors() or [(0, 0)]
+    _, most_frequent = max(counts, key=lambda entry: entry[0])
+    palette = quantized.getpalette() or [0, 0, 0]
+    index = most_frequent if isinstance(most_frequent, int) else 0
     return "#" + bytes(palette[3 * index : 3 * index + 3]).hex()
 
 
-def _fill(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Lay a picture over the mean of what is seen of it."""
-    weights = ImageStat.Stat(image.convert("RGB"), mask=alpha.point(lambda level: 255 * (level > 127)))
-    mean = tuple(round(level) for level in weights.mean) if weights.count[0] else (255, 255, 255)
-    filled = Image.new("RGB", image.size, mean)
-    filled.paste(image, mask=alpha)
-    return filled
+def _flatten(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Composite an image onto the mean colour of its visible pixels."""
+    visible = ImageStat.Stat(image.convert("RGB"), mask=alpha.point(lambda level: 255 * (level > 127)))
+    mean = tuple(round(level) for level in visible.mean) if visible.count[0] else (255, 255, 255)
+    flattened = Image.new("RGB", image.size, mean)
+    flattened.paste(image, mask=alpha)
+    return flattened

@@ -76,7 +76,7 @@ def read_header(data: bytes) -> BmpHeader:
         entry = 3 if length == _CORE else 4
         table = data[end : end + entry * count]  # where there is none, browsers take what stands there
         if len(table) < entry * count:
-            raise UndecodableImageError.unreadable("the palette is cut", ends_early=True)
+            raise UndecodableImageError.unreadable("the palette is cut", truncated=True)
         end += entry * count
         palette = b"".join(table[at : at + 3][::-1] for at in range(0, len(table), entry))
     if width <= 0 or height == 0:

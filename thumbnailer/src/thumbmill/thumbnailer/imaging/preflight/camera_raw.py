@@ -1,6 +1,6 @@
-"""Telling the RAW files of cameras, most of which are TIFFs, from pictures.
+"""Detection of camera RAW files, most of which are TIFFs.
 
-They are refused by name: decision 013 says why their previews are not shown instead.
+They are rejected with the name of their format. docs/decisions/013 explains why their previews are not used.
 """
 
 import re
@@ -19,8 +19,8 @@ _SIGNATURES = {
     "X3F": rb"FOVb",
     "IIQ": rb"II\*\0....IIII.waR|MM\0\*....MMMMRaw",
 }
-# By what the maker's name (tag 271) begins with, in small letters.
-_MAKERS = {
+# By the beginning of the Make tag (271), in lower case.
+_NAMES_BY_MAKE = {
     "canon": "CR2",
     "epson": "ERF",
     "hasselblad": "3FR",
@@ -37,43 +37,43 @@ _MAKERS = {
     "samsung": "SRW",
     "sony": "ARW",
 }
-_DNG_VERSION, _CR2_SLICES, _MAKER, _COMPRESSION = 50706, 50752, 271, 259
-_SENSOR = {32803, 34892}  # photometric interpretations: colour filter array, linear raw (DNG 1.7)
-# Compressions that nothing but cameras writes: Sony's, Epson's, Samsung's two, Kodak's, Nikon's, lossy JPEG of DNG,
+_DNG_VERSION, _CR2_SLICES, _MAKE, _COMPRESSION = 50706, 50752, 271, 259
+_RAW_PHOTOMETRICS = {32803, 34892}  # colour filter array, linear raw (DNG 1.7)
+# Compressions that only cameras write: Sony's, Epson's, Samsung's two, Kodak's, Nikon's, lossy JPEG of DNG,
 # Kodak's, Pentax's.
-_CAMERAS_OWN = {32767, 32769, 32770, 32772, 32867, 34713, 34892, 65000, 65535}
+_RAW_COMPRESSIONS = {32767, 32769, 32770, 32772, 32867, 34713, 34892, 65000, 65535}
 
 
 def name_by_signature(data: bytes) -> str | None:
-    """Return the usual suffix of a RAW file that its first bytes give away, such as ``CR3``."""
-    return next((name for name, sign in _SIGNATURES.items() if re.match(sign, data, re.DOTALL)), None)
+    """Return the usual file extension of a RAW file, such as ``CR3``, by its first bytes; None for other files."""
+    return next((name for name, pattern in _SIGNATURES.items() if re.match(pattern, data, re.DOTALL)), None)
 
 
-def name_by_directories(directories: Iterable[Ifd]) -> str | None:
-    """Return the usual suffix of a RAW file by a TIFF's directories: they hold what a sensor saw, not a picture."""
-    directories = list(directories)
-    if any(_DNG_VERSION in directory for directory in directories):
+def name_by_ifds(ifds: Iterable[Ifd]) -> str | None:
+    """Return the usual file extension of a RAW file, whose IFDs hold sensor data; None for other TIFFs."""
+    ifds = list(ifds)
+    if any(_DNG_VERSION in ifd for ifd in ifds):
         return "DNG"
-    if not any(_is_raw(directory) for directory in directories):
+    if not any(_is_raw(ifd) for ifd in ifds):
         return None
-    return next((name for each in directories if (name := _name_maker(each))), "RAW")
+    return next((name for ifd in ifds if (name := _name_by_make(ifd))), "RAW")
 
 
 def explain(name: str) -> str:
-    """Say in a sentence why a RAW file is refused."""
+    """Return why a RAW file is rejected, as the detail of an error."""
     kind = "camera RAW file" if name == "RAW" else f"camera RAW file ({name})"
-    return f"a {kind} is not supported: develop it, or send the JPEG that the camera wrote beside it"
+    return f"a {kind} is not supported, convert it or upload the JPEG that the camera wrote with it"
 
 
-def _is_raw(directory: Ifd) -> bool:
+def _is_raw(ifd: Ifd) -> bool:
     return (
-        directory.number(PHOTOMETRIC, 0) in _SENSOR
-        or directory.number(_COMPRESSION, 1) in _CAMERAS_OWN
-        or _CR2_SLICES in directory
+        ifd.number(PHOTOMETRIC, 0) in _RAW_PHOTOMETRICS
+        or ifd.number(_COMPRESSION, 1) in _RAW_COMPRESSIONS
+        or _CR2_SLICES in ifd
     )
 
 
-def _name_maker(directory: Ifd) -> str | None:
-    value = directory.value(_MAKER)
-    maker = value.data.decode("latin-1").strip().lower() if value else ""
-    return next((suffix for begin, suffix in _MAKERS.items() if maker.startswith(begin)), None)
+def _name_by_make(ifd: Ifd) -> str | None:
+    value = ifd.value(_MAKE)
+    make = value.data.decode("latin-1").strip().lower() if value else ""
+    return next((name for prefix, name in _NAMES_BY_MAKE.items() if make.startswith(prefix)), None)

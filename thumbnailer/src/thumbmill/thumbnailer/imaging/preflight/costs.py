@@ -1,8 +1,8 @@
-"""What decoding a picture will cost, estimated from its headers, and what follows from that.
+"""Estimate the cost of decoding an image from its headers, and reject images that cost too much.
 
-A picture is judged by the memory and the CPU time that it will take, not by its pixels alone: 200 megapixels of a
-JPEG that is wanted small take less than 12 of a HEIF. How the numbers were measured, and what an estimate is good
-for: docs/decisions/012-slow-pictures.md.
+The limits are memory and CPU time, and not pixels alone: 200 megapixels of a JPEG for a small variant take less
+than 12 megapixels of a HEIF. docs/decisions/012-slow-pictures.md describes how the numbers were measured, and how
+good an estimate is.
 """
 
 from dataclasses import dataclass
@@ -13,53 +13,53 @@ from thumbmill.thumbnailer.imaging.model import Cost, Limits, SlowImageError, Un
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What decoding and resizing a format's files takes for each pixel: the most of any mode, measured."""
+class PixelCost:
+    """The cost of decoding and resizing one pixel of a format: the maximum of its modes, as measured."""
 
-    bytes_per_pixel: float
-    nanoseconds_per_pixel: float  # of CPU time
+    memory_bytes: float
+    nanoseconds: float  # of CPU time
 
 
-FORMATS: dict[Format, Kind] = {
-    "JPEG": Kind(12, 15),  # at the scale it is decoded at
-    "PNG": Kind(13, 20),
-    "GIF": Kind(9, 15),
-    "WEBP": Kind(17.1, 33),
-    "BMP": Kind(9, 8),
-    "TIFF": Kind(13, 25),
-    "AVIF": Kind(10, 48),
-    "HEIF": Kind(13, 51),
+FORMATS: dict[Format, PixelCost] = {
+    "JPEG": PixelCost(12, 15),  # a pixel at the scale at which it is decoded
+    "PNG": PixelCost(13, 20),
+    "GIF": PixelCost(9, 15),
+    "WEBP": PixelCost(17.1, 33),
+    "BMP": PixelCost(9, 8),
+    "TIFF": PixelCost(13, 25),
+    "AVIF": PixelCost(10, 48),
+    "HEIF": PixelCost(13, 51),
 }
-_OPAQUE: dict[Format, float] = {"HEIF": 8}  # bytes for each pixel, where there is no alpha
+_OPAQUE_PIXEL_BYTES: dict[Format, float] = {"HEIF": 8}  # without alpha
 _BASE_BYTES = 208 * 1024 * 1024  # the interpreter and all libraries take 155 MB of address space, half of it numpy
-_COPIES = 2  # of the file
+_COPIES_OF_FILE = 2
 _NANOSECONDS_PER_BYTE = 12  # of a JPEG's data: its entropy decoding
-_NANOSECONDS_PER_VISIT = 1.4  # of a progressive JPEG's pixel by one scan
-_MARGIN = 2  # an estimate has to be so many times below a limit: other machines are slower
-_WHOLE_SCANS = 25_000_000  # pixels; a larger picture may have fewer scans
-_LEAST_SCANS = 20
+_NANOSECONDS_PER_SCAN = 1.4  # for each pixel of a progressive JPEG
+_MARGIN = 2  # an estimate must be below a limit by this factor: other machines are slower
+_PIXELS_WITH_ALL_SCANS = 25_000_000  # a larger image may have fewer scans
+_MIN_SCANS = 20
 
 
 @dataclass(frozen=True)
 class SampleCost:
-    """What samples take that can be of any depth and number, beside what a format's pixels take in any case."""
+    """The cost of samples of any depth and number, besides that of a format's pixels."""
 
-    peak_bytes: int  # beside the file
+    peak_bytes: int  # besides the file
     nanoseconds: float  # of CPU time
 
 
 @dataclass(frozen=True)
 class Headers:
-    """What a picture's headers say of its cost."""
+    """What determines an image's cost, as read from its headers."""
 
     format: Format
     size: tuple[int, int]  # pixels
     file_bytes: int
     has_alpha: bool = True
-    frames: int = 1  # those that will be decoded
-    share: float = 1  # of the pixels, that come of a JPEG at so many eighths of its edges
-    scans: int = 0  # of a progressive JPEG, each of which is a walk over the picture
-    kept: float = 0  # bytes for each pixel that a progressive JPEG keeps until its last scan
+    frames: int = 1  # that are decoded
+    decoded_share: float = 1  # of the pixels; a JPEG can be decoded at a smaller scale
+    scans: int = 0  # of a progressive JPEG; each passes over all pixels
+    coefficient_bytes: float = 0  # for each pixel, that a progressive JPEG keeps until its last scan
     samples: SampleCost | None = None  # of a TIFF
 
     @property
@@ -68,33 +68,36 @@ class Headers:
 
 
 def estimate_cost(headers: Headers) -> Cost:
-    """Estimate what a picture will take."""
-    kind, pixels = FORMATS[headers.format], headers.pixels
-    weight = kind.bytes_per_pixel if headers.has_alpha else _OPAQUE.get(headers.format, kind.bytes_per_pixel)
-    memory = pixels * (headers.kept + weight * headers.share)
-    nanoseconds = pixels * kind.nanoseconds_per_pixel * headers.share * headers.frames
-    nanoseconds += pixels * headers.scans * _NANOSECONDS_PER_VISIT
+    """Estimate the cost of an image."""
+    pixel_cost, pixels = FORMATS[headers.format], headers.pixels
+    pixel_bytes = pixel_cost.memory_bytes
+    if not headers.has_alpha:
+        pixel_bytes = _OPAQUE_PIXEL_BYTES.get(headers.format, pixel_bytes)
+    memory = pixels * (headers.coefficient_bytes + pixel_bytes * headers.decoded_share)
+    nanoseconds = pixels * pixel_cost.nanoseconds * headers.decoded_share * headers.frames
+    nanoseconds += pixels * headers.scans * _NANOSECONDS_PER_SCAN
     if headers.samples:
         memory = max(memory, headers.samples.peak_bytes)
         nanoseconds = max(nanoseconds, headers.samples.nanoseconds)
     if headers.format == "JPEG":
         nanoseconds += headers.file_bytes * _NANOSECONDS_PER_BYTE
-    return Cost(nanoseconds / 1e9, _BASE_BYTES + _COPIES * headers.file_bytes + int(memory))
+    return Cost(nanoseconds / 1e9, _BASE_BYTES + _COPIES_OF_FILE * headers.file_bytes + int(memory))
 
 
 def check_cost(headers: Headers, limits: Limits, *, slow: bool) -> None:
-    """Refuse what would take too much, before it does.
+    """Reject an image that would take too many resources, before it takes them.
 
-    Raises UndecodableImageError; SlowImageError for what an ordinary picture may not take, unless ``slow``.
+    Raise UndecodableImageError. Unless ``slow`` is set, raise SlowImageError if it costs more than an ordinary one.
     """
     check_pixels(headers.size, limits)
     cost = estimate_cost(headers)
-    what = f"{headers.size[0]} x {headers.size[1]} pixels of {headers.format}"
+    image = f"{headers.size[0]} x {headers.size[1]} pixels of {headers.format}"
     if cost.memory_bytes > limits.memory_bytes:
-        detail = f"{what} take {cost.memory_bytes >> 20} MiB to decode, more than {limits.memory_bytes >> 20}"
+        detail = f"{image} need {cost.memory_bytes >> 20} MiB to decode, more than {limits.memory_bytes >> 20} MiB"
         raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, detail)
     if cost.seconds * _MARGIN > limits.seconds:
-        detail = f"{what} take about {cost.seconds:.1f} s to decode, more than {limits.seconds / _MARGIN:g}"
+        allowed_seconds = limits.seconds / _MARGIN
+        detail = f"{image} need about {cost.seconds:.1f} s of CPU time to decode, more than {allowed_seconds:g} s"
         raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, detail)
     if slow:
         return
@@ -103,28 +106,33 @@ def check_cost(headers: Headers, limits: Limits, *, slow: bool) -> None:
 
 
 def check_size(size: tuple[int, int], name: Format, limits: Limits, *, slow: bool) -> None:
-    """Refuse a size that some header claims, before a library believes it. Raises as ``check_cost`` does."""
-    # Of a JPEG few pixels may come, and what else a file has may show to be cheaper: so the least that it can be.
+    """Reject a size that a header declares, before a library allocates it. Raise what ``check_cost`` raises.
+
+    The rest of the file may show that it costs less. So this checks the lowest cost of such a size: a JPEG may be
+    decoded at a small scale.
+    """
     share = 0 if name == "JPEG" else 1
-    check_cost(Headers(name, size, file_bytes=0, has_alpha=False, share=share), limits, slow=slow)
+    check_cost(Headers(name, size, file_bytes=0, has_alpha=False, decoded_share=share), limits, slow=slow)
 
 
 def check_pixels(size: tuple[int, int], limits: Limits) -> None:
-    """Refuse too large a picture."""
+    """Reject an image of too many pixels."""
     width, height = size
     if width * height > limits.pixels:
         raise UndecodableImageError(
-            ErrorCode.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {limits.pixels}"
+            ErrorCode.IMAGE_TOO_LARGE, f"{width} x {height} pixels exceed the limit of {limits.pixels} pixels"
         )
 
 
 def check_scans(scans: int, pixels: int, limits: Limits) -> None:
-    """Refuse a progressive JPEG of too many scans: each costs a walk over the picture, and 20 bytes make one.
+    """Reject a progressive JPEG of too many scans: each passes over the whole image, and 20 bytes suffice for one.
 
     Cameras and libraries write about ten, whatever the size.
     """
-    most = limits.jpeg_scans
-    if pixels > _WHOLE_SCANS:
-        most = min(most, max(_LEAST_SCANS, most * _WHOLE_SCANS // pixels))
-    if scans > most:
-        raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, f"it is progressive in more than {most} scans")
+    limit = limits.jpeg_scans
+    if pixels > _PIXELS_WITH_ALL_SCANS:
+        limit = min(limit, max(_MIN_SCANS, limit * _PIXELS_WITH_ALL_SCANS // pixels))
+    if scans > limit:
+        raise UndecodableImageError(
+            ErrorCode.UNREADABLE_IMAGE, f"it is a progressive JPEG of more than {limit} scans"
+        )

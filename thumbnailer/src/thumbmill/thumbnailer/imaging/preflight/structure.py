@@ -1,8 +1,8 @@
-"""The look at a file's structure that comes before any library's: how much of everything its headers claim.
+"""Check the structure of a file before any library reads it: how much its headers declare.
 
-Libraries believe headers, and some walk through a file in time that no limit on pixels bounds, or take the memory
-of a frame before anybody can ask how large it is. So here the claims are added up, in one walk that gives up early.
-A file that makes no sense is left to the libraries, whose business that is.
+Libraries trust headers. Some spend time on a file that no limit on pixels bounds, or allocate a frame before its
+size can be checked. So this adds up what the headers declare, in one pass that stops early. An invalid file is left
+to the libraries, which reject it.
 """
 
 import struct
@@ -13,21 +13,20 @@ from thumbmill.core.formats import Format
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import MARKER, SOS, STANDALONE
 from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import count_pages
 from thumbmill.thumbnailer.imaging.model import Limits, UndecodableImageError
-from thumbmill.thumbnailer.imaging.preflight import iso_items
+from thumbmill.thumbnailer.imaging.preflight import isobmff_items
 from thumbmill.thumbnailer.imaging.preflight.costs import check_size
-from thumbmill.thumbnailer.imaging.preflight.tiff_claims import check_claims
+from thumbmill.thumbnailer.imaging.preflight.tiff_ifd import check_first_ifd
 
-_MOST_SEGMENTS = 5_000  # of a JPEG's header: one of 64 KB each for 50 MB of them is a sixth of that
-_MOST_FILLER = 1 << 20  # bytes between them; cameras align thumbnails so, by kilobytes
-_MOST_CHUNKS = 10_000  # of a PNG or WebP beside those of its pixels
-_MOST_PIXEL_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
-_PIXELS = {b"IDAT", b"fdAT"}
-_IMAGE, _EXTENSION = 0x2C, 0x21  # a GIF's blocks (GIF89a, appendix A)
-_ANIMATION = 0x02  # VP8X's flag (RFC 9649, 2.7)
+_MAX_SEGMENTS = 5_000  # of a JPEG's header: 50 MB in segments of 64 KB are a sixth of that
+_MAX_FILL_BYTES = 1 << 20  # between segments; cameras align thumbnails with them, by kilobytes
+_MAX_CHUNKS = 10_000  # of a PNG or WebP, besides image data
+_MAX_DATA_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
+_IMAGE_DATA = {b"IDAT", b"fdAT"}
+_IMAGE, _EXTENSION = 0x2C, 0x21  # blocks of a GIF (GIF89a, appendix A)
 
 
 def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) -> None:
-    """Refuse what claims too much. Raises UndecodableImageError, SlowImageError unless it may be ``slow``."""
+    """Reject a file that declares too much. Raise UndecodableImageError; SlowImageError unless ``slow`` is set."""
     match name:
         case "JPEG":
             _check_jpeg(data)
@@ -40,133 +39,133 @@ def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) ->
         case "TIFF":
             if count_pages(data, limits.frames) > limits.frames:
                 raise too_many(limits.frames, "pages")
-            check_claims(data, limits, slow=slow)
+            check_first_ifd(data, limits, slow=slow)
         case "AVIF" | "HEIF":
-            iso_items.check_items(data, name, limits, slow=slow)
+            isobmff_items.check_items(data, name, limits, slow=slow)
         case "BMP":
-            pass  # a fixed header
+            pass  # its header has a fixed size
 
 
 def too_many(count: int, what: str) -> UndecodableImageError:
-    """Say that there are too many of something."""
+    """Return the error for too many frames, chunks or the like."""
     return UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, f"more than {count} {what}")
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Walk to the first scan as Pillow does, which takes 0.5 µs for each byte of filler and 5 for a segment."""
-    at, filler, segments = 2, 0, 0
-    while found := MARKER.search(data, at):
-        filler += found.end() - 2 - at
-        if filler > _MOST_FILLER:
-            raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "its header lies in filler")
-        marker, at = found[1][0], found.end()
+    """Read the segments before the first scan, as Pillow does in 0.5 µs for a fill byte and 5 µs for a segment."""
+    position, fill_bytes, segments = 2, 0, 0
+    while match := MARKER.search(data, position):
+        fill_bytes += match.end() - 2 - position
+        if fill_bytes > _MAX_FILL_BYTES:
+            raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the JPEG header has too many fill bytes")
+        marker, position = match[1][0], match.end()
         if marker == SOS:
             return
         segments += 1
-        if segments > _MOST_SEGMENTS:
-            raise too_many(_MOST_SEGMENTS, "segments")
-        at += 0 if marker in STANDALONE else int.from_bytes(data[at : at + 2])
-    if len(data) - at > _MOST_FILLER:
-        raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "it has no scan")
+        if segments > _MAX_SEGMENTS:
+            raise too_many(_MAX_SEGMENTS, "segments")
+        position += 0 if marker in STANDALONE else int.from_bytes(data[position : position + 2])
+    if len(data) - position > _MAX_FILL_BYTES:
+        raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "the JPEG has no image data")
 
 
 def _check_png(data: bytes, limits: Limits, *, slow: bool) -> None:
-    others, pixels = 0, 0
-    for kind, at in _read_chunks(data):
-        if kind in _PIXELS:
-            pixels += 1
+    other_chunks, data_chunks = 0, 0
+    for kind, body in _read_chunks(data):
+        if kind in _IMAGE_DATA:
+            data_chunks += 1
         else:
-            others += 1
-        if others > _MOST_CHUNKS:
-            raise too_many(_MOST_CHUNKS, "chunks beside those of its pixels")
-        if pixels > _MOST_PIXEL_CHUNKS:
-            raise too_many(_MOST_PIXEL_CHUNKS, "chunks of pixels")
-        if kind in {b"IHDR", b"fcTL"} and at + 12 <= len(data):  # an animation's frame has its number first
-            width, height = struct.unpack_from(">II", data, at if kind == b"IHDR" else at + 4)
+            other_chunks += 1
+        if other_chunks > _MAX_CHUNKS:
+            raise too_many(_MAX_CHUNKS, "chunks besides image data")
+        if data_chunks > _MAX_DATA_CHUNKS:
+            raise too_many(_MAX_DATA_CHUNKS, "chunks of image data")
+        if kind in {b"IHDR", b"fcTL"} and body + 12 <= len(data):  # fcTL begins with a sequence number
+            width, height = struct.unpack_from(">II", data, body if kind == b"IHDR" else body + 4)
             check_size((width, height), "PNG", limits, slow=slow)
-        if kind == b"acTL" and at + 4 <= len(data) and int.from_bytes(data[at : at + 4]) > limits.frames:
+        if kind == b"acTL" and body + 4 <= len(data) and int.from_bytes(data[body : body + 4]) > limits.frames:
             raise too_many(limits.frames, "frames")
 
 
 def _read_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Give each chunk's type, and where its contents begin (PNG specification, 5.3)."""
-    at = 8
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        yield kind, at + 8
+    """Yield the type of each chunk, and the position of its data (PNG specification, 5.3)."""
+    position = 8
+    while position + 8 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        yield kind, position + 8
         if kind == b"IEND":
             return
-        at += 12 + length
+        position += 12 + length
 
 
 def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
-    """Check the screen and every frame: a frame's own memory is taken whatever the screen's size is.
+    """Check the logical screen and every frame: a frame is allocated whatever the size of the screen is.
 
-    The first makes the screen larger if it lies beyond it; of any other, what lies beyond is not drawn.
+    The first frame enlarges the screen if it exceeds it. Of further frames, what lies outside is not drawn.
     """
     if len(data) < 13:
         return
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    frames, at = 0, 13 + _count_colours(flags)
-    while at < len(data) and data[at] in (_IMAGE, _EXTENSION):
-        if data[at] == _EXTENSION:
-            at = _skip_blocks(data, at + 2)
+    screen_width, screen_height, flags = struct.unpack_from("<HHB", data, 6)
+    frames, position = 0, 13 + _colour_table_bytes(flags)
+    while position < len(data) and data[position] in (_IMAGE, _EXTENSION):
+        if data[position] == _EXTENSION:
+            position = _skip_sub_blocks(data, position + 2)
             continue
-        if at + 10 > len(data):
+        if position + 10 > len(data):
             return
-        left, top, across, down, flags = struct.unpack_from("<HHHHB", data, at + 1)
-        size = across, down
+        left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
+        size = width, height
         if frames == 0:
-            size = max(width, left + across), max(height, top + down)
+            size = max(screen_width, left + width), max(screen_height, top + height)
         check_size(size, "GIF", limits, slow=slow)
         frames += 1
         if frames > limits.frames:
             raise too_many(limits.frames, "frames")
-        at = _skip_blocks(data, at + 11 + _count_colours(flags))
+        position = _skip_sub_blocks(data, position + 11 + _colour_table_bytes(flags))
 
 
-def _count_colours(flags: int) -> int:
-    """Give the bytes of a colour table (GIF89a, 18 and 20)."""
+def _colour_table_bytes(flags: int) -> int:
+    """Return the size of a colour table (GIF89a, 18 and 20)."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _skip_blocks(data: bytes, at: int) -> int:
-    while at < len(data) and data[at]:
-        at += data[at] + 1
-    return at + 1
+def _skip_sub_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and data[position]:
+        position += data[position] + 1
+    return position + 1
 
 
 def _check_webp(data: bytes, limits: Limits, *, slow: bool) -> None:
-    """Check the canvas and every frame: libwebp takes the memory of two canvases as soon as it opens a file."""
-    at, chunks, frames = 12, 0, 0
-    while at + 8 <= len(data):
-        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if size := _read_webp_size(kind, data[at + 8 : at + 8 + 16]):
+    """Check the canvas and every frame: libwebp allocates two canvases as soon as it opens a file."""
+    position, chunks, frames = 12, 0, 0
+    while position + 8 <= len(data):
+        kind, length = data[position : position + 4], _little_endian(data[position + 4 : position + 8])
+        if size := _read_webp_size(kind, data[position + 8 : position + 8 + 16]):
             check_size(size, "WEBP", limits, slow=slow)
         frames += kind == b"ANMF"
         chunks += kind != b"ANMF"
         if frames > limits.frames:
             raise too_many(limits.frames, "frames")
-        if chunks > _MOST_CHUNKS:
-            raise too_many(_MOST_CHUNKS, "chunks")
+        if chunks > _MAX_CHUNKS:
+            raise too_many(_MAX_CHUNKS, "chunks")
         if kind in {b"VP8 ", b"VP8L"}:
             return
-        at += 8 + length + length % 2
+        position += 8 + length + length % 2
 
 
 def _read_webp_size(kind: bytes, head: bytes) -> tuple[int, int] | None:
-    """Read the size that a chunk claims (RFC 9649, 2.5 to 2.7; RFC 6386, 9.1); None if it claims none."""
+    """Return the size that a chunk declares, if any (RFC 9649, 2.5 to 2.7; RFC 6386, 9.1)."""
     match kind:
         case b"VP8X":
-            return _number(head[4:7]) + 1, _number(head[7:10]) + 1
+            return _little_endian(head[4:7]) + 1, _little_endian(head[7:10]) + 1
         case b"ANMF":
-            return _number(head[6:9]) + 1, _number(head[9:12]) + 1
+            return _little_endian(head[6:9]) + 1, _little_endian(head[9:12]) + 1
         case b"VP8L":
-            return _number(head[1:3]) % 2**14 + 1, (_number(head[1:5]) >> 14) % 2**14 + 1
+            return _little_endian(head[1:3]) % 2**14 + 1, (_little_endian(head[1:5]) >> 14) % 2**14 + 1
         case b"VP8 ":
-            return _number(head[6:8]) % 2**14, _number(head[8:10]) % 2**14
+            return _little_endian(head[6:8]) % 2**14, _little_endian(head[8:10]) % 2**14
     return None
 
 
-def _number(data: bytes) -> int:
+def _little_endian(data: bytes) -> int:
     return int.from_bytes(data, "little")

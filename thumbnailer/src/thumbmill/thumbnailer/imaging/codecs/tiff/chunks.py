@@ -65,7 +65,7 @@ def _unpack(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator
         strips.append(data[begin : begin + size])
         if not strips[-1]:
             raise UndecodableImageError.unreadable(
-                f"{_name(layout, chunk)} is missing", ends_early=begin >= len(data)
+                f"{_name(layout, chunk)} is missing", truncated=begin >= len(data)
             )
         ends_early = ends_early or (chunk < layout.byte_counts.size and begin + size > len(data))
     tags = {
@@ -78,7 +78,7 @@ def _unpack(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator
         image.load()
     except OSError as fault:
         cause = f"{_name(layout, first)}: {fault}"
-        raise UndecodableImageError.unreadable(cause, ends_early=ends_early) from fault
+        raise UndecodableImageError.unreadable(cause, truncated=ends_early) from fault
     step = max(1, BAND_BYTES // layout.row_bytes)
     for top in range(0, rows, step):
         piece = image.crop((0, top, image.width, min(rows, top + step)))

@@ -92,7 +92,7 @@ def _examine(data: bytes) -> tuple[Tiff, Ifd, PixelLayout]:
         raise _refuse_raw(name)
     tiff = Tiff(data)
     directories = find_ifds(tiff)
-    if name := camera_raw.name_by_directories(directories):
+    if name := camera_raw.name_by_ifds(directories):
         raise _refuse_raw(name)
     directory = choose_main_ifd(directories)
     return tiff, directory, read_pixel_layout(directory, tiff.order)
