@@ -14,38 +14,39 @@ FILE = CHECKOUT / "docs" / "formats.md"
 _HEAD = """\
 # Formats
 
-Written by `make corpora`, from the table of formats in the code and from what its last run found. A test compares.
+`make corpora` writes this page from the table of formats in the code and the results of its last run. A test
+compares.
 
-## What is taken
+## Accepted formats
 
-The content decides, never a file's name: a pattern of bytes, or a brand of an ISO base media file. What begins like
-none of these is refused: 415 by HTTP, FAILED `unsupported_format` by S3. What begins like one of them and can't be
-read is FAILED `unreadable_image`.
+The content decides, never a file's name: a signature, or a brand of an ISO base media file. Any other content is
+rejected: 415 by HTTP, FAILED `unsupported_format` by S3. A file with one of these signatures that cannot be
+decoded is FAILED `unreadable_image`.
 """
 
 _CORPORA = """\
 ## Public corpora
 
-Every file of four public collections goes through the real decoder, with its child processes and the default
-limits and presets. A file passes in one of two ways. It is DONE: its format is told right, its size as shown is the
-one that libvips tells, and a lossless variant of at most 640 pixels differs from libvips's rendering (decoded
-whole, resized once) by a mean of at most a few levels of 255. Or it is FAILED with the code that is expected of it.
-None takes longer than two deadlines, ends the consumer or breaks the decoder. Text files and the like count too:
-they must be refused.
+Every file of four public collections is decoded by the real decoder, with its child processes and the default
+limits and presets. A file passes in one of two ways. It is DONE: its format and its size as shown are those that
+libvips reports, and a lossless variant of at most 640 pixels differs from libvips's rendering (decoded whole,
+resized once) by a mean of at most a few levels of 255. Or it is FAILED with the expected code. No file takes
+longer than two deadlines, ends the consumer or breaks the decoder. Text files and the like count, too: they must
+be rejected.
 """
 
 _DIFFERENCES = """\
-What may differ is rounding: of 16 bits to 8, of chroma that is made larger, of matrices in colour profiles. Where
-the variant is smaller than the original, two ways of averaging text and noise come to that.
+Rounding may differ: of 16 bits to 8, of upsampled chroma, of matrices in colour profiles. Where the variant is
+smaller than the original, two ways of averaging text and noise differ, too.
 """
 
 _MUTATED = """\
 ## Mutated files
 
-Good files of {kinds} kinds (each format, and within it what decoders treat differently) have bits flipped or bytes
-written over, lost or repeated, or lose their end. Each must come to a verdict and may cost two children at most. A
-file without its end is DONE only where its first picture is whole, or looks so and is called damaged. `make test`
-tries 500 of them, `make corpora` all.
+Valid files of {kinds} kinds (each format, and within it what decoders treat differently) get flipped bits,
+overwritten, lost or repeated bytes, or are truncated. Each must end with a result and may cost two children at
+most. A truncated file is DONE only where its first image is complete, or looks complete and is marked as damaged.
+`make test` decodes 500 of them, `make corpora` all.
 """
 
 
