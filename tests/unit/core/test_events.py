@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from thumbmill.core.contracts.cloud_event import parse_lifecycle_event, to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Done, EventType, Failed, Processing, Removed, Watermark
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, new_image_id, upload_key
 from thumbmill.core.contracts.image_details import GeoPoint, ImageDetails
 from thumbmill.core.errors import MalformedEvent

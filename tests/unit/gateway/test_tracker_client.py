@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.gateway.test_presenter import DONE
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images import tracker_client as tracker_module

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import (
     Done,
     Failed,
@@ -14,6 +14,7 @@ from thumbmill.core.contracts.events import (
     UploadRequested,
     Variant,
 )
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import (
     ORIGINALS_BUCKET,
     ObjectVersion,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from thumbmill.core.contracts.error_codes import Failure
 from thumbmill.core.contracts.events import Variant
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent, parse_lifecycle_event, to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import (
     Failed,
     ProgressEvent,
@@ -17,6 +17,7 @@ from thumbmill.core.contracts.events import (
     UploadRequested,
     Watermark,
 )
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events

@@ -8,8 +8,9 @@ from typing import Any, Self
 import structlog
 
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Done, Failed, Processing, Removed, Retrying, Variant
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.storage_events import StorageEvent

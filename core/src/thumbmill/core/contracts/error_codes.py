@@ -1,8 +1,9 @@
-"""Why an image is FAILED: the codes that the API shows, and what each means."""
+"""Why an image is FAILED: the codes that the API shows, and what each means.
+
+Decoder processes import this module, so it imports no pydantic.
+"""
 
 from enum import StrEnum
-
-from thumbmill.core.contracts.base import FrozenModel
 
 
 class ErrorCode(StrEnum):
@@ -35,19 +36,3 @@ MESSAGES = {
 # the failure: failed servers, and in part the time and memory that a decoder takes. A decoder that crashes does so
 # again; when limits or programs have changed, an operator can retry all images (`thumbmill retry --force`).
 RETRYABLE = frozenset({ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY})
-
-
-class Failure(FrozenModel):
-    """Why an image failed; the API shows it as ``error``."""
-
-    code: ErrorCode
-    detail: str
-    retryable: bool
-
-    @classmethod
-    def from_code(cls, code: ErrorCode, detail: str = "") -> "Failure":
-        """Return the failure that a code means. A ``detail`` that is a whole sentence replaces the message."""
-        message = MESSAGES[code]
-        if detail and not detail.endswith("."):
-            detail = f"{message.removesuffix('.')}: {detail}."
-        return cls(code=code, detail=detail or message, retryable=code in RETRYABLE)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
-from thumbmill.core.contracts.error_codes import Failure
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.interventions import (

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from thumbmill.core.contracts.error_codes import Failure
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status

@@ -5,8 +5,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from thumbmill.core.contracts.error_codes import ErrorCode, Failure
+from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Variant
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import uuid7_timestamp
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status

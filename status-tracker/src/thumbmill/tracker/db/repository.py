@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import SecretStr
 from pydantic_core import to_json
 
-from thumbmill.core.contracts.error_codes import Failure
 from thumbmill.core.contracts.events import Variant
+from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
