@@ -1,8 +1,8 @@
 """Build the release into dist/: an sdist of each package, and a wheel of each sdist; then try every program.
 
-Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. A missing
-file in an sdist, a missing dependency in a lock, or two wheels with the same file end it with exit code 1. Run it in
-the project's environment, which has the build backends: ``make release``.
+Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. Exit code 1
+means a missing file in an sdist, a missing dependency in a lock, or two wheels with the same file. Run it in the
+project's environment, which has the build backends: ``make release``.
 """
 
 import argparse
@@ -89,7 +89,14 @@ def try_program(package: str, wheels: dict[str, Path]) -> None:
     with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
         venv.create(scratch, with_pip=True)
         binaries = Path(scratch) / "bin"
-        pip: list[str | Path] = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        pip: list[str | Path] = [
+            binaries / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         run([*pip, "--require-hashes", "--requirement", CHECKOUT / "requirements" / f"{package}.txt"])
         run([*pip, "--no-deps", "--no-index", wheels[SHARED], wheels[package]])
         run([binaries / "python", "-I", "-c", f"import thumbmill.core, {module}.__main__"])
