@@ -1,4 +1,4 @@
-"""A gateway on the real servers, with neither thumbnailer nor tracker: tests write the rows that it reads."""
+"""A gateway with real servers, without thumbnailer and tracker: the tests write the rows that it reads."""
 
 import itertools
 import json
@@ -21,14 +21,14 @@ from tests.support.waiting import wait_until
 
 _NUMBERS = itertools.count()
 ORIGINALS, PROCESSED = "images-original", "images-processed"
-OTHERS = ("thumbnailer", "status-tracker")  # stopped meanwhile: the tests say what the rows are
+OTHERS = ("thumbnailer", "status-tracker")  # stopped: the tests write the rows
 KEYS = ("first-key", "second-key")
 SETTINGS = {"UPLOAD_DEADLINE_SECONDS": "1.5", "MAX_UPLOAD_BYTES": str(30 * 1024 * 1024), "LOG_FORMAT": "json"}
 
 
 @dataclass(frozen=True)
 class System:
-    """The servers and the gateway, from outside."""
+    """The servers and the gateway, as clients see them."""
 
     stack: Stack
     client: httpx.Client
@@ -75,13 +75,13 @@ class System:
         return self.put_row(id=image_id, variants=variants, **values)
 
     def catch_up(self, moment=None):
-        """Have the tracker's mark say that everything up to a moment was seen."""
+        """Set the time up to which the tracker has recorded everything."""
         self.sql("UPDATE progress SET caught_up_to = %s", [moment or datetime.now(UTC) + timedelta(minutes=5)])
 
     def keys(self, bucket=ORIGINALS):
-        return {thing["Key"] for thing in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
+        return {entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
-    def begin_anew(self):
+    def reset(self):
         self.sql("TRUNCATE images, events")
         self.sql("UPDATE progress SET caught_up_to = '-infinity'")
         for bucket in (ORIGINALS, PROCESSED):
@@ -89,15 +89,15 @@ class System:
                 self.s3.delete_object(Bucket=bucket, Key=key)
 
     def parts_on_disk(self):
-        """Find parts of unfinished uploads: MinIO's list of them needs the key."""
+        """Return the parts of unfinished uploads: to list them, MinIO needs the key."""
         return list((self.stack.installation.data / "minio" / "drive" / ".minio.sys" / "multipart").rglob("part.*"))
 
     def wait_until_ready(self):
-        wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a gateway with all its servers")
+        wait_until(lambda: self.client.get("/readyz").json() == READY, 30, "a ready gateway")
 
 
 def begin_upload(length):
-    """Write the head of an upload of raw bytes, for a socket."""
+    """Return the request line and headers of an upload of raw bytes, for a socket."""
     head = "POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
     return f"{head}Content-Length: {length}\r\n\r\n".encode()
 
@@ -107,7 +107,7 @@ READY = {"status": "ok", "unavailable": {}, "degraded": {}}
 
 @pytest.fixture(scope="session")
 def system():
-    """A system of these tests' own: they empty tables and buckets, and say themselves what the tracker has seen."""
+    """A system only for these tests, which empty tables and buckets and set the tracker's progress."""
     with run_stack(**SETTINGS) as stack:
         for name in OTHERS:
             stack.stop(name)
@@ -131,9 +131,9 @@ def client(system):
 
 
 @pytest.fixture
-def clean(system):
-    """Begin with no image and a tracker that has seen nothing."""
-    system.begin_anew()
+def fresh(system):
+    """A system without images, and a tracker that has recorded nothing."""
+    system.reset()
     return system
 
 

@@ -1,4 +1,4 @@
-"""The gateway's connections to Postgres: none is ever lost, whatever becomes of those who asked."""
+"""The gateway's connections to Postgres: none is ever lost, whatever happens to the callers."""
 
 import asyncio
 import random
@@ -27,8 +27,8 @@ async def opened(url):
 
 
 @pytest.fixture
-def url(clean):
-    return clean.stack.endpoints.database("gateway")
+def url(fresh):
+    return fresh.stack.endpoints.database("gateway")
 
 
 @dataclass
@@ -44,15 +44,15 @@ async def serve_at_once(database):
     return len({row[0].pid for row in rows})
 
 
-async def eventually(question):
-    """Wait until an asynchronous question is answered by yes."""
+async def eventually(condition):
+    """Wait until an asynchronous condition is true."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await question():  # noqa: ASYNC110 - what it asks for raises no event
+        while not await condition():  # noqa: ASYNC110 - what it asks for raises no event
             await asyncio.sleep(0.05)
 
 
-def test_whoever_gives_up_takes_no_connection_along(url):
-    """Overload cost connections: who asked was cancelled while the pool gave one out, or took one back."""
+def test_a_cancelled_caller_costs_no_connection(url):
+    """The pool used to lose a connection if its caller was cancelled while taking or returning it."""
 
     async def run():
         async with opened(url) as database:
@@ -69,13 +69,13 @@ def test_whoever_gives_up_takes_no_connection_along(url):
             async def serves_all():
                 return await serve_at_once(database) == CONNECTIONS
 
-            await eventually(serves_all)  # a pool grows by and by
+            await eventually(serves_all)  # a pool grows gradually
 
     asyncio.run(run())
 
 
-def test_no_query_takes_longer_than_the_role_may(url):
-    """Or queries that nobody waits for any more would hold all connections."""
+def test_no_query_takes_longer_than_the_statement_timeout(url):
+    """Otherwise queries without a caller would occupy all connections."""
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("4s",)
 
@@ -87,23 +87,23 @@ def test_no_query_takes_longer_than_the_role_may(url):
         asyncio.run(run())
 
 
-def test_more_questions_than_can_be_answered_are_refused_at_once(clean, url):
+def test_more_queries_than_can_be_served_are_rejected_at_once(fresh, url):
     async def run():
         async with opened(url) as database:
             await ImageRepository(database).check()
-            with closing(psycopg.connect(clean.owner)) as locker:
+            with closing(psycopg.connect(fresh.owner)) as locker:
                 locker.execute("LOCK TABLE progress")
                 asked = [ImageRepository(database).check() for _ in range(CONNECTIONS + MAX_WAITING + 20)]
                 answers = await asyncio.gather(*asked, return_exceptions=True)
         return answers
 
-    unavailable = [answer.dependency for answer in asyncio.run(run())]
-    assert 20 <= unavailable.count("gateway") < MAX_WAITING
-    assert unavailable.count("gateway") + unavailable.count("postgres") == len(unavailable)
+    dependencies = [answer.dependency for answer in asyncio.run(run())]
+    assert 20 <= dependencies.count("gateway") < MAX_WAITING
+    assert dependencies.count("gateway") + dependencies.count("postgres") == len(dependencies)
 
 
-def test_a_database_that_serves_others_is_not_called_away(url):
-    """Whoever waited in vain because many were served before it is one too many; nothing is away."""
+def test_a_busy_database_is_not_reported_as_unavailable(url):
+    """A query that waited too long behind others is one too many; nothing is unavailable."""
 
     async def run():
         nap = "SELECT pg_sleep(0.5)::text AS pause, pg_backend_pid() AS pid"  # 48 are served in time
@@ -111,8 +111,8 @@ def test_a_database_that_serves_others_is_not_called_away(url):
             asked = [database.fetch_all(nap, {}, Nap) for _ in range(MAX_WAITING // 2)]
             return await asyncio.gather(*asked, return_exceptions=True)
 
-    unavailable = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]
-    assert set(unavailable) == {"gateway"}
+    dependencies = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]
+    assert set(dependencies) == {"gateway"}
 
 
 def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
@@ -138,11 +138,11 @@ def test_a_pool_without_connections_is_reported_while_the_database_answers(url):
     asyncio.run(run())
 
 
-def test_a_database_that_is_away_or_slow_is_no_reason_to_restart(clean, url):
+def test_an_unavailable_or_slow_database_is_no_reason_to_restart(fresh, url):
     async def run():
         async with opened(url) as database:
             liveness = Liveness(database, ImageRepository(database), check_seconds=0.01, stuck_seconds=0.02)
-            with closing(psycopg.connect(clean.owner)) as locker:
+            with closing(psycopg.connect(fresh.owner)) as locker:
                 locker.execute("LOCK TABLE progress")
                 assert not await liveness._is_pool_stuck()  # noqa: SLF001
         async with opened("postgresql://gateway@127.0.0.1:1/nothing") as database:

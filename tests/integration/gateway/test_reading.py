@@ -12,8 +12,8 @@ from thumbmill.gateway.images.repository import _page
 S3_KEY = "read/ä b+c 100%.jpg"
 
 
-def test_an_image_and_its_etag(clean, client):
-    image_id = clean.put_done(file_name="cat.jpg", content_type="image/jpeg", format="JPEG", width=600, height=400)
+def test_an_image_and_its_etag(fresh, client):
+    image_id = fresh.put_done(file_name="cat.jpg", content_type="image/jpeg", format="JPEG", width=600, height=400)
     answer = client.get(f"/api/v1/images/{image_id}")
     image = answer.json()
     assert (image["status"], image["file_name"], image["attempts"], image["error"]) == ("DONE", "cat.jpg", 1, None)
@@ -25,11 +25,11 @@ def test_an_image_and_its_etag(clean, client):
     assert "Retry-After" not in answer.headers
     same = client.get(f"/api/v1/images/{image_id}", headers={"If-None-Match": answer.headers["ETag"]})
     assert (same.status_code, same.content) == (304, b"")
-    clean.sql("UPDATE images SET version = version + 1000")
+    fresh.sql("UPDATE images SET version = version + 1000")
     assert client.get(same.url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 200
 
 
-def test_what_was_found_out_about_an_original(clean, client):
+def test_the_details_of_an_original(fresh, client):
     details = {
         "frames": 3,
         "has_alpha": True,
@@ -41,14 +41,14 @@ def test_what_was_found_out_about_an_original(clean, client):
         "lens": None,
         "gps": {"latitude": 52.5, "longitude": -13.25},
     }
-    image_id = clean.put_row(sha256="ab" * 32, details=json.dumps(details), damaged=True)
+    image_id = fresh.put_row(sha256="ab" * 32, details=json.dumps(details), damaged=True)
     image = client.get(f"/api/v1/images/{image_id}").json()
     assert (image["sha256"], image["details"], image["damaged"]) == ("ab" * 32, details, True)
     assert client.get("/api/v1/images").json()["items"] == [image]
 
 
-def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):
-    image_id = clean.put_row(status="PROCESSING", attempts=2, next_attempt_at=datetime.now(UTC))
+def test_an_image_in_progress_has_a_retry_after(fresh, client):
+    image_id = fresh.put_row(status="PROCESSING", attempts=2, next_attempt_at=datetime.now(UTC))
     answer = client.get(f"/api/v1/images/{image_id}")
     assert answer.headers["Retry-After"] == "1"
     assert "no-cache" in answer.headers["Cache-Control"]
@@ -56,14 +56,14 @@ def test_while_it_is_not_final_clients_hear_when_to_ask_again(clean, client):
 
 
 def put_ticket(system, expires_at):
-    """Write an image that the tracker knows by its ticket alone."""
+    """Write an image of which the tracker has recorded only the ticket."""
     values = {"object_version": None, "size": None, "generation": 0, "attempts": 0}
     return system.put_row(id=new_image_id(), status="AWAITING_UPLOAD", expires_at=expires_at, **values)
 
 
-def test_a_ticket_that_ran_out_is_expired(clean, client):
-    gone = datetime.now(UTC) - timedelta(hours=1)
-    image_id = put_ticket(clean, gone)
+def test_a_ticket_past_its_lifetime_is_expired(fresh, client):
+    expired = datetime.now(UTC) - timedelta(hours=1)
+    image_id = put_ticket(fresh, expired)
     assert client.get(f"/api/v1/images/{image_id}").json()["status"] == "EXPIRED"
     for status, found in (("EXPIRED", [str(image_id)]), ("AWAITING_UPLOAD", [])):
         listed = client.get("/api/v1/images", params={"status": status}).json()
@@ -72,23 +72,23 @@ def test_a_ticket_that_ran_out_is_expired(clean, client):
     assert (answer.status_code, answer.json()["code"]) == (409, "ticket_not_used")
 
 
-def test_unknown_ids(clean, client):
+def test_unknown_ids(fresh, client):
     def ask(image_id):
         answer = client.get(f"/api/v1/images/{image_id}")
         return answer.status_code, answer.json()["code"]
 
-    assert ask(new_image_id()) == (503, "not_caught_up")  # the tracker has never said how far it is
+    assert ask(new_image_id()) == (503, "not_caught_up")  # the tracker has not recorded its progress yet
     assert ask(image_id_of(S3_KEY)) == (503, "not_caught_up")
     assert ask(uuid.uuid4()) == (404, "image_not_found")
-    clean.catch_up()
+    fresh.catch_up()
     assert ask(new_image_id()) == (404, "image_not_found")
     assert ask(image_id_of(S3_KEY)) == (404, "image_not_found")
     assert ask("nobody") == (422, "invalid_request")
 
 
-def test_pages_come_newest_first_and_miss_nobody(clean, client):
+def test_pages_are_newest_first_and_complete(fresh, client):
     moment = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    ids = [clean.put_row(created_at=moment + timedelta(seconds=n // 2)) for n in range(7)]  # two of each second
+    ids = [fresh.put_row(created_at=moment + timedelta(seconds=n // 2)) for n in range(7)]  # two of each second
     expected = sorted(map(str, ids), key=lambda i: (ids.index(uuid.UUID(i)) // 2, i), reverse=True)
     seen, cursor = [], None
     while True:
@@ -100,16 +100,16 @@ def test_pages_come_newest_first_and_miss_nobody(clean, client):
     assert seen == expected
 
 
-def test_lists_by_status(clean, client):
+def test_lists_by_status(fresh, client):
     failed = {"code": "unsupported_format", "detail": "text", "retryable": False}
-    clean.put_row()
-    image_id = clean.put_row(status="FAILED", error=json.dumps(failed))
+    fresh.put_row()
+    image_id = fresh.put_row(status="FAILED", error=json.dumps(failed))
     [item] = client.get("/api/v1/images", params={"status": "FAILED"}).json()["items"]
     assert (item["id"], item["error"]) == (str(image_id), failed)
 
 
 def walk(client, **params):
-    """Every id that the pages of a list have, in their order."""
+    """Return the ids on all pages of a list, in order."""
     ids, cursor = [], {}
     while True:
         page = client.get("/api/v1/images", params={"limit": 2} | params | cursor).json()
@@ -120,7 +120,7 @@ def walk(client, **params):
         cursor = {"cursor": page["next"]}
 
 
-def test_lists_of_several_states_and_without_what_is_deleted(clean, client):
+def test_lists_of_several_states_and_without_deleted_images(fresh, client):
     now = datetime.now(UTC)
     kinds = [
         {"status": "DONE"},
@@ -131,7 +131,7 @@ def test_lists_of_several_states_and_without_what_is_deleted(clean, client):
     ]
     shown = ["DONE", "DELETED", "AWAITING_UPLOAD", "FAILED", "EXPIRED"]
     ids = [
-        str(clean.put_row(created_at=now - timedelta(minutes=number), **kinds[number % 5])) for number in range(20)
+        str(fresh.put_row(created_at=now - timedelta(minutes=number), **kinds[number % 5])) for number in range(20)
     ]
 
     def of(*states):
@@ -146,24 +146,24 @@ def test_lists_of_several_states_and_without_what_is_deleted(clean, client):
     assert walk(client, status="DELETED", deleted=False) == []
 
 
-def test_a_key_whose_image_is_deleted(clean, client):
-    clean.put_row(id=image_id_of(S3_KEY), key=S3_KEY, status="DELETED")
+def test_a_key_whose_image_is_deleted(fresh, client):
+    fresh.put_row(id=image_id_of(S3_KEY), key=S3_KEY, status="DELETED")
     for params, number in (({}, 1), ({"deleted": True}, 1), ({"deleted": False}, 0), ({"status": "DONE"}, 0)):
         assert len(client.get("/api/v1/images", params={"key": S3_KEY, **params}).json()["items"]) == number
 
 
-def test_a_list_without_what_is_deleted_does_not_read_it(clean):
-    clean.sql(
+def test_a_list_without_deleted_images_does_not_read_them(fresh):
+    fresh.sql(
         "INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants,"
         " variants_removed, created_at, updated_at, version) SELECT gen_random_uuid(), number::text,"
         " CASE WHEN number < 20000 THEN 'DONE' ELSE 'DELETED' END, 'e/3/1', 3, 1, '', 1, '[]', true,"
         " now() - interval '1 day' + number * interval '1 second', now(), number"
         " FROM generate_series(1, 40000) AS number"
     )
-    clean.sql("ANALYZE images")
+    fresh.sql("ANALYZE images")
     states = [("DONE", None), ("FAILED", None), ("PENDING", None), ("PROCESSING", None), ("AWAITING_UPLOAD", None)]
     values = {"stored": [stored for stored, _ in states], "shown": [shown for _, shown in states], "limit": 50}
-    plan = clean.sql("EXPLAIN (ANALYZE, FORMAT JSON) " + _page(by_state=True, later=False), values)[0][0][0]["Plan"]
+    plan = fresh.sql("EXPLAIN (ANALYZE, FORMAT JSON) " + _page(by_state=True, later=False), values)[0][0][0]["Plan"]
 
     def read(node):
         below = sum(map(read, node.get("Plans", [])))
@@ -172,25 +172,25 @@ def test_a_list_without_what_is_deleted_does_not_read_it(clean):
     assert read(plan) < 2000
 
 
-def test_an_s3_clients_upload_is_found_by_its_key(clean, client):
+def test_the_upload_of_an_s3_client_is_found_by_its_key(fresh, client):
     def ask(**params):
         return client.get("/api/v1/images", params={"key": S3_KEY, **params}).json()["items"]
 
     assert ask() == []
-    clean.s3.put_object(Bucket=ORIGINALS, Key=S3_KEY, Body=b"x")
+    fresh.s3.put_object(Bucket=ORIGINALS, Key=S3_KEY, Body=b"x")
     [item] = ask()
     assert (item["id"], item["status"], item["bytes"]) == (str(image_id_of(S3_KEY)), "PENDING", 1)
-    clean.put_row(id=image_id_of(S3_KEY), key=S3_KEY)
+    fresh.put_row(id=image_id_of(S3_KEY), key=S3_KEY)
     assert [item["status"] for item in ask()] == ["DONE"]
     assert ask(status="PENDING") == []
     assert client.get("/api/v1/images", params={"key": "a//b"}).json()["items"] == []
 
 
-def test_the_timeline(clean, client):
-    image_id = clean.put_row()
+def test_the_timeline(fresh, client):
+    image_id = fresh.put_row()
     moment = datetime(2026, 11, 22, 12, tzinfo=UTC)
     for n, kind in enumerate(["image.done", "image.processing", "storage.ObjectCreated:Put"]):
-        clean.sql(
+        fresh.sql(
             "INSERT INTO events (id, image_id, type, object_version, occurred, recorded_by, data)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
@@ -208,9 +208,9 @@ def test_the_timeline(clean, client):
     assert items[0]["data"] == {"attempt": 1}
 
 
-def test_a_thumbnail_may_be_kept_for_ever_under_the_address_that_names_its_content(clean, client):
+def test_a_thumbnail_can_be_cached_forever_under_the_url_with_its_content_id(fresh, client):
     content = b"\xff\xd8\xff thumbnail"
-    image_id = clean.put_done(content)
+    image_id = fresh.put_done(content)
     url = client.get(f"/api/v1/images/{image_id}").json()["variants"][1]["url"]
     answer = client.get(url)
     assert answer.content == content
@@ -224,12 +224,12 @@ def test_a_thumbnail_may_be_kept_for_ever_under_the_address_that_names_its_conte
 
 
 @pytest.mark.parametrize("size", [40, 3_000_000])
-def test_an_original_is_nothing_that_a_browser_runs(clean, client, size):
+def test_no_browser_executes_an_original(fresh, client, size):
     content = b"<script>alert(1)</script>".ljust(size)
     key = "évil.html"
-    clean.s3.put_object(Bucket=ORIGINALS, Key=key, Body=content, ContentType="text/html")
+    fresh.s3.put_object(Bucket=ORIGINALS, Key=key, Body=content, ContentType="text/html")
     [item] = client.get("/api/v1/images", params={"key": key}).json()["items"]
-    clean.put_row(id=item["id"], key=key, status="FAILED", content_type="text/html", file_name="évil.html")
+    fresh.put_row(id=item["id"], key=key, status="FAILED", content_type="text/html", file_name="évil.html")
     original = client.get(f"/api/v1/images/{item['id']}").json()["variants"][0]
     assert original["content_type"] == "application/octet-stream"
     answer = client.get(original["url"])
@@ -256,45 +256,48 @@ def test_an_original_is_nothing_that_a_browser_runs(clean, client, size):
         ({"status": "DONE"}, "poster", 404, "variant_not_found"),
         ({"status": "DELETED"}, "thumbnail", 410, "gone"),
         ({"status": "DELETED"}, "original", 410, "gone"),
-        ({"status": "DONE"}, "original", 410, "gone"),  # the object is gone, the tracker has not heard of it
+        ({"status": "DONE"}, "original", 410, "gone"),  # the object was deleted, untracked
     ],
 )
-def test_variants_that_are_not_there(clean, client, row, type_, status, code):
-    image_id = clean.put_row(**row)
+def test_missing_variants(fresh, client, row, type_, status, code):
+    image_id = fresh.put_row(**row)
     answer = client.get(f"/api/v1/images/{image_id}/variants/{type_}")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert ("Retry-After" in answer.headers) == (code == "not_ready")
 
 
-def test_deleting_removes_the_object(clean, client, photo):
+def test_deleting_removes_the_object(fresh, client, photo):
     accepted = client.post("/api/v1/images", files={"file": photo}).json()
     answer = client.delete(f"/api/v1/images/{accepted['id']}")
-    assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")  # or nobody would know of it
+    assert (answer.status_code, answer.json()["code"]) == (
+        503,
+        "not_caught_up",
+    )  # it would leave no record
     assert answer.headers["Retry-After"]
-    assert clean.keys() == {accepted["key"]}
-    clean.put_row(id=accepted["id"], status="PENDING")
+    assert fresh.keys() == {accepted["key"]}
+    fresh.put_row(id=accepted["id"], status="PENDING")
     assert client.delete(f"/api/v1/images/{accepted['id']}").status_code == 202
-    assert not clean.keys()
-    assert client.delete(f"/api/v1/images/{clean.put_row(status='DELETED')}").status_code == 202
+    assert not fresh.keys()
+    assert client.delete(f"/api/v1/images/{fresh.put_row(status='DELETED')}").status_code == 202
 
 
 @pytest.mark.parametrize("left", [timedelta(minutes=10), timedelta(minutes=-10)], ids=["awaited", "expired"])
-def test_a_ticket_used_a_moment_ago(clean, client, photo, left):
-    """Its image is PENDING at once, and its ETag follows whatever becomes known."""
-    image_id = put_ticket(clean, datetime.now(UTC) + left)
+def test_a_ticket_that_was_just_used(fresh, client, photo, left):
+    """Its image is PENDING at once, and its ETag changes with every new object."""
+    image_id = put_ticket(fresh, datetime.now(UTC) + left)
     url, etags = f"/api/v1/images/{image_id}", []
 
-    def look():
+    def get_image():
         answer = client.get(url, headers={"If-None-Match": ", ".join(etags)})
-        assert answer.status_code == 200  # and not 304
+        assert answer.status_code == 200  # not 304
         etags.append(answer.headers["ETag"])
         assert client.get(url, headers={"If-None-Match": etags[-1]}).status_code == 304
         return answer.json()
 
-    assert look()["status"] == ("EXPIRED" if left < timedelta(0) else "AWAITING_UPLOAD")
+    assert get_image()["status"] == ("EXPIRED" if left < timedelta(0) else "AWAITING_UPLOAD")
     for body in (photo, photo + b"another"):
-        clean.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=body)
-        image = look()
+        fresh.s3.put_object(Bucket=ORIGINALS, Key=f"uploads/{image_id}/original", Body=body)
+        image = get_image()
         assert (image["status"], image["generation"], image["bytes"]) == ("PENDING", 1, len(body))
         assert [variant["type"] for variant in image["variants"]] == ["original"]
         assert client.get(image["variants"][0]["url"]).content == body
@@ -302,16 +305,16 @@ def test_a_ticket_used_a_moment_ago(clean, client, photo, left):
     assert listed == image
     answer = client.delete(url)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")
-    clean.sql(
+    fresh.sql(
         "UPDATE images SET status = 'PENDING', object_version = 's/3/1', generation = 1, version = version + 1000"
     )
-    assert look()["status"] == "PENDING"
+    assert get_image()["status"] == "PENDING"
     assert client.delete(url).status_code == 202
-    assert not clean.keys()
+    assert not fresh.keys()
 
 
-def test_a_row_that_comes_while_somebody_waits_is_found(clean, client):
-    """The question about an S3 client's id is held until the tracker knows, or has seen everything before it."""
+def test_a_row_that_appears_during_a_request_is_found(fresh, client):
+    """A request for an S3 client's id waits until the tracker has recorded it, or everything before the request."""
     image_id = image_id_of(S3_KEY)
-    clean.put_row(id=image_id, key=S3_KEY)
+    fresh.put_row(id=image_id, key=S3_KEY)
     wait_until(lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200, 5, "the row")

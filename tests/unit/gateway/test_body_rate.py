@@ -1,4 +1,4 @@
-"""How fast a body must come: judged by a clock that only moves while somebody waits."""
+"""The minimum rate of a body, on a clock that moves only while a task waits."""
 
 import asyncio
 import selectors
@@ -12,7 +12,7 @@ WINDOW = BodyRateLimits(bytes_per_second=1000, deadline_seconds=900, window_seco
 
 
 class InstantSelector(selectors.DefaultSelector):
-    """Waits for no time: it moves the loop's clock instead."""
+    """Advances the clock of the event loop instead of waiting."""
 
     def __init__(self):
         super().__init__()
@@ -31,49 +31,52 @@ def run(scenario):
         return runner.run(scenario)
 
 
-async def read(limits, pieces, *, every, ours=0.0):
-    """Read pieces that come every so many seconds, and need so many of our own; give the time of the answer."""
+async def read(limits, pieces, *, interval, pause=0.0):
+    """Read pieces that arrive at an interval, with a pause after each; return the time and the outcome."""
     monitor = BodyRateMonitor(limits)
     loop = asyncio.get_running_loop()
-    comes_at = 0.0
+    arrives_at = 0.0
 
     async def receive():
-        await asyncio.sleep(comes_at - loop.time())
+        await asyncio.sleep(arrives_at - loop.time())
         return {"type": "http.request", "body": b"x" * pieces.pop(0), "more_body": True}
 
     try:
         while pieces:
-            comes_at = loop.time() + every
+            arrives_at = loop.time() + interval
             await monitor.receive(receive)
-            await asyncio.sleep(ours)
+            await asyncio.sleep(pause)
     except Problem as problem:
         return loop.time(), f"{problem.code.value}: {problem.detail}"
     return loop.time(), "complete"
 
 
 @pytest.mark.parametrize(
-    ("pieces", "every", "ours", "expected"),
+    ("pieces", "interval", "pause", "expected"),
     [
         ([1] * 100, 15, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
         ([10_000] * 99, 9, 0, (891, "complete")),
         ([10_000] * 100, 11, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
-        ([1_000_000, 1], 25, 0, (50, "complete")),  # a phone between two cells
+        ([1_000_000, 1], 25, 0, (50, "complete")),  # a phone that changes its cell
         ([1] * 3, 40, 0, (30, "upload_stalled: less than 30000 bytes arrived within 30 s")),
         ([10_000] * 200, 9, 0, (900, "upload_stalled: the limit for a request body is 900 s")),
-        ([10_000] * 3, 9, 1000, (3027, "complete")),  # what the store takes is not the client's
+        ([10_000] * 3, 9, 1000, (3027, "complete")),  # the time of the object store does not count
     ],
-    ids=["a trickle", "just fast enough", "just too slow", "a pause", "silence", "without end", "a slow store"],
+    ids=["very slow", "just fast enough", "just too slow", "a pause", "silent", "endless", "a slow store"],
 )
-def test_how_long_a_body_is_waited_for(pieces, every, ours, expected):
-    assert run(read(WINDOW, pieces, every=every, ours=ours)) == expected
+def test_how_long_a_body_may_take(pieces, interval, pause, expected):
+    assert run(read(WINDOW, pieces, interval=interval, pause=pause)) == expected
 
 
-def test_no_least_rate():
+def test_without_a_minimum_rate_only_the_deadline_counts():
     limits = BodyRateLimits(bytes_per_second=0, deadline_seconds=900)
-    assert run(read(limits, [1] * 100, every=15)) == (900, "upload_stalled: the limit for a request body is 900 s")
+    assert run(read(limits, [1] * 100, interval=15)) == (
+        900,
+        "upload_stalled: the limit for a request body is 900 s",
+    )
 
 
-def test_slowness_shows_while_nothing_comes_and_giving_way_ends_the_wait():
+def test_the_shortfall_grows_while_nothing_arrives_and_eviction_ends_the_wait():
     async def scenario():
         monitor = BodyRateMonitor(WINDOW)
         assert monitor.shortfall == 0

@@ -83,17 +83,17 @@ def test_encoded_words(parameters, name):
     assert name_in(parameters) == name
 
 
-def test_a_value_is_in_lower_case():
+def test_header_values_are_in_lower_case():
     assert read_parameters(b' Form-Data ;NAME="File"') == ("form-data", {"name": "File"})
     assert read_parameters(b"image/PNG") == ("image/png", {})
     assert read_parameters(b"") == ("", {})
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes(header):
+def test_any_bytes_are_accepted(header):
     name_in(header)
 
 
 @given(st.text(st.sampled_from("filename*=0123'\";\\%?-_ utf8BQ="), max_size=80))
-def test_anything_that_looks_like_a_name(header):
+def test_anything_that_resembles_a_name_is_accepted(header):
     name_in(header)

@@ -1,4 +1,4 @@
-"""Which fault of psycopg the gateway's clients meet as 503, and which as a bug of ours."""
+"""Which errors of psycopg are a 503 for clients, and which are bugs of the gateway."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from thumbmill.gateway.images.repository import ImageRepository
 
 
 @pytest.mark.parametrize(
-    ("error", "ours"),
+    ("error", "expected"),
     [
         (psycopg.DatabaseError("lost synchronization with server"), DependencyUnavailable),
         (psycopg.InternalError("got no result from the query"), DependencyUnavailable),
@@ -25,15 +25,15 @@ from thumbmill.gateway.images.repository import ImageRepository
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
 )
-def test_a_fault_is_told_by_what_it_means(monkeypatch, error, ours):
+def test_errors_of_psycopg_are_mapped(monkeypatch, error, expected):
     async def fail(*_):
         raise error
 
     monkeypatch.setattr(Database, "_fetch", fail)
 
-    async def ask():
-        await ImageRepository(Database("postgresql://nobody@127.0.0.1:1/nothing")).check()
+    async def check():
+        await ImageRepository(Database("postgresql://user@127.0.0.1:1/nothing")).check()
 
-    with pytest.raises(ours) as raised:
-        asyncio.run(ask())
-    assert isinstance(raised.value, DependencyRejected) == (ours is DependencyRejected)
+    with pytest.raises(expected) as raised:
+        asyncio.run(check())
+    assert isinstance(raised.value, DependencyRejected) == (expected is DependencyRejected)

@@ -43,8 +43,8 @@ class Store:
 def ask(type_, headers=(), *, head, etag=""):
     async def run():
         store, executor = Store(), BoundedExecutor("minio", 1, deadline_seconds=30)
-        wanted = [(b"if-none-match", etag.encode())] if etag else []
-        request = Request({"type": "http", "method": "GET", "headers": wanted, "thumbmill.is_head": head})
+        headers_sent = [(b"if-none-match", etag.encode())] if etag else []
+        request = Request({"type": "http", "method": "GET", "headers": headers_sent, "thumbmill.is_head": head})
         try:
             delivery = ImageDelivery(Lookup(), store, executor, None, is_public=False)
             answer = await delivery.respond(request, DONE.id, type_, None)

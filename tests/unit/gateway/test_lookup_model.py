@@ -1,7 +1,7 @@
-"""A model: whatever is lost, doubled or shuffled, who asks again and again never sees a status go back.
+"""A model test: whatever is lost, duplicated or reordered, a polling client never sees a status go back.
 
-The rules are the programs' own: the tracker's ``states.fold`` makes the row, the gateway's ``Lookup`` asks for it
-and looks into the bucket. Objects of which no row tells are deleted by nobody, as the gateway's DELETE sees to.
+The rules are those of the services: the tracker's ``fold`` builds the row, and the gateway's ``Lookup`` reads it
+and the bucket. No untracked object is deleted, as the gateway's DELETE ensures.
 """
 
 import itertools
@@ -24,62 +24,62 @@ ORDER = ("AWAITING_UPLOAD", "PENDING", "PROCESSING", "FAILED", "DONE", "DELETED"
 KEY = upload_key(new_image_id())
 
 
-class World(RuleBasedStateMachine):
-    """One key, a form for it, the events about it, and a client that asks after every step."""
+class StatusModel(RuleBasedStateMachine):
+    """One key, a ticket for it, its events, and a client that polls after every step."""
 
     def __init__(self):
         super().__init__()
-        self.original = None  # what the bucket holds
+        self.original = None  # the object in the bucket
         self.row = None
         self.removal_known = False
-        self.under_way = []  # facts
+        self.in_flight = []  # events
         self.numbers = itertools.count(1)
-        self.last = None  # what the client was told
+        self.last = None  # generation and status that the client has seen
         self.lookup = Lookup(self, self, self)
 
-    # --- what clients do -----------------------------------------------------------------------------------
+    # --- actions of clients -----------------------------------------------------------------------------------
 
     @rule()
-    def ask_for_a_form(self):
-        self.under_way.append(event_factory.requested(key=KEY))
+    def create_ticket(self):
+        self.in_flight.append(event_factory.requested(key=KEY))
 
-    @rule(heard=st.sets(st.sampled_from(["immediate", "durable"])))
-    def upload(self, heard):
+    @rule(notified=st.sets(st.sampled_from(["immediate", "durable"])))
+    def upload(self, notified):
         number = next(self.numbers)
         self.original = ObjectVersion(f"{number:032x}", number, 1_700_000_000 + number)
-        self.under_way += [event_factory.put(self.original, key=KEY, target=target) for target in heard]
+        self.in_flight += [event_factory.put(self.original, key=KEY, target=target) for target in notified]
 
-    @precondition(lambda self: self.original and self.look() and not self.look().untracked_version)
-    @rule(heard=st.sets(st.sampled_from(["immediate", "durable"])))
-    def delete(self, heard):
+    @precondition(lambda self: self.original and self.find() and not self.find().untracked_version)
+    @rule(notified=st.sets(st.sampled_from(["immediate", "durable"])))
+    def delete(self, notified):
         self.original = None
         number = f"{next(self.numbers):X}"
-        self.under_way += [event_factory.delete(number, key=KEY, target=target) for target in heard]
+        self.in_flight += [event_factory.delete(number, key=KEY, target=target) for target in notified]
 
-    # --- what the services do ------------------------------------------------------------------------------
+    # --- actions of the services ------------------------------------------------------------------------------
 
     @precondition(lambda self: self.original)
     @rule(ends=st.sampled_from([event_factory.done, event_factory.failed]), attempt=st.integers(1, 2))
     def process(self, ends, attempt):
-        for say in (event_factory.processing, ends):
-            self.under_way.append(say(self.original, attempt, key=KEY))
+        for create in (event_factory.processing, ends):
+            self.in_flight.append(create(self.original, attempt, key=KEY))
 
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0), again=st.booleans())
-    def hear(self, number, again):
-        number %= len(self.under_way)
-        fact = self.under_way[number] if again else self.under_way.pop(number)
-        seen = BucketState(self.original)
-        self.row = fold(self.row, [fact], lambda: seen, removal_known=self.removal_known)
-        self.removal_known |= fact.is_removal
+    @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0), is_duplicated=st.booleans())
+    def record_event(self, number, is_duplicated):
+        number %= len(self.in_flight)
+        event = self.in_flight[number] if is_duplicated else self.in_flight.pop(number)
+        bucket_state = BucketState(self.original)
+        self.row = fold(self.row, [event], lambda: bucket_state, removal_known=self.removal_known)
+        self.removal_known |= event.is_removal
 
-    # --- what the gateway asks ------------------------------------------------------------------------------
+    # --- the interfaces of Lookup ------------------------------------------------------------------------------
 
     async def get(self, image_id):
         if self.row is None:
             return None, None
-        told = {"status": self.row.status.value, "generation": self.row.generation, "version": self.row.version}
-        return replace(DONE, id=image_id, key=KEY, **told), None
+        recorded = {"status": self.row.status.value, "generation": self.row.generation, "version": self.row.version}
+        return replace(DONE, id=image_id, key=KEY, **recorded), None
 
     async def run(self, call, *arguments):
         return call(*arguments)
@@ -89,19 +89,21 @@ class World(RuleBasedStateMachine):
             raise ObjectNotFoundError(key)
         return ObjectMetadata(self.original, self.original.etag, "image/jpeg", {})
 
-    def look(self):
+    def find(self):
         try:
             self.lookup.find_by_key(KEY).send(None)
-        except StopIteration as answered:  # nothing here waits
+        except StopIteration as answered:  # the coroutine never waits
             return answered.value
 
     @invariant()
-    def the_status_only_goes_on(self):
-        image = self.look()
-        told = (image.generation, ORDER.index(image.status)) if image else None
-        assert self.last is None or (told is not None and told >= self.last), f"{self.last} was followed by {told}"
-        self.last = told
+    def the_status_never_goes_back(self):
+        image = self.find()
+        current = (image.generation, ORDER.index(image.status)) if image else None
+        assert self.last is None or (current is not None and current >= self.last), (
+            f"{self.last} was followed by {current}"
+        )
+        self.last = current
 
 
-TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=100, stateful_step_count=25)
+TestStatusModel = StatusModel.TestCase
+TestStatusModel.settings = settings(max_examples=100, stateful_step_count=25)

@@ -12,12 +12,12 @@ from thumbmill.gateway.http.media_types import (
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
-def test_every_format_that_is_taken_has_its_content_type_and_extension(signature):
+def test_every_supported_format_has_a_content_type_and_an_extension(signature):
     assert signature.content_type in SUPPORTED
     assert EXTENSIONS[signature.content_type].isalpha()
 
 
-def test_content_decides():
+def test_the_content_type_is_detected_from_the_first_bytes():
     assert sniff(b"\x89PNG\r\n\x1a\n") == "image/png"
     assert sniff(b"<svg xmlns=") is None
 
@@ -26,7 +26,7 @@ def test_content_decides():
     "declared",
     ["text/html", "image/svg+xml", "application/pdf", None, "text/html; image/jpeg", "image/jpeg, text/html"],
 )
-def test_what_a_browser_might_run_is_not_said(declared):
+def test_a_type_that_a_browser_may_execute_is_replaced(declared):
     assert safe_content_type(declared) == "application/octet-stream"
 
 
@@ -47,18 +47,18 @@ def test_what_a_browser_might_run_is_not_said(declared):
         (None, ""),
     ],
 )
-def test_content_types_are_taken_for_what_they_mean(declared, meant):
+def test_synonyms_of_content_types_are_normalized(declared, meant):
     assert normalize_content_type(declared) == meant
     assert safe_content_type(declared) == (meant if meant in SUPPORTED else "application/octet-stream")
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: signature.content_type)
-def test_a_format_has_the_declared_type_if_that_can_be(signature):
+def test_a_format_has_the_declared_type_if_it_is_possible(signature):
     assert content_type_of_format(signature.format, signature.content_type) == signature.content_type
     assert content_type_of_format(signature.format, "text/html") in SUPPORTED
 
 
-def test_a_format_decides_against_what_was_declared():
+def test_a_format_overrides_the_declared_type():
     assert content_type_of_format("JPEG", "image/png") == "image/jpeg"
     assert content_type_of_format("HEIF", "image/heif") == "image/heif"
     assert content_type_of_format("HEIF", None) == "image/heic"

@@ -5,7 +5,7 @@ from starlette.responses import StreamingResponse
 from thumbmill.gateway.http.methods import HeadAsGet
 
 
-def test_no_byte_of_a_body_leaves_for_a_head():
+def test_a_head_response_has_no_body():
     sent, methods = [], []
 
     async def app(scope, receive, send):

@@ -64,39 +64,39 @@ def test_bodies(body, parts):
     "body",
     [b"", b"--xyz", b"--xyz-", b"--xyz\r\n", b"--xyz\r\na: b\r\n\r\nc", b"--xyz\n\nc\n--xyz--\n", b"x--xyz--"],
 )
-def test_bodies_that_do_not_end(body):
+def test_incomplete_bodies(body):
     assert parse(body)[1] is False
     assert bytewise(body)[1] is False
 
 
 @pytest.mark.parametrize("header", [b"no colon", b" folded: from nothing", b": x", b"a b: c"])
-def test_lines_that_are_no_headers(header):
+def test_invalid_header_lines(header):
     with pytest.raises(MultipartError):
         parse(b"--xyz\r\n" + header + b"\r\n\r\nc\r\n--xyz--")
 
 
 @pytest.mark.parametrize("step", [1, 100, 10 * MAX_HEADERS_BYTES])
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n\r\n--xyz--"])
-def test_headers_without_end_are_given_up(step, end):
+def test_endless_headers_are_rejected(step, end):
     body = b"--xyz\r\na: " + b"x" * (MAX_HEADERS_BYTES + 100) + end
     with pytest.raises(MultipartError):
         parse(body, [step] * (len(body) // step))
 
 
 @pytest.mark.parametrize("boundary", [b"", b"x" * (MAX_BOUNDARY_BYTES + 1), b"x ", b"x\r\ny"])
-def test_boundaries_that_can_not_be(boundary):
+def test_invalid_boundaries(boundary):
     with pytest.raises(MultipartError):
         MultipartParser(boundary)
 
 
-# What looks like a delimiter, in every mixture.
+# Fragments of a delimiter in every combination.
 SCRAPS = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b"-", b"--", b"xyz", b"\r\n--xyz", b"\r\n--xyz--", b" ", b"a: b"])
 ).map(b"".join)
 
 
 @given(SCRAPS, st.lists(st.integers(1, 9), max_size=60))
-def test_the_chunks_make_no_difference(body, sizes):
+def test_chunks_make_no_difference(body, sizes):
     def outcome(sizes):
         try:
             return parse(body, sizes)
@@ -107,7 +107,7 @@ def test_the_chunks_make_no_difference(body, sizes):
 
 
 @given(st.lists(SCRAPS, min_size=1, max_size=4), SCRAPS)
-def test_what_pythons_mail_parser_reads(contents, preamble):
+def test_the_result_equals_that_of_pythons_mail_parser(contents, preamble):
     whole = preamble + b"".join(b"\r\n--xyz\r\nA: b\r\n\r\n" + content for content in contents) + b"\r\n--xyz--\r\n"
     if b"\r\n--xyz" in b"\r\n" + preamble + b"".join(b"\n" + content for content in contents):
         return

@@ -10,7 +10,7 @@ OURS = frozenset({"images.example.org"})
     ["localhost", "LOCALHOST:8000", "app.localhost", "127.0.0.1:8000", "[::1]:8000", "[::1]", "192.168.1.5",
      "images.example.org", "Images.Example.org.:443", "gateway:8000", "my-machine", "thumbmill_gateway.:80"],
 )  # fmt: skip
-def test_names_that_are_ours(host):
+def test_allowed_hosts(host):
     assert is_allowed_host(host, OURS)
 
 
@@ -20,7 +20,7 @@ def test_names_that_are_ours(host):
      "x.images.example.org", "127.1", "0x7f000001", "user@localhost", "localhost/", "localhost:80:80", "[::1",
      "[evil.example]", "", "a b"],
 )  # fmt: skip
-def test_names_that_are_not(host):
+def test_other_hosts_are_rejected(host):
     assert not is_allowed_host(host, OURS)
 
 
@@ -43,7 +43,7 @@ def test_names_that_are_not(host):
         (True, {"sec-fetch-site": "cross-site", "origin": "https://app.example.evil"}),
     ],
 )
-def test_who_is_from_elsewhere(expected, headers):
+def test_cross_origin_writes(expected, headers):
     headers = {"host": "127.0.0.1:8000", **headers}
     trusted = {"https://app.example"}
     for method in ("POST", "DELETE", "PUT", "PATCH", "SURPRISE"):

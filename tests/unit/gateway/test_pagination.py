@@ -11,7 +11,7 @@ from thumbmill.gateway.problems import Problem
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_comes_back_as_it_was(created_at, image_id):
+def test_a_cursor_is_read_back_unchanged(created_at, image_id):
     assert read_cursor(write_cursor(created_at, image_id)) == (created_at, image_id)
 
 
@@ -27,9 +27,9 @@ def encoded(text):
         "=",
         encoded("2026-11-22"),
         encoded(f"2026-11-22T00:00:00 {uuid.UUID(int=1)}"),  # without a zone it is no moment
-        encoded("2026-11-22T00:00:00+00:00 nobody"),
+        encoded("2026-11-22T00:00:00+00:00 no-id"),
     ],
 )
-def test_what_we_did_not_write_is_refused(cursor):
+def test_an_invalid_cursor_is_rejected(cursor):
     with pytest.raises(Problem, match="cursor"):
         read_cursor(cursor)

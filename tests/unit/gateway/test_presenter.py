@@ -68,32 +68,32 @@ LINKS = Links("http://here")
 
 
 def test_a_done_image_shows_its_variants():
-    shown = to_image_out(DONE, LINKS)
-    original, thumbnail = shown.variants
+    out = to_image_out(DONE, LINKS)
+    original, thumbnail = out.variants
     assert (original.type, original.bytes, original.content_type) == ("original", 1000, "image/jpeg")
     assert (thumbnail.type, thumbnail.width, thumbnail.height, thumbnail.bytes) == ("thumbnail", 256, 171, 9000)
     assert thumbnail.url == f"http://here/api/v1/images/{ID}/variants/thumbnail?v=0123456789abcdef-v1"
     assert content_id(variants_of(DONE)[0]) == "0123456789abcdef-v1"
 
 
-def test_a_done_image_shows_what_was_found_out():
-    shown = to_image_out(DONE, LINKS)
-    assert shown.model_dump(mode="json")["details"] == DETAILS
-    assert (shown.sha256, shown.damaged) == ("01" * 32, False)
+def test_a_done_image_shows_its_details():
+    out = to_image_out(DONE, LINKS)
+    assert out.model_dump(mode="json")["details"] == DETAILS
+    assert (out.sha256, out.damaged) == ("01" * 32, False)
     assert to_image_out(replace(DONE, damaged=True), LINKS).damaged
-    assert to_image_out(replace(DONE, details=None), LINKS).details is None  # from before they were looked for
+    assert to_image_out(replace(DONE, details=None), LINKS).details is None  # an image of a version without details
 
 
 @pytest.mark.parametrize("status", ["AWAITING_UPLOAD", "EXPIRED", "DELETED"])
-def test_without_an_object_there_are_no_variants(status):
+def test_an_image_without_an_object_has_no_variants(status):
     assert to_image_out(replace(DONE, status=status), LINKS).variants == []
 
 
-def test_a_failed_image_says_why():
+def test_a_failed_image_shows_its_error():
     error = {"code": "unsupported_format", "detail": "text", "retryable": False}
-    shown = to_image_out(replace(DONE, status="FAILED", variants=[], error=error), LINKS)
-    assert shown.error.code == "unsupported_format"
-    assert [variant.type for variant in shown.variants] == ["original"]
+    out = to_image_out(replace(DONE, status="FAILED", variants=[], error=error), LINKS)
+    assert out.error.code == "unsupported_format"
+    assert [variant.type for variant in out.variants] == ["original"]
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,18 @@ def test_a_failed_image_says_why():
         ({"format": None, "error": {"code": "unreadable_image", "detail": ""}}, "image/jpeg"),
     ],
 )
-def test_the_originals_content_type_is_that_of_what_was_decoded(changes, content_type):
+def test_the_content_type_of_the_original_is_that_of_its_format(changes, content_type):
     row = replace(DONE, **({"content_type": "image/jpeg"} | changes))
     assert content_type_of(row) == content_type
 
 
-def test_expiring_changes_the_etag_though_no_fact_came():
+def test_expiration_changes_the_etag_without_an_event():
     waiting = replace(DONE, status="AWAITING_UPLOAD")
     assert etag_of(waiting) != etag_of(replace(waiting, status="EXPIRED"))
     assert etag_of(waiting) != etag_of(replace(waiting, version=8))
 
 
-def test_an_object_that_nobody_reported_yet_is_pending():
+def test_an_untracked_object_is_pending():
     head = ObjectMetadata(
         ObjectVersion("0" * 32, 3, 1_700_000_000), "0" * 32, "image/png", {"file-name": "%C3%A4.png"}
     )
@@ -129,16 +129,16 @@ def test_an_object_that_nobody_reported_yet_is_pending():
     assert etag_of(row) != etag_of(
         untracked_row(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000)))
     )
-    assert row.created_at.year == 2026  # its id says so
-    shown = to_image_out(row, LINKS)
-    assert (shown.sha256, shown.details, shown.damaged) == (None, None, False)
+    assert row.created_at.year == 2026  # from its id
+    out = to_image_out(row, LINKS)
+    assert (out.sha256, out.details, out.damaged) == (None, None, False)
 
 
-def test_times_are_utc_whatever_the_databases_session_has():
+def test_times_are_utc_for_any_time_zone_of_the_session():
     there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
     names = ("created_at", "updated_at", "next_attempt_at", "expires_at")
-    shown = to_image_out(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
-    assert {shown[name] for name in names} == {"2026-11-22T00:00:00Z"}
+    out = to_image_out(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
+    assert {out[name] for name in names} == {"2026-11-22T00:00:00Z"}
     fact = to_event_out(TimelineEvent(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(
         mode="json"
     )
@@ -157,20 +157,20 @@ def test_times_are_utc_whatever_the_databases_session_has():
         ([Status.DELETED], False, set()),
     ],
 )
-def test_the_states_that_a_list_is_asked_for(wanted, deleted, states):
+def test_the_states_to_list(wanted, deleted, states):
     assert select_states(wanted, deleted=deleted) == states
 
 
-def test_what_was_lost_is_named_and_offered_no_more():
-    shown = to_image_out(replace(DONE, missing=[VARIANT["key"]]), LINKS)
-    assert (shown.status, shown.missing) == (Status.DONE, ["thumbnail"])
-    assert [variant.type for variant in shown.variants] == ["original"]
+def test_a_lost_variant_is_listed_as_missing_only():
+    out = to_image_out(replace(DONE, missing=[VARIANT["key"]]), LINKS)
+    assert (out.status, out.missing) == (Status.DONE, ["thumbnail"])
+    assert [variant.type for variant in out.variants] == ["original"]
     assert to_image_out(replace(DONE, missing=[]), LINKS).missing == []
 
 
-def test_a_row_that_follows_a_purged_one_has_another_etag():
+def test_a_row_after_a_purged_one_has_another_etag():
     assert etag_of(DONE) != etag_of(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
 
 
-def test_a_deleted_image_without_its_key_is_shown_without_it():
+def test_a_deleted_image_without_a_key_is_shown_without_it():
     assert to_image_out(replace(DONE, status="DELETED", key=""), LINKS).key is None

@@ -160,7 +160,7 @@ UPGRADES = {
 
 @pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES)
 @pytest.mark.parametrize("framing", ["length", "chunks", "none"])
-def test_an_offer_of_another_protocol_changes_nothing(offer, framing):
+def test_an_upgrade_offer_is_ignored(offer, framing):
     body = b"" if framing == "none" else SMUGGLED
     fields = {"length": b"Content-Length: %d\r\n" % len(body), "chunks": b"Transfer-Encoding: chunked\r\n"}
     content = chunked(body, [5]) if framing == "chunks" else body
@@ -226,7 +226,7 @@ MALFORMED = [
 ]
 
 
-def test_requests_are_told_apart_whatever_their_framing_and_segments():
+def test_requests_are_separated_for_any_framing_and_segments():
     chance = random.Random(11)
     for _ in range(300):
         drawn = [draw_request(chance, number) for number in range(chance.randrange(1, 6))]
@@ -243,14 +243,14 @@ def test_requests_are_told_apart_whatever_their_framing_and_segments():
 
 
 @pytest.mark.parametrize("request_", MALFORMED)
-def test_what_is_no_request_is_refused_once_and_the_connection_closed(request_):
+def test_a_malformed_request_is_rejected_once_and_the_connection_closed(request_):
     for segments in ([request_ + SMUGGLED], [request_, SMUGGLED], [request_[:20], request_[20:] + SMUGGLED]):
         peer = send(*segments)
         assert [code_of(answer) for answer in peer.answers] == [(400, "malformed_request")]
         assert peer.is_refused
 
 
-def test_a_tunnel_is_refused():
+def test_a_tunnel_is_rejected():
     peer = send(b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" + SMUGGLED)
     assert [code_of(answer) for answer in peer.answers] == [(405, "method_not_allowed")]
     assert peer.is_refused
@@ -289,7 +289,7 @@ def trailing(lines):
         "a name without end",
     ],
 )
-def test_a_head_and_a_trailer_are_bounded(place, lines, segment):
+def test_headers_and_trailers_are_bounded(place, lines, segment):
     data = place(lines)
     peer = send(*[data[at : at + segment] for at in range(0, len(data), segment)])
     assert [code_of(answer) for answer in peer.answers] == [(431, "headers_too_large")]
@@ -297,26 +297,26 @@ def test_a_head_and_a_trailer_are_bounded(place, lines, segment):
 
 
 @pytest.mark.parametrize("place", [get, trailing], ids=["head", "trailer"])
-def test_what_people_send_is_within_the_bounds(place):
+def test_usual_headers_and_trailers_are_accepted(place):
     lines = fields(MAX_FIELDS - 2) + b"Cookie: " + b"y" * (MAX_HEAD_BYTES - 3000) + b"\r\n"
     assert [answer[0] for answer in send(place(lines), get(lines)).answers] == [200, 200]
 
 
-def test_an_address_without_end_is_refused():
+def test_an_endless_url_is_rejected():
     assert code_of(send(get(b"", path=b"/" + b"a" * (1 << 20))).answers[0]) == (431, "headers_too_large")
 
 
-def test_a_chunk_s_extension_without_end_is_refused():
+def test_an_endless_chunk_extension_is_rejected():
     start = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;"
     assert code_of(send(start, b"x" * (1 << 20)).answers[0]) == (431, "headers_too_large")
 
 
-def test_a_trailer_is_no_header():
+def test_a_trailer_is_not_a_header():
     peer = send(trailing(b"X-Late: y\r\n") + get(b""))
     assert peer.answers == [asked("POST", "/", b"x", "transfer-encoding"), asked("GET", "/", b"")]
 
 
-def test_as_many_requests_may_wait_as_are_bounded():
+def test_pipelined_requests_are_bounded():
     peer = send(get(b"") * (MAX_PIPELINED + 1))
     assert [answer[0] for answer in peer.answers] == [200] * (MAX_PIPELINED + 1)
     peer = send(get(b"") * 5000)
@@ -335,14 +335,14 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-def test_a_silent_connection_is_closed_without_a_word(monkeypatch):
+def test_a_silent_connection_is_closed_without_an_answer(monkeypatch):
     after(0.02, monkeypatch, "HEAD_TIMEOUT_SECONDS")
     peer = run(lambda peer: until(lambda: peer.transport.closed))
     assert peer.transport.written == b""
 
 
 @pytest.mark.parametrize("before", [b"", get(b"")], ids=["the first request", "a later one"])
-def test_a_head_that_does_not_end_is_given_up(monkeypatch, before):
+def test_headers_that_do_not_end_time_out(monkeypatch, before):
     after(0.05, monkeypatch, "HEAD_TIMEOUT_SECONDS", "CLOSE_TIMEOUT_SECONDS")
 
     async def trickle(peer):
@@ -363,13 +363,13 @@ async def refuse(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
-def test_a_request_that_was_answered_before_its_end_is_not_answered_again():
+def test_a_request_is_not_answered_twice():
     peer = send(trailing(fields(2))[:70], fields(5000), get(b""), app=refuse)
     assert peer.transport.written.count(b"HTTP/1.1 ") == 1
     assert peer.is_refused
 
 
-def test_the_rest_of_a_refused_body_is_not_waited_for_long(monkeypatch):
+def test_draining_a_rejected_body_times_out(monkeypatch):
     after(0.05, monkeypatch, "DRAIN_TIMEOUT_SECONDS")
 
     async def trickle(peer):
@@ -381,7 +381,7 @@ def test_the_rest_of_a_refused_body_is_not_waited_for_long(monkeypatch):
     run(trickle, app=refuse)
 
 
-def test_a_client_that_takes_nothing_is_hung_up_on(monkeypatch):
+def test_a_client_that_reads_nothing_is_disconnected(monkeypatch):
     after(0.02, monkeypatch, "WRITE_TIMEOUT_SECONDS")
 
     async def stall(peer):
@@ -392,7 +392,7 @@ def test_a_client_that_takes_nothing_is_hung_up_on(monkeypatch):
     run(stall)
 
 
-def test_silence_makes_room_and_work_does_not():
+def test_idle_connections_are_closed_for_new_ones_and_busy_ones_are_not():
     async def scenario():
         limiter, answer = ConnectionLimiter(3), asyncio.Event()
 
@@ -420,7 +420,7 @@ def test_silence_makes_room_and_work_does_not():
     asyncio.run(scenario())
 
 
-def test_refused_bodies_are_read_a_few_at_a_time():
+def test_rejected_bodies_are_drained_a_few_at_a_time():
     async def scenario():
         config = uvicorn.Config(refuse, http=protocol_for(ConnectionLimiter(100)), log_config=None, ws="none")
         config.load()

@@ -20,7 +20,7 @@ def acquire(limiter, times, client=""):
     return [limiter.acquire(client) for _ in range(times)]
 
 
-def test_a_minutes_worth_at_once_and_then_as_they_come(clock):
+def test_a_burst_of_one_minute_and_then_the_rate(clock):
     limiter = RateLimiter(60, clock)
     assert not any(acquire(limiter, 60))
     assert limiter.acquire("") == pytest.approx(1)
@@ -31,18 +31,18 @@ def test_a_minutes_worth_at_once_and_then_as_they_come(clock):
     assert limiter.acquire("") > 0
 
 
-def test_who_was_quiet_has_a_minutes_worth_and_no_more(clock):
+def test_an_idle_client_has_one_burst_and_no_more(clock):
     limiter = RateLimiter(10, clock)
     acquire(limiter, 10)
     clock.now += 3600
     assert [bool(wait) for wait in acquire(limiter, 11)] == [False] * 10 + [True]
 
 
-def test_one_client_takes_nothing_from_another(clock):
+def test_clients_have_separate_limits(clock):
     limiter = RateLimiter(2, clock)
     acquire(limiter, 5, "greedy")
     assert limiter.acquire("modest") == 0
 
 
-def test_none_is_no_limit(clock):
+def test_zero_means_no_limit(clock):
     assert not any(acquire(RateLimiter(0, clock), 10_000))

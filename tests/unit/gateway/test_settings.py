@@ -23,7 +23,7 @@ def environment(monkeypatch):
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_what_is_missing_is_named(name, monkeypatch):
+def test_a_missing_variable_is_named(name, monkeypatch):
     monkeypatch.delenv(name)
     with pytest.raises(SettingsError, match=f"^{name}: is required and not set$"):
         load(Settings)
@@ -48,13 +48,13 @@ def test_what_is_missing_is_named(name, monkeypatch):
         ("ALLOW_ANONYMOUS", "perhaps"),
     ],
 )
-def test_what_makes_no_sense_is_named(name, value, monkeypatch):
+def test_an_invalid_variable_is_named(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load(Settings)
 
 
-def test_everybody_may_come_only_if_that_is_meant(monkeypatch):
+def test_anonymous_access_must_be_explicit(monkeypatch):
     monkeypatch.setenv("GATEWAY_HOST", "0.0.0.0")
     with pytest.raises(SettingsError, match=r"API_KEYS is not set.*ALLOW_ANONYMOUS=true"):
         load(Settings)
@@ -65,14 +65,14 @@ def test_everybody_may_come_only_if_that_is_meant(monkeypatch):
     assert load(Settings).keys == ["one", "two"]
 
 
-def test_addresses_are_taken_as_people_write_them(monkeypatch):
+def test_addresses_are_accepted_in_their_usual_forms(monkeypatch):
     monkeypatch.setenv("GATEWAY_HOST", "[::1]")
-    monkeypatch.setenv("PUBLIC_URL", "https://[2001:db8::1]:8443/pictures/")
+    monkeypatch.setenv("PUBLIC_URL", "https://[2001:db8::1]:8443/images/")
     monkeypatch.setenv("CORS_ALLOW_ORIGINS", "https://A.example/, http://localhost:5173")
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1")
     settings = load(Settings)
     assert settings.gateway_host == "::1"
-    assert settings.public_url == "https://[2001:db8::1]:8443/pictures"
+    assert settings.public_url == "https://[2001:db8::1]:8443/images"
     assert settings.origins == ["https://a.example", "http://localhost:5173"]
     assert settings.proxies == ["10.0.0.0/8", "::1"]
 
@@ -100,7 +100,7 @@ def test_loopback(host, expected):
     assert is_loopback(host) is expected
 
 
-def test_forms_are_signed_by_the_signer_and_sent_to_the_address_that_clients_use(monkeypatch):
+def test_forms_are_signed_by_the_signer_for_the_public_url_of_minio(monkeypatch):
     monkeypatch.setenv("MINIO_PUBLIC_URL", "https://files.example.com/")
     settings = load(Settings)
     assert settings.form_url == "https://files.example.com"
@@ -135,7 +135,7 @@ def test_the_names_that_are_ours(given, hosts, monkeypatch):
     assert load(Settings).hosts == hosts
 
 
-def test_every_origin_without_keys_has_to_be_meant(monkeypatch):
+def test_all_origins_without_keys_must_be_explicit(monkeypatch):
     monkeypatch.setenv("CORS_ALLOW_ORIGINS", "*")
     with pytest.raises(SettingsError, match="CORS_ALLOW_ORIGINS"):
         load(Settings)

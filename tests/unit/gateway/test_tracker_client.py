@@ -20,7 +20,7 @@ FAILED = replace(DONE, status="FAILED", variants=[], error=EXHAUSTED, object_ver
 KEY = DONE.variants[0]["key"]
 
 
-def verdict(row, *, later=timedelta(0)):
+def problem_code(row, *, later=timedelta(0)):
     try:
         check_retryable(row, NOW + later, 60)
     except Problem as problem:
@@ -41,28 +41,28 @@ def verdict(row, *, later=timedelta(0)):
         (replace(FAILED, status="DELETED"), Code.GONE),
     ],
 )
-def test_who_may_be_tried_again(row, code):
-    assert verdict(row) == code
+def test_which_images_can_be_retried(row, code):
+    assert problem_code(row) == code
 
 
-def test_what_failed_once_more_waits_a_while():
+def test_an_image_that_failed_again_must_wait():
     again = replace(FAILED, run_id="2026-11-22T00:00:00+00:00")
-    assert verdict(again, later=timedelta(seconds=59)) is Code.RETRIED_TOO_SOON
-    assert verdict(again, later=timedelta(seconds=61)) is None
-    with pytest.raises(Problem) as refused:
+    assert problem_code(again, later=timedelta(seconds=59)) is Code.RETRIED_TOO_SOON
+    assert problem_code(again, later=timedelta(seconds=61)) is None
+    with pytest.raises(Problem) as rejection:
         check_retryable(again, NOW + timedelta(seconds=50), 60)
-    assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "10")
+    assert (rejection.value.status, rejection.value.headers["Retry-After"]) == (429, "10")
 
 
 class FakePublisher:
     def __init__(self):
-        self.said = []
+        self.published = []
         self.error = None
 
     def publish_event(self, event):
         if self.error:
             raise self.error
-        self.said.append(event)
+        self.published.append(event)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def publisher():
 
 
 def run(publisher, *steps):
-    """Take steps with requests; what nobody waits for has ended when this returns."""
+    """Run the steps with a tracker client, and wait for the reports in flight after each."""
 
     async def do():
         executor = BoundedExecutor("rabbitmq", 1, deadline_seconds=5)
@@ -88,23 +88,23 @@ def run(publisher, *steps):
     asyncio.run(do())
 
 
-def test_a_retry_names_the_failure_that_it_is_about(publisher):
+def test_a_retry_names_the_run_that_failed(publisher):
     ahead = "2999-01-01T00:00:00.000000+00:00"
     row = replace(FAILED, run_id=ahead, updated_at=datetime(2000, 1, 1, tzinfo=UTC))
     run(publisher, lambda tracker: tracker.request_retry(row, "00-1-2-3"))
-    [event] = publisher.said
+    [event] = publisher.published
     assert (event.source, event.data.after, str(event.data.object_version)) == ("/gateway", ahead, SOURCE)
-    assert event.data.run_id > ahead, "or the tracker would not believe it"
+    assert event.data.run_id > ahead, "the tracker accepts only a later run"
     assert not event.data.forced
 
 
-def test_a_retry_that_nobody_heard_is_no_202(publisher):
+def test_a_retry_that_is_not_confirmed_fails(publisher):
     publisher.error = DependencyUnavailable("rabbitmq")
     with pytest.raises(DependencyUnavailable):
         run(publisher, lambda tracker: tracker.request_retry(FAILED, ""))
 
 
-def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):
+def test_missing_variants_are_reported_once_a_minute(publisher, monkeypatch):
     row = replace(DONE, object_version=SOURCE)
     other = replace(row, id=replace(row).id.__class__(int=1))
     run(
@@ -112,31 +112,31 @@ def test_what_is_missed_is_told_once_a_minute(publisher, monkeypatch):
         *[lambda tracker: tracker.report_missing(row, [KEY], "")] * 5,
         lambda r: r.report_missing(other, [], ""),
     )
-    assert [event.data.missing for event in publisher.said] == [[KEY], []]
+    assert [event.data.missing for event in publisher.published] == [[KEY], []]
     monkeypatch.setattr(tracker_module, "REPORT_INTERVAL_SECONDS", 0)
     run(publisher, *[lambda tracker: tracker.report_missing(row, [KEY], "")] * 2)
-    assert len(publisher.said) == 4
+    assert len(publisher.published) == 4
 
 
-def test_what_could_not_be_told_is_told_to_the_next_who_asks(publisher):
+def test_a_report_that_failed_is_repeated_for_the_next_request(publisher):
     row = replace(DONE, object_version=SOURCE)
 
-    def mend(_):
+    def restore(_):
         publisher.error = None
 
     publisher.error = DependencyUnavailable("rabbitmq")
-    run(publisher, lambda r: r.report_missing(row, [KEY], ""), mend, lambda r: r.report_missing(row, [KEY], ""))
-    assert len(publisher.said) == 1
+    run(publisher, lambda r: r.report_missing(row, [KEY], ""), restore, lambda r: r.report_missing(row, [KEY], ""))
+    assert len(publisher.published) == 1
 
 
-def test_nothing_is_told_of_an_object_that_only_the_bucket_shows(publisher):
+def test_an_untracked_object_is_not_reported(publisher):
     run(publisher, lambda tracker: tracker.report_missing(replace(DONE, object_version=None), [], ""))
-    assert publisher.said == []
+    assert publisher.published == []
 
 
-def test_a_few_are_remembered_and_the_oldest_forgotten(publisher, monkeypatch):
+def test_the_oldest_reported_image_is_forgotten(publisher, monkeypatch):
     monkeypatch.setattr(tracker_module, "MAX_REMEMBERED", 2)
     rows = [replace(DONE, object_version=SOURCE, id=DONE.id.__class__(int=n)) for n in range(3)]
     steps = [lambda tracker, row=row: tracker.report_missing(row, [], "") for row in [*rows, rows[0], rows[2]]]
     run(publisher, *steps)
-    assert len(publisher.said) == 4, "the first was forgotten, the last not"
+    assert len(publisher.published) == 4, "the first report was forgotten, the last was not"

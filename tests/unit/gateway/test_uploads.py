@@ -14,12 +14,12 @@ from thumbmill.gateway.uploads.service import RetryAfterJitter
 from thumbmill.gateway.uploads.streaming_upload import StreamingUpload
 
 RAW = {"content-type": "image/png"}  # declared wrongly, which must not matter
-JPEG = b"\xff\xd8\xff\xe0" + b"picture " * 8
+JPEG = b"\xff\xd8\xff\xe0" + b"image " * 8
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MIB = 1024 * 1024
 
 
-def take(storage, request, **limits):
+def store(storage, request, **limits):
     async def run():
         with uploads_into(storage, **limits) as uploads:
             try:
@@ -31,20 +31,20 @@ def take(storage, request, **limits):
     return asyncio.run(run())
 
 
-def refused(storage, request, **limits):
+def rejection(storage, request, **limits):
     with pytest.raises(Problem) as caught:
-        take(storage, request, **limits)
+        store(storage, request, **limits)
     return caught.value
 
 
-def test_a_small_file_is_stored_with_what_is_known_of_it():
+def test_a_small_file_is_stored_with_its_metadata():
     storage = FakeStorage()
     headers = {
         "content-type": "multipart/form-data; boundary=x",
         "traceparent": TRACE,
     }
     start = '--x\r\nContent-Disposition: form-data; name="file"; filename="ä.jpg"\r\n\r\n'.encode()
-    stored = take(storage, make_request([start, JPEG, b"\r\n--x--\r\n"], headers))
+    stored = store(storage, make_request([start, JPEG, b"\r\n--x--\r\n"], headers))
     assert stored.id == image_id_of(stored.key)
     assert stored.id.version == 7
     assert (stored.file_name, stored.content_type, stored.bytes) == ("ä.jpg", "image/jpeg", len(JPEG))
@@ -53,7 +53,7 @@ def test_a_small_file_is_stored_with_what_is_known_of_it():
     assert metadata == {"file-name": "%C3%A4.jpg", "traceparent": TRACE}
 
 
-def test_a_file_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
+def test_a_file_sent_byte_by_byte_needs_no_more_memory_than_its_size():
     """A view of one byte is 200 bytes large: 5 MiB of them took a gigabyte."""
     content = JPEG + bytes(MIB // 10)
     upload = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
@@ -69,19 +69,19 @@ def test_a_file_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
 
 
 @pytest.mark.parametrize("size", [5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 11 * MIB])
-def test_a_large_file_is_stored_as_it_was(size):
+def test_a_large_file_is_stored_unchanged(size):
     storage = FakeStorage()
     content = JPEG + b"x" * (size - len(JPEG))
     chunks = [content[i : i + 100_000] for i in range(0, size, 100_000)]
-    stored = take(storage, make_request(chunks, RAW))
+    stored = store(storage, make_request(chunks, RAW))
     assert storage.objects[ORIGINALS_BUCKET, stored.key][0] == content
     assert stored.bytes == size
     assert not storage.unfinished
 
 
-def test_bytes_one_by_one():
+def test_a_file_sent_byte_by_byte_is_stored_unchanged():
     storage = FakeStorage()
-    stored = take(storage, make_request([JPEG[i : i + 1] for i in range(len(JPEG))], RAW))
+    stored = store(storage, make_request([JPEG[i : i + 1] for i in range(len(JPEG))], RAW))
     assert storage.objects[ORIGINALS_BUCKET, stored.key][:2] == (JPEG, "image/jpeg")
 
 
@@ -94,46 +94,48 @@ def test_bytes_one_by_one():
         ([JPEG, b"x" * 1000], Code.FILE_TOO_LARGE),
     ],
 )
-def test_what_is_refused_leaves_nothing(chunks, code):
+def test_a_rejected_upload_stores_nothing(chunks, code):
     storage = FakeStorage()
-    assert refused(storage, make_request(chunks, RAW), max_bytes=1000).code is code
+    assert rejection(storage, make_request(chunks, RAW), max_bytes=1000).code is code
     assert not storage.objects
 
 
-def test_no_picture_is_refused_by_its_first_bytes():
+def test_a_file_that_is_not_an_image_is_rejected_after_its_first_bytes():
     request = make_request([b"plain text, " * 6, *[b"more of it"] * 50], RAW)
-    assert refused(FakeStorage(), request).code is Code.UNSUPPORTED_FORMAT
+    assert rejection(FakeStorage(), request).code is Code.UNSUPPORTED_FORMAT
     assert len(request.unread) == 51
 
 
-def test_a_declared_length_over_the_limit_is_refused_unread():
+def test_a_declared_length_over_the_limit_is_rejected_unread():
     request = make_request([JPEG], RAW | {"content-length": "2000000000"})
-    assert refused(FakeStorage(), request).code is Code.FILE_TOO_LARGE
+    assert rejection(FakeStorage(), request).code is Code.FILE_TOO_LARGE
     assert len(request.unread) == 2
 
 
 @pytest.mark.parametrize("size", [100, 6 * MIB])
-def test_a_client_that_goes_away_leaves_nothing(size):
+def test_a_client_that_disconnects_leaves_nothing(size):
     storage = FakeStorage()
     with pytest.raises(ClientDisconnect):
-        take(storage, make_request([JPEG, b"x" * size], RAW, complete=False))
+        store(storage, make_request([JPEG, b"x" * size], RAW, complete=False))
     assert not storage.objects
     assert not storage.unfinished
 
 
-def test_a_file_that_turns_out_too_large_leaves_no_parts():
+def test_a_file_that_exceeds_the_limit_leaves_no_parts():
     storage = FakeStorage()
-    problem = refused(storage, make_request([JPEG, *[b"x" * MIB] * 9], RAW), max_bytes=8 * MIB)
+    problem = rejection(storage, make_request([JPEG, *[b"x" * MIB] * 9], RAW), max_bytes=8 * MIB)
     assert problem.code is Code.FILE_TOO_LARGE
     assert not storage.unfinished
 
 
-def test_a_client_that_sends_nothing_gives_up_its_place():
+def test_a_client_that_sends_nothing_loses_its_slot():
     limits = BodyRateLimits(window_seconds=0.01)
-    assert refused(FakeStorage(), make_request([], RAW, stuck=True), rate_limits=limits).code is Code.UPLOAD_STALLED
+    assert (
+        rejection(FakeStorage(), make_request([], RAW, stuck=True), rate_limits=limits).code is Code.UPLOAD_STALLED
+    )
 
 
-def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
+def test_a_slow_upload_is_evicted_if_all_slots_are_used(monkeypatch):
     monkeypatch.setattr(body_rate, "GRACE_SECONDS", 0)
     storage = FakeStorage()
 
@@ -154,7 +156,7 @@ def test_a_slow_upload_gives_way_where_all_places_are_taken(monkeypatch):
     assert (ORIGINALS_BUCKET, stored.key) in storage.objects
 
 
-def test_a_quick_upload_gives_way_to_nobody():
+def test_a_fast_upload_is_not_evicted():
     async def run():
         with uploads_into(FakeStorage(), slots=1) as uploads:
             first = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
@@ -167,18 +169,18 @@ def test_a_quick_upload_gives_way_to_nobody():
     assert asyncio.run(run()) is Code.TOO_MANY_UPLOADS
 
 
-def test_a_store_that_is_away_is_told_with_the_id():
+def test_an_unavailable_store_is_reported_with_the_id():
     storage = FakeStorage()
-    storage.error = DependencyUnavailable("minio", "connection refused")
-    problem = refused(storage, make_request([JPEG], RAW))
+    storage.error = DependencyUnavailable("minio", "connection rejection")
+    problem = rejection(storage, make_request([JPEG], RAW))
     assert problem.code is Code.STORAGE_UNAVAILABLE
     assert problem.headers["Location"] == f"http://here/api/v1/images/{problem.members['id']}"
 
 
-def test_a_store_that_does_not_answer_is_told_in_time_and_the_image_may_be_stored():
+def test_a_store_that_does_not_answer_is_reported_in_time_with_the_id():
     storage = FakeStorage()
     storage.gate.clear()
-    problem = refused(storage, make_request([JPEG], RAW), deadline_seconds=0.05)
+    problem = rejection(storage, make_request([JPEG], RAW), deadline_seconds=0.05)
     assert problem.code is Code.STORAGE_TIMEOUT
     assert problem.headers["Location"].endswith(problem.members["id"])
     assert "Retry-After" in problem.headers
@@ -186,16 +188,16 @@ def test_a_store_that_does_not_answer_is_told_in_time_and_the_image_may_be_store
     assert str(image_id_of(key)) == problem.members["id"]
 
 
-def test_parts_that_were_sent_too_late_are_dropped():
+def test_parts_that_arrive_too_late_are_dropped():
     storage = FakeStorage()
     storage.gate.clear()
-    problem = refused(storage, make_request([JPEG, b"x" * 6 * MIB], RAW), deadline_seconds=0.05)
+    problem = rejection(storage, make_request([JPEG, b"x" * 6 * MIB], RAW), deadline_seconds=0.05)
     assert problem.code is Code.STORAGE_TIMEOUT
     assert not storage.unfinished
     assert not storage.objects
 
 
-def test_places_are_counted_until_the_store_has_let_go():
+def test_a_slot_is_used_until_the_store_has_finished():
     storage = FakeStorage()
 
     async def run():
@@ -214,7 +216,7 @@ def test_places_are_counted_until_the_store_has_let_go():
     asyncio.run(run())
 
 
-def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
+def test_a_few_rejected_clients_retry_soon_and_many_are_spread():
     retry_after = RetryAfterJitter(slots=32)
     assert {retry_after.next_delay(at / 100) for at in range(63)} == {1}
     pauses = [retry_after.next_delay(4.0) for _ in range(500)]
@@ -227,12 +229,12 @@ def test_few_who_are_turned_away_come_again_soon_and_many_spread_out():
 
 
 @pytest.mark.parametrize("size", [1001, 100_000, 10 * MIB])
-def test_a_file_over_the_limit_is_called_so_in_chunks_of_any_size(size):
+def test_a_file_over_the_limit_is_rejected_in_chunks_of_any_size(size):
     content = JPEG + bytes(size)
     head = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
     form = {"content-type": "multipart/form-data; boundary=x"}
     for chunks, headers in (([content], RAW), ([head + content], form)):
         storage = FakeStorage()
-        problem = refused(storage, make_request(chunks, headers), max_bytes=1000)
+        problem = rejection(storage, make_request(chunks, headers), max_bytes=1000)
         assert problem.code is Code.FILE_TOO_LARGE
         assert not storage.objects

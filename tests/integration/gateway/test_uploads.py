@@ -22,12 +22,12 @@ def test_a_form_becomes_an_object(system, client, photo):
     )
     assert answer.status_code == 202
     accepted = answer.json()
-    thing = system.s3.get_object(Bucket=ORIGINALS, Key=accepted["key"])
-    assert thing["Body"].read() == photo
-    assert thing["ContentType"] == "image/jpeg"  # by its content, whatever was declared
-    assert thing["Metadata"] == {"file-name": "%C3%A4%20b%2Bc%20100%25.jpg", "traceparent": TRACE}
+    stored_object = system.s3.get_object(Bucket=ORIGINALS, Key=accepted["key"])
+    assert stored_object["Body"].read() == photo
+    assert stored_object["ContentType"] == "image/jpeg"  # by its content, not as declared
+    assert stored_object["Metadata"] == {"file-name": "%C3%A4%20b%2Bc%20100%25.jpg", "traceparent": TRACE}
 
-    image = client.get(answer.headers["Location"]).json()  # no row yet: the bucket knows
+    image = client.get(answer.headers["Location"]).json()  # no row yet: the bucket is read
     assert (image["id"], image["status"], image["file_name"]) == (accepted["id"], "PENDING", name)
 
 
@@ -40,37 +40,37 @@ def test_raw_bytes_become_an_object(system, client, size):
     assert not system.parts_on_disk()
 
 
-def test_over_the_limit(clean, client):
+def test_over_the_limit(fresh, client):
     def endless():
         for _ in range(50):
             yield START + bytes(MIB)
 
     answer = client.post("/api/v1/images", content=endless(), headers={"Content-Type": "image/jpeg"})
     assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
-    wait_until(lambda: not clean.parts_on_disk(), 10, "dropped parts")
-    assert not clean.keys()
+    wait_until(lambda: not fresh.parts_on_disk(), 10, "dropped parts")
+    assert not fresh.keys()
 
 
-def test_no_picture_is_stored(clean, client):
-    answer = client.post("/api/v1/images", files={"file": ("photo.jpg", b"text, and no picture", "image/jpeg")})
+def test_a_file_that_is_not_an_image_is_not_stored(fresh, client):
+    answer = client.post("/api/v1/images", files={"file": ("photo.jpg", b"text, not an image", "image/jpeg")})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_format")
-    assert not clean.keys()
+    assert not fresh.keys()
 
 
 @pytest.mark.parametrize("sent", [1000, 12 * MIB])
-def test_a_client_that_goes_away_leaves_nothing(clean, client, sent):
+def test_a_client_that_disconnects_leaves_nothing(fresh, client, sent):
     address = urlsplit(str(client.base_url))
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(begin_upload(20_000_000) + START + os.urandom(sent))
         if sent > 5 * MIB:
-            wait_until(clean.parts_on_disk, 10, "a part in the store")
-    log = clean.stack.log_path("gateway")
+            wait_until(fresh.parts_on_disk, 10, "a part in the store")
+    log = fresh.stack.log_path("gateway")
     wait_until(lambda: '"status": 499' in log.read_text().splitlines()[-1], 10, "the end of the request")
-    wait_until(lambda: not clean.parts_on_disk(), 10, "dropped parts")
-    assert not clean.keys()
+    wait_until(lambda: not fresh.parts_on_disk(), 10, "dropped parts")
+    assert not fresh.keys()
 
 
-def test_a_frozen_store_is_told_in_time_and_the_image_turns_up(system, client, photo):
+def test_a_frozen_store_is_reported_in_time_and_the_image_is_found_later(system, client, photo):
     system.stack.signal("minio", signal.SIGSTOP)
     try:
         answer = client.post("/api/v1/images", files={"file": ("cat.jpg", photo)})
@@ -83,22 +83,22 @@ def test_a_frozen_store_is_told_in_time_and_the_image_turns_up(system, client, p
     def stored():
         return client.get(answer.headers["Location"]).json().get("status") == "PENDING"
 
-    wait_until(stored, 30, "the object that was on its way")
+    wait_until(stored, 30, "the object that was being stored")
 
 
-def test_a_store_killed_in_the_middle_of_a_file(clean, client, photo):
-    """What had come of it is no object, neither then nor later."""
+def test_the_store_is_killed_during_an_upload(fresh, client, photo):
+    """The received part never becomes an object."""
     address = urlsplit(str(client.base_url))
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(begin_upload(12 * MIB) + START + os.urandom(11 * MIB))
-        wait_until(clean.parts_on_disk, 10, "a part in the store")
-        clean.stack.kill("minio")
+        wait_until(fresh.parts_on_disk, 10, "a part in the store")
+        fresh.stack.kill("minio")
         connection.sendall(bytes(MIB - len(START)))
         answer = connection.makefile("rb").readline()
-    clean.stack.start("minio")
+    fresh.stack.start("minio")
     assert b" 503 " in answer
-    clean.wait_until_ready()
-    assert not clean.keys()
+    fresh.wait_until_ready()
+    assert not fresh.keys()
     assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
 
 
@@ -113,19 +113,19 @@ def test_too_many_at_once(system, client, photo):
                 answer = client.post("/api/v1/images", files={"file": photo})
                 return answer if answer.status_code == 503 else None
 
-            answer = wait_until(refused, 10, "a full house")
+            answer = wait_until(refused, 10, "a rejected upload")
             assert answer.json()["code"] == "too_many_uploads"
             assert "Retry-After" in answer.headers
 
         def accepted():
             return client.post("/api/v1/images", files={"file": photo}).status_code == 202
 
-        wait_until(accepted, 10, "the place that came free")
+        wait_until(accepted, 10, "a free slot")
     finally:
         system.stack.restart("gateway", **SETTINGS)
 
 
-def test_a_ticket_takes_one_file_of_one_kind(clean, client, photo):
+def test_a_ticket_accepts_one_file_of_one_content_type(fresh, client, photo):
     answer = client.post("/api/v1/uploads", json={"content_type": "image/jpeg", "file_name": "cat.jpg"})
     assert answer.status_code == 201
     ticket = answer.json()
@@ -136,16 +136,16 @@ def test_a_ticket_takes_one_file_of_one_kind(clean, client, photo):
         fields = ticket["form"]["fields"] | changed
         return httpx.post(ticket["form"]["url"], data=fields, files={"file": ("x", content)}).status_code
 
-    assert send(photo, key="uploads/somebody-else/original") == 403
+    assert send(photo, key="uploads/another-image/original") == 403
     assert send(photo, **{"Content-Type": "text/html"}) == 403
     assert send(b"") == 400
-    assert not clean.keys()
+    assert not fresh.keys()
     assert send(photo) == 204
-    assert clean.keys() == {ticket["key"]}
-    assert clean.s3.head_object(Bucket=ORIGINALS, Key=ticket["key"])["ContentType"] == "image/jpeg"
+    assert fresh.keys() == {ticket["key"]}
+    assert fresh.s3.head_object(Bucket=ORIGINALS, Key=ticket["key"])["ContentType"] == "image/jpeg"
 
 
-def test_a_ticket_for_no_picture_is_refused(client):
+def test_a_ticket_for_another_content_type_is_rejected(client):
     answer = client.post("/api/v1/uploads", json={"content_type": "text/html"})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_format")
     answer = client.post("/api/v1/uploads", content=b" " * 70_000)

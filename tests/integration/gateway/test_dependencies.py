@@ -1,4 +1,4 @@
-"""What the gateway says while its servers are away, and that it recovers by itself."""
+"""What the gateway answers while dependencies are unavailable, and that it recovers without a restart."""
 
 import asyncio
 import json
@@ -25,79 +25,83 @@ def readiness(client):
     return answer.status_code, answer.json()
 
 
-def test_with_everything_there(system, client):
+def test_with_all_dependencies_available(system, client):
     system.wait_until_ready()
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/livez").status_code == 200
     assert "thumbmill_http_seconds" in client.get("/metrics").text
 
 
-def test_without_the_database_uploads_work(clean, client, photo):
-    image_id = clean.put_row()
+def test_without_the_database_uploads_work(fresh, client, photo):
+    image_id = fresh.put_row()
     assert client.get(f"/api/v1/images/{image_id}").status_code == 200
-    clean.stack.stop("postgres")
+    fresh.stack.stop("postgres")
     try:
         assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
         answer = client.get(f"/api/v1/images/{image_id}")
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-        wait_until(lambda: readiness(client)[0] == 503, 10, "readiness that is denied")
+        wait_until(lambda: readiness(client)[0] == 503, 10, "a failing readiness probe")
         assert "postgres is unavailable" in readiness(client)[1]["unavailable"]["postgres"]
     finally:
-        clean.stack.start("postgres")
-    wait_until(lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200, 10, "the database's return")
-    clean.wait_until_ready()
+        fresh.stack.start("postgres")
+    wait_until(
+        lambda: client.get(f"/api/v1/images/{image_id}").status_code == 200,
+        10,
+        "the database",
+    )
+    fresh.wait_until_ready()
 
 
-def test_a_locked_table_is_told_in_time_and_holds_up_nothing_else(clean, client, photo):
-    image_id = clean.put_row()
+def test_a_locked_table_is_reported_in_time_and_blocks_nothing_else(fresh, client, photo):
+    image_id = fresh.put_row()
 
-    def look(_):
+    def get_image(_):
         answer = client.get(f"/api/v1/images/{image_id}")
         return answer.status_code, answer.json().get("code")
 
     with (
-        closing(psycopg.connect(clean.owner)) as locker,
+        closing(psycopg.connect(fresh.owner)) as locker,
         ThreadPoolExecutor(MORE_THAN_CONNECTIONS) as pool,
     ):
         locker.execute("LOCK TABLE images")
-        answers = pool.map(look, range(MORE_THAN_CONNECTIONS))
+        answers = pool.map(get_image, range(MORE_THAN_CONNECTIONS))
         assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
         assert client.get("/livez").status_code == 200
         assert set(answers) == {(503, "database_unavailable")}
-    wait_until(lambda: look(0) == (200, None), 10, "the lock's end")
-    clean.wait_until_ready()
+    wait_until(lambda: get_image(0) == (200, None), 10, "the end of the lock")
+    fresh.wait_until_ready()
 
 
-def test_a_database_that_stands_still_is_told_at_the_start(clean):
-    """Or the gateway would neither listen nor say why."""
-    with closing(psycopg.connect(clean.owner)) as locker:
+def test_a_blocked_database_is_reported_at_startup(fresh):
+    """Otherwise the gateway would neither listen nor report the reason."""
+    with closing(psycopg.connect(fresh.owner)) as locker:
         locker.execute("LOCK TABLE progress")
         with pytest.raises(DependencyUnavailable):
-            asyncio.run(Database(clean.stack.endpoints.database("gateway")).check_login())
+            asyncio.run(Database(fresh.stack.endpoints.database("gateway")).check_login())
 
 
-def test_kept_connections_that_died_are_no_fault(clean, client):
-    image_id = clean.put_row()
+def test_dead_pooled_connections_are_replaced(fresh, client):
+    image_id = fresh.put_row()
     assert client.get(f"/api/v1/images/{image_id}").status_code == 200
-    clean.stack.restart("postgres")
+    fresh.stack.restart("postgres")
     assert client.get(f"/api/v1/images/{image_id}").status_code == 200
 
 
-def test_without_the_store(clean, client, photo):
-    image_id = clean.put_row()
-    ticket = clean.put_row(id=new_image_id(), status="AWAITING_UPLOAD", object_version=None)
-    clean.stack.stop("minio")
+def test_without_the_store(fresh, client, photo):
+    image_id = fresh.put_row()
+    ticket = fresh.put_row(id=new_image_id(), status="AWAITING_UPLOAD", object_version=None)
+    fresh.stack.stop("minio")
     try:
         answer = client.post("/api/v1/images", files={"file": photo})
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
         assert answer.headers["Location"].endswith(answer.json()["id"])
         assert client.get(f"/api/v1/images/{image_id}").status_code == 200
-        unsure = client.get(f"/api/v1/images/{ticket}")  # it may have been used
+        unsure = client.get(f"/api/v1/images/{ticket}")  # the ticket may have been used
         assert (unsure.status_code, unsure.json()["code"]) == (503, "storage_unavailable")
         wait_until(lambda: "minio" in readiness(client)[1]["unavailable"], 10, "readiness that names the store")
     finally:
-        clean.stack.start("minio")
-    clean.wait_until_ready()
+        fresh.stack.start("minio")
+    fresh.wait_until_ready()
     assert client.post("/api/v1/images", files={"file": photo}).status_code == 202
 
 
@@ -156,13 +160,13 @@ def test_versioning_is_reported(system, client):
         ({"GATEWAY_HOST": "0.0.0.0"}, 2, "API_KEYS"),
     ],
 )
-def test_wrong_settings_are_named(system, wrong, code, named):
+def test_invalid_settings_are_named(system, wrong, code, named):
     database = system.stack.endpoints.database("gateway")
     if wrong == {"DATABASE_URL": "gateway:wrong"}:
         wrong = {"DATABASE_URL": "postgresql://gateway:wrong@" + database.partition("@")[2]}
     if wrong == {"GATEWAY_PORT": "minio's"}:
         wrong = {"GATEWAY_PORT": str(system.stack.installation.ports["MINIO_PORT"])}
-    ended = start_wrongly(system, **wrong)
+    ended = start_with(system, **wrong)
     assert ended.returncode == code
     assert named in ended.stdout + ended.stderr
 
@@ -173,7 +177,7 @@ def test_a_missing_bucket_is_named(system):
         system.s3.delete_object(Bucket="images-processed", Key=key)
     system.s3.delete_bucket(Bucket="images-processed")
     try:
-        ended = start_wrongly(system)
+        ended = start_with(system)
     finally:
         system.s3.create_bucket(Bucket="images-processed")
     assert ended.returncode == 1
@@ -181,19 +185,19 @@ def test_a_missing_bucket_is_named(system):
     system.wait_until_ready()
 
 
-def start_wrongly(system, **wrong):
+def start_with(system, **wrong):
     process = system.stack.table["gateway"]
     environment = process.environment | SETTINGS | {"GATEWAY_PORT": "1"} | wrong
     return subprocess.run(process.command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_a_stop_lets_uploads_end(system, client, photo):
+def test_a_shutdown_lets_uploads_finish(system, client, photo):
     host, port = client.base_url.host, client.base_url.port
     with socket.create_connection((host, port)) as connection:
         connection.sendall(begin_upload(len(photo)) + photo[:1000])
-        wait_until(lambda: "thumbmill_uploads_running 1.0" in client.get("/metrics").text, 10, "the upload's begin")
+        wait_until(lambda: "thumbmill_uploads_running 1.0" in client.get("/metrics").text, 10, "the upload")
         system.stack.signal("gateway", signal.SIGTERM)
-        wait_until(lambda: refuses(host, port), 10, "a closed door")
+        wait_until(lambda: is_closed(host, port), 10, "a closed port")
         connection.sendall(photo[1000:])
         answer = connection.makefile("rb").read()
     try:
@@ -206,7 +210,7 @@ def test_a_stop_lets_uploads_end(system, client, photo):
     assert readiness(client) == (200, READY)
 
 
-def refuses(host, port):
+def is_closed(host, port):
     try:
         socket.create_connection((host, port)).close()
     except ConnectionRefusedError:
