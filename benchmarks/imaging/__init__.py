@@ -1,1 +1,1 @@
-"""Our imaging beside sharp and libvips, on the same files."""
+"""The thumbnailer's imaging compared with sharp and libvips, on the same files."""

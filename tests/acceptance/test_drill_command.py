@@ -1,4 +1,4 @@
-"""``thumbmill drill`` beside a running system: what it finds when all is well, and when something was lost."""
+"""``thumbmill drill`` against a running system: without losses, and with one that it has to find."""
 
 import re
 import signal
@@ -11,11 +11,11 @@ from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
 
-def doors(system, *, s3=True):
-    by_s3 = ("--s3-url", f"http://127.0.0.1:{system.ports['MINIO_PORT']}", "--s3-access-key")
+def routes(system, *, s3=True):
+    s3_options = ("--s3-url", f"http://127.0.0.1:{system.ports['MINIO_PORT']}", "--s3-access-key")
     return (
         *("drill", "--url", f"http://127.0.0.1:{system.ports['GATEWAY_PORT']}", "--seed", "1"),
-        *((*by_s3, system.secrets["MINIO_ROOT_USER"]) if s3 else ()),
+        *((*s3_options, system.secrets["MINIO_ROOT_USER"]) if s3 else ()),
     )
 
 
@@ -28,10 +28,10 @@ def secret(system):
 
 
 @pytest.mark.timeout(300)
-def test_it_finds_nothing_lost_and_leaves_nothing(system):
-    # What was made of overwritten photos is removed by the reconciler, which takes its time in production.
+def test_a_drill_finds_nothing_lost_and_deletes_its_uploads(system):
+    # The reconciler removes the variants of overwritten images; by default it would take minutes.
     with system.restarted("status-tracker", RECONCILE_INTERVAL_SECONDS="1", RECONCILE_AFTER_SECONDS="5"):
-        report = thumbmill(system, *doors(system), "--minutes", "0.05", seconds=240, **secret(system))
+        report = thumbmill(system, *routes(system), "--minutes", "0.05", seconds=240, **secret(system))
     found = counts(report)
     assert int(found["acknowledged"]) > 5
     assert {name: found[name] for name in ("lost", "wrong", "stuck", "regressed", "orphaned")} == dict.fromkeys(
@@ -42,30 +42,30 @@ def test_it_finds_nothing_lost_and_leaves_nothing(system):
     assert system.keys(ORIGINALS, "drill/") == []
 
 
-def test_without_s3_it_does_not_pretend_to_have_looked_for_orphans(system):
-    found = counts(thumbmill(system, *doors(system, s3=False), "--minutes", "0.02"))
+def test_without_s3_orphans_are_not_checked(system):
+    found = counts(thumbmill(system, *routes(system, s3=False), "--minutes", "0.02"))
     assert found["lost"] == "0"
     assert found["orphaned"] == "not checked"
 
 
-def test_it_finds_what_was_lost_and_what_is_wrong(system):
-    def sent_and_done():
+def test_a_drill_finds_a_lost_and_a_wrong_image(system):
+    def uploaded_and_done():
         images = system.http.get("/api/v1/images", params={"status": "DONE"}).json()["items"]
         return [image["id"] for image in images if image["file_name"] == "drill.jpg"]
 
-    def two_new_ones():
-        new = [image_id for image_id in sent_and_done() if image_id not in earlier]
+    def two_new_images():
+        new = [image_id for image_id in uploaded_and_done() if image_id not in earlier]
         return new[:2] if len(new) > 1 else None
 
-    earlier = sent_and_done()
-    with start(system, *doors(system, s3=False), "--minutes", "5", "--settle", "3") as drill:
+    earlier = uploaded_and_done()
+    with start(system, *routes(system, s3=False), "--minutes", "5", "--settle", "3") as drill:
         try:
-            lost, wrong = wait_until(two_new_ones)
+            lost, wrong = wait_until(two_new_images)
             system.s3.delete_object(Bucket=ORIGINALS, Key=f"uploads/{lost}/original")
             system.wait_status(lost, "DELETED")
             variant = next(key for key in system.keys(PROCESSED, f"{wrong}/") if "/thumbnail." in key)
             system.s3.put_object(Bucket=PROCESSED, Key=variant, Body=photo(256, 192))
-            drill.send_signal(signal.SIGTERM)  # ends the uploads, not the drill
+            drill.send_signal(signal.SIGTERM)  # ends the uploads, but not the drill
             report, errors = drill.communicate(timeout=60)
         finally:
             drill.kill()
@@ -75,28 +75,28 @@ def test_it_finds_what_was_lost_and_what_is_wrong(system):
     assert f"wrong: {wrong}" in report
 
 
-def test_ctrl_c_ends_the_uploads_and_another_one_the_drill(system):
-    def heard(words):
-        return words in drill.stderr.readline()
+def test_ctrl_c_ends_the_uploads_and_a_second_one_aborts_the_drill(system):
+    def printed(text):
+        return text in drill.stderr.readline()
 
-    def sent():
+    def has_uploaded():
         images = system.http.get("/api/v1/images", params={"status": "PENDING"}).json()["items"]
         return any(image["file_name"] == "drill.jpg" for image in images)
 
     with (
         system.held("thumbnailer"),  # so that nothing settles
-        start(system, *doors(system, s3=False), "--minutes", "5") as drill,
+        start(system, *routes(system, s3=False), "--minutes", "5") as drill,
     ):
         try:
-            wait_until(sent, what="a first upload")
+            wait_until(has_uploaded, what="a first upload")
             drill.send_signal(signal.SIGINT)
-            wait_until(lambda: heard("no more uploads"), what="the end of the uploads")
+            wait_until(lambda: printed("no more uploads"), what="the end of the uploads")
             drill.send_signal(signal.SIGINT)
-            assert drill.wait(200) == 130  # it deletes what it uploaded, one by one
+            assert drill.wait(200) == 130  # it deletes its uploads one by one
         finally:
             drill.kill()
 
 
-def test_it_says_what_keeps_it_from_beginning(system):
+def test_an_error_before_the_drill_names_the_option(system):
     assert "--url" in thumbmill(system, "drill", "--url", "http://127.0.0.1:1", code=2)
-    assert "--s3-url" in thumbmill(system, *doors(system), code=2, THUMBMILL_S3_SECRET_KEY="guessed")
+    assert "--s3-url" in thumbmill(system, *routes(system), code=2, THUMBMILL_S3_SECRET_KEY="guessed")

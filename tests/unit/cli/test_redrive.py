@@ -34,7 +34,7 @@ class FakeBroker:
         self.waited += seconds
 
     def peek(self, queue):
-        yield from (one.raw for one in LETTERS if one.raw.queue == queue)
+        yield from (one.raw for one in DEAD_LETTERS if one.raw.queue == queue)
 
     @property
     def names(self):
@@ -42,18 +42,18 @@ class FakeBroker:
 
 
 DEAD = {**headers_of(OSError("no luck")), "x-delivery-count": 7, "x-death": [{"reason": "expired"}]}
-LETTERS = [
+DEAD_LETTERS = [
     dead_letter(headers=DEAD),
     dead_letter(b"malformed", {"x-reason": "malformed event"}),
     dead_letter(event(record("other")), DEAD, queue="status_tracker.dead"),
 ]
 
 
-def run(broker, action="redrive", letters=LETTERS, stop=None, **options):
+def run(broker, action="redrive", dead_letters=DEAD_LETTERS, stop=None, **options):
     tally = Tally()
     actions = DeadLetterActions("ada", broker, run_id="2026")
     apply_all(
-        iter(letters),
+        iter(dead_letters),
         getattr(actions, action),
         broker,
         tally,
@@ -66,7 +66,7 @@ def run(broker, action="redrive", letters=LETTERS, stop=None, **options):
 
 def test_a_redrive_publishes_an_event_then_the_message_then_removes_it():
     broker = FakeBroker()
-    run(broker, letters=LETTERS[:1])
+    run(broker, dead_letters=DEAD_LETTERS[:1])
     assert broker.names == ["publish_event", "publish", "remove"]
     event = broker.calls[0][1]
     assert (event.source, event.data.key, event.data.operator, event.data.run_id) == (
@@ -80,9 +80,9 @@ def test_a_redrive_publishes_an_event_then_the_message_then_removes_it():
 
 def test_a_redriven_message_is_a_first_attempt():
     broker = FakeBroker()
-    run(broker, letters=LETTERS[:1])
+    run(broker, dead_letters=DEAD_LETTERS[:1])
     _, exchange, key, body, headers = broker.calls[1]
-    assert (exchange, key, body) == ("message.retry", "image_queue", LETTERS[0].raw.body)
+    assert (exchange, key, body) == ("message.retry", "image_queue", DEAD_LETTERS[0].raw.body)
     assert headers == {
         "x-routing-key": "immediate", "x-exchange": "", "x-author": "",
         "x-run": "2026", "x-redriven-by": "ada", "x-redriven-at": "2026",
@@ -91,7 +91,7 @@ def test_a_redriven_message_is_a_first_attempt():
 
 def test_the_headers_of_origin_are_kept():
     broker, origin = FakeBroker(), {"x-exchange": "image.lifecycle", "x-author": "thumbnailer", "x-seal": "5ea1"}
-    run(broker, letters=[dead_letter(headers={**DEAD, **origin}, queue="status_tracker.dead")])
+    run(broker, dead_letters=[dead_letter(headers={**DEAD, **origin}, queue="status_tracker.dead")])
     assert broker.calls[1][4].items() >= origin.items()
 
 
@@ -101,13 +101,13 @@ def test_the_headers_of_origin_are_kept():
 def test_a_dead_letter_is_not_removed_after_an_error(action, call):
     broker = FakeBroker(fails_at=call)
     with pytest.raises(DependencyUnavailable):
-        run(broker, action, LETTERS[:1])
+        run(broker, action, DEAD_LETTERS[:1])
     assert "remove" not in broker.names
 
 
 def test_no_event_is_published_for_a_message_without_an_image():
     broker = FakeBroker()
-    run(broker, "drop", LETTERS[1:2])
+    run(broker, "drop", DEAD_LETTERS[1:2])
     assert broker.names == ["remove"]
 
 
@@ -124,11 +124,11 @@ def test_stopping_starts_no_further_dead_letter():
     stop, broker = Event(), FakeBroker()
 
     def dead_letters():
-        yield LETTERS[0]
+        yield DEAD_LETTERS[0]
         stop.set()
-        yield LETTERS[1]
+        yield DEAD_LETTERS[1]
 
-    tally = run(broker, letters=dead_letters(), stop=stop)
+    tally = run(broker, dead_letters=dead_letters(), stop=stop)
     assert (tally.moved, tally.interrupted) == (1, True)
     assert broker.names.count("remove") == 1
 
@@ -136,7 +136,7 @@ def test_stopping_starts_no_further_dead_letter():
 def test_the_rate_is_limited(monkeypatch):
     broker = FakeBroker()
     monkeypatch.setattr("thumbmill.cli.dead_letters.redrive.monotonic", lambda: broker.waited)
-    run(broker, letters=LETTERS * 4, rate=2)
+    run(broker, dead_letters=DEAD_LETTERS * 4, rate=2)
     assert broker.waited == pytest.approx(11 / 2)
 
 

@@ -29,7 +29,7 @@ def _find_login() -> str:
 
 
 def describe(settings: type[BaseSettings], name: str) -> str | None:
-    """Return the description of a setting that the services have too, so that it stands in one place."""
+    """Return the description of a setting that the services have too."""
     return settings.model_fields[name].description
 
 
