@@ -20,7 +20,7 @@ _ACK_SECONDS = 20.0  # without waiting for a confirm the ack is immediate; the b
 
 
 def outage(runner: ScenarioRunner) -> None:
-    """Images arrive while the broker is down, so the events of IMMEDIATE are lost."""
+    """Put images while the broker is down, so that the events of IMMEDIATE are lost."""
     stack = runner.environment.stack
     stack.kill("rabbitmq")
     for _ in range(PUTS):
@@ -30,7 +30,7 @@ def outage(runner: ScenarioRunner) -> None:
 
 
 def purge(runner: ScenarioRunner) -> None:
-    """An image's message is lost from the thumbnailer's queue, but not from the tracker's."""
+    """Lose an image's message from the thumbnailer's queue, but not from the tracker's."""
     stack = runner.environment.stack
     stack.stop("thumbnailer")
     tracked = runner.put()
@@ -42,7 +42,7 @@ def purge(runner: ScenarioRunner) -> None:
 
 
 def alarm(runner: ScenarioRunner) -> None:
-    """A broker is killed that accepts acknowledgements but, under its memory alarm, no messages."""
+    """Kill a broker that, under its memory alarm, accepts acknowledgements but no messages."""
     stack = runner.environment.stack
     with runner.faulty_thumbnailer(freeze_at="before_publish"):
         tracked = runner.put()
@@ -65,7 +65,7 @@ def alarm(runner: ScenarioRunner) -> None:
 
 
 def crash(runner: ScenarioRunner) -> None:
-    """A thumbnailer is killed after it has stored the variants and before it publishes an event."""
+    """Kill a thumbnailer after it has stored the variants and before it publishes an event."""
     with runner.faulty_thumbnailer(crash_at="before_publish"):
         runner.put()
         runner.wait_crashed()
@@ -74,7 +74,7 @@ def crash(runner: ScenarioRunner) -> None:
 
 
 def replay(runner: ScenarioRunner) -> None:
-    """An image is overwritten, then its events are delivered again, as at-least-once delivery permits."""
+    """Overwrite an image, then deliver its events again, as at-least-once delivery permits."""
     with pika.BlockingConnection(runner.environment.administrator) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
@@ -97,7 +97,7 @@ def replay(runner: ScenarioRunner) -> None:
 
 
 def zombie(runner: ScenarioRunner) -> None:
-    """A thumbnailer freezes with an image that is overwritten, then stores its variants and crashes."""
+    """Freeze a thumbnailer with an image that is overwritten; then let it store its variants and crash."""
     with runner.faulty_thumbnailer(freeze_at="after_decode", crash_at="after_put"):
         tracked = runner.put()
         runner.wait_frozen()
@@ -110,7 +110,7 @@ def zombie(runner: ScenarioRunner) -> None:
 
 
 def deletion(runner: ScenarioRunner) -> None:
-    """An image is deleted, and its deletion is processed, while a thumbnailer is frozen with it."""
+    """Freeze a thumbnailer with an image while the image is deleted and its deletion is processed."""
     with runner.faulty_thumbnailer(freeze_at="after_decode"):
         tracked = runner.put()
         runner.wait_frozen()
