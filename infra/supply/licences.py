@@ -21,13 +21,13 @@ _SPDX = {
 }
 _INTRODUCTION = """# Licences
 
-The Python packages in the images; the base images' own software (`python`, `debian`) and our packages come in
-addition. `python infra/supply/licences.py` prints this page, and a test holds it equal to the locks. `make sbom`
-writes the same as CycloneDX files.
+The Python packages in the images, besides the base images' own software (`python`, `debian`) and Thumbmill's
+packages. `python infra/supply/licences.py` prints this page, and a test holds it equal to the locks. `make
+sbom` writes the same as CycloneDX files.
 
-Some wheels hold compiled libraries of others: Pillow's (libjpeg-turbo, libtiff, libwebp, libavif, FreeType and
-more, all under permissive licences), psycopg-binary's (libpq and OpenSSL), and pillow-heif's libheif and libde265
-(LGPL-3.0) with x265 (GPL-2.0), an encoder that nothing here calls. Whoever distributes an image of the thumbnailer
+Some wheels contain compiled libraries: Pillow's (libjpeg-turbo, libtiff, libwebp, libavif, FreeType and more,
+all under permissive licences), psycopg-binary's (libpq and OpenSSL), and pillow-heif's libheif and libde265
+(LGPL-3.0) with x265 (GPL-2.0), an encoder that is never called. Whoever distributes an image of the thumbnailer
 distributes these, too.
 
 | package | version | licence | images |
