@@ -10,7 +10,7 @@ from tests.corpora.expectations import Expectation, expect, limit
 from tests.corpora.libvips import UnreadableError, difference, show
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import ImageResult, Limits, ProcessingOptions
-from thumbmill.thumbnailer.metrics import DEATHS
+from thumbmill.thumbnailer.metrics import DECODER_DEATHS
 from thumbmill.thumbnailer.presets.file import load_presets
 from thumbmill.thumbnailer.presets.model import Preset
 from thumbmill.thumbnailer.sandbox.pool import Decoder
@@ -50,7 +50,10 @@ class Judgement:
 def count_deaths() -> float:
     """Count the children that any decoder of this process has lost to pictures so far."""
     return sum(
-        sample.value for metric in DEATHS.collect() for sample in metric.samples if sample.name.endswith("_total")
+        sample.value
+        for metric in DECODER_DEATHS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
     )
 
 

@@ -77,7 +77,7 @@ def test_a_ticket_that_java_s_client_asks_for_is_given(system):
     with connected(system) as client:
         client.send(request("POST", "/api/v1/uploads", JSON + UPGRADES["java"] + with_length(body)))
         client.send(body)
-        assert client.read_answer().status == 201
+        assert client.parse_response().status == 201
 
 
 def chunked(body, chance):
@@ -131,7 +131,7 @@ def test_a_hundred_dialogues_of_every_framing(system):
         data = b"".join(one for one, _ in drawn)
         with connected(system) as client:
             send_in_segments(client, data, chance)
-            answers = [client.read_answer() for _ in drawn]
+            answers = [client.parse_response() for _ in drawn]
             assert [(answer.status, answer.code) for answer in answers] == [answer for _, answer in drawn], data
             client.send(end + SMUGGLED)
             last = client.read_answers()

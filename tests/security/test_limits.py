@@ -104,7 +104,7 @@ def test_a_head_that_trickles_in_is_given_up(system):
                 pass
             finally:
                 client.socket.settimeout(30)
-        answer = client.read_answer()
+        answer = client.parse_response()
         assert (answer.status, answer.code) == (408, "request_timeout")
 
 

@@ -37,7 +37,7 @@ class RawClient:
             return False
         return True
 
-    def read_answer(self):
+    def parse_response(self):
         """Read one final answer; None where the connection was closed instead."""
         try:
             line = self._input.readline()
@@ -50,12 +50,12 @@ class RawClient:
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         if status < 200:
-            return self.read_answer()
+            return self.parse_response()
         return Answer(status, headers, self._input.read(int(headers.get("content-length", "0"))))
 
     def read_answers(self):
         """Read every answer until the connection is closed."""
-        return list(iter(self.read_answer, None))
+        return list(iter(self.parse_response, None))
 
     def close(self):
         self._input.close()

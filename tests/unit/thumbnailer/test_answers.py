@@ -6,32 +6,32 @@ from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import Cost, SlowImageError, UndecodableImageError
 from thumbmill.thumbnailer.presets.model import Preset
-from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, read_answer
+from thumbmill.thumbnailer.sandbox.responses import ChildError, parse_response
 
 OPTIONS = make_options(Preset("small", 64), Preset("large", 640))
 DETAILS = {"frames": 1, "has_alpha": False, "colour_space": "sRGB", "dominant_colour": "#808080", "thumbhash": ""}
 JPEG, WEBP = b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBP"
 
 
-def rendition(preset="small", **changed):
+def variant(preset="small", **changed):
     return {"preset": preset, "content_type": "image/jpeg", "width": 64, "height": 48} | changed
 
 
-def picture(**changed):
+def image(**changed):
     fields = {"format": "JPEG", "width": 640, "height": 480, "details": DETAILS}
-    return {"picture": fields | {"variants": [rendition(), rendition("large", width=640)]} | changed}
+    return {"image": fields | {"variants": [variant(), variant("large", width=640)]} | changed}
 
 
 def with_details(**changed):
-    return picture(details=DETAILS | changed)
+    return image(details=DETAILS | changed)
 
 
 def with_first(**changed):
-    return picture(variants=[rendition(**changed), rendition("large")])
+    return image(variants=[variant(**changed), variant("large")])
 
 
 def read(answer, parts=(JPEG, JPEG)):
-    return read_answer(answer, list(parts), OPTIONS)
+    return parse_response(answer, list(parts), OPTIONS)
 
 
 def test_an_answer_that_makes_sense_is_understood():
@@ -45,12 +45,12 @@ def test_an_answer_that_makes_sense_is_understood():
     ("answer", "error"),
     [
         (
-            {"bad": "unreadable_image", "detail": "no end"},
+            {"rejected": "unreadable_image", "detail": "no end"},
             UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, "no end"),
         ),
         ({"slow": {"seconds": 5, "memory_bytes": 7}}, SlowImageError(Cost(5, 7))),
-        ({"out_of_memory": True}, ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")),
-        ({"fault": "KeyError"}, ChildFaultError(ErrorCode.DECODER_CRASHED, "KeyError")),
+        ({"out_of_memory": True}, ChildError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")),
+        ({"error": "KeyError"}, ChildError(ErrorCode.DECODER_CRASHED, "KeyError")),
     ],
 )
 def test_other_answers_are_raised(answer, error):
@@ -63,26 +63,26 @@ def test_other_answers_are_raised(answer, error):
     "answer",
     [
         {},
-        {"picture": {}},
-        {"picture": []},
-        {"picture": "x"},
-        {"picture": None},
-        picture(format="EXE"),
-        picture(width="wide"),
-        picture(width=0),
-        picture(height=-1),
-        picture(width=2**63),
-        picture(details=None),
-        picture(details=[]),
-        picture(variants=None),
-        picture(variants={}),
-        picture(variants="ab"),
-        picture(variants=[]),
-        picture(variants=[rendition()]),
-        picture(variants=[rendition(), rendition()]),
-        picture(variants=[rendition("large"), rendition()]),
-        picture(variants=[1, 2]),
-        picture(variants=[rendition(), {}]),
+        {"image": {}},
+        {"image": []},
+        {"image": "x"},
+        {"image": None},
+        image(format="EXE"),
+        image(width="wide"),
+        image(width=0),
+        image(height=-1),
+        image(width=2**63),
+        image(details=None),
+        image(details=[]),
+        image(variants=None),
+        image(variants={}),
+        image(variants="ab"),
+        image(variants=[]),
+        image(variants=[variant()]),
+        image(variants=[variant(), variant()]),
+        image(variants=[variant("large"), variant()]),
+        image(variants=[1, 2]),
+        image(variants=[variant(), {}]),
         with_first(preset="../../other"),
         with_first(preset=["small"]),
         with_first(width=0),
@@ -94,16 +94,16 @@ def test_other_answers_are_raised(answer, error):
         with_details(frames="many"),
         with_details(gps={"latitude": 999, "longitude": 0}),
         with_details(gps={"latitude": float("nan"), "longitude": 0}),
-        {"bad": "no such code", "detail": ""},
-        {"bad": "attempts_exhausted", "detail": ""},
-        {"bad": "empty_file", "detail": ""},
-        {"bad": ["unreadable_image"], "detail": ""},
-        {"bad": "unreadable_image", "detail": 7},
+        {"rejected": "no such code", "detail": ""},
+        {"rejected": "attempts_exhausted", "detail": ""},
+        {"rejected": "empty_file", "detail": ""},
+        {"rejected": ["unreadable_image"], "detail": ""},
+        {"rejected": "unreadable_image", "detail": 7},
         {"slow": {}},
         {"slow": {"seconds": "long", "memory_bytes": 1}},
         {"slow": 1},
         {"out_of_memory": 1.5},
-        {"fault": {"a": 1}},
+        {"error": {"a": 1}},
     ],
     ids=str,
 )
@@ -115,14 +115,14 @@ def test_a_child_that_was_taken_over_can_say_nothing_harmful(answer):
 @pytest.mark.parametrize("parts", [(), (JPEG,), (JPEG, JPEG, JPEG), (JPEG, b""), (b"<html>", JPEG), (JPEG, WEBP)])
 def test_a_variant_is_what_it_is_said_to_be(parts):
     with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
-        read(picture(), parts)
+        read(image(), parts)
 
 
 def test_words_of_a_child_are_short_and_printable():
     with pytest.raises(UndecodableImageError) as raised:
-        read({"bad": "unreadable_image", "detail": "\x1b[2J" + "x" * 9999})
+        read({"rejected": "unreadable_image", "detail": "\x1b[2J" + "x" * 9999})
     assert raised.value.detail.startswith("\N{REPLACEMENT CHARACTER}[2Jx")
     assert len(raised.value.detail) == 200
-    with pytest.raises(ChildFaultError) as raised:
-        read({"fault": "\x1b" * 99_999})
+    with pytest.raises(ChildError) as raised:
+        read({"error": "\x1b" * 99_999})
     assert raised.value.detail == "\N{REPLACEMENT CHARACTER}" * 2000

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.metrics import DEATHS, RETIREMENTS
+from thumbmill.thumbnailer.metrics import DECODER_DEATHS, RETIREMENTS
 from thumbmill.thumbnailer.sandbox import process
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ENVIRONMENT, DecoderUnavailableError
@@ -52,10 +52,10 @@ def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
         wait_until(lambda: is_gone(first), 10, "the end of the first")
         assert started_since(earlier)[0] == spare, "which has a successor of its own by now"
         assert read_limit(spare, "Max cpu time") > 0, "set when a picture came"
-        before = total(DEATHS)
+        before = total(DECODER_DEATHS)
         for seed in range(10):
             assert running.decode(photo(seed=seed)).image.width == 640
-        assert (total(RETIREMENTS), total(DEATHS)) == (retired + 4, before)
+        assert (total(RETIREMENTS), total(DECODER_DEATHS)) == (retired + 4, before)
 
 
 @pytest.fixture
@@ -126,14 +126,14 @@ def program(path, *lines):
 
 def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path):
     slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
-    monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(process, "START_STALL_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", slow)
     with Decoder(OPTIONS, children=1) as running:
         assert running.decode(photo()).image.width == 640
 
 
 def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
-    monkeypatch.setattr(process, "START_SILENCE_SECONDS", 1)
+    monkeypatch.setattr(process, "START_STALL_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", program(tmp_path / "python", "exec sleep 1000"))
     with pytest.raises(DecoderUnavailableError, match="no CPU time for 1 s"), Decoder(OPTIONS, children=1):
         pass
@@ -142,7 +142,7 @@ def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
 @pytest.mark.parametrize("fault", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
 def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
     """Whatever is wrong with it: the next answer from that socket could be another picture's."""
-    earlier, before = children(), total(DEATHS)
+    earlier, before = children(), total(DECODER_DEATHS)
 
     def stumble(*_):
         raise fault("for the test")
@@ -150,10 +150,10 @@ def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
     with Decoder(OPTIONS, children=1) as running:
         started = started_since(earlier)
         with monkeypatch.context() as broken:
-            broken.setattr(process, "read_answer", stumble)
+            broken.setattr(process, "parse_response", stumble)
             rejected = running.decode(photo())
         assert rejected.code is ErrorCode.DECODER_CRASHED
-        assert total(DEATHS) == before + 2
+        assert total(DECODER_DEATHS) == before + 2
         wait_until(lambda: all(map(is_gone, started)), 30, "the end of both")
         assert running.decode(photo(700, 500)).image.width == 700
 

@@ -44,9 +44,9 @@ def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
 def test_no_special_rights_are_needed():
     assert "refused" in run(
         "import os, socket\n"
-        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
+        "from thumbmill.thumbnailer.sandbox.limits import install_seccomp_filter\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
-        "assert limit_system_calls() == ''\n"
+        "assert install_seccomp_filter() == ''\n"
         "try: socket.socket()\n"
         "except PermissionError: print('refused')\n"
     )
@@ -55,8 +55,8 @@ def test_no_special_rights_are_needed():
 def test_threads_are_no_processes():
     assert "works" in run(
         "from threading import Thread\n"
-        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
-        "assert limit_system_calls() == ''\n"
+        "from thumbmill.thumbnailer.sandbox.limits import install_seccomp_filter\n"
+        "assert install_seccomp_filter() == ''\n"
         "thread = Thread(target=print, args=('works',))\n"
         "thread.start()\n"
         "thread.join()\n"
@@ -69,11 +69,11 @@ def test_threads_are_bounded(user):
     told = run(
         "import os\n"
         "from threading import Event, Thread\n"
-        "from thumbmill.thumbnailer.sandbox import limits as confinement\n"
+        "from thumbmill.thumbnailer.sandbox import limits\n"
         f"if os.getuid() == 0 and {user}: os.setuid({user})\n"
-        "apart = confinement.count_threads_apart()\n"
+        "apart = limits.enter_user_namespace()\n"
         "if os.getuid() == 0 or apart:\n"
-        "    assert confinement.leave_user(counted_apart=apart) == ''\n"
+        "    assert limits.drop_user(in_user_namespace=apart) == ''\n"
         "    end = Event()\n"
         "    try:\n"
         "        for number in range(1000): Thread(target=end.wait, daemon=True).start()\n"
@@ -108,7 +108,7 @@ def test_root_without_the_right_to_change_its_user_says_so(monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setgroups", refuse)
-    assert limits.leave_user(counted_apart=False) == "root can't become another user: Operation not permitted"
+    assert limits.drop_user(in_user_namespace=False) == "root cannot change its user: Operation not permitted"
 
 
 def test_a_decoder_that_is_still_root_works_and_warns_once(monkeypatch):
@@ -131,7 +131,7 @@ def test_threads_that_are_there_already_are_confined_too():
     assert "refused" in run(
         "import socket\n"
         "from threading import Event, Thread\n"
-        "from thumbmill.thumbnailer.sandbox.limits import limit_system_calls\n"
+        "from thumbmill.thumbnailer.sandbox.limits import install_seccomp_filter\n"
         "go = Event()\n"
         "def work():\n"
         "    go.wait()\n"
@@ -139,7 +139,7 @@ def test_threads_that_are_there_already_are_confined_too():
         "    except PermissionError: print('refused')\n"
         "thread = Thread(target=work)\n"
         "thread.start()\n"
-        "assert limit_system_calls() == ''\n"
+        "assert install_seccomp_filter() == ''\n"
         "go.set()\n"
         "thread.join()\n"
     )
@@ -149,16 +149,16 @@ def test_threads_that_are_there_already_are_confined_too():
     ("broken", "reason"),
     [
         ("os.uname = lambda: SimpleNamespace(machine='riscv64')", "there is no table of system calls for riscv64"),
-        ("confinement._SECCOMP_SET_MODE_FILTER = 99", "the kernel takes no seccomp filter: Invalid argument"),
+        ("limits._SECCOMP_SET_MODE_FILTER = 99", "the kernel rejects the seccomp filter: Invalid argument"),
     ],
 )
 def test_what_stands_in_the_way_of_a_filter_is_told(broken, reason):
     program = (
         "import os\n"
         "from types import SimpleNamespace\n"
-        "from thumbmill.thumbnailer.sandbox import limits as confinement\n"
+        "from thumbmill.thumbnailer.sandbox import limits\n"
         f"{broken}\n"
-        "print(confinement.limit_system_calls())\n"
+        "print(limits.install_seccomp_filter())\n"
     )
     assert run(program) == reason
 

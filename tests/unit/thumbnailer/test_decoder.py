@@ -18,7 +18,7 @@ from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
-from thumbmill.thumbnailer.metrics import DEATHS, INTERRUPTIONS
+from thumbmill.thumbnailer.metrics import DECODER_DEATHS, INTERRUPTIONS
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import (
     ChildDiedError,
@@ -39,7 +39,7 @@ def decoder():
 
 
 def deaths():
-    return total(DEATHS)
+    return total(DECODER_DEATHS)
 
 
 def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):

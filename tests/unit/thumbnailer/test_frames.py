@@ -32,7 +32,7 @@ def test_an_end_in_the_middle_is_told():
     with ours, theirs:
         ours.sendall(b"\0\0\0\x20{")
         ours.close()
-        with pytest.raises(framing.HungUpError):
+        with pytest.raises(framing.ConnectionClosedError):
             framing.receive(theirs, 100)
 
 
@@ -40,14 +40,14 @@ def test_a_wait_can_be_ended():
     ours, theirs = pair()
     ours.settimeout(0.01)
 
-    def look():
+    def check():
         raise KeyboardInterrupt
 
     with ours, theirs:
         with pytest.raises(KeyboardInterrupt):
-            framing.receive(ours, 100, look)
+            framing.receive(ours, 100, check)
         with pytest.raises(KeyboardInterrupt):
-            framing.send(ours, {}, bytes(10**8), look=look)
+            framing.send(ours, {}, bytes(10**8), check=check)
 
 
 def test_an_end_is_told_where_one_looks_too():
@@ -56,7 +56,7 @@ def test_an_end_is_told_where_one_looks_too():
     with ours, theirs:
         theirs.sendall(b"\0\0\0\x20{")
         theirs.close()
-        with pytest.raises(framing.HungUpError):
+        with pytest.raises(framing.ConnectionClosedError):
             framing.receive(ours, 100, lambda: None)
 
 

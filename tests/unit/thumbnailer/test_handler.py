@@ -137,7 +137,7 @@ class Bench:
         self.thumbnailer = Thumbnailer(self.bucket, VariantStore(self.bucket, "v7"), self, MAX_BYTES)
         self.results, self.turns, self.slow = [], [], []
 
-    def check_turn(self):
+    def check_slow_slot(self):
         if self.turns:
             raise self.turns.pop(0)
 

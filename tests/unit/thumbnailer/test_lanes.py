@@ -15,7 +15,7 @@ from tests.unit.thumbnailer.children import children, started_since, total
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import LaneBusy
-from thumbmill.thumbnailer.metrics import DEATHS, SLOW
+from thumbmill.thumbnailer.metrics import DECODER_DEATHS, SLOW_IMAGES
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 
@@ -26,8 +26,8 @@ LARGE = (3000, 3000)
 
 
 @contextmanager
-def decoders(recipe=STRICT, **options):
-    with Decoder(recipe, children=1, **options) as running, ThreadPoolExecutor(8) as threads:
+def decoders(selected=STRICT, **options):
+    with Decoder(selected, children=1, **options) as running, ThreadPoolExecutor(8) as threads:
         yield running, threads
 
 
@@ -37,7 +37,7 @@ def slow_child(earlier):
 
 
 def test_a_slow_picture_is_decoded_by_a_child_of_its_own_that_is_nice():
-    earlier, before = children(), total(SLOW)
+    earlier, before = children(), total(SLOW_IMAGES)
     with decoders() as (decoder, _):
         ordinary, _ = started_since(earlier)
         assert decoder.decode(photo()).image.width == 640
@@ -47,7 +47,7 @@ def test_a_slow_picture_is_decoded_by_a_child_of_its_own_that_is_nice():
         assert child not in (None, ordinary)
         assert decoder.decode(png(*LARGE), slow=True).image.width == LARGE[0]
         assert slow_child(earlier) == child
-        assert total(SLOW) == before + 2
+        assert total(SLOW_IMAGES) == before + 2
         assert ordinary.is_running()
 
 
@@ -62,7 +62,7 @@ def test_slow_pictures_hold_up_no_ordinary_one():
             decoder.decode(faulty_photo("spin"), slow=True)
         assert raised.value.lane == "slow"
         with pytest.raises(LaneBusy):
-            decoder.check_turn()
+            decoder.check_slow_slot()
         decoder.__exit__()  # or the endless ones would be waited for
         for picture in endless:
             picture.exception(60)
@@ -70,7 +70,7 @@ def test_slow_pictures_hold_up_no_ordinary_one():
 
 def is_full(decoder):
     try:
-        decoder.check_turn()
+        decoder.check_slow_slot()
     except LaneBusy:
         return True
     return False
@@ -81,12 +81,12 @@ def test_a_place_is_free_again_whatever_became_of_its_picture():
         for data in (b"no picture", faulty_photo("crash"), faulty_photo("spin"), photo()) * 2:
             result = decoder.decode(data, slow=True)
             assert isinstance(result, Rejected) or result.image.width == 640
-            decoder.check_turn()
+            decoder.check_slow_slot()
 
 
 def test_what_uses_up_an_ordinary_share_is_no_ordinary_picture_s_trouble():
-    before = total(DEATHS)
+    before = total(DECODER_DEATHS)
     with decoders() as (decoder, _):
         rejected = decoder.decode(faulty_photo("spin"))
         assert rejected.code is ErrorCode.DECODER_TIMEOUT
-    assert total(DEATHS) == before + 2
+    assert total(DECODER_DEATHS) == before + 2

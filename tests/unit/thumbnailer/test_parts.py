@@ -69,18 +69,18 @@ def test_a_child_s_limits_follow_the_settings(environment):
 
 
 def test_the_recipe_follows_the_settings(environment, tmp_path):
-    recipe = load(Settings).recipe
-    assert [preset.name for preset in recipe.presets] == ["thumbnail", "small", "large"]
-    assert (recipe.limits, recipe.keep_gps, recipe.keep_damaged) == (load(Settings).limits, False, False)
-    assert (recipe.limits.frames, recipe.limits.animation_pixels) == (1000, 100_000_000)
+    options = load(Settings).processing_options
+    assert [preset.name for preset in options.presets] == ["thumbnail", "small", "large"]
+    assert (options.limits, options.keep_gps, options.keep_damaged) == (load(Settings).limits, False, False)
+    assert (options.limits.frames, options.limits.animation_pixels) == (1000, 100_000_000)
     path = tmp_path / "own.yaml"
     path.write_text("version: 7\npresets: [{name: tiny, width: 16}]")
     settings = {"PRESETS_FILE": str(path), "EXPOSE_GPS": "true", "ACCEPT_DAMAGED": "1"}
     for name, value in (settings | {"MAX_FRAMES": "5", "MAX_ANIMATION_PIXELS": "6"}).items():
         environment.setenv(name, value)
     changed = load(Settings)
-    assert changed.recipe.presets == (Preset("tiny", width=16),)
-    assert (changed.recipe.keep_gps, changed.recipe.keep_damaged) == (True, True)
+    assert changed.processing_options.presets == (Preset("tiny", width=16),)
+    assert (changed.processing_options.keep_gps, changed.processing_options.keep_damaged) == (True, True)
     assert (changed.limits.frames, changed.limits.animation_pixels) == (5, 6)
     assert changed.presets.key_version.startswith("7.")
     assert masked(changed)["PRESETS_FILE"] == str(path)

@@ -170,7 +170,7 @@ def test_a_name_is_part_of_a_key_and_an_address(load, name):
 @pytest.mark.parametrize("version", ["V1", "a/b", "..", ".1", "-1", "a_b", "", "a" * 33, "[1]"])
 def test_so_is_a_version(load, version):
     (fault,) = faults(load, one("width: 1", version))
-    assert fault.startswith("presets.yaml:1: version: must be ")
+    assert fault.startswith("presets.yaml:1: version: must ")
 
 
 @pytest.mark.parametrize("kind", ["auto", "webp", "avif", "png"])

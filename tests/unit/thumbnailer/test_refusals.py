@@ -13,8 +13,8 @@ from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
-from thumbmill.thumbnailer.sandbox.responses import read_answer
-from thumbmill.thumbnailer.sandbox.worker import answer
+from thumbmill.thumbnailer.sandbox.responses import parse_response
+from thumbmill.thumbnailer.sandbox.worker import respond
 
 OURS = {"", "the file is truncated", "the header is damaged"}
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
@@ -54,15 +54,15 @@ def test_a_file_that_is_cut_is_said_to_end_too_early(kind):
 
 
 def test_what_a_library_said_comes_out_of_the_child():
-    header, parts = answer(written(noise(), "PNG")[:-20_000], make_options(), slow=False)
+    header, parts = respond(written(noise(), "PNG")[:-20_000], make_options(), slow=False)
     with pytest.raises(UndecodableImageError) as raised:
-        read_answer(header, parts, make_options())
+        parse_response(header, parts, make_options())
     assert (raised.value.detail, bool(raised.value.cause)) == ("the file is truncated", True)
 
 
 def test_the_log_has_what_a_library_said(monkeypatch):
     class Child:
-        is_alive, pictures = True, 0
+        is_alive, images = True, 0
 
         def decode(self, *_, **__):
             raise UndecodableImageError.unreadable("OSError: broken data stream when reading image file")

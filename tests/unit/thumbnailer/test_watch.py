@@ -3,7 +3,7 @@
 import pytest
 
 from thumbmill.thumbnailer.sandbox import cpu_deadline
-from thumbmill.thumbnailer.sandbox.cpu_deadline import LOOK_SECONDS, StalledError, Watch
+from thumbmill.thumbnailer.sandbox.cpu_deadline import CHECK_SECONDS, StallDetector, StalledError
 
 
 class Clocks:
@@ -19,12 +19,12 @@ class Clocks:
             raise ProcessLookupError
         return self.used
 
-    def pass_by(self, wait, seconds, *, cpu=0.0, step=LOOK_SECONDS):
+    def pass_by(self, detector, seconds, *, cpu=0.0, step=CHECK_SECONDS):
         for _ in range(int(seconds / step)):
             self.now += step
             if self.used is not None:
                 self.used += cpu * step
-            wait.look()
+            detector.check()
 
 
 @pytest.fixture
@@ -33,35 +33,35 @@ def clocks(monkeypatch):
 
 
 def test_silence_ends_a_wait_and_work_does_not(clocks):
-    wait = Watch(1, stall_seconds=10, patience_seconds=10_000)
-    clocks.pass_by(wait, 500, cpu=0.01)
-    clocks.pass_by(wait, 9)
-    clocks.pass_by(wait, 1, cpu=0.01)
-    clocks.pass_by(wait, 9)
+    detector = StallDetector(1, stall_seconds=10, deadline_seconds=10_000)
+    clocks.pass_by(detector, 500, cpu=0.01)
+    clocks.pass_by(detector, 9)
+    clocks.pass_by(detector, 1, cpu=0.01)
+    clocks.pass_by(detector, 9)
     with pytest.raises(StalledError, match="no CPU time for 10 s"):
-        clocks.pass_by(wait, 1)
+        clocks.pass_by(detector, 1)
 
 
 def test_a_trickle_of_cpu_time_does_not_hold_a_decoder_for_ever(clocks):
-    wait = Watch(1, stall_seconds=10, patience_seconds=900)
-    with pytest.raises(StalledError, match=r"at work for 900 s, with \d+\.\d s"):
-        clocks.pass_by(wait, 1000, cpu=0.01)
+    detector = StallDetector(1, stall_seconds=10, deadline_seconds=900)
+    with pytest.raises(StalledError, match=r"ran for 900 s, with \d+\.\d s"):
+        clocks.pass_by(detector, 1000, cpu=0.01)
 
 
 def test_a_machine_that_was_frozen_has_lost_one_look(clocks):
-    wait = Watch(1, stall_seconds=10, patience_seconds=20)
-    clocks.pass_by(wait, 36_000, step=3600)
-    clocks.pass_by(wait, 1, cpu=1)
+    detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
+    clocks.pass_by(detector, 36_000, step=3600)
+    clocks.pass_by(detector, 1, cpu=1)
 
 
 def test_many_bytes_one_by_one_are_no_looks(clocks):
-    wait = Watch(1, stall_seconds=10, patience_seconds=20)
-    clocks.pass_by(wait, 9, step=0.001)
+    detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
+    clocks.pass_by(detector, 9, step=0.001)
     with pytest.raises(StalledError):
-        clocks.pass_by(wait, 2, step=0.001)
+        clocks.pass_by(detector, 2, step=0.001)
 
 
 def test_of_a_child_that_has_ended_its_socket_tells(clocks):
-    wait = Watch(1, stall_seconds=10, patience_seconds=20)
+    detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
     clocks.used = None
-    clocks.pass_by(wait, 100)
+    clocks.pass_by(detector, 100)

@@ -30,10 +30,10 @@ NAME = "thumbnailer"
 
 
 def main() -> None:
-    """Run and exit: 0 after a clean stop, 1 when something refuses us, 2 for wrong settings."""
+    """Run and exit: 0 after a clean stop, 1 if a server rejects the service, 2 for wrong settings."""
     parser = argparse.ArgumentParser(
         prog=NAME,
-        description="Makes thumbnails of what arrives in images-original, until SIGTERM or SIGINT.",
+        description="Makes thumbnails of new objects in images-original, until SIGTERM or SIGINT.",
         epilog="Settings are environment variables: see README.md.",
     )
     parser.add_argument("--version", action="version", version=get_version())
@@ -49,22 +49,25 @@ def run(settings: Settings) -> int:
     """Consume until stopped and return the exit code."""
     stop = Event()
     try:
-        with ExitStack() as open_things:
-            consume(settings, stop, open_things)
-    except (DependencyRejected, DecoderUnavailableError, OSError) as fault:
-        log.critical("cannot_run", fault=str(fault))
+        with ExitStack() as resources:
+            consume(settings, stop, resources)
+    except (DependencyRejected, DecoderUnavailableError, OSError) as error:
+        log.critical("cannot_run", error=str(error))
         return 1
-    except DependencyUnavailable as away:
-        log.info("never_started", fault=str(away))  # stopped while it waited
+    except DependencyUnavailable as error:
+        log.info("never_started", error=str(error))  # stopped while it waited
     log.info("stopped")
     return 0
 
 
-def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
-    """Build everything and consume until stopped; what is opened here is closed in reverse order."""
+def consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
+    """Create all parts and consume until stopped; the parts are closed in reverse order."""
     storage = Storage(settings, connections=2 * settings.prefetch)
     decoder = Decoder(
-        settings.recipe, settings.thumbnailer_decoders, settings.decoder_retirement, settings.slow_decoders
+        settings.processing_options,
+        settings.thumbnailer_decoders,
+        settings.decoder_retirement,
+        settings.slow_decoders,
     )
     variants = VariantStore(storage, settings.presets.key_version)
     thumbnailer = Thumbnailer(storage, variants, decoder, settings.max_upload_bytes)
@@ -82,9 +85,9 @@ def consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     )
     stop_on_signals(stop, consumer.stop)
     start = Startup()
-    side_port = serve_admin(settings, settings.health_port, consumer, start, {"minio": check_storage})
-    open_things.callback(side_port.shutdown)
-    open_things.enter_context(decoder)
+    admin_server = serve_admin(settings, settings.health_port, consumer, start, {"minio": check_storage})
+    resources.callback(admin_server.shutdown)
+    resources.enter_context(decoder)
     retry_until_available(check_storage, stop, start)
     start.complete()
     consumer.run()

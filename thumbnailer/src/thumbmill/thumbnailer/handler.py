@@ -35,7 +35,7 @@ class ImageDecoder(Protocol):
 
     def decode(self, data: bytes, *, slow: bool) -> Decoded | Rejected: ...
 
-    def check_turn(self) -> None: ...
+    def check_slow_slot(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Thumbnailer:
     def handle(self, message: Message, publisher: Publisher) -> None:
         """Process the bucket events of a message. Return or raise as ``core.messaging.retry_policy`` lists."""
         if message.lane == SLOW_LANE:
-            self.decoder.check_turn()
+            self.decoder.check_slow_slot()
         for event in parse_storage_events(message.body):
             if not event.is_ours:
                 IGNORED.labels("other bucket" if event.bucket != ORIGINALS_BUCKET else "other event").inc()

@@ -1,4 +1,4 @@
-"""The thumbnailer's settings, put together from the groups that all services share."""
+"""The thumbnailer's settings, in addition to the groups that all services share."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from thumbmill.core.settings import ConsumerSettings, ServiceSettings, StoreSett
 from thumbmill.thumbnailer.imaging.model import Limits, ProcessingOptions
 from thumbmill.thumbnailer.presets.file import load_presets
 from thumbmill.thumbnailer.presets.model import PresetSet
-from thumbmill.thumbnailer.sandbox.pool import SLOW_WAITING
+from thumbmill.thumbnailer.sandbox.pool import WAITING_SLOW_IMAGES
 
 
 def count_cores() -> int:
@@ -23,7 +23,7 @@ def count_cores() -> int:
 
 @dataclass(frozen=True)
 class PresetsFile:
-    """A file of presets, and what stands in it: read once, so that what was checked is what counts."""
+    """A file of presets and its content, read once: the presets in use are those that were validated."""
 
     name: str
     presets: PresetSet
@@ -42,59 +42,67 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
 
     health_port: int = Field(8001, ge=1, le=65535, description="Port for probes and metrics")
     thumbnailer_decoders: int = Field(
-        default_factory=count_cores, ge=1, le=256, description="Child processes that decode; default: one a core"
+        default_factory=count_cores,
+        ge=1,
+        le=256,
+        description="Child processes that decode; default: one for each core",
     )
     thumbnailer_prefetch: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Images in hand at once, so that transfers overlap decoding; default: twice the decoders, and "
-        "one for every slow picture in hand",
+        description="Images in progress at once, so that transfers overlap decoding; default: twice the decoders, "
+        "and one for every slow image in progress",
     )
     thumbnailer_slow_decoders: int | None = Field(
         None,
         ge=1,
         le=256,
-        description="Further child processes for slow and large pictures; default: one for two decoders",
+        description="Additional child processes for slow and large images; default: one for two decoders",
     )
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1, description="Largest original that is read")
     max_pixels: int = Field(
         1_000_000_000,
         ge=1,
-        description="Largest picture that is decoded, width times height, if memory and time allow it",
+        description="Largest image that is decoded, width times height, if memory and time allow it",
     )
     max_jpeg_scans: int = Field(
-        100, ge=10, description="Most scans of a progressive JPEG; usual ones have about ten, and each costs time"
+        100,
+        ge=10,
+        description="Maximum scans of a progressive JPEG; usual ones have about ten, and each costs time",
     )
     decode_timeout_seconds: float = Field(
-        30, gt=0, description="CPU time for one picture; one that is expected to take half of it is refused"
+        30, gt=0, description="CPU time for one image; one that is expected to take half of it is rejected"
     )
     decode_silence_seconds: float = Field(
-        30, ge=1, description="How long a decoder may use no CPU time before the picture is tried another time"
+        30, ge=1, description="How long a decoder may use no CPU time before the image is tried again"
     )
     decode_memory_bytes: int = Field(
         2 * 1024**3,
         ge=256 * 1024**2,
-        description="Address space for one slow picture at a time; all others may have half of it",
+        description="Address space for one slow image at a time; all others may have half of it",
     )
     decoder_retirement: int = Field(1000, ge=1, description="Images after which a decoding child is replaced")
-    max_frames: int = Field(1000, ge=1, description="Most frames of an animation, or pages of a TIFF")
+    max_frames: int = Field(1000, ge=1, description="Maximum frames of an animation, or pages of a TIFF")
     max_animation_pixels: int = Field(
-        100_000_000, ge=1, description="Most pixels of all frames together of an animation that is kept moving"
+        100_000_000,
+        ge=1,
+        description="Maximum pixels of all frames together of an animation whose variant is animated",
     )
     presets_file: Annotated[PresetsFile, NoDecode, PlainValidator(_read_presets)] = Field(
         default_factory=lambda: _read_presets(str(files("thumbmill.thumbnailer.presets") / "default.yaml")),
         validate_default=False,
-        description="YAML file that says what is made of every image; default: thumbnails of 256, 640, 1600 pixels",
+        description="YAML file that defines every image's variants; default: thumbnails of 256, 640, 1600 pixels",
     )
-    expose_gps: bool = Field(default=False, description="Tell where a picture was taken, if the file says so")
+    expose_gps: bool = Field(default=False, description="Publish where a photo was taken, if the file contains it")
     accept_damaged: bool = Field(
-        default=False, description="Show what can be read of a damaged file, as `damaged`, instead of FAILED"
+        default=False,
+        description="Make variants of the readable part of a damaged file, marked `damaged`, instead of FAILED",
     )
 
     @property
     def prefetch(self) -> int:
-        return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders + self.slow_decoders + SLOW_WAITING
+        return self.thumbnailer_prefetch or 2 * self.thumbnailer_decoders + self.slow_decoders + WAITING_SLOW_IMAGES
 
     @property
     def slow_decoders(self) -> int:
@@ -118,8 +126,8 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         return self.presets_file.presets
 
     @property
-    def recipe(self) -> ProcessingOptions:
-        """What the decoders are told."""
+    def processing_options(self) -> ProcessingOptions:
+        """The options of every decoder."""
         return ProcessingOptions(
             limits=self.limits,
             presets=self.presets.presets,

@@ -1,7 +1,7 @@
-"""What goes through the socket between a decoder and its child: a JSON header and byte strings.
+"""The frames on the socket between a decoder and its child: a JSON header and byte strings.
 
-A child may be in the hands of a picture, so its parent believes nothing of a frame: neither its lengths nor that
-its header is what a header should be, nor that it will ever be complete.
+An image may have taken the child over, so the parent trusts nothing in a frame: neither its lengths nor the form of
+its header, nor that it will ever be complete.
 """
 
 import json
@@ -15,49 +15,50 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_PARTS = 64  # a preset file has at most 20 presets
 
 Header = dict[str, Any]
-Look = Callable[[], None]  # called again and again while nothing comes or goes; raises to end the wait
+Check = Callable[[], None]  # called again and again while nothing is sent or received; raises to end the wait
 
 
-class HungUpError(Exception):
+class ConnectionClosedError(Exception):
     """The other side closed its end."""
 
 
-def send(channel: socket.socket, header: Header, *parts: bytes, look: Look | None = None) -> None:
-    """Send one frame, its parts without copying them. Raises OSError, and what ``look`` raises."""
+def send(channel: socket.socket, header: Header, *parts: bytes, check: Check | None = None) -> None:
+    """Send one frame without copying its parts. Raise OSError, and what ``check`` raises."""
     head = json.dumps({**header, "parts": [len(part) for part in parts]}).encode()
     for piece in (_LENGTH.pack(len(head)) + head, *parts):
-        _send_all(channel, piece, look)
+        _send_all(channel, piece, check)
 
 
-def receive(channel: socket.socket, max_bytes: int, look: Look | None = None) -> tuple[Header, list[bytes]]:
-    """Receive one frame. With ``look`` the socket needs a timeout, after which ``look`` is called.
+def receive(channel: socket.socket, max_bytes: int, check: Check | None = None) -> tuple[Header, list[bytes]]:
+    """Receive one frame. With ``check`` the socket needs a timeout, after which ``check`` is called.
 
-    Raises HungUpError, OSError, what ``look`` raises, and ValueError for what is longer than allowed or no frame.
+    Raise ConnectionClosedError, OSError, what ``check`` raises, and ValueError for a frame that is malformed or too
+    long.
     """
-    (length,) = _LENGTH.unpack(_receive_exactly(channel, _LENGTH.size, look))
+    (length,) = _LENGTH.unpack(_receive_exactly(channel, _LENGTH.size, check))
     if length > MAX_HEADER_BYTES:
         raise ValueError(f"a header of {length} bytes")
-    header, lengths = _read_header(_receive_exactly(channel, length, look))
+    header, lengths = _read_header(_receive_exactly(channel, length, check))
     if sum(lengths) > max_bytes:
         raise ValueError(f"parts of {lengths} bytes")
-    return header, [_receive_exactly(channel, length, look) for length in lengths]
+    return header, [_receive_exactly(channel, length, check) for length in lengths]
 
 
 def _read_header(text: bytes) -> tuple[Header, list[int]]:
     try:
         header = json.loads(text)
-    except RecursionError as fault:
-        raise ValueError("a header of too many levels") from fault
+    except RecursionError as error:
+        raise ValueError("a header of too many levels") from error
     lengths = header.pop("parts", None) if isinstance(header, dict) else None
     if not isinstance(lengths, list) or len(lengths) > MAX_PARTS:
-        raise ValueError("no header of a frame")
+        raise ValueError("not a header of a frame")
     if not all(type(length) is int and length >= 0 for length in lengths):
-        raise ValueError("lengths that are none")
+        raise ValueError("invalid lengths")
     return header, lengths
 
 
-def _send_all(channel: socket.socket, data: bytes, look: Look | None) -> None:
-    if look is None:
+def _send_all(channel: socket.socket, data: bytes, check: Check | None) -> None:
+    if check is None:
         channel.sendall(data)
         return
     rest = memoryview(data)
@@ -66,11 +67,11 @@ def _send_all(channel: socket.socket, data: bytes, look: Look | None) -> None:
             rest = rest[channel.send(rest) :]
         except TimeoutError:
             pass
-        look()
+        check()
 
 
-def _receive_exactly(channel: socket.socket, size: int, look: Look | None) -> bytes:
-    if look is None:
+def _receive_exactly(channel: socket.socket, size: int, check: Check | None) -> bytes:
+    if check is None:
         return _receive_at_once(channel, size)
     data = bytearray(size)
     rest = memoryview(data)
@@ -80,9 +81,9 @@ def _receive_exactly(channel: socket.socket, size: int, look: Look | None) -> by
         except TimeoutError:
             count = -1
         if count == 0:
-            raise HungUpError
+            raise ConnectionClosedError
         rest = rest[max(0, count) :]
-        look()
+        check()
     return bytes(data)
 
 
@@ -92,6 +93,6 @@ def _receive_at_once(channel: socket.socket, size: int) -> bytes:
     while len(data) < size:
         more = channel.recv(size - len(data), socket.MSG_WAITALL)
         if not more:
-            raise HungUpError
+            raise ConnectionClosedError
         data = data + more if data else more
     return data

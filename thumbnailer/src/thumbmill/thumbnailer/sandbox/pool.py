@@ -1,11 +1,11 @@
-"""Decoding in child processes, so that no picture can hurt the consumer.
+"""Decodes in child processes, so that no image can harm the consumer.
 
-A child serves many pictures: a new process for each would cost more than most pictures do. One that has served its
-time, or died of a picture, is replaced by a spare that stands ready.
+A child serves many images: a new process for each would cost more than most images do. A child that has served its
+share of images, or that an image has killed, is replaced by a spare that is already running.
 
-There are two lanes. Ordinary pictures share the ordinary children. What its headers show to be slow or large, and
-what has used up an ordinary picture's share, goes to further children, which give way to the others: however many
-of these come, ordinary pictures go past them. See docs/decisions/012-slow-pictures.md.
+There are two lanes. Ordinary images share the ordinary children. An image whose headers show it to be slow or
+large, or that has used up an ordinary image's limits, goes to the slow lane. Its children run at a lower priority,
+so that ordinary images pass however many slow ones arrive. See docs/decisions/012-slow-pictures.md.
 """
 
 import queue
@@ -20,7 +20,7 @@ import structlog
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import DependencyUnavailable, LaneBusy
 from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageError, UndecodableImageError
-from thumbmill.thumbnailer.metrics import DEATHS, DECODING, INTERRUPTIONS, RETIREMENTS, SLOW
+from thumbmill.thumbnailer.metrics import DECODE_SECONDS, DECODER_DEATHS, INTERRUPTIONS, RETIREMENTS, SLOW_IMAGES
 from thumbmill.thumbnailer.sandbox.process import (
     ChildDiedError,
     ChildProcess,
@@ -33,44 +33,44 @@ from thumbmill.thumbnailer.sandbox.process import (
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Places = queue.LifoQueue[ChildProcess | None]  # of children; None: one to be had when needed
+Slots = queue.LifoQueue[ChildProcess | None]  # one for each child; None: it starts when the slot is taken
 
 SLOW_LANE = "slow"
-SLOW_WAITING = 1  # slow picture whose bytes come while others are being decoded
-_RESOURCES = {ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY}
+WAITING_SLOW_IMAGES = 1  # a slow image that is downloaded while others are being decoded
+_RESOURCE_LIMITS = {ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_OUT_OF_MEMORY}
 
 
 class Decoder:
-    """Some children for ordinary pictures, some for slow ones, and a spare; to be used in a ``with``.
+    """A pool of ordinary children, slow children and a spare, used as a context manager and shared by threads.
 
-    Threads share them. A child is replaced after ``retirement`` pictures, so that what libraries leak stays small.
-    As many slow pictures may be in hand at once as there are children for them and one, which waits.
+    A child is replaced after ``retirement`` images, so that leaks of libraries stay small. The pool accepts one
+    slow image more than it has slow children; that one waits.
     """
 
     def __init__(
-        self, recipe: ProcessingOptions, children: int, retirement: int = 1000, slow_children: int = 1
+        self, options: ProcessingOptions, children: int, retirement: int = 1000, slow_children: int = 1
     ) -> None:
-        self._recipe = recipe
+        self._options = options
         self._children = children
         self._retirement = retirement
-        self._ordinary: Places = queue.LifoQueue()
-        self._slow: Places = queue.LifoQueue()
+        self._ordinary: Slots = queue.LifoQueue()
+        self._slow: Slots = queue.LifoQueue()
         self._slow_children = slow_children
-        self._slow_places = BoundedSemaphore(slow_children + SLOW_WAITING)
+        self._slow_slots = BoundedSemaphore(slow_children + WAITING_SLOW_IMAGES)
         # The kernel kills a child when the thread that started it ends, so this one starts them all.
         self._starter = ThreadPoolExecutor(1, "decoder-starter")
         self._spare: Future[ChildProcess] | None = None
-        self._swapping = Lock()
+        self._spare_lock = Lock()
         self._closed = False
 
     def __enter__(self) -> Self:
-        """Start the ordinary children; others start with their first picture. Raises DecoderBrokenError."""
+        """Start the ordinary children; others start with their first image. Raise DecoderUnavailableError."""
         try:
             for number in range(self._children):
                 child = self._start()
                 self._ordinary.put(child)
                 if number == 0:
-                    tell_confinement(child)
+                    log_sandbox_status(child)
         except DecoderUnavailableError:
             self.__exit__()
             raise
@@ -80,87 +80,86 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the idle children; one that is still busy is killed."""
+        """End the idle children and kill the busy ones."""
         self._closed = True
-        for places in (self._ordinary, self._slow):
-            while not places.empty():
-                if child := places.get():
+        for slots in (self._ordinary, self._slow):
+            while not slots.empty():
+                if child := slots.get():
                     child.end()
         if self._spare and not self._spare.cancel() and not self._spare.exception():
             self._spare.result().end()
         self._starter.shutdown()
 
     def decode(self, data: bytes, *, slow: bool = False) -> Decoded | Rejected:
-        """Decode a picture; ``slow`` says that it is known to be a slow one.
+        """Decode an image, in the slow lane if it is known to be ``slow`` or turns out to be.
 
-        Raises LaneBusy for a slow one while there is no place for it;
-        DecoderInterruptedError where something else has ended the child, DecoderBrokenError where no child starts
-        any more; DependencyAway once it is closed.
+        Raise LaneBusy if the slow lane is full; DecoderInterruptedError if something other than the image ended the
+        child; DecoderUnavailableError if no child starts any more; DependencyUnavailable after ``__exit__``.
         """
         if not slow:
             try:
                 return self._decode(data, self._ordinary, slow=False)
-            except SlowImageError as fault:
-                log.info("slow_picture", cost=str(fault))
-            except ChildDiedError as death:
-                log.info("slow_picture", cost=str(death))
-        self._take_slow_place()
+            except SlowImageError as error:
+                log.info("slow_image", cost=str(error))
+            except ChildDiedError as error:
+                log.info("slow_image", cost=str(error))
+        self._take_slow_slot()
         try:
-            SLOW.inc()
+            SLOW_IMAGES.inc()
             return self._decode(data, self._slow, slow=True)
-        except ChildDiedError as death:  # its own limits are the same at every try
-            return Rejected(death.code)
+        except ChildDiedError as error:  # its own limits are the same at every try
+            return Rejected(error.code)
         finally:
-            self._slow_places.release()
+            self._slow_slots.release()
 
-    def check_turn(self) -> None:
-        """See whether there is a place for a slow picture, before it is read. Raises LaneBusy if not."""
-        self._take_slow_place()
-        self._slow_places.release()
+    def check_slow_slot(self) -> None:
+        """Raise LaneBusy if the slow lane is full; called before a slow image is downloaded."""
+        self._take_slow_slot()
+        self._slow_slots.release()
 
-    def _take_slow_place(self) -> None:
-        if not self._slow_places.acquire(blocking=False):
-            raise LaneBusy("other slow pictures are being decoded", lane=SLOW_LANE)
+    def _take_slow_slot(self) -> None:
+        if not self._slow_slots.acquire(blocking=False):
+            raise LaneBusy("other slow images are being decoded", lane=SLOW_LANE)
 
-    def _decode(self, data: bytes, places: Places, *, slow: bool) -> Decoded | Rejected:
-        """Decode in a child of a lane, a second time in a fresh one if the first crashes.
+    def _decode(self, data: bytes, slots: Slots, *, slow: bool) -> Decoded | Rejected:
+        """Decode in a child of a lane, and once more in a fresh child if the first crashes.
 
-        Raises ChildDiedError for a picture that reached a limit of its lane; SlowImageError.
+        Raise ChildDiedError for an image that reached a limit of its lane; SlowImageError.
         """
-        child = places.get()
+        child = slots.get()
         try:
-            with DECODING.time():
+            with DECODE_SECONDS.time():
                 for last_try in (False, True):
                     child = self._keep_or_replace(child)
                     if slow:
                         with suppress(OSError):
-                            child.be_nice()
+                            child.lower_priority()
                     try:
                         return child.decode(data, slow=slow)
-                    except UndecodableImageError as fault:
-                        if fault.cause:
-                            log.info("picture_refused", code=fault.code.value, cause=fault.cause)
-                        return Rejected(fault.code, fault.detail)
-                    except ChildDiedError as death:
+                    except UndecodableImageError as error:
+                        if error.cause:
+                            log.info("image_rejected", code=error.code.value, cause=error.cause)
+                        return Rejected(error.code, error.detail)
+                    except ChildDiedError as error:
                         child = None
-                        DEATHS.labels(death.code.value).inc()
-                        log.warning("decoder_died", reason=str(death), slow=slow, last_try=last_try)
-                        if death.code in _RESOURCES:
+                        DECODER_DEATHS.labels(error.code.value).inc()
+                        log.warning("decoder_died", reason=str(error), slow=slow, last_try=last_try)
+                        if error.code in _RESOURCE_LIMITS:
                             raise
                         if last_try:
-                            return Rejected(death.code)
-                    except DecoderInterruptedError as fault:
-                        if self._closed:  # which is what has killed it
-                            raise DependencyUnavailable("decoder", fault) from fault
+                            return Rejected(error.code)
+                    except DecoderInterruptedError as error:
+                        if self._closed:  # __exit__ has killed it
+                            raise DependencyUnavailable("decoder", error) from error
                         INTERRUPTIONS.inc()
                         raise
         finally:
-            places.put(child)
+            slots.put(child)
         raise AssertionError("the second try returns or raises")
 
     def _keep_or_replace(self, child: ChildProcess | None) -> ChildProcess:
         if child and child.is_alive:
-            if child.pictures < self._retirement:
+            if child.images < self._retirement:
                 return child
             RETIREMENTS.inc()
         if child:
@@ -168,12 +167,12 @@ class Decoder:
         return self._take_spare() or self._start()
 
     def _take_spare(self) -> ChildProcess | None:
-        """Take the child that stands ready, and have the next one started; None if it has died since.
+        """Take the spare child and start the next spare; return None if the spare has died meanwhile.
 
-        A start takes 90 ms, nearly all of it Python's imports; a picture that kills should not cost its neighbours
-        that much.
+        A start takes 90 ms, nearly all of it for Python's imports. An image that kills its child must not cost the
+        images behind it that much.
         """
-        with self._swapping:
+        with self._spare_lock:
             spare, self._spare = self._spare, self._start_later()
         if not spare or spare.exception():  # it may have tried hours ago
             return None
@@ -187,22 +186,22 @@ class Decoder:
         return self._start_later().result()
 
     def _start_later(self) -> Future[ChildProcess]:
-        return self._submit(ChildProcess, self._recipe)
+        return self._submit(ChildProcess, self._options)
 
     def _submit(self, action: Callable[..., T], *arguments: object) -> Future[T]:
         try:
             return self._starter.submit(action, *arguments)
-        except RuntimeError as fault:  # closed under a thread that is busy for longer than its grace
-            raise DependencyUnavailable("decoder", fault) from fault
+        except RuntimeError as error:  # closed while a thread was busy for longer than its grace period
+            raise DependencyUnavailable("decoder", error) from error
 
 
-def tell_confinement(child: ChildProcess) -> None:
-    """Log what a child could take from itself; all others are like it."""
+def log_sandbox_status(child: ChildProcess) -> None:
+    """Log which restrictions a child has; all others have the same."""
     if child.unconfined:
         log.warning(
             "decoder_unconfined",
             reason=child.unconfined,
-            missing="a picture that takes a decoder over could open sockets and files and start programs",
+            missing="an image that takes a decoder over could open sockets and files and start programs",
             remedy="use Linux on x86_64 or aarch64 with CONFIG_SECCOMP_FILTER; let containers call seccomp(2)",
         )
     if child.still_root:
@@ -212,4 +211,4 @@ def tell_confinement(child: ChildProcess) -> None:
             remedy="run the thumbnailer as an unprivileged user, or with CAP_SETUID and CAP_SETGID",
         )
     if not child.unconfined:
-        log.info("decoder_confined", refused="sockets, files, programs, other processes")
+        log.info("decoder_confined", denied="sockets, files, programs, other processes")

@@ -1,4 +1,4 @@
-"""One child process, as its parent holds it; what runs inside is ``child_main``."""
+"""The parent's side of one child process; ``sandbox.worker`` is the program that runs in it."""
 
 import hashlib
 import os
@@ -18,44 +18,49 @@ from thumbmill.thumbnailer.imaging.model import (
     UndecodableImageError,
 )
 from thumbmill.thumbnailer.sandbox import framing
-from thumbmill.thumbnailer.sandbox.cpu_deadline import LOOK_SECONDS, StalledError, Watch
-from thumbmill.thumbnailer.sandbox.responses import ChildFaultError, read_answer
+from thumbmill.thumbnailer.sandbox.cpu_deadline import CHECK_SECONDS, StallDetector, StalledError
+from thumbmill.thumbnailer.sandbox.responses import ChildError, parse_response
 
-# A start is judged like a picture: by its progress. It takes 0.1 s of CPU time, and reads a hundred files, which a
-# cold disk may take its time for.
-START_SILENCE_SECONDS = 60
-START_PATIENCE_SECONDS = 600
-# Below RabbitMQ's own limit for a message in hand, which is half an hour. On a machine where a picture gets a
-# hundredth of a core it may take so long; then it waits like after any passing fault.
-PATIENCE_SECONDS = 900
+# A start is judged by its progress, as decoding is. It takes 0.1 s of CPU time and reads a hundred files, which may
+# take long from a cold disk.
+START_STALL_SECONDS = 60
+START_DEADLINE_SECONDS = 600
+# Below RabbitMQ's own limit for an unacknowledged message, which is half an hour. On a machine where an image gets
+# a hundredth of a core it may take that long; then its message is delayed, as after any transient error.
+DEADLINE_SECONDS = 900
 END_SECONDS = 2
-SLOW_NICENESS = 10  # a tenth of the processor beside a child that is not nice
-MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
-# Nothing of ours: whatever a picture does to the child, there is no password in it. This has glibc ask for large
-# pages behind large pictures, a tenth less CPU where a photo is decoded whole, and keep 16 to 32 MiB at the end of
-# its heap instead of up to 64, at no cost that could be measured; other libcs don't know it.
-# OpenBLAS comes with numpy, of whose parts nobody here uses it: it shall not start a thread for every core.
+SLOW_NICENESS = 10  # a tenth of the processor next to a child of normal priority
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # a hostile child must not fill the parent's memory
+# The child inherits no variable, so whatever an image does to it, it has no password. These have glibc use huge
+# pages for large images (a tenth less CPU where a photo is decoded whole) and keep 16 to 32 MiB at the end of its
+# heap instead of up to 64, at no cost that could be measured; other libcs ignore them. OpenBLAS comes with numpy
+# and is not used: it must not start a thread for every core.
 ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; what is larger is never kept
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),  # with so much free at the end,
-    "MALLOC_TOP_PAD_": str(16 << 20),  # all but this goes back
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; larger blocks are always returned
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),  # with this much free at the end,
+    "MALLOC_TOP_PAD_": str(16 << 20),  # all but this is returned
     "OPENBLAS_NUM_THREADS": "1",
 }
 WORKER = ("-m", "thumbmill.thumbnailer.sandbox.worker")  # the program that runs in the child
-_OPTIONS = ["-I", "-B", "-W", "ignore"]  # nothing from the environment, no files written, no words on odd metadata
+_OPTIONS = [
+    "-I",
+    "-B",
+    "-W",
+    "ignore",
+]  # ignore the environment, write no files, print no warnings about odd metadata
 
 
 class DecoderUnavailableError(Exception):
-    """The decoder itself is at fault, whatever the picture; the text says how."""
+    """No child starts or decodes, whatever the image; the text gives the reason."""
 
 
 class DecoderInterruptedError(Exception):
-    """A child was stopped or killed by something that need not be the picture: another time it may work."""
+    """Something that need not be the image stopped or killed a child: another attempt may succeed."""
 
 
 class ChildDiedError(Exception):
-    """A child died of a picture, or had to be killed."""
+    """A child died of an image, or had to be killed."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(f"{code.value}: {detail}")
@@ -82,89 +87,89 @@ class Rejected:
 class ChildProcess:
     """One process and the socket to it; used by one thread at a time."""
 
-    def __init__(self, recipe: ProcessingOptions) -> None:
-        self._recipe = recipe
-        self._channel, theirs = socket.socketpair()
-        self._channel.settimeout(LOOK_SECONDS)
-        command = [sys.executable, *_OPTIONS, *WORKER, recipe.to_json()]
-        with theirs:
+    def __init__(self, options: ProcessingOptions) -> None:
+        self._options = options
+        self._channel, child_channel = socket.socketpair()
+        self._channel.settimeout(CHECK_SECONDS)
+        command = [sys.executable, *_OPTIONS, *WORKER, options.to_json()]
+        with child_channel:
             self._process = subprocess.Popen(  # noqa: S603
-                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT
+                command, stdin=child_channel.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT
             )
-        self.pictures = 0  # that it was given
+        self.images = 0  # that it was given
         try:
-            answer, _ = self._receive(self._watch(START_SILENCE_SECONDS, START_PATIENCE_SECONDS))
-        except (framing.HungUpError, StalledError, OSError, ValueError) as fault:
+            response, _ = self._receive(self._stall_detector(START_STALL_SECONDS, START_DEADLINE_SECONDS))
+        except (framing.ConnectionClosedError, StalledError, OSError, ValueError) as error:
             self._kill()
-            raise DecoderUnavailableError(f"does not start ({fault!r}); try: {shlex.join(command)}") from fault
+            raise DecoderUnavailableError(f"does not start ({error!r}); try: {shlex.join(command)}") from error
         except BaseException:
             self._kill()
             raise
-        if broken := answer.get("broken"):
+        if failure := response.get("failed_start"):
             self._kill()
-            raise DecoderUnavailableError(f"can't decode what it should: {broken}")
-        self.still_root = str(answer.get("still_root", ""))  # why it has root's rights, if it has
-        self.unconfined = str(answer.get("unconfined", ""))  # why it can make every system call, if it can
+            raise DecoderUnavailableError(f"fails its self-test: {failure}")
+        self.still_root = str(response.get("still_root", ""))  # the reason why it has root's rights, if it has
+        self.unconfined = str(response.get("unconfined", ""))  # the reason why it is not confined, if it is not
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def be_nice(self) -> None:
-        """Give way to other processes from now on."""
+    def lower_priority(self) -> None:
+        """Give other processes precedence from now on."""
         os.setpriority(os.PRIO_PROCESS, self._process.pid, SLOW_NICENESS)
 
     def decode(self, data: bytes, *, slow: bool = False) -> Decoded:
-        """Have a picture decoded, within an ordinary picture's limits or, if ``slow``, within all.
+        """Have an image decoded, within an ordinary image's limits or, if ``slow``, within those of the slow lane.
 
-        Raises UndecodableImageError; SlowImageError, but not if ``slow``; ChildDiedError; DecoderInterruptedError.
-        After the last two, and whatever else it may raise, the child is gone.
+        Raise UndecodableImageError; SlowImageError unless ``slow``; ChildDiedError; DecoderInterruptedError. After
+        the last two, and any other exception, the child has ended.
         """
-        self.pictures += 1
+        self.images += 1
         try:
-            watch = self._watch(self._recipe.limits.stall_seconds, PATIENCE_SECONDS)
-            framing.send(self._channel, {"slow": slow}, data, look=watch.look)
-            sha256 = hashlib.sha256(data).hexdigest()  # while the child is at work
-            answer, parts = self._receive(watch)
-            return Decoded(read_answer(answer, parts, self._recipe), sha256)
+            detector = self._stall_detector(self._options.limits.stall_seconds, DEADLINE_SECONDS)
+            framing.send(self._channel, {"slow": slow}, data, check=detector.check)
+            sha256 = hashlib.sha256(data).hexdigest()  # while the child works
+            response, parts = self._receive(detector)
+            return Decoded(parse_response(response, parts, self._options), sha256)
         except (UndecodableImageError, SlowImageError):
             raise
-        except (framing.HungUpError, OSError) as fault:
-            raise self._explain_death() from fault
-        except StalledError as fault:
+        except (framing.ConnectionClosedError, OSError) as error:
+            raise self._exit_error() from error
+        except StalledError as error:
             self._kill()
-            raise DecoderInterruptedError(str(fault)) from fault
-        except ChildFaultError as fault:  # who knows what is missing in it now: it goes
+            raise DecoderInterruptedError(str(error)) from error
+        except ChildError as error:  # its state is unknown now, so it is not used again
             self._kill()
-            raise ChildDiedError(fault.code, fault.detail) from fault
-        except Exception as fault:  # whatever is wrong with its answer; the next one might be another picture's
+            raise ChildDiedError(error.code, error.detail) from error
+        except Exception as error:  # an invalid response; the next one could belong to another image
             self._kill()
-            detail = f"it answered nonsense: {replace_unprintable(repr(fault), 200)}"
-            raise ChildDiedError(ErrorCode.DECODER_CRASHED, detail) from fault
+            detail = f"its response is invalid: {replace_unprintable(repr(error), 200)}"
+            raise ChildDiedError(ErrorCode.DECODER_CRASHED, detail) from error
         except BaseException:
             self._kill()
             raise
 
     def end(self) -> None:
-        """Hang up, which ends the child."""
+        """Close the channel, which ends the child."""
         self._channel.close()
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._kill()
 
-    def _watch(self, stall_seconds: float, patience_seconds: float) -> Watch:
-        return Watch(self._process.pid, stall_seconds, patience_seconds)
+    def _stall_detector(self, stall_seconds: float, deadline_seconds: float) -> StallDetector:
+        return StallDetector(self._process.pid, stall_seconds, deadline_seconds)
 
-    def _receive(self, watch: Watch) -> tuple[framing.Header, list[bytes]]:
-        return framing.receive(self._channel, MAX_ANSWER_BYTES, watch.look)
+    def _receive(self, detector: StallDetector) -> tuple[framing.Header, list[bytes]]:
+        return framing.receive(self._channel, MAX_RESPONSE_BYTES, detector.check)
 
     def _kill(self) -> int:
         self._channel.close()
         self._process.kill()
         return self._process.wait()
 
-    def _explain_death(self) -> ChildDiedError | DecoderInterruptedError:
+    def _exit_error(self) -> ChildDiedError | DecoderInterruptedError:
         try:
             status = self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -172,8 +177,8 @@ class ChildProcess:
         self._kill()
         match -status:
             case signal.SIGXCPU:
-                return ChildDiedError(ErrorCode.DECODER_TIMEOUT, "it used up its CPU time")
-            case signal.SIGKILL:  # its own memory has a limit that does not kill: the machine's has run out
-                return DecoderInterruptedError("something killed it, most likely the kernel for want of memory")
+                return ChildDiedError(ErrorCode.DECODER_TIMEOUT, "it reached its limit of CPU time")
+            case signal.SIGKILL:  # its own memory limit does not kill: the machine has run out of memory
+                return DecoderInterruptedError("it was killed, most likely by the kernel for lack of memory")
             case _:
                 return ChildDiedError(ErrorCode.DECODER_CRASHED, f"it ended with status {status}")

@@ -1,4 +1,4 @@
-"""Understanding what a child answers. A picture may have taken the child over, so it may answer anything."""
+"""Parses the responses of a child. An image may have taken the child over, so a response may contain anything."""
 
 from dataclasses import asdict
 from typing import Any
@@ -18,16 +18,15 @@ from thumbmill.thumbnailer.imaging.model import (
 )
 from thumbmill.thumbnailer.sandbox.framing import Header
 
-_PICTURE = TypeAdapter(ImageResult)
+_IMAGE = TypeAdapter(ImageResult)
 _COST = TypeAdapter(Cost)
-_MAX_DETAIL = 200  # characters, as of all words that come from a file
-_MAX_FAULT = 2000  # likewise of a traceback, which goes to the log alone
-_MAX_EDGE = 2**24  # pixels; no format that is taken has longer ones but in theory
-# What a picture can be at fault for; the other codes are not a child's to give.
-_VERDICTS = {ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE}
-_SIGNATURES: dict[
-    ContentType, tuple[int, bytes]
-] = {  # what a variant has where, so that nothing else is served as one
+_MAX_DETAIL = 200  # characters, as for all text that comes from a file
+_MAX_ERROR = 2000  # characters of a traceback, which goes only to the log
+_MAX_EDGE = 2**24  # pixels; more than any supported format has in practice
+# The reasons for which a child may reject an image; all other codes are not its to use.
+_REJECTIONS = {ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE}
+# Offset and bytes of each format's signature, so that nothing else is served with its content type.
+_SIGNATURES: dict[ContentType, tuple[int, bytes]] = {
     "image/jpeg": (0, b"\xff\xd8\xff"),
     "image/png": (0, b"\x89PNG\r\n\x1a\n"),
     "image/webp": (8, b"WEBP"),
@@ -35,8 +34,8 @@ _SIGNATURES: dict[
 }
 
 
-class ChildFaultError(Exception):
-    """The child reports a fault of its own; ``code`` names the kind, the text is for the log."""
+class ChildError(Exception):
+    """The child reports an error of its own; ``code`` names the kind, and the text is for the log."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(f"{code.value}: {detail}")
@@ -44,52 +43,52 @@ class ChildFaultError(Exception):
         self.detail = detail
 
 
-def read_answer(answer: Header, parts: list[bytes], recipe: ProcessingOptions) -> ImageResult:
-    """Understand an answer to a picture.
+def parse_response(response: Header, parts: list[bytes], options: ProcessingOptions) -> ImageResult:
+    """Return the image of a response.
 
-    Raises what it stands for (UndecodableImageError, SlowImageError, ChildFaultError), and ValueError where it makes
-    no sense.
+    Raise UndecodableImageError, SlowImageError or ChildError if the response reports that, and ValueError if it is
+    not a valid response.
     """
-    match answer:
-        case {"picture": dict(fields)}:
-            return _read_picture(fields, parts, recipe)
-        case {"bad": str(code), "detail": str(detail), **rest}:
-            verdict = ErrorCode(code)
-            if verdict not in _VERDICTS:
-                raise ValueError(f"a verdict that no child can give: {code}")
+    match response:
+        case {"image": dict(fields)}:
+            return _parse_image(fields, parts, options)
+        case {"rejected": str(value), "detail": str(detail), **rest}:
+            code = ErrorCode(value)
+            if code not in _REJECTIONS:
+                raise ValueError(f"a child cannot reject an image as {value}")
             cause = replace_unprintable(str(rest.get("cause", "")), _MAX_DETAIL)
-            raise UndecodableImageError(verdict, replace_unprintable(detail, _MAX_DETAIL), cause=cause)
+            raise UndecodableImageError(code, replace_unprintable(detail, _MAX_DETAIL), cause=cause)
         case {"slow": dict(cost)}:
             raise SlowImageError(_COST.validate_python(cost))
         case {"out_of_memory": True}:
-            raise ChildFaultError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
-        case {"fault": str(text)}:
-            raise ChildFaultError(ErrorCode.DECODER_CRASHED, replace_unprintable(text, _MAX_FAULT))
+            raise ChildError(ErrorCode.DECODER_OUT_OF_MEMORY, "it reached its memory limit")
+        case {"error": str(text)}:
+            raise ChildError(ErrorCode.DECODER_CRASHED, replace_unprintable(text, _MAX_ERROR))
         case _:
-            raise ValueError(f"unknown keys {replace_unprintable(str(sorted(answer)), _MAX_DETAIL)}")
+            raise ValueError(f"unknown keys {replace_unprintable(str(sorted(response)), _MAX_DETAIL)}")
 
 
-def _read_picture(fields: dict[str, Any], parts: list[bytes], recipe: ProcessingOptions) -> ImageResult:
+def _parse_image(fields: dict[str, Any], parts: list[bytes], options: ProcessingOptions) -> ImageResult:
     variants = fields.pop("variants", None)
-    names = [preset.name for preset in recipe.presets]
+    names = [preset.name for preset in options.presets]
     if not isinstance(variants, list) or len(variants) != len(names) or len(parts) != len(names):
-        raise ValueError("other variants than were asked for")
-    if not all(isinstance(rendition, dict) for rendition in variants):
-        raise ValueError("variants that are none")
+        raise ValueError("the number of variants is not that of the presets")
+    if not all(isinstance(variant, dict) for variant in variants):
+        raise ValueError("a variant is not an object")
     try:
         pairs = zip(variants, parts, strict=True)
-        joined = [{**rendition, "data": data} for rendition, data in pairs]
-        picture: ImageResult = _PICTURE.validate_python({**fields, "variants": joined})
-        ImageDetails.model_validate(asdict(picture.details))  # or it would fail where no picture is to blame
-    except ValidationError as fault:  # its text would quote what the child has sent
-        raise ValueError(f"no picture: {fault.error_count()} faults") from None
-    if [rendition.preset for rendition in picture.variants] != names:
-        raise ValueError("variants of other names than were asked for")
-    for rendition in picture.variants:
-        at, signature = _SIGNATURES[rendition.content_type]
-        if not rendition.data.startswith(signature, at):
-            raise ValueError(f"a variant that is no {rendition.content_type}")
-    sizes = [(picture.width, picture.height), *((each.width, each.height) for each in picture.variants)]
+        joined = [{**variant, "data": data} for variant, data in pairs]
+        image: ImageResult = _IMAGE.validate_python({**fields, "variants": joined})
+        ImageDetails.model_validate(asdict(image.details))  # or it would fail later, outside of the image's attempt
+    except ValidationError as error:  # its text would quote what the child has sent
+        raise ValueError(f"the image has {error.error_count()} invalid fields") from None
+    if [variant.preset for variant in image.variants] != names:
+        raise ValueError("the names of the variants are not those of the presets")
+    for variant in image.variants:
+        offset, signature = _SIGNATURES[variant.content_type]
+        if not variant.data.startswith(signature, offset):
+            raise ValueError(f"the bytes of a variant are not {variant.content_type}")
+    sizes = [(image.width, image.height), *((variant.width, variant.height) for variant in image.variants)]
     if not all(0 < edge <= _MAX_EDGE for size in sizes for edge in size):
-        raise ValueError("edges that no picture has")
-    return picture
+        raise ValueError("an edge is out of range")
+    return image

@@ -1,9 +1,9 @@
-"""The system calls that a decoder may make, and the kernel's filter (seccomp-bpf) that refuses all others.
+"""The system calls that a decoder may make, and the kernel's filter (seccomp-bpf) that denies all others.
 
-It lists what is allowed, since that is short, and since calls that kernels learn tomorrow are not on it. A call
-that is refused returns EPERM and does not kill: libraries try more than they need, and where a picture leads one
-astray, that library's own error is a better answer than a dead child. newfstatat, by which newer libcs ask for an
-open file too, is not on the list: a filter can't see whether it is given a path, and nothing here needs it.
+The list names what is allowed: it is short, and it excludes the calls that future kernels add. A denied call
+returns EPERM and does not kill: libraries try more than they need, and if an image makes one misbehave, that
+library's own error is a better result than a dead child. newfstatat, which newer libcs use for open files too, is
+not on the list: a filter cannot see whether it gets a path, and nothing here needs it.
 """
 
 import errno
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 # Each with its number on x86_64 (asm/unistd_64.h) and on aarch64 (asm-generic/unistd.h, which has ppoll for poll).
-# None takes the name of a file, an address or another process: a child reads and writes what it was given open.
+# None takes a file name, an address or another process: a child uses only what it was given open.
 _ALLOWED = """
     recvfrom 45 207        sendto 44 206           recvmsg 47 212             sendmsg 46 211
     read 0 63              write 1 64              readv 19 65                writev 20 66
@@ -29,7 +29,7 @@ _ALLOWED = """
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a kernel is called; of the calls that are not simply allowed, the numbers."""
+    """One kernel ABI, with the numbers of the calls that are allowed conditionally."""
 
     audit: int  # AUDIT_ARCH_* of linux/audit.h
     column: int  # of the table above
@@ -53,11 +53,11 @@ _WHOLE = 0xFFFFFFFF
 
 # linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
 _LOAD, _AND, _COMPARE, _RETURN = 0x20, 0x54, 0x15, 0x06
-_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # what can be loaded, by its offset in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # fields of struct seccomp_data, by their offset
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 
 
-def write_filter(on: Architecture, pid: int) -> bytes:
+def build_filter(on: Architecture, pid: int) -> bytes:
     """Write the filter for the process ``pid``: an array of struct sock_filter, of eight bytes each."""
     filtered = [
         *(_allow(int(number)) for number in _ALLOWED.split()[on.column :: 3]),
@@ -66,13 +66,13 @@ def write_filter(on: Architecture, pid: int) -> bytes:
         _allow_if(on.clone, 0, _CLONE_THREAD, _CLONE_THREAD),  # a thread, not a process; libde265 needs one
         _allow_if(on.prlimit64, 0, _WHOLE, 0),  # its own limits
         _allow_if(on.tgkill, 0, _WHOLE, pid),  # itself, as abort does
-        # Its flags are where a filter can't look; where a kernel does not know it, glibc takes clone.
+        # A filter cannot read its flags; where a kernel does not know it, glibc falls back to clone.
         _do(_COMPARE, on.clone3, skip_unless=1) + _do(_RETURN, _FAIL | errno.ENOSYS),
     ]
-    refuse = _do(_RETURN, _FAIL | errno.EPERM)
-    # First the architecture: a process of x86_64 can make the calls of i386, whose numbers are others.
-    head = _do(_LOAD, _ARCHITECTURE) + _do(_COMPARE, on.audit, skip_if=1) + refuse + _do(_LOAD, _NUMBER)
-    return head + b"".join(filtered) + refuse
+    deny = _do(_RETURN, _FAIL | errno.EPERM)
+    # First the architecture: a process of x86_64 can make calls of i386, which have other numbers.
+    head = _do(_LOAD, _ARCHITECTURE) + _do(_COMPARE, on.audit, skip_if=1) + deny + _do(_LOAD, _NUMBER)
+    return head + b"".join(filtered) + deny
 
 
 def _allow(number: int) -> bytes:
@@ -80,9 +80,9 @@ def _allow(number: int) -> bytes:
 
 
 def _allow_if(number: int, argument: int, bits: int, value: int) -> bytes:
-    """Allow a call whose argument has this value in these bits, all of its lower half; refuse it otherwise."""
-    look = _do(_LOAD, _ARGUMENTS + 8 * argument) + _do(_AND, bits) + _do(_COMPARE, value, skip_unless=1)
-    then = look + _do(_RETURN, _ALLOW) + _do(_RETURN, _FAIL | errno.EPERM)
+    """Allow a call whose argument has this value in these bits, all of its lower half; deny it otherwise."""
+    load = _do(_LOAD, _ARGUMENTS + 8 * argument) + _do(_AND, bits) + _do(_COMPARE, value, skip_unless=1)
+    then = load + _do(_RETURN, _ALLOW) + _do(_RETURN, _FAIL | errno.EPERM)
     return _do(_COMPARE, number, skip_unless=len(then) // 8) + then
 
 

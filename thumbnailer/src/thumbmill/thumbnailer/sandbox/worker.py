@@ -1,6 +1,6 @@
-"""The child of a decoder: takes pictures from a socket on stdin, answers with variants, ends when stdin closes.
+"""The program of a decoder's child: receives images on stdin, a socket, and sends variants back.
 
-It starts with nothing of our environment, so it has no credentials. Started by ``child_process``.
+It ends when stdin is closed. ``sandbox.process`` starts it with a fixed environment, so it has no credentials.
 """
 
 import base64
@@ -19,16 +19,16 @@ from thumbmill.thumbnailer.imaging.model import ProcessingOptions, SlowImageErro
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.sandbox import framing
 from thumbmill.thumbnailer.sandbox.limits import (
-    allow_cpu,
-    count_threads_apart,
-    leave_user,
+    drop_user,
+    enter_user_namespace,
+    extend_cpu_limit,
+    install_seccomp_filter,
     limit_resources,
-    limit_system_calls,
 )
 
 IDLE_MILLISECONDS = 1000
 
-# Pictures of one pixel; the PNG's is transparent.
+# Images of one pixel; the PNG's is transparent.
 _JPEG = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBkeF"
     "xlZ2P/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAABP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AC//Z"
@@ -39,69 +39,71 @@ _PNG = base64.b64decode(
 
 
 def main() -> None:
-    """Serve until the parent hangs up."""
-    recipe = ProcessingOptions.from_json(sys.argv[1])
-    limits = recipe.limits
-    for signal_of_the_end in (signal.SIGINT, signal.SIGTERM):  # a terminal or systemd sends them to us too,
-        signal.signal(signal_of_the_end, signal.SIG_IGN)  # but the parent wants to finish what it has in hand
+    """Serve until the parent closes the channel."""
+    options = ProcessingOptions.from_json(sys.argv[1])
+    limits = options.limits
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):  # a terminal or systemd sends them to the child too,
+        signal.signal(stop_signal, signal.SIG_IGN)  # but the parent finishes its messages first
     with socket.socket(fileno=sys.stdin.fileno()) as channel:
         try:
-            counted_apart = count_threads_apart()
+            in_user_namespace = enter_user_namespace()
             limit_resources(limits.memory_bytes)
-            make_samples(recipe)  # Pillow imports some of its modules when they are needed, which will be too late
-            os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # /dev/null: some libraries talk of every odd picture
-            still_root = leave_user(counted_apart=counted_apart)
-            unconfined = limit_system_calls()
-            make_samples(recipe)
-        except Exception:  # noqa: BLE001 - it may not write to stderr any more
-            framing.send(channel, {"broken": traceback.format_exc()})
+            run_self_test(options)  # Pillow imports some modules when they are first used, which must happen before
+            os.dup2(
+                sys.stdout.fileno(), sys.stderr.fileno()
+            )  # /dev/null: some libraries print warnings about images
+            still_root = drop_user(in_user_namespace=in_user_namespace)
+            unconfined = install_seccomp_filter()
+            run_self_test(options)
+        except Exception:  # noqa: BLE001 - stderr is closed by now
+            framing.send(channel, {"failed_start": traceback.format_exc()})
             return
         framing.send(channel, {"ready": True, "unconfined": unconfined, "still_root": still_root})
         try:
             while True:
-                wait_for_picture(channel)
+                wait_for_request(channel)
                 request, (data,) = framing.receive(channel, limits.file_bytes)
                 slow = bool(request["slow"])
-                allow_cpu(limits.seconds if slow else limits.ordinary_seconds)
-                header, parts = answer(data, recipe, slow=slow)
+                extend_cpu_limit(limits.seconds if slow else limits.ordinary_seconds)
+                header, parts = respond(data, options, slow=slow)
                 del data
                 framing.send(channel, header, *parts)
-        except (framing.HungUpError, ConnectionError):
+        except (framing.ConnectionClosedError, ConnectionError):
             return
 
 
-def wait_for_picture(channel: socket.socket) -> None:
-    """Wait, and after a second without work give the memory back that large pictures took.
+def wait_for_request(channel: socket.socket) -> None:
+    """Wait for a request, and after an idle second return the memory that large images took to the system.
 
-    Some 50 MB, in 4 ms; giving it back after every picture would cost a twentieth of all CPU. Only glibc can.
+    That is some 50 MB, in 4 ms; after every image it would cost a twentieth of all CPU. Only glibc can do it.
     """
     arrived = select.poll()
     arrived.register(channel, select.POLLIN)
-    if not arrived.poll(IDLE_MILLISECONDS) and (give_back := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        give_back(0)
+    if not arrived.poll(IDLE_MILLISECONDS) and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        malloc_trim(0)
 
 
-def make_samples(recipe: ProcessingOptions) -> None:
-    """Prove that this installation decodes, so that whatever fails from here on is a picture's own fault."""
+def run_self_test(options: ProcessingOptions) -> None:
+    """Decode two samples, so that a later failure is the image's and not the installation's."""
     for sample in (_JPEG, _PNG):
-        process_image(sample, recipe)
-    if not jpeg_dc_only.decode(_JPEG, bytearray(1)):  # of one pixel too is an eighth one
+        process_image(sample, options)
+    if not jpeg_dc_only.decode(_JPEG, bytearray(1)):  # an eighth of one pixel is one pixel
         raise RuntimeError("dc_only.c was built, but does not decode")
 
 
-def answer(data: bytes, recipe: ProcessingOptions, *, slow: bool) -> tuple[framing.Header, list[bytes]]:
-    """Decode one picture; whatever goes wrong is an answer too."""
+def respond(data: bytes, options: ProcessingOptions, *, slow: bool) -> tuple[framing.Header, list[bytes]]:
+    """Decode one image and return the response; an error is a response too."""
     try:
-        picture = process_image(data, recipe, slow=slow)
-    except UndecodableImageError as fault:
-        return {"bad": fault.code.value, "detail": fault.detail, "cause": fault.cause}, []
-    except SlowImageError as fault:
-        return {"slow": asdict(fault.cost)}, []
+        image = process_image(data, options, slow=slow)
+    except UndecodableImageError as error:
+        return {"rejected": error.code.value, "detail": error.detail, "cause": error.cause}, []
+    except SlowImageError as error:
+        return {"slow": asdict(error.cost)}, []
     except MemoryError:
         return {"out_of_memory": True}, []
-    except Exception:  # noqa: BLE001 - it is not known to be the picture's fault, so the parent tries it again
-        return {"fault": traceback.format_exc(limit=-3)}, []
-    return {"picture": asdict(picture, dict_factory=_without_bytes)}, [r.data for r in picture.variants]
+    except Exception:  # noqa: BLE001 - it may not be the image's fault, so the parent tries once more
+        return {"error": traceback.format_exc(limit=-3)}, []
+    return {"image": asdict(image, dict_factory=_without_bytes)}, [variant.data for variant in image.variants]
 
 
 def _without_bytes(fields: list[tuple[str, Any]]) -> dict[str, Any]:
