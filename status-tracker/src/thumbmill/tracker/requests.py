@@ -34,7 +34,7 @@ class Recorder(Protocol):
     """Writes facts down, and the rows that follow from them."""
 
     def record(self, facts: Sequence[TimelineEvent]) -> object:
-        """Raises DependencyAway."""
+        """Record events, and the rows that follow. Raises DependencyUnavailable."""
 
 
 def replace_missing_variants(
