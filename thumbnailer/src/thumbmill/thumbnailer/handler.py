@@ -129,15 +129,12 @@ class Thumbnailer:
             return None
 
     def on_failure(self, message: Message, disposition: Disposition, publisher: Publisher) -> None:
-        """Publish that an attempt failed, if the bucket still holds the object version that the message is about."""
+        """Publish that an attempt failed, if the bucket still holds the object version that the message names."""
         delayed = disposition.action is Action.DELAY
         for event in parse_storage_events(message.body):
-            original = self._find(event.key) if event.is_ours and event.object_version else None
-            if (
-                not original
-                or not event.object_version
-                or original.object_version.etag != event.object_version.etag
-            ):
+            named = event.object_version
+            original = self._find(event.key) if event.is_ours and named else None
+            if not original or not named or original.object_version.etag != named.etag:
                 continue
             context = ImageContext.of(event, original, message)
             failure = context.retrying(disposition) if delayed else context.failed(ErrorCode.ATTEMPTS_EXHAUSTED)
