@@ -7,7 +7,7 @@ from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import LIFECYCLE
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.tracker.republish import removal_body, upload_body
+from thumbmill.tracker.republish import make_removal_body, make_upload_body
 
 ID = image_id_of(KEY)
 
@@ -17,10 +17,10 @@ def head(object_version=V1, **metadata):
 
 
 def announced(object_version=V1, target="immediate", key=KEY):
-    return Message(upload_body(key, head(object_version)), target, "application/json")
+    return Message(make_upload_body(key, head(object_version)), target, "application/json")
 
 
-REMOVAL = removal_body(KEY)  # once, since it is named after its moment
+REMOVAL = make_removal_body(KEY)  # once, since it is named after its moment
 
 
 def rejected_version(target="immediate"):

@@ -29,7 +29,7 @@ from thumbmill.tracker.watermarks import Watermarks
 def test_a_lost_connection_is_opened_again(tracker, repository, database, publications):
     tracker.handle([announced()], publications)
     database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
-    with pytest.raises(DependencyUnavailable, match="postgres is away"):
+    with pytest.raises(DependencyUnavailable, match="postgres is unavailable"):
         tracker.handle([spoken(event_factory.done())], publications)
     repository.ping()
     tracker.handle([spoken(event_factory.done())], publications)

@@ -1,16 +1,28 @@
 """The schema: reached by migrations, equal to the snapshot people read, checked when the tracker starts."""
 
+import json
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from tests.integration.postgres.conftest import PATIENT
+from tests.integration.postgres.messages import announced, head
+from tests.unit.tracker.event_factory import KEY, V1, V2
+from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.tracker.db import migrate as migrations
 from thumbmill.tracker.db.migrate import check_version, migrate
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.on_demand.repository import RequestRepository
+from thumbmill.tracker.on_demand.request import RequestKind
 from thumbmill.tracker.timeline import RETAINED_DATA
+from thumbmill.tracker.watermarks import Watermarks
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")
 SNAPSHOT = Path(__file__).parents[3] / "status-tracker/src/thumbmill/tracker/db/sql/schema.sql"
@@ -93,10 +105,85 @@ def test_what_was_deleted_under_an_older_schema_forgets_the_file(empty_database,
     assert told["DONE"].count("jane") == 3
 
 
-def test_the_migration_keeps_of_facts_what_the_tracker_keeps():
+def test_a_deleted_image_retains_what_the_migration_keeps():
     [sql] = [step.sql for step in migrations.migrations() if step.number == 4]
-    named = sql.partition("WHERE name IN (")[2].partition(")")[0]
-    assert set(re.findall(r"'(\w+)'", named)) == RETAINED_DATA
+    names = set(re.findall(r"'(\w+)'", sql.partition("WHERE name IN (")[2].partition(")")[0]))
+    renamed = {"run": "run_id", "what": "drift"}  # by migration 5
+    assert {renamed.get(name, name) for name in names} == RETAINED_DATA
+
+
+# Events as version 4 stored them: type, source, who recorded it, data; and what version 5 makes of them.
+STORED_EVENTS = [
+    (
+        ("storage.ObjectCreated:Put", "instant", {"sequencer": "1"}),
+        ("storage.ObjectCreated:Put", "immediate", {"sequencer": "1"}),
+    ),
+    (
+        ("storage.ObjectCreated:Put", "ledger", {"sequencer": "1"}),
+        ("storage.ObjectCreated:Put", "durable", {"sequencer": "1"}),
+    ),
+    (
+        ("image.done", "/thumbnailer", {"run": "", "attempt": 1, "sha256": "ab"}),
+        ("image.done", "/thumbnailer", {"run_id": "", "attempt": 1, "sha256": "ab"}),
+    ),
+    (
+        ("image.retry_requested", "/gateway", {"run": "2027", "after": "2026", "forced": False}),
+        ("image.retry_requested", "/gateway", {"run_id": "2027", "after": "2026", "forced": False}),
+    ),
+    (
+        ("tracker.healed", "/reconciler", {"run": "2026", "what": "variants_gone", "gone": ["a"]}),
+        ("tracker.repaired", "/reconciler", {"run_id": "2026", "drift": "missing_variants", "missing": ["a"]}),
+    ),
+    (
+        ("tracker.healed", "/reconciler", {"run": "2026", "what": "missed", "gone": []}),
+        ("tracker.repaired", "/reconciler", {"run_id": "2026", "drift": "missed", "missing": []}),
+    ),
+    (("tracker.withdrawn", "/tracker", {}), ("tracker.rejected", "/tracker", {})),
+    (
+        ("image.redriven", "/cli", {"run": "2026", "operator": "ada", "queue": "image_queue", "code": "x"}),
+        ("image.redriven", "/cli", {"run_id": "2026", "operator": "ada", "queue": "image_queue", "code": "x"}),
+    ),
+]
+
+
+def test_a_database_of_version_4_migrates_and_serves(empty_database, monkeypatch, bucket, publications):
+    steps = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: steps[:4])
+    migrate(empty_database.owner)
+    empty_database.ask(
+        "INSERT INTO images (id, key, status, source, size, generation, run, attempts, variants, variants_removed,"
+        " form, withdrawn, recovered_at, created_at, updated_at, version)"
+        " VALUES (%s, %s, 'DONE', %s, 1000, 2, '2026', 1, '[]', false, 'e/1/ab', 'f/2/2', now(), now(), now(), 7)",
+        [image_id_of(KEY), KEY, str(V1)],
+    )
+    for type_, recorded_by, data in (before for before, _ in STORED_EVENTS):
+        empty_database.ask(
+            "INSERT INTO events (id, image_id, type, source, occurred, recorded_by, data)"
+            " VALUES (%s, %s, %s, %s, now(), %s, %s)",
+            [uuid.uuid4(), image_id_of(KEY), type_, str(V1), recorded_by, json.dumps(data)],
+        )
+    monkeypatch.setattr(migrations, "migrations", lambda: steps)
+    assert migrate(empty_database.owner) == [step.name for step in steps[4:]]
+    check_version(empty_database.tracker)
+
+    row = empty_database.status(image_id_of(KEY))  # as the gateway reads it
+    assert (row["status"], row["object_version"], row["run_id"], row["generation"]) == ("DONE", str(V1), "2026", 2)
+    timeline = empty_database.timeline(image_id_of(KEY))
+    assert [(event["type"], event["recorded_by"], event["data"]) for event in timeline] == [
+        after for _, after in STORED_EVENTS
+    ]
+    assert {event["object_version"] for event in timeline} == {str(V1)}
+
+    with closing(Repository(SecretStr(empty_database.tracker), "test")) as repository:
+        with repository.transaction() as unit_of_work:
+            [record] = unit_of_work.lock_images([image_id_of(KEY)]).values()
+        assert (record.presigned_upload, str(record.rejected_version)) == ("e/1/ab", "f/2/2")
+        bucket.heads[KEY] = head(V2)
+        tracker = Tracker(repository, bucket, Watermarks(), PATIENT)
+        tracker.handle([announced(V2)], publications)
+        assert RequestRepository(repository).start_next(RequestKind.RETRY) is None
+    row = empty_database.status(image_id_of(KEY))
+    assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(V2), 3)
 
 
 def test_two_at_once_apply_each_step_once(empty_database):
@@ -118,7 +205,7 @@ def test_the_tracker_refuses_a_newer_schema(database):
 
 def test_missing_roles_are_named(empty_database, monkeypatch):
     monkeypatch.setattr(migrations, "ROLES", ("gateway", "nobody_made_me"))
-    with pytest.raises(DependencyRejected, match=r"no role nobody_made_me: run infra/postgres/roles\.sh"):
+    with pytest.raises(DependencyRejected, match=r"role nobody_made_me does not exist: run infra/postgres/roles\.sh"):
         migrate(empty_database.owner)
 
 

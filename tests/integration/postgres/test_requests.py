@@ -1,10 +1,12 @@
 """What the tracker does when it is asked: tries again, makes again, withdraws; once, whatever dies meanwhile."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
 from tests.integration.postgres.messages import ID, announced, head, spoken
 from tests.unit.tracker import event_factory
@@ -14,8 +16,12 @@ from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.message import Message
-from thumbmill.tracker.republish import upload_body
-from thumbmill.tracker.retry_on_demand import Retrier, Wishes, take_retry_orders
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.on_demand import retry as retry_module
+from thumbmill.tracker.on_demand.repository import MAX_OPEN, RequestRepository, TooManyRequestsError
+from thumbmill.tracker.on_demand.request import RequestKind, RequestState
+from thumbmill.tracker.on_demand.retry import Retrier, RetryParameters
+from thumbmill.tracker.republish import make_upload_body
 
 EXHAUSTED = event_factory.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
 OWN_ID = image_id_of(OWN_KEY)
@@ -123,7 +129,7 @@ def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, buck
 
 
 def brought(object_version, target="immediate"):
-    body = upload_body(OWN_KEY, head(object_version)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
+    body = make_upload_body(OWN_KEY, head(object_version)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
     return Message(body, target, "application/json")
 
 
@@ -166,7 +172,7 @@ def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database
     assert "tracker.rejected" in types(database, OWN_ID)
 
 
-# --- an operator's order -------------------------------------------------------------------------------------
+# --- an operator's retry -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -181,40 +187,87 @@ def failures(tracker, bucket, publications):
 
 
 @pytest.fixture
-def order(repository, tracker, publications):
-    def order(**wishes):
-        retrier = Retrier(repository, tracker, publications, Wishes(operator="ada", **wishes))
-        *_, report = retrier.run(Event())
-        return dict(report.codes)
+def retry(repository, tracker, publications):
+    def retry(**parameters):
+        requests = RequestRepository(repository)
+        dry_run = parameters.pop("dry_run", False)
+        stored = RetryParameters(operator="ada", **parameters).model_dump(
+            mode="json", exclude={"operator", "dry_run"}
+        )
+        request = requests.add(RequestKind.RETRY, stored, dry_run=dry_run, requested_by="ada")
+        Retrier(repository, tracker, publications, Event()).run_once()
+        request = requests.find(RequestKind.RETRY, request.id)
+        assert (request.state, request.error) == (RequestState.DONE, "")
+        return request.progress.report["codes"]
 
-    return order
+    return retry
 
 
-def test_an_order_tries_again_what_may_end_otherwise_and_once(database, publications, failures, order):
-    assert order(dry_run=True) == {"attempts_exhausted": 1, "decoder_timeout": 1}
+def test_a_retry_is_for_failures_that_may_pass_and_happens_once(database, publications, failures, retry):
+    assert retry(dry_run=True) == {"attempts_exhausted": 1, "decoder_timeout": 1}
     assert publications.bodies == []
-    assert order() == {"attempts_exhausted": 1, "decoder_timeout": 1}
-    assert order() == {}
+    assert retry() == {"attempts_exhausted": 1, "decoder_timeout": 1}
+    assert retry() == {}
     assert len(publications.runs) == 2
     statuses = {code: database.status(image_id)["status"] for code, image_id in failures.items()}
     assert statuses.pop(ErrorCode.UNREADABLE_IMAGE) == "FAILED"
     assert set(statuses.values()) == {"PENDING"}
-    [asked] = [f for f in database.timeline(failures["decoder_timeout"]) if f["type"] == "image.retry_requested"]
-    assert (asked["recorded_by"], asked["data"]["operator"]) == ("/cli", "ada")
+    timeline = database.timeline(failures["decoder_timeout"])
+    [requested] = [event for event in timeline if event["type"] == "image.retry_requested"]
+    assert (requested["recorded_by"], requested["data"]["operator"]) == ("/cli", "ada")
 
 
-def test_an_order_means_what_it_names(database, failures, order):
+def test_a_retry_is_for_the_images_that_its_filters_match(database, failures, retry):
     later = datetime.now(UTC) + timedelta(hours=1)
-    assert order(since=later) == {}
-    meant = order(since=later - timedelta(hours=2), codes=["decoder_timeout"], dry_run=True)
-    assert meant == {"decoder_timeout": 1}
-    assert order(ids=[failures["attempts_exhausted"]]) == {"attempts_exhausted": 1}
-    assert order(codes=["unreadable_image"]) == {}
-    assert order(codes=["unreadable_image"], force=True) == {"unreadable_image": 1}
+    assert retry(since=later) == {}
+    matching = retry(since=later - timedelta(hours=2), codes=["decoder_timeout"], dry_run=True)
+    assert matching == {"decoder_timeout": 1}
+    assert retry(ids=[failures["attempts_exhausted"]]) == {"attempts_exhausted": 1}
+    assert retry(codes=["unreadable_image"]) == {}
+    assert retry(codes=["unreadable_image"], force=True) == {"unreadable_image": 1}
     assert database.status(failures["unreadable_image"])["status"] == "PENDING"
 
 
-def test_an_order_that_makes_no_sense_is_refused():
-    for wishes in ({}, {"operator": ""}, {"operator": "ada", "codes": ["nonsense"]}, {"operator": "ada", "all": 1}):
-        with pytest.raises(ValueError, match=r"operator|codes|all"):
-            take_retry_orders(None, None, Event())(wishes)
+def test_a_retry_that_a_dead_tracker_left_continues(repository, tracker, publications, failures, monkeypatch):
+    monkeypatch.setattr(retry_module, "PAGE", 1)
+    requests = RequestRepository(repository)
+    request = requests.add(RequestKind.RETRY, {}, dry_run=False, requested_by="ada")
+    retrier = Retrier(repository, tracker, publications, Event())
+    requests.save(request.id, next(retrier.execute(requests.start_next(RequestKind.RETRY))))
+    assert len(publications.runs) == 1
+
+    retrier.run_once()
+    done = requests.find(RequestKind.RETRY)
+    assert (done.id, done.state) == (request.id, RequestState.DONE)
+    assert done.progress.report["found"] == 2
+    assert len(publications.runs) == 2
+
+
+def test_while_another_tracker_retries_a_request_waits(repository, database, tracker, publications, failures):
+    requests = RequestRepository(repository)
+    requests.add(RequestKind.RETRY, {}, dry_run=False, requested_by="ada")
+    with (
+        closing(Repository(SecretStr(database.tracker), "another")) as another,
+        another.advisory_lock(retry_module.LOCK) as locked,
+    ):
+        assert locked
+        Retrier(repository, tracker, publications, Event()).run_once()
+    assert requests.find(RequestKind.RETRY).state is RequestState.WAITING
+    assert publications.runs == []
+
+
+def test_open_requests_are_bounded_and_old_ones_go(repository, database):
+    requests = RequestRepository(repository)
+
+    def add():
+        return requests.add(RequestKind.RECONCILIATION, {}, dry_run=False, requested_by="ada")
+
+    first, *_ = [add() for _ in range(MAX_OPEN)]
+    with pytest.raises(TooManyRequestsError):
+        add()
+    assert requests.cancel(first.kind, first.id).state is RequestState.CANCELLED
+    assert requests.cancel(first.kind, first.id).state is RequestState.CANCELLED, "twice is once"
+    assert requests.cancel(first.kind, 2**40) is None
+    database.ask("UPDATE operator_requests SET updated_at = now() - interval '31 days' WHERE id = %s", [first.id])
+    assert add().state is RequestState.WAITING
+    assert requests.find(first.kind, first.id) is None

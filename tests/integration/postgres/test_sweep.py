@@ -59,7 +59,7 @@ def test_the_sweep_leaves_alone_what_the_thumbnailer_acted_upon(tracker, sweep, 
 def test_the_sweep_waits_for_a_thumbnailer_that_is_only_late(tracker, sweep, database, publications, monkeypatch):
     tracker.handle([announced()], publications)
     grow_old(database)
-    monkeypatch.setattr(publications, "queue_length", lambda _: 1)
+    monkeypatch.setattr(publications, "message_count", lambda _: 1)
     assert sweep.run() == 0
 
 

@@ -14,7 +14,7 @@ from thumbmill.core.errors import DependencyUnavailable, MalformedEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.object_store.errors import InvalidKeyError
 from thumbmill.tracker.db.connection import InvalidValueError
-from thumbmill.tracker.republish import upload_body
+from thumbmill.tracker.republish import make_upload_body
 
 # --- the path of one image -----------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ def test_a_batch_of_many_images_is_one_transaction(tracker, database, publicatio
 
 def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, database, publications):
     described = replace(head(**{"file-name": "a%00b%20u0000c"}), content_type="image/\0jpeg")
-    tracker.handle([Message(upload_body(KEY, described), "immediate", "application/json")], publications)
+    tracker.handle([Message(make_upload_body(KEY, described), "immediate", "application/json")], publications)
     row = database.status(ID)
     assert row["file_name"] == "ab u0000c"
     assert row["content_type"] == "image/\N{REPLACEMENT CHARACTER}jpeg"
@@ -89,7 +89,7 @@ def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, databas
     assert database.status(image_id_of(other))["status"] == "PENDING"
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"Records": []}', upload_body("a\0b", head())])
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"Records": []}', make_upload_body("a\0b", head())])
 def test_what_is_no_event_stops_the_batch_before_it_writes(tracker, database, publications, body):
     with pytest.raises(MalformedEvent):
         tracker.handle([announced(), Message(body, "immediate", "application/json")], publications)
@@ -97,7 +97,7 @@ def test_what_is_no_event_stops_the_batch_before_it_writes(tracker, database, pu
 
 
 def test_events_that_are_not_ours_are_let_pass(tracker, database, publications):
-    other = upload_body(KEY, head()).replace(ORIGINALS_BUCKET.encode(), b"another-bucket")
+    other = make_upload_body(KEY, head()).replace(ORIGINALS_BUCKET.encode(), b"another-bucket")
     tracker.handle([Message(other, "immediate", "application/json")], publications)
     assert database.ask("SELECT * FROM events") == []
 

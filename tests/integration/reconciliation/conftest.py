@@ -17,11 +17,14 @@ from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.events import Done, Variant
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of, variant_key
 from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.migrate import migrate
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.on_demand.repository import RequestRepository
+from thumbmill.tracker.on_demand.request import RequestKind, RequestState
 from thumbmill.tracker.reconciliation.loop import make_reconciler
 from thumbmill.tracker.reconciliation.scan import Scanner
 from thumbmill.tracker.settings import Settings
@@ -49,6 +52,7 @@ class World:
         self.repository = self.connect("test")
         self.publisher = Publisher(self.settings, "test")
         self.tracker = Tracker(self.repository, self.storage, Watermarks())
+        self.requests = RequestRepository(self.repository)
 
     def _url(self, stack, role, secret):
         return database_url(stack.installation, role, self.secrets[secret])
@@ -61,7 +65,7 @@ class World:
         for bucket in (ORIGINALS_BUCKET, VARIANTS_BUCKET):
             for key in self.system.keys(bucket):
                 self.system.s3.delete_object(Bucket=bucket, Key=key)
-        self.ask("TRUNCATE images, events")
+        self.ask("TRUNCATE images, events, operator_requests")
         self.ask(
             "UPDATE reconciliation SET bucket = 'images-original', last_key = '', last_id = NULL, objects = 0,"
             " step = 0, next_step_at = 'epoch', pass_began = NULL, pass_ended = NULL"
@@ -72,25 +76,27 @@ class World:
     def catch_up(self, ahead):
         self.ask("UPDATE progress SET caught_up_to = %s", [datetime.now(UTC) + ahead])
 
-    def reconciler(self, repository=None, *, dry_run=False, storage=None, variant_age=0, **settings):
-        """One whose stuck images are ten minutes old, as by default, while variants need not be."""
+    def reconciler(self, repository=None, *, storage=None, variant_age=0, **settings):
+        """Return one whose stuck images are ten minutes old, as by default, while variants need not be."""
         storage = storage or self.storage
         changed = self.settings.model_copy(update=settings)
         reconciler = make_reconciler(
-            changed,
-            repository or self.repository,
-            storage,
-            self.publisher,
-            self.stop,
-            dry_run=dry_run,
-            late_seconds=0,
+            changed, repository or self.repository, storage, self.publisher, self.stop, late_seconds=0
         )
-        return replace(reconciler, scanner=Scanner(storage, reconciler.inventory, variant_age))
+        return replace(reconciler, scanner=Scanner(storage, reconciler.repository, variant_age))
 
-    def reconcile(self, **changes):
-        """A whole pass; what it found, without what it did not."""
-        *_, report = self.reconciler(**changes).run_pass(self.stop)
-        return {what: count for what, count in report.found.items() if count}
+    def reconcile(self, *, dry_run=False, **changes):
+        """Run a requested pass, and return what it found, by kind."""
+        request = self.request(dry_run=dry_run)
+        self.reconciler(**changes).run_once()
+        request = self.requests.find(request.kind, request.id)
+        if request.state is not RequestState.DONE:
+            raise DependencyUnavailable("reconciliation", request.error)
+        return {kind: count for kind, count in request.progress.report["found"].items() if count}
+
+    def request(self, *, dry_run=False):
+        """Add an operator's request."""
+        return self.requests.add(RequestKind.RECONCILIATION, {}, dry_run=dry_run, requested_by="ada")
 
     # --- a mess --------------------------------------------------------------------------------------------
 
@@ -144,9 +150,9 @@ class World:
         rows = self.ask("SELECT * FROM images WHERE id = %s", [image_id])
         return rows[0] if rows else None
 
-    def heals(self, image_id):
+    def repairs(self, image_id):
         rows = self.ask("SELECT data FROM events WHERE image_id = %s AND type = 'tracker.repaired'", [image_id])
-        return [row["data"]["what"] for row in rows]
+        return [row["data"]["drift"] for row in rows]
 
     def everything(self):
         """All that a dry run must leave alone."""

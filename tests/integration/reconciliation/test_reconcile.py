@@ -17,8 +17,9 @@ from thumbmill.core.contracts.identity import (
 )
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import Storage
-from thumbmill.tracker.reconciliation import repair, scan
-from thumbmill.tracker.reconciliation.repair import StoppedError
+from thumbmill.tracker.background import ShutdownRequested
+from thumbmill.tracker.on_demand.request import RequestState
+from thumbmill.tracker.reconciliation import barrier, scan
 
 KEY = "holiday/ä b+c 100%.jpg"
 ID = image_id_of(KEY)
@@ -51,7 +52,7 @@ def test_an_object_that_nobody_was_told_of_is_announced(world, key):
     row = world.row(image_id_of(key))
     assert (row["status"], row["object_version"], row["key"]) == ("PENDING", str(object_version), key)
     assert world.told() == [("republished", PUT, key, False)]
-    assert world.heals(image_id_of(key)) == ["missed"]
+    assert world.repairs(image_id_of(key)) == ["missed"]
     assert world.reconcile() == {}
 
 
@@ -83,16 +84,16 @@ def test_a_row_whose_object_is_gone_is_marked_and_its_variants_are_withdrawn(wor
     assert world.reconcile()["vanished"] == 1
     assert world.row(ID)["status"] == "DELETED"
     assert ("republished", REMOVED, KEY, False) in world.told()
-    assert "vanished" in world.heals(ID)
+    assert "vanished" in world.repairs(ID)
 
 
 def test_variants_that_are_gone_are_made_again_in_a_run_of_their_own(world):
     _, keys = world.make_done(KEY)
     world.delete(VARIANTS_BUCKET, keys[1])
-    assert world.reconcile() == {"variants_gone": 1}
+    assert world.reconcile() == {"missing_variants": 1}
     assert world.told() == [("republished", PUT, KEY, True)]
     assert world.row(ID)["status"] == "DONE"
-    assert world.heals(ID) == ["variants_gone"]
+    assert world.repairs(ID) == ["missing_variants"]
     assert world.reconcile() == {}, "not again while that may be under way"
     assert world.told() == []
 
@@ -114,7 +115,7 @@ def test_variants_that_no_row_names_are_removed(world):
     wait_for_age(world)
     assert world.reconcile() == {"orphans": 2}
     assert sorted(world.system.keys(VARIANTS_BUCKET)) == sorted([*keys, "somebody/else's"])
-    assert world.heals(ID) == ["orphans"]
+    assert world.repairs(ID) == ["orphans"]
     assert world.row(ID)["status"] == "DONE"
 
 
@@ -134,7 +135,7 @@ def test_an_image_that_nobody_works_on_is_announced_again(world, facts):
     grow_old(world)
     assert world.reconcile() == {"stuck": 1}
     assert world.told() == [("republished", PUT, KEY, False)]
-    assert world.heals(ID) == ["stuck"]
+    assert world.repairs(ID) == ["stuck"]
     assert world.reconcile() == {}, "once in that time"
 
 
@@ -226,7 +227,7 @@ ASKS_FOR_PROGRESS = """SELECT 1 FROM pg_stat_activity
 def test_without_a_tracker_it_gives_up_and_says_so(world, monkeypatch):
     world.put(KEY)
     world.catch_up(timedelta(hours=-1))
-    monkeypatch.setattr(repair, "STILL_SECONDS", 0.3)
+    monkeypatch.setattr(barrier, "STALLED_SECONDS", 0.3)
     with pytest.raises(DependencyUnavailable, match="is one running"):
         world.reconcile()
 
@@ -236,13 +237,13 @@ def test_variants_written_again_since_they_were_listed_stay(world):
     wait_for_age(world)
     reconciler = world.reconciler()
 
-    class Late(type(reconciler.repairer.patience)):
+    class Late(type(reconciler.repairer.barrier)):
         def wait(self):
             world.system.s3.put_object(Bucket=VARIANTS_BUCKET, Key=STRANGER, Body=b"again")
 
-    object.__setattr__(reconciler.repairer, "patience", Late(reconciler.inventory, world.stop))
-    *_, report = reconciler.run_pass(world.stop)
-    assert report.found["orphans"] == 0
+    object.__setattr__(reconciler.repairer, "barrier", Late(reconciler.repository, world.stop))
+    *_, progress = reconciler.run_pass(world.request())
+    assert progress.report["found"]["orphans"] == 0
     assert world.system.keys(VARIANTS_BUCKET) == [STRANGER]
 
 
@@ -261,7 +262,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(world):
     wait_for_age(world)
     world.told()
     before = world.everything()
-    expected = dict.fromkeys(("missed", "vanished", "stuck", "variants_gone", "orphans"), 1)
+    expected = dict.fromkeys(("missed", "vanished", "stuck", "missing_variants", "orphans"), 1)
     assert world.reconcile(dry_run=True) == expected
     assert world.everything() == before
     assert world.reconcile() == expected
@@ -275,7 +276,7 @@ def test_a_restart_goes_on_where_it_was(world, monkeypatch):
     world.told()
     small = SmallPages(world.settings)
     for _ in range(4):  # each time another process
-        world.reconciler(storage=small, reconcile_objects_per_minute=10**9).turn()
+        world.reconciler(storage=small, reconcile_objects_per_minute=10**9).run_once()
     assert [key for _, _, key, _ in world.told()] == keys[:4]
     assert small.places == ["", *keys[:3]]
     [place] = world.ask("SELECT * FROM reconciliation")
@@ -303,40 +304,102 @@ def test_the_bound_is_kept_by_all_together(world, other_repository):
         world.make_done(f"{n}.jpg")
     one = world.reconciler(reconcile_objects_per_minute=1)
     other = world.reconciler(other_repository, reconcile_objects_per_minute=1)
-    assert one.turn() == 3 * 60, "three objects, one a minute"
+    assert one.run_once() == 3 * 60, "three objects, one a minute"
     assert one.repairer.found.total() == 0
     for each in (one, other):
-        assert 2 * 60 < each.turn() <= 3 * 60, "not due"
+        assert 2 * 60 < each.run_once() <= 3 * 60, "not due"
     [place] = world.ask("SELECT * FROM reconciliation")
     assert (place["bucket"], place["step"]) == (VARIANTS_BUCKET, 1)
 
 
 def test_a_pass_that_is_over_waits_for_the_next(world):
     reconciler = world.reconciler(reconcile_interval_seconds=777)
-    assert [reconciler.turn(), reconciler.turn()] == [0, 0]
-    assert 700 < reconciler.turn() <= 777
+    assert [reconciler.run_once(), reconciler.run_once()] == [0, 0]
+    assert 700 < reconciler.run_once() <= 777
     [place] = world.ask("SELECT * FROM reconciliation")
     assert place["pass_began"] <= place["pass_ended"]
     assert (place["bucket"], place["last_key"], place["step"]) == (ORIGINALS_BUCKET, "", 2)
-    assert world.reconciler(reconcile_interval_seconds=0.001).turn() == 0, "another setting counts at once"
+    assert world.reconciler(reconcile_interval_seconds=0.001).run_once() == 0, "another setting counts at once"
     assert world.ask("SELECT step FROM reconciliation") == [{"step": 3}]
 
 
 def test_two_never_reconcile_at_once(world, other_repository):
     world.put(KEY)
     one, other = world.reconciler(), world.reconciler(other_repository)
-    with one.inventory.locked() as alone:
-        assert alone
-        assert other.turn() > 0
-        reports = other.run_pass(world.stop)
-        assert next(reports) is None
-        world.stop.set()
-        with pytest.raises(StoppedError):
-            next(reports)
-        world.stop.clear()
+    request = world.request()
+    with one.repository.lock() as locked:
+        assert locked
+        assert other.run_once() > 0
+        assert world.requests.find(request.kind).state is RequestState.WAITING
     assert world.row(ID) is None
-    *_, report = other.run_pass(world.stop)
-    assert report.found["missed"] == 1
+    other.run_once()
+    assert world.requests.find(request.kind).progress.report["found"]["missed"] == 1
+
+
+# --- on demand -------------------------------------------------------------------------------------------------
+
+
+def test_a_request_runs_at_once_without_a_pause_and_leaves_the_loop_where_it_was(world):
+    for n in range(3):
+        world.make_done(f"{n}.jpg")
+    slow = world.reconciler(reconcile_objects_per_minute=1)
+    assert slow.run_once() == 3 * 60
+    [before] = world.ask("SELECT * FROM reconciliation")
+    request = world.request()
+    assert slow.run_once() == 0
+    after = world.requests.find(request.kind, request.id)
+    assert (after.state, after.requested_by) == (RequestState.DONE, "ada")
+    assert (after.progress.report["originals"], after.progress.report["variants"]) == (3, 6)
+    assert after.progress.report["seconds"] > 0
+    assert world.ask("SELECT * FROM reconciliation") == [before]
+
+
+def test_two_requests_run_one_after_the_other(world):
+    world.put(KEY)
+    world.told()
+    first, second = world.request(dry_run=True), world.request()
+    reconciler = world.reconciler()
+    reconciler.run_once()
+    assert world.requests.find(first.kind, first.id).progress.report["found"]["missed"] == 1
+    assert world.requests.find(first.kind, second.id).state is RequestState.WAITING
+    assert world.row(ID) is None
+    reconciler.run_once()
+    assert world.requests.find(first.kind, second.id).state is RequestState.DONE
+    assert world.row(ID)["status"] == "PENDING"
+
+
+def test_a_tracker_that_stops_leaves_its_request_to_another(world, other_repository, monkeypatch):
+    monkeypatch.setattr(scan, "PAGE", 1)
+    for n in range(4):
+        world.put(f"{n}.jpg")
+    world.told()
+    request = world.request()
+    small = SmallPages(world.settings)
+    one = world.reconciler(storage=small)
+    steps = one.run_pass(world.requests.start_next(request.kind))
+    for _ in range(2):
+        assert world.requests.save(request.id, next(steps))
+    world.stop.set()
+    with pytest.raises(ShutdownRequested):
+        next(steps)
+    world.stop.clear()
+    assert world.requests.find(request.kind, request.id).state is RequestState.RUNNING
+
+    world.reconciler(other_repository, storage=small).run_once()
+    done = world.requests.find(request.kind, request.id)
+    assert (done.state, done.error) == (RequestState.DONE, "")
+    assert done.progress.report["found"]["missed"] == 4
+    assert [key for _, _, key, _ in world.told()] == [f"{n}.jpg" for n in range(4)], "each once"
+
+
+def test_a_cancelled_request_ends_after_its_batch(world):
+    request = world.request()
+    running = world.requests.start_next(request.kind)
+    steps = world.reconciler().run_pass(running)
+    progress = next(steps)
+    assert world.requests.cancel(request.kind, request.id).state is RequestState.CANCELLED
+    assert not world.requests.save(request.id, progress)
+    assert world.requests.start_next(request.kind) is None
 
 
 def wait_for_age(world):
@@ -354,8 +417,8 @@ def test_a_withdrawal_that_nobody_finished_is_finished(world):
     world.record(event_factory.requested(key=key), event_factory.presigned_upload(object_version, key=key))
     image_id = image_id_of(key)
     world.ask(
-        "UPDATE images SET status = 'DELETED', form = 'spent', withdrawn = object_version, variants_removed = true"
-        " WHERE id = %s",
+        "UPDATE images SET status = 'DELETED', presigned_upload = 'spent', rejected_version = object_version,"
+        " variants_removed = true WHERE id = %s",
         [image_id],
     )
     world.reconcile(dry_run=True)

@@ -1,4 +1,4 @@
-"""What the side port makes of an order, without a socket: bytes in, bytes out."""
+"""The JSON endpoints of the admin port, without a socket: bytes in, bytes out."""
 
 import json
 from email import message_from_string
@@ -7,83 +7,75 @@ from types import SimpleNamespace
 
 import pytest
 
-from thumbmill.core.service.admin_server import MAX_COMMAND_BYTES, _Handler
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.service.admin_server import MAX_PARAMETERS_BYTES, _Handler
 
 JSON = "Content-Type: application/json"
 
 
-class Gone(BytesIO):
-    """A client that takes so many lines and hangs up."""
-
-    def __init__(self, patience):
-        super().__init__()
-        self.patience = patience
-
-    def write(self, data):
-        self.patience -= 1
-        if self.patience < 0:
-            raise BrokenPipeError
-        return super().write(data)
-
-
-def order(body, orders, *, headers=JSON, path="/order", out=None):
-    """Have a handler answer a POST; give the status, and the body's lines."""
+def request(method, endpoint, body=b"", *, headers=JSON, path="/jobs"):
+    """Have a handler answer a request; return the status and the JSON."""
     handler = _Handler.__new__(_Handler)
-    handler.server = SimpleNamespace(liveness=lambda: "", readiness={}, commands=orders)
-    handler.path, handler.request_version, handler.requestline = path, "HTTP/1.0", "POST"
+    endpoints = {(method, "/jobs"): endpoint}
+    handler.server = SimpleNamespace(liveness=lambda: "", readiness=dict, endpoints=endpoints)
+    handler.path, handler.request_version, handler.requestline = path, "HTTP/1.0", method
     handler.headers = message_from_string(f"{headers}\nContent-Length: {len(body)}\n\n")
-    handler.rfile, handler.wfile = BytesIO(body), out or BytesIO()
-    handler.do_POST()
+    handler.rfile, handler.wfile = BytesIO(body), BytesIO()
+    getattr(handler, f"do_{method}")()
     head, _, rest = handler.wfile.getvalue().partition(b"\r\n\r\n")
-    return int(head.split()[1]), [json.loads(line) for line in rest.splitlines()]
+    return int(head.split()[1]), json.loads(rest)
 
 
-def echo(wishes):
-    return ({"number": number, **wishes} for number in range(3))
+def echo(parameters):
+    return {"got": dict(parameters)}
 
 
-def test_an_order_is_answered_line_by_line():
-    assert order(b'{"a": 1}', {"/order": echo}) == (200, [{"number": n, "a": 1} for n in range(3)])
-    assert order(b"", {"/order": echo}) == (200, [{"number": n} for n in range(3)])
+def fail_with(error):
+    def endpoint(parameters):
+        raise error
+
+    return endpoint
 
 
-def refuse(wishes):
-    raise ValueError(f"no {wishes}")
+def refuse(parameters):
+    raise ValueError(f"no {parameters}")
+
+
+def test_a_post_passes_its_object_and_answers_with_json():
+    assert request("POST", echo, b'{"a": 1}') == (202, {"got": {"a": 1}})
+    assert request("POST", echo) == (202, {"got": {}})
+
+
+def test_a_get_passes_its_query():
+    assert request("GET", echo, path="/jobs?id=7") == (200, {"got": {"id": "7"}})
+    assert request("GET", echo) == (200, {"got": {}})
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "says"),
+    ("body", "headers", "reason"),
     [
         (b"{}", "Content-Type: text/plain", "Content-Type"),  # what a page may send without asking
         (b"{}", "Accept: application/json", "Content-Type"),
         (b"[]", JSON, "object"),
         (b"{", JSON, ""),
-        (b" " * (MAX_COMMAND_BYTES + 1), JSON, str(MAX_COMMAND_BYTES)),
+        (b" " * (MAX_PARAMETERS_BYTES + 1), JSON, str(MAX_PARAMETERS_BYTES)),
         (b'{"a": 1}', JSON, "no {'a': 1}"),
     ],
 )
-def test_wrong_orders_are_refused_with_the_reason(body, headers, says):
-    status, [told] = order(body, {"/order": refuse}, headers=headers)
+def test_an_invalid_post_is_rejected_with_the_reason(body, headers, reason):
+    status, answer = request("POST", refuse, body, headers=headers)
     assert status == 400
-    assert says in told["error"]
+    assert reason in answer["error"]
 
 
-def test_an_order_that_nobody_takes_is_not_found():
-    status, [told] = order(b"{}", {"/order": echo}, path="/other")
+def test_what_an_endpoint_cannot_find_or_reach_has_a_status_of_its_own():
+    assert request("GET", fail_with(LookupError("no request 7")))[0] == 404
+    status, answer = request("GET", fail_with(DependencyUnavailable("postgres", "no answer")))
+    assert (status, "postgres" in answer["error"]) == (503, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_path_is_not_found(method):
+    status, answer = request(method, echo, b"{}", path="/other")
     assert status == 404
-    assert "/order" in told["paths"]
-
-
-def test_when_nobody_listens_any_more_it_is_closed():
-    closed = []
-
-    def endless():
-        try:
-            while True:
-                yield {}
-        finally:
-            closed.append(True)
-
-    lines = endless()
-    order(b"{}", {"/order": lambda _: lines}, out=Gone(5))
-    assert closed == [True]
+    assert "/jobs" in answer["paths"]

@@ -28,7 +28,7 @@ from thumbmill.core.contracts.interventions import DriftRepaired, Dropped, Redri
 from thumbmill.core.contracts.storage_events import StorageEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import IMMEDIATE, LIFECYCLE
-from thumbmill.tracker.timeline import TimelineEvent, from_lifecycle_event, from_storage_event, read
+from thumbmill.tracker.timeline import TimelineEvent, from_lifecycle_event, from_storage_event, read_message
 
 KEY = "holiday/ä b+c 100%.jpg"
 OWN_KEY = upload_key(new_image_id())
@@ -128,7 +128,7 @@ def missed(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1,
 def remaking(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1, key: str = KEY) -> TimelineEvent:
     """What the tracker writes down by itself."""
     healed = DriftRepaired(
-        key=key, object_version=object_version, what="variants_gone", run_id=run_id, missing=list(keys)
+        key=key, object_version=object_version, drift="missing_variants", run_id=run_id, missing=list(keys)
     )
     return from_lifecycle_event(to_cloud_event(healed, by="reconciler", now=NOON), healed, b"")
 
@@ -155,7 +155,7 @@ def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes
 def payload(data: LifecycleEvent, *, by: str = "thumbnailer") -> TimelineEvent:
     body = to_cloud_event(data, by=by, now=NOON).to_json()
     author = "operator" if by == "cli" else by
-    fact = read(Message(body, data.type.value, CONTENT_TYPE, exchange=LIFECYCLE, sender=author))[0]
+    fact = read_message(Message(body, data.type.value, CONTENT_TYPE, exchange=LIFECYCLE, sender=author))[0]
     assert isinstance(fact, TimelineEvent)
     return fact
 

@@ -17,8 +17,8 @@ from thumbmill.core.object_store.listing import ObjectSummary
 from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 from thumbmill.tracker.reconciliation.drift import (
-    IN_WORK,
-    LIVE,
+    HAS_OBJECT,
+    IN_PROGRESS,
     DriftKind,
     ExpectedObject,
     compare_originals,
@@ -153,7 +153,7 @@ class World(RuleBasedStateMachine):
                     deliver(queue.pop())
 
     def _find(self):
-        rows = [self.row] if self.row and self.row.status in LIVE else []
+        rows = [self.row] if self.row and self.row.status in HAS_OBJECT else []
         live = [
             ExpectedObject(ID, KEY, row.object_version, tuple(variant.key for variant in row.variants))
             for row in rows
@@ -162,12 +162,12 @@ class World(RuleBasedStateMachine):
         variants = [ObjectSummary(key, SOURCES[0]) for key in sorted(self.processed)]
         done = [image for image in live if self.row.status is Status.DONE]
         suspected = compare_originals(objects, live) + compare_variants(variants, done, older_than=LATER)
-        stuck = [DriftKind.STUCK] if rows and self.row.status in IN_WORK else []
+        stuck = [DriftKind.STUCK] if rows and self.row.status in IN_PROGRESS else []
         return stuck + [drift for drift in suspected if is_confirmed(drift, self.row, self.original)]
 
     def _repair(self, drifts):
         for drift in drifts:
-            what = drift if drift is DriftKind.STUCK else drift.what
+            what = drift if drift is DriftKind.STUCK else drift.kind
             number = f"{next(self.numbers):X}"
             match what:
                 case DriftKind.MISSED:

@@ -5,7 +5,7 @@ import pytest
 from psycopg import errors
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.tracker.db.connection import ConflictError, InvalidValueError, translated
+from thumbmill.tracker.db.connection import ConflictError, InvalidValueError, translate_errors
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ from thumbmill.tracker.db.connection import ConflictError, InvalidValueError, tr
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
 )
 def test_a_fault_is_told_by_what_it_means(fault, ours):
-    with pytest.raises(ours), translated():
+    with pytest.raises(ours), translate_errors():
         raise fault

@@ -11,16 +11,16 @@ from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.topology import LIFECYCLE, RETRY, STORAGE_EVENTS
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.tracker.republish import removal_body, upload_body
-from thumbmill.tracker.timeline import ReceivedWatermark, TimelineEvent, read
+from thumbmill.tracker.republish import make_removal_body, make_upload_body
+from thumbmill.tracker.timeline import ReceivedWatermark, TimelineEvent, read_message
 
-UPLOAD = upload_body(KEY, ObjectMetadata(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
+UPLOAD = make_upload_body(KEY, ObjectMetadata(V1, V1.etag, "image/jpeg", {"file-name": "a%20b.jpg"}))
 
 
 def told(body, key="immediate", content_type="application/json", author="thumbnailer"):
     lifecycle = content_type == CONTENT_TYPE
     exchange, author = (LIFECYCLE, author) if lifecycle else (STORAGE_EVENTS, "")
-    (fact,) = read(Message(body, key, content_type, exchange=exchange, sender=author))
+    (fact,) = read_message(Message(body, key, content_type, exchange=exchange, sender=author))
     return fact
 
 
@@ -36,7 +36,7 @@ def test_twins_are_two_facts_and_the_ledgers_knows_the_other():
 
 
 def test_what_somebody_put_in_by_hand_counts_as_the_ledgers():
-    (fact,) = read(Message.read(UPLOAD, "status_tracker", "application/json", {}))
+    (fact,) = read_message(Message.read(UPLOAD, "status_tracker", "application/json", {}))
     assert fact.recorded_by == "durable"
 
 
@@ -48,7 +48,7 @@ def test_the_tracker_writes_notifications_that_read_like_minios():
         "a b.jpg",
         "image/jpeg",
     )
-    (removal,) = parse_storage_events(removal_body(KEY))
+    (removal,) = parse_storage_events(make_removal_body(KEY))
     assert (removal.key, removal.object_version, removal.is_removal, removal.is_ours) == (KEY, None, True, True)
 
 
@@ -74,19 +74,22 @@ def test_a_watermark_is_no_fact():
 @pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025, "ü" * 513])
 def test_a_key_that_no_object_can_have_makes_no_event(key):
     with pytest.raises(MalformedEvent):
-        told(upload_body(key, ObjectMetadata(V1, V1.etag, None, {})))
+        told(make_upload_body(key, ObjectMetadata(V1, V1.etag, None, {})))
 
 
 def test_other_buckets_and_other_events_are_let_pass():
-    assert read(Message(UPLOAD.replace(b"images-original", b"images-processed"), "immediate", "")) == []
-    assert read(Message(UPLOAD.replace(b"Created:Put", b"Accessed:Head"), "immediate", "")) == []
+    assert read_message(Message(UPLOAD.replace(b"images-original", b"images-processed"), "immediate", "")) == []
+    assert read_message(Message(UPLOAD.replace(b"Created:Put", b"Accessed:Head"), "immediate", "")) == []
 
 
 def test_several_records_in_one_message_are_several_facts():
     body = UPLOAD.replace(
         b'"Records": [', b'"Records": [' + UPLOAD[UPLOAD.index(b'"Records": [') + 12 : -2] + b", "
     )
-    assert [isinstance(fact, TimelineEvent) for fact in read(Message(body, "immediate", ""))] == [True, True]
+    assert [isinstance(fact, TimelineEvent) for fact in read_message(Message(body, "immediate", ""))] == [
+        True,
+        True,
+    ]
 
 
 # --- copies of the images' dead letters ----------------------------------------------------------------------
@@ -95,7 +98,7 @@ LIMIT = {"x-death": [{"reason": "delivery_limit", "queue": "image_queue", "routi
 
 
 def dead(body=UPLOAD, headers=LIMIT):
-    return read(Message.read(body, "image_queue.dead", "application/json", headers, exchange=RETRY))
+    return read_message(Message.read(body, "image_queue.dead", "application/json", headers, exchange=RETRY))
 
 
 def test_what_the_broker_gave_up_has_failed():
@@ -112,7 +115,7 @@ def test_other_dead_letters_tell_the_tracker_nothing():
     assert dead(headers={"x-reason": "KeyError", "x-error-code": "attempts_exhausted"}) == []
     assert dead(b"garbage", {"x-reason": "malformed event"}) == []
     assert dead(b"garbage") == []
-    assert dead(removal_body(KEY)) == []
+    assert dead(make_removal_body(KEY)) == []
     assert dead(UPLOAD.replace(b"images-original", b"images-processed")) == []
 
 
@@ -136,13 +139,13 @@ def test_the_bucket_speaks_where_nobody_else_may():
         ("amq.topic", ""),
     ):
         with pytest.raises(MalformedEvent):
-            read(Message(UPLOAD, "immediate", "application/json", exchange=exchange, sender=author))
+            read_message(Message(UPLOAD, "immediate", "application/json", exchange=exchange, sender=author))
 
 
 def test_lifecycle_events_come_by_their_own_exchange():
     for exchange in (STORAGE_EVENTS, "amq.topic"):
         with pytest.raises(MalformedEvent):
-            read(Message(done().body, "image.done", CONTENT_TYPE, exchange=exchange, sender="thumbnailer"))
+            read_message(Message(done().body, "image.done", CONTENT_TYPE, exchange=exchange, sender="thumbnailer"))
 
 
 def test_what_an_operator_sends_back_without_a_seal_has_no_author():
@@ -152,12 +155,12 @@ def test_what_an_operator_sends_back_without_a_seal_has_no_author():
         done().body, "status_tracker", CONTENT_TYPE, forged, exchange=RETRY, user_id="operator", reader=reader
     )
     with pytest.raises(MalformedEvent, match="user_id"):
-        read(message)
+        read_message(message)
 
 
 def test_the_brokers_giving_up_is_believed_of_the_dead_alone():
     with pytest.raises(MalformedEvent):
-        read(
+        read_message(
             Message.read(
                 UPLOAD, "upload.requested", "application/json", LIMIT, exchange=LIFECYCLE, user_id="gateway"
             )

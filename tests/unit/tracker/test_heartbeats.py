@@ -7,9 +7,9 @@ from tests.unit.tracker.test_facts import STORAGE_EVENTS, V1, Message
 from thumbmill.core.contracts.identity import HEARTBEAT_KEY, ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
-from thumbmill.tracker.heartbeats import HURRY, HURRY_SECONDS, Heartbeats, find_silent_targets
-from thumbmill.tracker.republish import upload_body
-from thumbmill.tracker.timeline import ReceivedHeartbeat, read
+from thumbmill.tracker.heartbeats import CATCH_UP, CATCH_UP_INTERVAL_SECONDS, Heartbeats, find_silent_targets
+from thumbmill.tracker.republish import make_upload_body
+from thumbmill.tracker.timeline import ReceivedHeartbeat, read_message
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ class World:
         self.put_keys.append(key)
 
     def turn(self, *targets, seconds=15):
-        self.heartbeats.turn()
+        self.heartbeats.run_once()
         for target in targets:
             self.heartbeats.receive(ReceivedHeartbeat(target))
         self.now += timedelta(seconds=seconds)
@@ -67,26 +67,28 @@ def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
     world = World()
     for _ in range(3):
         world.turn("immediate", "durable")
-    assert world.heartbeats.fault() == ""
+    assert world.heartbeats.health() == ""
     assert world.heartbeats.interval_seconds(300) == 300
     for _ in range(5):
         world.turn()
-    assert "immediate and durable told of none" in world.heartbeats.fault()
-    assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS
+    assert "immediate and durable announced none" in world.heartbeats.health()
+    assert world.heartbeats.interval_seconds(300) == CATCH_UP_INTERVAL_SECONDS
     for _ in range(4):
         world.turn("immediate", "durable")
-    assert world.heartbeats.fault() == ""
-    assert world.heartbeats.interval_seconds(300) == HURRY_SECONDS, "what came last in the silence is to be found"
-    world.now += HURRY
+    assert world.heartbeats.health() == ""
+    assert world.heartbeats.interval_seconds(300) == CATCH_UP_INTERVAL_SECONDS, (
+        "what came last in the silence is to be found"
+    )
+    world.now += CATCH_UP
     assert world.heartbeats.interval_seconds(300) == 300
 
 
 def test_who_stands_by_sends_and_says_nothing():
     world = World()
     world.returned = NOON - timedelta(days=1)
-    world.heartbeats.turn()
+    world.heartbeats.run_once()
     assert world.put_keys == []
-    assert world.heartbeats.fault() == ""
+    assert world.heartbeats.health() == ""
 
 
 def test_what_was_not_stored_is_not_expected():
@@ -94,16 +96,18 @@ def test_what_was_not_stored_is_not_expected():
     world.away = True
     for _ in range(4):
         with pytest.raises(DependencyUnavailable):
-            world.heartbeats.turn()
+            world.heartbeats.run_once()
     world.now = world.returned = LATER
     world.away = False
     world.turn()
-    assert world.heartbeats.fault() == ""
+    assert world.heartbeats.health() == ""
 
 
 def test_a_heartbeat_is_heard_and_is_no_image():
-    body = upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(b'"size": 1000', b'"size": 0')
+    body = make_upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(
+        b'"size": 1000', b'"size": 0'
+    )
     for target in ("immediate", "durable"):
-        assert read(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [
+        assert read_message(Message(body, target, "application/json", exchange=STORAGE_EVENTS)) == [
             ReceivedHeartbeat(target)
         ]

@@ -1,4 +1,4 @@
-from thumbmill.tracker.batching import FREE_PER_SECOND, PAUSE_SECONDS, SAVED_UP, BatchDelay
+from thumbmill.tracker.batching import IMMEDIATE_PER_SECOND, MAX_BUDGET, PAUSE_SECONDS, BatchDelay
 
 
 class Clock:
@@ -12,15 +12,15 @@ def test_a_few_facts_at_a_time_are_never_made_to_wait():
     clock = Clock()
     pace = BatchDelay(100, clock)
     for _ in range(200):
-        clock.now += 2 / FREE_PER_SECOND
+        clock.now += 2 / IMMEDIATE_PER_SECOND
         assert pace(1) == 0
 
 
 def test_many_facts_wait_for_company_once_the_budget_is_spent():
     clock = Clock()
     pace = BatchDelay(100, clock)
-    pauses = [pace(1) for _ in range(SAVED_UP + 5)]
-    assert pauses[: SAVED_UP - 1] == [0] * (SAVED_UP - 1)
+    pauses = [pace(1) for _ in range(MAX_BUDGET + 5)]
+    assert pauses[: MAX_BUDGET - 1] == [0] * (MAX_BUDGET - 1)
     assert pauses[-5:] == [PAUSE_SECONDS] * 5
     clock.now += 1
     assert pace(1) == 0

@@ -6,16 +6,18 @@ from thumbmill.tracker.reconciliation import loop
 from thumbmill.tracker.reconciliation.loop import Reconciler
 
 
-def test_the_publisher_of_a_reconciler_with_nothing_to_say_answers_heartbeats(monkeypatch):
+def test_the_publisher_of_an_idle_reconciler_answers_heartbeats(monkeypatch):
     """Or the broker would close its connection, with an error in its log, after every pass."""
-    monkeypatch.setattr(loop, "LOCKED_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "POLL_SECONDS", 0.01)
     stop = Event()
     reconciler = Reconciler(
-        inventory=SimpleNamespace(locked=lambda: nullcontext(False)),
+        repository=SimpleNamespace(lock=lambda: nullcontext(False)),
+        requests=None,
         scanner=None,
         repairer=SimpleNamespace(publisher=SimpleNamespace(keep_alive=stop.set)),
+        stop=stop,
         per_minute=1,
         interval_seconds=lambda: 1,
     )
-    reconciler.run(stop)
+    reconciler.run()
     assert stop.is_set()

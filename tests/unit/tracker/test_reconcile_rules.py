@@ -69,7 +69,7 @@ def test_the_order_of_a_listing_does_not_matter():
 
 def test_variants_that_a_row_names_and_nobody_lists_are_gone():
     live = ExpectedObject(ID, KEY, V1, (THUMB, LARGE))
-    gone = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, gone=(LARGE,))
+    gone = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
     assert compare_variants([listed(THUMB)], [live], older_than=YOUNG) == [gone]
 
 
@@ -92,7 +92,7 @@ def test_what_nobody_of_ours_writes_is_left_alone(key):
 
 MISSED = Drift(DriftKind.MISSED, ID, KEY, V1)
 VANISHED = Drift(DriftKind.VANISHED, ID, KEY, V1)
-GONE = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, gone=(LARGE,))
+GONE = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
 ORPHANS = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),))
 NOBODY = None
 AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (

@@ -51,17 +51,17 @@ class Rows:
         self.rows = rows
         self.limit = limit
 
-    def live(self, after, upto):
+    def list_originals(self, after, upto):
         behind = sorted((row for row in self.rows if row.key > after), key=lambda row: row.key)
         return [row for row in behind if upto is None or row.key <= upto][: self.limit]
 
-    def done(self, after, upto):
+    def list_variants(self, after, upto):
         behind = sorted((row for row in self.rows if row.id > (after or UUID(int=0))), key=lambda row: row.id)
         return [row for row in behind if upto is None or row.id <= upto][: self.limit]
 
 
 def go_through(store, rows, restart=lambda: False):
-    """Do a whole pass; give the findings of each bucket, and the largest number of objects in hand."""
+    """Do a whole pass; give the drifts of each bucket, and the largest number of objects in hand."""
     scanner, cursor, drifts, most = (
         Scanner(store, rows, 600),
         Cursor(),
@@ -69,18 +69,18 @@ def go_through(store, rows, restart=lambda: False):
         0,
     )
     for _ in range(10_000):
-        step = scanner.step(cursor)
-        drifts[cursor.bucket] += step.drifts
-        most = max(most, step.size, len(scanner._listed))  # noqa: SLF001 - its memory is the question
-        if step.is_last:
-            assert step.next == Cursor()
+        batch = scanner.scan(cursor)
+        drifts[cursor.bucket] += batch.drifts
+        most = max(most, batch.size, len(scanner._listed))  # noqa: SLF001 - its memory is the question
+        if batch.is_last:
+            assert batch.next == Cursor()
             return drifts, most
-        assert (step.next.bucket, step.next.last_key, str(step.next.last_id)) != (
+        assert (batch.next.bucket, batch.next.last_key, str(batch.next.last_id)) != (
             cursor.bucket,
             cursor.last_key,
             str(cursor.last_id),
         ), "it stands still"
-        cursor = step.next
+        cursor = batch.next
         if restart():
             scanner = Scanner(store, rows, 600)
     raise AssertionError("it never ends")
@@ -128,8 +128,8 @@ def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit
     orphans = {thing for drift in at_once for thing in drift.variants}
     # An image may lie on several pages: then what is on another is suspected, and looked at again one by one.
     assert {thing for drift in drifts[VARIANTS_BUCKET] for thing in drift.variants} >= orphans
-    gone = {key for drift in at_once for key in drift.gone}
-    assert {key for drift in drifts[VARIANTS_BUCKET] for key in drift.gone} >= gone
+    gone = {key for drift in at_once for key in drift.missing}
+    assert {key for drift in drifts[VARIANTS_BUCKET] for key in drift.missing} >= gone
 
 
 def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
@@ -164,11 +164,11 @@ def test_after_a_fault_it_begins_where_it_was():
     scanner = Scanner(store, Rows([], 100), 600)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "PAGE", 10)
-        first = scanner.step(Cursor())
+        first = scanner.scan(Cursor())
         store.fault = DependencyUnavailable("minio")
         with pytest.raises(DependencyUnavailable):
-            scanner.step(first.next)
+            scanner.scan(first.next)
         store.fault = None
-        second = scanner.step(first.next)
+        second = scanner.scan(first.next)
     assert [drift.key for drift in first.drifts + second.drifts] == keys[:20]
     assert store.calls[-1] == (ORIGINALS_BUCKET, keys[9], ""), "the token may be what was wrong"

@@ -36,7 +36,7 @@ def test_one_mark_is_under_way_at_a_time(sent):
 def test_a_mark_that_stays_away_is_followed_by_another(sent, monkeypatch):
     marks = Watermarks()
     marks.send(sent)
-    monkeypatch.setattr(watermarks, "PATIENCE", timedelta(0))
+    monkeypatch.setattr(watermarks, "LOST_AFTER", timedelta(0))
     marks.send(sent)
     assert len(sent) == 2
 

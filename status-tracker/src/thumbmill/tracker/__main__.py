@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 from time import monotonic
-from typing import TypeVar
 
 import structlog
 
@@ -29,12 +28,11 @@ from thumbmill.tracker.db.migrate import check_version, migrate
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.heartbeats import Heartbeats
+from thumbmill.tracker.on_demand.endpoints import make_endpoints
+from thumbmill.tracker.on_demand.retry import POLL_SECONDS, Retrier
 from thumbmill.tracker.queue_lengths import measure_queues, watched_queues
 from thumbmill.tracker.reconciliation.loop import make_reconciler
-from thumbmill.tracker.reconciliation.on_demand import PATH, take_orders
-from thumbmill.tracker.retention import EVERY_SECONDS, Retention, Rules
-from thumbmill.tracker.retry_on_demand import PATH as RETRY_PATH
-from thumbmill.tracker.retry_on_demand import take_retry_orders
+from thumbmill.tracker.retention import INTERVAL_SECONDS, Retention, Rules
 from thumbmill.tracker.settings import MigrationSettings, Settings
 from thumbmill.tracker.sweep import Sweep
 from thumbmill.tracker.watermarks import Watermarks
@@ -42,23 +40,25 @@ from thumbmill.tracker.watermarks import Watermarks
 log = structlog.get_logger()
 
 NAME = "status-tracker"
-MARK_SECONDS = 1  # between two watermarks
-
-T = TypeVar("T", Repository, Publisher)
+WATERMARK_SECONDS = 1  # between two watermarks
 
 
 def main() -> None:
-    """Run the command and exit: 0 after a clean stop, 1 when a server refuses us, 2 for wrong settings."""
+    """Run the command and exit: 0 after a clean stop, 1 if a server rejects the service, 2 for invalid settings."""
     parser = argparse.ArgumentParser(
         prog=NAME, description="Keeps every image's state and timeline in Postgres.", epilog="Settings: README.md."
     )
     parser.add_argument("--version", action="version", version=get_version())
     commands = parser.add_subparsers(required=True, metavar="{run,migrate}")
-    for name, command, what in (
+    for name, command, description in (
         ("run", run, "consume events until stopped (SIGTERM, SIGINT)"),
-        ("migrate", run_migrate, "bring the database to this program's schema; needs only MIGRATION_DATABASE_URL"),
+        (
+            "migrate",
+            run_migrate,
+            "migrate the database to this version's schema; needs only MIGRATION_DATABASE_URL",
+        ),
     ):
-        commands.add_parser(name, help=what, description=what).set_defaults(command=command)
+        commands.add_parser(name, help=description, description=description).set_defaults(command=command)
     sys.exit(parser.parse_args().command())
 
 
@@ -75,8 +75,8 @@ def run_migrate() -> int:
 
     try:
         retry_until_available(apply, stop)
-    except (DependencyRejected, InvalidValueError) as fault:
-        log.critical("cannot_migrate", fault=str(fault))
+    except (DependencyRejected, InvalidValueError) as error:
+        log.critical("cannot_migrate", error=str(error))
         return 1
     except DependencyUnavailable:
         return 1  # stopped while waiting
@@ -93,44 +93,51 @@ def run() -> int:
     publish_build_info(NAME)
     log.info("starting", **masked(settings))
     try:
-        with ExitStack() as open_things:
-            _consume(settings, Event(), open_things)
-    except (DependencyRejected, OSError) as fault:
-        log.critical("cannot_run", fault=str(fault))
+        with ExitStack() as resources:
+            _consume(settings, Event(), resources)
+    except (DependencyRejected, OSError) as error:
+        log.critical("cannot_run", error=str(error))
         return 1
-    except DependencyUnavailable as away:  # it was stopped while it waited
-        log.info("never_started", fault=str(away))
+    except DependencyUnavailable as error:  # stopped while it waited
+        log.info("never_started", error=str(error))
     log.info("stopped")
     return 0
 
 
-def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
-    """Build everything, consume until stopped; what is opened here is closed in reverse order."""
+def _consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
+    """Build everything and consume until stopped; what is opened here is closed in reverse order."""
+
+    def open_repository(purpose: str) -> Repository:
+        repository = Repository(settings.database_url, f"{NAME} {purpose}")
+        resources.callback(repository.close)
+        return repository
+
+    def open_publisher(purpose: str) -> Publisher:
+        publisher = Publisher(settings, f"{NAME} {purpose}")
+        resources.callback(publisher.close)
+        return publisher
+
     storage = Storage(settings)
+    check_storage = partial(storage.check, ORIGINALS_BUCKET)
     watermarks = Watermarks()
     heartbeats = Heartbeats(storage, watermarks)
-    rules = Rules.of(settings)
-    unit_of_work, sweep_books, health_books, reconciler_books, retention_books = (
-        _opened(Repository(settings.database_url, f"{NAME} {purpose}"), open_things)
-        for purpose in ("handler", "sweep", "health", "reconciliation", "retention")
-    )
-    sweep_publisher, mark_publisher, counting, reconciler_publisher = (
-        _opened(Publisher(settings, f"{NAME} {purpose}"), open_things)
-        for purpose in ("sweep", "watermarks", "queue lengths", "reconciliation")
+    rules = Rules.from_settings(settings)
+
+    handler_repository = open_repository("handler")
+    tracker = Tracker(
+        handler_repository,
+        storage,
+        watermarks,
+        rules,
+        allow_unnamed=settings.accept_unnamed_events,
+        on_heartbeat=heartbeats.receive,
     )
     consumer = Consumer(
         name=NAME,
         broker=settings,
         queue_group=tracker_queues(settings.rabbitmq_queue),
-        handle=Tracker(
-            unit_of_work,
-            storage,
-            watermarks,
-            rules,
-            allow_unnamed=settings.accept_unnamed_events,
-            receive=heartbeats.receive,
-        ).handle,
-        probes={"minio": partial(storage.check, ORIGINALS_BUCKET), "postgres": unit_of_work.ping},
+        handle=tracker.handle,
+        probes={"minio": check_storage, "postgres": handler_repository.ping},
         batch_delay=BatchDelay(settings.tracker_batch_size),
         prefetch=2 * settings.tracker_batch_size,
         batch=settings.tracker_batch_size,
@@ -138,60 +145,70 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
     )
     reconciler = make_reconciler(
         settings,
-        reconciler_books,
+        open_repository("reconciliation"),
         storage,
-        reconciler_publisher,
+        open_publisher("reconciliation"),
         stop,
         interval_seconds=heartbeats.interval_seconds,
     )
+    retry_repository = open_repository("retries")
+    retrier = Retrier(
+        retry_repository,
+        Tracker(retry_repository, storage, Watermarks(), rules),
+        open_publisher("retries"),
+        stop,
+    )
+    sweep_repository = open_repository("sweep")
     sweep = Sweep(
-        repository=sweep_books,
-        tracker=Tracker(sweep_books, storage, Watermarks(), rules),
+        repository=sweep_repository,
+        tracker=Tracker(sweep_repository, storage, Watermarks(), rules),
         storage=storage,
-        publisher=sweep_publisher,
+        publisher=open_publisher("sweep"),
         image_queue=settings.rabbitmq_queue,
         age=timedelta(seconds=settings.sweep_after_seconds),
     )
+    retention = Retention(open_repository("retention"), rules)
+    watermark_publisher = open_publisher("watermarks")
+    queue_publisher = open_publisher("queue lengths")
+
     stop_on_signals(stop, consumer.stop)
-    began = Startup()
-    check_storage = partial(storage.check, ORIGINALS_BUCKET)
-    probes: dict[str, Probe] = {"postgres": health_books.ping, "minio": check_storage}
-    orders = {
-        PATH: take_orders(settings, storage, stop),
-        RETRY_PATH: take_retry_orders(settings, storage, stop),
-    }
-    side_port = serve_admin(
+    startup = Startup()
+    probes: dict[str, Probe] = {"postgres": open_repository("health").ping, "minio": check_storage}
+    admin_port = serve_admin(
         settings,
         settings.health_port,
         consumer,
-        began,
+        startup,
         probes,
-        orders,
-        health_checks={"notifications": heartbeats.fault},
+        make_endpoints(lambda: Repository(settings.database_url, f"{NAME} admin port")),
+        health_checks={"notifications": heartbeats.health},
     )
-    open_things.callback(side_port.shutdown)
+    resources.callback(admin_port.shutdown)
 
-    retry_until_available(partial(check_version, settings.database_url.get_secret_value()), stop, began)
-    retry_until_available(check_storage, stop, began)
+    retry_until_available(partial(check_version, settings.database_url.get_secret_value()), stop, startup)
+    retry_until_available(check_storage, stop, startup)
 
-    def send_mark() -> None:
+    def send_watermark() -> None:
         if not consumer.readiness():
-            watermarks.send(mark_publisher)
+            watermarks.send(watermark_publisher)
 
-    def send_beat() -> None:
+    def send_heartbeat() -> None:
         if not consumer.readiness():
-            heartbeats.turn()
+            heartbeats.run_once()
 
     queues = watched_queues(settings.rabbitmq_queue)
     threads = [
-        repeat("watermarks", MARK_SECONDS, stop, send_mark),
-        repeat("heartbeat", settings.heartbeat_interval_seconds, stop, send_beat),
+        repeat("watermarks", WATERMARK_SECONDS, stop, send_watermark),
+        repeat("heartbeat", settings.heartbeat_interval_seconds, stop, send_heartbeat),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
-        repeat("retention", EVERY_SECONDS, stop, partial(Retention(retention_books, rules).run, stop)),
-        repeat("queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, counting, queues)),
-        start("reconciliation", partial(reconciler.run, stop)),
+        repeat("retention", INTERVAL_SECONDS, stop, partial(retention.run, stop)),
+        repeat(
+            "queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, queue_publisher, queues)
+        ),
+        repeat("retries", POLL_SECONDS, stop, retrier.run_once),
+        start("reconciliation", reconciler.run),
     ]
-    began.complete()
+    startup.complete()
     try:
         consumer.run()
     finally:
@@ -199,11 +216,6 @@ def _consume(settings: Settings, stop: Event, open_things: ExitStack) -> None:
         deadline = monotonic() + settings.stop_grace_seconds  # for all together
         for thread in threads:
             thread.join(max(0.0, deadline - monotonic()))
-
-
-def _opened(thing: T, open_things: ExitStack) -> T:
-    open_things.callback(thing.close)
-    return thing
 
 
 if __name__ == "__main__":

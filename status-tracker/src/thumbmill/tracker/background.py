@@ -1,4 +1,4 @@
-"""Doing something again and again beside the consumer."""
+"""Threads that run next to the consumer."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -10,23 +10,29 @@ from thumbmill.core.errors import DependencyUnavailable
 log = structlog.get_logger()
 
 
-def repeat(name: str, seconds: float, stop: Event, action: Callable[[], object]) -> Thread:
-    """Start a thread that acts every so often until stopped; a fault is logged and the next turn tries again."""
+class ShutdownRequested(Exception):  # noqa: N818 - no error: the process is to end
+    """Interrupts long work because the process is to end."""
 
-    def turn() -> None:
+
+def repeat(name: str, seconds: float, stop: Event, action: Callable[[], object]) -> Thread:
+    """Start a thread that runs an action at an interval until stopped; errors are logged, and it continues."""
+
+    def loop() -> None:
         while not stop.wait(seconds):
             try:
                 action()
-            except DependencyUnavailable as away:
-                log.warning("waits", what=name, fault=str(away))
+            except ShutdownRequested:
+                return
+            except DependencyUnavailable as error:
+                log.warning("background_task_waits", task=name, error=str(error))
             except Exception:
-                log.exception("turn_failed", what=name)
+                log.exception("background_task_failed", task=name)
 
-    return start(name, turn)
+    return start(name, loop)
 
 
 def start(name: str, action: Callable[[], object]) -> Thread:
-    """Run something in a thread of its own, which does not keep the process alive."""
+    """Run an action in a thread of its own, which does not keep the process alive."""
     thread = Thread(target=action, name=name, daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""The status tracker's handler: facts in, rows and a timeline out, in one transaction for a batch."""
+"""The status tracker's handler: events in; rows and a timeline out, in one transaction for a batch."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,30 +21,30 @@ from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundEr
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.connection import ConflictError
 from thumbmill.tracker.db.repository import Repository, UnitOfWork
+from thumbmill.tracker.follow_ups import Reprocessor, delete_rejected_object
 from thumbmill.tracker.image_record import BucketState, ImageRecord
-from thumbmill.tracker.metrics import CAUGHT_UP_TO, CONFLICTS, FACTS
+from thumbmill.tracker.metrics import CAUGHT_UP_TO, CONFLICTS, EVENTS
 from thumbmill.tracker.projection import fold, needs_processing
-from thumbmill.tracker.reminder import republish_image
-from thumbmill.tracker.republish import republish
-from thumbmill.tracker.requests import remove_rejected_object, replace_missing_variants
+from thumbmill.tracker.reconciliation.repository import ReconciliationRepository
+from thumbmill.tracker.republish import republish, republish_image
 from thumbmill.tracker.retention import Rules
-from thumbmill.tracker.timeline import ReceivedHeartbeat, ReceivedWatermark, TimelineEvent, read
+from thumbmill.tracker.timeline import ReceivedHeartbeat, ReceivedWatermark, TimelineEvent, read_message
 from thumbmill.tracker.watermarks import Watermarks
 
-TRIES = 5  # of a batch that met another writer
-NAME = "tracker"  # as the timeline has it
+MAX_ATTEMPTS = 5  # for a batch that conflicts with another writer
+RECORDED_BY = "tracker"  # as the timeline shows it
 
 Rows = dict[UUID, ImageRecord | None]
 
 
 @dataclass(frozen=True)
 class FollowUps:
-    """What is to be done once a batch is written. All of it follows from the rows, so it can be done twice."""
+    """What is to be done once a batch is committed. All of it follows from the rows, so it can be done twice."""
 
     rows: Rows = field(default_factory=dict)
-    missed: list[TimelineEvent] = field(default_factory=list)  # which the thumbnailer was never told
-    refused: set[tuple[str, ObjectVersion]] = field(default_factory=set)  # objects that are to be removed
-    again: list[ImageRecord] = field(default_factory=list)  # asked for, and waiting since
+    missed: list[TimelineEvent] = field(default_factory=list)  # that the thumbnailer did not get
+    rejected: set[tuple[str, ObjectVersion]] = field(default_factory=set)  # objects to delete, with their keys
+    retries: list[ImageRecord] = field(default_factory=list)  # requested, and PENDING since
 
 
 class Tracker:
@@ -58,88 +58,89 @@ class Tracker:
         rules: Rules | None = None,
         *,
         allow_unnamed: bool = False,
-        receive: Callable[[ReceivedHeartbeat], None] = lambda _: None,
+        on_heartbeat: Callable[[ReceivedHeartbeat], None] = lambda _: None,
     ) -> None:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
         self._rules = rules or Rules()
-        self._allow_unnamed = allow_unnamed  # events that do not name their author are believed
-        self._hear = receive
+        self._allow_unnamed = allow_unnamed  # accept events that do not name their sender
+        self._on_heartbeat = on_heartbeat
 
     def handle(self, messages: Sequence[Message], publisher: Publisher) -> None:
-        """Record what the messages tell, then do what follows from it.
+        """Record the messages' events, then do what follows from them.
 
-        Raises NotAnEvent, DependencyAway, and UnstorableError for a value that Postgres refuses.
+        Raise MalformedEvent, DependencyUnavailable, or InvalidValueError for a value that Postgres rejects.
         """
-        told = [thing for message in messages for thing in read(message, allow_unnamed=self._allow_unnamed)]
-        facts = [thing for thing in told if isinstance(thing, TimelineEvent)]
-        for beat in (thing for thing in told if isinstance(thing, ReceivedHeartbeat)):
-            self._hear(beat)
-        with self._watermarks.track(
-            [thing for thing in told if isinstance(thing, ReceivedWatermark)]
-        ) as caught_up_to:
-            self.run_follow_ups(self.record(facts, caught_up_to), publisher)
-            for fact in facts:
-                if isinstance(fact.payload, VariantsMissing):
-                    replace_missing_variants(
-                        fact.payload, self, self._repository, self._storage, publisher, by=NAME
-                    )
+        received = [
+            item for message in messages for item in read_message(message, allow_unnamed=self._allow_unnamed)
+        ]
+        events = [item for item in received if isinstance(item, TimelineEvent)]
+        for heartbeat in (item for item in received if isinstance(item, ReceivedHeartbeat)):
+            self._on_heartbeat(heartbeat)
+        marks = [item for item in received if isinstance(item, ReceivedWatermark)]
+        with self._watermarks.track(marks) as caught_up_to:
+            self.run_follow_ups(self.record(events, caught_up_to), publisher)
+            for event in events:
+                if isinstance(event.payload, VariantsMissing):
+                    self._reprocessor(publisher).replace_missing(event.payload)
 
-    def run_follow_ups(self, recorded: FollowUps, publisher: Publisher) -> None:
-        """Remove what was refused, and announce what the thumbnailer is to look at. Raises DependencyAway."""
-        for key, object_version in recorded.refused:
-            remove_rejected_object(key, object_version, self, self._storage, by=NAME)
-        for fact in recorded.missed:
-            republish(publisher, fact.body, fact.image_id, fact.type, found_by=fact.recorded_by)
-        for row in recorded.again:
-            republish_image(row, self, self._storage, publisher, by=NAME)
+    def run_follow_ups(self, follow_ups: FollowUps, publisher: Publisher) -> None:
+        """Delete rejected objects, and republish what the thumbnailer must process. Raise DependencyUnavailable."""
+        for key, object_version in follow_ups.rejected:
+            delete_rejected_object(key, object_version, self, self._storage, by=RECORDED_BY)
+        for event in follow_ups.missed:
+            republish(publisher, event.body, event.image_id, event.type, found_by=event.recorded_by)
+        for row in follow_ups.retries:
+            republish_image(row, self, self._storage, publisher, by=RECORDED_BY)
 
     @retry(
         retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_attempt(TRIES),
+        stop=stop_after_attempt(MAX_ATTEMPTS),
         after=lambda _: CONFLICTS.inc(),
         reraise=True,
     )
-    def record(self, facts: Sequence[TimelineEvent], caught_up_to: datetime | None = None) -> FollowUps:
-        """Write facts down with what follows from them for the rows; give what else follows.
+    def record(self, events: Sequence[TimelineEvent], caught_up_to: datetime | None = None) -> FollowUps:
+        """Write the events and the rows that follow from them. Return what else follows.
 
-        Nothing here depends on whether a fact is new to the timeline, so a batch can be redone at any point.
+        Nothing here depends on whether an event is new to the timeline, so a batch can be redone at any point.
         """
         with self._repository.transaction() as unit_of_work:
-            rows = self._apply(facts, unit_of_work) if facts else {}
-            missed = _find_missed(facts, rows, unit_of_work)
+            rows = self._apply(events, unit_of_work) if events else {}
+            missed = _find_missed(events, rows, unit_of_work)
             if caught_up_to:
                 unit_of_work.catch_up(caught_up_to)
-        _count(facts, rows, caught_up_to)
-        refused = {
-            (fact.key, fact.object_version) for fact in facts if fact.object_version and _is_refused(fact, rows)
+        _count(events, rows, caught_up_to)
+        rejected = {
+            (event.key, event.object_version)
+            for event in events
+            if event.object_version and _is_rejected(event, rows)
         }
-        again = {fact.image_id: rows[fact.image_id] for fact in facts if _is_asked_for(fact, rows)}
-        return FollowUps(rows, missed, refused, [row for row in again.values() if row])
+        retries = {event.image_id: rows[event.image_id] for event in events if _starts_retry(event, rows)}
+        return FollowUps(rows, missed, rejected, [row for row in retries.values() if row])
 
-    def _apply(self, facts: Sequence[TimelineEvent], unit_of_work: UnitOfWork) -> Rows:
-        news: dict[UUID, list[TimelineEvent]] = defaultdict(list)
-        for fact in facts:
-            news[fact.image_id].append(fact)
-        before = unit_of_work.lock_images(news)
+    def _apply(self, events: Sequence[TimelineEvent], unit_of_work: UnitOfWork) -> Rows:
+        by_image: dict[UUID, list[TimelineEvent]] = defaultdict(list)
+        for event in events:
+            by_image[event.image_id].append(event)
+        before = unit_of_work.lock_images(by_image)
         removed = unit_of_work.find_removals(
-            id_ for id_ in news if id_ not in before or before[id_].object_version is None
+            id_ for id_ in by_image if id_ not in before or before[id_].object_version is None
         )
         after = {
             id_: fold(
                 before.get(id_),
-                told,
-                self._look_at(told[0].key),
+                image_events,
+                self._make_head_object(image_events[0].key),
                 removal_known=id_ in removed,
-                purgeable=id_ not in before and any(map(self._rules.is_purgeable, told)),
+                purgeable=id_ not in before and any(map(self._rules.is_purgeable, image_events)),
                 overwrite=self._rules.overwrite,
             )
-            for id_, told in news.items()
+            for id_, image_events in by_image.items()
         }
         deleted = {id_ for id_, row in after.items() if row and row.status is Status.DELETED}
         unit_of_work.write(
-            [fact for fact in facts if after[fact.image_id] or _is_kept_without_row(fact)],
+            [event for event in events if after[event.image_id] or _is_kept_without_row(event)],
             [row for id_, row in after.items() if row is not None and row != before.get(id_)],
             deleted,
         )
@@ -147,8 +148,8 @@ class Tracker:
             unit_of_work.forget_personal(new)
         return after
 
-    def _look_at(self, key: str) -> Callable[[], BucketState]:
-        """Give a way to look into the bucket; one look, made with the row locked, serves all facts of a batch."""
+    def _make_head_object(self, key: str) -> Callable[[], BucketState]:
+        """Return a function that asks the bucket once, with the row locked, for all events of a batch."""
 
         @cache
         def head_object() -> BucketState:
@@ -156,25 +157,29 @@ class Tracker:
                 head = self._storage.head(ORIGINALS_BUCKET, key)
             except ObjectNotFoundError:
                 return BucketState(None)
-            except InvalidKeyError as fault:
-                raise MalformedEvent(f"no object can have the key {key[:100]!r}: {fault}") from fault
+            except InvalidKeyError as error:
+                raise MalformedEvent(f"no object can have the key {key[:100]!r}: {error}") from error
             return BucketState(head.object_version, head.content_type, head.file_name)
 
         return head_object
 
-
-def _is_kept_without_row(fact: TimelineEvent) -> bool:
-    return fact.is_removal or isinstance(fact.payload, RequestEvent | TimelineOnlyEvent)
-
-
-def _is_refused(fact: TimelineEvent, rows: Rows) -> bool:
-    row = rows.get(fact.image_id)
-    return row is not None and row.rejected_version == fact.object_version and row.status is Status.DELETED
+    def _reprocessor(self, publisher: Publisher) -> Reprocessor:
+        repository = ReconciliationRepository(self._repository)
+        return Reprocessor(self, repository, self._storage, publisher, RECORDED_BY)
 
 
-def _is_asked_for(fact: TimelineEvent, rows: Rows) -> bool:
-    """Tell whether an image waits for the very try that was asked for."""
-    row, payload = rows.get(fact.image_id), fact.payload
+def _is_kept_without_row(event: TimelineEvent) -> bool:
+    return event.is_removal or isinstance(event.payload, RequestEvent | TimelineOnlyEvent)
+
+
+def _is_rejected(event: TimelineEvent, rows: Rows) -> bool:
+    row = rows.get(event.image_id)
+    return row is not None and row.rejected_version == event.object_version and row.status is Status.DELETED
+
+
+def _starts_retry(event: TimelineEvent, rows: Rows) -> bool:
+    """Return whether an image is PENDING for the very run that this event requests."""
+    row, payload = rows.get(event.image_id), event.payload
     return (
         isinstance(payload, RetryRequested)
         and row is not None
@@ -182,21 +187,21 @@ def _is_asked_for(fact: TimelineEvent, rows: Rows) -> bool:
     )
 
 
-def _find_missed(facts: Iterable[TimelineEvent], rows: Rows, unit_of_work: UnitOfWork) -> list[TimelineEvent]:
-    """Find what DURABLE announced and IMMEDIATE did not, where the thumbnailer has not acted either."""
+def _find_missed(events: Iterable[TimelineEvent], rows: Rows, unit_of_work: UnitOfWork) -> list[TimelineEvent]:
+    """Return what DURABLE announced and IMMEDIATE did not, where the thumbnailer has not acted either."""
     waiting = {
-        fact.counterpart_id: fact
-        for fact in facts
-        if fact.counterpart_id and needs_processing(rows.get(fact.image_id), fact)
+        event.counterpart_id: event
+        for event in events
+        if event.counterpart_id and needs_processing(rows.get(event.image_id), event)
     }
     known = unit_of_work.find_events(waiting)
-    return [fact for counterpart_id, fact in waiting.items() if counterpart_id not in known]
+    return [event for counterpart_id, event in waiting.items() if counterpart_id not in known]
 
 
-def _count(facts: Iterable[TimelineEvent], rows: Rows, caught_up_to: datetime | None) -> None:
-    for fact in facts:
-        FACTS.labels(fact.type, fact.recorded_by).inc()
-        if rows.get(fact.image_id) is None:
-            IGNORED.labels("removal of what never was").inc()
+def _count(events: Iterable[TimelineEvent], rows: Rows, caught_up_to: datetime | None) -> None:
+    for event in events:
+        EVENTS.labels(event.type, event.recorded_by).inc()
+        if rows.get(event.image_id) is None:
+            IGNORED.labels("unknown image").inc()
     if caught_up_to:
         CAUGHT_UP_TO.set(caught_up_to.timestamp())

@@ -1,4 +1,4 @@
-"""What is known of an image: its row, and what a look into the bucket shows."""
+"""What is known of an image: its row, and what the bucket holds under its key."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +11,7 @@ from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
 
 MIN_DATETIME = datetime.min.replace(tzinfo=UTC)
-
-
-SPENT = "spent"  # of a form that may bring no file any more
+SPENT = "spent"  # in presigned_upload: the form stores no other file
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +26,13 @@ class ImageRecord:
     generation: int = 0
     file_name: str | None = None
     content_type: str | None = None
-    expires_at: datetime | None = None  # the ticket's
-    variants_removed: bool = False  # means something when DELETED
+    expires_at: datetime | None = None  # of the presigned form
+    variants_removed: bool = False  # has a meaning when DELETED
     version: int = 0  # of the row in the database
-    presigned_upload: str | None = (
-        None  # ETag/bytes/SHA-256 of what a form has brought; SPENT once that was deleted
-    )
-    rejected_version: ObjectVersion | None = None  # an object that is being removed, and counts as none
+    presigned_upload: str | None = None  # ETag/bytes/SHA-256 of what the form stored; SPENT once that was deleted
+    rejected_version: ObjectVersion | None = None  # an object that is being deleted, and counts as missing
 
-    # What the thumbnailer said of this source.
+    # What the thumbnailer published about this object version.
     run_id: str = ""
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -46,15 +42,15 @@ class ImageRecord:
     height: int | None = None  # pixels
     sha256: str | None = None
     variants: tuple[Variant, ...] = ()
-    missing: tuple[str, ...] = ()  # keys of variants that are gone and being made again
+    missing: tuple[str, ...] = ()  # keys of variants that are missing and being generated again
     details: ImageDetails | None = None
     damaged: bool = False
 
     @property
     def rank(self) -> tuple[bool, str, bool, int, datetime]:
-        """How far the thumbnailer got: of two facts about one source the one of higher rank is believed.
+        """How far the thumbnailer got: of two events about one object version the one of higher rank counts.
 
-        A later run takes a FAILED image up again. A DONE one stays so, with its variants, until that run is done.
+        A later run resumes a FAILED image. A DONE image stays so, with its variants, until that run is done.
         """
         done, failed = self.status is Status.DONE, self.status is Status.FAILED
         return done, self.run_id, failed, self.attempts, self.next_attempt_at or MIN_DATETIME
@@ -62,7 +58,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """What a look into the bucket showed under the key; no source: nothing is there."""
+    """What a HEAD shows under the key; without an object version there is no object."""
 
     object_version: ObjectVersion | None
     content_type: str | None = None

@@ -1,4 +1,4 @@
-"""How long the queues are, as a metric: what waits, what could not be handled, and what nobody took."""
+"""The lengths of queues as a metric: what waits, dead letters, and messages without a queue."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from thumbmill.tracker.metrics import QUEUE_LENGTH
 
 
 def watched_queues(image_queue: str) -> tuple[str, ...]:
-    """Name the queues to watch: the last three are to stay empty, and somebody should look if they are not."""
+    """Return the queues to watch; the last three should be empty, and an operator should look if they are not."""
     return (
         image_queue,
         TRACKER_QUEUE,
@@ -19,6 +19,6 @@ def watched_queues(image_queue: str) -> tuple[str, ...]:
 
 
 def measure_queues(publisher: Publisher, queues: Iterable[str]) -> None:
-    """Ask for each queue's length. Raises DependencyAway."""
+    """Set each queue's metric. Raise DependencyUnavailable."""
     for queue in queues:
         QUEUE_LENGTH.labels(queue).set(publisher.message_count(queue))

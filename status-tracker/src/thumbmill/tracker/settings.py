@@ -6,48 +6,52 @@ from thumbmill.core.settings import ConsumerSettings, ServiceSettings, StoreSett
 
 
 class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
-    """What ``status-tracker run`` takes."""
+    """The settings of ``status-tracker run``."""
 
-    health_port: int = Field(8002, ge=1, le=65535, description="Port of the side port for probes and metrics")
+    health_port: int = Field(
+        8002, ge=1, le=65535, description="Admin port: probes, metrics and operators' requests"
+    )
     database_url: SecretStr = Field(description="Postgres, as `status_tracker`: postgresql://user:password@host/db")
-    tracker_batch_size: int = Field(100, ge=1, le=1000, description="Most messages in one transaction")
-    sweep_interval_seconds: float = Field(10, gt=0, description="How often images left lying are looked for")
-    sweep_after_seconds: float = Field(60, gt=0, description="How long an image may lie untouched")
+    tracker_batch_size: int = Field(100, ge=1, le=1000, description="Maximum number of messages in one transaction")
+    sweep_interval_seconds: float = Field(10, gt=0, description="How often unprocessed images are looked for")
+    sweep_after_seconds: float = Field(60, gt=0, description="How long an image may stay unprocessed")
 
     heartbeat_interval_seconds: float = Field(
-        15, gt=0, description="How often an object is stored that both notification targets have to tell of"
+        15, gt=0, description="How often an object is stored that both notification targets must announce"
     )
     accept_unnamed_events: bool = Field(
         default=False,
-        description="Believe lifecycle events that do not name their RabbitMQ user: for an upgrade from a version "
+        description="Accept lifecycle events that do not name their RabbitMQ user: for an upgrade from a version "
         "that named none, until its messages are handled",
     )
 
     deleted_retention_seconds: float = Field(
-        2_592_000, gt=0, description="How long a deleted image is told as DELETED before its id is unknown"
+        2_592_000, gt=0, description="How long a deleted image is reported as DELETED before its ID is unknown"
     )
     expired_retention_seconds: float = Field(
-        86_400, gt=0, description="How long a ticket that was not used is told as EXPIRED before its id is unknown"
+        86_400, gt=0, description="How long an unused ticket is reported as EXPIRED before its ID is unknown"
     )
     form_overwrite: bool = Field(
-        default=False, description="Let a form that was used bring another file in place of the first"
+        default=False, description="Let a used form store another file in place of the first"
     )
 
     reconcile_interval_seconds: float = Field(
         300, gt=0, description="Pause between two comparisons of the buckets with the rows"
     )
     reconcile_objects_per_minute: int = Field(
-        60_000, ge=1, description="How many objects are compared a minute, by all trackers together"
+        60_000, ge=1, description="How many objects are compared per minute, by all trackers together"
     )
     reconcile_after_seconds: float = Field(
-        600, gt=0, description="How long an image may stand still, and a variant lie that belongs to none"
+        600,
+        gt=0,
+        description="How long an image may make no progress, and how old a variant must be that no row names",
     )
 
     _check = field_validator("database_url")(check_postgres_url)
 
 
 class MigrationSettings(ServiceSettings):
-    """What ``status-tracker migrate`` takes."""
+    """The settings of ``status-tracker migrate``."""
 
     migration_database_url: SecretStr = Field(description="Postgres, as the owner of the schema")
 

@@ -1,7 +1,7 @@
-"""The sweep: what the thumbnailer has not acted upon for a while, though its queue is empty, is announced again.
+"""The sweep republishes events that the thumbnailer has not acted upon for a while, though its queue is empty.
 
-This finds what the two notification targets and the ledger's comparison could not: an event that reached the
-tracker's queue and was lost on its way to the thumbnailer's.
+It finds what the two notification targets and their comparison could not: an event that reached the tracker's queue
+and was lost on its way to the thumbnailer's.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
-from thumbmill.tracker.reminder import republish_image
+from thumbmill.tracker.republish import republish_image
 
-PAGE = 50  # what is claimed at once, and waits another round if a dependency goes away meanwhile
-MOST = 500  # in one sweep
-NAME = "sweep"  # as the timeline has it
+PAGE = 50  # rows claimed at once; they wait for another sweep if a dependency becomes unavailable meanwhile
+MAX_IMAGES = 500  # in one sweep
+RECORDED_BY = "sweep"  # as the timeline shows it
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Sweep:
     age: timedelta
 
     def run(self) -> int:
-        """Announce again what is overdue and give its number. Raises DependencyAway."""
+        """Republish what is overdue, and return the number of images. Raise DependencyUnavailable."""
         if self.publisher.message_count(self.image_queue) > 0:
             return 0  # the thumbnailer is only late
         count = 0
-        while count < MOST:
+        while count < MAX_IMAGES:
             page = self.repository.claim_overdue(self.age, PAGE)
             for row in page:
-                republish_image(row, self.tracker, self.storage, self.publisher, by=NAME)
+                republish_image(row, self.tracker, self.storage, self.publisher, by=RECORDED_BY)
             count += len(page)
             if len(page) < PAGE:
                 break

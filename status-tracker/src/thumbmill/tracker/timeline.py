@@ -1,4 +1,4 @@
-"""What the tracker is told. A message becomes facts of one shape, whoever sent it."""
+"""The events that the tracker receives. A message becomes timeline events of one shape, whoever sent it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from thumbmill.core.contracts.events import (
 )
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
+from thumbmill.core.contracts.interventions import Dropped, Redriven
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
 from thumbmill.core.errors import MalformedEvent
@@ -26,18 +27,18 @@ from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import DURABLE, IMMEDIATE, LIFECYCLE, STORAGE_EVENTS, dead_letter_queue_name
 from thumbmill.core.metrics import IGNORED
 
-KEY_BYTES = 1024  # S3's limit
-_BY_FORM = "ObjectCreated:Post"
-STORAGE = "storage."  # what a bucket's event is called in the timeline: storage.ObjectCreated:Put
+MAX_KEY_BYTES = 1024  # S3's limit
+_FORM_UPLOAD = "ObjectCreated:Post"
+STORAGE = "storage."  # the prefix of a bucket's event in the timeline: storage.ObjectCreated:Put
 
-Said = StorageEvent | UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent
+Payload = StorageEvent | UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent
 
-# What stays of a fact's data when its image is deleted: of what was done, and nothing of the file, its name or what
-# was found in it. Migration 0004 names the same.
+# What remains of an event's data when its image is deleted: what was done, and nothing of the file, its name or its
+# content. Migration 0004 has the same list, but for two names that migration 0005 changed.
 RETAINED_DATA = frozenset(
     {
-        *("after", "attempt", "cause", "code", "expires_at", "forced", "next_attempt_at", "operator", "queue"),
-        *("run_id", "sequencer", "what"),
+        *("after", "attempt", "cause", "code", "drift", "expires_at", "forced", "next_attempt_at", "operator"),
+        *("queue", "run_id", "sequencer"),
     }
 )
 
@@ -50,42 +51,61 @@ class TimelineEvent:
     image_id: UUID
     key: str
     type: str
-    occurred: datetime  # as its author says, but never later than now: an uploader can forge a date
-    recorded_by: str  # who told: immediate, durable, /thumbnailer, /gateway
-    payload: Said
-    body: bytes = field(default=b"", repr=False)  # as it came
+    occurred: datetime  # by its sender, but never later than now: an uploader can forge a date
+    recorded_by: str  # the source: immediate, durable, /thumbnailer, /gateway
+    payload: Payload
+    body: bytes = field(default=b"", repr=False)  # as received
 
     @property
     def object_version(self) -> ObjectVersion | None:
-        """The object spoken of; None where the fact is about none or about its absence."""
-        return getattr(self.payload, "object_version", None)
+        """The object that the event is about; None for events about no object or about its absence."""
+        if isinstance(self.payload, UploadRequested | Removed | Redriven | Dropped):
+            return None
+        return self.payload.object_version
 
     @property
-    def is_removal(self) -> bool:
-        return isinstance(self.payload, Removed) or (
-            isinstance(self.payload, StorageEvent) and self.payload.is_removal
+    def file_name(self) -> str | None:
+        return (
+            self.payload.file_name
+            if isinstance(self.payload, StorageEvent | UploadRequested | ProgressEvent)
+            else None
         )
 
     @property
+    def content_type(self) -> str | None:
+        return (
+            self.payload.content_type
+            if isinstance(self.payload, StorageEvent | UploadRequested | ProgressEvent)
+            else None
+        )
+
+    @property
+    def is_removal(self) -> bool:
+        payload = self.payload
+        return isinstance(payload, Removed) or (isinstance(payload, StorageEvent) and payload.is_removal)
+
+    @property
     def is_form_upload(self) -> bool:
-        """Tell whether somebody used a form of the gateway's: its signer may send files by POST alone."""
+        """Whether a presigned form of the gateway stored the file: its user may store files by POST alone."""
         payload = self.payload
         return (
-            isinstance(payload, StorageEvent) and payload.name == _BY_FORM and self.key == upload_key(self.image_id)
+            isinstance(payload, StorageEvent)
+            and payload.name == _FORM_UPLOAD
+            and self.key == upload_key(self.image_id)
         )
 
     @property
     def counterpart_id(self) -> UUID | None:
-        """Under which id IMMEDIATE announces what DURABLE announced; None for any other fact."""
+        """The ID under which IMMEDIATE announces what DURABLE announced; None for any other event."""
         if self.recorded_by == DURABLE and isinstance(self.payload, StorageEvent):
             return self.payload.identity(IMMEDIATE)
         return None
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the timeline shows beside the columns that it has for everything."""
-        shown_elsewhere = {"type", "key", "object_version", "bucket", "name", "occurred", "traceparent"}
-        return self.payload.model_dump(mode="json", exclude=shown_elsewhere, exclude_none=True)
+        """What the timeline shows in addition to the columns that every event has."""
+        columns = {"type", "key", "object_version", "bucket", "name", "occurred", "traceparent"}
+        return self.payload.model_dump(mode="json", exclude=columns, exclude_none=True)
 
     @property
     def retained_data(self) -> dict[str, Any]:
@@ -95,7 +115,7 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedHeartbeat:
-    """A target told of the tracker's own heartbeat in the bucket."""
+    """A notification target announced the tracker's own heartbeat in the bucket."""
 
     target: str
 
@@ -108,42 +128,40 @@ class ReceivedWatermark:
     time: datetime
 
 
-def read(
+def read_message(
     message: Message, *, allow_unnamed: bool = False
 ) -> list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat]:
-    """Say what a message tells; events that are not for us are counted and left out.
+    """Return a message's events; events about other objects are counted and left out.
 
-    Raises NotAnEvent, also for what comes by another way than its kind, or from somebody who may not say it;
-    ``allow_unnamed``: lifecycle events that name no author are believed.
+    Raise MalformedEvent, also for an event on the wrong exchange, or from a sender that may not publish it.
+    ``allow_unnamed``: accept lifecycle events that name no sender.
     """
     if message.delivery_limit_queue:
-        return list(_from_given_up(message))
+        return list(_read_given_up(message))
     if message.delivery_routing_key.endswith(dead_letter_queue_name("")):
-        IGNORED.labels("dead letter").inc()  # the thumbnailer has told what there is to tell
+        IGNORED.labels("dead letter").inc()  # the thumbnailer has published what happened
         return []
     if message.exchange not in {STORAGE_EVENTS, LIFECYCLE, ""}:
-        raise MalformedEvent(
-            f"it came by the exchange {message.exchange[:100]!r}, where nobody speaks to the tracker"
-        )
+        raise MalformedEvent(f"it came by the exchange {message.exchange[:100]!r}, which carries no events")
     if message.exchange == LIFECYCLE or (not message.exchange and message.content_type == CONTENT_TYPE):
-        return [_from_lifecycle(message, allow_unnamed=allow_unnamed)]
-    if message.sender not in {"", MINIO}:  # which cannot name itself: nobody else may publish these keys there
-        raise MalformedEvent(f"the bucket's events are not for RabbitMQ's user {message.sender!r} to tell")
-    # A message that somebody put in by hand is taken for the ledger's: then a missing twin is made up for.
+        return [_read_lifecycle(message, allow_unnamed=allow_unnamed)]
+    if message.sender not in {"", MINIO}:  # MinIO cannot name itself: no other user may publish these routing keys
+        raise MalformedEvent(f"RabbitMQ's user {message.sender!r} may not publish the bucket's events")
+    # A message that was put into the queue by hand counts as DURABLE's: then a missing counterpart is republished.
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
-    facts: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
+    received: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
     for event in parse_storage_events(message.body):
         if event.is_ours:
-            facts.append(from_storage_event(event, target, message.body))
+            received.append(from_storage_event(event, target, message.body))
         elif event.is_heartbeat:
-            facts.append(ReceivedHeartbeat(target))
+            received.append(ReceivedHeartbeat(target))
         else:
-            IGNORED.labels("not ours").inc()
-    return facts
+            IGNORED.labels("other object").inc()
+    return received
 
 
 def from_storage_event(event: StorageEvent, target: str, body: bytes) -> TimelineEvent:
-    """Make a fact of what a notification target announced."""
+    """Return the timeline event of what a notification target announced."""
     return TimelineEvent(
         id=event.identity(target),
         image_id=event.image_id,
@@ -156,8 +174,22 @@ def from_storage_event(event: StorageEvent, target: str, body: bytes) -> Timelin
     )
 
 
-def _from_given_up(message: Message) -> Iterator[TimelineEvent]:
-    """Say of a message that the broker took from the thumbnailer what the thumbnailer could not: it has failed."""
+def from_lifecycle_event(event: CloudEvent, payload: Payload, body: bytes) -> TimelineEvent:
+    """Return the timeline event of a lifecycle event."""
+    return TimelineEvent(
+        id=event.id,
+        image_id=event.image_id,
+        key=_checked(payload.key),
+        type=event.type.value,
+        occurred=_not_later_than_now(event.time),
+        recorded_by=event.source,
+        payload=payload,
+        body=body,
+    )
+
+
+def _read_given_up(message: Message) -> Iterator[TimelineEvent]:
+    """Record a failure for a message that the broker took from the thumbnailer, which could not publish it."""
     try:
         events = parse_storage_events(message.body)
     except MalformedEvent:
@@ -173,7 +205,7 @@ def _from_given_up(message: Message) -> Iterator[TimelineEvent]:
             yield from_lifecycle_event(to_cloud_event(failed, by="rabbitmq"), failed, message.body)
 
 
-def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | ReceivedWatermark:
+def _read_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | ReceivedWatermark:
     event = parse_lifecycle_event(message.body)
     check_sender(event, message.routing_key, message.sender, allow_unnamed=allow_unnamed)
     if isinstance(event.data, Watermark):
@@ -181,22 +213,8 @@ def _from_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent |
     return from_lifecycle_event(event, event.data, message.body)
 
 
-def from_lifecycle_event(event: CloudEvent, payload: Said, body: bytes) -> TimelineEvent:
-    """Make a fact of what a lifecycle event says."""
-    return TimelineEvent(
-        id=event.id,
-        image_id=event.image_id,
-        key=_checked(payload.key),
-        type=event.type.value,
-        occurred=_not_later_than_now(event.time),
-        recorded_by=event.source,
-        payload=payload,
-        body=body,
-    )
-
-
 def _checked(key: str) -> str:
-    if not key or "\0" in key or len(key.encode(errors="replace")) > KEY_BYTES:
+    if not key or "\0" in key or len(key.encode(errors="replace")) > MAX_KEY_BYTES:
         raise MalformedEvent(f"no object can have the key {key[:100]!r}")
     return key
 

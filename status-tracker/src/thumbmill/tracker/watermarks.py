@@ -1,7 +1,7 @@
-"""How far the tracker has caught up: a mark goes through its own queue, and all that was ahead of it has been seen.
+"""How far the tracker has caught up: a watermark passes through its own queue behind all earlier events.
 
-An id that the API handed out is announced before it is handed out. So if an image has no row, and its id was made
-well before the last mark that came back, there is no such image.
+An ID that the API returns is published before it is returned. So if an image has no row, and its ID was generated
+well before the last watermark that came back, there is no such image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,35 +13,35 @@ from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.tracker.timeline import ReceivedWatermark
 
-PATIENCE = timedelta(seconds=30)  # a mark that has not come back by then is taken for lost, and another is sent
+LOST_AFTER = timedelta(seconds=30)  # a watermark that has not come back by then counts as lost; another is sent
 
 
 class Watermarks:
-    """Keeps one mark under way. One thread sends, one receives; each writes what the other only reads."""
+    """Keeps one watermark in flight. One thread sends, one receives; each writes what the other only reads."""
 
     def __init__(self) -> None:
         self._sent = self._returned = self._order_lost = datetime.min.replace(tzinfo=UTC)
 
     @property
     def returned(self) -> datetime:
-        """When the mark was sent that came back last; long ago, where this tracker only stands by."""
+        """When the watermark was sent that came back last; long ago where this tracker only stands by."""
         return self._returned
 
     def send(self, publisher: Publisher) -> None:
-        """Send a mark, unless one is under way. Raises DependencyAway."""
+        """Send a watermark, unless one is in flight. Raise DependencyUnavailable."""
         now = datetime.now(UTC)
-        if self._returned < self._sent and now - self._sent < PATIENCE:
+        if self._returned < self._sent and now - self._sent < LOST_AFTER:
             return
         self._sent = now
         publisher.publish_event(to_cloud_event(Watermark(), by="status-tracker", now=now))
 
     @contextmanager
-    def track(self, marks: Sequence[ReceivedWatermark]) -> Iterator[datetime | None]:
-        """Give the time up to which everything is seen once the block ends well; None if no mark says so.
+    def track(self, watermarks: Sequence[ReceivedWatermark]) -> Iterator[datetime | None]:
+        """Yield the time up to which everything has been seen if the block succeeds; None if no watermark shows it.
 
-        After a fault messages may come back behind younger ones, so no mark counts that was sent before it.
+        After an error messages may be redelivered behind younger ones, so no watermark counts that was sent before.
         """
-        times = [mark.time for mark in marks]
+        times = [watermark.time for watermark in watermarks]
         self._returned = max([self._returned, *times])
         try:
             yield max((time for time in times if time > self._order_lost), default=None)

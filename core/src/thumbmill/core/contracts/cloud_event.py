@@ -87,7 +87,7 @@ def _event_id(data: LifecycleEvent) -> uuid.UUID:
         case Removed():
             return event_id(image_id, data.cause, data.type.value)
         case DriftRepaired():
-            return event_id(image_id, data.what, data.run_id, "tracker.healed")
+            return event_id(image_id, data.drift, data.run_id, "tracker.healed")
         case RetryRequested():
             return event_id(image_id, data.object_version, data.after, data.type.value)
         case VariantsMissing():

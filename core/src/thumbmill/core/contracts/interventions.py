@@ -66,7 +66,7 @@ class DriftRepaired(FrozenModel):
     type: Literal[EventType.DRIFT_REPAIRED] = EventType.DRIFT_REPAIRED
     key: str
     object_version: ObjectVersion | None = None  # of the object, if there is one
-    what: str  # missed, vanished, stuck, variants_gone, orphans
+    drift: str  # missed, vanished, stuck, missing_variants or orphans
     run_id: str  # the time; what is made again belongs to this run
     missing: list[str] = Field(default_factory=list)  # keys of the variants that are made again
 

@@ -1,26 +1,29 @@
-"""The side port of a consumer: ``/livez``, ``/readyz`` and ``/metrics``, and commands that an operator may give.
+"""The admin port of a consumer: ``/livez``, ``/readyz``, ``/metrics``, and JSON endpoints of the service.
 
-An order is a POST of a small JSON object, answered by lines of JSON while it is carried out. It has to say that it
-is JSON, which a strange page in somebody's browser cannot say to this port. Whoever reaches the port may give
-commands, so what they do has to be harmless; the port belongs on loopback or a network of the services alone.
+A GET passes its query, a POST a small JSON object. A POST must declare ``application/json``: a web page in a
+browser cannot send that to another origin without permission. Whoever reaches the port may use the endpoints, so
+what they do must be harmless. Bind the port to loopback or to a network of the services alone.
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import parse_qsl, urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.service.listen_addresses import bare_host, listen
 
 HealthCheck = Callable[[], str]  # what is wrong, or nothing
 Unavailable = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency that is to blame
-Lines = Generator[Mapping[str, object]]
-Command = Callable[[Mapping[str, object]], Lines]  # raises ValueError for wishes that it does not understand
+Json = Mapping[str, object]
+# Takes parameters and returns JSON. Raises ValueError for invalid parameters, LookupError for what does not exist.
+JsonEndpoint = Callable[[Json], Json]
+Endpoints = Mapping[tuple[str, str], JsonEndpoint]  # by method and path
 
-MAX_COMMAND_BYTES = 64 * 1024  # bytes
+MAX_PARAMETERS_BYTES = 64 * 1024
 
 
 class AdminServer(ThreadingHTTPServer):
@@ -29,11 +32,7 @@ class AdminServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self,
-        address: tuple[str, int],
-        liveness: HealthCheck,
-        readiness: Unavailable,
-        commands: Mapping[str, Command],
+        self, address: tuple[str, int], liveness: HealthCheck, readiness: Unavailable, endpoints: Endpoints
     ) -> None:
         super().__init__(address, _Handler, bind_and_activate=False)
         self.socket.close()
@@ -41,7 +40,7 @@ class AdminServer(ThreadingHTTPServer):
         for other in others:
             other.close()
         self.server_address = self.socket.getsockname()
-        self.liveness, self.readiness, self.commands = liveness, readiness, commands
+        self.liveness, self.readiness, self.endpoints = liveness, readiness, endpoints
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,48 +60,43 @@ class _Handler(BaseHTTPRequestHandler):
             case "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, generate_latest())
             case _:
-                self._answer_not_found()
+                query = urlsplit(self.path).query
+                self._call_endpoint("GET", lambda: dict(parse_qsl(query)), 200)
 
     def do_POST(self) -> None:
-        order = self.server.commands.get(self.path)
-        if order is None:
+        self._call_endpoint("POST", self._read_parameters, 202)
+
+    def _call_endpoint(self, method: str, read_parameters: Callable[[], Json], success: int) -> None:
+        endpoint = self.server.endpoints.get((method, urlsplit(self.path).path))
+        if endpoint is None:
             self._answer_not_found()
             return
         try:
-            lines = order(self._read_wishes())
-        except ValueError as fault:
-            self._answer({"status": "invalid command", "error": str(fault)}, 400)
-            return
-        with closing(lines):
-            try:
-                self._tell(lines)
-            except OSError:
-                pass  # the client has gone
+            self._answer(endpoint(read_parameters()), success)
+        except DependencyUnavailable as error:
+            self._answer({"status": "unavailable", "error": str(error)}, 503)
+        except ValueError as error:
+            self._answer({"status": "invalid request", "error": str(error)}, 400)
+        except LookupError as error:
+            self._answer({"status": "not found", "error": str(error)}, 404)
 
-    def _read_wishes(self) -> dict[str, object]:
+    def _read_parameters(self) -> Json:
         if self.headers.get_content_type() != "application/json":
-            raise ValueError("give it as JSON, with Content-Type: application/json")
+            raise ValueError("send JSON, with Content-Type: application/json")
         length = int(self.headers.get("Content-Length", "0"))
-        if not 0 <= length <= MAX_COMMAND_BYTES:
-            raise ValueError(f"give at most {MAX_COMMAND_BYTES} bytes")
-        wishes = json.loads(self.rfile.read(length) or b"{}")
-        if not isinstance(wishes, dict):
-            raise ValueError("give a JSON object")  # noqa: TRY004 - the client's words are wrong, not ours
-        return wishes
-
-    def _tell(self, lines: Lines) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-ndjson")
-        self.end_headers()
-        for line in lines:
-            self.wfile.write(json.dumps(line).encode() + b"\n")
+        if not 0 <= length <= MAX_PARAMETERS_BYTES:
+            raise ValueError(f"send at most {MAX_PARAMETERS_BYTES} bytes")
+        parameters = json.loads(self.rfile.read(length) or b"{}")
+        if not isinstance(parameters, dict):
+            raise ValueError("send a JSON object")  # noqa: TRY004 - the client's value is wrong, not a type of this program
+        return parameters
 
     def _answer_not_found(self) -> None:
-        paths = ["/livez", "/readyz", "/metrics", *self.server.commands]
+        paths = ["/livez", "/readyz", "/metrics", *sorted({path for _, path in self.server.endpoints})]
         self._answer({"status": "not found", "paths": paths}, 404)
 
-    def _answer(self, content: dict[str, object], code: int) -> None:
-        self._send(code, "application/json", json.dumps(content).encode() + b"\n")
+    def _answer(self, content: Json, code: int) -> None:
+        self._send(code, "application/json", json.dumps(dict(content)).encode() + b"\n")
 
     def _send(self, code: int, content_type: str, body: bytes) -> None:
         self.send_response(code)
@@ -116,18 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(
-    host: str,
-    port: int,
-    *,
-    liveness: HealthCheck,
-    readiness: Unavailable,
-    commands: Mapping[str, Command] | None = None,
+    host: str, port: int, *, liveness: HealthCheck, readiness: Unavailable, endpoints: Endpoints | None = None
 ) -> ThreadingHTTPServer:
-    """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is away.
+    """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is unavailable.
 
-    ``commands``, by path: their lines are closed, as generators are, when nobody takes them any more.
-    Raises OSError where the address is taken.
+    Raise OSError if the address is taken.
     """
-    server = AdminServer((bare_host(host), port), liveness, readiness, commands or {})
+    server = AdminServer((bare_host(host), port), liveness, readiness, endpoints or {})
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -20,7 +20,7 @@ from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, err
 from thumbmill.core.messaging.consumer import Consumer
 from thumbmill.core.messaging.workers import Probe
 from thumbmill.core.service import admin_server
-from thumbmill.core.service.admin_server import Command
+from thumbmill.core.service.admin_server import Endpoints
 from thumbmill.core.settings import ConsumerSettings
 
 log = structlog.get_logger()
@@ -99,7 +99,7 @@ def serve_admin(
     consumer: Consumer,
     start: Startup,
     probes: Mapping[str, Probe],
-    commands: Mapping[str, Command] | None = None,
+    endpoints: Endpoints | None = None,
     health_checks: Mapping[str, admin_server.HealthCheck] | None = None,
 ) -> ThreadingHTTPServer:
     """Open the side port; until the service has started the consumer's loop need not turn.
@@ -119,7 +119,7 @@ def serve_admin(
                 | (consumer.unavailable() if start.is_complete else start.unavailable()),
                 patient,
             ),
-            commands=commands,
+            endpoints=endpoints,
         )
     except OSError as fault:
         raise OSError(

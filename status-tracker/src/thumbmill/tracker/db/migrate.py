@@ -1,18 +1,18 @@
-"""The database's schema: numbered files, forward only, applied by ``status-tracker migrate`` alone."""
+"""The database's schema: numbered files, forward only, applied by ``status-tracker migrate``."""
 
 from dataclasses import dataclass
 from importlib.resources import files
 
 from thumbmill.core.errors import DependencyRejected
-from thumbmill.tracker.db.connection import Connection, connect, translated
+from thumbmill.tracker.db.connection import Connection, connect, translate_errors
 
 ROLES = ("status_tracker", "gateway")
-_LOCK = 0x7468756D62  # any number that nobody else takes
+_LOCK = 0x7468756D62  # an arbitrary number that nothing else uses
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One step; numbers begin with 1 and have no gap."""
+    """One step; numbers begin at 1 and have no gap."""
 
     number: int
     name: str
@@ -20,7 +20,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Read the steps that belong to this program, in order."""
+    """Return this program's migrations, in order."""
     found = sorted((files("thumbmill.tracker.db") / "sql" / "migrations").iterdir(), key=lambda path: path.name)
     return [
         Migration(int(path.name[:4]), path.name.removesuffix(".sql"), path.read_text())
@@ -30,12 +30,12 @@ def migrations() -> list[Migration]:
 
 
 def migrate(url: str) -> list[str]:
-    """Apply what is missing, all or nothing, and give its names.
+    """Apply the missing migrations, all or none, and return their names.
 
-    Two at once wait for each other. Raises DependencyAway, Refused.
+    Concurrent runs wait for each other. Raise DependencyUnavailable or DependencyRejected.
     """
     opened = connect(url, "status-tracker migrate", variable="MIGRATION_DATABASE_URL")
-    with translated(), opened as connection, connection.transaction():
+    with translate_errors(), opened as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         _require_roles(connection)
         connection.execute(
@@ -52,16 +52,16 @@ def migrate(url: str) -> list[str]:
 
 
 def check_version(url: str) -> None:
-    """Make sure that the database has the schema this program was written for. Raises DependencyAway, Refused."""
-    wanted = migrations()[-1].number
-    with translated(), connect(url, "status-tracker") as connection:
+    """Raise DependencyRejected unless the database has this program's schema, or DependencyUnavailable."""
+    expected = migrations()[-1].number
+    with translate_errors(), connect(url, "status-tracker") as connection:
         known = connection.execute("SELECT to_regclass('schema_migrations') AS present").fetchone()
         found = _version(connection) if known and known["present"] else 0
-    if found < wanted:
+    if found < expected:
         advice = "run `status-tracker migrate` with the owner's MIGRATION_DATABASE_URL"
-        raise DependencyRejected("postgres", f"the schema is at {found}, this program needs {wanted}: {advice}")
-    if found > wanted:
-        raise DependencyRejected("postgres", f"the schema is at {found}, newer than this program's {wanted}")
+        raise DependencyRejected("postgres", f"the schema is at {found}, this program needs {expected}: {advice}")
+    if found > expected:
+        raise DependencyRejected("postgres", f"the schema is at {found}, newer than this program's {expected}")
 
 
 def _version(connection: Connection) -> int:
@@ -74,4 +74,4 @@ def _require_roles(connection: Connection) -> None:
     missing = set(ROLES) - {row["rolname"] for row in found}
     if missing:
         names = ", ".join(sorted(missing))
-        raise DependencyRejected("postgres", f"there is no role {names}: run infra/postgres/roles.sh first")
+        raise DependencyRejected("postgres", f"role {names} does not exist: run infra/postgres/roles.sh first")

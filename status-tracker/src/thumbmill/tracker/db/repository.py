@@ -1,4 +1,4 @@
-"""What the tracker keeps in Postgres, in the words of ``states`` and ``facts``."""
+"""Images and their timelines in Postgres."""
 
 import re
 from collections.abc import Container, Iterable, Iterator
@@ -16,18 +16,18 @@ from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
-from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translated
+from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translate_errors
 from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
 
 _ROW = tuple(field.name for field in fields(ImageRecord))
-_NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may stand in front of an innocent u0000
+_NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may precede a literal u0000
 
 
 class Repository:
-    """A connection for one thread; it is opened when needed and again when it was lost.
+    """A connection for one thread; it is opened when needed, and again after it was lost.
 
-    Every method raises DependencyAway, Refused, ConflictError or UnstorableError.
+    Every method raises DependencyUnavailable, DependencyRejected, ConflictError or InvalidValueError.
     """
 
     def __init__(self, url: SecretStr, name: str) -> None:
@@ -37,50 +37,74 @@ class Repository:
 
     @contextmanager
     def transaction(self) -> Iterator["UnitOfWork"]:
-        """Open the books; what was written stays if the block ends well, and none of it otherwise."""
-        with translated():
+        """Open a transaction; it is committed if the block succeeds, and rolled back otherwise."""
+        with translate_errors():
             connection = self._open()
             with connection.transaction():
                 yield UnitOfWork(connection)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
-        """Lend the connection for single statements."""
-        with translated():
+        """Yield the connection for single statements."""
+        with translate_errors():
             yield self._open()
 
-    def claim_overdue(self, age: timedelta, limit: int) -> list[ImageRecord]:
-        """Take images that wait for the thumbnailer since ``age``, and leave them alone for as long again."""
-        with translated():
-            return [
-                to_image_record(record) for record in execute(self._open(), "claim_overdue", age=age, limit=limit)
-            ]
+    @contextmanager
+    def advisory_lock(self, number: int) -> Iterator[bool]:
+        """Take a lock unless another connection has it; yield whether it was taken. It ends with the connection."""
+        with self.connected() as connection:
+            found = execute(connection, "try_lock", number=number).fetchone()
+        locked = bool(found and found["locked"])
+        try:
+            yield locked
+        finally:
+            if locked and not connection.closed:
+                with self.connected() as same:
+                    execute(same, "unlock", number=number)
 
-    def purge(self, statement: str, limit: int, **ages: timedelta) -> int:
-        """Remove a chunk of rows with their timelines, by one of the statements that do, and give their number."""
-        with translated():
-            found = execute(self._open(), statement, limit=limit, **ages).fetchone()
-        return int(found["purged"]) if found else 0
+    def claim_overdue(self, age: timedelta, limit: int) -> list[ImageRecord]:
+        """Claim images that have waited for the thumbnailer since ``age``, for as long again."""
+        with translate_errors():
+            records = execute(self._open(), "claim_overdue", age=age, limit=limit)
+            return [to_image_record(record) for record in records]
+
+    def purge_deleted(self, age: timedelta, form_age: timedelta, limit: int) -> int:
+        """Purge rows that have been DELETED for ``age``, with their timelines, and return their number.
+
+        A row whose presigned form could still store a file stays until the form has been expired for ``form_age``.
+        """
+        return self._purge("deleted_images", age=age, form_age=form_age, limit=limit)
+
+    def purge_expired(self, age: timedelta, limit: int) -> int:
+        """Purge rows whose form expired ``age`` ago without an upload, and return their number."""
+        return self._purge("expired_images", age=age, limit=limit)
 
     def purge_stray_events(
         self, age: timedelta, after: tuple[datetime, UUID], limit: int
     ) -> tuple[int, tuple[datetime, UUID] | None]:
-        """Remove facts without an image, and say how many and how far was looked; None: to the end."""
-        with translated():
+        """Purge events without an image. Return how many, and how far was checked; None: to the end."""
+        with translate_errors():
             found = execute(
                 self._open(), "purge_stray_events", age=age, recorded=after[0], id=after[1], limit=limit
             ).fetchone()
         return (int(found["purged"]), (found["recorded"], found["id"])) if found else (0, None)
 
     def ping(self) -> None:
-        """Ask Postgres for an answer."""
-        with translated():
+        """Execute a statement that needs no table."""
+        with translate_errors():
             self._open().execute("SELECT 1")
 
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
+
+    def _purge(self, statement: str, **values: Any) -> int:
+        with self.connected() as connection, connection.transaction():
+            ids = [record["id"] for record in execute(connection, statement, **values)]
+            if ids:
+                execute(connection, "purge_images", ids=ids)
+        return len(ids)
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -95,87 +119,87 @@ class UnitOfWork:
         self._connection = connection
 
     def lock_images(self, ids: Iterable[UUID]) -> dict[UUID, ImageRecord]:
-        """Read the rows that exist, and keep others from writing them."""
+        """Return the rows that exist, and lock them against other writers."""
         found = execute(self._connection, "lock_images", ids=list(ids))
         return {record["id"]: to_image_record(record) for record in found}
 
     def find_removals(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Say which of these images a removal was told of."""
+        """Return which of these images have a removal in their timeline."""
         return self._find("find_removals", ids)
 
     def find_events(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Say which of these events are in the timeline."""
+        """Return which of these events are in the timeline."""
         return self._find("find_events", ids)
 
     def forget_personal(self, ids: Iterable[UUID]) -> None:
-        """Take from these images' timelines what tells of the file, its name and what was found in it."""
-        execute(self._connection, "forget_personal", ids=list(ids), lasting=sorted(RETAINED_DATA))
+        """Remove the file's name and what was found in the file from these images' timelines."""
+        execute(self._connection, "forget_personal", ids=list(ids), retained=sorted(RETAINED_DATA))
 
     def write(
-        self, facts: Iterable[TimelineEvent], rows: Iterable[ImageRecord], deleted: Container[UUID] = ()
+        self, events: Iterable[TimelineEvent], rows: Iterable[ImageRecord], deleted: Container[UUID] = ()
     ) -> None:
-        """Add facts to the timeline where it does not know them; write rows that are new (version 0) or changed.
+        """Add events to the timeline unless it has them; write rows that are new (version 0) or changed.
 
-        Of an image that is ``deleted`` only what may last is written. Raises ConflictError if somebody else wrote
-        one of the rows since it was read.
+        Of an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer
+        changed one of the rows since it was read.
         """
         # In one order for every writer, so that no two can wait for each other.
-        ordered = sorted(facts, key=lambda fact: fact.id)
-        events = [_event_record(fact, deleted=fact.image_id in deleted) for fact in ordered]
-        images = [_record(row) for row in sorted(rows, key=lambda row: row.id)]
-        done = execute(self._connection, "write", events=_json(events), images=_json(images)).fetchone()
-        if done is None or done["written"] != len(images):
-            raise ConflictError(f"{done} of {len(images)} rows")
+        ordered = sorted(events, key=lambda event: event.id)
+        event_records = [_event_record(event, deleted=event.image_id in deleted) for event in ordered]
+        image_records = [_image_record(row) for row in sorted(rows, key=lambda row: row.id)]
+        result = execute(
+            self._connection, "write", events=_json(event_records), images=_json(image_records)
+        ).fetchone()
+        if result is None or result["written"] != len(image_records):
+            raise ConflictError(f"{result} of {len(image_records)} rows")
+
+    def catch_up(self, time: datetime) -> None:
+        """Record that every event published before this time has been seen."""
+        execute(self._connection, "catch_up", time=time)
 
     def _find(self, statement: str, ids: Iterable[UUID]) -> set[UUID]:
         wanted = list(ids)
         return {record["id"] for record in execute(self._connection, statement, ids=wanted)} if wanted else set()
 
-    def catch_up(self, time: datetime) -> None:
-        """Note that every fact told before this time is in."""
-        execute(self._connection, "catch_up", time=time)
-
 
 def to_image_record(record: dict[str, Any]) -> ImageRecord:
-    """Make a row of what a statement gave that names all of its columns."""
+    """Return the record of a row with all of its columns."""
+    rejected, object_version = record["rejected_version"], record["object_version"]
     values = {
         **record,
         "status": Status(record["status"]),
-        "object_version": ObjectVersion.parse(record["object_version"]) if record["object_version"] else None,
+        "object_version": ObjectVersion.parse(object_version) if object_version else None,
         "error": Failure.model_validate(record["error"]) if record["error"] else None,
         "variants": tuple(Variant.model_validate(variant) for variant in record["variants"]),
         "missing": tuple(record["missing"]),
-        "rejected_version": ObjectVersion.parse(record["rejected_version"]) if record["rejected_version"] else None,
+        "rejected_version": ObjectVersion.parse(rejected) if rejected else None,
         "details": ImageDetails.model_validate(record["details"]) if record["details"] else None,
     }
     return ImageRecord(**values)
 
 
-def _record(row: ImageRecord) -> dict[str, Any]:
+def _image_record(row: ImageRecord) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _ROW}
-    object_version = (
-        {"object_version": str(row.object_version), "size": row.object_version.size}
-        if row.object_version
-        else {"object_version": None}
-    )
-    return (
-        values | object_version | {"rejected_version": str(row.rejected_version) if row.rejected_version else None}
-    )
+    values["object_version"] = str(row.object_version) if row.object_version else None
+    values["rejected_version"] = str(row.rejected_version) if row.rejected_version else None
+    if row.object_version:
+        values["size"] = row.object_version.size
+    return values
 
 
-def _event_record(fact: TimelineEvent, *, deleted: bool) -> dict[str, Any]:
+def _event_record(event: TimelineEvent, *, deleted: bool) -> dict[str, Any]:
     return {
-        "id": fact.id,
-        "image_id": fact.image_id,
-        "type": fact.type,
-        "object_version": str(fact.object_version) if fact.object_version else None,
-        "occurred": fact.occurred,
-        "recorded_by": fact.recorded_by,
-        "data": fact.retained_data if deleted else fact.data,
+        "id": event.id,
+        "image_id": event.image_id,
+        "type": event.type,
+        "object_version": str(event.object_version) if event.object_version else None,
+        "occurred": event.occurred,
+        "recorded_by": event.recorded_by,
+        "data": event.retained_data if deleted else event.data,
     }
 
 
 def _json(records: list[dict[str, Any]]) -> str:
-    """Write rows as one parameter. Postgres takes no NUL, which a file name or a decoder's words may hold."""
+    """Return rows as one parameter, without NUL: Postgres rejects it, and a file name may contain it."""
     text = to_json(records).decode()
     return _NUL.sub(lambda found: found[1] or "\\ufffd", text) if "\\u0000" in text else text

@@ -1,7 +1,7 @@
-"""What a difference between the buckets and the rows means. Pure: lists in, findings out.
+"""What a difference between the buckets and the rows means. Pure: lists in, drift out.
 
-A comparison of two lists, neither of which is of one moment, gives suspicions. Each is looked at again on its own,
-with what is true by then, and ``is_confirmed`` has the last word.
+Neither of the two compared lists is of one moment, so a comparison yields only suspected drift. Each case is
+checked again on its own against the present row and object: ``is_confirmed`` decides.
 """
 
 from collections import defaultdict
@@ -17,49 +17,49 @@ from thumbmill.tracker.image_record import ImageRecord
 
 
 class DriftKind(StrEnum):
-    """What can be wrong, as the log, the metric and the timeline have it."""
+    """What can be wrong, as the log, the metric and the timeline name it."""
 
-    MISSED = "missed"  # an object that no row knows: it is announced again
-    VANISHED = "vanished"  # a row whose object is gone: it is marked
-    STUCK = "stuck"  # a row that nobody works on: its image is announced again
-    MISSING_VARIANTS = "variants_gone"  # a DONE row some of whose variants are gone: they are made again
-    ORPHANS = "orphans"  # variants that no row names: they are removed
+    MISSED = "missed"  # an object without a row that knows it: its event is republished
+    VANISHED = "vanished"  # a row whose object is missing: it is marked as deleted
+    STUCK = "stuck"  # a row that makes no progress: its event is republished
+    MISSING_VARIANTS = "missing_variants"  # a DONE row some of whose variants are missing: they are generated again
+    ORPHANS = "orphans"  # variants that no row names: they are deleted
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedObject:
-    """A row that says there is an object."""
+    """An object that a row says is there."""
 
     id: UUID
     key: str
     object_version: ObjectVersion
-    variants: tuple[str, ...] = ()  # keys; left out where only originals are compared
+    variants: tuple[str, ...] = ()  # keys; empty where only originals are compared
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One suspicion about one image."""
+    """One suspected difference about one image."""
 
-    what: DriftKind
+    kind: DriftKind
     image_id: UUID
     key: str  # the original's; empty where only a variant is known
-    object_version: ObjectVersion | None = None  # what the listing or the row says of the original
+    object_version: ObjectVersion | None = None  # of the original, by the listing or the row
     variants: tuple[ObjectSummary, ...] = ()  # the orphans
-    gone: tuple[str, ...] = ()  # keys of variants
+    missing: tuple[str, ...] = ()  # keys of variants
 
 
-IN_WORK = {Status.PENDING, Status.PROCESSING}
-LIVE = IN_WORK | {Status.DONE, Status.FAILED}
+IN_PROGRESS = {Status.PENDING, Status.PROCESSING}
+HAS_OBJECT = IN_PROGRESS | {Status.DONE, Status.FAILED}
 
 
 def compare_originals(objects: Iterable[ObjectSummary], rows: Iterable[ExpectedObject]) -> list[Drift]:
-    """Compare the same range of keys in bucket and database."""
+    """Compare the same range of keys in the bucket and in the database."""
     known = {row.key: row for row in rows}
     drifts = []
-    for thing in objects:
-        row = known.pop(thing.key, None)
-        if row is None or row.object_version != thing.object_version:
-            drifts.append(Drift(DriftKind.MISSED, image_id_of(thing.key), thing.key, thing.object_version))
+    for summary in objects:
+        row = known.pop(summary.key, None)
+        if row is None or row.object_version != summary.object_version:
+            drifts.append(Drift(DriftKind.MISSED, image_id_of(summary.key), summary.key, summary.object_version))
     return [*drifts, *(Drift(DriftKind.VANISHED, row.id, row.key, row.object_version) for row in known.values())]
 
 
@@ -68,64 +68,65 @@ def compare_variants(
 ) -> list[Drift]:
     """Compare the same range of images in the bucket of variants and among the DONE rows.
 
-    ``older_than``: seconds since 1970 by the store's clock; what is younger may belong to news under way.
+    ``older_than``: seconds since 1970 by the store's clock; a younger variant may belong to an event that is on its
+    way.
     """
-    missing = {row.id: (row, dict.fromkeys(row.variants)) for row in rows}
+    expected = {row.id: (row, dict.fromkeys(row.variants)) for row in rows}
     orphans: dict[UUID, list[ObjectSummary]] = defaultdict(list)
-    for thing in objects:
-        image_id = image_id_of_variant(thing.key)
+    for summary in objects:
+        image_id = image_id_of_variant(summary.key)
         if image_id is None:
-            continue  # no work of ours
-        _, expected = missing.get(image_id, (None, {}))
-        if thing.key in expected:
-            del expected[thing.key]
-        elif thing.object_version.modified < older_than:
-            orphans[image_id].append(thing)
+            continue  # not written by a thumbnailer
+        _, keys = expected.get(image_id, (None, {}))
+        if summary.key in keys:
+            del keys[summary.key]
+        elif summary.object_version.modified < older_than:
+            orphans[image_id].append(summary)
     drifts = [
-        Drift(DriftKind.MISSING_VARIANTS, row.id, row.key, row.object_version, gone=tuple(gone))
-        for row, gone in missing.values()
-        if gone
+        Drift(DriftKind.MISSING_VARIANTS, row.id, row.key, row.object_version, missing=tuple(keys))
+        for row, keys in expected.values()
+        if keys
     ]
     return drifts + [
-        Drift(DriftKind.ORPHANS, image_id, "", variants=tuple(things)) for image_id, things in orphans.items()
+        Drift(DriftKind.ORPHANS, image_id, "", variants=tuple(summaries)) for image_id, summaries in orphans.items()
     ]
 
 
 def is_plausible(drift: Drift, row: ImageRecord | None) -> bool:
-    """Tell whether the row leaves room for the suspicion, before anything is asked of the bucket."""
-    match drift.what:
+    """Return whether the row permits the suspicion, before the bucket is asked."""
+    match drift.kind:
         case DriftKind.MISSED:
-            return row is None or row.status not in LIVE or row.object_version != drift.object_version
+            return row is None or row.status not in HAS_OBJECT or row.object_version != drift.object_version
         case DriftKind.VANISHED:
-            return row is not None and row.status in LIVE and row.object_version == drift.object_version
+            return row is not None and row.status in HAS_OBJECT and row.object_version == drift.object_version
         case DriftKind.MISSING_VARIANTS:
             return row is not None and row.status is Status.DONE and row.object_version == drift.object_version
         case DriftKind.ORPHANS:
-            # Of an image in work nobody can say which variants are its own.
-            return row is None or row.status not in IN_WORK
+            # While an image is being processed, nothing says which variants are its own.
+            return row is None or row.status not in IN_PROGRESS
         case DriftKind.STUCK:
             return True
 
 
 def is_confirmed(drift: Drift, row: ImageRecord | None, original: ObjectVersion | None) -> bool:
-    """Judge a suspicion by the row and the original as they are now."""
+    """Decide about suspected drift by the present row and original."""
     if not is_plausible(drift, row):
         return False
-    match drift.what:
+    match drift.kind:
         case DriftKind.MISSED:
-            return original is not None and original == drift.object_version  # a newer one has news of its own
+            return original is not None and original == drift.object_version  # a newer one has its own events
         case DriftKind.VANISHED:
             return original is None
         case DriftKind.MISSING_VARIANTS:
             return original == drift.object_version
         case DriftKind.ORPHANS:
-            believed = row.object_version if row is not None and row.status in LIVE else None
-            return original == believed  # else the original's own case comes first
+            expected = row.object_version if row is not None and row.status in HAS_OBJECT else None
+            return original == expected  # else the drift of the original comes first
         case DriftKind.STUCK:
             return True
 
 
 def unnamed_variants(drift: Drift, row: ImageRecord | None) -> list[ObjectSummary]:
-    """Give those of the finding's variants that the row does not name."""
+    """Return those of the drift's variants that the row does not name."""
     named = {variant.key for variant in row.variants} if row else set()
-    return [thing for thing in drift.variants if thing.key not in named]
+    return [summary for summary in drift.variants if summary.key not in named]

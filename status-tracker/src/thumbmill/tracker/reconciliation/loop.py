@@ -1,31 +1,37 @@
-"""Reconciliation: whatever was lost, the rows end where the buckets are.
+"""Reconciliation: whatever event was lost, the rows end where the buckets are.
 
-A pass goes through the originals and then through the variants, a page at a time beside the rows of the same range
-(``reconcile_walk``). What differs is a suspicion; ``reconcile_rules`` says what it means, and ``reconcile_heal``
-looks again and puts it right. How far the pass is stands in Postgres: there a restart or another tracker goes on.
+A pass scans the originals and then the variants, a page at a time together with the rows of the same range
+(``scan``). A difference is suspected drift; ``drift`` says what it means, and ``repair`` checks again and repairs.
+The cursor is in Postgres: after a restart this tracker, or another one, continues there. A pass that an operator
+requested runs in the same loop, at once and without a pause between its batches.
 
-One reconciles at a time, by an advisory lock that is held for a page. Each page sets the time before which nobody
-takes the next one, so the bound on objects a minute holds for all trackers together.
+One tracker reconciles at a time, by an advisory lock that is held for a batch, or for a requested pass. Each batch
+sets the time before which no tracker takes the next one, so the limit of objects a minute holds for all of them.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from threading import Event
 from time import monotonic, time
+from typing import Any
 
 import structlog
 
-from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.store import Storage
+from thumbmill.tracker.background import ShutdownRequested
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.metrics import RECONCILE_OBJECTS, RECONCILE_PASS_ENDED
+from thumbmill.tracker.on_demand.repository import RequestRepository
+from thumbmill.tracker.on_demand.request import OperatorRequest, Progress, RequestKind
+from thumbmill.tracker.on_demand.runner import RequestRunner
+from thumbmill.tracker.reconciliation.barrier import LATE_SECONDS, CatchUpBarrier
 from thumbmill.tracker.reconciliation.drift import DriftKind
-from thumbmill.tracker.reconciliation.repair import LATE_SECONDS, CatchUpBarrier, Repairer, StoppedError
+from thumbmill.tracker.reconciliation.repair import Repairer
 from thumbmill.tracker.reconciliation.repository import Cursor, ReconciliationRepository
 from thumbmill.tracker.reconciliation.scan import Batch, Scanner
 from thumbmill.tracker.retention import Rules
@@ -34,110 +40,102 @@ from thumbmill.tracker.watermarks import Watermarks
 
 log = structlog.get_logger()
 
-LOCKED_SECONDS = 1.0  # before another look whether somebody else is done
-LONGEST_SECONDS = 5.0  # between two looks whether a step is due: another tracker may have begun a pass
-AWAY_SECONDS = 5.0
+POLL_SECONDS = 1.0  # at most, between two looks for a batch that is due, a request, or the lock
+UNAVAILABLE_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass
+class PassReport:
     """What a pass has found so far."""
 
-    originals: int  # objects or rows compared
-    variants: int
-    seconds: float
-    found: dict[str, int]
-    changed: bool  # put right, or only found
+    originals: int = 0  # objects or rows compared
+    variants: int = 0
+    seconds: float = 0.0
+    found: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, DriftKind), 0))
+    changed: bool = True  # repaired, or only found
 
-    def to_dict(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Reconciler:
-    """Belongs to one thread, as what it is made of does."""
+    """Belongs to one thread, as its parts do."""
 
-    inventory: ReconciliationRepository
+    repository: ReconciliationRepository
+    requests: RequestRunner
     scanner: Scanner
     repairer: Repairer
+    stop: Event
     per_minute: int  # objects
     interval_seconds: Callable[[], float]  # between two passes, as of now
 
-    def run(self, stop: Event) -> None:
-        """Do step after step until stopped; a fault is logged, and the same step is tried again."""
-        seconds = LOCKED_SECONDS
-        while not stop.wait(seconds):
+    def run(self) -> None:
+        """Compare batch after batch until stopped. Errors are logged, and the same batch is tried again."""
+        seconds = POLL_SECONDS
+        while not self.stop.wait(seconds):
             try:
-                seconds = min(self.turn(), LONGEST_SECONDS)
-                self.repairer.publisher.keep_alive()  # most passes have nothing to publish
-            except StoppedError:
+                seconds = min(self.run_once(), POLL_SECONDS)
+                self.repairer.publisher.keep_alive()  # most passes publish nothing
+            except ShutdownRequested:
                 return
-            except DependencyUnavailable as away:
-                log.warning("waits", what="reconciliation", fault=str(away))
-                seconds = AWAY_SECONDS
+            except DependencyUnavailable as error:
+                log.warning("background_task_waits", task="reconciliation", error=str(error))
+                seconds = UNAVAILABLE_SECONDS
             except Exception:
-                log.exception("turn_failed", what="reconciliation")
-                seconds = AWAY_SECONDS
+                log.exception("background_task_failed", task="reconciliation")
+                seconds = UNAVAILABLE_SECONDS
 
-    def turn(self) -> float:
-        """Do a step if one is due and nobody else does; give the seconds until the next may be due.
+    def run_once(self) -> float:
+        """Run a requested pass, or the next batch if it is due. Return the seconds until the next may be due.
 
-        Raises DependencyAway, StoppedError.
+        Do nothing while another tracker reconciles. Raise DependencyUnavailable or ShutdownRequested.
         """
-        with self.inventory.locked() as alone:
-            if not alone:
-                return LOCKED_SECONDS
-            cursor, due_in = self.inventory.cursor(self.interval_seconds())
+        with self.repository.lock() as locked:
+            if not locked:
+                return POLL_SECONDS
+            if self.requests.run_next(self.run_pass):
+                return 0.0
+            cursor, due_in = self.repository.read_cursor(self.interval_seconds())
             if due_in > 0:
                 return due_in
-            step = self._step(cursor)
-            pause = timedelta(minutes=step.size / self.per_minute)
-            if step.is_last:
+            batch = self._run_batch(cursor, self.scanner, self.repairer)
+            pause = timedelta(minutes=batch.size / self.per_minute)
+            if batch.is_last:
                 RECONCILE_PASS_ENDED.set(time())
-                log.info("reconciled", objects=cursor.objects + step.size)
-            self.inventory.save(step.next, pause, began=cursor.is_start, ended=step.is_last)
+                log.info("reconciliation_pass_ended", objects=cursor.objects + batch.size)
+            self.repository.save_cursor(batch.next, pause, began=cursor.is_start, ended=batch.is_last)
             return pause.total_seconds()
 
-    def run_pass(self, stop: Event) -> Iterator[Report | None]:
-        """Do a whole pass now, as fast as it goes; give a report after each step, None while others reconcile.
+    def run_pass(self, request: OperatorRequest) -> Iterator[Progress]:
+        """Run a whole pass at full speed, from where the request's progress ends. Yield progress after each batch.
 
-        Raises DependencyAway, StoppedError.
+        Raise DependencyUnavailable or ShutdownRequested.
         """
-        while True:
-            with self.inventory.locked() as alone:
-                if alone:
-                    yield from self._whole_pass(stop)
-                    return
-            yield None
-            if stop.wait(LOCKED_SECONDS):
-                raise StoppedError
-
-    def _whole_pass(self, stop: Event) -> Iterator[Report]:
-        began = monotonic()
-        compared: Counter[str] = Counter()  # by bucket
-        cursor, is_last = Cursor(), False
+        report = PassReport(**request.progress.report or {"changed": not request.dry_run})
+        cursor, is_last = Cursor.from_json(request.progress.position), False
+        scanner, repairer = self.scanner.restarted(), self.repairer.restarted(dry_run=request.dry_run)
+        found_before, started = dict(report.found), monotonic() - report.seconds
         while not is_last:
-            if stop.is_set():
-                raise StoppedError
-            step = self._step(cursor)
-            compared[cursor.bucket] += step.size
-            cursor, is_last = step.next, step.is_last
-            found = {what.value: self.repairer.found[what] for what in DriftKind}
-            yield Report(
-                originals=compared[ORIGINALS_BUCKET],
-                variants=compared[VARIANTS_BUCKET],
-                seconds=monotonic() - began,
-                found=found,
-                changed=not self.repairer.dry_run,
-            )
+            if self.stop.is_set():
+                raise ShutdownRequested
+            batch = self._run_batch(cursor, scanner, repairer)
+            if cursor.bucket == ORIGINALS_BUCKET:
+                report.originals += batch.size
+            else:
+                report.variants += batch.size
+            report.found = {kind.value: found_before.get(kind, 0) + repairer.found[kind] for kind in DriftKind}
+            report.seconds = monotonic() - started
+            cursor, is_last = batch.next, batch.is_last
+            yield Progress(report.to_json(), cursor.to_json())
 
-    def _step(self, cursor: Cursor) -> Batch:
-        if cursor.is_start or not self.repairer.dry_run:  # a dry run claims nothing, and would find the same again
-            self.repairer.repair_stuck()
-        step = self.scanner.step(cursor)
-        self.repairer.repair(step.drifts)
-        RECONCILE_OBJECTS.labels(cursor.bucket).inc(step.size)
-        return step
+    def _run_batch(self, cursor: Cursor, scanner: Scanner, repairer: Repairer) -> Batch:
+        if cursor.is_start or not repairer.dry_run:  # a dry run claims nothing, and would find the same again
+            repairer.repair_stuck()
+        batch = scanner.scan(cursor)
+        repairer.repair(batch.drifts)
+        RECONCILE_OBJECTS.labels(cursor.bucket).inc(batch.size)
+        return batch
 
 
 def make_reconciler(
@@ -147,30 +145,29 @@ def make_reconciler(
     publisher: Publisher,
     stop: Event,
     *,
-    dry_run: bool = False,
     late_seconds: float = LATE_SECONDS,
     interval_seconds: Callable[[float], float] = lambda usual: usual,
 ) -> Reconciler:
-    """Put one together for a thread that has this connection and this publisher to itself.
+    """Build a reconciler for a thread that has this connection and this publisher to itself.
 
-    ``rest_seconds`` makes of the usual rest between two passes the present one.
+    ``interval_seconds`` turns the usual interval between two passes into the present one.
     """
-    inventory = ReconciliationRepository(repository)
+    images = ReconciliationRepository(repository)
     repairer = Repairer(
-        inventory=inventory,
-        repository=repository,
-        tracker=Tracker(repository, storage, Watermarks(), Rules.of(settings)),
+        repository=images,
+        tracker=Tracker(repository, storage, Watermarks(), Rules.from_settings(settings)),
         storage=storage,
         publisher=publisher,
-        patience=CatchUpBarrier(inventory, stop, late_seconds),
+        barrier=CatchUpBarrier(images, stop, late_seconds),
         image_queue=settings.rabbitmq_queue,
         age=timedelta(seconds=settings.reconcile_after_seconds),
-        dry_run=dry_run,
     )
     return Reconciler(
-        inventory=inventory,
-        scanner=Scanner(storage, inventory, settings.reconcile_after_seconds),
+        repository=images,
+        requests=RequestRunner(RequestRepository(repository), RequestKind.RECONCILIATION),
+        scanner=Scanner(storage, images, settings.reconcile_after_seconds),
         repairer=repairer,
+        stop=stop,
         per_minute=settings.reconcile_objects_per_minute,
         interval_seconds=lambda: interval_seconds(settings.reconcile_interval_seconds),
     )

@@ -1,10 +1,13 @@
 -- name: image_columns
 id, key, status, object_version, generation, file_name, content_type, expires_at, variants_removed, version,
-    presigned_upload, rejected_version, run_id, attempts, next_attempt_at, error, format, width, height, sha256, variants, missing, details,
-    damaged, created_at
+    presigned_upload, rejected_version, run_id, attempts, next_attempt_at, error, format, width, height, sha256,
+    variants, missing, details, damaged, created_at
+
+-- name: request_columns
+id, kind, parameters, dry_run, requested_by, requested_at, state, report, position, error
 
 -- name: lock_images
--- The rows of a batch, in an order that every writer keeps.
+-- The rows of a batch, locked in an order that every writer keeps.
 SELECT {image_columns}
 FROM images
 WHERE id = ANY(%(ids)s)
@@ -12,15 +15,15 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: find_removals
--- Which of these images the timeline knows a removal of.
+-- Those of these images whose timeline has a removal.
 SELECT DISTINCT image_id AS id
 FROM events
 WHERE image_id = ANY(%(ids)s) AND (type LIKE 'storage.ObjectRemoved:%%' OR type = 'image.removed');
 
 -- name: write
--- A whole batch in one round trip: facts that the timeline does not know yet, rows that are new (version 0) and rows
--- that changed. Fewer rows written than given: somebody else was first, and the batch is to be redone.
-WITH facts AS (
+-- A whole batch in one round trip: events that the timeline does not have yet, rows that are new (version 0) and rows
+-- that changed. If fewer rows are written than given, another writer was first, and the batch must be redone.
+WITH added_events AS (
     INSERT INTO events (id, image_id, type, object_version, occurred, recorded_by, data)
     SELECT id, image_id, type, object_version, occurred, recorded_by, data
     FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
@@ -44,12 +47,12 @@ added AS (
 ),
 changed AS (
     UPDATE images
-    SET key = new.key, status = new.status, object_version = new.object_version, size = new.size, generation = new.generation,
-        file_name = new.file_name, content_type = new.content_type, run_id = new.run_id, attempts = new.attempts,
+    SET key = new.key, status = new.status, object_version = new.object_version, size = new.size,
+        generation = new.generation, file_name = new.file_name, content_type = new.content_type, run_id = new.run_id, attempts = new.attempts,
         next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
         height = new.height, sha256 = new.sha256, variants = new.variants, missing = new.missing,
-        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed, presigned_upload = new.presigned_upload,
-        rejected_version = new.rejected_version, expires_at = new.expires_at,
+        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed,
+        presigned_upload = new.presigned_upload, rejected_version = new.rejected_version, expires_at = new.expires_at,
         updated_at = clock_timestamp(), version = new.version + 1
     FROM given AS new
     WHERE images.id = new.id AND images.version = new.version AND new.version > 0
@@ -58,7 +61,7 @@ changed AS (
 SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM changed) AS written;
 
 -- name: failed_images
--- By id, so that a page goes on where the last one ended.
+-- By ID, so that a page continues where the last one ended.
 SELECT {image_columns}
 FROM images
 WHERE status = 'FAILED' AND id > %(after)s AND error ->> 'code' = ANY(%(codes)s) AND updated_at >= %(since)s
@@ -67,61 +70,48 @@ ORDER BY id
 LIMIT %(limit)s;
 
 -- name: forget_personal
+-- Only the data that a deleted image retains.
 UPDATE events
 SET data = (
     SELECT coalesce(jsonb_object_agg(name, value), '{}')
-    FROM jsonb_each(data) AS parts (name, value)
-    WHERE name = ANY(%(lasting)s)
+    FROM jsonb_each(data) AS items (name, value)
+    WHERE name = ANY(%(retained)s)
 )
 WHERE image_id = ANY(%(ids)s) AND EXISTS (
-    SELECT FROM jsonb_object_keys(data) AS name WHERE name <> ALL(%(lasting)s)
+    SELECT FROM jsonb_object_keys(data) AS name WHERE name <> ALL(%(retained)s)
 );
 
--- name: purge_deleted
--- A row with its timeline, the oldest first. A form that could still bring a file keeps its row.
-WITH old AS (
-    SELECT id
-    FROM images
-    WHERE status = 'DELETED' AND variants_removed AND updated_at < clock_timestamp() - %(age)s
-        AND (expires_at IS NULL OR expires_at < clock_timestamp() - %(form_age)s)
-    ORDER BY updated_at
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-),
-gone AS (
-    DELETE FROM images
-    WHERE id IN (SELECT id FROM old)
-    RETURNING id
-),
-facts AS (
-    DELETE FROM events
-    WHERE image_id IN (SELECT id FROM gone)
-)
-SELECT count(*) AS purged FROM gone;
+-- name: deleted_images
+-- Those to purge, the oldest first. A presigned form that could still store a file keeps its row.
+SELECT id
+FROM images
+WHERE status = 'DELETED' AND variants_removed AND updated_at < clock_timestamp() - %(age)s
+    AND (expires_at IS NULL OR expires_at < clock_timestamp() - %(form_age)s)
+ORDER BY updated_at
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED;
 
--- name: purge_expired
--- Tickets that were never used, with their timeline.
-WITH old AS (
-    SELECT id
-    FROM images
-    WHERE status = 'AWAITING_UPLOAD' AND expires_at < clock_timestamp() - %(age)s
-    ORDER BY expires_at
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-),
-gone AS (
-    DELETE FROM images
-    WHERE id IN (SELECT id FROM old)
-    RETURNING id
-),
-facts AS (
-    DELETE FROM events
-    WHERE image_id IN (SELECT id FROM gone)
-)
-SELECT count(*) AS purged FROM gone;
+-- name: expired_images
+-- Those to purge whose form was never used.
+SELECT id
+FROM images
+WHERE status = 'AWAITING_UPLOAD' AND expires_at < clock_timestamp() - %(age)s
+ORDER BY expires_at
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED;
 
--- name: purge_stray_facts
--- Facts without an image: of what never had a row, or was purged. Gives how far it has looked.
+-- name: purge_images
+-- Rows that this transaction has locked, with their timelines.
+WITH purged AS (
+    DELETE FROM images
+    WHERE id = ANY(%(ids)s)
+    RETURNING id
+)
+DELETE FROM events
+WHERE image_id IN (SELECT id FROM purged);
+
+-- name: purge_stray_events
+-- Events without an image: it never had a row, or was purged. Returns how far it has checked.
 WITH page AS (
     SELECT id, image_id, recorded
     FROM events
@@ -135,14 +125,14 @@ WITH page AS (
     ORDER BY recorded, id
     LIMIT %(limit)s
 ),
-gone AS (
+purged AS (
     DELETE FROM events
     WHERE id IN (
         SELECT id FROM page WHERE NOT EXISTS (SELECT FROM images WHERE images.id = page.image_id)
     )
     RETURNING id
 )
-SELECT recorded, id, (SELECT count(*) FROM gone) AS purged
+SELECT recorded, id, (SELECT count(*) FROM purged) AS purged
 FROM page
 ORDER BY recorded DESC, id DESC
 LIMIT 1;
@@ -153,14 +143,14 @@ FROM events
 WHERE id = ANY(%(ids)s);
 
 -- name: catch_up
--- Back to an earlier time, too: then a clock that was ahead has been set right, and with the later time the gateway
--- would say 404 of images that nobody has heard of yet.
+-- Also back to an earlier time: then a clock that was ahead has been corrected, and with the later time the gateway
+-- would answer 404 for images whose events have not arrived yet.
 UPDATE progress
 SET caught_up_to = %(time)s;
 
 -- name: claim_overdue
--- Images that nobody has acted upon for a while. Claimed, so that two sweeps never announce one twice, and for as
--- long again, so that no sweep does.
+-- Images that the thumbnailer has not acted upon for a while. Claimed, so that two sweeps never republish one twice,
+-- and for as long again, so that the next sweep does not either.
 UPDATE images
 SET republished_at = clock_timestamp()
 WHERE id IN (
@@ -184,8 +174,8 @@ SELECT {image_columns}
 FROM images
 WHERE id = ANY(%(ids)s);
 
--- name: live_images
--- Rows that say there is an object, in the order in which MinIO lists. An upper end of null is none.
+-- name: expected_originals
+-- Rows that have an object, in the order in which MinIO lists. No upper bound if it is null.
 SELECT id, key, object_version
 FROM images
 WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED')
@@ -193,8 +183,8 @@ WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED')
 ORDER BY key COLLATE "C"
 LIMIT %(limit)s;
 
--- name: done_images
--- Rows that say there are variants, in the order in which MinIO lists these.
+-- name: expected_variants
+-- Rows that have variants, in the order in which MinIO lists these.
 SELECT id, key, object_version, jsonb_path_query_array(variants, '$[*].key') AS variants
 FROM images
 WHERE status = 'DONE' AND id > %(after)s AND (%(upto)s::uuid IS NULL OR id <= %(upto)s)
@@ -202,16 +192,16 @@ ORDER BY id
 LIMIT %(limit)s;
 
 -- name: claim
--- Take an image that is to be made again, unless it was announced again just now.
+-- Claim an image to process again, unless its event was republished recently.
 UPDATE images
 SET republished_at = clock_timestamp()
 WHERE id = %(id)s AND (republished_at IS NULL OR republished_at < clock_timestamp() - %(age)s)
 RETURNING id;
 
 -- name: claim_stuck
--- Images that the thumbnailer should have finished long ago, claimed as by the sweep; how long ago, the tracker says by
--- what it has seen. While messages wait in the image queue, only those whose message cannot be among them: an image
--- that was told of much later has had its turn.
+-- Images that the thumbnailer should have finished long ago, claimed as by the sweep. Their age counts up to what the
+-- tracker has seen. While messages wait in the image queue, only images whose message cannot be among them: an image
+-- whose events came much later has been processed.
 WITH seen AS (
     SELECT least(clock_timestamp(), caught_up_to) - %(age)s AS upto
     FROM progress
@@ -224,12 +214,12 @@ newest AS (
         (SELECT id, created_at FROM images WHERE status = 'DONE' ORDER BY created_at DESC, id DESC LIMIT 1)
         UNION ALL
         (SELECT id, created_at FROM images WHERE status = 'FAILED' ORDER BY created_at DESC, id DESC LIMIT 1)
-    ) AS begun
+    ) AS processed
     ORDER BY created_at DESC, id DESC
     LIMIT 1
 ),
-turn AS (
-    SELECT min(recorded) AS reached
+queue_head AS (
+    SELECT min(recorded) AS recorded
     FROM events
     WHERE image_id = (SELECT id FROM newest)
 )
@@ -240,21 +230,21 @@ WHERE id IN (
     FROM images
     WHERE (status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed))
         AND greatest(updated_at, next_attempt_at, republished_at) < (SELECT upto FROM seen)
-        AND (%(idle)s OR greatest(updated_at, republished_at) < (SELECT reached FROM turn) - %(age)s)
+        AND (%(idle)s OR greatest(updated_at, republished_at) < (SELECT recorded FROM queue_head) - %(age)s)
     ORDER BY updated_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
 RETURNING {image_columns};
 
--- name: find_position
+-- name: read_cursor
 SELECT bucket, last_key, last_id, objects, step,
     greatest(0, extract(epoch FROM next_step_at - clock_timestamp()))::float8 AS due_in,
-    extract(epoch FROM clock_timestamp() - pass_ended)::float8 AS rested
+    extract(epoch FROM clock_timestamp() - pass_ended)::float8 AS since_last_pass
 FROM reconciliation;
 
--- name: save_position
--- No row comes back if somebody else has taken the step.
+-- name: save_cursor
+-- Returns no row if another tracker has done the step.
 UPDATE reconciliation
 SET bucket = %(bucket)s, last_key = %(last_key)s, last_id = %(last_id)s, objects = %(objects)s, step = step + 1,
     next_step_at = clock_timestamp() + %(pause)s,
@@ -262,6 +252,46 @@ SET bucket = %(bucket)s, last_key = %(last_key)s, last_id = %(last_id)s, objects
     pass_ended = CASE WHEN %(ended)s THEN clock_timestamp() ELSE pass_ended END
 WHERE step = %(step)s
 RETURNING step;
+
+-- name: add_request
+-- Returns no row if too many requests are open.
+WITH purged AS (
+    DELETE FROM operator_requests
+    WHERE state NOT IN ('waiting', 'running') AND updated_at < clock_timestamp() - %(age)s
+)
+INSERT INTO operator_requests (kind, parameters, dry_run, requested_by)
+SELECT %(kind)s, %(parameters)s::jsonb, %(dry_run)s, %(requested_by)s
+WHERE (SELECT count(*) FROM operator_requests WHERE state IN ('waiting', 'running')) < %(limit)s
+RETURNING {request_columns};
+
+-- name: find_request
+-- By its ID, or the latest.
+SELECT {request_columns}
+FROM operator_requests
+WHERE kind = %(kind)s AND (%(id)s::bigint IS NULL OR id = %(id)s::bigint)
+ORDER BY id DESC
+LIMIT 1;
+
+-- name: start_request
+-- The oldest that is open: one that runs already was left by a tracker that died.
+UPDATE operator_requests
+SET state = 'running', updated_at = clock_timestamp()
+WHERE id = (SELECT min(id) FROM operator_requests WHERE kind = %(kind)s AND state IN ('waiting', 'running'))
+RETURNING {request_columns};
+
+-- name: save_request
+-- Returns no row if it was cancelled.
+UPDATE operator_requests
+SET report = %(report)s::jsonb, position = %(position)s::jsonb, state = %(state)s, error = %(error)s,
+    updated_at = clock_timestamp()
+WHERE id = %(id)s AND state = 'running'
+RETURNING {request_columns};
+
+-- name: cancel_request
+UPDATE operator_requests
+SET state = 'cancelled', updated_at = clock_timestamp()
+WHERE id = %(id)s AND kind = %(kind)s AND state IN ('waiting', 'running')
+RETURNING {request_columns};
 
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(number)s) AS locked;

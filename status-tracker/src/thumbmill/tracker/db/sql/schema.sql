@@ -1,4 +1,4 @@
--- The database as the migrations leave it, for people to read; a test holds the two equal.
+-- The database as the migrations leave it, for people to read; a test keeps the two equal.
 
 CREATE TABLE schema_migrations (
     number integer PRIMARY KEY,
@@ -7,10 +7,10 @@ CREATE TABLE schema_migrations (
 );
 
 CREATE TABLE images (
-    id uuid PRIMARY KEY,                    -- a function of the key: whoever has a key has the id
+    id uuid PRIMARY KEY,                    -- a function of the key
     key text NOT NULL,
     status text NOT NULL CHECK (status IN ('AWAITING_UPLOAD', 'PENDING', 'PROCESSING', 'DONE', 'FAILED', 'DELETED')),
-    object_version text,                    -- ETag/bytes/seconds since 1970 of the object; null: there never was one
+    object_version text,                    -- ETag/bytes/seconds since 1970; null: there never was an object
     size bigint,                            -- bytes
     generation integer NOT NULL,
     file_name text,
@@ -25,16 +25,16 @@ CREATE TABLE images (
     sha256 text,
     variants jsonb NOT NULL,
     variants_removed boolean NOT NULL,      -- of a DELETED image
-    expires_at timestamptz,                 -- of a ticket
+    expires_at timestamptz,                 -- of the presigned form
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL,                -- grows with every change
-    republished_at timestamptz,             -- when the sweep last announced it again: no change of the image
-    details jsonb,                          -- null unless DONE, and where nobody looked yet
+    republished_at timestamptz,             -- when its event was last republished: no change of the image
+    details jsonb,                          -- null unless DONE, and for images of old thumbnailers
     damaged boolean NOT NULL DEFAULT false, -- DONE though parts of the file could not be read
-    missing jsonb NOT NULL DEFAULT '[]',    -- keys of variants that are gone and being made again
-    presigned_upload text,                  -- ETag/bytes/SHA-256 of what a form brought; `spent`: it may bring none
-    rejected_version text,                  -- source of an object under the key that counts as none
+    missing jsonb NOT NULL DEFAULT '[]',    -- keys of variants that are missing and being generated again
+    presigned_upload text,                  -- ETag/bytes/SHA-256 of what the form stored; `spent`: it stores nothing more
+    rejected_version text,                  -- an object under the key that counts as missing
     CHECK ((status = 'AWAITING_UPLOAD') = (object_version IS NULL))
 );
 
@@ -43,17 +43,17 @@ CREATE INDEX images_newest_by_status ON images (status, created_at DESC, id DESC
 CREATE INDEX images_unfinished ON images (updated_at)
     WHERE status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed);
 
--- For reconciliation alone, in the order in which MinIO lists: every other question about a key is one about its id.
+-- For reconciliation alone, in the order in which MinIO lists: every other query by key is one by ID.
 CREATE INDEX images_live_by_key ON images (key COLLATE "C")
     WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED');
 
--- What may be purged, the oldest first.
+-- Rows to purge, the oldest first.
 CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
 CREATE INDEX images_awaiting ON images (expires_at) WHERE status = 'AWAITING_UPLOAD';
 
 CREATE TABLE events (
-    id uuid PRIMARY KEY,                    -- follows from what is said, so a fact told twice is one row
-    image_id uuid NOT NULL,                 -- no reference: a removal may come for what never was
+    id uuid PRIMARY KEY,                    -- a function of the event, so an event that comes twice is one row
+    image_id uuid NOT NULL,                 -- no foreign key: a removal may come for an image without a row
     type text NOT NULL,
     object_version text,
     occurred timestamptz NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE events (
 
 CREATE INDEX events_of_image ON events (image_id, recorded);
 
--- Facts that may be told of an image without a row.
+-- Events that may come for an image without a row.
 CREATE INDEX events_strays ON events (recorded, id)
     WHERE type IN ('image.removed', 'image.redriven', 'image.dropped', 'image.retry_requested', 'image.variants_missing')
         OR starts_with(type, 'storage.ObjectRemoved:');
@@ -78,20 +78,37 @@ INSERT INTO progress (caught_up_to) VALUES ('-infinity');
 
 CREATE TABLE reconciliation (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    bucket text NOT NULL,                   -- which of the two is being gone through
+    bucket text NOT NULL,                   -- which of the two is being scanned
     last_key text NOT NULL,                 -- compared so far, in the order of its bytes
     last_id uuid,                           -- the same of rows, in the bucket of variants
-    objects bigint NOT NULL,                -- seen in this pass
-    step bigint NOT NULL,                   -- grows with every page: two never take the same one
-    next_step_at timestamptz NOT NULL,      -- which bounds them all, however many trackers there are
+    objects bigint NOT NULL,                -- compared in this pass
+    step bigint NOT NULL,                   -- grows with every page: no two trackers take the same one
+    next_step_at timestamptz NOT NULL,      -- limits the rate of all trackers together
     pass_began timestamptz,
-    pass_ended timestamptz                  -- the last one that came to its end
+    pass_ended timestamptz                  -- of the last complete one
 );
 
 INSERT INTO reconciliation (bucket, last_key, objects, step, next_step_at)
 VALUES ('images-original', '', 0, 0, 'epoch');
 
--- A form that was accepted in its last moment may still be sending its bytes, hence the minute.
+-- What operators ask for: a pass of reconciliation, retries of FAILED images.
+CREATE TABLE operator_requests (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order in which requests of a kind run
+    kind text NOT NULL CHECK (kind IN ('reconciliation', 'retry')),
+    parameters jsonb NOT NULL,
+    dry_run boolean NOT NULL,
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed', 'cancelled')),
+    report jsonb,                           -- what has been found so far
+    position jsonb,                         -- where another tracker continues
+    error text NOT NULL DEFAULT '',         -- why it failed
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX operator_requests_open ON operator_requests (kind, id) WHERE state IN ('waiting', 'running');
+
+-- An upload that was accepted in the form's last moment may still be sending its bytes, hence the minute.
 CREATE VIEW image_status AS
 SELECT
     id, key,
@@ -114,11 +131,12 @@ CREATE VIEW tracker_progress AS
 SELECT caught_up_to
 FROM progress;
 
--- A fact is never changed, but that personal parts go with a deletion, and all of it when its image is purged.
+-- An event never changes, except that personal data is removed with its image, and all of it when that is purged.
 GRANT SELECT, INSERT, UPDATE, DELETE ON images TO status_tracker;
 GRANT SELECT, INSERT, DELETE ON events TO status_tracker;
 GRANT UPDATE (data) ON events TO status_tracker;
 GRANT SELECT, UPDATE ON progress TO status_tracker;
 GRANT SELECT, UPDATE ON reconciliation TO status_tracker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON operator_requests TO status_tracker;
 GRANT SELECT ON schema_migrations TO status_tracker;
 GRANT SELECT ON image_status, image_timeline, tracker_progress TO gateway;

@@ -1,0 +1,91 @@
+"""Requests of operators in Postgres."""
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic_core import to_json
+
+from thumbmill.tracker.db.connection import execute
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.on_demand.request import OperatorRequest, Progress, RequestKind, RequestState
+
+MAX_OPEN = 20  # requests that wait or run, of all kinds together
+KEPT = timedelta(days=30)  # how long a finished request stays
+
+
+class TooManyRequestsError(ValueError):
+    """So many requests are open that no other one is accepted."""
+
+
+class RequestRepository:
+    """Belongs to one thread, as its repository does. Every method raises what the repository raises."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def add(
+        self, kind: RequestKind, parameters: dict[str, Any], *, dry_run: bool, requested_by: str
+    ) -> OperatorRequest:
+        """Add a request, and remove old finished ones. Raise TooManyRequestsError if MAX_OPEN are open."""
+        found = self._execute(
+            "add_request",
+            kind=kind.value,
+            parameters=to_json(parameters).decode(),
+            dry_run=dry_run,
+            requested_by=requested_by,
+            limit=MAX_OPEN,
+            age=KEPT,
+        )
+        if found is None:
+            raise TooManyRequestsError(f"{MAX_OPEN} requests are open: wait for them, or cancel some")
+        return found
+
+    def find(self, kind: RequestKind, request_id: int | None = None) -> OperatorRequest | None:
+        """Return a request by its ID, or the latest of its kind."""
+        return self._execute("find_request", kind=kind.value, id=request_id)
+
+    def start_next(self, kind: RequestKind) -> OperatorRequest | None:
+        """Return the oldest open request, which counts as RUNNING from now on."""
+        return self._execute("start_request", kind=kind.value)
+
+    def save(
+        self,
+        request_id: int,
+        progress: Progress,
+        *,
+        state: RequestState = RequestState.RUNNING,
+        error: str = "",
+    ) -> bool:
+        """Save how far a running request has come. Return False if it was cancelled meanwhile."""
+        found = self._execute(
+            "save_request",
+            id=request_id,
+            report=to_json(progress.report).decode(),
+            position=to_json(progress.position).decode(),
+            state=state.value,
+            error=error,
+        )
+        return found is not None
+
+    def cancel(self, kind: RequestKind, request_id: int) -> OperatorRequest | None:
+        """Cancel a request if it is open, and return it as it is then."""
+        return self._execute("cancel_request", kind=kind.value, id=request_id) or self.find(kind, request_id)
+
+    def _execute(self, statement: str, **values: Any) -> OperatorRequest | None:
+        with self._repository.connected() as connection:
+            found = execute(connection, statement, **values).fetchone()
+        return _to_request(found) if found else None
+
+
+def _to_request(record: dict[str, Any]) -> OperatorRequest:
+    return OperatorRequest(
+        id=record["id"],
+        kind=RequestKind(record["kind"]),
+        parameters=record["parameters"],
+        dry_run=record["dry_run"],
+        requested_by=record["requested_by"],
+        requested_at=record["requested_at"],
+        state=RequestState(record["state"]),
+        progress=Progress(record["report"] or {}, record["position"] or {}),
+        error=record["error"],
+    )

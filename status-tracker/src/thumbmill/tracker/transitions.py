@@ -1,0 +1,159 @@
+"""The changes of a row that the projection chooses from. Pure; each returns the same row if nothing changes."""
+
+from dataclasses import replace
+from typing import Any
+
+from thumbmill.core.contracts.events import Done, Failed, Processing, ProgressEvent, Retrying, UploadRequested
+from thumbmill.core.contracts.identity import upload_key
+from thumbmill.core.contracts.interventions import DriftRepaired, RetryRequested
+from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.image_record import SPENT, BucketState, ImageRecord
+from thumbmill.tracker.presigned_uploads import fingerprint, is_rejected, matches
+from thumbmill.tracker.timeline import TimelineEvent
+
+_RESET_PROGRESS: dict[str, Any] = {
+    "run_id": "",
+    "attempts": 0,
+    "next_attempt_at": None,
+    "error": None,
+    "format": None,
+    "width": None,
+    "height": None,
+    "sha256": None,
+    "variants": (),
+    "missing": (),
+    "details": None,
+    "damaged": False,
+}
+
+
+def apply_upload_request(row: ImageRecord | None, event: TimelineEvent, request: UploadRequested) -> ImageRecord:
+    """Add what the gateway's form promises; it may arrive after the file."""
+    row = row or ImageRecord(event.image_id, event.key, event.occurred)
+    expires_at = row.expires_at or request.expires_at
+    if row.status is Status.DELETED:
+        return replace(row, expires_at=expires_at, presigned_upload=SPENT)
+    return replace(fill_missing(row, event), expires_at=expires_at)
+
+
+def apply_retry_request(row: ImageRecord | None, request: RetryRequested) -> ImageRecord | None:
+    """Make a FAILED image PENDING again, if the request is about that failure."""
+    if row is None or row.status is not Status.FAILED or row.error is None:
+        return row
+    if (row.object_version, row.run_id) != (request.object_version, request.after) or request.run_id <= row.run_id:
+        return row
+    if not (row.error.retryable or request.forced):
+        return row
+    return replace(row, **{**_RESET_PROGRESS, "run_id": request.run_id}, status=Status.PENDING)
+
+
+def apply_missing_variants(row: ImageRecord | None, repaired: DriftRepaired) -> ImageRecord | None:
+    """Record which variants are missing until a later run is done."""
+    if (
+        row is None
+        or row.status is not Status.DONE
+        or row.object_version != repaired.object_version
+        or repaired.run_id <= row.run_id
+    ):
+        return row
+    missing = tuple(variant.key for variant in row.variants if variant.key in {*row.missing, *repaired.missing})
+    return row if missing == row.missing else replace(row, missing=missing)
+
+
+def start_first_generation(row: ImageRecord | None, event: TimelineEvent) -> ImageRecord:
+    """Return the row of an image whose first object version is known now."""
+    row = row or ImageRecord(event.image_id, event.key, event.occurred)
+    return replace(row, status=Status.PENDING, object_version=event.object_version, generation=1)
+
+
+def reconcile_with_bucket(
+    row: ImageRecord, event: TimelineEvent, bucket: BucketState, *, overwrite: bool
+) -> ImageRecord:
+    """Make the row agree with the bucket. A rejected object counts as missing."""
+    if is_rejected(row, event, overwrite=overwrite) and bucket.object_version == event.object_version:
+        row = replace(row, rejected_version=bucket.object_version, variants_removed=False)
+    if (
+        event.is_removal
+        and bucket.object_version != row.object_version
+        and (row.presigned_upload or row.expires_at)
+    ):
+        row = replace(row, presigned_upload=SPENT)
+    if bucket.object_version is None or bucket.object_version == row.rejected_version:
+        return row if row.status is Status.DELETED else delete(row)
+    if bucket.object_version == row.object_version and row.status is not Status.DELETED:
+        return row
+    return replace(
+        row,
+        **_RESET_PROGRESS,
+        key=row.key or event.key,  # forgotten with the deletion
+        status=Status.PENDING,
+        object_version=bucket.object_version,
+        generation=row.generation + 1,
+        variants_removed=False,
+        content_type=bucket.content_type,
+        file_name=bucket.file_name or row.file_name,
+    )
+
+
+def delete(row: ImageRecord) -> ImageRecord:
+    """Keep nothing of the file's name or content; its form stores no other file."""
+    presigned_upload = SPENT if row.presigned_upload or row.expires_at else None
+    return replace(
+        row,
+        **_RESET_PROGRESS,
+        status=Status.DELETED,
+        variants_removed=False,
+        presigned_upload=presigned_upload,
+        file_name=None,
+        content_type=None,
+    )
+
+
+def record_variants_removed(row: ImageRecord) -> ImageRecord:
+    """Forget also a key that a client chose, once no variant depends on it."""
+    return replace(row, variants_removed=True, key=row.key if row.key == upload_key(row.id) else "")
+
+
+def check_uploaded_bytes(row: ImageRecord, done: Done, *, overwrite: bool) -> ImageRecord:
+    """Compare what a form stored by its hash, too: its holder can forge ETag and date, but no SHA-256."""
+    if not row.presigned_upload or row.presigned_upload == SPENT:
+        return row
+    etag, size, *known = row.presigned_upload.split("/")
+    if known and known != [done.sha256] and not overwrite:
+        return delete(replace(row, rejected_version=done.object_version))
+    return replace(row, presigned_upload=f"{etag}/{size}/{done.sha256}")
+
+
+def fill_missing(row: ImageRecord, event: TimelineEvent) -> ImageRecord:
+    """Fill in what earlier events left open."""
+    presigned_upload = row.presigned_upload
+    if event.is_form_upload and not (presigned_upload and matches(presigned_upload, event)):
+        presigned_upload = fingerprint(event)
+    file_name, content_type = row.file_name or event.file_name, row.content_type or event.content_type
+    if (file_name, content_type, presigned_upload) == (row.file_name, row.content_type, row.presigned_upload):
+        return row
+    return replace(row, file_name=file_name, content_type=content_type, presigned_upload=presigned_upload)
+
+
+def apply_progress(row: ImageRecord, progress: ProgressEvent) -> ImageRecord:
+    """Return the row as it is if this is the thumbnailer's latest event."""
+    base = replace(row, **{**_RESET_PROGRESS, "run_id": progress.run_id, "attempts": progress.attempt})
+    match progress:
+        case Processing():
+            return replace(base, status=Status.PROCESSING)
+        case Retrying():
+            return replace(base, status=Status.PROCESSING, next_attempt_at=progress.next_attempt_at)
+        case Failed():
+            return replace(base, status=Status.FAILED, error=progress.error)
+        case Done():
+            return replace(
+                base,
+                status=Status.DONE,
+                format=progress.format,
+                width=progress.width,
+                height=progress.height,
+                sha256=progress.sha256,
+                variants=tuple(progress.variants),
+                details=progress.details,
+                damaged=progress.damaged,
+            )
