@@ -167,7 +167,8 @@ def test_a_database_of_version_4_migrates_and_serves(empty_database, monkeypatch
     check_version(empty_database.tracker)
 
     row = empty_database.status(image_id_of(KEY))  # as the gateway reads it
-    assert (row["status"], row["object_version"], row["run_id"], row["generation"]) == ("DONE", str(V1), "2026", 2)
+    shown = (row["status"], row["object_version"], row["run_id"], row["generation"])
+    assert shown == ("DONE", str(V1), "2026", 2)
     timeline = empty_database.timeline(image_id_of(KEY))
     assert [(event["type"], event["recorded_by"], event["data"]) for event in timeline] == [
         after for _, after in STORED_EVENTS
@@ -205,7 +206,9 @@ def test_the_tracker_refuses_a_newer_schema(database):
 
 def test_missing_roles_are_named(empty_database, monkeypatch):
     monkeypatch.setattr(migrations, "ROLES", ("gateway", "nobody_made_me"))
-    with pytest.raises(DependencyRejected, match=r"role nobody_made_me does not exist: run infra/postgres/roles\.sh"):
+    with pytest.raises(
+        DependencyRejected, match=r"role nobody_made_me does not exist: run infra/postgres/roles\.sh"
+    ):
         migrate(empty_database.owner)
 
 

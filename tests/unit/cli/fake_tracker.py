@@ -36,7 +36,7 @@ class FakeTracker:
         return self._answer()
 
     def read(self, path, request_id):
-        assert request_id == 7
+        assert (path, request_id) == (self.created[-1][0], 7)
         return self._answer()
 
     def cancel(self, path, request_id):

@@ -1,6 +1,6 @@
 """A model: whatever is lost, doubled or shuffled, after reconciliation the row follows from the bucket.
 
-The rules are the program's own (``states.fold``, ``compare_*``, ``is_confirmed``); what they act upon is a set of lists.
+The rules are the program's own (``fold``, ``compare_*``, ``is_confirmed``); they act upon a set of lists.
 """
 
 import itertools

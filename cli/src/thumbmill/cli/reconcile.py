@@ -30,8 +30,8 @@ def reconcile(
     """Compare both buckets with the database now, and repair what differs.
 
     A running status tracker does it, as its loop always does, but at once and at full speed. Its log names each
-    image. The request survives a restart of the tracker. Ctrl-C cancels it after the current batch; what is repaired
-    stays repaired.
+    image. The request survives a restart of the tracker. Ctrl-C cancels it after the current batch; what is
+    repaired stays repaired.
     """
     report = run_request(PATH, {"dry_run": dry_run}, describe_progress)
     if as_json:

@@ -25,7 +25,7 @@ Report = dict[str, Any]
 
 
 class TrackerClient:
-    """Every method raises DependencyUnavailable if the tracker does not answer, DependencyRejected if it refuses."""
+    """Every method raises DependencyUnavailable if no tracker answers, DependencyRejected if it refuses."""
 
     def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         # A proxy that the environment names is meant for the internet.

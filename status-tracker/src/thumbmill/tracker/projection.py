@@ -9,8 +9,8 @@
 
 Events come twice, late and in any order; the row must end where the bucket is. So an event that would change the
 row's object version, or set or leave DELETED, is only a reason to ask the bucket, whose answer decides. Events
-about the row's own object version are ordered by their rank. A first event is accepted without asking, since that is
-the common path, unless a removal came before it.
+about the row's own object version are ordered by their rank. A first event is accepted without asking, since that
+is the common path, unless a removal came before it.
 """
 
 from collections.abc import Callable, Iterable
