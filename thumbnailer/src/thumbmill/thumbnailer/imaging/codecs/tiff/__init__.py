@@ -1,1 +1,1 @@
-"""TIFF: directories, strips and tiles, and pixels."""
+"""TIFF: image file directories, strips and tiles, and pixels."""

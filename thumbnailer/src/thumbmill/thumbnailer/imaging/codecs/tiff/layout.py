@@ -1,6 +1,6 @@
-"""What a TIFF's tags say of its pixels, as far as it can be shown; whatever can't is refused by its name.
+"""The layout of a TIFF's pixels, as its tags describe it. What is not supported is rejected by name.
 
-The rules are TIFF 6.0's, its supplements' and, where those leave a choice, libtiff's.
+The rules are those of TIFF 6.0 and its supplements, and libtiff's where those leave a choice.
 """
 
 from dataclasses import dataclass
@@ -10,90 +10,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.tiff import tags
 from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import HEIGHT, PHOTOMETRIC, WIDTH, Ifd, Numbers
+from thumbmill.thumbnailer.imaging.codecs.tiff.tags import (
+    BLACK_IS_ZERO,
+    BYTEWISE,
+    CMYK,
+    COLOUR_SAMPLES,
+    FAX,
+    JPEG,
+    LAB,
+    NO_COMPRESSION,
+    OLD_JPEG,
+    PALETTE,
+    PHOTOMETRIC_NAMES,
+    PREDICTABLE,
+    RGB,
+    THUNDERSCAN,
+    WHITE_IS_ZERO,
+    YCBCR,
+)
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
-BITS, COMPRESSION, FILL_ORDER, STRIP_OFFSETS, SAMPLES = 258, 259, 266, 273, 277
-ROWS_PER_STRIP, STRIP_BYTES, PLANAR, PREDICTOR, COLOUR_MAP = 278, 279, 284, 317, 320
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
-INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
-
-# Photometric interpretations that are shown, with the number of their samples.
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
-_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
-_NAMES = {
-    WHITE_IS_ZERO: "grey",
-    BLACK_IS_ZERO: "grey",
-    RGB: "RGB",
-    PALETTE: "palette",
-    CMYK: "CMYK",
-    YCBCR: "YCbCr",
-    4: "transparency mask",
-    LAB: "Lab",
-    9: "ICC Lab",
-    10: "ITU Lab",
-    32844: "LogL",
-    32845: "LogLuv",
-}
-NONE, OLD_JPEG, JPEG = 1, 6, 7
-PREDICTABLE = {5, 8, 32946, 34925, 50000}  # compressions that know predictors
-BYTEWISE = {NONE, 32773, *PREDICTABLE}  # those that keep bytes and know nothing of pixels
-_FAX = {2, 3, 4, 32771}  # of one bit
-_COMPRESSIONS = {
-    2: "CCITT",
-    3: "Group 3",
-    4: "Group 4",
-    OLD_JPEG: "old JPEG",
-    JPEG: "JPEG",
-    9: "JBIG",
-    10: "JBIG",
-    32766: "NeXT",
-    32771: "CCITT",
-    32809: "ThunderScan",
-    32908: "PixarFilm",
-    32909: "PixarLog",
-    34661: "JBIG",
-    33003: "JPEG 2000",
-    33005: "JPEG 2000",
-    34712: "JPEG 2000",
-    34676: "LogLuv",
-    34677: "LogLuv",
-    22610: "JPEG XR",
-    34887: "LERC",
-    34934: "JPEG XR",
-    50001: "WebP",
-    50002: "JPEG XL",
-    52546: "JPEG XL",
-}
-_UNSIGNED, _SIGNED, _FLOAT, _UNTYPED = 1, 2, 3, 4  # sample formats; of signed ones nobody says which is white
-_FORMATS = {_SIGNED: "signed ", _FLOAT: "floating point ", 5: "complex ", 6: "complex "}
-ASSOCIATED, UNASSOCIATED, _COREL = 1, 2, 999  # what extra samples are; Corel Draw 10 wrote the last
-DIFFERENCES, FLOAT_DIFFERENCES = 2, 3  # predictors
-_DIFFERENT_BITS = {8, 16, 32, 64}  # of samples, where libtiff undoes differences
+_DIFFERENCING_BITS = {8, 16, 32, 64}  # bit depths for which libtiff knows horizontal differencing
 _FLOAT_BITS = {16, 32, 64}
-_BITS = {*range(1, 17), 24, 32, 64}
-_MOST_CHUNKS = 2**20  # of 256 pixels, as the smallest tiles have, that is five times what MAX_PIXELS allows
-_ANY_ROWS = 2**31  # RowsPerStrip is larger where a strip holds all of them
+_INTEGER_BITS = {*range(1, 17), 24, 32, 64}
+_MAX_CHUNKS = 2**20  # of 256 pixels, as the smallest tiles have, that is five times what MAX_PIXELS allows
+_ALL_ROWS = 2**31  # RowsPerStrip is larger where one strip holds all of them
 
 Alpha = Literal["associated", "unassociated"]
 
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels of one picture lie in its file. A chunk is a strip or a tile."""
+    """The layout of one image's pixels in the file. A chunk is a strip or a tile."""
 
     width: int  # pixels
     height: int
     photometric: int
-    samples: int  # of a pixel, with those that don't show
+    samples: int  # of a pixel, with those that do not show
     bits: int  # of a sample
     is_float: bool
-    alpha: Alpha | None  # how the sample behind the colours makes them clear, if it does
-    planar: bool  # each sample has chunks of its own
+    alpha: Alpha | None  # of the sample behind the colours
+    is_planar: bool  # separate planes: each sample has chunks of its own
     compression: int
     predictor: int
-    lsb_first: bool  # the bits of each byte
-    order: str  # of bytes: < or >
+    lsb_first: bool  # bit order within bytes
+    byte_order: str  # < or >
     is_tiled: bool
     chunk_width: int  # pixels
     chunk_height: int
@@ -104,199 +67,203 @@ class PixelLayout:
     @property
     def colours(self) -> int:
         """Count the samples that are the colour."""
-        return _COLOURS[self.photometric]
+        return COLOUR_SAMPLES[self.photometric]
 
     @property
-    def shown(self) -> int:
+    def visible_samples(self) -> int:
         """Count the samples that show: colours and alpha."""
         return self.colours + (self.alpha is not None)
 
     @property
     def chunk_samples(self) -> int:
-        """Count the samples of a pixel that lie in one chunk."""
-        return 1 if self.planar else self.samples
+        """Count the samples of a pixel in one chunk."""
+        return 1 if self.is_planar else self.samples
 
     @property
-    def across(self) -> int:
-        """Count the chunks beside each other."""
+    def chunks_across(self) -> int:
+        """Count the chunks in a row of chunks."""
         return -(-self.width // self.chunk_width)
 
     @property
-    def down(self) -> int:
-        """Count the chunks below each other."""
+    def chunks_down(self) -> int:
+        """Count the rows of chunks."""
         return -(-self.height // self.chunk_height)
 
     @property
     def row_bytes(self) -> int:
-        """Count the bytes of one row of a chunk; rows begin at whole bytes."""
+        """Count the bytes of one row of a chunk; rows begin at byte boundaries."""
         return -(-self.chunk_width * self.chunk_samples * self.bits // 8)
 
     def rows(self, down: int) -> int:
-        """Count the rows in a chunk; the last strip has what is left of the picture, a tile is always whole."""
+        """Count the rows in a chunk. The last strip has what is left of the image; a tile is always complete."""
         left = self.height - down * self.chunk_height
         return self.chunk_height if self.is_tiled else min(self.chunk_height, left)
 
 
-def read_pixel_layout(directory: Ifd, order: str) -> PixelLayout:
-    """Understand a directory. Raises UndecodableImageError for what can't be shown, and for what makes no sense."""
-    width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
+def read_pixel_layout(ifd: Ifd, byte_order: str) -> PixelLayout:
+    """Read the layout from an IFD. Raise UndecodableImageError if it is unsupported or invalid."""
+    width, height = ifd.number(WIDTH, 0), ifd.number(HEIGHT, 0)
     if width < 1 or height < 1:
-        raise _damaged(f"it claims to have {width} x {height} pixels")
-    compression, samples = directory.number(COMPRESSION, NONE), directory.number(SAMPLES, 1)
-    photometric = _read_photometric(directory, compression, samples)
+        raise _invalid(f"the TIFF has a size of {width} x {height} pixels")
+    compression, samples = ifd.number(tags.COMPRESSION, NO_COMPRESSION), ifd.number(tags.SAMPLES_PER_PIXEL, 1)
+    photometric = _read_photometric(ifd, compression, samples)
     if compression == OLD_JPEG:
-        photometric, samples = YCBCR, directory.number(SAMPLES, 3)
-    if photometric not in _COLOURS:
-        name = _NAMES.get(photometric, f"the photometric interpretation {photometric}")
-        raise _unsupported(f"TIFF with pixels of {name}")
-    colours = 1 if photometric == YCBCR and samples == 1 else _COLOURS[photometric]
+        photometric, samples = YCBCR, ifd.number(tags.SAMPLES_PER_PIXEL, 3)
+    if photometric not in COLOUR_SAMPLES:
+        name = PHOTOMETRIC_NAMES.get(photometric, str(photometric))
+        raise _unsupported(f"TIFF with the photometric interpretation {name}")
+    colours = 1 if photometric == YCBCR and samples == 1 else COLOUR_SAMPLES[photometric]
     if samples < colours:
-        raise _damaged(f"the TIFF has {samples} samples a pixel, where {_NAMES[photometric]} takes {colours}")
+        raise _invalid(
+            f"the TIFF has {samples} samples per pixel, but {PHOTOMETRIC_NAMES[photometric]} needs {colours}"
+        )
     photometric = BLACK_IS_ZERO if colours == 1 and photometric == YCBCR else photometric
-    planar = directory.number(PLANAR, 1) == 2 and samples > 1
-    alpha = _read_alpha(directory, samples - colours)
-    shown = colours + (alpha is not None)
-    bits = _agreed(directory.numbers(BITS)[:shown], 1, "bits")
-    sample_format = _agreed(directory.numbers(SAMPLE_FORMAT)[:shown], _UNSIGNED, "format")
-    words = _describe(photometric, samples, bits, sample_format, planar=planar)
-    is_float = sample_format == _FLOAT
-    if not is_float and (bits not in _BITS or sample_format not in {_UNSIGNED, _UNTYPED}):
-        raise _unsupported(words)
+    is_planar = ifd.number(tags.PLANAR_CONFIGURATION, 1) == tags.SEPARATE_PLANES and samples > 1
+    alpha = _read_alpha(ifd, samples - colours)
+    visible = colours + (alpha is not None)
+    bits = _read_common(ifd.numbers(tags.BITS_PER_SAMPLE)[:visible], 1, "bit depths")
+    sample_format = _read_common(ifd.numbers(tags.SAMPLE_FORMAT)[:visible], tags.UNSIGNED, "formats")
+    description = _describe(photometric, samples, bits, sample_format, is_planar=is_planar)
+    is_float = sample_format == tags.FLOAT
+    is_unsigned = sample_format in {tags.UNSIGNED, tags.UNDEFINED}  # signed samples have no defined white
+    if not is_float and (bits not in _INTEGER_BITS or not is_unsigned):
+        raise _unsupported(description)
     if is_float and (photometric not in {WHITE_IS_ZERO, BLACK_IS_ZERO} or alpha or bits not in _FLOAT_BITS):
-        raise _unsupported(words)  # libvips takes RGB for linear light and ImageMagick does not; nothing says which
-    if photometric == CMYK and directory.number(INK_SET, 1) != 1:
+        raise _unsupported(description)  # RGB is linear light in libvips, not in ImageMagick; no tag decides it
+    if photometric == CMYK and ifd.number(tags.INK_SET, 1) != 1:
         raise _unsupported("TIFF with inks other than CMYK")
-    _check_compression(compression, photometric, samples, bits, words, planar=planar)
-    predictor = directory.number(PREDICTOR, 1) if compression in PREDICTABLE else 1
-    _check_predictor(predictor, bits, words, is_float=is_float)
+    _check_compression(compression, photometric, samples, bits, description, is_planar=is_planar)
+    predictor = ifd.number(tags.PREDICTOR, 1) if compression in PREDICTABLE else 1
+    _check_predictor(predictor, bits, description, is_float=is_float)
     if photometric == LAB and (bits not in {8, 16} or alpha):
-        raise _unsupported(words)
+        raise _unsupported(description)
     layout = PixelLayout(
-        *(width, height, photometric, samples, bits, is_float, alpha, planar, compression, predictor),
-        directory.number(FILL_ORDER, 1) == 2,
-        order,
-        *_read_chunks(directory, width, height, required=compression != OLD_JPEG),
-        _read_palette(directory, bits, words) if photometric == PALETTE else None,
+        *(width, height, photometric, samples, bits, is_float, alpha, is_planar, compression, predictor),
+        ifd.number(tags.FILL_ORDER, 1) == tags.LSB_FIRST,
+        byte_order,
+        *_read_chunks(ifd, width, height, is_required=compression != OLD_JPEG),
+        _read_palette(ifd, bits, description) if photometric == PALETTE else None,
     )
     _check_chunks(layout)
     return layout
 
 
-def _read_photometric(directory: Ifd, compression: int, samples: int) -> int:
-    """Return how samples are to be understood; where it isn't said, as libtiff guesses."""
-    guess = WHITE_IS_ZERO if compression in _FAX else RGB if samples >= 3 else BLACK_IS_ZERO
-    return directory.number(PHOTOMETRIC, guess)
+def _read_photometric(ifd: Ifd, compression: int, samples: int) -> int:
+    """Return the photometric interpretation; if it is missing, libtiff's guess."""
+    guess = WHITE_IS_ZERO if compression in FAX else RGB if samples >= 3 else BLACK_IS_ZERO
+    return ifd.number(PHOTOMETRIC, guess)
 
 
-def _read_alpha(directory: Ifd, surplus: int) -> Alpha | None:
-    """Say whether the first of the samples behind the colours is alpha, and how.
+def _read_alpha(ifd: Ifd, extra_samples: int) -> Alpha | None:
+    """Return whether the first sample behind the colours is alpha, and of which kind.
 
-    A single one that nothing is said of is alpha: programs forget the tag that they must write.
+    A single one that is not declared is alpha: programs omit the tag, though it is required.
     """
-    if surplus < 1:
+    if extra_samples < 1:
         return None
-    extra = directory.numbers(EXTRA_SAMPLES)
-    if not extra.size:
-        return "unassociated" if surplus == 1 else None
-    kind = int(extra[0])
-    return "associated" if kind == ASSOCIATED else "unassociated" if kind in {UNASSOCIATED, _COREL} else None
+    declared = ifd.numbers(tags.EXTRA_SAMPLES)
+    if not declared.size:
+        return "unassociated" if extra_samples == 1 else None
+    first = int(declared[0])
+    if first == tags.ASSOCIATED_ALPHA:
+        return "associated"
+    return "unassociated" if first in {tags.UNASSOCIATED_ALPHA, tags.COREL_ALPHA} else None
 
 
-def _agreed(numbers: Numbers, default: int, what: str) -> int:
-    """Return what is said of all samples alike. Raises UndecodableImageError where they differ."""
+def _read_common(numbers: Numbers, default: int, what: str) -> int:
+    """Return the value that all samples have in common. Raise UndecodableImageError if they differ."""
     found = {int(number) for number in numbers} or {default}
     if len(found) > 1:
-        said = ", ".join(str(number) for number in numbers)
-        raise _unsupported(f"TIFF whose samples differ in their {what} ({said})")
+        values = ", ".join(str(number) for number in numbers)
+        raise _unsupported(f"TIFF whose samples have different {what} ({values})")
     return found.pop()
 
 
 def _check_compression(
-    compression: int, photometric: int, samples: int, bits: int, words: str, *, planar: bool
+    compression: int, photometric: int, samples: int, bits: int, description: str, *, is_planar: bool
 ) -> None:
-    """Refuse what neither we nor Pillow's libtiff decode."""
-    name = _COMPRESSIONS.get(compression, f"method {compression}")
-    match compression:
-        case _ if compression in BYTEWISE:
-            known = photometric != YCBCR or (bits == 8 and samples == 3 and not planar)
-        case _ if compression in _FAX:
-            known = bits == samples == 1 and photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO}
-        case 6:  # OLD_JPEG
-            known = bits == 8 and samples in {1, 3}
-        case 7:  # JPEG
-            grey_or_colour = photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR}
-            known = bits == 8 and grey_or_colour
-        case 32809:
-            known = bits == 4 and samples == 1 and photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO}
-        case _:
-            raise _unsupported(f"TIFF that is compressed as {name}")
-    if not known:
-        raise _unsupported(words if compression in BYTEWISE else f"{words}, compressed as {name},")
+    """Reject what neither we nor Pillow's libtiff decode."""
+    name = tags.COMPRESSION_NAMES.get(compression, str(compression))
+    is_grey = photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO}
+    if compression in BYTEWISE:
+        is_known = photometric != YCBCR or (bits == 8 and samples == 3 and not is_planar)
+    elif compression in FAX:
+        is_known = bits == samples == 1 and is_grey
+    elif compression == OLD_JPEG:
+        is_known = bits == 8 and samples in {1, 3}
+    elif compression == JPEG:
+        is_known = bits == 8 and (is_grey or photometric in {RGB, CMYK, YCBCR})
+    elif compression == THUNDERSCAN:
+        is_known = bits == 4 and samples == 1 and is_grey
+    else:
+        raise _unsupported(f"TIFF with compression {name}")
+    if not is_known:
+        raise _unsupported(description if compression in BYTEWISE else f"{description} and compression {name}")
 
 
-def _check_predictor(predictor: int, bits: int, words: str, *, is_float: bool) -> None:
-    known = (
+def _check_predictor(predictor: int, bits: int, description: str, *, is_float: bool) -> None:
+    is_known = (
         predictor == 1
-        or (predictor == DIFFERENCES and bits in _DIFFERENT_BITS)
-        or (predictor == FLOAT_DIFFERENCES and is_float)
+        or (predictor == tags.HORIZONTAL_DIFFERENCING and bits in _DIFFERENCING_BITS)
+        or (predictor == tags.FLOATING_POINT_PREDICTOR and is_float)
     )
-    if not known:
-        raise _unsupported(f"{words} and predictor {predictor}")
+    if not is_known:
+        raise _unsupported(f"{description} and predictor {predictor}")
 
 
 def _read_chunks(
-    directory: Ifd, width: int, height: int, *, required: bool
+    ifd: Ifd, width: int, height: int, *, is_required: bool
 ) -> tuple[bool, int, int, Numbers, Numbers]:
-    is_tiled = TILE_OFFSETS in directory
+    is_tiled = tags.TILE_OFFSETS in ifd
     if is_tiled:
-        chunk_width, chunk_height = directory.number(TILE_WIDTH, 0), directory.number(TILE_HEIGHT, 0)
-        offsets, counts = directory.numbers(TILE_OFFSETS), directory.numbers(TILE_BYTES)
+        chunk_width, chunk_height = ifd.number(tags.TILE_WIDTH, 0), ifd.number(tags.TILE_LENGTH, 0)
+        offsets, byte_counts = ifd.numbers(tags.TILE_OFFSETS), ifd.numbers(tags.TILE_BYTE_COUNTS)
     else:
-        rows = directory.number(ROWS_PER_STRIP, 0)
-        chunk_width, chunk_height = width, height if rows == 0 or rows >= _ANY_ROWS else min(rows, height)
-        offsets, counts = directory.numbers(STRIP_OFFSETS), directory.numbers(STRIP_BYTES)
+        rows = ifd.number(tags.ROWS_PER_STRIP, 0)
+        chunk_width, chunk_height = width, height if rows == 0 or rows >= _ALL_ROWS else min(rows, height)
+        offsets, byte_counts = ifd.numbers(tags.STRIP_OFFSETS), ifd.numbers(tags.STRIP_BYTE_COUNTS)
     if chunk_width < 1 or chunk_height < 1:
-        raise _damaged(f"the TIFF has tiles of {chunk_width} x {chunk_height} pixels")
-    if required and not offsets.size:
-        raise _damaged("the TIFF does not say where its pixels are")
-    return is_tiled, chunk_width, chunk_height, offsets, counts
+        raise _invalid(f"the TIFF has tiles of {chunk_width} x {chunk_height} pixels")
+    if is_required and not offsets.size:
+        raise _invalid("the TIFF has no strips and no tiles")
+    return is_tiled, chunk_width, chunk_height, offsets, byte_counts
 
 
 def _check_chunks(layout: PixelLayout) -> None:
     if layout.compression == OLD_JPEG:
         return
-    planes = layout.samples if layout.planar else 1
-    wanted = layout.across * layout.down * planes
-    what = "tiles" if layout.is_tiled else "strips"
-    if wanted > _MOST_CHUNKS:
-        raise UndecodableImageError(
-            ErrorCode.IMAGE_TOO_LARGE, f"the TIFF is in {wanted} {what}, more than {_MOST_CHUNKS}"
-        )
-    if layout.offsets.size < wanted:
-        raise _damaged(f"the TIFF has {layout.offsets.size} {what} of the {wanted} that its size takes")
+    planes = layout.samples if layout.is_planar else 1
+    needed = layout.chunks_across * layout.chunks_down * planes
+    name = "tiles" if layout.is_tiled else "strips"
+    if needed > _MAX_CHUNKS:
+        detail = f"the TIFF has {needed} {name}, more than {_MAX_CHUNKS}"
+        raise UndecodableImageError(ErrorCode.IMAGE_TOO_LARGE, detail)
+    if layout.offsets.size < needed:
+        raise _invalid(f"the TIFF has {layout.offsets.size} {name}, but its size needs {needed}")
 
 
-def _read_palette(directory: Ifd, bits: int, words: str) -> NDArray[np.uint8]:
-    """Return a palette. If all its values are below 256 they are levels already, against the rules (libtiff)."""
-    numbers = directory.numbers(COLOUR_MAP)
+def _read_palette(ifd: Ifd, bits: int, description: str) -> NDArray[np.uint8]:
+    """Return the palette. If all values are below 256, they have eight bits, in breach of TIFF 6.0 (libtiff)."""
+    numbers = ifd.numbers(tags.COLOR_MAP)
     if bits > 16:
-        raise _unsupported(words)
+        raise _unsupported(description)
     if numbers.size < 3 << bits:
-        raise _damaged(f"the TIFF's palette has {numbers.size} values of {3 << bits}")
+        raise _invalid(f"the palette of the TIFF has {numbers.size} values instead of {3 << bits}")
     values = numbers[: 3 << bits].reshape(3, -1).T
     return np.ascontiguousarray(values >> 8 if values.max() > 255 else values).astype(np.uint8)
 
 
-def _describe(photometric: int, samples: int, bits: int, sample_format: int, *, planar: bool) -> str:
-    many = "s" if samples > 1 else ""
-    planes = " in separate planes" if planar else ""
-    kind = _FORMATS.get(sample_format, "")
-    return f"{_NAMES[photometric]} TIFF with {samples} {kind}sample{many} of {bits} bit{'s' * (bits > 1)}{planes}"
+def _describe(photometric: int, samples: int, bits: int, sample_format: int, *, is_planar: bool) -> str:
+    plural = "s" if samples > 1 else ""
+    planes = " in separate planes" if is_planar else ""
+    name, kind = PHOTOMETRIC_NAMES[photometric], tags.SAMPLE_FORMAT_NAMES.get(sample_format, "")
+    return f"{name} TIFF with {samples} {kind}sample{plural} of {bits} bit{'s' * (bits > 1)}{planes}"
 
 
 def _unsupported(what: str) -> UndecodableImageError:
-    return UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, f"a {what} is not supported")
+    article = "an" if what.startswith("RGB") else "a"
+    return UndecodableImageError(ErrorCode.UNSUPPORTED_FORMAT, f"{article} {what} is not supported")
 
 
-def _damaged(how: str) -> UndecodableImageError:
-    return UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, how)
+def _invalid(detail: str) -> UndecodableImageError:
+    return UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, detail)

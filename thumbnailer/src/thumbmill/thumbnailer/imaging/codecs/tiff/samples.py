@@ -1,7 +1,7 @@
-"""From a TIFF's bytes to levels of 0 to 255, as numbers alone.
+"""Conversion of a TIFF's bytes to levels of 0 to 255.
 
-A sample becomes the eight highest of its bits, or is stretched where it has fewer: 0 is black and all ones are
-white, whatever the samples of a file really reach (TIFF 6.0, PhotometricInterpretation). Of floats, 1 is white.
+A sample becomes the eight highest of its bits, or is scaled up if it has fewer: 0 is black and all ones are white,
+whatever range a file's samples have (TIFF 6.0, PhotometricInterpretation). Of floats, 1 is white.
 """
 
 from dataclasses import dataclass
@@ -10,67 +10,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thumbmill.thumbnailer.imaging.codecs.tiff.layout import (
-    DIFFERENCES,
-    FLOAT_DIFFERENCES,
+from thumbmill.thumbnailer.imaging.codecs.tiff.layout import PixelLayout
+from thumbmill.thumbnailer.imaging.codecs.tiff.tags import (
+    FLOATING_POINT_PREDICTOR,
+    HORIZONTAL_DIFFERENCING,
     WHITE_IS_ZERO,
-    PixelLayout,
 )
 
 Bytes = NDArray[np.uint8]
-Values = NDArray[Any]  # numbers of any kind
+Values = NDArray[Any]  # numbers of any type
 
 
 @dataclass
 class FloatRange:
-    """What floats were seen, to tell whether 0 is their black and 1 their white."""
+    """A count of floats, to decide whether 0 is their black and 1 their white."""
 
     samples: int = 0
-    outside: int = 0  # of 0 to 1, or no numbers
+    outside: int = 0  # of 0 to 1, or NaN
 
-    def watch(self, values: Values) -> None:
+    def add(self, values: Values) -> None:
         """Count values."""
         self.samples += values.size
         self.outside += values.size - int(np.count_nonzero((values >= 0) & (values <= 1)))
 
 
 def read_values(rows: Bytes, layout: PixelLayout) -> Values:
-    """Turn whole rows of a chunk, (rows, bytes), into its samples as numbers: (rows, pixels, samples)."""
+    """Convert whole rows of a chunk, (rows, bytes), to its samples as numbers: (rows, pixels, samples)."""
     shape = len(rows), layout.chunk_width, layout.chunk_samples
-    if layout.predictor == FLOAT_DIFFERENCES:  # Adobe's TIFF technical note 3: bytes of equal weight side by side
+    if layout.predictor == FLOATING_POINT_PREDICTOR:  # TIFF technical note 3: bytes of equal significance together
         summed = np.cumsum(rows.reshape(len(rows), -1, layout.chunk_samples), axis=1, dtype="u1")
-        by_weight = summed.reshape(len(rows), layout.bits // 8, -1)
-        return np.ascontiguousarray(by_weight.transpose(0, 2, 1)).view(f">f{layout.bits // 8}").reshape(shape)
+        by_significance = summed.reshape(len(rows), layout.bits // 8, -1)
+        floats = np.ascontiguousarray(by_significance.transpose(0, 2, 1))
+        return floats.view(f">f{layout.bits // 8}").reshape(shape)
     values = _unpack(rows, layout).reshape(shape)
-    if layout.predictor == DIFFERENCES:
-        kind = values.dtype.newbyteorder("=")
-        whole = f"u{kind.itemsize}"
-        differences = values.view(np.dtype(whole).newbyteorder(values.dtype.byteorder))
-        values = np.cumsum(differences, axis=1, dtype=whole).view(kind)
+    if layout.predictor == HORIZONTAL_DIFFERENCING:
+        number = values.dtype.newbyteorder("=")
+        unsigned = f"u{number.itemsize}"
+        differences = values.view(np.dtype(unsigned).newbyteorder(values.dtype.byteorder))
+        values = np.cumsum(differences, axis=1, dtype=unsigned).view(number)
     return values
 
 
-def to_levels(values: Values, layout: PixelLayout, seen: FloatRange) -> Bytes:
-    """Turn a picture's colour samples, (rows, pixels, samples), into levels; a palette's single one into three."""
+def to_levels(values: Values, layout: PixelLayout, float_range: FloatRange) -> Bytes:
+    """Convert colour samples, (rows, pixels, samples), to levels; the single one of a palette becomes three."""
     if layout.palette is not None:
         levels: Bytes = layout.palette[values[..., 0]]
         return levels
     if layout.is_float:
-        seen.watch(values)
+        float_range.add(values)
         levels = np.rint(np.clip(np.nan_to_num(values.astype("f4")), 0, 1) * 255).astype("u1")
     else:
-        levels = stretch(values, layout.bits)
+        levels = scale_to_bytes(values, layout.bits)
     return ~levels if layout.photometric == WHITE_IS_ZERO else levels
 
 
-def stretch(values: Values, bits: int) -> Bytes:
-    """Bring whole numbers of so many bits to eight."""
+def scale_to_bytes(values: Values, bits: int) -> Bytes:
+    """Convert integers of a bit depth to eight bits."""
     if bits == 8:
         return values.astype("u1", copy=False)
     if bits < 8:
         levels: Bytes = np.rint(np.arange(2**bits) * 255 / (2**bits - 1)).astype("u1")[values]
         return levels
-    if bits in {16, 32, 64}:  # the highest byte as it lies, which is faster than to compute it
+    if bits in {16, 32, 64}:  # a view of the highest byte, which is faster than a shift
         highest: Bytes = values.view("u1")[..., (0 if values.dtype.str[0] == ">" else bits // 8 - 1) :: bits // 8]
         return highest
     shifted: Bytes = (values >> (bits - 8)).astype("u1")
@@ -78,14 +79,14 @@ def stretch(values: Values, bits: int) -> Bytes:
 
 
 def _unpack(rows: Bytes, layout: PixelLayout) -> Values:
-    """Turn rows of bytes into rows of numbers."""
-    bits, order = layout.bits, layout.order
+    """Convert rows of bytes to rows of numbers."""
+    bits, order = layout.bits, layout.byte_order
     if bits == 8:
         return rows
     if bits in {16, 32, 64}:
         return np.ascontiguousarray(rows).view(f"{order}{'f' if layout.is_float else 'u'}{bits // 8}")
     count = layout.chunk_width * layout.chunk_samples
-    if bits == 24:  # of the other widths the only one whose bytes have an order
+    if bits == 24:  # of the other depths the only one that has a byte order
         triples = rows.reshape(len(rows), count, 3)[..., :: -1 if order == "<" else 1]
         return np.pad(triples, ((0, 0), (0, 0), (1, 0))).view(">u4")
     single = np.unpackbits(rows, axis=1, count=count * bits)
