@@ -1,4 +1,4 @@
-"""The children of decoders, as the kernel shows them."""
+"""The decoder processes, as the kernel reports them."""
 
 import os
 import subprocess
@@ -23,19 +23,19 @@ def is_gone(process):
 
 
 def started_since(earlier, count=2):
-    """The children of a new decoder, the spare last."""
+    """Return the processes of a new decoder, the spare last."""
     pids = wait_until(lambda: len(new := children() - earlier) == count and new, 10, f"{count} children")
     return sorted(map(psutil.Process, pids), key=psutil.Process.create_time)
 
 
 def read_status(process, field):
-    """Read a number of kilobytes from what the kernel tells of a process, in bytes."""
+    """Return a field of /proc/PID/status that is in kilobytes, in bytes."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def read_limit(process, name):
-    """Read a soft limit of a process; the kernel tells it of another user's, too."""
+    """Return a soft limit of a process, which may be another user's."""
     lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
     return next(int(line[len(name) :].split()[0]) for line in lines if line.startswith(name))
 
@@ -48,7 +48,7 @@ def total(counter):
 
 @contextmanager
 def busy_neighbours(process, count):
-    """Have so many processes compute on one core, with a process that has nothing but that core."""
+    """Run busy processes on one core, to which the given process is bound too."""
     core = min(os.sched_getaffinity(0))
     process.cpu_affinity([core])
     program = "print(flush=True)\nwhile True: pass"

@@ -1,4 +1,4 @@
-"""What the tests of imaging have made: the thumbnail alone, unless they say otherwise."""
+"""Options for the tests of imaging: one thumbnail by default."""
 
 from dataclasses import replace
 
@@ -10,5 +10,5 @@ THUMBNAIL = Preset("thumbnail", width=256, height=256)
 
 
 def make_options(*presets, keep_gps=False, keep_damaged=False, **changed):
-    """Give a recipe of these presets; what else is said changes a limit."""
+    """Return options with these presets. Further arguments override limits."""
     return ProcessingOptions(replace(LIMITS, **changed), presets or (THUMBNAIL,), keep_gps, keep_damaged)

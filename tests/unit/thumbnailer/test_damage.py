@@ -1,4 +1,4 @@
-"""A damaged file is never half grey and DONE, and a sound one is never refused, however odd or grey it is."""
+"""A visibly damaged file is never DONE, and an intact one is never rejected, however unusual or grey it is."""
 
 import contextlib
 import io
@@ -22,11 +22,11 @@ from thumbmill.thumbnailer.presets.model import Preset
 
 GREY, RED, SKY = (128, 128, 128), (200, 30, 20), (90, 140, 220)
 END = b"\xff\xd9"
-FULL_SIZE = Preset("full", width=10_000)  # so that no scan is left out
+FULL_SIZE = Preset("full", width=10_000)  # no scan is skipped
 
 
 def noise(mode="RGB", size=(700, 500)):
-    chance = random.Random(1)  # the same picture every time: whether flipped bytes show depends on it
+    chance = random.Random(1)  # fixed: whether flipped bytes are visible depends on the image
     bands = [Image.frombytes("L", size, chance.randbytes(size[0] * size[1])) for _ in range(3)]
     return Image.merge("RGB", bands).convert(mode)
 
@@ -45,14 +45,14 @@ def make(data, **kept):
     return process_image(data, make_options(FULL_SIZE, **kept))
 
 
-def refused(data):
+def rejected(data):
     with pytest.raises(UndecodableImageError) as raised:
         make(data)
     return raised.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
 def first_scan(data):
-    """Say where its data begin."""
+    """Return where the data of the first scan begin."""
     at = data.index(b"\xff\xda")
     return at + 2 + int.from_bytes(data[at + 2 : at + 4])
 
@@ -82,19 +82,19 @@ ways = pytest.mark.parametrize(
 @ways
 @pytest.mark.parametrize("part", [0.0, 0.2, 0.6])
 @pytest.mark.parametrize("end", [b"", END])
-def test_data_that_end_too_early_are_noticed(data, part, end):
-    assert refused(cut(data, part) + end)
+def test_truncated_data_are_detected(data, part, end):
+    assert rejected(cut(data, part) + end)
 
 
 @pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
 @pytest.mark.parametrize("end", [b"", END])
-def test_more_than_a_few_missing_blocks_are_noticed(options, end):
-    assert refused(cut(written(noise(), **options), 0.98) + end)
+def test_more_than_a_few_missing_blocks_are_detected(options, end):
+    assert rejected(cut(written(noise(), **options), 0.98) + end)
 
 
 @pytest.mark.parametrize("harm", ["flip a bit", "lose a byte", "lose bytes", "gain bytes"])
-def test_what_moved_all_that_follows_is_not_taken_for_a_few_missing_blocks(harm):
-    """The codes fall into step again, and what is wrong shows at the end, by some blocks too few or too many."""
+def test_damage_that_shifts_blocks_does_not_count_as_a_few_missing_blocks(harm):
+    """Huffman codes resynchronize, and a few blocks too few or too many remain at the end."""
     dice, data = random.Random(3), written(photograph(), quality=85)
     complaints = 0
     for _ in range(60):
@@ -108,117 +108,117 @@ def test_what_moved_all_that_follows_is_not_taken_for_a_few_missing_blocks(harm)
                 del harmed[at : at + (1 if harm == "lose a byte" else 20)]
         if decode(open_image(bytes(harmed)), bytes(harmed), photograph().size, 8).warning:
             complaints += 1
-            assert refused(bytes(harmed))
+            assert rejected(bytes(harmed))
     assert complaints > 10
 
 
 @ways
-def test_a_part_that_is_missing_in_the_middle_is_noticed(data):
-    assert refused(cut(data, 0.4) + data[len(cut(data, 0.5)) :])
+def test_missing_data_in_the_middle_are_detected(data):
+    assert rejected(cut(data, 0.4) + data[len(cut(data, 0.5)) :])
 
 
 @ways
-def test_a_block_of_zeros_is_noticed(data):
+def test_a_block_of_zeros_is_detected(data):
     at = len(cut(data, 0.5))
-    assert refused(data[:at] + bytes(4096) + data[at + 4096 :])
+    assert rejected(data[:at] + bytes(4096) + data[at + 4096 :])
 
 
 @ways
 @pytest.mark.parametrize("seed", range(5))
-def test_flipped_bytes_are_noticed(data, seed):
+def test_flipped_bytes_are_detected(data, seed):
     dice, flipped = random.Random(seed), bytearray(data)
     for _ in range(200):
         flipped[dice.randrange(first_scan(data), len(data) - 2)] ^= 0xFF
-    assert refused(bytes(flipped))
+    assert rejected(bytes(flipped))
 
 
 @ways
 @pytest.mark.parametrize(("field", "factor"), [(5, 2), (5, 0.5), (7, 2), (7, 0.9)], ids=str)
-def test_a_header_that_claims_another_size_is_noticed(data, field, factor):
+def test_a_wrong_size_in_the_header_is_detected(data, field, factor):
     at = re.search(rb"\xff[\xc0\xc2]\0[\x0b\x11\x14]", data).start() + field
     size = int(int.from_bytes(data[at : at + 2]) * factor)
-    assert refused(data[:at] + size.to_bytes(2) + data[at + 2 :])
+    assert rejected(data[:at] + size.to_bytes(2) + data[at + 2 :])
 
 
 @ways
-def test_a_stray_marker_in_the_data_is_noticed(data):
+def test_a_stray_marker_in_the_data_is_detected(data):
     start = cut(data, 0.5)
-    assert refused(start + b"\xff\xf3" + data[len(start) + 2 :])
+    assert rejected(start + b"\xff\xf3" + data[len(start) + 2 :])
 
 
 @pytest.mark.parametrize("lost", [1, 3, 8])
-def test_lost_restart_intervals_are_noticed(lost):
+def test_lost_restart_intervals_are_detected(lost):
     data = written(noise(), restart_marker_rows=1)
     ends = [found.end() for found in re.finditer(rb"\xff[\xd0-\xd7]", data[first_scan(data) :])]
     first, last = (first_scan(data) + ends[at] for at in (5, 5 + lost))
-    assert refused(data[:first] + data[last:])
+    assert rejected(data[:first] + data[last:])
 
 
-def test_restart_markers_in_disorder_are_noticed():
+def test_restart_markers_in_the_wrong_order_are_detected():
     data = written(noise(), restart_marker_rows=1)
-    assert refused(data.replace(b"\xff\xd2", b"\xff\xd5", 1))
+    assert rejected(data.replace(b"\xff\xd2", b"\xff\xd5", 1))
 
 
-def test_lost_scans_are_noticed():
-    """The decoder has no complaint then: the picture is just blurred."""
+def test_missing_scans_are_detected():
+    """libjpeg does not warn: the image is only blurred."""
     data = written(noise(), progressive=True)
     scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
     assert len(scans) == 10
-    assert all(refused(data[:start] + END) for start in scans[1:])
+    assert all(rejected(data[:start] + END) for start in scans[1:])
 
 
-# --- sound -----------------------------------------------------------------------------------------------------
+# --- intact ----------------------------------------------------------------------------------------------------
 
 
 @ways
 @pytest.mark.parametrize("trailer", [b"a film \xff\xda\xff\xd9" * 90, bytes(5000), b"\xff\xd8\xff", b"\xff" * 9])
-def test_what_follows_the_end_is_not_looked_at(data, trailer):
+def test_data_behind_the_end_are_ignored(data, trailer):
     assert not make(data + trailer).damaged
 
 
 @ways
 @pytest.mark.parametrize("surplus", [b"\x01", b"abc", bytes(300), b"\xff" * 20])
-def test_filler_in_front_of_the_end_is_no_damage(data, surplus):
+def test_fill_bytes_before_the_end_are_not_damage(data, surplus):
     assert make(data[:-2] + surplus + END).variants == make(data).variants
 
 
 @pytest.mark.parametrize(("mode", "options"), [way for way in BASELINE if way[0] != "CMYK"], ids=str)
 @pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last picture" * 10])
-def test_nor_is_junk_there(mode, options, junk):
+def test_junk_before_the_end_is_not_damage(mode, options, junk):
     data = written(noise(mode), **options)
     assert make(data[:-2] + junk + END).variants == make(data).variants
     assert not make(data[:-2] + junk + END).damaged
 
 
 @ways
-def test_more_than_that_is(data):
-    assert refused(data[:-2] + bytes(600) + END)
+def test_a_sector_of_junk_before_the_end_is_damage(data):
+    assert rejected(data[:-2] + bytes(600) + END)
 
 
 @pytest.mark.parametrize("surplus", [b"\x01", b"abc"])
-def test_a_few_bytes_too_many_before_a_restart_marker_are_no_damage(surplus):
+def test_a_few_surplus_bytes_before_a_restart_marker_are_not_damage(surplus):
     data = written(noise(), restart_marker_rows=1)
     odd = re.sub(rb"(\xff[\xd0-\xd7])", lambda marker: surplus + marker[0], data[first_scan(data) :])
     assert make(data[: first_scan(data)] + odd).variants == make(data).variants
-    assert refused(data[: first_scan(data)] + odd.replace(surplus, surplus * 20, 2))
+    assert rejected(data[: first_scan(data)] + odd.replace(surplus, surplus * 20, 2))
 
 
 SEQUENTIAL = pytest.mark.parametrize(("mode", "options"), BASELINE, ids=str)
 
 
 @SEQUENTIAL
-def test_a_scan_that_has_all_coefficients_need_not_say_so(mode, options):
-    """Samsung's phones write zeros there, where T.81 has 0, 63, 0."""
+def test_a_sequential_scan_may_declare_any_spectral_selection(mode, options):
+    """Samsung's phones write zeros, where T.81 requires 0, 63, 0."""
     data = written(noise(mode), **options)
     start = first_scan(data)
     odd = data[: start - 3] + bytes(3) + data[start:]
     assert make(odd) == make(data)
-    assert refused(cut(odd, 0.9) + END)
+    assert rejected(cut(odd, 0.9) + END)
 
 
 @SEQUENTIAL
 @pytest.mark.parametrize("transform", [3, 7, 255])
-def test_numbers_that_mean_nothing_are_no_damage(mode, options, transform):
+def test_fields_without_a_meaning_are_not_damage(mode, options, transform):
     data = written(noise(mode), **options)
     usual, odd = (
         b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((number,))
@@ -232,7 +232,7 @@ def test_numbers_that_mean_nothing_are_no_damage(mode, options, transform):
 
 @ways
 @pytest.mark.parametrize("left", [0, 1])
-def test_an_end_that_is_not_marked_is_no_damage(data, left):
+def test_a_missing_end_marker_is_not_damage(data, left):
     assert make(data[: len(data) - 2 + left]).variants == make(data).variants
 
 
@@ -249,62 +249,62 @@ def test_an_end_that_is_not_marked_is_no_damage(data, left):
         b"\xff\xe1\x00\x20" + written(Image.new("RGB", (8, 8), GREY))[:30] + b"and more than it says",
     ],
 )
-def test_junk_in_the_header_is_no_damage_and_hides_none(data, junk):
+def test_junk_in_the_header_is_not_damage_and_hides_none(data, junk):
     at = data.index(b"\xff\xdb")
     odd = data[:at] + junk + data[at:]
     assert make(odd).variants == make(data).variants
-    assert refused(cut(odd, 0.9) + END)
+    assert rejected(cut(odd, 0.9) + END)
 
 
 @pytest.mark.parametrize(("mode", "options"), WAYS, ids=str)
-def test_a_grey_picture_is_sound(mode, options):
+def test_a_grey_image_is_intact(mode, options):
     image = noise()
     image.paste(GREY, (0, 100, *image.size))
     for sound in (image, Image.new("RGB", (1300, 900), GREY), Image.new("RGB", (5, 5), GREY)):
         assert not make(written(sound.convert(mode), **options)).damaged
 
 
-def test_a_camera_s_several_pictures_in_one_are_sound():
+def test_an_mpo_of_a_camera_is_intact():
     file = io.BytesIO()
     noise().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (640, 480), GREY), noise("L")])
     assert not make(file.getvalue()).damaged
-    assert not make(cut(file.getvalue(), 0.99)).damaged  # only the first is ours
+    assert not make(cut(file.getvalue(), 0.99)).damaged  # only the first image is decoded
 
 
 @pytest.mark.parametrize("sampling", ["444", "422", "420", "440", "411"])
-def test_any_sampling_is_decoded(sampling):
+def test_every_chroma_subsampling_is_decoded(sampling):
     image = Image.new("RGB", (160, 120), RED)
     pixels = memoryview(image.tobytes()).cast("B", (120, 160, 3))
     data = simplejpeg.encode_jpeg(pixels, colorsubsampling=sampling)
-    (rendition,) = make(data).variants
-    assert ImageStat.Stat(Image.open(io.BytesIO(rendition.data))).mean == pytest.approx(RED, abs=3)
-    assert refused(cut(data, 0.5) + END)
+    (variant,) = make(data).variants
+    assert ImageStat.Stat(Image.open(io.BytesIO(variant.data))).mean == pytest.approx(RED, abs=3)
+    assert rejected(cut(data, 0.5) + END)
 
 
 @ways
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
-def test_the_pixels_are_pillow_s(data, scale):
-    ours, pillow_s = (open_image(data) for _ in range(2))
-    for image in (ours, pillow_s):
+def test_the_pixels_are_the_same_as_pillow_s(data, scale):
+    header, by_pillow = (open_image(data) for _ in range(2))
+    for image in (header, by_pillow):
         image.draft(None, (700 // scale, 500 // scale))
-    decoded = decode(ours, data, ours.size, 8 // scale).image
-    assert decoded.convert(ours.mode).tobytes() == pillow_s.tobytes()
+    decoded = decode(header, data, header.size, 8 // scale).image
+    assert decoded.convert(header.mode).tobytes() == by_pillow.tobytes()
 
 
-def test_tiny_pictures_are_decoded_at_their_size():
+def test_tiny_images_are_decoded_at_full_scale():
     for edge in range(1, 18):
         data = written(noise(size=(edge, 2 * edge)))
         decoded = decode(open_image(data), data, open_image(data).size, 8).image
         assert decoded.convert("RGB").tobytes() == Image.open(io.BytesIO(data)).tobytes()
 
 
-# --- damaged, but whole to the eye -----------------------------------------------------------------------------
+# --- invisible damage ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
 @pytest.mark.parametrize("lost", [1, 2, 5, 12, 20])
 @pytest.mark.parametrize("end", [b"", END])
-def test_a_file_without_its_last_bytes_is_shown_and_called_damaged(options, lost, end):
+def test_a_file_without_its_last_bytes_is_decoded_and_marked_as_damaged(options, lost, end):
     data = written(noise(size=(480, 360)), quality=85, **options)
     short = make(data[: -2 - lost].rstrip(b"\xff") + end)
     assert short.damaged
@@ -315,27 +315,27 @@ def test_a_file_without_its_last_bytes_is_shown_and_called_damaged(options, lost
     assert upper >= whole.height - 16 - 8
 
 
-def test_of_a_few_blocks_none_may_be_missing():
+def test_a_small_image_must_have_all_its_blocks():
     data = written(photograph().resize((48, 48)), quality=85)
-    assert refused(data[:-8])
+    assert rejected(data[:-8])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_progressive_file_that_ends_in_its_last_refinement_is_shown_and_called_damaged(mode):
+def test_a_file_that_ends_in_its_last_refinement_scan_is_decoded_and_marked_as_damaged(mode):
     data = written(noise(mode), progressive=True)
     last = data.rindex(b"\xff\xda")
     for length in (last + 20, len(data) - 200, len(data) - 3):
         assert make(data[:length].rstrip(b"\xff")).damaged
-        assert refused(data[:length].rstrip(b"\xff") + END)  # more than the end may be missing
-    assert refused(data[: last - 20])
+        assert rejected(data[:length].rstrip(b"\xff") + END)  # more than the end is missing
+    assert rejected(data[: last - 20])
     assert make(data[:-2] + b"junk before the end" + END).damaged
 
 
-# --- damaged, but kept -----------------------------------------------------------------------------------------
+# --- damaged images that are kept ------------------------------------------------------------------------------
 
 
 def halves(data, **kept):
-    """Give the middle colours of the two halves of what is made of a picture."""
+    """Return whether an image is damaged, and the middle colours of the two halves of its variant."""
     picture = make(data, **kept)
     shown = Image.open(io.BytesIO(picture.variants[0].data)).convert("RGB")
     width, height = shown.size
@@ -352,7 +352,7 @@ def halves(data, **kept):
     ],
     ids=str,
 )
-def test_what_is_left_of_a_picture_is_shown(kind, options, left):
+def test_the_remains_of_a_damaged_image_are_kept(kind, options, left):
     image = noise().point(lambda level: level // 16)
     image = ImageChops.add(image, Image.new("RGB", image.size, SKY))
     data = written(image, kind, **options)
@@ -366,20 +366,20 @@ def test_what_is_left_of_a_picture_is_shown(kind, options, left):
 
 @ways
 @pytest.mark.parametrize("end", [b"", END, b"\xff\xf3 and so on" + END])
-def test_a_damaged_jpeg_is_kept_if_told(data, end):
+def test_a_damaged_jpeg_is_kept_if_the_options_ask_for_it(data, end):
     assert make(cut(data, 0.5) + end, keep_damaged=True).damaged
     assert not make(data, keep_damaged=True).damaged
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP"])
-def test_half_a_picture_is_kept_if_told(kind):
+def test_half_an_image_is_kept_if_the_options_ask_for_it(kind):
     data = written(noise("P"), kind)
-    assert refused(data[: len(data) // 2])
+    assert rejected(data[: len(data) // 2])
     assert make(data[: len(data) // 2], keep_damaged=True).damaged
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF"])
-def test_where_nothing_is_left_nothing_is_shown(kind):
+def test_a_file_without_any_pixel_is_rejected(kind):
     data = written(noise(), kind)
     for length in (20, 40, 60):
         with pytest.raises(UndecodableImageError):
@@ -389,9 +389,9 @@ def test_where_nothing_is_left_nothing_is_shown(kind):
 @pytest.mark.parametrize("length", range(12))
 @pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc2", b"\xff\xc4"])
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_header_that_is_shorter_than_any_is_damage_and_not_our_fault(marker, length, kept):
+def test_a_segment_that_is_too_short_does_not_crash_the_decoder(marker, length, kept):
     data = bytearray(written(noise(size=(64, 48)), progressive=True))
     at = data.index(marker) + 2
     data[at : at + 2] = length.to_bytes(2)
-    with contextlib.suppress(UndecodableImageError):  # anything else would break the decoder
+    with contextlib.suppress(UndecodableImageError):  # any other exception would be a bug
         make(bytes(data), keep_damaged=kept)

@@ -1,4 +1,4 @@
-"""What is told of an original beside its size: safe words from EXIF, a colour and a blur."""
+"""Details of an original: sanitized text from EXIF, its dominant colour and its ThumbHash."""
 
 import base64
 import io
@@ -37,7 +37,7 @@ GREENWICH = {1: "N", 2: (51.0, 28.0, 40.2), 3: "W", 4: (0.0, 0.0, 5.4)}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_the_camera_and_the_time_are_told(kind):
+def test_details_have_the_camera_and_the_time(kind):
     exif = shot(x9011="+02:00", xA434="28 mm f/1.8", gps=GREENWICH)
     details = details_of(written(Image.new("RGB", (60, 40)), kind, exif=exif.tobytes()))
     assert (details.taken_at, details.camera, details.lens) == (
@@ -47,7 +47,7 @@ def test_the_camera_and_the_time_are_told(kind):
     )
 
 
-def test_the_place_is_told_only_if_that_is_wanted():
+def test_details_have_the_gps_position_only_if_the_options_keep_it():
     data = written(Image.new("RGB", (60, 40)), exif=shot(gps=GREENWICH))
     assert details_of(data).gps is None
     place = details_of(data, keep_gps=True).gps
@@ -64,12 +64,12 @@ def test_the_place_is_told_only_if_that_is_wanted():
         ("M" * 500, "", "M" * 100),
     ],
 )
-def test_a_camera_s_name_is_one_short_line(make, model, camera):
+def test_the_name_of_a_camera_is_one_short_line(make, model, camera):
     assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(make=make, model=model))).camera == camera
 
 
 @pytest.mark.parametrize("moment", ["0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday", "2026:05:04", 5])
-def test_a_time_that_is_none_is_left_out(moment):
+def test_a_malformed_time_is_omitted(moment):
     assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003=moment))).taken_at is None
 
 
@@ -95,19 +95,19 @@ def test_a_time_that_is_none_is_left_out(moment):
     ],
     ids=repr,
 )
-def test_a_time_that_no_clock_shows_is_left_out(moment):
+def test_an_impossible_time_is_omitted(moment):
     details = details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003=moment)))
     assert (details.taken_at, details.camera) == (None, "Fairphone FP4")
 
 
-def test_the_29th_of_february_may_be_told():
+def test_the_29th_of_february_is_valid():
     assert details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9003="2024:02:29 23:59:59\0"))).taken_at == (
         "2024-02-29T23:59:59"
     )
 
 
 @pytest.mark.parametrize(
-    ("offset", "told"),
+    ("offset", "suffix"),
     [("+14:00", "+14:00"), ("-09:30", "-09:30"), ("+00:00\0", "+00:00")]
     + [
         (odd, "")
@@ -115,9 +115,9 @@ def test_the_29th_of_february_may_be_told():
     ],
     ids=repr,
 )
-def test_an_offset_that_is_none_is_left_out(offset, told):
+def test_an_invalid_utc_offset_is_omitted(offset, suffix):
     details = details_of(written(Image.new("RGB", (60, 40)), exif=shot(x9011=offset)))
-    assert details.taken_at == "2026-05-04T12:34:56" + told
+    assert details.taken_at == "2026-05-04T12:34:56" + suffix
 
 
 XMP_ON_ITS_SIDE = (
@@ -135,20 +135,20 @@ def with_xmp(kind, **options):
     if kind == "TIFF":
         options["tiffinfo"] = {700: XMP_ON_ITS_SIDE, **options.pop("tiffinfo", {})}
         return written(Image.new("RGB", (60, 40)), kind, **options)
-    upright = XMP_ON_ITS_SIDE.replace(b'"6"', b'"1"')  # or HEIC's writer would turn the picture in its own way
+    upright = XMP_ON_ITS_SIDE.replace(b'"6"', b'"1"')  # otherwise the HEIC writer would rotate the image
     data = written(Image.new("RGB", (60, 40)), kind, xmp=upright, **options)
     assert upright in data
     return data.replace(upright, XMP_ON_ITS_SIDE)
 
 
 def size_of(data):
-    picture = process_image(data, make_options())
-    assert (picture.variants[0].width, picture.variants[0].height) == (picture.width, picture.height)
-    return picture.width, picture.height
+    result = process_image(data, make_options())
+    assert (result.variants[0].width, result.variants[0].height) == (result.width, result.height)
+    return result.width, result.height
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_exif_alone_turns_a_picture(kind):
+def test_only_exif_determines_the_orientation(kind):
     assert size_of(with_xmp(kind)) == (60, 40)
     exif = Image.Exif()
     exif[ORIENTATION] = 8
@@ -156,7 +156,7 @@ def test_exif_alone_turns_a_picture(kind):
     assert size_of(with_xmp(kind, **turned)) == (40, 60)
 
 
-def test_imagemagick_s_copy_of_exif_in_a_text_turns_nothing():
+def test_the_orientation_in_imagemagick_s_text_chunk_is_ignored():
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     raw = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
@@ -168,13 +168,13 @@ def test_imagemagick_s_copy_of_exif_in_a_text_turns_nothing():
 
 
 @pytest.mark.parametrize("gps", [{1: "N"}, GREENWICH | {2: (151.0, 0.0, 0.0)}, GREENWICH | {2: (1.0,)}], ids=str)
-def test_a_place_that_is_none_is_left_out(gps):
+def test_an_invalid_gps_position_is_omitted(gps):
     data = written(Image.new("RGB", (60, 40)), exif=shot(gps=gps))
     assert details_of(data, keep_gps=True).gps is None
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_metadata_that_are_rubbish_are_left_out():
+def test_invalid_metadata_are_omitted():
     details = details_of(written(Image.new("RGB", (60, 40)), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff" + b"\x99" * 99))
     assert (details.taken_at, details.camera, details.lens) == (None, None, None)
 
@@ -182,42 +182,42 @@ def test_metadata_that_are_rubbish_are_left_out():
 @pytest.mark.parametrize(
     ("mode", "kind", "space"), [("RGB", "JPEG", "sRGB"), ("L", "PNG", "Grey"), ("CMYK", "JPEG", "CMYK")]
 )
-def test_the_colour_space_goes_by_the_pixels(mode, kind, space):
+def test_the_colour_space_without_a_profile_is_that_of_the_mode(mode, kind, space):
     assert details_of(written(Image.new(mode, (60, 40)), kind)).colour_space == space
 
 
-def test_a_profile_says_its_own_name():
+def test_the_colour_space_is_the_name_of_the_profile():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = written(Image.new("RGB", (60, 40)), icc_profile=profile.replace(b"s\0R\0G\0B", b"W\0i\0d\0e"))
     assert details_of(data).colour_space.startswith("Wide")
     assert details_of(written(Image.new("RGB", (60, 40)), icc_profile=b"x" * 200)).colour_space == "sRGB"
 
 
-def test_frames_and_alpha_are_told():
+def test_details_have_frames_and_alpha():
     frames = [Image.new("RGBA", (60, 40), (red, 0, 0, 99)) for red in (0, 100, 200)]
     moving = details_of(written(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
     assert (moving.frames, moving.has_alpha) == (3, True)
     still = details_of(written(Image.new("RGBA", (60, 40), (0, 0, 0, 255)), "PNG"))
-    assert (still.frames, still.has_alpha) == (1, False)  # its alpha hides nothing
+    assert (still.frames, still.has_alpha) == (1, False)  # its alpha is opaque
     fax = [Image.new("L", (60, 40))] * 3
     assert details_of(written(fax[0], "TIFF", save_all=True, append_images=fax[1:])).frames == 3
 
 
-def test_the_dominant_colour_is_the_commonest_and_not_the_mean():
+def test_the_dominant_colour_is_the_most_frequent_and_not_the_mean():
     image = Image.new("RGB", (300, 200), (200, 30, 30))
     image.paste((20, 20, 220), (0, 0, 100, 200))
     red, green, blue = bytes.fromhex(details_of(written(image, "PNG")).dominant_colour[1:])
     assert (red, green, blue) == pytest.approx((200, 30, 30), abs=12)
 
 
-def test_the_colour_of_what_is_clear_does_not_count():
+def test_the_dominant_colour_ignores_transparent_pixels():
     image = Image.new("RGBA", (300, 200), (0, 255, 0, 0))
     image.paste((200, 30, 30, 255), (0, 0, 100, 200))
     red, green, blue = bytes.fromhex(details_of(written(image, "PNG")).dominant_colour[1:])
     assert (red, green, blue) == pytest.approx((200, 30, 30), abs=12)
 
 
-# What the reference implementation, version 0.1.1, makes of these pixels.
+# Hashes of these pixels by the reference implementation, version 0.1.1.
 HASHES = {
     "4PcJPZyAh4dweHh4iHiHh4BwCPiI": (24, 16, lambda x, y: (255 * x // 23, 255 * y // 15, 128, 255)),
     "1okJWxiAm3iIiId4iG8oB4c=": (9, 24, lambda x, y: (x * 20, 255 - y * 10, (x * y) % 256, 255)),
@@ -234,33 +234,34 @@ HASHES = {
 }
 
 
-@pytest.mark.parametrize(("expected", "recipe_of_pixels"), HASHES.items())
-def test_the_thumbhash_is_the_reference_s(expected, recipe_of_pixels):
-    width, height, pixel = recipe_of_pixels
+@pytest.mark.parametrize(("expected", "pixel_rule"), HASHES.items())
+def test_the_thumbhash_equals_that_of_the_reference_implementation(expected, pixel_rule):
+    width, height, pixel = pixel_rule
     image = Image.new("RGBA", (width, height))
     image.putdata([pixel(x, y) for y in range(height) for x in range(width)])
     opaque = image.getchannel("A").getextrema() == (255, 255)
-    _, ours = make_placeholders(image.convert("RGB") if opaque else image)
-    ours, theirs = base64.b64decode(ours), base64.b64decode(expected)
-    assert len(ours) == len(theirs)
-    assert levels(ours) == pytest.approx(levels(theirs), abs=1)  # rounded to whole levels before the transform
+    _, thumbhash = make_placeholders(image.convert("RGB") if opaque else image)
+    thumbhash, reference = base64.b64decode(thumbhash), base64.b64decode(expected)
+    assert len(thumbhash) == len(reference)
+    # Ours rounds the channels to whole levels before the transform.
+    assert levels(thumbhash) == pytest.approx(levels(reference), abs=1)
 
 
 def levels(hashed):
-    """Take a hash apart: the means and scales, then four bits for each frequency."""
+    """Split a hash into its DC values and scales, and the four bits of each AC coefficient."""
     head, shape = int.from_bytes(hashed[:3], "little"), int.from_bytes(hashed[3:5], "little")
     means = [head & 63, head >> 6 & 63, head >> 12 & 63, head >> 18 & 31, head >> 23]
     form = [shape & 7, shape >> 3 & 63, shape >> 9 & 63, shape >> 15]
     return means + form + [half for byte in hashed[5:] for half in (byte & 15, byte >> 4)]
 
 
-def test_the_smallest_picture_has_a_thumbhash_too():
+def test_the_smallest_image_has_a_thumbhash():
     details = details_of(written(Image.new("RGB", (1, 1), (255, 255, 255)), "PNG"))
     assert len(base64.b64decode(details.thumbhash)) > 5
     assert details.dominant_colour == "#ffffff"
 
 
-def test_the_thumbhash_is_of_the_picture_as_shown():
+def test_the_thumbhash_is_that_of_the_oriented_image():
     upright = details_of(photo(400, 300))
     exif = Image.Exif()
     exif[ORIENTATION] = 6

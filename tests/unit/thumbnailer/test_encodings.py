@@ -1,4 +1,4 @@
-"""Colours that code points or a PNG's gAMA and cHRM explain. The values are those that Chromium 156 shows."""
+"""Colour encodings by code points, and by gAMA and cHRM of PNG. Chromium 156 shows the expected values."""
 
 import io
 import struct
@@ -48,7 +48,7 @@ UNKNOWN = [(0, 13), (2, 13), (3, 13), (13, 13), (23, 13), (1, 0), (1, 2), (1, 3)
 
 
 def patches(mode="RGB"):
-    """Six patches of 16 by 16 pixels."""
+    """Return six patches of 16 by 16 pixels."""
     image = Image.new("RGB", (96, 16))
     for number, colour in enumerate(INPUT):
         image.paste(colour, (16 * number, 0, 16 * number + 16, 16))
@@ -89,7 +89,7 @@ ADOBE_TRIANGLE, P3_TRIANGLE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (0.68, 0.32,
 
 
 def nclx(kind, primaries, transfer, **options):
-    """An AVIF or HEIC whose box ``colr`` says these code points; its pixels are what they are."""
+    """Return an AVIF or HEIC whose ``colr`` box has these code points; the pixels are not converted."""
     exact = {"quality": 100, "subsampling": "4:4:4"} if kind == "AVIF" else {"quality": -1, "chroma": 444}
     data = written(patches(), kind, **exact, **options)
     at = data.index(b"colrnclx") + 8
@@ -97,9 +97,9 @@ def nclx(kind, primaries, transfer, **options):
 
 
 def shown(data):
-    picture = process_image(data, PLAIN)
-    image = opened(picture.variants[0].data)
-    return [image.getpixel((16 * number + 8, 8)) for number in range(6)], picture.details.colour_space
+    result = process_image(data, PLAIN)
+    image = opened(result.variants[0].data)
+    return [image.getpixel((16 * number + 8, 8)) for number in range(6)], result.details.colour_space
 
 
 def is_near(pixels, expected, tolerance):
@@ -111,7 +111,7 @@ def is_near(pixels, expected, tolerance):
 
 
 @pytest.mark.parametrize("code_points", CODE_POINTS)
-def test_code_points_of_a_png(code_points):
+def test_the_code_points_of_a_png_are_applied(code_points):
     name, expected = CODE_POINTS[code_points]
     pixels, colour_space = shown(png(cicp(*code_points)))
     assert is_near(pixels, expected, 1), pixels
@@ -119,16 +119,16 @@ def test_code_points_of_a_png(code_points):
 
 
 @pytest.mark.parametrize("code_points", CODE_POINTS)
-def test_code_points_of_an_avif(code_points):
+def test_the_code_points_of_an_avif_are_applied(code_points):
     name, expected = CODE_POINTS[code_points]
     pixels, colour_space = shown(nclx("AVIF", *code_points))
-    # Its pixels are a level off, which PQ makes up to four, and a line without a curve thirteen.
+    # Its pixels are off by one level, which PQ amplifies to four, and a linear transfer function to thirteen.
     assert is_near(pixels, expected, 13 if name.endswith("linear") else 5), pixels
     assert colour_space == name
 
 
 @pytest.mark.parametrize("code_points", [(12, 13), (9, 16), (1, 18)])
-def test_code_points_of_a_heic(code_points):
+def test_the_code_points_of_a_heic_are_applied(code_points):
     name, expected = CODE_POINTS[code_points]
     pixels, colour_space = shown(nclx("HEIF", *code_points))
     assert is_near(pixels, expected, 8), pixels
@@ -136,7 +136,7 @@ def test_code_points_of_a_heic(code_points):
 
 
 @pytest.mark.parametrize("code_points", CODE_POINTS_LIKE_SRGB)
-def test_video_s_curve_is_taken_at_its_word_in_a_png_alone(code_points):
+def test_the_transfer_function_of_video_is_applied_in_a_png_only(code_points):
     pixels, colour_space = shown(png(cicp(*code_points)))
     assert is_near(pixels, BT709_IN_PNG, 1), pixels
     assert colour_space == "BT.709"
@@ -146,7 +146,7 @@ def test_video_s_curve_is_taken_at_its_word_in_a_png_alone(code_points):
 
 
 @pytest.mark.parametrize("code_points", UNKNOWN)
-def test_unknown_code_points_say_nothing(code_points):
+def test_unknown_code_points_are_ignored(code_points):
     assert shown(png(cicp(*code_points))) == (UNCHANGED, "sRGB")
     assert shown(png(cicp(*code_points), gama(1)))[0] == LINEAR
     pixels, colour_space = shown(nclx("AVIF", *code_points))
@@ -162,9 +162,9 @@ def test_unknown_code_points_say_nothing(code_points):
         ([chunk(b"mDCV", bytes(16) + struct.pack(">II", 40_000_000, 50))], 247),
         ([chunk(b"mDCV", bytes(16) + struct.pack(">II", 4_000_000, 50)), chunk(b"cLLI", bytes(8))], 255),
     ],
-    ids=["unknown", "the pictures'", "the display's", "0 is unknown"],
+    ids=["unknown", "of the content", "of the display", "0 is unknown"],
 )
-def test_how_bright_hdr_gets_bends_its_tone(chunks, grey_220):
+def test_tone_mapping_depends_on_the_peak_luminance(chunks, grey_220):
     (_, white, bright, *_), _ = shown(png(cicp(9, 16), *chunks))
     assert white[0] == pytest.approx(187 if b"mDCV" not in b"".join(chunks[:-1]) else 229, abs=1)
     assert bright[0] == pytest.approx(grey_220, abs=1)
@@ -197,7 +197,7 @@ PRECEDENCE = {
     "iCCP cut, so gAMA": ([iccp(ADOBE_PROFILE, cut=True), gama(1)], LINEAR),
     "iCCP cut, so sRGB": ([iccp(ADOBE_PROFILE, cut=True), gama(1), SRGB_CHUNK], UNCHANGED),
     "iCCP of garbage, so gAMA": ([iccp(b"no profile" * 30), gama(1)], LINEAR),
-    "iCCP of another kind of picture": ([iccp(gray_profile(1.0)), gama(1)], UNCHANGED),
+    "iCCP of another colour space": ([iccp(gray_profile(1.0)), gama(1)], UNCHANGED),
     "cICP unknown, so iCCP": ([cicp(2, 2), iccp(ADOBE_PROFILE)], ADOBE),
     "cICP of limited range, so gAMA": ([cicp(12, 13, full_range=0), gama(1)], LINEAR),
     "cICP with a matrix, so gAMA": ([cicp(12, 13, matrix=1), gama(1)], LINEAR),
@@ -207,13 +207,13 @@ PRECEDENCE = {
 
 
 @pytest.mark.parametrize("name", PRECEDENCE)
-def test_which_chunk_of_a_png_counts(name):
+def test_the_precedence_of_colour_chunks_in_a_png(name):
     chunks, expected = PRECEDENCE[name]
     pixels, _ = shown(png(*chunks))
     assert is_near(pixels, expected, 1), pixels
 
 
-def test_they_count_before_the_pixels_and_cicp_before_the_palette():
+def test_colour_chunks_must_precede_the_pixels_and_cicp_the_palette():
     late = written(patches(), "PNG")
     assert shown(late[:-12] + gama(1) + late[-12:])[0] == UNCHANGED
     palette = written(patches().quantize(16), "PNG")
@@ -223,24 +223,24 @@ def test_they_count_before_the_pixels_and_cicp_before_the_palette():
     assert shown(palette[:33] + cicp(1, 8) + palette[33:])[0] == LINEAR
 
 
-def test_grey_and_alpha_are_explained_too():
+def test_an_encoding_applies_to_grey_and_keeps_alpha():
     pixels, colour_space = shown(png(gama(1), mode="L"))
     assert [pixel[0] for pixel in pixels[:3]] == [110, 200, 239]
     assert colour_space == "linear"
-    clear = patches("RGBA")
-    clear.putalpha(200)
-    pixels, _ = shown(png(cicp(9, 16), image=clear))
+    translucent = patches("RGBA")
+    translucent.putalpha(200)
+    pixels, _ = shown(png(cicp(9, 16), image=translucent))
     assert is_near(pixels, CODE_POINTS[9, 16][1], 1)
     assert {pixel[3] for pixel in pixels} == {200}
 
 
-def test_a_profile_comes_before_nclx():
+def test_a_profile_has_precedence_over_nclx():
     pixels, colour_space = shown(nclx("AVIF", 9, 16, icc_profile=ADOBE_PROFILE))
     assert is_near(pixels, ADOBE, 4), pixels
     assert colour_space == "test"
 
 
-def test_a_broken_profile_leaves_nclx():
+def test_a_damaged_profile_leaves_nclx_in_effect():
     data = nclx("AVIF", 12, 13, icc_profile=ADOBE_PROFILE)
     pixels, colour_space = shown(data.replace(ADOBE_PROFILE, b"x" * len(ADOBE_PROFILE)))
     assert is_near(pixels, P3, 2)
@@ -248,19 +248,19 @@ def test_a_broken_profile_leaves_nclx():
 
 
 @pytest.mark.parametrize("full", ["full", "limited"])
-def test_range_and_alpha_of_an_avif_stay_right(full):
+def test_the_range_and_alpha_of_an_avif_are_preserved(full):
     image = patches("RGBA")
     image.putalpha(Image.linear_gradient("L").resize((96, 16)))
     data = written(image, "AVIF", quality=100, subsampling="4:4:4", range=full)
     at = data.index(b"colrnclx") + 8
-    picture = process_image(data[:at] + struct.pack(">HH", 12, 13) + data[at + 4 :], PLAIN)
-    made = opened(picture.variants[0].data)
+    result = process_image(data[:at] + struct.pack(">HH", 12, 13) + data[at + 4 :], PLAIN)
+    made = opened(result.variants[0].data)
     pixels = [made.getpixel((16 * number + 8, 14)) for number in range(6)]
     assert is_near(pixels, P3, 5), pixels
     assert all(abs(made.getpixel((8, y))[3] - image.getpixel((8, y))[3]) <= 2 for y in range(16))
 
 
-def test_an_animated_avif_is_explained_too():
+def test_the_code_points_of_an_animated_avif_are_applied():
     frames = [patches(), patches().rotate(180)]
     data = written(frames[0], "AVIF", quality=100, subsampling="4:4:4", save_all=True, append_images=frames[1:])
     found = data.index(b"colrnclx")

@@ -1,4 +1,4 @@
-"""Small files that cost much: each ends soon, with a code that says why, and costs its neighbours nothing."""
+"""Hostile files: each fails soon, with the right code, and does not affect other images."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +16,10 @@ from thumbmill.thumbnailer.sandbox.process import Rejected
 
 LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
 MEBIBYTE = 2**20
-SECONDS = 30  # on a machine that is busy with other tests, too, no picture within the limits may take so long
+SECONDS = 30  # no image within the limits may take this long, even on a machine that is busy with other tests
 
-# What a header tells is refused before a pixel is decoded.
-AT_THE_DOOR = {
+# Rejected by their headers, before a pixel is decoded.
+EXCESSIVE_HEADERS = {
     "webp of 177 MP": (lambda: hostile.webp(13300), LARGE),
     "webp of 268 MP, lossy": (lambda: hostile.webp_that_claims(16383, 16383), LARGE),
     "webp of 281 million MP, animated": (lambda: hostile.animated_webp_that_claims(2**24, 2**24), LARGE),
@@ -54,7 +54,7 @@ AT_THE_DOOR = {
     "heif of a grid of 400 MP": (lambda: hostile.heif_of_grid(20_000, 20_000, b"heic"), LARGE),
     **{name: (lambda data=data: data, UNSUPPORTED) for name, data in hostile.documents().items()},
 }
-# Likewise, but the file itself is large.
+# Likewise, but the files themselves are large.
 LARGE_FILES = {
     "jpeg with 30 MB of filler in its header": (lambda: hostile.jpeg_with_filler(30 * MEBIBYTE), UNREADABLE),
     "jpeg with 30 MB of junk in its header": (lambda: hostile.jpeg_with_filler(30 * MEBIBYTE, b"x"), UNREADABLE),
@@ -63,8 +63,8 @@ LARGE_FILES = {
     "png of 1,000,000 chunks": (lambda: hostile.png_of_chunks(1_000_000), LARGE),
     "jpeg of 50 MP in 100 scans": (lambda: hostile.jpeg_of_scans(90, edge=7000), UNREADABLE),
 }
-# What shows only in the data.
-ON_THE_WAY = {
+# Only the data show the cost.
+EXCESSIVE_DATA = {
     "jpeg that lacks a half": (lambda: photo(4000, 3000)[: len(photo(4000, 3000)) // 2], UNREADABLE),
     "jpeg that lacks its last 2 KB": (lambda: photo(4000, 3000)[:-2048], UNREADABLE),
     "jpeg of 640 x 480 that claims to be 640 x 4800": (lambda: hostile.jpeg_that_claims(640, 4800), UNREADABLE),
@@ -73,7 +73,7 @@ ON_THE_WAY = {
     "bmp that has no data": (lambda: hostile.bmp_that_claims(6000, 6000), UNREADABLE),
     "png that has no data": (lambda: png_header(6000, 6000), UNREADABLE),
     "jpeg of 90 scans that refine nothing": (lambda: hostile.jpeg_of_scans(80), UNREADABLE),
-    # What is large and yet within the limits is done.
+    # Large images within the limits are done.
     "png of 50,000 chunks": (lambda: hostile.png_of_chunks(50_000), (640, 480)),
     "png of 50,000 chunks behind its pixels": (lambda: hostile.png_of_chunks(50_000, behind=True), (640, 480)),
     "webp of 44 MP": (lambda: hostile.webp(6600), (6600, 6600)),
@@ -84,35 +84,35 @@ ON_THE_WAY = {
 
 
 @contextmanager
-def watched(seconds=SECONDS, **limits):
-    """A decoder of one child, and that child."""
+def start_decoder(seconds=SECONDS, **limits):
+    """Start a decoder of one process. Yield both."""
     earlier = children()
     with Decoder(make_options(seconds=seconds, **limits), children=1) as decoder:
         yield decoder, started_since(earlier)[0]
 
 
 @pytest.fixture(scope="module")
-def doorkeeper():
-    with watched() as pair:
+def header_decoder():
+    with start_decoder() as pair:
         yield pair
 
 
 @pytest.fixture(scope="module")
-def worker():
-    with watched() as pair:
+def data_decoder():
+    with start_decoder() as pair:
         yield pair
 
 
-def judge(decoder, data, seconds=SECONDS):
-    """Decode within two tries and a little, and give the code of the failure or the picture's size."""
+def outcome_of(decoder, data, seconds=SECONDS):
+    """Decode within the time of two attempts and a little. Return the error code or the size of the image."""
     with ThreadPoolExecutor(1) as thread:
-        verdict = thread.submit(decoder.decode, data)
-        result = verdict.result(2.4 * seconds)
+        expected = thread.submit(decoder.decode, data)
+        result = expected.result(2.4 * seconds)
         return result.code if isinstance(result, Rejected) else (result.image.width, result.image.height)
 
 
-# What is not the picture is passed over, and not unpacked, or only as far as is looked at.
-BESIDE_THE_PICTURE = {
+# Metadata are skipped, and not decompressed, or only up to a limit.
+COMPRESSED_METADATA = {
     "png with 200 MB of text": (lambda: hostile.png_with_text(200 * MEBIBYTE), (1, 1)),
     "png with 100 texts of 1 MB": (lambda: hostile.png_with_text(1_000_000, times=100), (1, 1)),
     "png with 200 MB of profile": (lambda: hostile.png_with_profile(200 * MEBIBYTE), (1, 1)),
@@ -122,68 +122,68 @@ BESIDE_THE_PICTURE = {
 }
 
 
-@pytest.mark.parametrize("name", BESIDE_THE_PICTURE)
-def test_what_is_packed_beside_a_picture_costs_nothing(doorkeeper, name):
-    decoder, child = doorkeeper
-    make, size = BESIDE_THE_PICTURE[name]
-    assert judge(decoder, make()) == size
+@pytest.mark.parametrize("name", COMPRESSED_METADATA)
+def test_compressed_metadata_cost_nothing(header_decoder, name):
+    decoder, child = header_decoder
+    make, size = COMPRESSED_METADATA[name]
+    assert outcome_of(decoder, make()) == size
     assert read_status(child, "VmHWM") < 90 * MEBIBYTE
     assert child.is_running()
 
 
-@pytest.mark.parametrize("name", AT_THE_DOOR)
-def test_what_a_header_tells_is_refused_before_it_costs_anything(doorkeeper, name):
-    decoder, child = doorkeeper
-    make, code = AT_THE_DOOR[name]
-    assert judge(decoder, make()) is code
+@pytest.mark.parametrize("name", EXCESSIVE_HEADERS)
+def test_excessive_headers_are_rejected_before_they_cost_anything(header_decoder, name):
+    decoder, child = header_decoder
+    make, code = EXCESSIVE_HEADERS[name]
+    assert outcome_of(decoder, make()) is code
     assert read_status(child, "VmHWM") < 80 * MEBIBYTE
-    assert judge(decoder, photo()) == (640, 480)
-    assert child.is_running(), "no picture cost it its life"
+    assert outcome_of(decoder, photo()) == (640, 480)
+    assert child.is_running(), "no image ended the process"
 
 
 @pytest.mark.parametrize("name", LARGE_FILES)
-def test_what_a_large_file_s_structure_tells_is_refused_before_it_costs_anything(doorkeeper, name):
-    """None needs as much as a second of CPU time."""
-    decoder, child = doorkeeper
+def test_the_excessive_structure_of_a_large_file_is_rejected_before_it_costs_anything(header_decoder, name):
+    """Check that none needs a second of CPU time."""
+    decoder, child = header_decoder
     make, code = LARGE_FILES[name]
     data, before = make(), sum(child.cpu_times()[:2])
-    assert judge(decoder, data) is code
+    assert outcome_of(decoder, data) is code
     assert sum(child.cpu_times()[:2]) - before < 1
-    assert judge(decoder, photo()) == (640, 480)
-    assert child.is_running(), "no picture cost it its life"
+    assert outcome_of(decoder, photo()) == (640, 480)
+    assert child.is_running(), "no image ended the process"
 
 
-@pytest.mark.parametrize("name", ON_THE_WAY)
-def test_what_the_data_tell_costs_the_picture_and_not_the_child(worker, name):
-    decoder, child = worker
-    make, verdict = ON_THE_WAY[name]
-    assert judge(decoder, make()) == verdict
+@pytest.mark.parametrize("name", EXCESSIVE_DATA)
+def test_excessive_data_fail_the_image_and_not_the_decoder_process(data_decoder, name):
+    decoder, child = data_decoder
+    make, expected = EXCESSIVE_DATA[name]
+    assert outcome_of(decoder, make()) == expected
     assert read_status(child, "VmPeak") <= LIMITS.memory_bytes
-    assert judge(decoder, photo()) == (640, 480)
+    assert outcome_of(decoder, photo()) == (640, 480)
     assert child.is_running()
 
 
-def test_a_smaller_memory_refuses_smaller_pictures():
-    with watched(memory_bytes=512 * MEBIBYTE) as (decoder, child):
-        assert judge(decoder, hostile.webp(7000)) is LARGE
-        assert judge(decoder, photo()) == (640, 480)
+def test_a_lower_memory_limit_rejects_smaller_images():
+    with start_decoder(memory_bytes=512 * MEBIBYTE) as (decoder, child):
+        assert outcome_of(decoder, hostile.webp(7000)) is LARGE
+        assert outcome_of(decoder, photo()) == (640, 480)
         assert read_status(child, "VmPeak") <= 512 * MEBIBYTE
 
 
-def test_what_no_limit_foresees_ends_with_its_cpu_time(faulty_decoders):
-    with watched(seconds=1) as (decoder, _):
-        assert judge(decoder, faulty_photo("spin")) is ErrorCode.DECODER_TIMEOUT
-        assert judge(decoder, photo()) == (640, 480)
+def test_the_cpu_limit_ends_an_image_that_no_other_limit_covers(faulty_decoders):
+    with start_decoder(seconds=1) as (decoder, _):
+        assert outcome_of(decoder, faulty_photo("spin")) is ErrorCode.DECODER_TIMEOUT
+        assert outcome_of(decoder, photo()) == (640, 480)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"])
-def test_flipped_bytes_end_in_a_verdict(worker, kind):
-    decoder, child = worker
+def test_flipped_bytes_have_an_outcome(data_decoder, kind):
+    decoder, child = data_decoder
     chance = random.Random(kind)
     for _ in range(10):
         data = bytearray(photo(400, 300, kind=kind))
         for _ in range(chance.choice((1, 5, 200))):
             data[chance.randrange(len(data))] = chance.randrange(256)
-        judge(decoder, bytes(data))
-    assert judge(decoder, photo()) == (640, 480)
+        outcome_of(decoder, bytes(data))
+    assert outcome_of(decoder, photo()) == (640, 480)
     assert child.is_running()

@@ -1,4 +1,4 @@
-"""Every mode of pixels that a decoder may give, and whom an exception is blamed on."""
+"""Every pixel mode that a decoder may return, and the mapping of decoder errors."""
 
 import pytest
 from PIL import Image
@@ -13,8 +13,8 @@ from thumbmill.thumbnailer.imaging.pipeline import PIXEL_STEPS
 HALF = 128  # alpha
 
 
-def take_through(image):
-    """Take decoded pixels as far as they go before they are encoded."""
+def apply_pixel_steps(image):
+    """Apply all steps between decoding and encoding."""
     context = ProcessingContext(b"", make_options(), image, "HEIF", image.size)
     for step in PIXEL_STEPS:
         step(context)
@@ -45,36 +45,36 @@ def palette_with_alpha():
     ids=lambda value: value.mode if isinstance(value, Image.Image) else "",
 )
 def test_pixels_of_every_mode_become_rgb(image, pixel):
-    assert take_through(image).getpixel((3, 3)) == pytest.approx(pixel, abs=1)
+    assert apply_pixel_steps(image).getpixel((3, 3)) == pytest.approx(pixel, abs=1)
 
 
 @pytest.mark.parametrize("mode", ["F", "I", "HSV"])
-def test_a_mode_that_has_no_meaning_here_is_unsupported_and_no_fault(mode):
-    with pytest.raises(UndecodableImageError) as fault:
-        take_through(Image.new(mode, (8, 8)))
-    assert fault.value.code is ErrorCode.UNSUPPORTED_FORMAT
-    assert fault.value.detail == f"a HEIF with pixels of the mode {mode} is not supported"
+def test_a_mode_without_display_colours_is_unsupported(mode):
+    with pytest.raises(UndecodableImageError) as error:
+        apply_pixel_steps(Image.new(mode, (8, 8)))
+    assert error.value.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert error.value.detail == f"a HEIF with pixels of the mode {mode} is not supported"
 
 
 @pytest.mark.parametrize(
-    "fault", [OSError("short"), SyntaxError("no"), ValueError("bad"), EOFError(), RuntimeError("aom")]
+    "error", [OSError("short"), SyntaxError("no"), ValueError("bad"), EOFError(), RuntimeError("aom")]
 )
-def test_what_decoders_raise_on_broken_files_is_damage(fault):
-    with pytest.raises(UndecodableImageError) as blamed, map_decode_errors():
-        raise fault
-    assert blamed.value.code is ErrorCode.UNREADABLE_IMAGE
-    assert str(fault) in blamed.value.cause
+def test_decoder_errors_on_damaged_files_are_mapped(error):
+    with pytest.raises(UndecodableImageError) as raised, map_decode_errors():
+        raise error
+    assert raised.value.code is ErrorCode.UNREADABLE_IMAGE
+    assert str(error) in raised.value.cause
 
 
 @pytest.mark.parametrize(
-    "fault", [AttributeError("x"), NameError("x"), AssertionError(), RecursionError(), MemoryError()]
+    "error", [AttributeError("x"), NameError("x"), AssertionError(), RecursionError(), MemoryError()]
 )
-def test_a_fault_of_code_is_not_blamed_on_the_picture(fault):
-    with pytest.raises(type(fault)), map_decode_errors():
-        raise fault
+def test_a_bug_is_not_reported_as_a_damaged_image(error):
+    with pytest.raises(type(error)), map_decode_errors():
+        raise error
 
 
-def test_what_a_decoder_says_it_can_t_do_is_unsupported():
-    with pytest.raises(UndecodableImageError) as blamed, map_decode_errors():
+def test_a_feature_that_a_decoder_lacks_is_unsupported():
+    with pytest.raises(UndecodableImageError) as raised, map_decode_errors():
         raise NotImplementedError("layers of this kind")
-    assert (blamed.value.code, blamed.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, "layers of this kind")
+    assert (raised.value.code, raised.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, "layers of this kind")

@@ -1,4 +1,4 @@
-"""Whatever the size, mode, format and orientation: the size follows its rule, the bytes their original."""
+"""Images of every size, mode, format and orientation: sizes follow the preset, bytes are deterministic."""
 
 import io
 import math
@@ -52,51 +52,52 @@ edges = st.one_of(st.integers(1, 40), st.integers(200, 700), st.integers(1000, 3
     height=st.one_of(st.integers(1, 40), st.integers(200, 700)),
     orientation=st.integers(1, 8),
 )
-def test_the_size_follows_its_rule_and_the_bytes_their_original(case, width, height, orientation):
+def test_the_size_follows_the_preset_and_the_bytes_are_deterministic(case, width, height, orientation):
     kind, mode = case
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     turned = kind in TURNABLE and orientation >= 5
     data = written(plain(mode, (width, height)), kind, **({"exif": exif} if kind in TURNABLE else {}))
-    picture = process_image(data, make_options())
+    result = process_image(data, make_options())
     shown = (height, width) if turned else (width, height)
-    assert (picture.width, picture.height) == shown
-    (rendition,) = picture.variants
-    image = opened(rendition.data)
+    assert (result.width, result.height) == shown
+    (variant,) = result.variants
+    image = opened(variant.data)
     scale = min(1, 256 / max(shown))
-    size = tuple(max(1, math.floor(edge * scale + 0.5)) for edge in shown)  # half a pixel counts, unlike in round()
-    assert image.size == (rendition.width, rendition.height) == size
-    assert process_image(data, make_options()) == picture
+    # Half a pixel is rounded up, unlike by round().
+    size = tuple(max(1, math.floor(edge * scale + 0.5)) for edge in shown)
+    assert image.size == (variant.width, variant.height) == size
+    assert process_image(data, make_options()) == result
 
 
 @pytest.mark.parametrize("level", [255, 100, 0])
 @pytest.mark.parametrize(
     ("kind", "mode"), [(kind, mode) for kind, modes in WRITABLE.items() for mode in modes if mode != "LAB"]
 )
-def test_a_grey_stays_the_grey_it_was(kind, mode, level):
+def test_a_grey_keeps_its_level(kind, mode, level):
     level = 255 * (level > 127) if mode == "1" else level
     data = written(plain(mode, (400, 300), level), kind)
-    (rendition,) = process_image(data, make_options()).variants
-    assert opened(rendition.data).convert("RGB").getpixel((99, 99)) == pytest.approx((level,) * 3, abs=4)
+    (variant,) = process_image(data, make_options()).variants
+    assert opened(variant.data).convert("RGB").getpixel((99, 99)) == pytest.approx((level,) * 3, abs=4)
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B"])
-def test_sixteen_bits_become_eight_without_bands(mode):
+def test_16_bits_become_8_without_banding(mode):
     levels = b"".join((n * 256).to_bytes(2, "big" if mode.endswith("B") else "little") for n in range(256))
     data = written(Image.frombytes(mode, (256, 200), levels * 200), "TIFF")
-    (rendition,) = process_image(data, make_options()).variants
-    row = [opened(rendition.data).convert("L").getpixel((x, 100)) for x in range(256)]
+    (variant,) = process_image(data, make_options()).variants
+    row = [opened(variant.data).convert("L").getpixel((x, 100)) for x in range(256)]
     assert row == pytest.approx(list(range(256)), abs=4)
 
 
-def test_a_first_frame_that_does_not_fill_its_canvas_stands_where_it_belongs():
+def test_a_first_frame_smaller_than_its_canvas_keeps_its_position():
     whole = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
     whole.paste((255, 0, 0, 255), (200, 150, 400, 300))
     other = Image.new("RGBA", (400, 300), (0, 0, 255, 255))
     for kind in ("GIF", "WEBP", "PNG"):
         data = written(whole, kind, save_all=True, append_images=[other], disposal=2, duration=50)
-        (rendition,) = process_image(data, make_options()).variants
-        image = opened(rendition.data)
+        (variant,) = process_image(data, make_options()).variants
+        image = opened(variant.data)
         assert image.getpixel((40, 40))[3] == 0, kind
         red, _, blue, alpha = image.getpixel((200, 150))
         assert (alpha, red > 200, blue < 50) == (255, True, True), kind

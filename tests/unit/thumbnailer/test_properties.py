@@ -1,4 +1,4 @@
-"""What holds for every picture and every preset, tried on many of both; the same ones in each run."""
+"""Properties of every image and every preset, tested with the same examples in each run."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,7 +15,7 @@ from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
-# Deadlines would fail on a busy machine, and other examples in each run would fail for somebody else.
+# Deadlines would fail on a busy machine, and random examples would fail for others.
 often = settings(
     max_examples=150,
     derandomize=True,
@@ -37,17 +37,17 @@ MODES = {
 OPTIONS = {"AVIF": {"speed": 10}, "JPEG": {"quality": 95}, "WEBP": {"quality": 95}}
 TURNABLE = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"}
 SECRET = "Do not hand me on"
-MOST = 16383  # pixels: the longest edge of a WebP, and so of any variant
+MAX_EDGE = 16383  # pixels: the longest edge of a WebP, and so of any variant
 MIME = {"jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "png": "image/png"}
 
-# Where the four quarters red, green / blue, white are seen, by the orientation that EXIF names (its table 4.4.2).
+# Where the quarters red, green / blue, white are displayed, by EXIF orientation (its table 4.4.2).
 SHOWN = {1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "wgbr", 8: "gwrb"}
 COLOURS = {"r": (220, 30, 30), "g": (30, 180, 30), "b": (30, 30, 220), "w": (250, 250, 250)}
 
 
 @dataclass(frozen=True)
 class Original:
-    """A picture as it is stored, and how it is to be turned."""
+    """An image as it is stored, and its orientation."""
 
     kind: str
     mode: str
@@ -62,22 +62,22 @@ class Original:
         return size[::-1] if self.orientation >= 5 else size
 
     def write(self):
-        """Write it with all the metadata that its format takes, and a secret in each."""
+        """Encode it with all metadata that its format supports, and a secret in each."""
         exif = Image.Exif()
         exif[0x010E], exif[0x9286] = SECRET, SECRET.encode()  # description, comment
         if self.orientation != 1:
             exif[ORIENTATION] = self.orientation
-        told = {"exif": exif.tobytes()} if self.kind in TURNABLE else {}
+        options = {"exif": exif.tobytes()} if self.kind in TURNABLE else {}
         if self.kind in {"JPEG", "WEBP"}:
-            told["xmp"] = f"<x>{SECRET}</x>".encode()
+            options["xmp"] = f"<x>{SECRET}</x>".encode()
         if self.kind in {"JPEG", "GIF"}:
-            told["comment"] = SECRET.encode()
+            options["comment"] = SECRET.encode()
         if self.kind in {"JPEG", "PNG", "WEBP", "TIFF"} and self.mode in {"RGB", "RGBA"}:
-            told["icc_profile"] = rgb_profile(DISPLAY_P3)
+            options["icc_profile"] = rgb_profile(DISPLAY_P3)
         if self.kind == "JPEG":
-            told["progressive"] = self.progressive
+            options["progressive"] = self.progressive
         file = BytesIO()
-        quarters(self.width, self.height, self.mode).save(file, self.kind, **OPTIONS.get(self.kind, {}), **told)
+        quarters(self.width, self.height, self.mode).save(file, self.kind, **OPTIONS.get(self.kind, {}), **options)
         return file.getvalue()
 
 
@@ -90,14 +90,14 @@ def quarters(width, height, mode):
         return Image.frombytes("I;16", image.size, b"".join(bytes((v, v)) for v in image.convert("L").tobytes()))
     image = image.convert("RGBA" if mode.endswith("A") else "RGB")
     if mode.endswith("A"):
-        image.putpixel((0, 0), (9, 9, 9, 0))  # something shows through
+        image.putpixel((0, 0), (9, 9, 9, 0))  # not opaque
     return image.convert(mode)
 
 
 @some.composite
 def originals(draw, kinds=tuple(MODES)):
     kind = draw(some.sampled_from(kinds))
-    # Mostly small, and now and then long and thin.
+    # Mostly small, some long and thin.
     long, short = draw(some.integers(1, 300)), draw(some.integers(1, 300) | some.integers(1, 4))
     width, height = draw(some.permutations([long, short]))
     return Original(
@@ -129,25 +129,25 @@ def presets(draw, fits=("inside", "cover", "contain")):
     )
 
 
-# --- the rule, said once more and in other words ----------------------------------------------------------------
+# --- the rule, implemented a second time ------------------------------------------------------------------------
 
 
 def expected_scale(size, preset):
-    """Give the factor by which a picture is made smaller or larger."""
-    box = (preset.width or MOST, preset.height or MOST)
+    """Return the factor by which an image is reduced or enlarged."""
+    box = (preset.width or MAX_EDGE, preset.height or MAX_EDGE)
     factors = [Fraction(edge, given) for edge, given in zip(box, size, strict=True)]
     factor = max(factors) if preset.fit == "cover" else min(factors)
     return factor if preset.enlarge else min(factor, Fraction(1))
 
 
 def expected_whole(size, preset):
-    """Give the size of the whole picture, before anything is cut off or added."""
+    """Return the size of the whole image, before it is cropped or padded."""
     scale = expected_scale(size, preset)
     return tuple(max(1, int(edge * scale + Fraction(1, 2))) for edge in size)
 
 
 def expected_size(size, preset):
-    """Give a variant's size."""
+    """Return the size of a variant."""
     box, whole = (preset.width, preset.height), expected_whole(size, preset)
     if preset.fit == "contain":
         return box
@@ -168,53 +168,53 @@ def expected_size(size, preset):
         ((40, 30), Preset("it", 20, 80, fit="cover"), (20, 30)),
     ],
 )
-def test_the_rule_itself_says_what_it_should(size, preset, expected):
+def test_the_reference_rule_gives_the_expected_sizes(size, preset, expected):
     assert expected_size(size, preset) == expected
 
 
 @pytest.mark.parametrize("enlarge", [True, False])
 @pytest.mark.parametrize("size", [(20_000, 30), (2_000, 1)])
-def test_an_edge_that_the_preset_leaves_open_still_has_an_end(size, enlarge):
+def test_an_edge_that_the_preset_leaves_open_is_limited(size, enlarge):
     file = BytesIO()
     Image.new("RGBA", size, (1, 2, 3, 4)).save(file, "PNG")
     preset = Preset("it", height=30, enlarge=enlarge)
-    (rendition,) = process_image(file.getvalue(), make_options(preset)).variants
-    assert (rendition.width, rendition.height) == expected_size(size, preset)
-    assert rendition.width == (2_000 if not enlarge and size[0] == 2_000 else MOST)
+    (variant,) = process_image(file.getvalue(), make_options(preset)).variants
+    assert (variant.width, variant.height) == expected_size(size, preset)
+    assert variant.width == (2_000 if not enlarge and size[0] == 2_000 else MAX_EDGE)
 
 
-# --- what holds -------------------------------------------------------------------------------------------------
+# --- the properties ---------------------------------------------------------------------------------------------
 
 
 @often
 @given(originals(), presets())
-def test_a_variant_has_the_size_that_the_rule_gives_to_the_pixel(original, preset):
-    picture = process_image(original.write(), make_options(preset))
-    (rendition,) = picture.variants
-    assert (picture.format, picture.width, picture.height) == (original.kind, *original.shown)
-    assert (rendition.width, rendition.height) == expected_size(original.shown, preset)
-    image = opened(rendition.data)
-    assert image.size == (rendition.width, rendition.height)
-    assert Image.MIME[image.format] == rendition.content_type == MIME.get(preset.format, rendition.content_type)
+def test_a_variant_has_exactly_the_size_of_the_rule(original, preset):
+    result = process_image(original.write(), make_options(preset))
+    (variant,) = result.variants
+    assert (result.format, result.width, result.height) == (original.kind, *original.shown)
+    assert (variant.width, variant.height) == expected_size(original.shown, preset)
+    image = opened(variant.data)
+    assert image.size == (variant.width, variant.height)
+    assert Image.MIME[image.format] == variant.content_type == MIME.get(preset.format, variant.content_type)
 
 
 @often
 @given(originals(), presets(fits=["inside", "cover"]))
 def test_nothing_is_enlarged_unless_asked_for(original, preset):
-    (rendition,) = process_image(original.write(), make_options(replace(preset, enlarge=False))).variants
-    assert rendition.width <= original.shown[0]
-    assert rendition.height <= original.shown[1]
+    (variant,) = process_image(original.write(), make_options(replace(preset, enlarge=False))).variants
+    assert variant.width <= original.shown[0]
+    assert variant.height <= original.shown[1]
 
 
 @often
 @given(some.tuples(some.integers(1, 150), some.integers(1, 150)), presets(fits=["contain"]))
-def test_padding_surrounds_the_whole_picture_where_gravity_puts_it(size, preset):
+def test_padding_surrounds_the_whole_image_by_its_gravity(size, preset):
     file = BytesIO()
     Image.new("RGB", size, (0, 0, 0)).save(file, "PNG")
-    (rendition,) = process_image(
+    (variant,) = process_image(
         file.getvalue(), make_options(replace(preset, format="png", background="#ffffff"))
     ).variants
-    found = opened(rendition.data).convert("L").point(lambda level: 255 - level).getbbox()
+    found = opened(variant.data).convert("L").point(lambda level: 255 - level).getbbox()
     width, height = expected_whole(size, preset)
     spare = (preset.width - width, preset.height - height)
     across = 0 if "west" in preset.gravity else 2 if "east" in preset.gravity else 1
@@ -225,17 +225,17 @@ def test_padding_surrounds_the_whole_picture_where_gravity_puts_it(size, preset)
 
 @often
 @given(originals(kinds=sorted(TURNABLE)), some.sampled_from(["jpeg", "webp", "avif", "png"]))
-def test_a_picture_is_turned_as_its_camera_was_held(original, kind):
+def test_an_image_is_rotated_by_its_orientation(original, kind):
     assume(min(original.width, original.height) >= 32)
     original = replace(original, mode="RGB")
     preset = Preset("it", 64, 64, quality=95, format=kind)
-    (rendition,) = process_image(original.write(), make_options(preset)).variants
-    assume(min(rendition.width, rendition.height) >= 16)
-    assert corners(opened(rendition.data)) == SHOWN[original.orientation]
+    (variant,) = process_image(original.write(), make_options(preset)).variants
+    assume(min(variant.width, variant.height) >= 16)
+    assert corners(opened(variant.data)) == SHOWN[original.orientation]
 
 
 def corners(image):
-    """Name the colours of the four quarters."""
+    """Return the names of the colours of the four quarters."""
     image = image.convert("RGB")
     places = [(x * image.width // 4, y * image.height // 4) for y in (1, 3) for x in (1, 3)]
     return "".join(name_of(image.getpixel(place)) for place in places)
@@ -252,19 +252,19 @@ def test_the_same_original_and_presets_give_the_same_bytes(original, chosen):
     data = original.write()
     first, second = (process_image(data, make_options(*named)) for _ in range(2))
     assert first == second
-    assert [rendition.preset for rendition in first.variants] == [preset.name for preset in named]
-    for rendition, preset in zip(first.variants, named, strict=True):
-        assert (rendition.width, rendition.height) == expected_size(original.shown, preset)
+    assert [variant.preset for variant in first.variants] == [preset.name for preset in named]
+    for variant, preset in zip(first.variants, named, strict=True):
+        assert (variant.width, variant.height) == expected_size(original.shown, preset)
 
 
 @often
 @given(originals(), presets())
-def test_a_variant_says_nothing_but_pixels(original, preset):
+def test_a_variant_contains_nothing_but_pixels(original, preset):
     data = original.write()
     assert SECRET.encode() in data or original.kind == "BMP"
-    (rendition,) = process_image(data, make_options(preset)).variants
+    (variant,) = process_image(data, make_options(preset)).variants
     for trace in (SECRET.encode(), b"Exif", b"ICC_PROFILE", b"ICCP", b"iCCP", b"acsp"):
-        assert trace not in rendition.data
-    image = opened(rendition.data)
+        assert trace not in variant.data
+    image = opened(variant.data)
     assert not image.getexif()
     assert not {"exif", "xmp", "comment", "icc_profile"} & image.info.keys()

@@ -1,4 +1,4 @@
-"""What presets ask for: sizes to the pixel, cuts and padding, formats, animations, and one decode for all."""
+"""Presets: exact sizes, cropping and padding, formats, animations, and one decode for all variants."""
 
 import io
 
@@ -25,7 +25,7 @@ def written(image, kind="PNG", **options):
 
 
 def thirds(width=900, height=300):
-    """Red, green and blue from left to right."""
+    """Return red, green and blue thirds from left to right."""
     image = Image.new("RGB", (width, height), GREEN)
     image.paste(RED, (0, 0, width // 3, height))
     image.paste(BLUE, (2 * width // 3, 0, width, height))
@@ -33,10 +33,10 @@ def thirds(width=900, height=300):
 
 
 def variant_of(data, preset, **changed):
-    (rendition,) = process_image(data, make_options(preset, **changed)).variants
-    image = opened(rendition.data)
-    assert image.size == (rendition.width, rendition.height)
-    assert Image.MIME[image.format] == rendition.content_type
+    (variant,) = process_image(data, make_options(preset, **changed)).variants
+    image = opened(variant.data)
+    assert image.size == (variant.width, variant.height)
+    assert Image.MIME[image.format] == variant.content_type
     return image
 
 
@@ -67,28 +67,28 @@ def is_near(pixel, colour):
         ((1000, 25), Preset("p", 100, 100), (100, 3), (100, 3), (0, 0)),  # 2.5 pixels
     ],
 )
-def test_the_rule_of_each_fit(size, preset, scaled, final, offset):
+def test_the_geometry_of_each_fit(size, preset, scaled, final, offset):
     layout = compute_geometry(size, preset)
     assert (layout.scaled, layout.final, layout.offset) == (scaled, final, offset)
 
 
-def test_a_box_is_one_for_the_picture_as_shown():
+def test_a_box_applies_to_the_oriented_image():
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    lying = written(thirds(), "JPEG", exif=exif)  # shown: 300 wide, 900 high
+    lying = written(thirds(), "JPEG", exif=exif)  # displayed: 300 wide, 900 high
     assert variant_of(lying, Preset("p", 100, 500)).size == (100, 300)
     high = variant_of(lying, Preset("p", 100, 200, fit="cover", gravity="north"))
     assert high.size == (100, 200)
     assert is_near(high.getpixel((50, 20)), RED)
 
 
-# --- cuts and padding ------------------------------------------------------------------------------------------
+# --- cropping and padding --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("gravity", "colour"), [("west", RED), ("centre", GREEN), ("east", BLUE), ("northwest", RED), ("south", GREEN)]
 )
-def test_cover_keeps_the_side_it_is_told_to(gravity, colour):
+def test_cover_keeps_the_side_of_its_gravity(gravity, colour):
     square = variant_of(written(thirds()), Preset("p", 90, 90, fit="cover", gravity=gravity))
     assert square.size == (90, 90)
     assert all(is_near(square.getpixel(place), colour) for place in ((10, 45), (45, 45), (80, 45)))
@@ -101,16 +101,16 @@ def test_contain_pads_with_the_background():
     assert is_near(padded.getpixel((50, 150)), RED)
 
 
-def test_contain_may_pad_with_nothing():
+def test_contain_may_pad_with_transparent_pixels():
     padded = variant_of(written(thirds()), Preset("p", 300, 300, fit="contain", background="transparent"))
     assert (padded.format, padded.mode) == ("WEBP", "RGBA")
     assert [padded.getpixel((150, y))[3] for y in (20, 150)] == [0, 255]
 
 
-def test_what_shows_through_shows_the_background_where_the_format_has_no_alpha():
-    clear = thirds().convert("RGBA")
-    clear.paste((0, 0, 0, 0), (0, 0, 300, 300))
-    flat = variant_of(written(clear), Preset("p", 300, 300, format="jpeg", background="#0044ff"))
+def test_alpha_is_flattened_onto_the_background_in_formats_without_alpha():
+    transparent = thirds().convert("RGBA")
+    transparent.paste((0, 0, 0, 0), (0, 0, 300, 300))
+    flat = variant_of(written(transparent), Preset("p", 300, 300, format="jpeg", background="#0044ff"))
     assert is_near(flat.getpixel((50, 50)), (0, 68, 255))
     assert is_near(flat.getpixel((150, 50)), GREEN)
 
@@ -132,7 +132,7 @@ def test_a_preset_names_its_format(wanted, written_as, mode):
     assert is_near(made.getpixel((45, 20)), GREEN)
 
 
-def test_quality_is_the_preset_s():
+def test_the_quality_is_that_of_the_preset():
     data = written(Image.effect_mandelbrot((400, 400), (-2, -1.5, 1, 1.5), 90).convert("RGB"), "JPEG")
     for kind in ("jpeg", "webp", "avif"):
         low, high = (
@@ -145,16 +145,16 @@ def test_quality_is_the_preset_s():
 # --- several ---------------------------------------------------------------------------------------------------
 
 
-def test_every_preset_has_its_variant_in_the_order_of_the_file():
-    picture = process_image(written(thirds(3000, 1500), "JPEG"), make_options(*THREE))
-    assert [(made.preset, made.width, made.height) for made in picture.variants] == [
+def test_variants_are_in_the_order_of_the_presets():
+    result = process_image(written(thirds(3000, 1500), "JPEG"), make_options(*THREE))
+    assert [(made.preset, made.width, made.height) for made in result.variants] == [
         ("thumbnail", 256, 128),
         ("small", 640, 320),
         ("large", 1600, 800),
     ]
 
 
-def test_a_picture_is_decoded_once_for_all(monkeypatch):
+def test_an_image_is_decoded_once_for_all_variants(monkeypatch):
     decoded = []
     decode = pipeline.decode_first_frame
     steps = [
@@ -166,7 +166,7 @@ def test_a_picture_is_decoded_once_for_all(monkeypatch):
     assert decoded == [1]
 
 
-def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
+def test_a_variant_of_a_variant_looks_like_one_of_the_original():
     chess = Image.effect_mandelbrot((2400, 1800), (-2, -1.5, 1, 1.5), 90).convert("RGB")
     data = written(chess, "JPEG", quality=95)
     alone, among = (
@@ -175,12 +175,12 @@ def test_a_variant_from_a_variant_looks_like_one_from_the_picture():
     assert max(ImageStat.Stat(ImageChops.difference(alone, among)).rms) < 4
 
 
-def test_an_enlarged_variant_lends_nothing_to_the_others():
+def test_no_variant_is_made_from_an_enlarged_one():
     tiny = thirds(90, 30)
     huge = Preset("huge", 900, 900, enlarge=True)
-    picture = process_image(written(tiny), make_options(huge, Preset("same", 90, 90, format="png")))
-    assert [(made.width, made.height) for made in picture.variants] == [(900, 300), (90, 30)]
-    assert opened(picture.variants[1].data).tobytes() == tiny.tobytes()
+    result = process_image(written(tiny), make_options(huge, Preset("same", 90, 90, format="png")))
+    assert [(made.width, made.height) for made in result.variants] == [(900, 300), (90, 30)]
+    assert opened(result.variants[1].data).tobytes() == tiny.tobytes()
 
 
 # --- animations ------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_an_animation_may_be_kept(object_version, wanted):
     assert all(is_near(pixel, colour) for pixel, colour in zip(frames, (RED, GREEN, BLUE), strict=True))
 
 
-def test_a_kept_animation_keeps_its_time():
+def test_a_kept_animation_keeps_its_durations():
     made = variant_of(film("GIF"), Preset("p", 100, 100, animated="keep", format="webp"))
     times = []
     for number in range(made.n_frames):
@@ -212,7 +212,7 @@ def test_a_kept_animation_keeps_its_time():
     assert made.info["loop"] == 0
 
 
-def test_a_still_picture_is_still_where_animations_are_kept():
+def test_an_image_of_one_frame_is_not_an_animation():
     made = variant_of(written(thirds()), Preset("p", 100, 100, animated="keep"))
     assert (made.format, getattr(made, "n_frames", 1)) == ("JPEG", 1)
 
@@ -226,14 +226,14 @@ def test_an_animation_may_be_rejected():
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
-def test_frames_have_a_limit(kind):
+def test_the_number_of_frames_is_limited(kind):
     assert process_image(film(kind), make_options(frames=3)).details.frames == 3
     with pytest.raises(UndecodableImageError, match=r"limit of 2|more than 2") as raised:
         process_image(film(kind), make_options(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 
-def test_the_pixels_of_kept_frames_have_a_limit_together():
+def test_the_pixels_of_all_kept_frames_are_limited():
     keeping = Preset("p", 100, 100, animated="keep")
     process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300))
     with pytest.raises(UndecodableImageError, match="exceed the limit of 359999 pixels for an animation") as raised:
@@ -241,4 +241,4 @@ def test_the_pixels_of_kept_frames_have_a_limit_together():
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
     process_image(
         film("GIF"), make_options(animation_pixels=1)
-    )  # where only the first frame is wanted, it is no matter
+    )  # which does not matter where only the first frame is decoded

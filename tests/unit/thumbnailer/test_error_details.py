@@ -1,4 +1,4 @@
-"""What people read of a broken file, and what the log keeps of it."""
+"""The details of damaged files: for users, and for the log."""
 
 import random
 
@@ -16,7 +16,7 @@ from thumbmill.thumbnailer.sandbox.process import Rejected
 from thumbmill.thumbnailer.sandbox.responses import parse_response
 from thumbmill.thumbnailer.sandbox.worker import respond
 
-OURS = {"", "the file is truncated", "the header is damaged"}
+DETAILS = {"", "the file is truncated", "the header is damaged"}
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 
 
@@ -24,16 +24,16 @@ def noise():
     return Image.frombytes("RGB", (200, 150), random.Random(1).randbytes(200 * 150 * 3))
 
 
-def refusal(data):
+def rejection(data):
     try:
         process_image(data, make_options())
-    except UndecodableImageError as fault:
-        return fault
+    except UndecodableImageError as error:
+        return error
     return None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_library_speaks_to_people(kind):
+def test_details_contain_no_text_of_a_library(kind):
     data, chance = written(noise(), kind), random.Random(2)
     broken = [data[: len(data) * part // 10] for part in range(1, 10)]
     for _ in range(20):
@@ -41,26 +41,26 @@ def test_no_library_speaks_to_people(kind):
         for _ in range(50):
             spoilt[chance.randrange(40, len(data))] = chance.randrange(256)
         broken.append(bytes(spoilt))
-    refused = [fault for fault in map(refusal, broken) if fault and fault.code is ErrorCode.UNREADABLE_IMAGE]
-    assert refused
-    assert {fault.detail for fault in refused} <= OURS
+    rejected = [error for error in map(rejection, broken) if error and error.code is ErrorCode.UNREADABLE_IMAGE]
+    assert rejected
+    assert {error.detail for error in rejected} <= DETAILS
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-def test_a_file_that_is_cut_is_said_to_end_too_early(kind):
-    fault = refusal(written(noise(), kind)[:-6000])
-    assert (fault.code, fault.detail) == (ErrorCode.UNREADABLE_IMAGE, "the file is truncated")
-    assert fault.cause
+def test_a_truncated_file_is_reported_as_truncated(kind):
+    error = rejection(written(noise(), kind)[:-6000])
+    assert (error.code, error.detail) == (ErrorCode.UNREADABLE_IMAGE, "the file is truncated")
+    assert error.cause
 
 
-def test_what_a_library_said_comes_out_of_the_child():
+def test_the_cause_is_sent_by_the_decoder_process():
     header, parts = respond(written(noise(), "PNG")[:-20_000], make_options(), slow=False)
     with pytest.raises(UndecodableImageError) as raised:
         parse_response(header, parts, make_options())
     assert (raised.value.detail, bool(raised.value.cause)) == ("the file is truncated", True)
 
 
-def test_the_log_has_what_a_library_said(monkeypatch):
+def test_the_log_has_the_cause(monkeypatch):
     class Child:
         is_alive, images = True, 0
 

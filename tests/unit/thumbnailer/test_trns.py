@@ -1,4 +1,4 @@
-"""A PNG without an alpha channel may call one colour clear, in the numbers of its own depth."""
+"""A PNG without an alpha channel may declare one colour transparent, at its own bit depth."""
 
 import struct
 
@@ -14,9 +14,9 @@ PLAIN = make_options(Preset("plain", width=640, height=640, format="png"))
 
 
 def alphas(data):
-    """Give the alpha of the first pixels, which the pictures here have in one row."""
-    (rendition,) = process_image(data, PLAIN).variants
-    image = opened(rendition.data).convert("RGBA")
+    """Return the alpha of the first row, which has all pixels of these images."""
+    (variant,) = process_image(data, PLAIN).variants
+    image = opened(variant.data).convert("RGBA")
     return [image.getpixel((x, 0))[3] for x in range(image.width)]
 
 
@@ -25,7 +25,7 @@ GREYS = [(depth, grey) for depth in DEPTHS[GREY] for grey in sorted({0, 1, 2**de
 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(("depth", "grey"), GREYS)
-def test_a_clear_grey_is_clear_and_its_neighbours_are_not(depth, grey, interlaced):
+def test_only_the_transparent_grey_is_transparent(depth, grey, interlaced):
     others = {grey - 1, grey + 1, 2**depth - 1 - grey} & set(range(2**depth)) - {grey}
     data = write_png(
         [[(grey,), *((other,) for other in others)]],
@@ -38,14 +38,14 @@ def test_a_clear_grey_is_clear_and_its_neighbours_are_not(depth, grey, interlace
 
 
 @pytest.mark.parametrize("depth", DEPTHS[RGB])
-def test_a_clear_colour_is_clear(depth):
+def test_the_transparent_colour_is_transparent(depth):
     most = 2**depth - 1
     colour, other = (most // 3, most - 2, most // 7), (most // 3, most - 2, most // 3)
     data = write_png([[colour, other]], RGB, depth, clear=struct.pack(">HHH", *colour))
     assert alphas(data) == [0, 255]
 
 
-def test_sixteen_bits_of_grey_keep_their_levels_beside_a_clear_one():
+def test_16_bit_grey_keeps_its_levels_besides_a_transparent_one():
     data = write_png([[(65535,), (40_000,)]], GREY, 16, clear=struct.pack(">H", 65535))
-    (rendition,) = process_image(data, PLAIN).variants
-    assert opened(rendition.data).getpixel((1, 0)) == pytest.approx((156, 156, 156, 255), abs=1)
+    (variant,) = process_image(data, PLAIN).variants
+    assert opened(variant.data).getpixel((1, 0)) == pytest.approx((156, 156, 156, 255), abs=1)

@@ -1,4 +1,4 @@
-"""What a file hides under its clear pixels shows in no variant: an edge has its own colour to the last pixel."""
+"""The colours that a file hides under transparent pixels do not bleed into the edges of variants."""
 
 import io
 
@@ -15,7 +15,7 @@ RED, BLUE, WHITE = (220, 20, 20), (0, 0, 255), (255, 255, 255)
 
 
 def square(size=64, hidden=BLUE, mode="RGBA"):
-    """A red square of half the edge, in the middle of what is clear."""
+    """Return a red square of half the edge, surrounded by transparent pixels."""
     image = Image.new("RGBA", (size, size), (*hidden, 0))
     image.paste((*RED, 255), (size // 4, size // 4, 3 * size // 4, 3 * size // 4))
     return image.convert(mode)
@@ -28,7 +28,7 @@ def written(image, kind="PNG", **options):
 
 
 def edge_of(image):
-    """Give the pixels along the inside of the square's edge, but for what scaling has mixed with nothing."""
+    """Return the pixels along the inside of the square's edge, without those that scaling has made translucent."""
     image = image.convert("RGBA")
     first, last = image.width // 4 + (image.width % 4 > 0), 3 * image.width // 4 - 1
     middle = image.width // 2
@@ -43,42 +43,42 @@ def is_red(pixels, tolerance=10):
 
 
 @pytest.mark.parametrize("hidden", [BLUE, WHITE, (0, 255, 0)])
-@pytest.mark.parametrize("edge", [64, 48, 200], ids=["unscaled", "made smaller", "made larger"])
+@pytest.mark.parametrize("edge", [64, 48, 200], ids=["unscaled", "reduced", "enlarged"])
 @pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
-def test_an_edge_has_its_own_colour(wanted, edge, hidden):
+def test_hidden_colours_do_not_bleed_into_an_edge(wanted, edge, hidden):
     preset = Preset("p", width=edge, height=edge, format=wanted, enlarge=True)
-    (rendition,) = process_image(written(square(hidden=hidden)), make_options(preset)).variants
-    pixels = edge_of(opened(rendition.data))
+    (variant,) = process_image(written(square(hidden=hidden)), make_options(preset)).variants
+    pixels = edge_of(opened(variant.data))
     assert is_red(pixels), pixels
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "TIFF"])
-def test_whatever_the_original_s_format(kind):
+def test_hidden_colours_do_not_bleed_from_any_format(kind):
     exactly = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}
     data = written(square(), kind, **exactly.get(kind, {}))
-    (rendition,) = process_image(data, make_options(Preset("p", width=64, format="webp"))).variants
-    assert is_red(edge_of(opened(rendition.data)))
+    (variant,) = process_image(data, make_options(Preset("p", width=64, format="webp"))).variants
+    assert is_red(edge_of(opened(variant.data)))
 
 
-def test_padding_that_is_clear_lends_nothing_to_the_picture():
+def test_transparent_padding_does_not_bleed_into_the_image():
     red = Image.new("RGB", (64, 32), RED)
     preset = Preset("p", width=64, height=64, fit="contain", background="transparent")
-    (rendition,) = process_image(written(red), make_options(preset)).variants
-    image = opened(rendition.data).convert("RGBA")
+    (variant,) = process_image(written(red), make_options(preset)).variants
+    image = opened(variant.data).convert("RGBA")
     assert is_red([image.getpixel((32, 16)), image.getpixel((32, 47))])
 
 
 @pytest.mark.parametrize("wanted", ["webp", "avif"])
-def test_every_frame_of_an_animation(wanted):
+def test_hidden_colours_do_not_bleed_in_any_frame(wanted):
     frames = [square(), square().rotate(180), square(hidden=WHITE)]
     data = written(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True, exact=True)
     preset = Preset("p", width=64, format=wanted, animated="keep")
-    (rendition,) = process_image(data, make_options(preset)).variants
-    shown = [edge_of(frame) for frame in ImageSequence.Iterator(opened(rendition.data))]
+    (variant,) = process_image(data, make_options(preset)).variants
+    shown = [edge_of(frame) for frame in ImageSequence.Iterator(opened(variant.data))]
     assert all(is_red(pixels) for pixels in shown), shown
 
 
-def test_what_is_seen_and_alpha_stay_as_they_are():
+def test_visible_pixels_and_alpha_stay_unchanged():
     image = square(hidden=WHITE)
     ImageDraw.Draw(image).line((0, 0, 63, 63), (10, 200, 10, 90), 2)
     spread = bleed_alpha(image)
@@ -91,6 +91,6 @@ def test_what_is_seen_and_alpha_stay_as_they_are():
 
 
 @pytest.mark.parametrize("alpha", [0, 3, 255])
-def test_where_nothing_has_an_edge_nothing_is_done(alpha):
+def test_an_image_without_an_edge_is_unchanged(alpha):
     image = Image.new("RGBA", (30, 20), (*BLUE, alpha))
     assert bleed_alpha(image) is image

@@ -1,4 +1,4 @@
-"""No variant is larger in bytes than its original without need; what is, is written again in a better way."""
+"""A variant has no more bytes than its original if possible; a larger one is encoded again."""
 
 import io
 import random
@@ -22,7 +22,7 @@ def written(image, kind, **options):
 
 
 def page(width=1654, height=2339, lines=12, size=34):
-    """A page of text, scanned in one bit."""
+    """Return a page of text as a bilevel scan."""
     chance, image = random.Random(1), Image.new("1", (width, height), 1)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     for line in range(lines):
@@ -45,7 +45,7 @@ def photo(size=(900, 600)):
     return Image.merge("RGB", bands)
 
 
-def made_of(data, *presets):
+def variants_of(data, *presets):
     return process_image(data, make_options(*presets)).variants
 
 
@@ -66,55 +66,55 @@ ORIGINALS = {
 def test_no_variant_is_larger_than_its_original(name, wanted):
     data = ORIGINALS[name]()
     presets = [Preset(preset.name, preset.width, preset.height, format=wanted) for preset in THREE]
-    sizes = {made.preset: len(made.data) for made in made_of(data, *presets)}
-    # A page that was scanned in one bit has more to say for each pixel when it is made smaller: here is the limit.
+    sizes = {variant.preset: len(variant.data) for variant in variants_of(data, *presets)}
+    # A bilevel page needs more bits for each pixel when it is reduced: this is the limit of the rule.
     assert max(sizes.values()) <= len(data) * (1.05 if "dense" in name else 1), (len(data), sizes)
 
 
 @pytest.mark.parametrize("name", ["a photo of usual quality", "a photo of low quality"])
-def test_a_jpeg_stays_one_with_a_lower_quality(name):
+def test_a_jpeg_stays_a_jpeg_with_a_lower_quality(name):
     data = ORIGINALS[name]()
-    (made,) = made_of(data, Preset("p", width=1600, format="jpeg"))
-    assert made.content_type == "image/jpeg"
-    assert len(made.data) <= 1.1 * len(data)
+    (variant,) = variants_of(data, Preset("p", width=1600, format="jpeg"))
+    assert variant.content_type == "image/jpeg"
+    assert len(variant.data) <= 1.1 * len(data)
 
 
 @pytest.mark.parametrize("name", ["a fax", "a drawing"])
-def test_it_still_looks_like_the_original(name):
+def test_the_smaller_variant_looks_like_the_original(name):
     data = ORIGINALS[name]()
-    exact, made = made_of(data, Preset("exact", 1600, 1600, format="png"), Preset("p", 1600, 1600))
-    assert len(made.data) <= len(data)
-    one, other = opened(exact.data).convert("RGB"), opened(made.data).convert("RGB")
+    lossless, variant = variants_of(data, Preset("exact", 1600, 1600, format="png"), Preset("p", 1600, 1600))
+    assert len(variant.data) <= len(data)
+    one, other = opened(lossless.data).convert("RGB"), opened(variant.data).convert("RGB")
     assert max(ImageStat.Stat(ImageChops.difference(one, other)).rms) < 25
 
 
-def test_a_png_stays_exact():
+def test_a_png_stays_lossless():
     data = written(drawing().quantize(8), "PNG", optimize=True)
-    (made,) = made_of(data, Preset("p", width=1600, format="png"))
-    assert len(made.data) <= 1.1 * len(data)
-    assert opened(made.data).convert("RGB").tobytes() == opened(data).convert("RGB").tobytes()
-    (grey,) = made_of(written(page(), "PNG"), Preset("p", width=1000, format="png"))
+    (variant,) = variants_of(data, Preset("p", width=1600, format="png"))
+    assert len(variant.data) <= 1.1 * len(data)
+    assert opened(variant.data).convert("RGB").tobytes() == opened(data).convert("RGB").tobytes()
+    (grey,) = variants_of(written(page(), "PNG"), Preset("p", width=1000, format="png"))
     assert opened(grey.data).mode == "L"
 
 
-def test_what_has_alpha_keeps_it():
+def test_a_smaller_variant_keeps_its_alpha():
     image = drawing().convert("RGBA")
     image.putalpha(ImageChops.invert(drawing().convert("L")).point([255 * (level > 9) for level in range(256)]))
     data = written(image.quantize(8), "PNG", optimize=True)
-    (made,) = made_of(data, Preset("p", 1600, 1600))
-    assert (made.content_type, opened(made.data).mode) == ("image/webp", "RGBA")
-    assert len(made.data) <= len(data)
+    (variant,) = variants_of(data, Preset("p", 1600, 1600))
+    assert (variant.content_type, opened(variant.data).mode) == ("image/webp", "RGBA")
+    assert len(variant.data) <= len(data)
 
 
-def test_it_is_the_same_every_time():
+def test_encoding_within_the_limit_is_deterministic():
     data = ORIGINALS["a fax"]()
-    assert [made.data for made in made_of(data, *THREE)] == [made.data for made in made_of(data, *THREE)]
+    assert variants_of(data, *THREE) == variants_of(data, *THREE)
 
 
-def test_what_is_smaller_is_written_once(monkeypatch):
+def test_a_variant_within_the_limit_is_encoded_once(monkeypatch):
     monkeypatch.setattr(byte_limit, "_candidates", None)
     for data in (written(photo(), "JPEG", quality=95), written(Image.new("RGB", (300, 200), "red"), "PNG")):
-        assert {made.content_type for made in made_of(data, *THREE)} == {"image/jpeg"}
+        assert {variant.content_type for variant in variants_of(data, *THREE)} == {"image/jpeg"}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_what_is_smaller_is_written_once(monkeypatch):
     [Preset("p", width=2000, enlarge=True), Preset("p", 1300, 1300, fit="contain", background="#123")],
     ids=["enlarged", "padded"],
 )
-def test_what_has_more_pixels_than_the_original_is_not_weighed(preset, monkeypatch):
+def test_the_limit_ignores_variants_with_more_pixels_than_the_original(preset, monkeypatch):
     monkeypatch.setattr(byte_limit, "_candidates", None)
-    assert made_of(written(drawing().quantize(8), "PNG", optimize=True), preset)[0].content_type == "image/jpeg"
+    assert variants_of(written(drawing().quantize(8), "PNG", optimize=True), preset)[0].content_type == "image/jpeg"
