@@ -1,6 +1,6 @@
 """Over the limits that an operator has set, uploads through the API wait outside; what came otherwise is made."""
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
@@ -31,7 +31,7 @@ def wait_accepted(system):
     wait_until(lambda: post(system).status_code == 202, 30, "uploads to be taken again")
 
 
-def test_over_a_limit_uploads_wait_outside(system):
+def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
     wait_nothing_pending(system)
     with system.stopped("thumbnailer"):
         with system.restarted("gateway", MAX_QUEUED_IMAGES="3"):

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chaos.proxy import Proxy
-from tests.support.brokers import ALARMS, alarm
-from tests.support.outages import all_done_after
-from tests.support.pictures import photo
+from tests.support.degraded_servers import ALARMS, alarm
+from tests.support.images import photo
+from tests.support.outage_uploads import all_done_after
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
@@ -42,7 +42,7 @@ def begin_form(system, ticket, keys, pool):
 
 
 @pytest.mark.parametrize("kind", ALARMS)
-def test_an_alarm_of_the_broker(system, kind):
+def test_a_memory_alarm_of_the_broker(system, kind):
     with system.restarted("gateway", **DEADLINE), all_done_after(system) as keys, ThreadPoolExecutor(2) as pool:
         ticket = system.ticket()
         system.wait_status(ticket["id"], "AWAITING_UPLOAD")
@@ -67,7 +67,7 @@ def link(system):
     proxy.close()
 
 
-def test_packets_that_vanish_between_the_store_and_the_broker(system, link):
+def test_dropped_packets_between_the_store_and_the_broker(system, link):
     with system.restarted("gateway", **DEADLINE):
         for mode in ("stall-requests", "stall-responses"):
             with all_done_after(system) as keys, ThreadPoolExecutor(1) as pool:

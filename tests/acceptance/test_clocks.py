@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.images import photo, red_quarter
 from tests.support.messages import wait_quiet
-from tests.support.pictures import photo, red_quarter
 from tests.support.services import PORTS, free_port
 
 LIBRARIES = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -23,7 +23,7 @@ def clock(minutes):
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
-def test_ten_minutes_between_services_change_no_order(system, minutes):
+def test_ten_minutes_between_clocks_change_no_order(system, minutes):
     with system.restarted("thumbnailer", **clock(minutes)), system.restarted("status-tracker", **clock(-minutes)):
         image_id = system.post_form(photo(seed=1))["id"]
         first = system.wait_status(image_id)
@@ -44,7 +44,7 @@ def test_ten_minutes_between_services_change_no_order(system, minutes):
 
 @pytest.mark.parametrize("minutes", [-60, 60])
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_hour_is_named_at_the_start(system, name, minutes):
+def test_an_hour_between_clocks_is_reported_at_start(system, name, minutes):
     code, output = system.run_to_end(name, **{PORTS[name]: free_port()}, **clock(minutes))
     assert code == 1, output
     assert "clock" in output

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.support.fault_injection.launch import crashing
+from tests.support.images import opened, photo
 from tests.support.messages import listening, post, purge, wait_tracker
-from tests.support.pictures import opened, photo
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 
@@ -27,7 +27,7 @@ THUMBNAILER = {
 DEATHS = 5  # the fifth delivery after as many is one that the consumer takes alone
 
 
-def test_the_gateway_dies_with_half_a_file(system, stack):
+def test_the_gateway_is_killed_in_the_middle_of_an_upload(system, stack):
     before = system.keys(ORIGINALS)
     with gateway_dies(stack, "after_part"):
         system.post_form(photo().ljust(6 * 1024 * 1024, b"\0"))
@@ -36,7 +36,7 @@ def test_the_gateway_dies_with_half_a_file(system, stack):
     assert len(system.keys(ORIGINALS)) == len(before) + 1
 
 
-def test_the_gateway_dies_before_it_can_say_that_a_file_is_stored(system, stack):
+def test_the_gateway_is_killed_before_it_responds_to_an_upload(system, stack):
     before = set(system.keys(ORIGINALS))
     with gateway_dies(stack, "after_store"):
         system.post_form(photo())
@@ -44,7 +44,7 @@ def test_the_gateway_dies_before_it_can_say_that_a_file_is_stored(system, stack)
     check_done(system, system.wait_key(key)["id"])
 
 
-def test_the_gateway_dies_before_it_can_hand_out_a_ticket(system, stack):
+def test_the_gateway_is_killed_before_it_returns_a_ticket(system, stack):
     """Nobody has its form, so its image ends by itself."""
     with gateway_dies(stack, "after_request"):
         system.ticket(file_name="nobody.jpg")
@@ -53,7 +53,7 @@ def test_the_gateway_dies_before_it_can_hand_out_a_ticket(system, stack):
 
 
 @pytest.mark.parametrize("point", THUMBNAILER)
-def test_the_thumbnailer_dies(system, stack, point):
+def test_the_thumbnailer_is_killed(system, stack, point):
     stored, told = THUMBNAILER[point]
     with armed(stack, "thumbnailer", point):
         image_id = system.post_form(photo())["id"]
@@ -65,7 +65,7 @@ def test_the_thumbnailer_dies(system, stack, point):
     check_done(system, image_id)
 
 
-def test_the_thumbnailer_dies_again_and_again(system, stack):
+def test_the_thumbnailer_is_killed_repeatedly(system, stack):
     with armed(stack, "thumbnailer", "after_decode"):
         image_id = system.post_form(photo())["id"]
         for _ in range(DEATHS):
@@ -78,7 +78,7 @@ def test_the_thumbnailer_dies_again_and_again(system, stack):
     ("key", "first"), [("image.done", "image.done"), ("immediate", "storage.ObjectCreated:Put")]
 )
 @pytest.mark.parametrize(("point", "is_in"), [("in_transaction", False), ("after_commit", True)])
-def test_the_tracker_dies(system, stack, point, is_in, key, first):
+def test_the_tracker_is_killed(system, stack, point, is_in, key, first):
     stack.stop("status-tracker")
     image_id, told = make_untracked(system)
     post(system, sorted(told, key=lambda letter: letter.key != key))

@@ -6,10 +6,10 @@ import signal
 import pika
 import pytest
 
-from tests.support.brokers import denied, low_limit
+from tests.support.degraded_servers import denied, low_limit
+from tests.support.images import photo, red_quarter
 from tests.support.messages import wait_quiet, wait_tracker
-from tests.support.operators import NAME, dead_letters, running, thumbmill
-from tests.support.pictures import photo, red_quarter
+from tests.support.operator_cli import NAME, dead_letters, running, thumbmill
 from tests.support.waiting import wait_until
 
 DEAD = "image_queue.dead"
@@ -62,7 +62,7 @@ def told_instantly(system, image_id):
 EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "attempts_exhausted"}
 
 
-def test_from_the_brokers_limit_to_done(system, no_dead):
+def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
     with low_limit(system), denied(system, "s3:PutObject"):
         image = system.post_form(photo(orientation=3))
         wait_until(lambda: system.message_count(DEAD) == 1, 60, "the broker to put the message aside")
@@ -103,7 +103,7 @@ def test_from_the_brokers_limit_to_done(system, no_dead):
     assert notes(system, image["id"], "image.done")[0]["data"]["run_id"] == note["data"]["run_id"]
 
 
-def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
+def test_a_redriven_image_that_fails_again_is_failed(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "again").items()
     bury(system, (body, EXHAUSTED))
     with low_limit(system), denied(system, "s3:PutObject"):
@@ -115,7 +115,7 @@ def test_a_redriven_image_that_fails_again_says_so(system, no_dead):
     assert system.image(image_id)["status"] == "DONE", "its thumbnails are there"
 
 
-def test_garbage_is_dropped_by_its_letters_id_and_nothing_else_is(system, no_dead):
+def test_drop_removes_only_the_selected_dead_letters(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "drop").items()
     bury(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "malformed event: no JSON"}))
     bury(system, (b"other garbage", {"x-reason": "malformed event: no JSON"}), queue="status_tracker")
@@ -141,7 +141,7 @@ def test_garbage_is_dropped_by_its_letters_id_and_nothing_else_is(system, no_dea
     assert system.image(image_id)["status"] == "DONE"
 
 
-def test_a_letter_of_the_trackers_goes_back_to_the_tracker_alone(system, no_dead):
+def test_a_dead_letter_of_the_tracker_returns_to_the_tracker_only(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "tracker").items()
     late = json.loads(body)
     late["Records"][0]["s3"]["object"]["sequencer"] = "18B" + "0" * 13  # another event about the same object
@@ -155,7 +155,7 @@ def test_a_letter_of_the_trackers_goes_back_to_the_tracker_alone(system, no_dead
 
 
 @pytest.mark.parametrize("point", ["after_record", "after_redrive"])
-def test_killed_between_two_steps_nothing_is_lost(system, no_dead, point):
+def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point):
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
     bury(system, (body, EXHAUSTED))
     thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, crash_at=point)
@@ -168,7 +168,7 @@ def test_killed_between_two_steps_nothing_is_lost(system, no_dead, point):
     assert system.image(image_id)["status"] == "DONE"
 
 
-def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
+def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
     bodies = upload_events(system, 12, "many")
     bury(system, *((body, EXHAUSTED) for body in bodies.values()))
 
@@ -214,7 +214,7 @@ def test_killed_and_interrupted_on_the_way_through_many(system, no_dead):
         (["list"], {"THUMBMILL_ENV_FILE": "/nowhere"}, 2, "RABBITMQ_PASSWORD: is required"),
     ],
 )
-def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, words):
+def test_wrong_usage_explains_the_right_one(system, no_dead, arguments, settings, code, words):
     bury(system, (b"garbage", {"x-reason": "malformed event: no JSON"}))
     said = thumbmill(system, "dead", *arguments, code=code, **settings)
     assert words in said
@@ -222,6 +222,6 @@ def test_wrong_use_says_what_to_do(system, no_dead, arguments, settings, code, w
     assert system.message_count(DEAD) == 1
 
 
-def test_what_nothing_is_meant_by_is_told_where_there_is_nothing_too(system, no_dead):
+def test_a_selection_without_matches_is_reported_for_empty_queues_too(system, no_dead):
     assert "no dead letter matches" in thumbmill(system, "dead", "redrive", "--id", "0123", code=3)
     assert "0 dead letters redriven" in thumbmill(system, "dead", "redrive", "--all", code=0)

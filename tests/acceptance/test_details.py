@@ -6,11 +6,11 @@ import io
 
 from PIL import Image, ImageDraw
 
-from tests.support.pictures import opened, photo, travel_photo
+from tests.support.images import opened, photo, travel_photo
 from tests.support.system import PRESETS
 
 
-def test_a_photo_tells_of_its_camera_and_not_of_its_place(system):
+def test_a_photo_s_camera_is_shown_and_its_location_is_not(system):
     data = travel_photo()
     image = system.wait_status(system.post_form(data)["id"])
     assert image["sha256"] == hashlib.sha256(data).hexdigest()
@@ -40,7 +40,7 @@ def test_a_photo_tells_of_its_camera_and_not_of_its_place(system):
             assert word not in variant
 
 
-def test_the_place_is_told_where_a_setting_says_so(system):
+def test_the_location_is_shown_if_a_setting_allows_it(system):
     with system.restarted("thumbnailer", EXPOSE_GPS="true"):
         told = system.wait_status(system.post_form(travel_photo())["id"])
     assert (round(told["details"]["gps"]["latitude"], 4), round(told["details"]["gps"]["longitude"], 4)) == (
@@ -49,7 +49,7 @@ def test_the_place_is_told_where_a_setting_says_so(system):
     )
 
 
-def test_an_animation_that_shows_through(system):
+def test_a_transparent_animation(system):
     frames = [Image.new("RGBA", (60, 40), (0, 0, 0, 0)) for _ in range(3)]
     for number, frame in enumerate(frames):
         ImageDraw.Draw(frame).rectangle((10 * number, 0, 10 * number + 30, 40), (30, 160, 60, 255))
@@ -62,7 +62,7 @@ def test_an_animation_that_shows_through(system):
     assert green > blue
 
 
-def test_a_damaged_photo_is_shown_where_a_setting_says_so(system):
+def test_a_damaged_photo_is_accepted_if_a_setting_allows_it(system):
     data = photo(800, 600)
     broken = data[: len(data) * 2 // 3]
     with system.restarted("thumbnailer", ACCEPT_DAMAGED="true"):

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.support.operators import start, thumbmill
-from tests.support.pictures import photo
+from tests.support.images import photo
+from tests.support.operator_cli import start, thumbmill
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 

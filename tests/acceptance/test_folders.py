@@ -1,8 +1,8 @@
 """Folders, as consoles and file managers make them in a bucket: no images, and no obstacle to those inside."""
 
+from tests.support.images import photo
 from tests.support.messages import wait_quiet, wait_tracker
-from tests.support.operators import thumbmill
-from tests.support.pictures import photo
+from tests.support.operator_cli import thumbmill
 
 
 def ids(system, folder):
@@ -10,7 +10,7 @@ def ids(system, folder):
     return system.query("SELECT id FROM images WHERE key = %s", folder)
 
 
-def test_a_folder_is_no_image_and_what_is_in_it_is(system):
+def test_a_folder_is_not_an_image_but_its_content_is(system):
     dead = [system.message_count(queue) for queue in ("image_queue.dead", "status_tracker.dead")]
     for folder in ("folder/", "folder/with ä/", "/".join(["deep"] * 20) + "/"):
         system.put(folder, b"")
@@ -30,7 +30,7 @@ def test_a_folder_is_no_image_and_what_is_in_it_is(system):
     assert system.image_of("folder/photo.jpg")["status"] == "DONE"
 
 
-def test_a_picture_whose_key_ends_in_a_slash_is_one_until_a_folder_takes_its_place(system):
+def test_an_image_whose_key_ends_in_a_slash_is_deleted_when_a_folder_replaces_it(system):
     system.put("album/", photo())
     image = system.wait_key("album/")
     system.put("album/", b"")

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.support.outages import all_done_after, put_many
+from tests.support.outage_uploads import all_done_after, put_many
 from tests.support.waiting import wait_until
 
 # What Postgres says (53100) when a table or an index cannot grow; a full disk under its log makes it crash instead.
@@ -28,7 +28,7 @@ def full_disk(system):
             owner.execute("DROP FUNCTION refuse CASCADE")
 
 
-def test_a_full_disk_under_the_database_costs_nothing_but_time(system):
+def test_a_full_database_disk_only_delays(system):
     with all_done_after(system) as keys:
         before = system.metric("STATUS_TRACKER_HEALTH_PORT", RELEASED)
         with full_disk(system):

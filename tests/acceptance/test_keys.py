@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.pictures import photo, red_quarter
+from tests.support.images import photo, red_quarter
 from tests.support.system import ORIGINALS, problem
 
 KEYS = [
@@ -52,7 +52,7 @@ def delete_all(system, ids):
 
 
 @pytest.mark.parametrize("key", REFUSED, ids=lambda key: ascii(key)[:20])
-def test_a_key_that_no_object_can_have_is_refused_and_unknown(system, key):
+def test_an_invalid_key_is_rejected_and_unknown(system, key):
     with pytest.raises(ClientError) as refusal:
         system.put(key, photo())
     assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] in {400, 404}
@@ -66,14 +66,14 @@ def test_a_key_that_no_object_can_have_is_refused_and_unknown(system, key):
         assert connection.getresponse().status in {404, 422}
 
 
-def test_a_slash_in_front_is_no_part_of_a_key(system):
+def test_a_leading_slash_is_not_part_of_a_key(system):
     """MinIO takes it off, so the object is that of the key without it."""
     system.put("/slash in front.jpg", photo())
     assert system.wait_key("slash in front.jpg")
     assert system.image_of("/slash in front.jpg") is None
 
 
-def test_a_key_that_is_no_text_is_refused(system):
+def test_a_key_that_is_not_utf_8_is_rejected(system):
     assert system.http.get("/api/v1/images?key=%ff%fe").status_code in {200, 422}
     with closing(http.client.HTTPConnection("127.0.0.1", system.ports["MINIO_PORT"], timeout=30)) as connection:
         connection.request("PUT", f"/{ORIGINALS}/%ff%fe", b"x")

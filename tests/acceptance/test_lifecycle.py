@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.fault_injection.launch import crashing
+from tests.support.images import photo, red_quarter
 from tests.support.messages import wait_tracker
-from tests.support.pictures import photo, red_quarter
 from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -78,7 +78,7 @@ def test_deleted_while_it_is_decoded(system):
 
 
 @pytest.mark.parametrize("point", ["after_fetch", "after_put", "before_publish", "after_publish"])
-def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
+def test_deleted_while_a_killed_thumbnailer_is_down(system, point):
     system.stack.restart("thumbnailer", command=crashing(system.stack, "thumbnailer", point))
     image = system.post_form(photo())
     assert system.stack.wait_exit("thumbnailer", 20) == -9
@@ -91,7 +91,7 @@ def test_deleted_while_a_thumbnailer_lies_dead_between_two_steps(system, point):
     assert_gone(system, image)
 
 
-def test_replaced_while_a_thumbnailer_lies_dead_between_two_steps(system):
+def test_replaced_while_a_killed_thumbnailer_is_down(system):
     system.stack.restart("thumbnailer", command=crashing(system.stack, "thumbnailer", "before_publish"))
     system.put("replaced/while.jpg", photo(seed=1))
     assert system.stack.wait_exit("thumbnailer", 20) == -9
@@ -112,7 +112,7 @@ def test_replaced_after_processing(system):
     assert second["created_at"] == first["created_at"]
 
 
-def test_replaced_by_what_is_no_picture_and_back(system):
+def test_replaced_by_a_text_file_and_back(system):
     system.put("replaced/by-text.jpg", photo())
     image = system.wait_key("replaced/by-text.jpg")
     system.put("replaced/by-text.jpg", b"hello, I am text")

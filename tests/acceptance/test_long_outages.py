@@ -11,8 +11,8 @@ from threading import Event
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.support.outages import all_done_after
-from tests.support.pictures import photo
+from tests.support.images import photo
+from tests.support.outage_uploads import all_done_after
 from tests.support.system import System
 
 SECONDS = 120

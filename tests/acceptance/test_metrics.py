@@ -13,7 +13,7 @@ def tracker_metric(system, name):
     return float(found[1]) if found else None
 
 
-def test_what_no_queue_takes_is_kept_and_shows(system):
+def test_unroutable_messages_are_kept_and_counted(system):
     unrouted = 'thumbmill_queue_length{queue="unrouted"}'
     system.drain("unrouted")
     wait_until(lambda: tracker_metric(system, unrouted) == 0, 30, "the metric to say that nothing is unrouted")
@@ -22,7 +22,7 @@ def test_what_no_queue_takes_is_kept_and_shows(system):
     assert [body for body, _ in system.drain("unrouted")] == [b"{}"]
 
 
-def test_the_dead_show(system):
+def test_dead_letters_are_counted(system):
     dead = 'thumbmill_queue_length{queue="image_queue.dead"}'
     before = system.message_count("image_queue.dead")
     system.publish_storage_event(b"no event")

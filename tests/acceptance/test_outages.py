@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from devstack.probes import answers_http
-from tests.support.brokers import rabbitmqctl
-from tests.support.outages import COUNT, all_done_after, put_many, readiness, wait_away
-from tests.support.pictures import photo
+from tests.support.degraded_servers import rabbitmqctl
+from tests.support.images import photo
+from tests.support.outage_uploads import COUNT, all_done_after, put_many, readiness, wait_away
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
@@ -19,7 +19,7 @@ WAITS_FOR = {"THUMBNAILER_HEALTH_PORT": "minio", "STATUS_TRACKER_HEALTH_PORT": "
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_rabbitmq_away(system, end):
+def test_rabbitmq_unavailable(system, end):
     with all_done_after(system) as keys:
         used = system.ticket()
         system.wait_status(used["id"], "AWAITING_UPLOAD")
@@ -42,7 +42,7 @@ def test_rabbitmq_away(system, end):
     assert system.ticket()["status"] == "AWAITING_UPLOAD"
 
 
-def test_rabbitmq_stopped_and_started_in_its_own_machine(system, stack):
+def test_rabbitmq_app_stopped_and_started(system, stack):
     with all_done_after(system) as keys:
         keys.extend(put_many(system, "before-stop-app"))
         rabbitmqctl(stack, "stop_app")
@@ -51,21 +51,21 @@ def test_rabbitmq_stopped_and_started_in_its_own_machine(system, stack):
         keys.extend(put_many(system, "after-stop-app"))
 
 
-def test_the_thumbnailer_away(system):
+def test_the_thumbnailer_unavailable(system):
     with all_done_after(system) as keys, system.stopped("thumbnailer"):
         keys.extend(put_many(system, "thumbnailer"))
         for key in keys:
             system.wait_key(key, "PENDING")
 
 
-def test_the_tracker_away(system):
+def test_the_tracker_unavailable(system):
     with all_done_after(system) as keys, system.stopped("status-tracker"):
         keys.extend(put_many(system, "tracker"))
         assert {system.image_of(key)["status"] for key in keys} == {"PENDING"}
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_postgres_away(system, end):
+def test_postgres_unavailable(system, end):
     with all_done_after(system) as keys:
         known = system.post_form(photo())["id"]
         getattr(system.stack, end)("postgres")
@@ -85,7 +85,7 @@ def test_postgres_away(system, end):
     system.wait_status(known)
 
 
-def test_minio_killed_under_the_thumbnailers_feet(system):
+def test_minio_killed_while_the_thumbnailer_works(system):
     large = photo(3000, 2000, kind="PNG")
     with all_done_after(system) as keys:
         done = system.wait_status(system.post_form(photo())["id"])
@@ -104,7 +104,7 @@ def test_minio_killed_under_the_thumbnailers_feet(system):
         system.stack.start("minio")
 
 
-def test_a_store_that_does_not_answer_holds_nobody_up(system):
+def test_an_unresponsive_store_does_not_block_other_requests(system):
     with system.restarted("gateway", UPLOAD_DEADLINE_SECONDS="0.5"):
         with system.held("minio"):
             answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo(seed=8))})

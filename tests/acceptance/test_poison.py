@@ -5,8 +5,8 @@ import random
 from collections import Counter
 
 from tests.support import hostile
+from tests.support.images import faulty_photo, opened, photo, png_header
 from tests.support.messages import settled, wait_quiet
-from tests.support.pictures import faulty_photo, opened, photo, png_header
 from tests.support.system import PROCESSED
 
 # What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds of CPU time.
@@ -26,7 +26,7 @@ GOOD = 20
 KILLERS = {"crash": "decoder_crashed", "spin": "decoder_timeout", "memory": "decoder_out_of_memory"}
 
 
-def test_poison_among_good_pictures(system, stack):
+def test_poison_among_good_images(system, stack):
     pid, told_before = stack.pid("thumbnailer"), stack.log_path("thumbnailer").stat().st_size
     pictures = {f"poison/{name}": data for name, (data, _, _) in POISON.items()}
     pictures |= {f"poison/good {n}.jpg": photo(seed=n + 1) for n in range(GOOD)}
@@ -61,7 +61,7 @@ def test_poison_among_good_pictures(system, stack):
         assert system.message_count(queue) == 0, queue
 
 
-def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
+def test_one_killer_among_twenty_images_with_all_workers_busy(system, stack):
     """Everything waits before the first image is taken, so that each killer has neighbours in all other hands."""
     with system.stopped("thumbnailer"):
         killers = {fault: f"killers/{fault}.jpg" for fault in KILLERS}
@@ -91,7 +91,7 @@ def test_killers_one_in_twenty_while_every_hand_is_full(system, stack):
     assert stack.is_running("thumbnailer")
 
 
-def test_one_slow_picture_holds_up_no_other(system, stack):
+def test_one_slow_image_delays_no_other(system, stack):
     with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS="120", THUMBNAILER_DECODERS="2"):
         slow = system.post_form(faulty_photo("spin"))["id"]
         system.wait_status(slow, "PROCESSING")
@@ -103,7 +103,7 @@ def test_one_slow_picture_holds_up_no_other(system, stack):
     assert system.wait_status(slow, "FAILED")["error"]["code"] == "decoder_timeout"
 
 
-def test_children_retire_and_nobody_notices(system, stack):
+def test_children_are_replaced_without_an_effect_on_images(system, stack):
     told_before = stack.log_path("thumbnailer").stat().st_size
     with system.restarted("thumbnailer", DECODER_RETIREMENT="2"):
         keys = [f"retirement/{n}.jpg" for n in range(12)]

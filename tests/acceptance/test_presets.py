@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.pictures import opened, photo, red_quarter
+from tests.support.images import opened, photo, red_quarter
 from tests.support.system import PROCESSED
 
 OWN = """\
@@ -30,7 +30,7 @@ def presets(tmp_path):
     return tmp_path / "presets.yaml"
 
 
-def test_a_file_says_what_is_made(system, presets):
+def test_a_file_defines_the_variants(system, presets):
     presets.write_text(OWN)
     with system.restarted("thumbnailer", PRESETS_FILE=str(presets)):
         image = system.wait_status(system.post_form(photo(800, 600))["id"])
@@ -57,7 +57,7 @@ def test_a_file_says_what_is_made(system, presets):
     assert red > 150 > green
 
 
-def test_other_presets_are_other_addresses(system, presets):
+def test_other_presets_have_other_urls(system, presets):
     presets.write_text("version: 7\npresets: [{name: thumbnail, width: 32}]")
     before = system.wait_status(system.post_form(photo())["id"])
     with system.restarted("thumbnailer", PRESETS_FILE=str(presets)):
@@ -70,7 +70,7 @@ def test_other_presets_are_other_addresses(system, presets):
     assert opened(system.http.get(old["url"]).content).width == 256  # what is done stays
 
 
-def test_a_file_with_faults_is_refused_with_every_line(system, presets):
+def test_an_invalid_file_is_rejected_with_every_line(system, presets):
     presets.write_text(OWN.replace("width: 400", "width: 0").replace("height: 60", "heigth: 60"))
     code, output = system.run_to_end("thumbnailer", PRESETS_FILE=str(presets))
     assert code == 2, output
@@ -79,6 +79,6 @@ def test_a_file_with_faults_is_refused_with_every_line(system, presets):
     assert "Traceback" not in output
 
 
-def test_a_file_that_is_not_there_is_named(system, presets):
+def test_a_missing_file_is_named(system, presets):
     code, output = system.run_to_end("thumbnailer", PRESETS_FILE=str(presets))
     assert (code, f"PRESETS_FILE: cannot read {presets}" in output) == (2, True), output

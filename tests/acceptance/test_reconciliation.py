@@ -10,9 +10,9 @@ import pytest
 
 from devstack.postgres import OWNER, database_url
 from tests.support.fault_injection.launch import crashing
+from tests.support.images import photo, red_quarter
 from tests.support.messages import listening, purge, wait_quiet
-from tests.support.operators import running, thumbmill
-from tests.support.pictures import photo, red_quarter
+from tests.support.operator_cli import running, thumbmill
 from tests.support.processes import another
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
@@ -55,7 +55,7 @@ def act_unheard(system, act, *keys):
         purge(system, "image_queue", "status_tracker")
 
 
-def test_lost_events_are_made_up_for(system):
+def test_lost_events_are_repaired(system):
     def upload():
         system.put("unheard.jpg", photo(orientation=3))
 
@@ -74,7 +74,7 @@ def test_lost_events_are_made_up_for(system):
         assert "vanished" in heals(system, done["id"])
 
 
-def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(system, stack):
+def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(system, stack):
     keys = [f"halfway/{n}.jpg" for n in range(10)]
 
     def upload():
@@ -99,7 +99,7 @@ def test_a_reconciler_that_dies_half_way_and_two_at_once_heal_everything_once(sy
         assert len(re.findall(rf"announced_again.*image_id={image_id}", announced)) <= 2, "no storm"
 
 
-def test_a_row_that_is_lost_is_found_again(hasty):
+def test_a_lost_row_is_restored(hasty):
     image = hasty.post_form(photo())
     hasty.wait_status(image["id"])
     wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
@@ -108,7 +108,7 @@ def test_a_row_that_is_lost_is_found_again(hasty):
     assert heals(hasty, image["id"]) == ["missed"]
 
 
-def test_variants_that_are_gone_are_made_again_and_status_never_leaves_done(hasty):
+def test_missing_variants_are_restored_while_the_status_stays_done(hasty):
     image = hasty.post_form(photo(orientation=3))
     hasty.wait_status(image["id"])
     keys = hasty.keys(PROCESSED, f"{image['id']}/")
@@ -127,7 +127,7 @@ def test_variants_that_are_gone_are_made_again_and_status_never_leaves_done(hast
     assert red_quarter(hasty.thumbnail(image["id"])) == "right lower"
 
 
-def test_variants_that_belong_to_nothing_go(hasty):
+def test_orphaned_variants_are_deleted(hasty):
     image = hasty.post_form(photo())
     hasty.wait_status(image["id"])
     keys = hasty.keys(PROCESSED, f"{image['id']}/")
@@ -138,7 +138,7 @@ def test_variants_that_belong_to_nothing_go(hasty):
     assert hasty.image(image["id"])["status"] == "DONE"
 
 
-def test_the_command_says_what_it_would_do_and_does_it(system):
+def test_the_command_has_a_dry_run_and_then_repairs(system):
     thumbmill(system, "reconcile")  # what earlier tests have left
     image = system.post_form(photo(orientation=3))
     system.wait_status(image["id"])
@@ -160,7 +160,7 @@ def test_the_command_says_what_it_would_do_and_does_it(system):
     assert "nothing differs" in thumbmill(system, "reconcile")
 
 
-def test_the_command_waits_for_whoever_reconciles_and_can_be_interrupted(system):
+def test_the_command_waits_for_a_running_pass_and_can_be_interrupted(system):
     url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
     with psycopg.connect(url) as somebody, running(system, "reconcile") as program:
         somebody.execute("SELECT pg_advisory_lock(%s)", [LOCK])
@@ -173,7 +173,7 @@ def test_the_command_waits_for_whoever_reconciles_and_can_be_interrupted(system)
     assert "compared" in thumbmill(system, "reconcile")
 
 
-def test_without_a_tracker_the_command_says_where_it_looked(system):
+def test_without_a_tracker_the_command_names_its_url(system):
     with system.stopped("status-tracker"):
         said = thumbmill(system, "reconcile", code=1)
     assert f"STATUS_TRACKER_URL=http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}" in said

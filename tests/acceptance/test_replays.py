@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from tests.support.images import opened, photo
 from tests.support.messages import listening, post, purge, settled, wait_quiet
-from tests.support.pictures import opened, photo
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
 
-def test_last_weeks_news_all_over_again_changes_nothing(system):
+def test_replayed_old_events_change_nothing(system):
     """All that was ever told of images that are by now replaced, deleted, made anew and failed."""
     with (
         listening(system, "storage.events", "immediate", "durable") as bucket,
@@ -88,7 +88,7 @@ def as_older(event):
 
 
 @pytest.mark.parametrize("changed", [as_newer, as_older])
-def test_news_of_another_version_is_understood(system, stack, changed):
+def test_events_of_another_version_are_understood(system, stack, changed):
     with system.stopped("status-tracker"):
         with (
             listening(system, "storage.events", "immediate", "durable") as bucket,
@@ -108,7 +108,7 @@ def test_news_of_another_version_is_understood(system, stack, changed):
     assert system.message_count("status_tracker.dead") == 0
 
 
-def test_news_of_an_unknown_type_is_kept_and_can_be_sent_again(system):
+def test_an_event_of_an_unknown_type_is_kept_and_can_be_redriven(system):
     with listening(system, "image.lifecycle", "image.done") as lifecycle:
         image_id = system.post_form(photo())["id"]
         [done] = lifecycle.take(1)
@@ -138,7 +138,7 @@ def misconfigured(system):
     system.s3.put_bucket_notification_configuration(Bucket=PROCESSED, NotificationConfiguration={})
 
 
-def test_thumbnails_that_are_announced_become_no_images(system, misconfigured):
+def test_events_about_thumbnails_create_no_images(system, misconfigured):
     images = system.query("SELECT count(*) FROM image_status")[0][0]
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
     image_id = system.post_form(photo())["id"]

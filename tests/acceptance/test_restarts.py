@@ -9,9 +9,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.support.images import photo, red_quarter
 from tests.support.messages import wait_quiet, wait_tracker
-from tests.support.outages import all_done_after, put_many
-from tests.support.pictures import photo, red_quarter
+from tests.support.outage_uploads import all_done_after, put_many
 from tests.support.processes import PORT, another
 from tests.support.system import PRESETS, PROCESSED
 from tests.support.waiting import wait_until
@@ -42,7 +42,7 @@ def uploading(system, keys):
         running.result()
 
 
-def test_restarts_under_load_lose_nothing_and_repeat_nothing(system, stack):
+def test_restarts_under_load_lose_and_repeat_nothing(system, stack):
     with patient_stop(system), all_done_after(system) as keys, uploading(system, keys):
         for name in SERVICES:
             stored = len(keys)
@@ -71,7 +71,7 @@ def patient_stop(system):
 @pytest.mark.parametrize(
     "lost", ["its connections are closed", pytest.param("its heartbeats are missed", marks=pytest.mark.long)]
 )
-def test_a_zombie_spoils_nothing_and_works_again(system, lost):
+def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
     """Stopped in the middle of its work, which another does meanwhile; and one of its pictures is replaced."""
     patient = {"DECODE_TIMEOUT_SECONDS": "30"}
     with system.restarted("thumbnailer", **patient):

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from tests.support.fault_injection.launch import unharmed
+from tests.support.images import faulty_photo, opened, photo
 from tests.support.messages import wait_quiet
-from tests.support.operators import thumbmill
-from tests.support.pictures import faulty_photo, opened, photo
+from tests.support.operator_cli import thumbmill
 from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -30,7 +30,7 @@ def runs(system, image_id, kind):
     return [event["data"].get("run_id") for event in system.events(image_id) if event["type"] == kind]
 
 
-def test_the_owner_has_a_failed_image_tried_again(system):
+def test_the_owner_retries_a_failed_image(system):
     image = fail(system)
     assert image["error"]["retryable"]
     with system.restarted("thumbnailer", command=unharmed(system.stack, "thumbnailer")):
@@ -48,7 +48,7 @@ def test_the_owner_has_a_failed_image_tried_again(system):
     assert asked["recorded_by"] == "/gateway"
 
 
-def test_asking_twice_makes_one_try(system):
+def test_two_requests_cause_one_retry(system):
     image = fail(system)
     with system.stopped("thumbnailer"):
         with system.held("status-tracker"):
@@ -66,7 +66,7 @@ def test_asking_twice_makes_one_try(system):
     assert 0 < int(answer.headers["retry-after"]) <= 61
 
 
-def test_what_is_not_to_be_tried_again_says_why(system):
+def test_a_rejected_retry_reports_the_reason(system):
     notes = system.post_form(b"\xff\xd8\xff" + b"no picture at all" * 9)["id"]
     assert not system.wait_status(notes, "FAILED")["error"]["retryable"]
     assert problem(retry(system, notes), 409) == "not_retryable"
@@ -83,14 +83,14 @@ def test_what_is_not_to_be_tried_again_says_why(system):
     assert problem(retry(system, "nobody"), 422) == "invalid_request"
 
 
-def test_without_a_broker_nobody_is_told_that_a_try_will_follow(system):
+def test_without_a_broker_a_retry_is_not_promised(system):
     image = fail(system)
     with system.stopped("rabbitmq"):
         assert problem(retry(system, image["id"]), 503) == "broker_unavailable"
     assert system.image(image["id"])["status"] == "FAILED"
 
 
-def test_the_operator_has_all_of_a_kind_tried_again(system):
+def test_the_operator_retries_all_images_with_a_code(system):
     system.query(
         "UPDATE images SET updated_at = updated_at - interval '2 days' WHERE status = 'FAILED' RETURNING 1"
     )
@@ -122,7 +122,7 @@ def lose(system, image_id, preset="thumbnail"):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_variant_that_is_lost_is_made_again_and_never_called_deleted(system, method):
+def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method):
     image = system.wait_status(system.post_form(photo())["id"])
     url = f"{IMAGES}/{image['id']}/variants/thumbnail"
     with system.held("thumbnailer"):
@@ -147,7 +147,7 @@ def test_a_variant_that_is_lost_is_made_again_and_never_called_deleted(system, m
     assert [told.count(kind) for kind in kinds] == [1, 1, 2]
 
 
-def test_a_lost_original_is_a_deleted_image_and_its_status_follows(system):
+def test_a_lost_original_makes_the_image_deleted(system):
     image = system.wait_status(system.post_form(photo())["id"])
     with system.held("status-tracker"):
         system.s3.delete_object(Bucket="images-original", Key=image["key"])
@@ -157,7 +157,7 @@ def test_a_lost_original_is_a_deleted_image_and_its_status_follows(system):
     wait_until(lambda: "image.variants_missing" in system.timeline(image["id"]), 30, "the gateway to be heard")
 
 
-def test_while_the_store_is_away_nothing_is_called_lost(system):
+def test_while_the_store_is_unavailable_nothing_is_reported_as_lost(system):
     image = system.wait_status(system.post_form(photo())["id"])
     with system.stopped("minio"):
         answer = system.http.get(f"{IMAGES}/{image['id']}/variants/thumbnail")

@@ -87,7 +87,7 @@ def test_wrong_settings_are_named_all_at_once(system, name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_secret_may_come_as_a_file_and_its_fault_is_named(system, name, tmp_path):
+def test_a_secret_may_come_from_a_file_whose_errors_are_named(system, name, tmp_path):
     missing = str(tmp_path / "none")
     code, output = system.run_to_end(name, MINIO_SECRET_KEY=None, MINIO_SECRET_KEY_FILE=missing)
     assert (code, "MINIO_SECRET_KEY_FILE" in output, missing in output) == (2, True, True), output
@@ -100,7 +100,7 @@ def test_a_secret_may_come_as_a_file_and_its_fault_is_named(system, name, tmp_pa
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_port_that_is_taken_is_named_with_its_variable(system, name):
+def test_a_port_in_use_is_named_with_its_variable(system, name):
     code, output = system.run_to_end(name)  # beside the one that runs
     assert code != 0
     assert PORTS[name] in output

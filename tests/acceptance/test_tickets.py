@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from tests.support.images import photo, red_quarter
 from tests.support.messages import wait_quiet
-from tests.support.pictures import photo, red_quarter
 from tests.support.system import ORIGINALS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -25,7 +25,7 @@ def refused(answer):
     return answer.status_code, answer.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
-def test_a_ticket_says_what_it_is_good_for(system):
+def test_a_ticket_describes_its_limits(system):
     asked = datetime.now(UTC)
     answer = system.http.post(TICKETS, json={"content_type": "image/png", "file_name": "a/b/Père Noël.png"})
     ticket = answer.json()
@@ -43,7 +43,7 @@ def test_a_ticket_says_what_it_is_good_for(system):
 
 
 @pytest.mark.parametrize("content_type", ["image/svg+xml", "text/html", "", "text/html; image/jpeg"])
-def test_there_are_tickets_for_supported_pictures_only(system, content_type):
+def test_there_are_tickets_for_supported_formats_only(system, content_type):
     answer = system.http.post(TICKETS, json={"content_type": content_type})
     assert problem(answer, 415) == "unsupported_format"
 
@@ -53,7 +53,7 @@ def test_a_ticket_without_a_content_type_is_422(system):
     assert problem(system.http.post(TICKETS, content=b"{"), 422) == "invalid_request"
 
 
-def test_a_ticket_that_was_not_used_cannot_be_deleted(system):
+def test_an_unused_ticket_cannot_be_deleted(system):
     ticket = system.ticket()
     wait_awaiting(system, ticket)
     assert problem(system.http.delete(f"{IMAGES}/{ticket['id']}"), 409) == "ticket_not_used"
@@ -78,7 +78,7 @@ def wait_withdrawn(system, ticket):
 
 
 @pytest.mark.parametrize("held", [None, "thumbnailer", "status-tracker"])
-def test_a_ticket_that_was_used_brings_no_other_file(system, held):
+def test_a_used_ticket_does_not_accept_another_file(system, held):
     """What is shown under its id is the first file or none: MinIO cannot refuse the other, so it is withdrawn."""
     ticket = system.ticket()
     with system.held(held) if held else nullcontext():
@@ -90,7 +90,7 @@ def test_a_ticket_that_was_used_brings_no_other_file(system, held):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_ticket_brings_no_deleted_image_back(system, seed):
+def test_a_ticket_does_not_restore_a_deleted_image(system, seed):
     ticket = system.ticket()
     assert system.send_form(ticket, photo(seed=1)).status_code == 204
     system.wait_status(ticket["id"])
@@ -101,7 +101,7 @@ def test_a_ticket_brings_no_deleted_image_back(system, seed):
     assert system.image(ticket["id"])["generation"] == 1
 
 
-def test_a_ticket_may_bring_the_same_bytes_again(system):
+def test_a_ticket_accepts_the_same_bytes_again(system):
     """As does a client whose answer was lost."""
     ticket = system.ticket()
     assert system.send_form(ticket, photo(seed=1, orientation=3)).status_code == 204
@@ -113,7 +113,7 @@ def test_a_ticket_may_bring_the_same_bytes_again(system):
     assert "tracker.rejected" not in system.timeline(ticket["id"])
 
 
-def test_a_ticket_may_bring_another_file_where_a_setting_says_so(system):
+def test_a_ticket_accepts_another_file_if_a_setting_allows_it(system):
     ticket = system.ticket()
     with system.restarted("status-tracker", FORM_OVERWRITE="true"):
         assert system.send_form(ticket, photo(seed=1)).status_code == 204
@@ -131,7 +131,7 @@ def test_a_ticket_may_bring_another_file_where_a_setting_says_so(system):
         wait_withdrawn(system, ticket)
 
 
-def test_a_ticket_that_is_used_when_the_tracker_has_given_it_up(system):
+def test_a_ticket_used_after_the_tracker_expired_it(system):
     """The form is still good, but the database's clock has passed its end: as with bytes that took very long."""
     ticket = system.ticket()
     wait_awaiting(system, ticket)
@@ -163,7 +163,7 @@ def test_a_ticket_that_is_used_when_the_tracker_has_given_it_up(system):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_a_form_is_good_for_nothing_else(system, changes, refusal):
+def test_a_form_cannot_be_changed(system, changes, refusal):
     ticket = system.ticket()
     before = system.keys(ORIGINALS)
     status, code = refused(system.send_form(ticket, photo(), **changes))
@@ -172,7 +172,7 @@ def test_a_form_is_good_for_nothing_else(system, changes, refusal):
     assert system.keys(ORIGINALS) == before
 
 
-def test_a_form_is_good_for_its_bucket_only(system):
+def test_a_form_is_valid_for_its_bucket_only(system):
     ticket = system.ticket()
     url = ticket["form"]["url"].replace(ORIGINALS, PROCESSED)
     answer = httpx.post(url, data=ticket["form"]["fields"], files={"file": ("photo.jpg", photo())})
@@ -180,7 +180,7 @@ def test_a_form_is_good_for_its_bucket_only(system):
     assert system.keys(PROCESSED, "uploads/") == []
 
 
-def test_a_form_takes_no_file_that_is_too_large_or_empty(system):
+def test_a_form_rejects_files_that_are_too_large_or_empty(system):
     ticket = system.ticket()
     assert refused(system.send_form(ticket, photo().ljust(50 * MIB + 1, b"\0"))) == (400, "EntityTooLarge")
     assert refused(system.send_form(ticket, b"")) == (400, "EntityTooSmall")
@@ -188,7 +188,7 @@ def test_a_form_takes_no_file_that_is_too_large_or_empty(system):
     assert wait_awaiting(system, ticket)
 
 
-def test_a_ticket_that_is_not_used_expires(system, lapsed_ticket):
+def test_an_unused_ticket_expires(system, lapsed_ticket):
     image_id = lapsed_ticket["id"]
     assert system.send_form(lapsed_ticket, photo()).status_code in {400, 403}
     assert system.keys(ORIGINALS, lapsed_ticket["key"]) == []
@@ -204,7 +204,7 @@ def test_a_ticket_that_is_not_used_expires(system, lapsed_ticket):
 
 
 @pytest.mark.parametrize("content_type", ["image/jpg", "IMAGE/JPEG", "image/pjpeg; q=1"])
-def test_a_ticket_takes_a_content_type_for_what_it_means(system, content_type):
+def test_a_ticket_accepts_aliases_of_content_types(system, content_type):
     ticket = system.ticket(content_type=content_type)
     assert ticket["form"]["fields"]["Content-Type"] == "image/jpeg"
     assert system.send_form(ticket, photo()).is_success

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pictures import noise, photo
+from tests.support.images import noise, photo
 from tests.support.system import ORIGINALS, System, problem
 from tests.support.waiting import wait_until
 
@@ -44,17 +44,21 @@ def beginning(system, headers, *chunks):
 
 
 @pytest.mark.parametrize("headers", [FORM, RAW], ids=["form", "raw body"])
-def test_a_client_that_goes_away_leaves_no_object(system, headers):
+def test_a_disconnected_client_leaves_no_object(system, headers):
     head = FORM_HEAD if headers is FORM else b""
     left = system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="client_disconnected"}')
     with nothing_stored(system):
         with beginning(system, headers | {"Content-Length": str(MIB)}, head + BEGINNING):
             wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 1)
-        wait_until(lambda: system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="client_disconnected"}') == left + 1)
+        wait_until(
+            lambda: (
+                system.metric("GATEWAY_PORT", 'thumbmill_uploads_total{outcome="client_disconnected"}') == left + 1
+            )
+        )
 
 
 @pytest.mark.parametrize("headers", [FORM, RAW], ids=["form", "raw body"])
-def test_a_client_that_goes_away_from_a_large_file_leaves_no_parts(system, headers):
+def test_a_disconnected_client_of_a_large_file_leaves_no_parts(system, headers):
     head = FORM_HEAD if headers is FORM else b""
     with nothing_stored(system):
         chunks = [head + BEGINNING, *[bytes(MIB)] * 11]
@@ -63,7 +67,7 @@ def test_a_client_that_goes_away_from_a_large_file_leaves_no_parts(system, heade
         wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 0)
 
 
-def test_what_is_no_picture_is_refused_before_anything_is_stored(system):
+def test_an_unsupported_file_is_rejected_before_anything_is_stored(system):
     with nothing_stored(system):
         answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", TEXT, "image/jpeg")})
         assert problem(answer, 415) == "unsupported_format"
@@ -73,7 +77,7 @@ def test_what_is_no_picture_is_refused_before_anything_is_stored(system):
         assert problem(answer, 415) == "unsupported_content_type"
 
 
-def test_a_large_text_named_jpg_is_refused_with_its_first_bytes(system):
+def test_a_large_text_named_jpg_is_rejected_by_its_first_bytes(system):
     with (
         nothing_stored(system),
         beginning(system, RAW | {"Content-Length": str(20 * MIB)}, TEXT) as c,
@@ -82,7 +86,7 @@ def test_a_large_text_named_jpg_is_refused_with_its_first_bytes(system):
         assert answer.status == 415
 
 
-def test_an_empty_file_is_refused(system):
+def test_an_empty_file_is_rejected(system):
     with nothing_stored(system):
         answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", b"", "image/jpeg")})
         assert problem(answer, 400) == "empty_file"
@@ -99,7 +103,7 @@ def test_an_empty_file_is_refused(system):
     ],
     ids=["cut off", "two files", "another field", "nonsense"],
 )
-def test_a_form_that_is_none_is_refused(system, body, code):
+def test_a_malformed_form_is_rejected(system, body, code):
     with nothing_stored(system):
         assert problem(system.http.post("/api/v1/images", content=body, headers=FORM), 400) == code
 
@@ -132,21 +136,21 @@ def narrow(stack):
         yield
 
 
-def test_a_file_of_the_greatest_size_is_taken(system, narrow):
+def test_a_file_of_the_maximum_size_is_accepted(system, narrow):
     data = photo().ljust(LIMIT, b"\0")
     image = system.post_form(data)
     assert image["bytes"] == LIMIT
     system.wait_status(image["id"])
 
 
-def test_one_byte_more_is_refused(system, narrow):
+def test_one_byte_more_is_rejected(system, narrow):
     with nothing_stored(system):
         answer = system.http.post("/api/v1/images", files={"file": ("a.jpg", photo().ljust(LIMIT + 1, b"\0"))})
         assert problem(answer, 413) == "file_too_large"
         assert answer.json()["max_bytes"] == LIMIT
 
 
-def test_a_body_without_end_is_refused_while_it_is_read(system, narrow):
+def test_an_endless_body_is_rejected_while_it_is_read(system, narrow):
     chunk = b"%x\r\n%b\r\n" % (MIB, bytes(MIB))
     beginning_chunk = b"%x\r\n%b\r\n" % (len(BEGINNING), BEGINNING)
     with (
@@ -156,13 +160,13 @@ def test_a_body_without_end_is_refused_while_it_is_read(system, narrow):
         assert connection.getresponse().status == 413  # though the last chunk never came
 
 
-def test_a_declared_size_over_the_limit_is_refused_at_once(system, narrow):
+def test_a_declared_size_over_the_limit_is_rejected_at_once(system, narrow):
     with nothing_stored(system), beginning(system, RAW | {"Content-Length": str(100 * MIB)}) as connection:
         answer = connection.getresponse()
         assert answer.status == 413
 
 
-def test_no_more_uploads_at_once_than_there_are_places(system, narrow):
+def test_concurrent_uploads_are_limited(system, narrow):
     with beginning(system, RAW | {"Content-Length": str(len(BEGINNING))}, BEGINNING[:1000]) as connection:
         wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 1)
         answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo())})

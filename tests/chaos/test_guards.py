@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from devstack.installation import CHECKOUT
-from tests.support.guarding import cases
+from tests.support.ablation_cases import cases
 
 QUICK = "--scenario zombie --without hash"
 FATAL = {"lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "exited"}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.compose_files import CHECKOUT
 from tests.support.compose_system import ask_docker, run_compose
-from tests.support.doors import check_thumbnail, open_doors, put_object, send_form, send_ticket
+from tests.support.upload_routes import check_thumbnail, open_doors, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 write_secrets = runpy.run_path(str(CHECKOUT / "infra/compose/secret_files.py"))["write_secrets"]

@@ -7,7 +7,7 @@ from tests.corpora.expectations import exceptions, expect
 from tests.corpora.judging import judge_all, make_recipe
 from tests.corpora.results import Results
 from tests.corpora.sources import fetch, list_corpora
-from tests.support.pictures import photo
+from tests.support.images import photo
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 
 ONE_OF = 6  # of the files that nothing special is expected of, that many are in a sample

@@ -6,7 +6,7 @@ import pytest
 
 from tests.corpora.judging import count_deaths, make_recipe
 from tests.corpora.mutations import decode_all, good_files, make_mutations
-from tests.support.pictures import photo
+from tests.support.images import photo
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.preflight.costs import FORMATS
 from thumbmill.thumbnailer.sandbox.pool import Decoder

@@ -8,8 +8,8 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
+from tests.support.images import photo
 from tests.support.messages import CLOUD_EVENT, wait_tracker
-from tests.support.pictures import photo
 from tests.support.waiting import wait_until
 
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
@@ -61,7 +61,7 @@ def publishing(exchange, key, body=b"{}", **properties):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_says_what_is_its_own_to_say(system, user):
+def test_a_user_publishes_its_own_events(system, user):
     refused = {
         key for key in EVERYTHING if is_refused(system, user, publishing("image.lifecycle", key, b"no event"))
     }
@@ -71,7 +71,7 @@ def test_a_user_says_what_is_its_own_to_say(system, user):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_nobody_names_another_as_the_author(system, user):
+def test_a_user_cannot_publish_as_another_user(system, user):
     [key] = sorted(SAYS[user])[:1] or ["immediate"]
     exchange = "image.lifecycle" if SAYS[user] else "storage.events"
     for other in {*USERS, "admin"} - {user}:
@@ -81,7 +81,7 @@ def test_nobody_names_another_as_the_author(system, user):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_storage_events_come_from_minio_and_again_from_the_tracker(system, user):
+def test_storage_events_come_from_minio_and_republished_from_the_tracker(system, user):
     allowed = {"minio": {"immediate", "durable"}, "status-tracker": {"republished"}}.get(user, set())
     keys = {"immediate", "durable", "republished", "anything"}
     foreign = json.dumps({"Records": []}).encode()
@@ -93,7 +93,7 @@ def test_storage_events_come_from_minio_and_again_from_the_tracker(system, user)
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_messages_are_moved_within_ones_own_family_alone(system, user):
+def test_a_user_moves_messages_within_its_own_queues_only(system, user):
     allowed = {
         "thumbnailer": set(FAMILIES["image_queue"]),
         "status-tracker": set(FAMILIES["status_tracker"]),
@@ -112,13 +112,13 @@ def test_messages_are_moved_within_ones_own_family_alone(system, user):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_nobody_writes_into_a_queue_by_its_name(system, user):
+def test_no_user_publishes_to_the_default_exchange(system, user):
     """By the default exchange: whoever may use it at all may write into every queue."""
     assert all(is_refused(system, user, publishing("", queue)) for queue in QUEUES)
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_reads_its_own_queues_alone(system, user):
+def test_a_user_reads_its_own_queues_only(system, user):
     readable = READABLE.get(user, set())
     queues = set(QUEUES) - {"image_queue", "status_tracker"}  # these have consumers; what is taken goes back
     read = {q for q in queues if not is_refused(system, user, lambda channel, q=q: channel.basic_get(q))}
@@ -128,7 +128,7 @@ def test_a_user_reads_its_own_queues_alone(system, user):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_declares_binds_and_deletes_its_own_alone(system, user):
+def test_a_user_declares_binds_and_deletes_its_own_queues_only(system, user):
     own = {"thumbnailer": FAMILIES["image_queue"], "status-tracker": FAMILIES["status_tracker"]}.get(user, [])
     exchanges = {"thumbnailer": EXCHANGES, "status-tracker": EXCHANGES, "minio": ("storage.events",)}.get(user, ())
     for queue in {*QUEUES, "another"} - set(own):
@@ -148,7 +148,7 @@ def test_a_user_declares_binds_and_deletes_its_own_alone(system, user):
 
 
 @pytest.mark.parametrize("user", ["thumbnailer", "status-tracker"])
-def test_a_consumer_puts_every_queue_of_its_family_back(system, user):
+def test_a_consumer_restores_all_of_its_queues(system, user):
     """With its own login and nothing else; work queues are spared, since they are in use."""
     work = "image_queue" if user == "thumbnailer" else "status_tracker"
     for queue in FAMILIES[work][1:]:
@@ -242,7 +242,7 @@ def settled(system, image):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
+def test_an_event_must_match_its_routing_key(system, user):
     """The broker looks at the routing key, the tracker at what stands in the body: both have to agree."""
     image = make_image(system)
     before = settled(system, image)
@@ -272,7 +272,7 @@ def test_what_a_user_publishes_under_its_own_key_is_no_other_fact(system, user):
     system.drain("image_queue.dead")
 
 
-def test_a_bucket_s_event_is_believed_of_the_bucket_alone(system):
+def test_a_storage_event_is_accepted_from_minio_only(system):
     """By the gateway's login, under the key that it may use, a removal and what the broker would have given up."""
     image = make_image(system)
     before = settled(system, image)
@@ -295,7 +295,7 @@ def test_a_bucket_s_event_is_believed_of_the_bucket_alone(system):
 # --- what a variant may be -----------------------------------------------------------------------------------
 
 
-def test_a_thumbnailers_login_shows_no_other_images_variant_and_no_page(system):
+def test_a_thumbnailer_cannot_publish_another_image_s_variant_or_a_page(system):
     """Whoever has it may say what was made of an image; not what a browser would run, nor another's picture."""
     victim = make_image(system, 1)
     image = make_image(system, 2)
@@ -322,7 +322,7 @@ def test_a_thumbnailers_login_shows_no_other_images_variant_and_no_page(system):
 
 
 @pytest.mark.parametrize("change", ["key", "content_type"])
-def test_a_row_that_was_forged_earlier_shows_nothing_either(system, change):
+def test_a_row_forged_earlier_shows_nothing_either(system, change):
     """The way out keeps to the same list as the way in: an older version may have believed something else."""
     victim = make_image(system, 1)
     image = make_image(system, 2)

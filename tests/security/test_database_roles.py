@@ -54,7 +54,7 @@ def test_a_role_connects_to_no_other_database(system, role, database):
         "UPDATE schema_migrations SET name = 'mine'",
     ],
 )
-def test_a_role_does_nothing_beside_its_work(system, role, statement):
+def test_a_role_has_only_the_privileges_that_it_needs(system, role, statement):
     with (
         connect(system, role) as connection,
         pytest.raises((errors.InsufficientPrivilege, errors.FeatureNotSupported)),
@@ -63,7 +63,7 @@ def test_a_role_does_nothing_beside_its_work(system, role, statement):
 
 
 @pytest.mark.parametrize("table", ["images", "events", "progress", "reconciliation", "schema_migrations"])
-def test_the_gateway_reads_views_and_no_table(system, table):
+def test_the_gateway_reads_views_and_no_tables(system, table):
     with connect(system, "gateway") as connection:
         for statement in ("SELECT * FROM {}", "INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}"):
             with pytest.raises(errors.InsufficientPrivilege):

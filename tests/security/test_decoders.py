@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from tests.support import hostile
+from tests.support.images import faulty_photo, photo
 from tests.support.messages import settled
-from tests.support.pictures import faulty_photo, photo
 from tests.support.waiting import wait_until
 
 PORT = "THUMBNAILER_HEALTH_PORT"
@@ -52,7 +52,7 @@ def unhurried(system):
         yield
 
 
-def test_what_costs_much_is_refused_and_costs_nothing(system, unhurried):
+def test_an_expensive_image_is_rejected_at_no_cost(system, unhurried):
     before = deaths(system)
     for name, (data, _) in COSTLY.items():
         system.put(f"costly/{name}", data)
@@ -64,7 +64,7 @@ def test_what_costs_much_is_refused_and_costs_nothing(system, unhurried):
     assert deaths(system) == before
 
 
-def test_slow_pictures_hold_up_no_other_and_are_done_in_their_turn(system, stack):
+def test_slow_images_delay_no_others_and_are_done_in_turn(system, stack):
     """One decoder, and the one for slow pictures stands still: so it would if each of them took for ever."""
     settings = {"THUMBNAILER_DECODERS": "1", "DECODE_TIMEOUT_SECONDS": "4", "DECODE_SILENCE_SECONDS": "3000"}
     with system.restarted("thumbnailer", **settings):
@@ -86,7 +86,7 @@ def test_slow_pictures_hold_up_no_other_and_are_done_in_their_turn(system, stack
         assert {system.wait_key(f"slow/{n}.png", timeout=300)["attempts"] for n in range(6)} == {1}
 
 
-def test_a_decoder_that_stands_still_is_no_picture_s_fault(system, stack):
+def test_a_stalled_decoder_does_not_fail_an_image(system, stack):
     with system.restarted("thumbnailer", THUMBNAILER_DECODERS="1", DECODE_SILENCE_SECONDS="1"):
         usual = [child for child in children(stack) if child.cpu_times().user > 0]
         for child in usual:  # the spare, too
@@ -98,7 +98,7 @@ def test_a_decoder_that_stands_still_is_no_picture_s_fault(system, stack):
         assert "image.failed" not in system.timeline(image_id)
 
 
-def test_a_picture_that_stands_still_is_tried_again_later(system):
+def test_an_image_that_stalls_is_tried_again_later(system):
     with system.restarted("thumbnailer", DECODE_SILENCE_SECONDS="1"):
         image_id = system.post_form(faulty_photo("hang"))["id"]
         wait_until(lambda: "image.retrying" in system.timeline(image_id), 60, "another attempt")
@@ -106,7 +106,7 @@ def test_a_picture_that_stands_still_is_tried_again_later(system):
         assert system.http.delete(f"/api/v1/images/{image_id}").is_success
 
 
-def test_decoders_of_root_are_other_users(stack):
+def test_decoders_of_root_run_as_other_users(stack):
     if os.getuid() == 0:
         pair = children(stack)
         assert pair

@@ -29,14 +29,14 @@ FILE = part(b"\xff\xd8\xff", "form-data; name=file; filename=a.jpg")
     ids=["parts in front", "parts behind", "a field", "a preamble", "an epilogue", "a long header", "many headers"],
 )
 @pytest.mark.parametrize("segment", [None, 1000])
-def test_a_form_holds_little_beside_its_file(system, body, code, segment):
+def test_a_form_has_little_besides_its_file(system, body, code, segment):
     content = body if segment is None else (body[at : at + segment] for at in range(0, len(body), segment))
     answer = system.http.post("/api/v1/images", headers=FORM, content=content)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert system.http.get("/livez").status_code == 200
 
 
-def test_a_boundary_is_short(system):
+def test_a_boundary_has_a_maximum_length(system):
     headers = {"Content-Type": f"multipart/form-data; boundary={'x' * 4000}"}
     answer = system.http.post("/api/v1/images", headers=headers, content=b"x")
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_form")

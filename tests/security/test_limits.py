@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.pictures import noise, photo
+from tests.support.images import noise, photo
 from tests.support.raw_http import connected
 from tests.support.system import problem
 from tests.support.waiting import wait_until
@@ -39,7 +39,7 @@ WITHOUT_END = {
 
 
 @pytest.mark.parametrize("case", WITHOUT_END.values(), ids=WITHOUT_END)
-def test_a_head_or_trailer_without_end_is_soon_refused(system, case):
+def test_an_endless_header_or_trailer_section_is_rejected(system, case):
     begin, more = case
     before = resident_bytes(system)
     with connected(system) as client:
@@ -56,7 +56,7 @@ def test_a_head_or_trailer_without_end_is_soon_refused(system, case):
     assert system.http.get("/health").status_code == 200
 
 
-def test_a_head_that_is_too_large_is_told_so(system):
+def test_a_header_section_that_is_too_large_is_431(system):
     many = b"".join(b"X-%d: y\r\n" % number for number in range(101))
     for fields in (many, b"X: " + b"y" * 65536 + b"\r\n"):
         with connected(system) as client:
@@ -79,7 +79,7 @@ def silent_connections(system, count):
         yield [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in range(count)]
 
 
-def test_silent_connections_hold_up_nobody(system):
+def test_idle_connections_block_no_others(system):
     with silent_connections(system, SILENT) as silent:
         with httpx.Client(base_url=system.http.base_url, timeout=30) as client:
             assert client.get("/health").status_code == 200
@@ -91,7 +91,7 @@ def test_silent_connections_hold_up_nobody(system):
             wait_until(lambda: len(selector.select(0)) == SILENT, 60, "every silent connection to be closed")
 
 
-def test_a_head_that_trickles_in_is_given_up(system):
+def test_a_header_section_that_trickles_in_times_out(system):
     with connected(system) as client:
         client.send(head())
         trickle = threading.Event()
@@ -108,7 +108,7 @@ def test_a_head_that_trickles_in_is_given_up(system):
         assert (answer.status, answer.code) == (408, "request_timeout")
 
 
-def test_uploads_that_trickle_hold_no_place_that_others_need(system):
+def test_trickling_uploads_give_way_to_others(system):
     begin = head("/api/v1/images", b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n", b"POST")
     with ExitStack() as opened:
         for _ in range(TRICKLES):
@@ -129,7 +129,7 @@ def test_uploads_that_trickle_hold_no_place_that_others_need(system):
     system.wait_status(image_id)
 
 
-def test_readers_that_take_nothing_cost_little_and_leave_no_trace(system):
+def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
     image_id = system.post_form(noise(3000, 3000), name="noise.png")["id"]
     log = system.stack.log_path("gateway")
     before, read = resident_bytes(system), log.stat().st_size

@@ -14,7 +14,7 @@ from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 
 from devstack.minio import describe_provision
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.system import ORIGINALS, PROCESSED
 
 SECRETS = {
@@ -101,7 +101,7 @@ def image(system):
     return system.wait_status(system.post_form(photo())["id"])
 
 
-def test_a_user_makes_no_keys_of_its_own(system, user):
+def test_a_user_cannot_create_access_keys(system, user):
     own = admin_as(system, user, system.secrets[SECRETS[user]])
     for attempt in (
         lambda: own.add_service_account(access_key=f"spare-{user}"[:20], secret_key="spare-secret"),
@@ -114,7 +114,7 @@ def test_a_user_makes_no_keys_of_its_own(system, user):
             attempt()
 
 
-def test_keys_for_a_week_open_nothing(system, user, image):
+def test_temporary_keys_give_no_access(system, user, image):
     """This build gives them out without asking the policy, which then has to deny their use."""
     sts = client(system, "sts", user, system.secrets[SECRETS[user]])
     try:
@@ -131,7 +131,7 @@ def test_keys_for_a_week_open_nothing(system, user, image):
             assert s3.list_objects_v2(Bucket=ORIGINALS)["KeyCount"]
 
 
-def test_a_spare_key_from_before_opens_nothing_and_is_removed(system, user, image):
+def test_an_earlier_service_account_gives_no_access_and_is_removed(system, user, image):
     name, secret = f"spare-{user}"[:20], "spare-secret"
     with permissive(system, user):
         own = admin_as(system, user, system.secrets[SECRETS[user]])
@@ -144,7 +144,7 @@ def test_a_spare_key_from_before_opens_nothing_and_is_removed(system, user, imag
         provision(system)
 
 
-def test_what_else_a_user_was_given_is_taken_away_and_other_peoples_things_stay(system):
+def test_extra_policies_of_a_user_are_removed_and_others_stay(system):
     admin = root(system)
     admin.user_add("colleague", "a-colleagues-secret")
     admin.policy_set("readonly", user="colleague")
@@ -166,7 +166,7 @@ def test_what_else_a_user_was_given_is_taken_away_and_other_peoples_things_stay(
         admin.user_remove("colleague")
 
 
-def test_a_changed_secret_ends_the_old_one(system, user, image):
+def test_a_changed_secret_invalidates_the_old_one(system, user, image):
     old = system.secrets[SECRETS[user]]
     root(system).user_add(user, "another-secret-for-a-while")
     try:

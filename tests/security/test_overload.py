@@ -10,7 +10,7 @@ import httpx
 import psycopg
 
 from devstack.postgres import OWNER, database_url
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.waiting import wait_until
 
 POLLERS = 150
@@ -51,7 +51,7 @@ def waiting_queries(system):
     return system.query(count)[0][0]
 
 
-def test_a_gateway_that_could_not_keep_up_keeps_its_connections_to_the_database(system):
+def test_an_overloaded_gateway_keeps_its_database_connections(system):
     path = f"/api/v1/images/{system.post_form(photo())['id']}"
     asyncio.run(stall(system, path))
     assert system.http.get(path).status_code == 200

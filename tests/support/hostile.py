@@ -7,7 +7,7 @@ import zlib
 
 from PIL import Image
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.pngs import SIGNATURE, chunk
 
 _BLOCK = 1 << 20

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from devstack.stack import Stack
-from tests.support.pictures import grain
+from tests.support.images import grain
 from tests.support.stack import run_stack
 from tests.support.waiting import wait_until
 

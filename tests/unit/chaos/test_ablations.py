@@ -14,8 +14,8 @@ from chaos.__main__ import parse
 from chaos.ablated_service import SERVICES
 from chaos.ablations import GUARDS, NEVER, guards_of, settings_without
 from chaos.scenarios import SCENARIOS
+from tests.support.ablation_cases import cases
 from tests.support.fault_injection.patch import Patch
-from tests.support.guarding import cases
 from thumbmill.core.contracts.events import Processing
 from thumbmill.core.contracts.identity import ObjectVersion, variant_key
 from thumbmill.core.contracts.status import Status

@@ -5,7 +5,7 @@ import io
 import simplejpeg
 from PIL import Image
 
-from tests.support.pictures import grain
+from tests.support.images import grain
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
 from thumbmill.thumbnailer.imaging.codecs.jpeg import scaled_size
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageDraw, ImageSequence
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.alpha import bleed_alpha
 from thumbmill.thumbnailer.imaging.pipeline import process_image

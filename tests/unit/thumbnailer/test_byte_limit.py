@@ -6,7 +6,7 @@ import random
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
-from tests.support.pictures import grain, opened
+from tests.support.images import grain, opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging import byte_limit
 from thumbmill.thumbnailer.imaging.pipeline import process_image

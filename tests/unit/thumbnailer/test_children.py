@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from devstack.installation import CHECKOUT
-from tests.support.pictures import faulty_photo, photo
+from tests.support.images import faulty_photo, photo
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
 from tests.unit.thumbnailer.options import make_options

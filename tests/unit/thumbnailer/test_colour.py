@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.support.profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,

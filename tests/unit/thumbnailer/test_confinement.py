@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from tests.support.pictures import ORIENTATION, faulty_photo, photo
+from tests.support.images import ORIENTATION, faulty_photo, photo
 from tests.support.profiles import DISPLAY_P3, rgb_profile
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, started_since

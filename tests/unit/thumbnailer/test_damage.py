@@ -9,7 +9,7 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.unit.thumbnailer.eighths import picture
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode

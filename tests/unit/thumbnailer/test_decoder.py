@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 from PIL import Image
 
-from tests.support.pictures import faulty_photo, photo, png_header
+from tests.support.images import faulty_photo, photo, png_header
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
 from tests.unit.thumbnailer.options import make_options

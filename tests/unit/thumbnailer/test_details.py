@@ -6,7 +6,7 @@ import io
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from tests.support.pictures import ORIENTATION, photo
+from tests.support.images import ORIENTATION, photo
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.imaging.placeholder import make_placeholders

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.support.pngs import chunk
 from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, gray_profile, rgb_profile
 from tests.unit.thumbnailer.options import make_options

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.gifs import Frame, gif
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.gif import decode_first_frame, decode_frames

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support import hostile
-from tests.support.pictures import faulty_photo, photo, png_header
+from tests.support.images import faulty_photo, photo, png_header
 from tests.unit.thumbnailer.children import children, read_status, started_since
 from tests.unit.thumbnailer.options import LIMITS, make_options
 from thumbmill.core.contracts.error_codes import ErrorCode

@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tests.support.pictures import ORIENTATION, grain, opened, photo, png_header
+from tests.support.images import ORIENTATION, grain, opened, photo, png_header
 from tests.unit.thumbnailer.options import THUMBNAIL, make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.jpeg import FULL_SCALE, decode, scaled_size

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.codecs.isobmff import find_box, read_associations, read_boxes
 from thumbmill.thumbnailer.imaging.codecs.isobmff_repair import repair

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.support.hostile import png
-from tests.support.pictures import faulty_photo, photo
+from tests.support.images import faulty_photo, photo
 from tests.support.waiting import wait_until
 from tests.unit.thumbnailer.children import children, started_since, total
 from tests.unit.thumbnailer.options import make_options

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support.pictures import ORIENTATION, opened
+from tests.support.images import ORIENTATION, opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 

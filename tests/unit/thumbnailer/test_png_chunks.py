@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image, ImageSequence
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.support.pngs import SIGNATURE, chunk
 from tests.support.profiles import ADOBE_GAMMA, ADOBE_RGB, rgb_profile
 from tests.unit.thumbnailer.options import make_options

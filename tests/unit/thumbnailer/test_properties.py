@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
-from tests.support.pictures import ORIENTATION, opened
+from tests.support.images import ORIENTATION, opened
 from tests.support.profiles import DISPLAY_P3, rgb_profile
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image

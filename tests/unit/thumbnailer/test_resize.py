@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from tests.support.pictures import grain
+from tests.support.images import grain
 from thumbmill.thumbnailer.imaging import resize
 from thumbmill.thumbnailer.imaging.resize import scale
 

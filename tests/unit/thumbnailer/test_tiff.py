@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from tests.support import tiffs
-from tests.support.pictures import ORIENTATION
+from tests.support.images import ORIENTATION
 from tests.support.tiffs import BYTE, LONG, SHORT
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from tests.support.pictures import opened
+from tests.support.images import opened
 from tests.support.pngs import DEPTHS, GREY, RGB, write_png
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image

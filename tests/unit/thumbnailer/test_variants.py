@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 
-from tests.support.pictures import ORIENTATION, opened
+from tests.support.images import ORIENTATION, opened
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging import pipeline

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from tests.support.pictures import grain
+from tests.support.images import grain
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.codecs import webp as webp_codec
 from thumbmill.thumbnailer.imaging.codecs.webp import decode_yuv_scaled

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.support.brokers import denied, other_secret
-from tests.support.outages import readiness
-from tests.support.pictures import photo, red_quarter
+from tests.support.degraded_servers import denied, other_secret
+from tests.support.images import photo, red_quarter
+from tests.support.outage_uploads import readiness
 from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject"])
-def test_a_right_that_is_missing_for_a_while_costs_no_attempt(system, action):
+def test_a_permission_revoked_for_a_while_costs_no_attempt(system, action):
     with denied(system, action):
         image = system.post_form(photo(orientation=3))
         refused = 'thumbmill_deliveries_total{action="release",queue="image_queue"}'
@@ -30,7 +30,7 @@ def test_a_right_that_is_missing_for_a_while_costs_no_attempt(system, action):
         ("status-tracker", "STATUS_TRACKER_HEALTH_PORT"),
     ],
 )
-def test_a_wrong_secret_for_minio_is_blamed_on_minio_by_whoever_has_it(system, user, port):
+def test_a_wrong_minio_secret_is_reported_as_minio(system, user, port):
     """Also by a service that has nothing to do; and what it cannot do for want of MinIO is not RabbitMQ's fault."""
     with other_secret(system, user):
         away = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
@@ -39,7 +39,7 @@ def test_a_wrong_secret_for_minio_is_blamed_on_minio_by_whoever_has_it(system, u
     wait_until(lambda: not readiness(system, port), what=f"{user} to be ready again")
 
 
-def test_a_thumbnailer_with_images_waiting_and_a_wrong_secret_blames_minio(system):
+def test_a_thumbnailer_with_a_wrong_secret_and_waiting_images_reports_minio(system):
     with other_secret(system, "thumbnailer"):
         image = system.post_form(photo())
         wait_until(

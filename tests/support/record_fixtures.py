@@ -10,8 +10,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from tests.support.images import photo
 from tests.support.messages import listening
-from tests.support.pictures import photo
 from tests.support.stack import run_stack
 from tests.support.system import ORIGINALS, System
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tests.support.garbage import make_foreign, make_garbage
+from tests.support.images import photo
+from tests.support.malformed_events import make_foreign, make_garbage
 from tests.support.messages import Letter, post, settled, wait_quiet
-from tests.support.pictures import photo
 from tests.support.waiting import wait_until
 
 QUEUES = ("image_queue", "status_tracker")
@@ -22,7 +22,7 @@ def no_dead(system):
         system.drain(f"{queue}.dead")
 
 
-def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
+def test_a_thousand_malformed_events(system, stack, no_dead):
     for queue in QUEUES:
         assert system.message_count(f"{queue}.dead") == 0
     pids = [stack.pid(name) for name in CONSUMERS]
@@ -52,7 +52,7 @@ def test_a_thousand_bodies_that_are_no_events(system, stack, no_dead):
     assert all(stack.is_running(name) for name in CONSUMERS)
 
 
-def test_events_that_are_not_for_us_are_let_go(system, stack):
+def test_events_of_other_buckets_are_ignored(system, stack):
     bodies = make_foreign()
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
     # Not rows: DURABLE may still be about to tell of an earlier test's photo.

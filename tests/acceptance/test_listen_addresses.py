@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.services import free_port
 from tests.support.waiting import wait_until
 
@@ -62,7 +62,7 @@ def running(system, name, **changes):
         ("localhost", [*LOCALHOST, "localhost"], []),
     ],
 )
-def test_a_gateway_is_reached_where_it_is_meant_to_be(system, host, reached, not_reached):
+def test_the_gateway_listens_on_its_configured_address_only(system, host, reached, not_reached):
     port = free_port()
     with running(system, "gateway", GATEWAY_HOST=host, GATEWAY_PORT=port, ALLOW_ANONYMOUS="true"):
         for address in reached:
@@ -71,7 +71,7 @@ def test_a_gateway_is_reached_where_it_is_meant_to_be(system, host, reached, not
 
 
 @needs_ipv6
-def test_a_side_port_is_reached_where_it_is_meant_to_be(system):
+def test_the_admin_port_listens_on_its_configured_address_only(system):
     port = free_port()
     with running(system, "thumbnailer", HEALTH_HOST="::", HEALTH_PORT=port):
         for address in ("127.0.0.1", "[::1]"):
@@ -79,7 +79,7 @@ def test_a_side_port_is_reached_where_it_is_meant_to_be(system):
 
 
 @needs_ipv6
-def test_links_are_as_good_with_an_address_of_ipv6(system):
+def test_urls_work_with_an_ipv6_address(system):
     port = free_port()
     base = f"http://[::1]:{port}"
     with running(system, "gateway", GATEWAY_HOST="::1", GATEWAY_PORT=port, PUBLIC_URL=""):
@@ -89,7 +89,7 @@ def test_links_are_as_good_with_an_address_of_ipv6(system):
         assert httpx.get(answer.headers["Location"]).status_code == 200
 
 
-def test_times_are_utc_whatever_zone_postgres_speaks_in(system):
+def test_times_are_utc_in_every_time_zone_of_postgres(system):
     port = free_port()
     with running(system, "gateway", GATEWAY_PORT=port, PGTZ="Asia/Kolkata"):
         wait_until(lambda: answers("127.0.0.1", port), 30, "an answer")

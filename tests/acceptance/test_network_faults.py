@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from chaos.proxy import Proxy
-from tests.support.outages import all_done_after, put_many, wait_away
-from tests.support.pictures import opened
+from tests.support.images import opened
+from tests.support.outage_uploads import all_done_after, put_many, wait_away
 from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -62,7 +62,7 @@ def addresses(system, service, ports):
 
 
 @pytest.mark.parametrize("mode", ["stall-requests", "stall-responses"])
-def test_links_that_swallow_everything_for_a_while(system, mode):
+def test_connections_that_drop_everything_for_a_while(system, mode):
     """All links of all services at once, one direction at a time."""
     with proxied(system, LINKS) as proxies, all_done_after(system) as keys:
         keys.extend(put_many(system, f"before-{mode}"))
@@ -78,7 +78,7 @@ def test_links_that_swallow_everything_for_a_while(system, mode):
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["stall-requests", "stall-responses"])
 @pytest.mark.parametrize("link", LINKS, ids="-".join)
-def test_a_link_that_swallows_longer_than_anybody_waits(system, link, mode):
+def test_a_connection_that_drops_everything_beyond_all_timeouts(system, link, mode):
     """40 seconds: more than two heartbeats, and than any request or statement may take."""
     name = f"{'-'.join(link)}-{mode}"
     with proxied(system, [link]) as proxies, all_done_after(system) as keys:
@@ -89,7 +89,7 @@ def test_a_link_that_swallows_longer_than_anybody_waits(system, link, mode):
         proxies[link].mode = "pass"
 
 
-def test_a_variant_that_is_cut_off_on_its_way_is_not_there(system):
+def test_a_variant_whose_upload_is_cut_off_does_not_exist(system):
     """Nothing is stored of it, and the image is DONE only when all of them are there."""
     link = ("thumbnailer", "minio")
     released = 'thumbmill_deliveries_total{action="release",queue="image_queue"}'

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from tests.support.pictures import opened, photo
+from tests.support.images import opened, photo
 from tests.support.system import System
 
 _DONE_SECONDS = 60  # right after a restart, a first connection may have to be tried again

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.system import ORIGINALS, problem
 
 
-def test_pages_of_other_sites_neither_read_nor_write(system):
+def test_pages_of_other_origins_can_neither_read_nor_write(system):
     before = system.keys(ORIGINALS)
     for method, path in (
         ("GET", "/api/v1/images"),
@@ -38,7 +38,7 @@ def keys():
     return {"API_KEYS": "a-client-s", "MONITORING_KEY": "prometheus-s", "CORS_ALLOW_ORIGINS": "http://app.example"}
 
 
-def test_strangers_learn_nothing_of_the_works(system, keys):
+def test_unauthenticated_clients_see_no_internals(system, keys):
     with system.restarted("gateway", **keys):
         for path in ("/metrics", "/docs", "/openapi.json"):
             assert problem(system.http.get(path), 401) == "unauthorized"

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from PIL import Image
 
-from tests.support.pictures import noise, opened, photo, red_quarter
+from tests.support.images import noise, opened, photo, red_quarter
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED, System, problem
 from tests.support.waiting import wait_until
 
@@ -74,7 +74,7 @@ def entered(stack):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_photo_by_every_door_becomes_upright_variants(system, entered, door):
+def test_a_photo_by_every_upload_route_becomes_upright_variants(system, entered, door):
     image = system.wait_status(entered[door])
     assert (image["width"], image["height"], image["format"]) == (600, 800, "JPEG")
     assert (image["attempts"], image["generation"], image["error"]) == (1, 1, None)
@@ -92,7 +92,7 @@ def test_a_photo_by_every_door_becomes_upright_variants(system, entered, door):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_images_processed_holds_the_variants_and_nothing_else_of_the_image(system, entered, door):
+def test_images_processed_contains_only_the_variants(system, entered, door):
     image = system.wait_status(entered[door])
     keys = {key.rpartition("/")[2].partition(".")[0]: key for key in system.keys(PROCESSED, f"{image['id']}/")}
     assert keys.keys() == set(PRESETS)
@@ -121,13 +121,13 @@ def test_the_timeline_explains_the_image(system, entered, door):
     assert len({event["object_version"] for event in events if event["type"] != "upload.requested"}) == 1
 
 
-def test_an_s3_clients_key_comes_back_letter_for_letter(system, entered):
+def test_an_s3_client_s_key_is_returned_unchanged(system, entered):
     assert system.image(entered["S3 client"])["key"] == STRANGE_KEY
     assert system.image_of(STRANGE_KEY)["id"] == entered["S3 client"]
     assert system.image_of(STRANGE_KEY.replace("+", " ")) is None
 
 
-def test_every_exif_orientation_is_shown_upright(system):
+def test_every_exif_orientation_becomes_upright(system):
     shown = {
         1: "left upper", 2: "right upper", 3: "right lower", 4: "left lower",
         5: "left upper", 6: "right upper", 7: "right lower", 8: "left lower",
@@ -148,7 +148,7 @@ def test_every_supported_format_becomes_a_thumbnail(system):
         assert red_quarter(system.thumbnail(image_id)) == "left upper"
 
 
-def test_a_small_picture_is_not_enlarged(system):
+def test_a_small_image_is_not_enlarged(system):
     image = system.wait_status(system.post_form(photo(40, 30))["id"])
     assert (image["variants"][1]["width"], image["variants"][1]["height"]) == (40, 30)
 
@@ -163,7 +163,7 @@ def test_a_file_of_several_parts_becomes_one_object(system):
     assert image["key"] not in system.unfinished()
 
 
-def test_an_s3_client_may_send_parts(system):
+def test_an_s3_client_may_use_multipart_uploads(system):
     data, target = noise(2400, 1600), {"Bucket": ORIGINALS, "Key": "holiday/parts.png"}
     upload = {**target, "UploadId": system.uploader.create_multipart_upload(**target)["UploadId"]}
     parts = []
@@ -185,11 +185,11 @@ def test_an_s3_client_may_send_parts(system):
         ({"json": {}}, "unsupported_content_type"),
     ],
 )
-def test_the_older_interface_answers_400_whatever_is_wrong_with_the_upload(system, form, code):
+def test_the_legacy_route_returns_400_for_every_invalid_upload(system, form, code):
     assert problem(system.http.post("/upload-image/", **form), 400) == code
 
 
-def test_an_unusual_beginning_is_taken_by_http_and_by_s3(system):
+def test_an_unusual_file_signature_is_accepted_by_http_and_s3(system):
     bitmap = io.BytesIO()
     Image.new("RGB", (64, 48), (200, 30, 20)).save(bitmap, "BMP")
     data = bytearray(bitmap.getvalue())

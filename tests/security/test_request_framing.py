@@ -58,7 +58,7 @@ ROUTES = {
 
 @pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES)
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
-def test_a_client_that_offers_another_protocol_is_answered_like_any_other(system, offer, route):
+def test_an_upgrade_offer_is_ignored(system, offer, route):
     method, path, fields, body, expected = route
     whole = request(method, path, fields + offer + with_length(body), body)
     head = whole.removesuffix(body)
@@ -72,7 +72,7 @@ def test_a_client_that_offers_another_protocol_is_answered_like_any_other(system
         assert answers == [expected, (200, None)]
 
 
-def test_a_ticket_that_java_s_client_asks_for_is_given(system):
+def test_a_request_of_java_s_client_is_accepted(system):
     body = json.dumps({"content_type": "image/jpeg", "file_name": "java.jpg"}).encode()
     with connected(system) as client:
         client.send(request("POST", "/api/v1/uploads", JSON + UPGRADES["java"] + with_length(body)))
@@ -123,7 +123,7 @@ MALFORMED = [
 ]
 
 
-def test_a_hundred_dialogues_of_every_framing(system):
+def test_a_hundred_exchanges_of_every_framing(system):
     chance = random.Random(7)
     for _ in range(100):
         drawn = [draw(chance) for _ in range(chance.randrange(1, 6))]

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
@@ -21,7 +21,7 @@ def rows_of(system, ids):
     return [system.query(f"SELECT count(*) FROM {table} = ANY(%s::uuid[])", ids)[0][0] for table in tables]  # noqa: S608
 
 
-def test_tickets_do_not_grow_the_database_for_ever(system):
+def test_unused_tickets_do_not_grow_the_database_forever(system):
     with ExitStack() as stack:
         settings = {"MAX_TICKETS_PER_MINUTE": str(LIMIT), "TICKET_LIFETIME_SECONDS": "1", "API_KEYS": "a-key,b-key"}
         stack.enter_context(system.restarted("gateway", **settings))
@@ -39,13 +39,13 @@ def test_tickets_do_not_grow_the_database_for_ever(system):
         assert problem(shown, 404) == "image_not_found"
 
 
-def test_without_keys_everybody_together_has_one_limit(system):
+def test_without_keys_all_clients_share_one_limit(system):
     with system.restarted("gateway", MAX_TICKETS_PER_MINUTE=str(LIMIT)):
         answers = [ask_for_ticket(system) for _ in range(LIMIT + 15)]
         assert 429 in {answer.status_code for answer in answers}
 
 
-def test_with_a_deletion_all_goes_that_tells_of_a_person(system):
+def test_a_deletion_removes_all_personal_data(system):
     key = "clients/Jane Doe/passport.jpg"
     system.put(key, photo(), Metadata={"file-name": NAME.replace(" ", "%20").replace("'", "%27")})
     by_s3 = system.wait_key(key)
@@ -68,7 +68,7 @@ def test_with_a_deletion_all_goes_that_tells_of_a_person(system):
         assert "file_name" not in event["data"]
 
 
-def test_a_deleted_image_is_unknown_after_its_time_and_late_news_changes_nothing(system):
+def test_a_deleted_image_is_unknown_after_its_retention_and_late_events_change_nothing(system):
     image = system.wait_status(system.post_form(photo())["id"])
     told = [event for event in system.events(image["id"]) if event["type"] == "storage.ObjectCreated:Put"]
     system.http.delete(f"{IMAGES}/{image['id']}")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.support.pictures import photo, red_quarter
+from tests.support.images import photo, red_quarter
 from tests.support.system import System
 from tests.support.waiting import wait_until
 

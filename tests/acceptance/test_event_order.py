@@ -11,8 +11,8 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from tests.support.images import opened, photo
 from tests.support.messages import listening, post, purge, settled, wait_quiet
-from tests.support.pictures import opened, photo
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 

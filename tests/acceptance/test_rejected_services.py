@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from devstack.minio import describe_provision
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.services import PORTS, SERVICES, free_port
 from tests.support.system import ORIGINALS, PROCESSED, problem
 from tests.support.waiting import wait_until
@@ -54,7 +54,7 @@ def assert_refused(system, name, changes, word):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_that_is_refused_says_why_and_loses_nothing(system, name):
+def test_a_rejected_service_reports_the_reason_and_loses_nothing(system, name):
     queue = {"thumbnailer": "image_queue"}.get(name, "status_tracker")
     with system.stopped("status-tracker" if name == "gateway" else name):
         key = system.post_form(photo())["key"]
@@ -65,7 +65,7 @@ def test_a_service_that_is_refused_says_why_and_loses_nothing(system, name):
     system.wait_key(key)
 
 
-def test_a_queue_that_is_declared_otherwise_is_named_with_what_differs(system):
+def test_a_queue_with_other_arguments_is_named_with_the_difference(system):
     admin = {"RABBITMQ_USER": "admin", "RABBITMQ_PASSWORD": system.secrets["RABBITMQ_ADMIN_PASSWORD"]}
     with system.channel() as channel:
         channel.queue_declare("differs", durable=True, arguments={"x-queue-type": "classic"})
@@ -122,7 +122,7 @@ def empty_database(system):
         owner.execute("DROP DATABASE unmigrated WITH (FORCE)")
 
 
-def test_a_tracker_for_another_schema_says_what_to_run(system, empty_database):
+def test_a_tracker_for_another_schema_names_the_command_to_run(system, empty_database):
     settings = {"DATABASE_URL": empty_database("status_tracker")}
     assert_refused(system, "status-tracker", settings, "run `status-tracker migrate`")
     migration = {"MIGRATION_DATABASE_URL": empty_database("thumbmill")}
@@ -134,7 +134,7 @@ def test_a_tracker_for_another_schema_says_what_to_run(system, empty_database):
     assert_refused(system, "status-tracker", settings, "newer")
 
 
-def test_a_gateway_without_a_schema_says_what_to_run(system, empty_database):
+def test_a_gateway_without_a_schema_names_the_command_to_run(system, empty_database):
     system.stack.restart("gateway", wait=False, DATABASE_URL=empty_database("gateway"))
     answer = wait_until(lambda: readyz(system), what="the gateway to answer")
     assert answer.status_code == 503
@@ -160,7 +160,7 @@ def readyz(system):
     ],
     ids=["missing", "wrong password", "not the owner"],
 )  # fmt: skip
-def test_a_migration_that_is_refused_says_why(system, changes, code, word):
+def test_a_rejected_migration_reports_the_reason(system, changes, code, word):
     words = {"port": system.ports["POSTGRES_PORT"], "tracker": system.stack.endpoints.database("status_tracker")}
     filled = {name: value and value.format(**words) for name, value in changes.items()}
     found, output = system.run_to_end("status-tracker", "migrate", **filled)

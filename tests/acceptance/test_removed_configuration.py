@@ -11,8 +11,8 @@ from minio.minioadmin import MinioAdmin
 
 from devstack.minio import describe_minio_watch
 from devstack.rabbitmq import describe_rabbitmq_watch
-from tests.support.outages import readiness
-from tests.support.pictures import photo
+from tests.support.images import photo
+from tests.support.outage_uploads import readiness
 from tests.support.system import ORIGINALS
 from tests.support.waiting import wait_until
 
@@ -60,7 +60,7 @@ def silent(system, target):
     return system.metric(TRACKER, f'thumbmill_notifications_silent{{target="{target}"}}')
 
 
-def test_without_the_buckets_rule_the_tracker_says_so_and_images_are_done_all_the_same(attentive):
+def test_without_the_bucket_s_notification_rule_the_tracker_reports_it_and_images_are_done(attentive):
     system = attentive
     whole = rule(system)
     assert len(whole) == 2
@@ -87,7 +87,7 @@ def test_without_the_buckets_rule_the_tracker_says_so_and_images_are_done_all_th
     assert "immediate" in {event["recorded_by"] for event in system.events(later["id"])}
 
 
-def test_what_is_taken_from_minio_is_put_back_by_who_provisions(system):
+def test_configuration_removed_from_minio_is_restored_by_the_provisioner(system):
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
     with watching(system) as says:
@@ -119,7 +119,7 @@ def bindings(system):
         ("message.retry", "image_queue.dead", "image_queue.dead"),
     ],
 )
-def test_a_binding_is_put_back_by_the_consumer_it_belongs_to(attentive, exchange, queue, key):
+def test_a_removed_binding_is_restored_by_its_consumer(attentive, exchange, queue, key):
     system = attentive
     wait_until(lambda: (exchange, queue, key) in bindings(system), what="the binding to be there")
     with system.channel() as channel:
@@ -131,7 +131,7 @@ def test_a_binding_is_put_back_by_the_consumer_it_belongs_to(attentive, exchange
     assert system.message_count("image_queue.dead") == 0
 
 
-def test_what_is_taken_from_the_broker_is_put_back_by_who_provisions(system):
+def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(system):
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api"
     with (
         httpx.Client(base_url=api, auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client,

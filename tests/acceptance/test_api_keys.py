@@ -1,18 +1,18 @@
 """Who may call the gateway."""
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.services import free_port
 from tests.support.system import ORIGINALS, problem
 
 
-def test_a_gateway_that_others_can_reach_wants_keys(system):
+def test_a_gateway_on_a_public_address_requires_keys(system):
     code, output = system.run_to_end("gateway", GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=free_port())
     assert code == 2, output
     assert "API_KEYS" in output
     assert "ALLOW_ANONYMOUS" in output
 
 
-def test_keys_open_the_api_and_nothing_else_does(system):
+def test_only_valid_keys_give_access_to_the_api(system):
     calls = [
         ("GET", "/api/v1/images", {}),
         ("POST", "/api/v1/images", {"files": {"file": ("photo.jpg", photo())}}),

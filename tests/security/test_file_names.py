@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 
 PHOTO = photo()
 ORIGINALS = "images-original"
@@ -36,7 +36,7 @@ def by_metadata(system):
 
 
 @pytest.mark.parametrize("door", [by_form, by_extended_name, by_ticket, by_metadata])
-def test_a_name_is_cleaned_at_every_door(system, door):
+def test_a_file_name_is_sanitized_on_every_upload_route(system, door):
     image_id = door(system)
     assert system.wait_status(image_id)["file_name"] == CLEAN
     names = {name for event in system.events(image_id) if (name := (event["data"] or {}).get("file_name"))}

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.pictures import photo
+from tests.support.images import photo
 from tests.support.system import System, problem
 from tests.support.waiting import wait_until
 
@@ -19,7 +19,7 @@ def done(stack):
         yield system.wait_status(system.post_form(photo(800, 600), name="Père Noël.jpg")["id"])
 
 
-def test_an_image_that_is_known_already_is_304(system, done):
+def test_an_unchanged_image_is_304(system, done):
     first = system.http.get(f"{IMAGES}/{done['id']}")
     assert first.json() == done
     assert "retry-after" not in first.headers
@@ -40,7 +40,7 @@ def test_an_image_that_changes_gets_another_etag(system):
     assert system.http.get(f"{IMAGES}/{image_id}", headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_the_list_goes_back_in_time_page_by_page(system):
+def test_the_list_is_paged_from_newest_to_oldest(system):
     ids = [system.post_form(photo(seed=seed))["id"] for seed in range(5)]
     for image_id in ids:
         system.wait_status(image_id)
@@ -82,11 +82,11 @@ def test_the_list_by_status_and_by_key(system, done):
 @pytest.mark.parametrize(
     "query", [{"cursor": "bm9uc2Vuc2U"}, {"limit": 0}, {"limit": 10_000}, {"status": "NICE"}], ids=str
 )
-def test_a_list_that_is_asked_for_wrongly_is_422(system, query):
+def test_invalid_list_parameters_are_422(system, query):
     assert problem(system.http.get(IMAGES, params=query), 422) == "invalid_request"
 
 
-def test_the_original_is_given_as_an_attachment_that_no_browser_runs(system, done):
+def test_the_original_is_an_attachment_that_browsers_do_not_execute(system, done):
     answer = system.http.get(f"{IMAGES}/{done['id']}/variants/original")
     assert answer.content == photo(800, 600)
     assert answer.headers["content-type"] == "image/jpeg"
@@ -99,7 +99,7 @@ def test_the_original_is_given_as_an_attachment_that_no_browser_runs(system, don
     assert again.status_code == 304
 
 
-def test_a_page_that_calls_itself_a_picture_is_no_page(system):
+def test_a_page_declared_as_an_image_is_not_served_as_a_page(system):
     page = b"<!DOCTYPE html><script>alert(1)</script>"
     system.put("page.html", page, ContentType="text/html")
     image = system.wait_key("page.html", "FAILED")
@@ -111,7 +111,7 @@ def test_a_page_that_calls_itself_a_picture_is_no_page(system):
     assert answer.headers["content-disposition"].startswith("attachment;")
 
 
-def test_a_thumbnail_by_its_full_address_may_be_kept_for_ever(system, done):
+def test_a_thumbnail_by_its_versioned_url_is_cacheable_forever(system, done):
     url = done["variants"][1]["url"]
     answer = system.http.get(url)
     assert "immutable" in answer.headers["cache-control"]
@@ -121,7 +121,7 @@ def test_a_thumbnail_by_its_full_address_may_be_kept_for_ever(system, done):
     assert system.http.get(url, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
-def test_a_thumbnail_by_its_stable_address_is_asked_for_anew(system, done):
+def test_a_thumbnail_by_its_stable_url_is_revalidated(system, done):
     answer = system.http.get(f"{IMAGES}/{done['id']}/variants/thumbnail")
     assert "immutable" not in answer.headers["cache-control"]
     assert "no-cache" in answer.headers["cache-control"]
@@ -141,16 +141,16 @@ def test_a_thumbnail_by_its_stable_address_is_asked_for_anew(system, done):
         ("/nowhere", 404, "not_found"),
     ],
 )
-def test_what_there_is_not_is_a_problem_with_a_code(system, path, status, code):
+def test_a_missing_resource_is_a_problem_with_a_code(system, path, status, code):
     assert problem(system.http.get(path), status) == code
 
 
-def test_deleting_what_there_is_not_is_404(system):
+def test_deleting_an_unknown_image_is_404(system):
     answer = system.http.delete(f"{IMAGES}/01890000-0000-7000-8000-000000000000")
     assert problem(answer, 404) == "image_not_found"
 
 
-def test_a_variant_that_is_not_made_is_404_and_one_that_is_to_be_made_409(system, done):
+def test_an_unknown_variant_is_404_and_a_pending_one_409(system, done):
     assert problem(system.http.get(f"{IMAGES}/{done['id']}/variants/poster"), 404) == "variant_not_found"
     with system.held("thumbnailer"):
         image_id = system.post_form(photo(seed=2))["id"]
@@ -161,11 +161,11 @@ def test_a_variant_that_is_not_made_is_404_and_one_that_is_to_be_made_409(system
     system.wait_status(image_id)
 
 
-def test_another_method_is_405(system):
+def test_an_unsupported_method_is_405(system):
     assert problem(system.http.put(IMAGES), 405) == "method_not_allowed"
 
 
-def test_an_id_that_was_just_given_out_is_never_404(system):
+def test_a_new_id_is_never_404(system):
     with system.held("status-tracker"):
         posted = system.post_form(photo(seed=4))
         image = system.image(posted["id"])
@@ -186,7 +186,7 @@ def headers_of(answer):
 
 
 @pytest.mark.parametrize("part", ["", "/events", "/variants/original", "/variants/thumbnail", "/variants/poster"])
-def test_head_is_answered_as_get_is_without_the_body(system, done, part):
+def test_head_is_like_get_without_the_body(system, done, part):
     url = f"{IMAGES}/{done['id']}{part}"
     given, seen = system.http.get(url), system.http.head(url)
     assert (seen.status_code, headers_of(seen)) == (given.status_code, headers_of(given))
@@ -203,7 +203,7 @@ def test_head_is_answered_as_get_is_without_the_body(system, done, part):
         ("IMAGE/PJPEG; x=y", "image/jpeg"),
     ],
 )
-def test_the_originals_content_type_is_told_as_it_is_sent(system, declared, told):
+def test_the_original_s_content_type_is_the_same_in_status_and_download(system, declared, told):
     key = f"declared/{uuid.uuid4()}"
     system.put(key, photo(), ContentType=declared)
     image = system.wait_key(key)
