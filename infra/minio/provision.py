@@ -168,7 +168,8 @@ def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patie
 def _ask_until(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
     """Return the server's description when it has both targets. Raises ProvisionError at the deadline."""
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_is_passing) | tenacity.retry_if_result(lambda found: bool(_missing_targets(found))),
+        retry=tenacity.retry_if_exception(_is_passing)
+        | tenacity.retry_if_result(lambda found: bool(_missing_targets(found))),
         wait=tenacity.wait_exponential(0.1, max=2),
         stop=tenacity.stop_after_delay(max(0.0, deadline - time.monotonic())),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
