@@ -1,4 +1,4 @@
-"""What was lost comes back without anybody doing anything; and the command that does it now."""
+"""Reconciliation repairs what was lost, in its loop and on demand."""
 
 import json
 import re
@@ -28,12 +28,12 @@ def hasty(system):
         yield system
 
 
-def heals(system, image_id):
-    return [event["data"]["what"] for event in system.events(image_id) if event["type"] == "tracker.repaired"]
+def repairs(system, image_id):
+    return [event["data"]["drift"] for event in system.events(image_id) if event["type"] == "tracker.repaired"]
 
 
-def wait_heal(system, image_id, what):
-    wait_until(lambda: what in heals(system, image_id), 60, f"{what} to be healed")
+def wait_repair(system, image_id, drift):
+    wait_until(lambda: drift in repairs(system, image_id), 60, f"{drift} to be repaired")
 
 
 def act_unheard(system, act, *keys):
@@ -63,15 +63,15 @@ def test_lost_events_are_repaired(system):
     with system.restarted("status-tracker", **HASTY):
         done = system.wait_key("unheard.jpg", timeout=60)
         assert red_quarter(system.thumbnail(done["id"])) == "right lower"
-        assert heals(system, done["id"]) == ["missed"]
-        healed = system.metric("STATUS_TRACKER_HEALTH_PORT", 'thumbmill_reconciled_total{what="missed"}')
-        assert healed == 1
+        assert repairs(system, done["id"]) == ["missed"]
+        metric = 'thumbmill_reconcile_repaired_total{drift="missed"}'
+        assert system.metric("STATUS_TRACKER_HEALTH_PORT", metric) == 1
 
     act_unheard(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="unheard.jpg"), "unheard.jpg")
     with system.restarted("status-tracker", **HASTY):
         system.wait_status(done["id"], "DELETED", timeout=60)
-        wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be withdrawn")
-        assert "vanished" in heals(system, done["id"])
+        wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be deleted")
+        assert "vanished" in repairs(system, done["id"])
 
 
 def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(system, stack):
@@ -92,11 +92,11 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
         wait_quiet(system)
         for image_id in ids:
             assert system.timeline(image_id).count("image.done") == 1
-            assert len(heals(system, image_id)) <= 1, "announced, and then not written down, is not healed"
-        assert sum(len(heals(system, image_id)) for image_id in ids) >= len(keys) - 1
+            assert len(repairs(system, image_id)) <= 1, "republished, and not recorded, is not repaired"
+        assert sum(len(repairs(system, image_id)) for image_id in ids) >= len(keys) - 1
     announced = stack.log_path("status-tracker").read_text() + stack.log_path("another-status-tracker").read_text()
     for image_id in ids:
-        assert len(re.findall(rf"announced_again.*image_id={image_id}", announced)) <= 2, "no storm"
+        assert len(re.findall(rf"event_republished.*image_id={image_id}", announced)) <= 2, "no storm"
 
 
 def test_a_lost_row_is_restored(hasty):
@@ -121,7 +121,7 @@ def test_missing_variants_are_restored_while_the_status_stays_done(hasty):
     for key in keys[:2]:
         hasty.s3.delete_object(Bucket=PROCESSED, Key=key)
     wait_until(restored, 60, "the variants to be there again")
-    wait_heal(hasty, image["id"], "variants_gone")
+    wait_repair(hasty, image["id"], "missing_variants")
     wait_until(lambda: hasty.timeline(image["id"]).count("image.done") == 2, what="the second run to be told")
     assert seen == {"DONE"}
     assert red_quarter(hasty.thumbnail(image["id"])) == "right lower"
@@ -134,7 +134,7 @@ def test_orphaned_variants_are_deleted(hasty):
     old = f"{image['id']}/{'ab' * 8}-0.0/thumbnail.jpg"
     hasty.s3.put_object(Bucket=PROCESSED, Key=old, Body=b"x")
     wait_until(lambda: hasty.keys(PROCESSED, f"{image['id']}/") == keys, 60, "the old variant to be removed")
-    wait_heal(hasty, image["id"], "orphans")
+    wait_repair(hasty, image["id"], "orphans")
     assert hasty.image(image["id"])["status"] == "DONE"
 
 
@@ -146,34 +146,52 @@ def test_the_command_has_a_dry_run_and_then_repairs(system):
     system.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
 
     said = thumbmill(system, "reconcile", "--dry-run")
-    assert re.search(r"\b1 +objects that no row knew", said), said
+    assert re.search(r"\b1 +objects without a row", said), said
     assert "nothing was changed" in said
     assert system.query("SELECT 1 FROM images WHERE id = %s", image["id"]) == []
-    assert image["id"] in system.stack.log_tail("status-tracker"), "its log names what would be healed"
+    assert image["id"] in system.stack.log_tail("status-tracker"), "its log names what would be repaired"
 
     report = json.loads(thumbmill(system, "reconcile", "--json"))
     assert report["found"] == dict.fromkeys(report["found"], 0) | {"missed": 1}
     assert report["changed"] is True
     system.wait_status(image["id"])
     assert red_quarter(system.thumbnail(image["id"])) == "right lower"
-    assert heals(system, image["id"]) == ["missed"]
+    assert repairs(system, image["id"]) == ["missed"]
     assert "nothing differs" in thumbmill(system, "reconcile")
+
+
+def open_requests(system):
+    return system.query("SELECT 1 FROM operator_requests WHERE state IN ('waiting', 'running')")
 
 
 def test_the_command_waits_for_a_running_pass_and_can_be_interrupted(system):
     url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
-    with psycopg.connect(url) as somebody, running(system, "reconcile") as program:
-        somebody.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        asking = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'status-tracker reconciliation on demand'"
-        wait_until(lambda: system.query(asking), what="the tracker to take the order")
-        program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=30)
-        assert program.returncode == 130, out + err
-        wait_until(lambda: not system.query(asking), what="the tracker to give it up")
+    with psycopg.connect(url) as another:
+        another.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        with running(system, "reconcile") as program:
+            wait_until(lambda: open_requests(system), what="the request to be stored")
+            program.send_signal(signal.SIGINT)
+            out, err = program.communicate(timeout=30)
+    assert program.returncode == 130, out + err
+    assert not open_requests(system), "it is cancelled"
     assert "compared" in thumbmill(system, "reconcile")
 
 
-def test_without_a_tracker_the_command_names_its_url(system):
+def test_a_request_survives_its_tracker(system):
+    url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
+    with psycopg.connect(url) as another:
+        another.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        with running(system, "reconcile") as program:
+            wait_until(lambda: open_requests(system), what="the request to be stored")
+            system.stack.kill("status-tracker")
+            another.close()
+            system.stack.restart("status-tracker")
+            out, err = program.communicate(timeout=60)
+    assert program.returncode == 0, out + err
+    assert "compared" in out
+
+
+def test_without_a_tracker_the_command_says_where_it_looked(system):
     with system.stopped("status-tracker"):
         said = thumbmill(system, "reconcile", code=1)
     assert f"STATUS_TRACKER_URL=http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}" in said
