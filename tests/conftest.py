@@ -23,7 +23,7 @@ def pytest_configure():
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--corpora", choices=["sample", "all"], default="sample", help="public pictures: a sample (default), or all"
+        "--corpora", choices=["sample", "all"], default="sample", help="public images: a sample (default), or all"
     )
     parser.addoption("--guards", action="store_true", help="take every guard out, and see that a drill shows it")
     parser.addoption("--long", action="store_true", help="also what takes minutes, such as outages of two of them")

@@ -1,4 +1,4 @@
-"""What a file says of its colours beside a profile, by the code under test."""
+"""The colour encoding that a file declares besides a profile, by the code under test."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
 
 def read_encoding(data: bytes) -> ColourEncoding | None:
-    """Give it, unless a profile comes before it or the file can't be read."""
+    """Return the encoding, unless a profile has precedence or the file cannot be opened."""
     data = png_chunks.normalize_chunks(data)
     try:
         with warnings.catch_warnings(action="ignore"):  # as in the decoder's children

@@ -1,4 +1,4 @@
-"""Each file through the real decoder, its child processes and limits, and the outcome beside what is expected."""
+"""Decode files with the real decoder, its processes and limits, and compare the results with the expected ones."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from tests.corpora.expectations import Expectation, expect, limit
-from tests.corpora.libvips import UnreadableError, difference, show
+from tests.corpora.libvips import UnreadableError, difference, render
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.model import ImageResult, Limits, ProcessingOptions
 from thumbmill.thumbnailer.metrics import DECODER_DEATHS
@@ -19,21 +19,21 @@ from thumbmill.thumbnailer.sandbox.process import Rejected
 LIMITS = Limits(
     file_bytes=50 * 1024 * 1024, pixels=50_000_000, memory_bytes=1024**3, seconds=10
 )  # the settings' defaults
-TRIES = 2.4  # deadlines: two, and what two children take to start
+TRIES = 2.4  # times the deadline: two attempts, and the start of two processes
 
-# Beside what is usually made, one variant without a codec's own losses: what differs there, differs in the pixels.
+# Besides the default variants, one without compression losses: any difference in it is one of the pixels.
 PROBE = Preset("probe", width=640, height=640, format="png")
 
 
-def make_recipe() -> ProcessingOptions:
-    """Give what is made by default, and the probe."""
+def make_options() -> ProcessingOptions:
+    """Return options with the default presets and the probe."""
     with as_file(files("thumbmill.thumbnailer.presets") / "default.yaml") as path:
         return ProcessingOptions(LIMITS, (*load_presets(path).presets, PROBE))
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a file, and what there is to object to it."""
+    """The result of a file, and the objection to it."""
 
     name: str
     expectation: Expectation
@@ -48,7 +48,7 @@ class Judgement:
 
 
 def count_deaths() -> float:
-    """Count the children that any decoder of this process has lost to pictures so far."""
+    """Count the decoder processes that have died of images in this test process."""
     return sum(
         sample.value
         for metric in DECODER_DEATHS.collect()
@@ -58,48 +58,48 @@ def count_deaths() -> float:
 
 
 def judge_all(
-    decoder: Decoder, files: dict[str, Path], twins: dict[str, Path] | None = None
+    decoder: Decoder, files: dict[str, Path], references: dict[str, Path] | None = None
 ) -> Iterator[Judgement]:
-    """Judge files one after the other; ``twins``, if they lie elsewhere, has what some are compared with.
+    """Judge files one after the other. ``references`` has the files that some are compared with.
 
-    Raises DecoderBrokenError, which no file may cause.
+    Raise DecoderUnavailableError, which no file may cause.
     """
     for name, path in files.items():
-        yield judge(decoder, name, path.read_bytes(), twins or files)
+        yield judge(decoder, name, path.read_bytes(), references or files)
 
 
-def judge(decoder: Decoder, name: str, data: bytes, twins: dict[str, Path]) -> Judgement:
-    """Judge one file; ``twins`` has what it may be compared with."""
+def judge(decoder: Decoder, name: str, data: bytes, references: dict[str, Path]) -> Judgement:
+    """Judge one file. ``references`` has the files with which it may be compared."""
     expectation = expect(name)
     started = time.monotonic()
     result = decoder.decode(data)
     if isinstance(result, Rejected):
         objection = "" if result.code is expectation.code else f"{result.code.value}: {result.detail}"
-        return Judgement(name, expectation, result.code, objection=objection or _slow(started))
-    picture = result.image
+        return Judgement(name, expectation, result.code, objection=objection or _check_duration(started))
+    image = result.image
     if expectation.code is not None:
-        return Judgement(name, expectation, None, picture.format, objection="DONE")
-    twin = twins[expectation.twin].read_bytes() if expectation.twin else data
-    seen, objection = _compare(picture, twin, expectation)
-    return Judgement(name, expectation, None, picture.format, seen, objection or _slow(started))
+        return Judgement(name, expectation, None, image.format, objection="DONE")
+    reference = references[expectation.reference].read_bytes() if expectation.reference else data
+    seen, objection = _compare(image, reference, expectation)
+    return Judgement(name, expectation, None, image.format, seen, objection or _check_duration(started))
 
 
-def _slow(started: float) -> str:
+def _check_duration(started: float) -> str:
     seconds = time.monotonic() - started
     return f"took {seconds:.1f} s" if seconds > TRIES * LIMITS.seconds else ""
 
 
-def _compare(picture: ImageResult, data: bytes, expectation: Expectation) -> tuple[float | None, str]:
-    """Compare with libvips; an exception that is none any more is an objection too."""
-    probe = picture.variants[-1]
+def _compare(image: ImageResult, data: bytes, expectation: Expectation) -> tuple[float | None, str]:
+    """Compare with libvips. An exception that is out of date is an objection, too."""
+    probe = image.variants[-1]
     try:
-        shown = show(data, (probe.width, probe.height))
-    except UnreadableError as fault:
-        return None, "" if expectation.kind == "unseen" else f"libvips can't read it: {fault}"
-    if shown.size != (picture.width, picture.height):
-        return None, f"{picture.width} x {picture.height}, but libvips says {shown.size[0]} x {shown.size[1]}"
-    seen = difference(probe.data, shown.image)
-    allowed = limit(picture.format, resized=(probe.width, probe.height) != shown.size)
+        rendered = render(data, (probe.width, probe.height))
+    except UnreadableError as error:
+        return None, "" if expectation.kind == "not_compared" else f"libvips can't read it: {error}"
+    if rendered.size != (image.width, image.height):
+        return None, f"{image.width} x {image.height}, but by libvips {rendered.size[0]} x {rendered.size[1]}"
+    seen = difference(probe.data, rendered.image)
+    allowed = limit(image.format, resized=(probe.width, probe.height) != rendered.size)
     if expectation.compared:
         return seen, f"differs by {seen:.2f}, more than {allowed:g}" if seen > allowed else ""
     return (

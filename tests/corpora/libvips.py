@@ -1,4 +1,4 @@
-"""A second opinion: how libvips shows a file, decoded whole and resized in one go, with none of our shortcuts."""
+"""Rendering by libvips as a reference: decoded at full size and resized in one step."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,51 +13,51 @@ Size = tuple[int, int]
 
 
 class UnreadableError(Exception):
-    """libvips can't read the file; the text says why."""
+    """libvips cannot read the file. The text has the reason."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A file as libvips shows it."""
+class Rendered:
+    """A file, rendered by libvips."""
 
-    size: Size  # pixels, of the original after its orientation
+    size: Size  # pixels of the original, after its orientation
     image: pyvips.Image
 
 
-def show(data: bytes, size: Size) -> Shown:
-    """Decode a file, turned and in sRGB, and resize it to ``size``. Raises UnreadableError.
+def render(data: bytes, size: Size) -> Rendered:
+    """Decode a file, apply its orientation, convert it to sRGB and resize it to ``size``. Raise UnreadableError.
 
-    libvips passes over code points, gAMA and cHRM, so they are applied to its pixels afterwards, as ours are; that
-    this comes to the right colours is for tests/unit/thumbnailer/test_encodings.py to show.
+    libvips ignores code points, gAMA and cHRM, so the code under test applies them to its pixels. That the colours
+    are right is shown by tests/unit/thumbnailer/test_encodings.py.
     """
     try:
         whole = pyvips.Image.new_from_buffer(data, "").autorot()
         small = whole.thumbnail_image(size[0], height=size[1], size="force", output_profile="srgb")
-        return Shown((whole.width, whole.height), _explained(small, data).copy_memory())
-    except pyvips.Error as fault:
-        raise UnreadableError(str(fault).strip().splitlines()[-1].strip()) from fault
+        return Rendered((whole.width, whole.height), _apply_encoding(small, data).copy_memory())
+    except pyvips.Error as error:
+        raise UnreadableError(str(error).strip().splitlines()[-1].strip()) from error
 
 
-def _explained(image: pyvips.Image, data: bytes) -> pyvips.Image:
+def _apply_encoding(image: pyvips.Image, data: bytes) -> pyvips.Image:
     encoding = read_encoding(data)
     if encoding is None or encoding.is_srgb:
         return image
     file = BytesIO(image.colourspace("srgb").cast("uchar").write_to_buffer(".png[strip]"))
     with Image.open(file) as plain:
         plain.load()
-        explained = BytesIO()
-        apply_encoding(plain, encoding).save(explained, "PNG")
-    return pyvips.Image.new_from_buffer(explained.getvalue(), "")
+        encoded = BytesIO()
+        apply_encoding(plain, encoding).save(encoded, "PNG")
+    return pyvips.Image.new_from_buffer(encoded.getvalue(), "")
 
 
 def difference(one: bytes, other: pyvips.Image) -> float:
-    """Compare a variant with a picture of the same size: the mean difference in levels of 255."""
+    """Return the mean difference of a variant from an image of the same size, in levels of 255."""
     ours = pyvips.Image.new_from_buffer(one, "")
     return float((_weighted(ours) - _weighted(other)).abs().avg())
 
 
 def _weighted(image: pyvips.Image) -> pyvips.Image:
-    """Give red, green and blue as far as they are seen, and alpha."""
+    """Return red, green and blue, weighted by alpha, and alpha."""
     rgb = image.colourspace("srgb").cast("uchar")
     if not rgb.hasalpha():
         rgb = rgb.bandjoin(255)

@@ -1,4 +1,4 @@
-"""Files that were good until something happened to them: flipped bits, lost ends. The same for a seed."""
+"""Mutated files: flipped bits, deleted bytes, truncation. A seed determines them."""
 
 import random
 from collections import Counter
@@ -15,38 +15,38 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 
-SIZE = (96, 64)  # pixels: small files take more of their blows where it hurts, and 20,000 of them a few minutes
+SIZE = (96, 64)  # pixels: in small files more mutations hit headers, and 20,000 of them take a few minutes
 SEED = 20261122
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A damaged file, and where it comes from."""
+    """A mutated file, and its origin."""
 
-    kind: str  # of the good file
+    kind: str  # of the valid file
     number: int
     data: bytes
 
 
 def make_mutations(count: int, seed: int = SEED) -> Iterator[Mutation]:
-    """Give damaged files of every kind in turn."""
-    kinds = list(good_files().items())
+    """Yield mutated files of every kind in rotation."""
+    kinds = list(valid_files().items())
     for number in range(count):
         kind, good = kinds[number % len(kinds)]
         chance = random.Random(f"{seed}.{number}")
-        yield Mutation(kind, number, chance.choice(BLOWS)(good, chance))
+        yield Mutation(kind, number, chance.choice(MUTATORS)(good, chance))
 
 
 def count_kinds() -> int:
-    """Count the kinds of good files."""
-    return len(good_files())
+    """Return the number of kinds of valid files."""
+    return len(valid_files())
 
 
 def decode_all(decoder: Decoder, mutations: Iterator[Mutation], deaths: Callable[[], float]) -> Counter[str]:
-    """Decode each and count the verdicts.
+    """Decode each file and count the verdicts.
 
-    A crash would be a fault of ours or a library's, worth a look. Raises AssertionError, which names the mutation,
-    for one and for what costs more than two children; and DecoderBrokenError.
+    Raise AssertionError, which names the mutation, for a file that crashes the decoder or costs more than two
+    processes: that would be a bug, ours or a library's. Raise DecoderUnavailableError.
     """
     verdicts = Counter[str]()
     for mutation in mutations:
@@ -54,50 +54,50 @@ def decode_all(decoder: Decoder, mutations: Iterator[Mutation], deaths: Callable
         result = decoder.decode(mutation.data)
         verdict = result.code.value if isinstance(result, Rejected) else "DONE"
         died, what = deaths() - before, f"{mutation.kind}, mutation {mutation.number}"
-        assert died <= 2, f"{what}: cost {died:g} children"
+        assert died <= 2, f"{what}: ended {died:g} processes"
         assert verdict != ErrorCode.DECODER_CRASHED, f"{what}: crashes the decoder"
         verdicts[verdict] += 1
     return verdicts
 
 
-# --- the blows -------------------------------------------------------------------------------------------------
+# --- the mutators ----------------------------------------------------------------------------------------------
 
 
 def flip_bits(data: bytes, chance: random.Random) -> bytes:
-    """Flip one to eight bits anywhere."""
+    """Flip one to eight bits anywhere in the file."""
     return _flipped(data, chance, len(data))
 
 
 def flip_header(data: bytes, chance: random.Random) -> bytes:
-    """Flip them near the beginning, where sizes and counts are."""
+    """Flip one to eight bits near the beginning, where sizes and counts are."""
     return _flipped(data, chance, min(len(data), 200))
 
 
 def truncate(data: bytes, chance: random.Random) -> bytes:
-    """Lose the end."""
+    """Delete the end."""
     return data[: chance.randrange(len(data))]
 
 
-def lose_piece(data: bytes, chance: random.Random) -> bytes:
-    """Lose some bytes in the middle."""
+def delete_bytes(data: bytes, chance: random.Random) -> bytes:
+    """Delete some bytes in the middle."""
     at = chance.randrange(len(data))
     return data[:at] + data[at + chance.randint(1, 64) :]
 
 
-def repeat_piece(data: bytes, chance: random.Random) -> bytes:
-    """Have some bytes twice."""
+def repeat_bytes(data: bytes, chance: random.Random) -> bytes:
+    """Repeat some bytes."""
     at, length = chance.randrange(len(data)), chance.randint(1, 64)
     return data[: at + length] + data[at:]
 
 
 def overwrite(data: bytes, chance: random.Random) -> bytes:
-    """Put zeros, ones or anything over some bytes."""
+    """Overwrite some bytes with zeros, ones or noise."""
     at, length = chance.randrange(len(data)), chance.randint(1, 64)
     noise = chance.choice([bytes(length), b"\xff" * length, chance.randbytes(length)])
     return data[:at] + noise + data[at + length :]
 
 
-BLOWS = (flip_bits, flip_bits, flip_header, truncate, lose_piece, repeat_piece, overwrite)
+MUTATORS = (flip_bits, flip_bits, flip_header, truncate, delete_bytes, repeat_bytes, overwrite)
 
 
 def _flipped(data: bytes, chance: random.Random, end: int) -> bytes:
@@ -107,12 +107,12 @@ def _flipped(data: bytes, chance: random.Random, end: int) -> bytes:
     return bytes(changed)
 
 
-# --- the good files --------------------------------------------------------------------------------------------
+# --- the valid files -------------------------------------------------------------------------------------------
 
 
 @cache
-def good_files() -> dict[str, bytes]:
-    """Give one file of each kind that is taken: formats, and within them what decoders treat differently."""
+def valid_files() -> dict[str, bytes]:
+    """Return one file of each supported kind: formats, and within them what decoders treat differently."""
     register_heif_opener()
     photo, other = _texture(1), _texture(2)
     clear = photo.copy()
@@ -154,7 +154,7 @@ def good_files() -> dict[str, bytes]:
 
 
 def _texture(seed: int) -> Image.Image:
-    """Make something with edges and smooth parts, as photos have."""
+    """Return an image with edges and smooth parts, as photos have."""
     coarse = Image.frombytes("RGB", (12, 8), random.Random(seed).randbytes(12 * 8 * 3))
     return coarse.resize(SIZE, Image.Resampling.BICUBIC)
 

@@ -56,7 +56,7 @@ def write(results: Results, file: Path = FILE) -> None:
 
 
 def render(results: Results) -> str:
-    """Give the page's text."""
+    """Return the text of the page."""
     parts = [
         _HEAD,
         _formats(),
@@ -79,7 +79,7 @@ def _formats() -> str:
         [
             signature.content_type,
             _beginning(signature),
-            str(FORMATS[signature.format].bytes_per_pixel),
+            str(FORMATS[signature.format].memory_bytes),
             "yes" if signature.format in ANIMATED else "",
         ]
         for signature in SIGNATURES
@@ -114,7 +114,7 @@ def _differences(tallies: list[Tally]) -> str:
         seen = [tally.largest[name] for tally in tallies if name in tally.largest]
         largest = f"{max(seen):.2f}" if seen else "none compared"
         rows.append([name, f"{allowed:g}", f"{allowed + RESIZED:g}", largest])
-    return _table(["format", "allowed", "allowed where made smaller", "largest seen"], rows)
+    return _table(["format", "allowed", "allowed where reduced", "largest seen"], rows)
 
 
 def _failures(tallies: list[Tally]) -> str:
@@ -124,9 +124,9 @@ def _failures(tallies: list[Tally]) -> str:
 
 
 _DONE = {
-    "differs": "libvips shows it otherwise",
-    "twins": "compared with another file's rendering",
-    "unseen": "size and verdict alone are checked",
+    "differs": "libvips renders it differently",
+    "reference": "compared with another file's rendering",
+    "not_compared": "only its size and verdict are checked",
     "done": "compared; listed because it looks as if it should fail",
 }
 
@@ -150,9 +150,8 @@ def _mutated(mutated: Mutated) -> str:
         for verdict, files in sorted(mutated.verdicts.items())
     ]
     table = _table(["verdict", "files"], rows)
-    return (
-        f"{table}\nOf {mutated.count:,} files with seed {mutated.seed}; children lost to them: {mutated.deaths}.\n"
-    )
+    deaths = f"decoder processes that died: {mutated.deaths}"
+    return f"{table}\nOf {mutated.count:,} files with seed {mutated.seed}; {deaths}.\n"
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""What the last run over everything found, kept so that ``docs/formats.md`` can be written anew."""
+"""The results of the last complete run, kept so that ``docs/formats.md`` can be written again."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "results.json"
 
 @dataclass
 class Tally:
-    """A corpus in numbers."""
+    """The numbers of one corpus."""
 
     title: str
     files: int = 0
@@ -25,7 +25,7 @@ class Tally:
 
 @dataclass
 class Mutated:
-    """A run over mutated files in numbers."""
+    """The numbers of a run over mutated files."""
 
     count: int
     seed: int
@@ -36,7 +36,7 @@ class Mutated:
 
 @dataclass
 class Results:
-    """A run over everything."""
+    """The numbers of a complete run."""
 
     corpora: list[Tally]
     mutated: Mutated
@@ -51,7 +51,7 @@ class Results:
 
 
 def count(title: str, judgements: Iterable[Judgement]) -> Tally:
-    """Count a corpus's judgements."""
+    """Count the judgements of one corpus."""
     tally, verdicts = Tally(title), Counter[str]()
     for judgement in judgements:
         tally.files += 1

@@ -1,4 +1,4 @@
-"""Where the corpora come from. None lies in the repository: they are fetched once, into the user's cache."""
+"""The sources of the corpora. None is in the repository: they are fetched once, into the user's cache."""
 
 import fcntl
 import os
@@ -16,19 +16,19 @@ CHECKOUT = Path(__file__).parents[2]
 LOCK = CHECKOUT / "requirements" / "dev.txt"
 
 
-class CorpusAbsentError(Exception):
-    """A corpus can't be had; the text says why and what to do."""
+class CorpusUnavailableError(Exception):
+    """A corpus cannot be fetched. The text has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A collection at one version, which is what ``get`` puts into an empty folder."""
+    """A collection at one version, which ``get`` downloads into an empty folder."""
 
     name: str
     title: str
     version: str
     get: Callable[[Path], None]
-    inside: str = "."  # the pictures' folder in what is fetched
+    inside: str = "."  # the folder of the images in the download
     left_out: frozenset[str] = frozenset()
 
     @property
@@ -37,7 +37,7 @@ class Corpus:
         return cache / "thumbmill" / "corpora" / f"{self.name}-{self.version}"
 
     def files(self) -> dict[str, Path]:
-        """Give all files, pictures or not, by their names as the expectations have them, in a fixed order."""
+        """Return all files, images or not, by their names in the expectations, in a fixed order."""
         folder = self.home / self.inside
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
         named = {f"{self.name}/{path.relative_to(folder).as_posix()}": path for path in paths}
@@ -45,7 +45,7 @@ class Corpus:
 
 
 def fetch(corpus: Corpus) -> None:
-    """Fetch a corpus unless it is there. Raises CorpusAbsentError."""
+    """Fetch a corpus unless it is cached. Raise CorpusUnavailableError."""
     if corpus.home.exists():
         return
     corpus.home.parent.mkdir(parents=True, exist_ok=True)
@@ -57,37 +57,37 @@ def fetch(corpus: Corpus) -> None:
         try:
             corpus.get(unfinished)
             unfinished.rename(corpus.home)
-        except subprocess.CalledProcessError as fault:
-            reason = (fault.stderr or "").strip().splitlines()[-1:] or [f"code {fault.returncode}"]
-            raise CorpusAbsentError(
-                f"{corpus.title} can't be fetched: `{' '.join(fault.cmd)}` said {reason[0]!r}."
-                f" Try again with a network, or lay its files into {corpus.home} by hand."
-            ) from fault
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr or "").strip().splitlines()[-1:] or [f"code {error.returncode}"]
+            raise CorpusUnavailableError(
+                f"{corpus.title} can't be fetched: `{' '.join(error.cmd)}` reported {reason[0]!r}."
+                f" Try again with a network, or copy its files to {corpus.home} by hand."
+            ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _get_from_pillow(target: Path) -> None:
-    """Take Tests/images out of the source archive of the very Pillow that is locked, hashes and all."""
+    """Extract Tests/images from the source archive of the locked Pillow, whose hash pip checks."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "pillow.txt"
         wanted.write_text(locked("pillow"))
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         _run([*pip, "--no-binary", "pillow", "--require-hashes", "--requirement", str(wanted), "--dest", folder])
         (archive,) = Path(folder).glob("pillow-*.tar.gz")
-        with tarfile.open(archive) as object_version:
-            images = [member for member in object_version if "/Tests/images/" in member.name]
-            object_version.extractall(target, images, filter="data")
+        with tarfile.open(archive) as archive_file:
+            images = [member for member in archive_file if "/Tests/images/" in member.name]
+            archive_file.extractall(target, images, filter="data")
     (top,) = target.iterdir()
     (top / "Tests" / "images").rename(target / "images")
     shutil.rmtree(top)
 
 
 def locked(package: str) -> str:
-    """Give a package's lines of the lock: its version and the hashes of its files."""
+    """Return a package's lines of the lock: its version and the hashes of its files."""
     found = re.search(rf"^{package}==.*?(?=^\S)", LOCK.read_text(), re.MULTILINE | re.DOTALL)
     if not found:
-        raise CorpusAbsentError(f"{LOCK} names no version of {package}; run `make lock`")
+        raise CorpusUnavailableError(f"{LOCK} names no version of {package}; run `make lock`")
     return found[0]
 
 
@@ -105,7 +105,7 @@ def _run(command: list[str]) -> None:
 
 
 def list_corpora() -> tuple[Corpus, ...]:
-    """Give all corpora."""
+    """Return all corpora."""
     pillow = locked("pillow").split()[0].partition("==")[2]
     pngsuite, exif, libwebp = (
         ("https://github.com/lunapaint/pngsuite", "8cd768dd0d0063195174d0d01cacbd5a7d1e5605"),
@@ -121,6 +121,6 @@ def list_corpora() -> tuple[Corpus, ...]:
             "libwebp's test data",
             libwebp[1][:12],
             get_by_git(*libwebp),
-            left_out=frozenset({"libwebp/lossless_big_random_alpha.webp"}),  # we could not get hold of it
+            left_out=frozenset({"libwebp/lossless_big_random_alpha.webp"}),  # it could not be downloaded
         ),
     )

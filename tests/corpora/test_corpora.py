@@ -1,22 +1,22 @@
-"""Public pictures through the real decoder: a sample of Pillow's in each run, all there are with --corpora=all."""
+"""Decode public images with the real decoder: a sample of Pillow's in each run, all with --corpora=all."""
 
 import pytest
 
 from tests.corpora import report
 from tests.corpora.expectations import exceptions, expect
-from tests.corpora.judging import judge_all, make_recipe
+from tests.corpora.judging import judge_all, make_options
 from tests.corpora.results import Results
 from tests.corpora.sources import fetch, list_corpora
 from tests.support.images import photo
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 
-ONE_OF = 6  # of the files that nothing special is expected of, that many are in a sample
-ALWAYS = ["pillow/icc_profile_big.jpg", "pillow/i_trns.png"]  # colours far from sRGB; a clear grey of 16 bits
+ONE_OF = 6  # of the files without an exception, this share is in a sample
+ALWAYS = ["pillow/icc_profile_big.jpg", "pillow/i_trns.png"]  # colours far from sRGB; a transparent grey of 16 bits
 
 
 @pytest.fixture(scope="module")
 def decoder():
-    with Decoder(make_recipe(), children=1) as running:
+    with Decoder(make_options(), children=1) as running:
         yield running
 
 
@@ -27,7 +27,7 @@ def everything(pytestconfig):
 
 @pytest.fixture(scope="module")
 def judgements(decoder, everything):
-    """Judge what is to be judged; Pillow's corpus comes from where its wheel does."""
+    """Judge the selected files. Pillow's corpus comes from the package index, like its wheel."""
     found = []
     for corpus in list_corpora():
         if everything or corpus.name == "pillow":
@@ -45,7 +45,7 @@ def sample(names):
 
 
 @pytest.mark.timeout(1800)
-def test_every_file_is_done_and_looks_right_or_fails_with_its_code(judgements):
+def test_every_file_has_the_expected_result(judgements):
     assert len(judgements) > 200
     assert [f"{judgement.name}: {judgement.objection}" for judgement in judgements if judgement.objection] == []
 
@@ -57,9 +57,9 @@ def test_no_exception_is_out_of_date(judgements, everything):
     assert checkable - used == set()
 
 
-def test_the_decoder_has_outlived_them(judgements, decoder):
+def test_the_decoder_has_survived_all_files(judgements, decoder):
     assert decoder.decode(photo()).image.width == 640
 
 
-def test_the_page_on_formats_says_what_the_code_and_the_last_run_say():
+def test_the_page_on_formats_is_up_to_date():
     assert report.FILE.read_text() == report.render(Results.load()), "run `make corpora`, or tests/corpora --page"

@@ -1,10 +1,10 @@
-"""How corpora are fetched: once, whole, at one version, or with a word on what to do."""
+"""Corpora are fetched once, completely, at one version; errors name the remedy."""
 
 import subprocess
 
 import pytest
 
-from tests.corpora.sources import Corpus, CorpusAbsentError, fetch, get_by_git, list_corpora, locked
+from tests.corpora.sources import Corpus, CorpusUnavailableError, fetch, get_by_git, list_corpora, locked
 
 
 @pytest.fixture(autouse=True)
@@ -12,14 +12,14 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def git(folder, *words):
-    command = ["git", "-C", str(folder), "-c", "user.name=A", "-c", "user.email=a@example.org", *words]
+def git(folder, *arguments):
+    command = ["git", "-C", str(folder), "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
 def upstream(tmp_path):
-    """A repository with two commits; the first is the one that is wanted."""
+    """Return a repository with two commits, and the first commit."""
     folder = tmp_path / "upstream"
     folder.mkdir()
     git(folder, "init", "--quiet")
@@ -42,9 +42,9 @@ def test_a_repository_is_fetched_at_its_commit_and_only_once(upstream):
     fetch(Corpus("it", "it", commit[:12], get_by_git("file:///nowhere", commit)))
 
 
-def test_what_cannot_be_had_says_what_to_do_and_leaves_nothing_half():
+def test_a_failed_fetch_names_the_remedy_and_leaves_no_files():
     corpus = Corpus("it", "It", "1", get_by_git("file:///nowhere", "0" * 40))
-    with pytest.raises(CorpusAbsentError, match=rf"It can't be fetched: .*nowhere.* into {corpus.home} by hand"):
+    with pytest.raises(CorpusUnavailableError, match=rf"It can't be fetched: .*nowhere.* to {corpus.home} by hand"):
         fetch(corpus)
     assert [path.name for path in corpus.home.parent.iterdir()] == ["lock"]
 
@@ -58,6 +58,6 @@ def test_pillow_s_corpus_is_that_of_the_locked_pillow():
     assert lines[0].startswith(f"pillow=={corpus.version} ")
 
 
-def test_a_package_that_is_not_locked_says_what_to_do():
-    with pytest.raises(CorpusAbsentError, match="make lock"):
+def test_the_error_for_an_unlocked_package_names_the_remedy():
+    with pytest.raises(CorpusUnavailableError, match="make lock"):
         locked("no-such-package")
