@@ -1,4 +1,4 @@
-"""Our edge of MinIO, against MinIO: what is said of objects, and which fault becomes which of ours."""
+"""Storage against MinIO: the metadata of objects, and which error raises which exception."""
 
 import hashlib
 import uuid
@@ -35,9 +35,9 @@ def storage(settings):
 
 @pytest.fixture
 def key(storage):
-    """A key of this test's own, in the bucket that announces nothing."""
+    """A new key in the bucket without notifications."""
     prefix = f"test-{uuid.uuid4()}/"
-    yield prefix + "thing"
+    yield prefix + "object"
     storage.delete_all(VARIANTS_BUCKET, storage.list_keys(VARIANTS_BUCKET, prefix))
 
 
@@ -46,7 +46,7 @@ def read(storage, key, etag=None):
         return head, body.read()
 
 
-def test_what_was_put_is_there(storage, key):
+def test_an_object_is_read_as_it_was_written(storage, key):
     etag = storage.put(VARIANTS_BUCKET, key, b"bytes", "image/png", {"file-name": "%C3%A4.png"})
     head, data = read(storage, key)
     assert data == b"bytes"
@@ -55,7 +55,7 @@ def test_what_was_put_is_there(storage, key):
     assert (head.content_type, head.file_name) == ("image/png", "ä.png")
 
 
-def test_nothing_is_not_there(storage, key):
+def test_a_missing_object_is_not_found(storage, key):
     with pytest.raises(ObjectNotFoundError):
         storage.head(VARIANTS_BUCKET, key)
     with pytest.raises(ObjectNotFoundError):
@@ -64,19 +64,19 @@ def test_nothing_is_not_there(storage, key):
 
 
 def test_a_folder_marker_is_no_object(storage, key):
-    folder = key.removesuffix("thing")
+    folder = key.removesuffix("object")
     storage.put(VARIANTS_BUCKET, folder, b"", "application/x-directory")
-    storage.put(VARIANTS_BUCKET, key, b"picture", "image/jpeg")
+    storage.put(VARIANTS_BUCKET, key, b"image", "image/jpeg")
     with pytest.raises(ObjectNotFoundError):
         storage.head(VARIANTS_BUCKET, folder)
     with pytest.raises(ObjectNotFoundError), storage.open(VARIANTS_BUCKET, folder):
         pass
     before = max(key for key in ["", *storage.list_keys(VARIANTS_BUCKET, "")] if key < folder)
-    assert [thing.key for thing in storage.list_page(VARIANTS_BUCKET, after=before).objects][:1] == [key]
+    assert [entry.key for entry in storage.list_page(VARIANTS_BUCKET, after=before).objects][:1] == [key]
     storage.delete(VARIANTS_BUCKET, folder)
 
 
-def test_only_the_object_that_was_asked_for_is_opened(storage, key):
+def test_only_the_requested_version_is_opened(storage, key):
     first = storage.put(VARIANTS_BUCKET, key, b"first", "image/png")
     assert read(storage, key, first)[1] == b"first"
     storage.put(VARIANTS_BUCKET, key, b"second", "image/png")
@@ -84,7 +84,7 @@ def test_only_the_object_that_was_asked_for_is_opened(storage, key):
         read(storage, key, first)
 
 
-def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
+def test_keys_with_a_prefix_are_listed_and_deleted_together(storage, key):
     for n in range(3):
         storage.put(VARIANTS_BUCKET, f"{key}/{n}", b"x", "image/png")
     keys = storage.list_keys(VARIANTS_BUCKET, key)
@@ -97,7 +97,7 @@ def test_keys_are_listed_below_a_prefix_and_deleted_together(storage, key):
     "name",
     ["ä b+c 100%.jpg", "a%2Fb", "#?&=", "'\"\\", "😀", "trailing ", "/".join(["x" * 200] * 4), "é", "\u2028"],
 )
-def test_a_key_comes_back_as_it_was(storage, key, name):
+def test_a_key_is_listed_as_it_was_written(storage, key, name):
     storage.put(VARIANTS_BUCKET, f"{key}/{name}", b"x", "image/png")
     assert storage.list_keys(VARIANTS_BUCKET, key) == [f"{key}/{name}"]
     assert storage.head(VARIANTS_BUCKET, f"{key}/{name}").object_version.size == 1
@@ -105,13 +105,13 @@ def test_a_key_comes_back_as_it_was(storage, key, name):
     assert storage.list_keys(VARIANTS_BUCKET, key) == []
 
 
-# A single part of a key may have 255 bytes, a file system's limit, though S3 has none.
-@pytest.mark.parametrize("bad", ["", "/a", "a//b", "a/../b", "./a", "x" * 1025, "x" * 256])
-def test_a_key_that_the_store_refuses_is_a_bad_key(storage, bad):
+# One segment of a key may have 255 bytes, a limit of the file system and not of S3.
+@pytest.mark.parametrize("invalid", ["", "/a", "a//b", "a/../b", "./a", "x" * 1025, "x" * 256])
+def test_a_key_that_the_store_rejects_is_invalid(storage, invalid):
     with pytest.raises(InvalidKeyError):
-        storage.put(VARIANTS_BUCKET, bad, b"x", "image/png")
+        storage.put(VARIANTS_BUCKET, invalid, b"x", "image/png")
     with pytest.raises(InvalidKeyError):
-        storage.head(VARIANTS_BUCKET, bad)
+        storage.head(VARIANTS_BUCKET, invalid)
 
 
 def test_parts_become_one_object(storage, key):
@@ -126,7 +126,7 @@ def test_parts_become_one_object(storage, key):
     assert head.file_name == "big.png"
 
 
-def test_parts_that_are_given_up_leave_nothing(storage, key):
+def test_an_aborted_upload_leaves_no_object(storage, key):
     upload = storage.create_multipart_upload(VARIANTS_BUCKET, key, "image/png", {})
     storage.upload_part(VARIANTS_BUCKET, key, upload, 1, b"x" * PART)
     storage.abort_multipart_upload(VARIANTS_BUCKET, key, upload)
@@ -134,7 +134,7 @@ def test_parts_that_are_given_up_leave_nothing(storage, key):
         storage.head(VARIANTS_BUCKET, key)
 
 
-def test_a_signed_form_takes_what_it_says_and_nothing_else(storage, settings, key):
+def test_a_presigned_form_accepts_its_conditions_alone(storage, settings, key):
     fields = storage.presign_post(VARIANTS_BUCKET, key, "image/png", 10, timedelta(minutes=1))
 
     def send(data, **changes):
@@ -150,30 +150,30 @@ def test_a_signed_form_takes_what_it_says_and_nothing_else(storage, settings, ke
     assert send(b"short", **{"Content-Type": "text/html"}) == 403
 
 
-def test_a_wrong_login_is_refused_with_the_variables_named(settings):
-    stranger = Storage(settings.model_copy(update={"minio_secret_key": SecretStr("wrong-secret")}))
+def test_wrong_credentials_are_reported_with_their_variables(settings):
+    unauthorized = Storage(settings.model_copy(update={"minio_secret_key": SecretStr("wrong-secret")}))
     with pytest.raises(DependencyRejected, match="MINIO_SECRET_KEY"):
-        stranger.check(ORIGINALS_BUCKET)
+        unauthorized.check(ORIGINALS_BUCKET)
 
 
-def test_a_missing_bucket_is_refused_with_what_to_do(storage):
+def test_a_missing_bucket_is_reported_with_what_to_do(storage):
     with pytest.raises(DependencyRejected, match=r"provision\.py"):
         storage.check("no-such-bucket")
 
 
-def test_a_store_that_does_not_answer_is_away(settings):
-    nowhere = Storage(settings.model_copy(update={"minio_url": "http://127.0.0.1:9"}))
+def test_a_store_that_does_not_respond_is_unavailable(settings):
+    unreachable = Storage(settings.model_copy(update={"minio_url": "http://127.0.0.1:9"}))
     for call in (
-        nowhere.ping,
-        lambda: nowhere.head(ORIGINALS_BUCKET, "x"),
-        lambda: nowhere.list_keys(ORIGINALS_BUCKET, "x"),
+        unreachable.ping,
+        lambda: unreachable.head(ORIGINALS_BUCKET, "x"),
+        lambda: unreachable.list_keys(ORIGINALS_BUCKET, "x"),
     ):
-        with pytest.raises(DependencyUnavailable) as fault:
+        with pytest.raises(DependencyUnavailable) as raised:
             call()
-        assert not isinstance(fault.value, DependencyRejected)
+        assert not isinstance(raised.value, DependencyRejected)
 
 
-def test_a_store_is_away_while_it_is_down_and_back_when_it_is_back(stack, storage, key):
+def test_a_store_is_unavailable_while_it_is_down(stack, storage, key):
     storage.put(VARIANTS_BUCKET, key, b"kept", "image/png")
     stack.stop("minio")
     try:
@@ -182,13 +182,13 @@ def test_a_store_is_away_while_it_is_down_and_back_when_it_is_back(stack, storag
     finally:
         stack.start("minio")
 
-    def is_back():
+    def is_available():
         try:
             return storage.head(VARIANTS_BUCKET, key)
         except DependencyUnavailable:
             return None
 
-    assert wait_until(is_back, 30, "the store to answer").object_version.size == 4
+    assert wait_until(is_available, 30, "the store to respond").object_version.size == 4
 
 
 def test_the_buckets_are_not_versioned(storage):

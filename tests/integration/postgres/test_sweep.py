@@ -39,7 +39,7 @@ def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, 
     before = database.status(ID)
     assert (sweep.run(), sweep.run()) == (1, 0)
     (event,) = parse_storage_events(publications.bodies[0])
-    assert (event.key, event.object_version, event.file_name, event.is_ours) == (KEY, V1, "a.jpg", True)
+    assert (event.key, event.object_version, event.file_name, event.is_about_original) == (KEY, V1, "a.jpg", True)
     assert database.status(ID) == before
 
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ to break, spoken to as its administrator."""
+"""A RabbitMQ for tests that break it, with an administrator's access."""
 
 import json
 import urllib.request
@@ -22,14 +22,14 @@ class Broker:
 
     @contextmanager
     def channel(self):
-        connection = connect(self.settings, "the test's own")
+        connection = connect(self.settings, "test")
         try:
             yield connection.channel()
         finally:
             connection.close()
 
     def send(self, queue, *bodies):
-        with Publisher(self.settings, "the test's own") as publisher:
+        with Publisher(self.settings, "test") as publisher:
             for body in bodies:
                 publisher.publish("", queue, body)
 
@@ -51,7 +51,7 @@ class Broker:
             return body, properties.headers
 
     def take_and_die(self, queue):
-        """Get a message and end the connection without a word, as a killed consumer does."""
+        """Get a message and close the connection without an acknowledgement, as a killed consumer does."""
 
         def take():
             with self.channel() as channel:
@@ -61,26 +61,26 @@ class Broker:
 
     def close_connections_named(self, name):
         def close():
-            ours = [
+            found = [
                 c
-                for c in self._ask("GET", "/connections")
+                for c in self._request("GET", "/connections")
                 if c.get("client_properties", {}).get("connection_name") == name
             ]
-            for connection in ours:
-                self._ask("DELETE", f"/connections/{quote(connection['name'], safe='')}")
-            return ours
+            for connection in found:
+                self._request("DELETE", f"/connections/{quote(connection['name'], safe='')}")
+            return found
 
         wait_until(close, 20, f"a connection named {name!r} in the management API")
 
-    def _ask(self, method, path):
-        login = f"{self.settings.rabbitmq_user}:{self.settings.rabbitmq_password.get_secret_value()}"
+    def _request(self, method, path):
+        credentials = f"{self.settings.rabbitmq_user}:{self.settings.rabbitmq_password.get_secret_value()}"
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.management}/api{path}",
             method=method,
-            headers={"Authorization": "Basic " + b64encode(login.encode()).decode()},
+            headers={"Authorization": "Basic " + b64encode(credentials.encode()).decode()},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return json.loads(answer.read() or b"null")
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return json.loads(response.read() or b"null")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What stands behind the broker's port and is no broker that answers, or one that goes away in mid-handshake."""
+"""Connecting to a server that does not respond as a broker, or that closes the connection in the handshake."""
 
 import socket
 from contextlib import contextmanager, suppress
@@ -10,7 +10,7 @@ from pika import frame, spec
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging import publisher
 
-SILENCE, HANG_UP = "silence", "hang up"
+SILENCE, CLOSE = "silence", "close"
 CAPABLE = {"capabilities": {"authentication_failure_close": True, "publisher_confirms": True}}
 START = spec.Connection.Start(0, 9, CAPABLE, "PLAIN", "en_US")
 TUNE = spec.Connection.Tune(2047, 131072, 15)
@@ -24,53 +24,53 @@ WRONG_HOST = spec.Connection.Close(530, "NOT_ALLOWED - vhost nowhere not found",
 
 
 def connect(broker, port):
-    return publisher.connect(broker.settings.model_copy(update={"rabbitmq_port": port}), "the test's own")
+    return publisher.connect(broker.settings.model_copy(update={"rabbitmq_port": port}), "test")
 
 
 @pytest.mark.parametrize(
-    "says", [SILENCE, HANG_UP, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["nothing", "end", "nonsense"]
+    "script", [SILENCE, CLOSE, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["silence", "close", "HTTP"]
 )
-def test_a_peer_that_does_not_answer_as_a_broker_is_a_broker_that_is_away(broker, monkeypatch, says):
+def test_a_server_that_does_not_respond_as_a_broker_is_unavailable(broker, monkeypatch, script):
     monkeypatch.setattr(publisher, "CONNECT_SECONDS", 0.2)  # the handshake has twice as long
-    with peer([says]) as port, pytest.raises(DependencyUnavailable, match=r"^rabbitmq is unavailable: ."):
+    with server([script]) as port, pytest.raises(DependencyUnavailable, match=r"^rabbitmq is unavailable: ."):
         connect(broker, port)
 
 
 @pytest.mark.parametrize(
-    "says",
-    [[START, HANG_UP], [START, STOPPING], [START, TUNE, HANG_UP], [START, TUNE, DOWN], [START, TUNE, FULL]],
+    "script",
+    [[START, CLOSE], [START, STOPPING], [START, TUNE, CLOSE], [START, TUNE, DOWN], [START, TUNE, FULL]],
     ids=["login", "stopping", "opening", "host is down", "too many connections"],
 )
-def test_a_broker_that_goes_away_in_the_handshake_has_not_refused_us(broker, says):
-    with peer(says) as port, pytest.raises(DependencyUnavailable) as raised:
+def test_a_broker_that_closes_the_connection_in_the_handshake_is_unavailable(broker, script):
+    with server(script) as port, pytest.raises(DependencyUnavailable) as raised:
         connect(broker, port)
     assert not isinstance(raised.value, DependencyRejected)
 
 
 @pytest.mark.parametrize(
-    ("says", "named"),
+    ("script", "variable"),
     [([START, WRONG_LOGIN], "RABBITMQ_PASSWORD"), ([START, TUNE, WRONG_HOST], "RABBITMQ_VHOST")],
 )
-def test_a_broker_that_refuses_us_in_the_handshake_is_told_as_such(broker, says, named):
-    with peer(says) as port, pytest.raises(DependencyRejected, match=named):
+def test_a_broker_that_rejects_the_login_is_reported_with_the_variable(broker, script, variable):
+    with server(script) as port, pytest.raises(DependencyRejected, match=variable):
         connect(broker, port)
 
 
 @contextmanager
-def peer(says):
-    """Listen, and say one thing for each that the first who comes says."""
+def server(script):
+    """Listen, and send the first client one part of the script for each part that it sends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        Thread(target=answer, args=(listener, says), daemon=True).start()
+        Thread(target=play, args=(listener, script), daemon=True).start()
         yield listener.getsockname()[1]
 
 
-def answer(listener, says):
+def play(listener, script):
     with suppress(OSError), listener.accept()[0] as channel:
-        for word in says:
+        for part in script:
             channel.recv(4096)
-            if word is HANG_UP:
+            if part is CLOSE:
                 return
-            if word is SILENCE:
+            if part is SILENCE:
                 break
-            channel.sendall(word if isinstance(word, bytes) else frame.Method(0, word).marshal())
-        channel.recv(4096)  # until the client hangs up
+            channel.sendall(part if isinstance(part, bytes) else frame.Method(0, part).marshal())
+        channel.recv(4096)  # until the client closes the connection

@@ -1,4 +1,4 @@
-"""Servers that move: a name is looked up again with every new connection."""
+"""Servers that move to another address: a name is resolved again for every new connection."""
 
 import socket
 
@@ -11,23 +11,23 @@ from thumbmill.core.settings import StoreSettings
 
 
 class Names:
-    """A name service that knows one name, whose address changes."""
+    """A resolver with one name, whose address changes."""
 
     def __init__(self, resolve):
         self._resolve = resolve
         self.proxy = None
 
     def move(self, target):
-        """Have the name lead to another address, and nobody answer at the old one."""
+        """Change the address of the name; the old one rejects connections."""
         if self.proxy:
             self.proxy.mode = "reset"
             self.proxy.close()
         self.proxy = Proxy(target).start()
 
-    def __call__(self, host, port, *arguments, **more):
+    def __call__(self, host, port, *arguments, **options):
         if host == "moving.test":
             host, port = "127.0.0.1", self.proxy.port
-        return self._resolve(host, port, *arguments, **more)
+        return self._resolve(host, port, *arguments, **options)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, new_im
 from thumbmill.core.contracts.image_details import GeoPoint, ImageDetails
 from thumbmill.core.errors import MalformedEvent
 
-SOURCE = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
+VERSION = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
 DETAILS = {
     "frames": 1,
     "has_alpha": False,
@@ -25,11 +25,11 @@ DETAILS = {
 
 
 def done(**changes):
-    facts = {"sha256": "ab" * 32, "width": 4, "height": 3, "format": "jpeg", "variants": []}
-    return Done(**{"key": "a b", "object_version": SOURCE, **facts, **changes})
+    properties = {"sha256": "ab" * 32, "width": 4, "height": 3, "format": "jpeg", "variants": []}
+    return Done(**{"key": "a b", "object_version": VERSION, **properties, **changes})
 
 
-def test_an_event_survives_its_json():
+def test_an_event_is_parsed_as_it_was_written():
     event = to_cloud_event(done(), by="thumbnailer", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
     assert parse_lifecycle_event(event.to_json()) == event
 
@@ -43,19 +43,19 @@ def test_the_envelope_is_cloudevents():
     assert datetime.fromisoformat(body["time"]).tzinfo is not None
 
 
-def test_twins_have_one_id_and_different_facts_have_different_ones():
+def test_duplicates_have_one_id_and_different_events_have_different_ones():
     later = datetime(2030, 1, 1, tzinfo=UTC)
     assert to_cloud_event(done(), by="a").id == to_cloud_event(done(), by="b", now=later).id
     others = [
-        to_cloud_event(fact, by="a").id
-        for fact in (
+        to_cloud_event(event, by="a").id
+        for event in (
             done(),
             done(attempt=2),
             done(run_id="2"),
             done(key="c"),
             done(object_version=ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 13, 1790000000)),
-            Processing(key="a b", object_version=SOURCE),
-            Failed(key="a b", object_version=SOURCE, error=Failure.from_code(ErrorCode.EMPTY_FILE)),
+            Processing(key="a b", object_version=VERSION),
+            Failed(key="a b", object_version=VERSION, error=Failure.from_code(ErrorCode.EMPTY_FILE)),
             Removed(key="a b", cause="1"),
             Removed(key="a b", cause="2"),
         )
@@ -75,7 +75,7 @@ def test_a_watermark_is_about_no_image():
         _ = event.image_id
 
 
-def spoilt(**changes):
+def changed(**changes):
     return json.dumps(json.loads(to_cloud_event(done(), by="thumbnailer").to_json()) | changes).encode()
 
 
@@ -87,54 +87,52 @@ def spoilt(**changes):
         b"[]",
         b"\xff\xfe",
         b"\xef\xbb\xbf{}",
-        spoilt(type="thumbmill.image.done.v2"),
-        spoilt(type="something.else.v1"),
-        spoilt(specversion="0.3"),
-        spoilt(data={"key": "a b"}),
-        spoilt(data=None),
-        spoilt(subject=str(new_image_id())),
-        spoilt(id="1"),
+        changed(type="thumbmill.image.done.v2"),
+        changed(type="something.else.v1"),
+        changed(specversion="0.3"),
+        changed(data={"key": "a b"}),
+        changed(data=None),
+        changed(subject=str(new_image_id())),
+        changed(id="1"),
     ],
 )
-def test_what_is_no_event_says_why(body):
+def test_a_malformed_event_has_a_reason(body):
     with pytest.raises(MalformedEvent) as caught:
         parse_lifecycle_event(body)
     assert str(caught.value)
 
 
-def test_a_done_of_before_there_were_details_is_understood():
+def test_an_event_of_a_version_without_details_is_accepted():
     body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
     del body["data"]["details"], body["data"]["damaged"]
-    said = parse_lifecycle_event(json.dumps(body).encode()).data
-    assert (said.details, said.damaged) == (None, False)
+    data = parse_lifecycle_event(json.dumps(body).encode()).data
+    assert (data.details, data.damaged) == (None, False)
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=2000))
-def test_a_strangers_words_become_a_short_line(words):
-    details = ImageDetails(
-        **DETAILS, camera=words, lens="a\0b\n\N{RIGHT-TO-LEFT OVERRIDE}c", taken_at=" 2026 " * 99
-    )
+def test_texts_of_a_file_become_a_short_line(text):
+    details = ImageDetails(**DETAILS, camera=text, lens="a\0b\n\N{RIGHT-TO-LEFT OVERRIDE}c", taken_at=" 2026 " * 99)
     assert details.lens == "a b c"
-    for text in (details.camera, details.taken_at):
-        assert len(text) <= 200
-        assert not text or text.isprintable()
+    for sanitized in (details.camera, details.taken_at):
+        assert len(sanitized) <= 200
+        assert not sanitized or sanitized.isprintable()
     event = to_cloud_event(done(details=details, damaged=True), by="thumbnailer")
     assert parse_lifecycle_event(event.to_json()) == event
 
 
-@pytest.mark.parametrize("place", [(91, 0), (0, -181), (float("nan"), 0), (0, float("nan")), (0, float("inf"))])
-def test_a_place_is_on_earth(place):
+@pytest.mark.parametrize("position", [(91, 0), (0, -181), (float("nan"), 0), (0, float("nan")), (0, float("inf"))])
+def test_a_position_is_on_earth(position):
     with pytest.raises(ValidationError):
-        GeoPoint(latitude=place[0], longitude=place[1])
+        GeoPoint(latitude=position[0], longitude=position[1])
 
 
 @given(st.binary(max_size=200))
-def test_no_garbage_gets_through(body):
+def test_arbitrary_bytes_are_malformed(body):
     with pytest.raises(MalformedEvent):
         parse_lifecycle_event(body)
 
 
-def test_nobody_speaks_of_another_image_than_the_keys():
+def test_an_event_is_about_the_image_of_its_key():
     event = to_cloud_event(done(key=upload_key(new_image_id())), by="thumbnailer")
     assert str(event.image_id) in event.data.key
 
@@ -144,8 +142,8 @@ def test_nobody_speaks_of_another_image_than_the_keys():
     [
         ("", "The file has more bytes than the service accepts."),
         ("9 bytes, more than 8", "The file has more bytes than the service accepts: 9 bytes, more than 8."),
-        ("A sentence of its own.", "A sentence of its own."),
+        ("A whole sentence.", "A whole sentence."),
     ],
 )
-def test_a_failure_is_told_in_a_sentence(detail, sentence):
+def test_a_failure_has_a_sentence(detail, sentence):
     assert Failure.from_code(ErrorCode.FILE_TOO_LARGE, detail).detail == sentence

@@ -1,4 +1,4 @@
-"""A format is known by its first bytes, in the gateway and in the thumbnailer alike."""
+"""A format is detected by a file's first bytes, in the gateway and in the thumbnailer."""
 
 import pytest
 
@@ -26,16 +26,16 @@ def bmp(header_bytes, reserved=b"\0\0\0\0"):
         (b"RIFF\x00\x00\x00\x00WAVE", None),
         (ftyp(b"avif", b"mif1", b"miaf"), "image/avif"),
         (ftyp(b"avis", b"msf1", b"iso8"), "image/avif"),
-        (ftyp(b"mif1", b"miaf", b"MA1B", b"avif"), "image/avif"),  # what it is stands behind what it is for
+        (ftyp(b"mif1", b"miaf", b"MA1B", b"avif"), "image/avif"),  # the codec's brand is not the first
         (ftyp(b"MA1B", b"mif1"), "image/avif"),
         (ftyp(b"heic"), "image/heic"),
         (ftyp(b"mif1", b"miaf", b"MiHB", b"heic"), "image/heic"),
         (ftyp(b"MiHB", b"heic"), "image/heic"),
         (ftyp(b"msf1", b"hevc"), "image/heic"),
         (ftyp(b"mif1"), "image/heif"),
-        (ftyp(b"isom", b"mp42"), None),  # a film
-        (ftyp(b"isom", length=16) + b"heicheic", None),  # what stands behind the box is no brand
-        (ftyp(b"isom", *[b"mp42"] * 20, b"heic"), None),  # nor what stands too far behind
+        (ftyp(b"isom", b"mp42"), None),  # a video
+        (ftyp(b"isom", length=16) + b"heicheic", None),  # after the box there are no brands
+        (ftyp(b"isom", *[b"mp42"] * 20, b"heic"), None),  # nor beyond the signature's length
         (b"II*\0\x08\0\0\0", "image/tiff"),
         (b"MM\0*\0\0\0\x08", "image/tiff"),
         (b"II+\0\x08\0\0\0", "image/tiff"),
@@ -56,7 +56,7 @@ def bmp(header_bytes, reserved=b"\0\0\0\0"):
         (b"", None),
     ],
 )
-def test_the_first_bytes_decide(start, expected):
+def test_the_first_bytes_decide_the_format(start, expected):
     signature = detect_format(start)
     assert (signature.content_type if signature else None) == expected
     assert detect_format(start[:SIGNATURE_BYTES] + bytes(1000)) == signature

@@ -17,14 +17,14 @@ from thumbmill.core.contracts.identity import (
 )
 
 
-def test_the_gateways_keys_carry_their_id():
+def test_an_upload_key_contains_the_id():
     image_id = new_image_id()
     assert image_id.version == 7
     assert image_id.variant == uuid.RFC_4122
     assert image_id_of(upload_key(image_id)) == image_id
 
 
-def test_an_own_id_tells_when_it_was_made():
+def test_a_new_id_contains_its_time():
     made = uuid7_timestamp(new_image_id())
     assert made is not None
     assert abs(datetime.now(UTC) - made) < timedelta(minutes=1)
@@ -44,7 +44,7 @@ def test_an_own_id_tells_when_it_was_made():
         "uploads/{id}/original\n",
     ],
 )
-def test_nobody_writes_under_somebody_elses_id(foreign):
+def test_a_foreign_key_cannot_have_the_id_of_an_upload_key(foreign):
     image_id = new_image_id()
     key = foreign.format(id=image_id, ID=str(image_id).upper(), v4=uuid.uuid4())
     assert image_id_of(key).version == 5
@@ -76,24 +76,24 @@ def test_a_forged_etag_is_the_same_in_an_event_and_in_a_header(in_event, in_head
     assert normalize_etag(in_event) == normalize_etag(f'"{in_header}"')
 
 
-def test_a_source_survives_its_text():
+def test_an_object_version_is_parsed_from_its_text():
     object_version = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e-3", 12, 1790000000)
     assert ObjectVersion.parse(str(object_version)) == object_version
 
 
-def test_variants_of_one_source_and_preset_version_have_one_key():
+def test_a_variant_of_the_same_bytes_and_preset_has_the_same_key():
     image_id = new_image_id()
     key = variant_key(image_id, "ab" * 32, "thumbnail", "v1", "jpg")
     assert key == f"{image_id}/{'ab' * 8}-v1/thumbnail.jpg"
 
 
-def test_a_variants_key_says_whose_it_is():
+def test_a_variants_key_contains_its_images_id():
     for image_id in (new_image_id(), image_id_of("holiday/beach.jpg")):
         assert image_id_of_variant(variant_key(image_id, "ab" * 32, "large", "2026-01-31.3", "webp")) == image_id
 
 
 @pytest.mark.parametrize("foreign", ["", "{id}", "{id}/large.webp", "x{key}", "{key}/x", "{key}\n"])
-def test_no_other_key_is_a_variants(foreign):
+def test_any_other_key_belongs_to_no_image(foreign):
     image_id = new_image_id()
     key = variant_key(image_id, "ab" * 32, "large", "1.3", "webp")
     assert image_id_of_variant(foreign.format(id=image_id, key=key)) is None

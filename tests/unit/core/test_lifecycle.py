@@ -7,87 +7,89 @@ from thumbmill.core.service.lifecycle import Startup, TimedProbe, find_unavailab
 
 
 class Dependency:
-    """Answers a few times with a fault, then well."""
+    """Fails with these errors in turn, then succeeds."""
 
-    def __init__(self, *faults):
-        self.faults = list(faults)
+    def __init__(self, *errors):
+        self.errors = list(errors)
 
-    def ask(self):
-        if self.faults:
-            raise self.faults.pop(0)
+    def probe(self):
+        if self.errors:
+            raise self.errors.pop(0)
 
 
 @pytest.fixture
-def patient():
+def no_waiting():
     """An event that ends every wait at once and is never set."""
 
-    class Impatient(Event):
+    class NoWaiting(Event):
         def wait(self, timeout=None):  # noqa: ARG002 - the name that Event's callers use
             return False
 
-    return Impatient()
+    return NoWaiting()
 
 
-def test_what_is_away_is_waited_for(patient):
+def test_an_unavailable_dependency_is_waited_for(no_waiting):
     dependency = Dependency(*[DependencyUnavailable("minio")] * 5)
-    retry_until_available(dependency.ask, patient)
-    assert dependency.faults == []
+    retry_until_available(dependency.probe, no_waiting)
+    assert dependency.errors == []
 
 
-def test_what_refuses_is_not_waited_for(patient):
+def test_a_dependency_that_rejects_is_not_waited_for(no_waiting):
     dependency = Dependency(
         DependencyUnavailable("minio"), DependencyRejected("minio", "wrong secret"), DependencyUnavailable("minio")
     )
     with pytest.raises(DependencyRejected, match="wrong secret"):
-        retry_until_available(dependency.ask, patient)
-    assert len(dependency.faults) == 1
+        retry_until_available(dependency.probe, no_waiting)
+    assert len(dependency.errors) == 1
 
 
-def test_a_stop_ends_the_wait():
+def test_stopping_ends_the_wait():
     stop = Event()
     stop.set()
     with pytest.raises(DependencyUnavailable):
-        retry_until_available(Dependency(DependencyUnavailable("minio"), DependencyUnavailable("minio")).ask, stop)
+        retry_until_available(
+            Dependency(DependencyUnavailable("minio"), DependencyUnavailable("minio")).probe, stop
+        )
 
 
-def test_a_server_that_never_answers_is_away_and_is_not_asked_again_meanwhile():
-    answer, asked = Event(), []
+def test_a_server_that_never_responds_is_unavailable_and_probed_once():
+    response, probes = Event(), []
 
-    def ping():
-        asked.append(1)
-        answer.wait(30)
+    def probe():
+        probes.append(1)
+        response.wait(30)
 
-    patience = TimedProbe("postgres", ping, seconds=0.05)
-    assert patience.check() == patience.check() == "postgres is unavailable: no answer in 0.05 s"
-    assert len(asked) == 1
-    answer.set()
-    assert TimedProbe("postgres", ping).check() == ""
+    timed = TimedProbe("postgres", probe, seconds=0.05)
+    assert timed.check() == timed.check() == "postgres is unavailable: no response in 0.05 s"
+    assert len(probes) == 1
+    response.set()
+    assert TimedProbe("postgres", probe).check() == ""
 
 
-def test_what_a_ping_says_is_told():
+def test_a_timed_probe_returns_the_error():
     server = Dependency(DependencyUnavailable("minio", "gone"), ValueError("odd"))
-    patience = TimedProbe("minio", server.ask)
-    assert [patience.check() for _ in range(3)] == ["minio is unavailable: gone", "odd", ""]
+    timed = TimedProbe("minio", server.probe)
+    assert [timed.check() for _ in range(3)] == ["minio is unavailable: gone", "odd", ""]
 
 
-def test_until_it_has_started_a_service_blames_what_it_waits_for(patient):
-    start, told = Startup(), []
+def test_a_starting_service_reports_what_it_waits_for(no_waiting):
+    start, reported = Startup(), []
     assert start.unavailable() == {"service": "it is starting"}
 
-    def ask():
-        told.append(start.unavailable())
-        if len(told) == 1:
+    def action():
+        reported.append(start.unavailable())
+        if len(reported) == 1:
             raise DependencyUnavailable("postgres", "no schema yet")
 
-    retry_until_available(ask, patient, start)
-    assert told[1] == {"postgres": "postgres is unavailable: no schema yet"}
+    retry_until_available(action, no_waiting, start)
+    assert reported[1] == {"postgres": "postgres is unavailable: no schema yet"}
     assert start.unavailable() == {"service": "it is starting"}
 
 
-def test_a_dependency_that_stops_the_service_is_blamed_in_the_services_own_words():
-    pings = {
+def test_known_errors_replace_probes():
+    probes = {
         "minio": TimedProbe("minio", lambda: None),
-        "postgres": TimedProbe("postgres", Dependency(DependencyUnavailable("postgres")).ask),
+        "postgres": TimedProbe("postgres", Dependency(DependencyUnavailable("postgres")).probe),
     }
-    faults = find_unavailable({"minio": "minio rejected the request: check the key"}, pings)
-    assert faults == {"minio": "minio rejected the request: check the key", "postgres": "postgres is unavailable"}
+    errors = find_unavailable({"minio": "minio rejected the request: check the key"}, probes)
+    assert errors == {"minio": "minio rejected the request: check the key", "postgres": "postgres is unavailable"}

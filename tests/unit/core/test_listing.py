@@ -1,4 +1,4 @@
-"""A listing that is not whole is none."""
+"""An incomplete listing is an error."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.listing import ObjectSummary, parse_list_page
 
 HEADERS = {"Date": "Sun, 22 Nov 2026 07:57:38 GMT"}
-# As MinIO said it, but for the second key and ETag.
+# Recorded from MinIO, except for the second key and ETag.
 PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>images-processed</Name><Prefix></Prefix>\
 <NextContinuationToken>QVttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==</NextContinuationToken><KeyCount>2</KeyCount>\
@@ -18,7 +18,7 @@ PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <StorageClass>STANDARD</StorageClass></Contents><EncodingType>url</EncodingType></ListBucketResult>"""
 
 
-def test_objects_are_read_as_a_head_would_show_them():
+def test_objects_are_parsed_as_those_of_a_head():
     page = parse_list_page(PAGE.encode(), HEADERS)
     assert page.objects == [
         ObjectSummary("%41", ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 0, 1795334258)),
@@ -27,9 +27,9 @@ def test_objects_are_read_as_a_head_would_show_them():
     assert (page.token, page.server_time) == ("QVttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==", 1795334258)
 
 
-def test_a_folder_marker_is_no_object():
+def test_a_folder_marker_is_left_out():
     page = parse_list_page(PAGE.replace("%2541", "%2541/").replace("%2B%0A", "%2B/").encode(), HEADERS)
-    assert [thing.key for thing in page.objects] == ["bär +/"], "of twelve bytes it is one"
+    assert [entry.key for entry in page.objects] == ["bär +/"], "an object of twelve bytes is none"
 
 
 def test_the_last_page_has_no_token():
@@ -40,14 +40,14 @@ def test_the_last_page_has_no_token():
     "body",
     [
         "",
-        "<html>a proxy's word</html>",
-        PAGE[:-40],  # cut off
+        "<html>a proxy's page</html>",
+        PAGE[:-40],  # truncated
         PAGE.replace("<IsTruncated>true</IsTruncated>", ""),
         PAGE.replace("<NextContinuationToken>QVttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==</NextContinuationToken>", ""),
         PAGE.replace("<Size>12</Size>", ""),
         PAGE.replace("2200-01-01", "0000-01-01"),
     ],
 )
-def test_anything_else_is_a_store_that_is_away(body):
+def test_anything_else_means_that_the_store_is_unavailable(body):
     with pytest.raises(DependencyUnavailable, match="listing"):
         parse_list_page(body.encode(), HEADERS)

@@ -1,4 +1,4 @@
-"""Lines of the log: readable on a terminal, with the day they belong to."""
+"""Log lines: readable on a terminal, with their date."""
 
 import io
 import logging
@@ -23,13 +23,13 @@ def logging_to_console():
         structlog.reset_defaults()
 
 
-def test_a_line_for_people_has_its_date():
+def test_a_line_on_a_terminal_has_its_date():
     with logging_to_console() as stream:
         structlog.get_logger().warning("a message")
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[warning *\] a message", stream.getvalue())
 
 
-def test_no_word_of_a_stranger_steers_the_terminal():
+def test_untrusted_text_cannot_control_the_terminal():
     log, library = structlog.get_logger(), logging.getLogger("library")
     with logging_to_console() as stream:
         log.warning(HOSTILE, key=HOSTILE, inside={HOSTILE: HOSTILE}, **{HOSTILE: 1})
@@ -40,7 +40,7 @@ def test_no_word_of_a_stranger_steers_the_terminal():
     assert stream.getvalue().count("a\\x9b31m\\r\\u202eb\\x07") >= 6
 
 
-def test_no_word_of_a_stranger_passes_for_a_line():
+def test_untrusted_text_cannot_pass_for_a_line():
     with logging_to_console() as stream:
         structlog.get_logger().warning("a message", key="a\n2026-01-01 00:00:00 [info] all is well")
     assert stream.getvalue().count("\n") == 1

@@ -3,44 +3,44 @@ from threading import Barrier, Event, Thread
 from thumbmill.core.messaging.rwlock import ReaderWriterLock
 
 
-def test_many_walk_side_by_side():
-    aisle, meeting = ReaderWriterLock(), Barrier(3, timeout=10)
+def test_many_threads_share_the_lock():
+    lock, meeting = ReaderWriterLock(), Barrier(3, timeout=10)
 
-    def walk():
-        with aisle.shared():
-            meeting.wait()  # passes only if all three are inside
+    def hold():
+        with lock.shared():
+            meeting.wait()  # passes only if all three hold it
 
-    threads = [Thread(target=walk) for _ in range(2)]
+    threads = [Thread(target=hold) for _ in range(2)]
     for thread in threads:
         thread.start()
-    walk()
+    hold()
     for thread in threads:
         thread.join()
 
 
-def test_one_alone_waits_for_the_others_and_holds_them_off():
-    aisle, order = ReaderWriterLock(), []
-    inside, leave, asked = Event(), Event(), Event()
+def test_an_exclusive_request_waits_for_the_others_and_keeps_new_ones_out():
+    lock, order = ReaderWriterLock(), []
+    held, release, requested = Event(), Event(), Event()
 
     def first():
-        with aisle.shared():
-            inside.set()
-            leave.wait(10)
-            order.append("first leaves")
+        with lock.shared():
+            held.set()
+            release.wait(10)
+            order.append("first released")
 
-    def loner():
-        inside.wait(10)
-        asked.set()
-        with aisle.exclusive():
-            order.append("alone")
+    def exclusive():
+        held.wait(10)
+        requested.set()
+        with lock.exclusive():
+            order.append("exclusive")
 
-    threads = [Thread(target=first), Thread(target=loner)]
+    threads = [Thread(target=first), Thread(target=exclusive)]
     for thread in threads:
         thread.start()
-    asked.wait(10)
-    leave.set()
+    requested.wait(10)
+    release.set()
     for thread in threads:
         thread.join(10)
-    with aisle.shared():
+    with lock.shared():
         order.append("after")
-    assert order == ["first leaves", "alone", "after"]
+    assert order == ["first released", "exclusive", "after"]

@@ -1,4 +1,4 @@
-"""What MinIO says, on recorded words of its own, and what anybody else may have put into the queue."""
+"""Bucket notifications: recorded ones of MinIO, and arbitrary messages in the queue."""
 
 import json
 from datetime import UTC, datetime
@@ -65,24 +65,24 @@ def test_an_upload(recorded, name, key, etag, size, file_name):
     assert (event.name, event.key, event.file_name) == (name, key, file_name)
     assert (event.object_version.etag, event.object_version.size) == (etag, size)
     assert event.image_id == image_id_of(key)
-    assert event.is_ours
+    assert event.is_about_original
     assert not event.is_removal
 
 
 @pytest.mark.parametrize(("recorded", "key"), REMOVALS)
-def test_a_removal_speaks_of_no_object(recorded, key):
+def test_a_removal_has_no_object_version(recorded, key):
     event = read(recorded)
     assert (event.name, event.key, event.object_version) == ("ObjectRemoved:Delete", key, None)
-    assert event.is_ours
+    assert event.is_about_original
     assert event.is_removal
 
 
-def test_every_recorded_word_is_tested():
+def test_every_recorded_notification_is_tested():
     tested = {row[0] for row in UPLOADS} | {row[0] for row in REMOVALS} | {"put_forged"}
     assert tested == {file.stem for file in DATA.glob("*.json")}
 
 
-def test_the_date_is_the_objects():
+def test_the_date_is_that_of_the_object():
     event = read("put")
     nanoseconds = int("18EA45D2B98A8AAB", 16)
     assert event.sequencer == "18EA45D2B98A8AAB"
@@ -90,20 +90,20 @@ def test_the_date_is_the_objects():
     assert event.occurred == datetime(2026, 11, 22, 5, 9, 32, 818877, UTC)
 
 
-def test_a_forged_date_and_etag_are_tamed():
+def test_a_forged_date_and_etag_are_normalized():
     event = read("put_forged")
     assert event.object_version == ObjectVersion("x2baf1f40105d9501fe319a8ec463fdf", 884, 7258118400)
     assert event.occurred == datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def test_what_the_gateway_wrote_to_the_object_comes_back():
+def test_metadata_of_the_gateway_is_read():
     event = read("put_by_the_gateway")
     assert event.traceparent == TRACEPARENT
     assert event.content_type == "image/jpeg"
     assert str(event.image_id) in OWN_KEY
 
 
-def test_the_two_targets_and_every_event_have_ids_of_their_own():
+def test_each_event_of_each_target_has_its_own_id():
     events = [read(name) for name, *_ in UPLOADS + REMOVALS]
     ids = {event.identity(target) for event in events for target in ("immediate", "durable")}
     assert len(ids) == 2 * len(events)
@@ -111,7 +111,7 @@ def test_the_two_targets_and_every_event_have_ids_of_their_own():
 
 
 def changed(**changes):
-    """A recorded upload with other words in its object, its bucket or its name."""
+    """A recorded upload with another object, bucket or name."""
     body = json.loads(sample("put"))
     record = body["Records"][0]
     record["eventName"] = changes.pop("name", record["eventName"])
@@ -121,19 +121,19 @@ def changed(**changes):
 
 
 @pytest.mark.parametrize(
-    "strange",
+    "changes",
     [
         {"bucket": "images-processed"},
-        {"bucket": "somebody-elses"},
+        {"bucket": "another"},
         {"name": "s3:ObjectAccessed:Get"},
         {"name": "s3:ObjectCreated:PutTagging"},
         {"name": "s3:ObjectRemoved:NoOP"},
         {"name": "s3:TestEvent"},
     ],
 )
-def test_an_event_that_is_not_for_us_is_an_event_all_the_same(strange):
-    [event] = parse_storage_events(changed(**strange))
-    assert not event.is_ours
+def test_an_event_about_anything_else_is_valid_and_not_about_an_original(changes):
+    [event] = parse_storage_events(changed(**changes))
+    assert not event.is_about_original
 
 
 def test_several_records_are_several_events():
@@ -142,10 +142,10 @@ def test_several_records_are_several_events():
     assert len(parse_storage_events(json.dumps(body).encode())) == 100
 
 
-GARBAGE = {
+MALFORMED = {
     "nothing": b"",
-    "no JSON": b"hello",
-    "half of one": sample("put")[:500],
+    "not JSON": b"hello",
+    "truncated": sample("put")[:500],
     "a byte order mark": b"\xef\xbb\xbf" + sample("put"),
     "another encoding": sample("put").decode().encode("utf-16"),
     "invalid UTF-8": sample("put").replace(b"beach", b"be\xffch"),
@@ -154,30 +154,30 @@ GARBAGE = {
     "a list": b"[]",
     "no records": b'{"Records": []}',
     "null": b'{"Records": null}',
-    "records that are none": b'{"Records": [1, "x", null, []]}',
-    "one record that is none": sample("put").replace(b'"Records":[', b'"Records":[{},'),
+    "invalid records": b'{"Records": [1, "x", null, []]}',
+    "one invalid record": sample("put").replace(b'"Records":[', b'"Records":[{},'),
     "depth": b'{"Records":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "a key that is no UTF-8": changed(key="%ff%fe.jpg"),
-    "a key that is no text": changed(key=["beach.jpg"]),
+    "a key that is not UTF-8": changed(key="%ff%fe.jpg"),
+    "a key that is not text": changed(key=["beach.jpg"]),
     "no sequencer": changed(sequencer=""),
-    "a sequencer that is no number": changed(sequencer="yesterday"),
+    "a sequencer that is not a number": changed(sequencer="yesterday"),
     "a sequencer that is a number": changed(sequencer=1795331372),
-    "a size that is no number": changed(size="big"),
-    "a size below nothing": changed(size=-1),
-    "a size beyond any disk's": changed(size=2**63),
-    **{f"a date beyond all: 0x{n:X}": changed(sequencer=f"{n:X}") for n in (10**22, 10**26, 10**28, -(10**28))},
+    "a size that is not a number": changed(size="big"),
+    "a negative size": changed(size=-1),
+    "a size beyond 63 bits": changed(size=2**63),
+    **{f"a date out of range: 0x{n:X}": changed(sequencer=f"{n:X}") for n in (10**22, 10**26, 10**28, -(10**28))},
     "a date beyond floats": changed(sequencer="F" * 5000),
 }
 
 
-@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage(body):
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_notifications(body):
     with pytest.raises(MalformedEvent):
         parse_storage_events(body)
 
 
-def read_or_refuse(body):
-    """The two things that may happen; any other fault would cost a good message its place in the queue."""
+def read_or_reject(body):
+    """The two permitted results; any other exception would delay good messages of the same batch."""
     try:
         return parse_storage_events(body)
     except MalformedEvent:
@@ -186,7 +186,7 @@ def read_or_refuse(body):
 
 @given(st.binary())
 def test_any_bytes(body):
-    read_or_refuse(body)
+    read_or_reject(body)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -210,21 +210,26 @@ HEXES = st.integers(-(2**100), 2**100).map(lambda n: f"{n:X}")
     )
 )
 @example({"sequencer": f"{10**26:X}"})
-def test_anything_in_an_events_place(changes):
-    read_or_refuse(changed(**changes))
+def test_any_value_in_any_field(changes):
+    read_or_reject(changed(**changes))
 
 
 @given(st.text(min_size=1), st.integers(0, 2**63 - 1), HEXES)
-def test_every_key_comes_through(key, size, sequencer):
-    for event in read_or_refuse(changed(key=quote_plus(key.encode(errors="replace")), size=size)):
+def test_every_key_is_decoded(key, size, sequencer):
+    for event in read_or_reject(changed(key=quote_plus(key.encode(errors="replace")), size=size)):
         assert event.key == key.encode(errors="replace").decode()
         assert event.object_version.size == size
 
 
-def test_a_folder_marker_took_the_place_of_whatever_was_there():
-    """Consoles make them: no bytes, and a slash behind."""
+def test_a_folder_marker_is_a_removal():
+    """Consoles create them: empty, with a slash at the end."""
     body = (DATA / "put_empty.json").read_text()
     (marker,) = parse_storage_events(body.replace("empty.jpg", "empty%2F").encode())
-    assert (marker.key, marker.object_version, marker.is_removal, marker.is_ours) == ("empty/", None, True, True)
-    (picture,) = parse_storage_events((DATA / "put.json").read_text().replace("beach.jpg", "beach%2F").encode())
-    assert (picture.key, picture.is_removal) == ("beach/", False)
+    assert (marker.key, marker.object_version, marker.is_removal, marker.is_about_original) == (
+        "empty/",
+        None,
+        True,
+        True,
+    )
+    (upload,) = parse_storage_events((DATA / "put.json").read_text().replace("beach.jpg", "beach%2F").encode())
+    assert (upload.key, upload.is_removal) == ("beach/", False)

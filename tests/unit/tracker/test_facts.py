@@ -49,7 +49,12 @@ def test_the_tracker_writes_notifications_that_read_like_minios():
         "image/jpeg",
     )
     (removal,) = parse_storage_events(make_removal_body(KEY))
-    assert (removal.key, removal.object_version, removal.is_removal, removal.is_ours) == (KEY, None, True, True)
+    assert (removal.key, removal.object_version, removal.is_removal, removal.is_about_original) == (
+        KEY,
+        None,
+        True,
+        True,
+    )
 
 
 def test_the_timeline_shows_the_thumbnailers_words_without_what_has_a_column():

@@ -1,1 +1,1 @@
-"""What Thumbmill's services share: the words they exchange and the rules of delivery."""
+"""The code that Thumbmill's services share: contracts, messaging, the object store, and the life of a process."""

@@ -1,6 +1,6 @@
-"""Which format a file has, by its first bytes: one list for the gateway and for the thumbnailer.
+"""Detection of a file's format by its first bytes: one list for the gateway and for the thumbnailer.
 
-So both ways of bringing an original, by HTTP and by S3, take the same files. A client's word is not believed.
+So uploads by HTTP and by S3 accept the same files. The content type that a client sends is not trusted.
 """
 
 import re
@@ -9,12 +9,12 @@ from typing import Literal
 
 Format = Literal["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
 
-SIGNATURE_BYTES = 64  # the longest signatures: a ``ftyp`` box with a dozen compatible brands
+SIGNATURE_BYTES = 64  # of the longest signature: a ``ftyp`` box with a dozen compatible brands
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A format as its files begin: by a pattern, or by a brand of an ISO base media file."""
+    """How the files of a format begin: with a pattern, or with a brand of an ISO base media file."""
 
     format: Format
     content_type: str
@@ -26,16 +26,16 @@ def _brands(text: str) -> frozenset[bytes]:
     return frozenset(brand.encode() for brand in text.split())
 
 
-# The brands are those of ISO/IEC 23008-12 (HEIF), 23000-22 (MIAF) and of AVIF 1.1, chapter 6. "mif1" says no more
-# than "an image": a file that has a codec's brand beside it is of that codec, so those come first.
+# The brands are those of ISO/IEC 23008-12 (HEIF), 23000-22 (MIAF) and of AVIF 1.1, chapter 6. "mif1" means no more
+# than "an image": a file that also has a codec's brand is of that codec, so those come first.
 SIGNATURES: tuple[Signature, ...] = (
     Signature("JPEG", "image/jpeg", rb"\xff\xd8\xff"),
     Signature("PNG", "image/png", rb"\x89PNG\r\n\x1a\n"),
     Signature("GIF", "image/gif", rb"GIF8[79]a"),
     Signature("WEBP", "image/webp", rb"RIFF....WEBP"),
-    # Sizes and a hot spot, then how long the next header is: 12 in OS/2 1, up to 64 in OS/2 2, 40 to 124 else.
+    # Sizes and a hot spot, then the length of the next header: 12 in OS/2 1, up to 64 in OS/2 2, else 40 to 124.
     Signature("BMP", "image/bmp", rb"BM.{12}[\x0c\x10-\x40lx|]\0\0\0"),
-    # The number behind the byte order is turned round in files of a few writers.
+    # A few writers give the number after the byte order in the wrong one.
     Signature("TIFF", "image/tiff", rb"II(?:[*+]\0|\0\*)|MM(?:\0[*+]|\*\0)"),
     Signature("AVIF", "image/avif", brands=_brands("avif avis MA1A MA1B")),
     Signature("HEIF", "image/heic", brands=_brands("heic heix heim heis hevc hevx hevm hevs")),
@@ -44,7 +44,7 @@ SIGNATURES: tuple[Signature, ...] = (
 
 
 def detect_format(start: bytes) -> Signature | None:
-    """Find the signature of a file by its first ``ENOUGH_BYTES``; None for an unsupported format."""
+    """Return the signature that a file's first ``SIGNATURE_BYTES`` match; None for an unsupported format."""
     brands = read_brands(start)
     return next(
         (
@@ -57,7 +57,7 @@ def detect_format(start: bytes) -> Signature | None:
 
 
 def read_brands(start: bytes) -> frozenset[bytes]:
-    """Read the brands of an ISO base media file (ISO/IEC 14496-12, 4.3), major and compatible; none of others."""
+    """Return the brands of an ISO base media file (ISO/IEC 14496-12, 4.3), major and compatible; none of others."""
     if start[4:8] != b"ftyp":
         return frozenset()
     end = min(int.from_bytes(start[:4]), len(start), SIGNATURE_BYTES)

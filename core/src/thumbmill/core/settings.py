@@ -1,7 +1,7 @@
-"""Settings: environment variables, checked once at start, each fault naming its variable.
+"""Settings: environment variables, validated once at start; each error names its variable.
 
-A service's ``settings.py`` puts its own class together from the groups here. Any variable may also be given as a
-file by the same name with ``_FILE`` behind it, which is how secrets come in.
+A service's ``settings.py`` combines the groups here. Any variable X may instead be given as a file named by X_FILE,
+which is how secrets are passed.
 """
 
 import os
@@ -12,43 +12,50 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from thumbmill.core.messaging.topology import IMAGE_QUEUE
 
 # The value of NAME_PORT that Kubernetes derives from a Service called `name` (docs: "Accessing the Service").
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://[^/]+:\d+$")
-
-
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 
 class SettingsError(Exception):
-    """What is wrong with the environment, a line for each variable."""
+    """What is wrong with the environment, one line per variable."""
 
 
-def _read_files(names: list[str]) -> dict[str, str]:
-    """Read the variables that are given as files. Raises SettingsError for a file that can't be read."""
-    values = {}
-    for name in names:
-        path = os.environ.get(f"{name}_FILE")
+class FileSuffixSettingsSource(PydanticBaseSettingsSource):
+    """Reads a variable X from the file that X_FILE names, a convention of Docker's official images."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Return the file's content, or None. Raise SettingsError if the file cannot be read, or X is set too."""
+        variable = field_name.upper()
+        path = os.environ.get(f"{variable}_FILE")
         if not path:
-            continue
-        if os.environ.get(name):
-            raise SettingsError(f"{name} and {name}_FILE are both set: keep one")
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise SettingsError(f"{variable} and {variable}_FILE are both set: keep one")
         try:
-            values[name.lower()] = Path(path).read_text().strip()
-        except (OSError, UnicodeDecodeError) as fault:
-            raise SettingsError(f"{name}_FILE: cannot read {path}: {fault}") from fault
-    return values
+            return Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable}_FILE: cannot read {path}: {error}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields.items()
+        values = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class ServiceSettings(BaseSettings):
-    """What every service takes. An empty variable counts as not set, so that compose files can pass all on."""
+    """What every service needs. An empty variable counts as unset, so compose files can pass on all of them."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged"
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: readable on a terminal, else JSON"
     )
@@ -61,13 +68,12 @@ class ServiceSettings(BaseSettings):
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[Any, ...]:
-        names = [name.upper() for name in cls.model_fields]
-        return init_settings, env_settings, lambda: _read_files(names)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSuffixSettingsSource(settings_cls)
 
 
 class StoreSettings(BaseSettings):
-    """Where MinIO is, and as whom this service speaks to it."""
+    """The address of MinIO, and this service's credentials."""
 
     minio_url: str = Field("http://127.0.0.1:9000", description="MinIO's S3 address, as services reach it")
     minio_access_key: str = Field(description="This service's MinIO user")
@@ -81,7 +87,7 @@ class StoreSettings(BaseSettings):
 
 
 class BrokerSettings(BaseSettings):
-    """Where RabbitMQ is, and as whom this service speaks to it."""
+    """The address of RabbitMQ, and this service's credentials."""
 
     rabbitmq_host: str = Field("127.0.0.1", description="RabbitMQ's host")
     rabbitmq_port: int = Field(5672, ge=1, le=65535, description="RabbitMQ's AMQP port")
@@ -91,30 +97,30 @@ class BrokerSettings(BaseSettings):
 
 
 class ConsumerSettings(BrokerSettings):
-    """What a consuming service takes beside its connection."""
+    """What a consuming service needs besides its connection."""
 
     rabbitmq_queue: str = Field(
-        IMAGE_QUEUE, pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="The queue of images to be made"
+        IMAGE_QUEUE, pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="The thumbnailer's work queue"
     )
-    health_host: str = Field("127.0.0.1", description="Address of the side port for probes and metrics")
-    stop_grace_seconds: float = Field(20, gt=0, description="How long work in hand may take to end when stopping")
+    health_host: str = Field("127.0.0.1", description="Address of the admin port for health checks and metrics")
+    stop_grace_seconds: float = Field(20, gt=0, description="How long running handlers may take when stopping")
 
 
 def check_http_url(url: str, *, path: bool = False) -> str:
-    """Accept ``http(s)://host[:port]``, and a path behind it where there may be one. Raises ValueError."""
+    """Return a URL ``http(s)://host[:port]`` without a final slash; ``path`` allows one. Raise ValueError."""
     parts = urlsplit(url)
-    wanted = "http://host:port or https://host:port" + (", with a path behind it if need be" if path else "")
+    wanted = "http://host:port or https://host:port" + (", optionally with a path" if path else "")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"give it as {wanted}")
+        raise ValueError(f"must have the form {wanted}")
     if parts.path.strip("/") and not (path and _PATH.fullmatch(parts.path)):
-        raise ValueError(f"give it as {wanted}")
+        raise ValueError(f"must have the form {wanted}")
     return url.rstrip("/")
 
 
 def check_postgres_url(url: SecretStr) -> SecretStr:
-    """Accept what begins as an address of Postgres does. Raises ValueError."""
+    """Return a URL with the scheme of Postgres. Raise ValueError for any other."""
     if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("give it as postgresql://user:password@host:port/database")
+        raise ValueError("must have the form postgresql://user:password@host:port/database")
     return url
 
 
@@ -122,26 +128,26 @@ S = TypeVar("S", bound=ServiceSettings)
 
 
 def load(settings: type[S]) -> S:
-    """Read the environment. Raises SettingsError that names every variable at fault."""
+    """Read the environment. Raise SettingsError, which names every wrong variable."""
     try:
-        return settings()  # type: ignore[call-arg] # the environment gives them
-    except ValidationError as fault:
-        lines = [f"{_variable(error['loc'])}: {_complaint(error)}" for error in fault.errors(include_url=False)]
-        raise SettingsError("\n".join(lines)) from fault
+        return settings()  # type: ignore[call-arg] # the environment has them
+    except ValidationError as invalid:
+        lines = [f"{_variable(error['loc'])}: {_problem(error)}" for error in invalid.errors(include_url=False)]
+        raise SettingsError("\n".join(lines)) from invalid
 
 
 def load_or_exit(settings: type[S]) -> S:
-    """Read the environment, or say what is wrong with it and exit with code 2."""
+    """Read the environment, or print what is wrong with it and exit with code 2."""
     try:
         return load(settings)
-    except SettingsError as fault:
-        for line in str(fault).splitlines():
+    except SettingsError as error:
+        for line in str(error).splitlines():
             sys.stderr.write(f"settings: {line}\n")
         sys.exit(2)
 
 
 def masked(settings: BaseSettings) -> dict[str, Any]:
-    """Give the effective settings for the log; secrets show as stars."""
+    """Return the effective settings for the log; secrets appear as asterisks."""
     return {name.upper(): str(value) for name, value in settings if value not in (None, "")}
 
 
@@ -149,12 +155,12 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return str(location[0]).upper() if location else "environment"
 
 
-def _complaint(error: Any) -> str:
+def _problem(error: Any) -> str:
     if error["type"] == "missing":
         return "is required and not set"
     if _SERVICE_LINK.match(str(error["input"])):
         return (
-            f"{error['input']} is no setting of yours: Kubernetes puts it into each Pod for a Service of that "
-            "name. Say `enableServiceLinks: false` in the Pod's spec, or set the variable there"
+            f"{error['input']} comes from Kubernetes, which sets it in each Pod for a Service of that name. "
+            "Set `enableServiceLinks: false` in the Pod's spec, or set the variable there"
         )
     return str(error["msg"]).removeprefix("Value error, ")

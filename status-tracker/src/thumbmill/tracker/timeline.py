@@ -151,7 +151,7 @@ def read_message(
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
     received: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
     for event in parse_storage_events(message.body):
-        if event.is_ours:
+        if event.is_about_original:
             received.append(from_storage_event(event, target, message.body))
         elif event.is_heartbeat:
             received.append(ReceivedHeartbeat(target))
@@ -199,7 +199,7 @@ def _read_given_up(message: Message) -> Iterator[TimelineEvent]:
         ErrorCode.ATTEMPTS_EXHAUSTED, "Delivered too often without a result; it may work later."
     )
     for event in events:
-        if event.is_ours and event.object_version:
+        if event.is_about_original and event.object_version:
             about = event.model_dump(include={"key", "object_version", "content_type", "file_name"})
             failed = Failed(**about, run_id=message.run_id, attempt=message.attempt, error=error)
             yield from_lifecycle_event(to_cloud_event(failed, by="rabbitmq"), failed, message.body)

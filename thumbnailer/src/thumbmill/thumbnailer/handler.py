@@ -52,7 +52,7 @@ class Thumbnailer:
         if message.lane == SLOW_LANE:
             self.decoder.check_slow_slot()
         for event in parse_storage_events(message.body):
-            if not event.is_ours:
+            if not event.is_about_original:
                 IGNORED.labels("other bucket" if event.bucket != ORIGINALS_BUCKET else "other event").inc()
                 continue
             structlog.contextvars.bind_contextvars(image_id=str(event.image_id))
@@ -133,7 +133,7 @@ class Thumbnailer:
         delayed = disposition.action is Action.DELAY
         for event in parse_storage_events(message.body):
             named = event.object_version
-            original = self._find(event.key) if event.is_ours and named else None
+            original = self._find(event.key) if event.is_about_original and named else None
             if not original or not named or original.object_version.etag != named.etag:
                 continue
             context = ImageContext.of(event, original, message)

@@ -1,9 +1,9 @@
-"""Who may say what: each kind of fact is believed of its own service alone.
+"""The senders of events: each event type is accepted from its own service alone.
 
-An sender is a RabbitMQ user. Publishers name theirs in the property ``user_id``, and the broker refuses a message
-that names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id). MinIO cannot set
-it: its notifications are known by their exchange, to which nobody else may publish those routing keys. The
-permissions in ``infra/rabbitmq/users.py`` say the same to the broker, and a test holds them equal to this table.
+A sender is a RabbitMQ user. Publishers name theirs in the property ``user_id``, and RabbitMQ rejects a message that
+names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id). MinIO cannot set it: its
+events are identified by their exchange, to which no other user may publish those routing keys. The permissions in
+``infra/rabbitmq/users.py`` enforce the same in RabbitMQ, and a test holds them equal to this table.
 """
 
 import hashlib
@@ -29,35 +29,35 @@ SENDERS: dict[EventType, tuple[str, ...]] = {
     EventType.DROPPED: (OPERATOR,),
     EventType.WATERMARK: (TRACKER,),
 }
-_SOURCES = {OPERATOR: "/cli"}  # what a CloudEvent calls its source, where that is not the user's name
+_SOURCES = {OPERATOR: "/cli"}  # the source of a CloudEvent, where that is not the user's name
 
 
 def check_sender(event: CloudEvent, routing_key: str, sender: str, *, allow_unnamed: bool = False) -> None:
-    """Make sure that an event is what its routing key says, and comes from who may say it. Raises NotAnEvent.
+    """Raise MalformedEvent unless an event has the type of its routing key, and a sender that may publish it.
 
-    ``sender``: the user that the broker vouches for, empty where the message names none. That is believed, by the
-    routing key alone, only if ``allow_unnamed``: versions before this check named nobody.
+    ``sender`` is the user that RabbitMQ has verified, empty if the message names none. Such a message is accepted
+    by its routing key alone if ``allow_unnamed`` is set: versions before this check named no user.
     """
     if event.type.value != routing_key:
-        raise MalformedEvent(f"it says {event.type.value}, and was published as {routing_key[:100]!r}")
+        raise MalformedEvent(f"its type is {event.type.value}, and its routing key {routing_key[:100]!r}")
     allowed = SENDERS.get(event.type, ())
     if not sender and allow_unnamed and allowed:
         return
     if not sender:
         raise MalformedEvent(
             f"{event.type.value} without the property user_id: set ACCEPT_UNNAMED_EVENTS=true while messages of a "
-            "version that set none are in the queue, and redrive this one"
+            "version that did not set it are in the queue, and redrive this one"
         )
     if sender not in allowed:
-        raise MalformedEvent(f"{event.type.value} is not for RabbitMQ's user {sender!r} to say")
+        raise MalformedEvent(f"RabbitMQ's user {sender!r} may not publish {event.type.value}")
     if event.source != _SOURCES.get(sender, f"/{sender}"):
-        raise MalformedEvent(f"RabbitMQ's user {sender!r} says that it is {event.source[:100]!r}")
+        raise MalformedEvent(f"RabbitMQ's user {sender!r} names {event.source[:100]!r} as the source")
 
 
 def sign_dead_letter(secret: str, *parts: bytes) -> str:
-    """Return a code (HMAC-SHA256, hexadecimal) that only who knows the secret can make of these parts.
+    """Return the signature of these parts (HMAC-SHA256, hexadecimal).
 
-    By it a consumer knows a dead letter of its own again, whoever sends it back.
+    By it a consumer recognizes its own dead letters when they are redriven by another user.
     """
     code = hmac.new(secret.encode(), digestmod=hashlib.sha256)
     for part in (b"thumbmill dead letter", *parts):

@@ -1,4 +1,4 @@
-"""What MinIO says of the bucket, in our words."""
+"""Bucket notifications of MinIO, parsed."""
 
 import uuid
 from datetime import UTC, datetime
@@ -21,9 +21,9 @@ from thumbmill.core.contracts.traceparent import is_traceparent
 from thumbmill.core.errors import MalformedEvent, one_line_error
 from thumbmill.core.text import sanitize_file_name
 
-_OUR_NAMES = frozenset(
-    f"Object{what}"
-    for what in (
+_HANDLED_EVENTS = frozenset(
+    f"Object{name}"
+    for name in (
         "Created:Put",
         "Created:Post",
         "Created:Copy",
@@ -35,16 +35,16 @@ _OUR_NAMES = frozenset(
 # Event ids outlive names: those of the targets as version 0.1 called them stay in the ids of stored events.
 _TARGETS_IN_IDS = {"immediate": "instant", "durable": "ledger"}
 
-# Object metadata that the gateway writes; S3 carries ASCII alone, so the file name is percent-encoded.
+# Object metadata that the gateway writes; S3 allows ASCII alone, so the file name is percent-encoded.
 FILE_NAME_METADATA = "file-name"
 TRACEPARENT_METADATA = "traceparent"
 
 
 class StorageEvent(FrozenModel):
-    """One record of a bucket notification, in our words.
+    """One record of a bucket notification.
 
-    ``source`` is None on removals, and where a folder marker took an object's place. ``sequencer`` names the
-    event; it orders nothing, since MinIO takes it before the object's lock.
+    ``object_version`` is None for a removal, and for a folder marker that replaced an object. ``sequencer``
+    identifies the event; events cannot be ordered by it, since MinIO takes it before it locks the object.
     """
 
     bucket: str
@@ -66,13 +66,13 @@ class StorageEvent(FrozenModel):
         return self.object_version is None
 
     @property
-    def is_ours(self) -> bool:
-        """Tell an upload or a removal of an original from everything else that MinIO can announce."""
-        return self.bucket == ORIGINALS_BUCKET and self.name in _OUR_NAMES and self.key != HEARTBEAT_KEY
+    def is_about_original(self) -> bool:
+        """Whether it is an upload or a removal of an original, and no other event of MinIO."""
+        return self.bucket == ORIGINALS_BUCKET and self.name in _HANDLED_EVENTS and self.key != HEARTBEAT_KEY
 
     @property
     def is_heartbeat(self) -> bool:
-        """Tell whether it says of the tracker's own object that it was stored."""
+        """Whether it is about an upload of the tracker's heartbeat object."""
         return (self.bucket, self.key) == (ORIGINALS_BUCKET, HEARTBEAT_KEY) and self.name == "ObjectCreated:Put"
 
     def identity(self, target: str) -> uuid.UUID:
@@ -108,30 +108,30 @@ class _Notification(FrozenModel):
 
 
 def parse_storage_events(body: bytes) -> list[StorageEvent]:
-    """Read a bucket notification; MinIO sends one record in each. Raises NotAnEvent."""
+    """Parse a bucket notification, which has one record in MinIO. Raise MalformedEvent."""
     try:
         notification = _Notification.model_validate_json(body)
         return [_from_record(record) for record in notification.records]
-    except (ValidationError, ValueError, OverflowError, OSError) as fault:  # the last two: a date beyond time_t
-        raise MalformedEvent(one_line_error(fault)) from fault
+    except (ValidationError, ValueError, OverflowError, OSError) as error:  # the last two: a date beyond time_t
+        raise MalformedEvent(one_line_error(error)) from error
 
 
 def _from_record(record: _Record) -> StorageEvent:
-    thing = record.s3.object
-    nanoseconds = int(thing.sequencer, 16)  # the object's modification time
+    object_ = record.s3.object
+    nanoseconds = int(object_.sequencer, 16)  # the object's modification time
     name = record.event_name.removeprefix("s3:")
-    metadata = {k.lower().removeprefix("x-amz-meta-"): v for k, v in thing.user_metadata.items()}
-    object_version = ObjectVersion(normalize_etag(thing.e_tag), thing.size, nanoseconds // 1_000_000_000)
-    key = unquote_plus(thing.key, errors="strict")
+    metadata = {k.lower().removeprefix("x-amz-meta-"): v for k, v in object_.user_metadata.items()}
+    object_version = ObjectVersion(normalize_etag(object_.e_tag), object_.size, nanoseconds // 1_000_000_000)
+    key = unquote_plus(object_.key, errors="strict")
     return StorageEvent(
         bucket=record.s3.bucket.name,
         key=key,
         name=name,
-        sequencer=thing.sequencer,
+        sequencer=object_.sequencer,
         object_version=None
-        if name.startswith("ObjectRemoved:") or is_folder_marker(key, thing.size)
+        if name.startswith("ObjectRemoved:") or is_folder_marker(key, object_.size)
         else object_version,
-        content_type=thing.content_type or metadata.get("content-type"),
+        content_type=object_.content_type or metadata.get("content-type"),
         file_name=read_file_name(metadata),
         traceparent=trace if is_traceparent(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,
         occurred=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
@@ -139,6 +139,6 @@ def _from_record(record: _Record) -> StorageEvent:
 
 
 def read_file_name(metadata: dict[str, str]) -> str | None:
-    """Return the file name in an object's metadata, its keys in lower case, cleaned: anybody may write it."""
+    """Return the file name in an object's metadata, sanitized: any uploader may set it. Keys are in lower case."""
     quoted = metadata.get(FILE_NAME_METADATA)
     return sanitize_file_name(unquote_plus(quoted, errors="replace")) if quoted else None

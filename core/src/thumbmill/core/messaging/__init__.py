@@ -1,1 +1,1 @@
-"""RabbitMQ: topology, publishing, consuming, and what follows from a handler's failure."""
+"""RabbitMQ: topology, publishing, consuming, and the ack table."""

@@ -1,7 +1,7 @@
-"""Looking through a dead queue, and taking letters out of it one by one.
+"""Reading a dead letter queue, and removing messages from it one by one.
 
-What is taken out and not removed goes back when the connection ends, however it ends. The broker counts that as a
-delivery, so a dead queue has a delivery limit that nobody reaches (``topology.LOOKS_AT_THE_DEAD``).
+What is read and not removed is requeued when the connection ends, however it ends. RabbitMQ counts that as a
+delivery, so dead letter queues have a delivery limit that is never reached (in ``definitions.py``).
 """
 
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ from thumbmill.core.settings import BrokerSettings
 
 @dataclass(frozen=True)
 class RawDeadLetter:
-    """A message that lies in a dead queue."""
+    """A message in a dead letter queue."""
 
     queue: str
     body: bytes
     content_type: str = ""
     message_id: str | None = None
     headers: dict[str, Any] = field(default_factory=dict)
-    tag: int = 0  # by which the open box knows it
+    tag: int = 0  # the delivery tag in this reader's channel
 
 
 class DeadLetterReader:
-    """A connection that holds what it has taken out of dead queues; to be used in a ``with`` block, by one thread.
+    """A connection that holds dead letters unacknowledged; use it in a ``with`` block, in one thread.
 
-    Every method raises DependencyAway when the broker goes away, and Refused where it does not let us.
+    Every method raises DependencyUnavailable, or DependencyRejected if RabbitMQ denies access.
     """
 
     def __init__(self, broker: BrokerSettings, name: str) -> None:
@@ -44,23 +44,23 @@ class DeadLetterReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give back what was not removed."""
+        """Close the connection, which requeues what was not removed."""
         try:
             if self._connection.is_open:
                 self._connection.close()
         except (AMQPError, OSError):
-            pass  # then the broker finds it closed
+            pass  # RabbitMQ notices a lost connection as well
 
     def peek(self, queue: str) -> Iterator[RawDeadLetter]:
-        """Take out what lies in a queue now. Each letter is held until it is removed, or the box is closed."""
-        left: int | None = None
-        while left is None or left > 0:
-            with _translated():
+        """Yield the messages that are in a queue now. Each is held until it is removed, or the reader is closed."""
+        remaining: int | None = None
+        while remaining is None or remaining > 0:
+            with _map_errors():
                 method, properties, body = self._open().basic_get(queue)
             if method is None:
                 return
-            # A letter that dies again at once lies behind the rest, and would be met for ever.
-            left = method.message_count if left is None else left - 1
+            # A message that is dead-lettered again meanwhile is behind the others: it must not be read forever.
+            remaining = method.message_count if remaining is None else remaining - 1
             yield RawDeadLetter(
                 queue=queue,
                 body=body,
@@ -70,14 +70,14 @@ class DeadLetterReader:
                 tag=method.delivery_tag,
             )
 
-    def remove(self, letter: RawDeadLetter) -> None:
-        """Have the broker forget a letter that was taken out of this box."""
-        with _translated():
-            self._open().basic_ack(letter.tag)
+    def remove(self, dead_letter: RawDeadLetter) -> None:
+        """Acknowledge a message of this reader, which removes it from its queue."""
+        with _map_errors():
+            self._open().basic_ack(dead_letter.tag)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and keep the connection."""
-        with _translated():
+        """Wait while the connection is kept alive."""
+        with _map_errors():
             self._connection.sleep(seconds)
 
     def _open(self) -> BlockingChannel:
@@ -87,12 +87,12 @@ class DeadLetterReader:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _map_errors() -> Iterator[None]:
     try:
         yield
-    except ChannelClosedByBroker as fault:
-        if fault.reply_code in {403, 404}:  # no right to it, no such queue
-            raise DependencyRejected("rabbitmq", fault.reply_text) from fault
-        raise DependencyUnavailable("rabbitmq", fault.reply_text) from fault
-    except (AMQPError, OSError) as fault:
-        raise DependencyUnavailable("rabbitmq", error_message(fault)) from fault
+    except ChannelClosedByBroker as error:
+        if error.reply_code in {403, 404}:  # access refused, no such queue
+            raise DependencyRejected("rabbitmq", error.reply_text) from error
+        raise DependencyUnavailable("rabbitmq", error.reply_text) from error
+    except (AMQPError, OSError) as error:
+        raise DependencyUnavailable("rabbitmq", error_message(error)) from error

@@ -10,7 +10,7 @@ from thumbmill.core.contracts.senders import sign_dead_letter
 from thumbmill.core.messaging.retry_policy import POISON_THRESHOLD, Action, Disposition
 from thumbmill.core.messaging.topology import RETRY
 
-ATTEMPT = "x-attempt"  # a header of ours: RabbitMQ 4 ignores an x-death that a client sends
+ATTEMPT = "x-attempt"  # our own header: RabbitMQ 4 ignores an x-death that a client sends
 DEFERRALS = "x-deferrals"
 REASON = "x-reason"
 CODE = "x-error-code"
@@ -34,7 +34,7 @@ _TRUSTED_EXCHANGES = frozenset({RETRY, ""})  # only consumers, operators and adm
 
 @dataclass(frozen=True)
 class BrokerCredentials:
-    """A RabbitMQ user of ours, with its password."""
+    """The RabbitMQ user of a service, with its password."""
 
     user: str
     secret: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Publishing: confirmed and mandatory, so that a publish that returns is a message in a queue."""
+"""Publishing with publisher confirms and the mandatory flag: after a return the message is in a queue."""
 
 import re
 from collections.abc import Callable
@@ -26,15 +26,15 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-HEARTBEAT_SECONDS = 15  # a vanished peer is noticed within two
+HEARTBEAT_SECONDS = 15  # a lost peer is detected within two
 BLOCKED_SECONDS = 30  # how long a memory or disk alarm may hold a publish
 CONNECT_SECONDS = 5
 _ACCESS_REFUSED = 403  # AMQP's reply code
-_REFUSED = re.compile(r"ConnectionClosedByBroker: \((403|530)\)")  # access-refused, not-allowed, as pika words it
+_REJECTED = re.compile(r"ConnectionClosedByBroker: \((403|530)\)")  # access-refused, not-allowed, in pika's words
 
 
 def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
-    """Open a connection that shows as ``name`` in the management UI. Raises DependencyAway, Refused."""
+    """Open a connection, called ``name`` in the management UI. Raise DependencyUnavailable, DependencyRejected."""
     parameters = pika.ConnectionParameters(
         host=broker.rabbitmq_host,
         port=broker.rabbitmq_port,
@@ -48,32 +48,32 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
     )
     try:
         return pika.BlockingConnection(parameters)
-    except (ProbableAuthenticationError, ProbableAccessDeniedError) as fault:
-        raise _read_refusal(fault, broker) from fault
-    except AMQPConnectorException as fault:  # no AMQPError: a handshake that took longer than it may
-        raise DependencyUnavailable("rabbitmq", "it takes connections and does not answer") from fault
-    except (AMQPError, OSError) as fault:
-        raise DependencyUnavailable("rabbitmq", error_message(fault)) from fault
+    except (ProbableAuthenticationError, ProbableAccessDeniedError) as error:
+        raise _connection_error(error, broker) from error
+    except AMQPConnectorException as error:  # not an AMQPError: the handshake timed out
+        raise DependencyUnavailable("rabbitmq", "it accepts connections and does not respond") from error
+    except (AMQPError, OSError) as error:
+        raise DependencyUnavailable("rabbitmq", error_message(error)) from error
 
 
-def _read_refusal(fault: AMQPError, broker: BrokerSettings) -> DependencyUnavailable:
-    """Tell a broker that refuses us from one that goes away: pika takes any end at these places for a refusal."""
-    said = str(fault)
-    if not _REFUSED.search(said) or "limit" in said:  # of connections
-        return DependencyUnavailable("rabbitmq", said)
-    if isinstance(fault, ProbableAuthenticationError):
+def _connection_error(error: AMQPError, broker: BrokerSettings) -> DependencyUnavailable:
+    """Return our error for a failed login. pika raises these also where RabbitMQ only closes the connection."""
+    message = str(error)
+    if not _REJECTED.search(message) or "limit" in message:  # of connections
+        return DependencyUnavailable("rabbitmq", message)
+    if isinstance(error, ProbableAuthenticationError):
         return DependencyRejected("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD")
     return DependencyRejected("rabbitmq", f"check RABBITMQ_VHOST and the permissions of {broker.rabbitmq_user}")
 
 
 class Publisher:
-    """A connection of its own, for one thread; it is opened when needed and again when it was lost."""
+    """A connection for one thread, opened when needed and reopened after a loss."""
 
     def __init__(self, broker: BrokerSettings, name: str) -> None:
         self._broker = broker
         self._name = name
         self._channel: BlockingChannel | None = None
-        self._casual: BlockingChannel | None = None  # without confirms
+        self._unconfirmed_channel: BlockingChannel | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -82,18 +82,18 @@ class Publisher:
         self.close()
 
     def publish_event(self, event: CloudEvent) -> None:
-        """Publish a lifecycle event. Raises DependencyAway."""
+        """Publish a lifecycle event. Raise DependencyUnavailable."""
         self.publish(
             LIFECYCLE, event.type.value, event.to_json(), content_type=CONTENT_TYPE, message_id=str(event.id)
         )
 
     def publish_unconfirmed(self, event: CloudEvent) -> None:
-        """Publish a lifecycle event without waiting for a confirm, which saves a round trip and two flushes.
+        """Publish a lifecycle event without a confirm, which saves a round trip and two flushes.
 
-        For news that the next event outdates: nothing is missed if it is lost. Raises DependencyAway.
+        For progress that the next event replaces: a lost one does no harm. Raise DependencyUnavailable.
         """
         key, body, properties = event.type.value, event.to_json(), self._properties(CONTENT_TYPE, str(event.id))
-        self._try_twice(lambda _: self._open_casual().basic_publish(LIFECYCLE, key, body, properties))
+        self._with_reconnect(lambda _: self._open_unconfirmed().basic_publish(LIFECYCLE, key, body, properties))
 
     def publish(
         self,
@@ -105,42 +105,46 @@ class Publisher:
         content_type: str = "application/json",
         message_id: str | None = None,
     ) -> None:
-        """Return once the broker has the message in a queue, on disk.
+        """Publish a message, and return once RabbitMQ has stored it in a queue, on disk.
 
-        A connection that died while idle is normal, so there is a second try. Raises DependencyAway when that
-        fails too, or when no queue takes the message: then the topology is missing, which its owner mends.
+        An idle connection may have been closed, so a failure is tried again once. Raise DependencyUnavailable if
+        that fails, or if no queue is bound: then the topology is missing, and its consumer declares it again.
         """
         properties = self._properties(content_type, message_id, headers)
         try:
-            self._try_twice(lambda channel: channel.basic_publish(exchange, key, body, properties, mandatory=True))
-        except (UnroutableError, NackError) as fault:
-            raise DependencyUnavailable("rabbitmq", f"{exchange} took no message for {key!r}") from fault
+            self._with_reconnect(
+                lambda channel: channel.basic_publish(exchange, key, body, properties, mandatory=True)
+            )
+        except (UnroutableError, NackError) as error:
+            raise DependencyUnavailable(
+                "rabbitmq", f"no queue of {exchange} accepted a message for {key!r}"
+            ) from error
 
     def message_count(self, queue: str) -> int:
-        """Count the messages that wait in a queue, those in a consumer's hands not among them.
+        """Return the number of ready messages in a queue, without unacknowledged ones.
 
-        Raises DependencyAway, also when there is no such queue.
+        Raise DependencyUnavailable, also if the queue does not exist.
         """
-        declared = self._try_twice(lambda channel: channel.queue_declare(queue, passive=True))
+        declared = self._with_reconnect(lambda channel: channel.queue_declare(queue, passive=True))
         return int(declared.method.message_count)
 
-    def _try_twice(self, action: Callable[[BlockingChannel], T]) -> T:
-        for last_try in (False, True):
+    def _with_reconnect(self, action: Callable[[BlockingChannel], T]) -> T:
+        for is_last in (False, True):
             try:
                 return action(self._open())
             except (UnroutableError, NackError):
                 raise
-            except (AMQPError, OSError) as fault:
+            except (AMQPError, OSError) as error:
                 self.close()
-                if isinstance(fault, ChannelClosedByBroker) and fault.reply_code == _ACCESS_REFUSED:
+                if isinstance(error, ChannelClosedByBroker) and error.reply_code == _ACCESS_REFUSED:
                     advice = f"check the permissions of {self._broker.rabbitmq_user}"
-                    raise DependencyRejected("rabbitmq", f"{fault.reply_text}: {advice}") from fault
-                if last_try:
-                    raise DependencyUnavailable("rabbitmq", error_message(fault)) from fault
-        raise AssertionError("the last try returns or raises")
+                    raise DependencyRejected("rabbitmq", f"{error.reply_text}: {advice}") from error
+                if is_last:
+                    raise DependencyUnavailable("rabbitmq", error_message(error)) from error
+        raise AssertionError("the last attempt returns or raises")
 
     def keep_alive(self) -> None:
-        """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""
+        """Respond to RabbitMQ's heartbeats; call this every few seconds while there is nothing to publish."""
         if self._channel is None:
             return
         try:
@@ -149,8 +153,8 @@ class Publisher:
             self.close()
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next publish opens another."""
-        channel, self._channel, self._casual = self._channel, None, None
+        """Close the connection; the next publish opens another."""
+        channel, self._channel, self._unconfirmed_channel = self._channel, None, None
         if channel is None:
             return
         try:
@@ -165,10 +169,10 @@ class Publisher:
             self._channel = channel
         return self._channel
 
-    def _open_casual(self) -> BlockingChannel:
-        if self._casual is None or not self._casual.is_open:
-            self._casual = self._open().connection.channel()
-        return self._casual
+    def _open_unconfirmed(self) -> BlockingChannel:
+        if self._unconfirmed_channel is None or not self._unconfirmed_channel.is_open:
+            self._unconfirmed_channel = self._open().connection.channel()
+        return self._unconfirmed_channel
 
     def _properties(
         self, content_type: str, message_id: str | None, headers: dict[str, Any] | None = None
@@ -178,5 +182,5 @@ class Publisher:
             delivery_mode=pika.DeliveryMode.Persistent,
             headers=headers,
             message_id=message_id,
-            user_id=self._broker.rabbitmq_user,  # which the broker checks: by it a consumer knows who speaks
+            user_id=self._broker.rabbitmq_user,  # verified by RabbitMQ: consumers know the sender by it
         )

@@ -128,7 +128,7 @@ class Workers:
                 self._busy.add(number)
                 try:
                     unavailable = self._process(deliveries, publisher)
-                except Exception as error:  # a bug of ours must not end the worker while it holds messages
+                except Exception as error:  # a bug must not end the worker while it holds messages
                     log.exception("worker_failed")
                     self.acknowledge(deliveries, ack=False)
                     unavailable = DependencyUnavailable("worker", error)
@@ -237,7 +237,7 @@ class Workers:
                 break
             except DependencyUnavailable as still:
                 log.debug("dependency_still_unavailable", dependency=name, error=str(still))
-            except Exception:  # a bug of ours must not end the worker
+            except Exception:  # a bug must not end the worker
                 log.exception("probe_failed", dependency=name)
         self._waiting.pop(number, None)
         log.info("dependency_available", dependency=name)

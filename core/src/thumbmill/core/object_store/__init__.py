@@ -1,1 +1,1 @@
-"""The object store: requests to MinIO, listings, and its errors as ours."""
+"""MinIO: requests about objects, listings, and the exceptions for its errors."""

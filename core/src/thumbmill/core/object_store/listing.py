@@ -1,4 +1,4 @@
-"""What MinIO answers when it is asked what is in a bucket, in our words."""
+"""Pages of a bucket's listing (ListObjectsV2), parsed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _NAMES = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 @dataclass(frozen=True, slots=True)
 class ObjectSummary:
-    """An object as a listing shows it."""
+    """An object in a listing."""
 
     key: str
     object_version: ObjectVersion
@@ -23,37 +23,37 @@ class ObjectSummary:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """Objects in the order of their keys' bytes. A token: there are more, and this is how to go on."""
+    """Objects in the order of their keys' bytes. With a token there is a next page, else ``token`` is empty."""
 
     objects: list[ObjectSummary]
     token: str
-    server_time: int  # seconds since 1970 by the store's own clock, which also dates its objects
+    server_time: int  # seconds since 1970, by MinIO's clock, which also dates the objects
 
 
 def parse_list_page(body: bytes, headers: Mapping[str, str]) -> ListPage:
-    """Read an answer to ListObjectsV2, its keys URL-encoded. Raises DependencyAway for anything else."""
+    """Parse a response to ListObjectsV2 with URL-encoded keys. Raise DependencyUnavailable for anything else."""
     try:
-        root = ET.fromstring(body)  # noqa: S314 - our own store's answer
-        found = [_listed(entry) for entry in root.iterfind(f"{_NAMES}Contents")]
+        root = ET.fromstring(body)  # noqa: S314 - a response of our own server
+        found = [_parse_entry(entry) for entry in root.iterfind(f"{_NAMES}Contents")]
         return ListPage(
-            objects=[thing for thing in found if not is_folder_marker(thing.key, thing.object_version.size)],
+            objects=[entry for entry in found if not is_folder_marker(entry.key, entry.object_version.size)],
             token=_token(root),
             server_time=int(parsedate_to_datetime(headers["Date"]).timestamp()),
         )
-    except (ET.ParseError, KeyError, ValueError) as fault:  # a proxy's page, an answer cut off
-        raise DependencyUnavailable("minio", f"its listing cannot be read: {fault!r}") from fault
+    except (ET.ParseError, KeyError, ValueError) as error:  # a proxy's page, a truncated response
+        raise DependencyUnavailable("minio", f"its listing cannot be parsed: {error!r}") from error
 
 
 def _token(root: ET.Element) -> str:
-    """Tell how to go on; a listing that does not say whether it is complete is none."""
-    more = {"true": True, "false": False}[root.findtext(f"{_NAMES}IsTruncated") or ""]
+    """Return the token of the next page, or an empty text. Raise KeyError or ValueError without either."""
+    is_truncated = {"true": True, "false": False}[root.findtext(f"{_NAMES}IsTruncated") or ""]
     token = root.findtext(f"{_NAMES}NextContinuationToken") or ""
-    if more and not token:
-        raise ValueError("it goes on, and does not say how")
-    return token if more else ""
+    if is_truncated and not token:
+        raise ValueError("it is truncated, and has no token")
+    return token if is_truncated else ""
 
 
-def _listed(entry: ET.Element) -> ObjectSummary:
+def _parse_entry(entry: ET.Element) -> ObjectSummary:
     found = {child.tag.removeprefix(_NAMES): child.text or "" for child in entry}
     modified = int(datetime.fromisoformat(found["LastModified"]).timestamp())
     object_version = ObjectVersion(normalize_etag(found.get("ETag", "")), int(found["Size"]), modified)

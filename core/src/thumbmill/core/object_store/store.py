@@ -1,6 +1,6 @@
-"""The object store, in our words: what is in the two buckets, and the faults that matter to a handler.
+"""The object store: operations on the two buckets, with the exceptions that handlers distinguish.
 
-One instance serves all threads of a process; it must be made after any fork.
+One instance serves all threads of a process. Create it after any fork.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,12 +43,12 @@ from thumbmill.core.settings import StoreSettings
 
 @dataclass(frozen=True)
 class ObjectMetadata:
-    """What the store says of an object without its bytes."""
+    """An object without its content."""
 
     object_version: ObjectVersion
-    etag: str  # as the store has it, for If-Match
+    etag: str  # of the store, for If-Match
     content_type: str | None
-    metadata: dict[str, str]  # the uploader's, keys in lower case without prefix
+    metadata: dict[str, str]  # set by the uploader; keys in lower case without their prefix
 
     @property
     def file_name(self) -> str | None:
@@ -64,7 +64,7 @@ class Storage:
             maxsize=connections,
             block=False,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-            # One silent retry for a kept connection that the server closed; more is the queue's work.
+            # One silent retry for an idle connection that the server closed; more retries are the queue's task.
             retries=urllib3.Retry(total=retries, backoff_factor=0.1, redirect=0),
         )
         self._minio = Minio(
@@ -72,110 +72,123 @@ class Storage:
             access_key=settings.minio_access_key,
             secret_key=settings.minio_secret_key.get_secret_value(),
             secure=settings.minio_url.startswith("https:"),
-            region=settings.minio_region,  # spares a request for the bucket's region
+            region=settings.minio_region,  # saves a request for the bucket's region
             http_client=self._http,
         )
-        login = Credentials(
+        credentials = Credentials(
             settings.minio_access_key, settings.minio_secret_key.get_secret_value(), settings.minio_region
         )
-        self._s3 = S3Client(settings.minio_url, login, connections=connections, resend=retries > 0)
+        self._s3 = S3Client(settings.minio_url, credentials, connections=connections, resend=retries > 0)
 
     # --- reading -------------------------------------------------------------------------------------------
 
     def head(self, bucket: str, key: str) -> ObjectMetadata:
-        """Say what is under a key now. Raises NotThereError, also for a folder marker, DependencyAway, Refused."""
-        with self._asked("HEAD", bucket, key) as answer:
-            return _head(key, answer.headers)
+        """Return the metadata of the object under a key.
+
+        Raise ObjectNotFoundError, also for a folder marker, DependencyUnavailable, DependencyRejected.
+        """
+        with self._request("HEAD", bucket, key) as response:
+            return _parse_metadata(key, response.headers)
 
     @contextmanager
     def open(self, bucket: str, key: str, *, etag: str | None = None) -> Iterator[tuple[ObjectMetadata, Response]]:
-        """Open an object for reading, only if it still has this ETag, as ``Source`` has it.
+        """Open an object for reading, only if it still has this ETag (that of ``ObjectVersion``).
 
-        Raises NotThereError, ChangedError, DependencyAway, Refused, also while the caller reads.
+        Raise ObjectNotFoundError, PreconditionFailedError, DependencyUnavailable, DependencyRejected, also while
+        the caller reads.
         """
-        # A forged ETag may not survive a header, and ours for it is a hash: then the answer alone decides.
+        # A forged ETag may not survive a header, and is known here by its hash: then the response alone decides.
         condition = {"If-Match": f'"{etag}"'} if etag and normalize_etag(etag) == etag else None
-        with self._asked("GET", bucket, key, condition) as answer:
-            head = _head(key, answer.headers)
-            if etag and head.object_version.etag != etag:
+        with self._request("GET", bucket, key, condition) as response:
+            metadata = _parse_metadata(key, response.headers)
+            if etag and metadata.object_version.etag != etag:
                 raise PreconditionFailedError(key)
-            yield head, answer
+            yield metadata, response
 
     def list_keys(self, bucket: str, prefix: str) -> list[str]:
-        """List the keys below a prefix. Raises DependencyAway, Refused."""
-        with _translated():
+        """Return the keys with a prefix. Raise DependencyUnavailable, DependencyRejected."""
+        with _map_errors():
             found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
-            return [thing.object_name for thing in found if thing.object_name]
+            return [entry.object_name for entry in found if entry.object_name]
 
     def list_page(self, bucket: str, *, after: str = "", token: str = "") -> ListPage:
-        """List up to 1000 objects, sorted by key: those behind a key, or those that follow on another page.
+        """Return up to 1000 objects, sorted by key: those after a key, or those of the next page.
 
-        To go on by a page's token costs MinIO a fraction of beginning anew behind a key. What lies below another
-        object's key (``a/b`` beside ``a``) is in no listing, and folder markers are left out.
+        A page's token costs MinIO a fraction of a new listing after a key. Objects below another object's key
+        (``a/b`` where ``a`` exists) are in no listing, and folder markers are left out.
 
-        Raises DependencyAway, Refused.
+        Raise DependencyUnavailable, DependencyRejected.
         """
-        place = {"continuation-token": token} if token else {"start-after": after} if after else {}
-        query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **place}
-        with _translated():
-            answer = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - it hides its pages
-            return parse_list_page(answer.data, answer.headers)
+        start = {"continuation-token": token} if token else {"start-after": after} if after else {}
+        query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **start}
+        with _map_errors():
+            response = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - pages are private
+            return parse_list_page(response.data, response.headers)
 
     # --- writing -------------------------------------------------------------------------------------------
 
     def put(
         self, bucket: str, key: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> str:
-        """Write an object in one request and return its ETag. Raises BadKeyError, DependencyAway, Refused."""
-        named = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
-        with self._asked("PUT", bucket, key, {"Content-Type": content_type, **named}, data) as answer:
-            return answer.headers.get("etag", "").strip('"')
+        """Write an object in one request and return its ETag.
+
+        Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
+        """
+        headers = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        with self._request("PUT", bucket, key, {"Content-Type": content_type, **headers}, data) as response:
+            return response.headers.get("etag", "").strip('"')
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; deleting nothing is no fault. Raises BadKeyError, DependencyAway, Refused."""
-        with self._asked("DELETE", bucket, key):  # minio-py knows no key that is nothing but white space
+        """Delete an object; a missing one is no error.
+
+        Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
+        """
+        with self._request("DELETE", bucket, key):  # minio-py rejects a key of white space alone
             pass
 
     def delete_all(self, bucket: str, keys: list[str]) -> None:
-        """Delete many objects. Raises DependencyAway, Refused, if one of them stays."""
-        with _translated():
-            for fault in self._minio.remove_objects(bucket, [DeleteObject(key) for key in keys]):
-                raise DependencyUnavailable("minio", f"{fault.code} deleting {fault.name}")
+        """Delete many objects. Raise DependencyUnavailable, DependencyRejected if any of them is not deleted."""
+        with _map_errors():
+            for error in self._minio.remove_objects(bucket, [DeleteObject(key) for key in keys]):
+                raise DependencyUnavailable("minio", f"{error.code} deleting {error.name}")
 
-    # Multipart uploads, for a body whose length is not known: minio-py offers them only for a stream that it
-    # pulls from; ours is pushed. The four calls are private there and the version is pinned below 8.
+    # Multipart uploads, for a body of unknown length. minio-py has them only for a stream that it reads itself; the
+    # gateway pushes its data. The four calls are private there, and the version is pinned below 8.
 
     def create_multipart_upload(self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]) -> str:
-        """Begin a multipart upload and return its id. Raises BadKeyError, DependencyAway, Refused."""
+        """Start a multipart upload and return its id.
+
+        Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
+        """
         headers: Any = {"Content-Type": content_type, **{f"X-Amz-Meta-{k}": v for k, v in metadata.items()}}
-        with _translated(key):
+        with _map_errors(key):
             return str(self._minio._create_multipart_upload(bucket, key, headers))  # noqa: SLF001
 
     def upload_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> Part:
-        """Send one part, numbered from 1. Raises DependencyAway, Refused."""
-        with _translated(key):
+        """Upload a part; numbers start at 1. Raise DependencyUnavailable, DependencyRejected."""
+        with _map_errors(key):
             etag = self._minio._upload_part(bucket, key, data, None, upload, number)  # noqa: SLF001
             return Part(number, str(etag))
 
     def complete_multipart_upload(self, bucket: str, key: str, upload: str, parts: list[Part]) -> str:
-        """Make the parts an object and return its ETag. Raises DependencyAway, Refused."""
-        with _translated(key):
+        """Join the parts into an object and return its ETag. Raise DependencyUnavailable, DependencyRejected."""
+        with _map_errors(key):
             done = self._minio._complete_multipart_upload(bucket, key, upload, parts)  # noqa: SLF001
-            if not done.etag:  # S3 may begin with 200 and tell of a fault in the body
-                raise DependencyUnavailable("minio", "it has not finished the upload")
+            if not done.etag:  # S3 may respond with 200 and an error in the body
+                raise DependencyUnavailable("minio", "it did not complete the upload")
             return str(done.etag)
 
     def abort_multipart_upload(self, bucket: str, key: str, upload: str) -> None:
-        """Give up a multipart upload. Raises DependencyAway, Refused."""
-        with _translated(key):
+        """Cancel a multipart upload. Raise DependencyUnavailable, DependencyRejected."""
+        with _map_errors(key):
             self._minio._abort_multipart_upload(bucket, key, upload)  # noqa: SLF001
 
-    # --- handing out ---------------------------------------------------------------------------------------
+    # --- presigned forms -----------------------------------------------------------------------------------
 
     def presign_post(
         self, bucket: str, key: str, content_type: str, max_bytes: int, lifetime: timedelta
     ) -> dict[str, str]:
-        """Sign the fields of a POST form for one key, one content type and 1..max_bytes; needs no network."""
+        """Return the fields of a signed POST form for one key, one content type and 1..max_bytes; offline."""
         policy = PostPolicy(bucket, datetime.now(UTC) + lifetime)
         policy.add_equals_condition("key", key)
         policy.add_equals_condition("Content-Type", content_type)
@@ -186,84 +199,86 @@ class Storage:
     def verify_presigned_post(self, bucket: str, key: str) -> None:
         """Submit a presigned form with a file that is too small to be stored.
 
-        Raise DependencyRejected if the store rejects the signature, DependencyUnavailable if it does not answer.
+        Raise DependencyRejected if the store rejects the signature, DependencyUnavailable if it does not respond.
         """
         fields = self.presign_post(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
-        with _translated():
-            answer = self._http.request("POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")})
-        code = find_error_code(answer.data.decode(errors="replace")) or str(answer.status)
-        if answer.status == 403:
+        with _map_errors():
+            response = self._http.request(
+                "POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")}
+            )
+        code = find_error_code(response.data.decode(errors="replace")) or str(response.status)
+        if response.status == 403:
             raise DependencyRejected("minio", f"{code} for an upload form")
         if code != "EntityTooSmall":
             raise DependencyUnavailable("minio", f"{code} for an upload form")
 
     @contextmanager
-    def _asked(
+    def _request(
         self, method: str, bucket: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Iterator[Response]:
-        with _translated(key):
-            if not key or key.startswith("/"):  # MinIO takes the slash off, and shows the object of another key
-                raise ValueError("a key is not empty and does not begin with a slash")
-            with self._s3.request(method, bucket, key, headers, body) as answer:
-                if "x-amz-request-id" not in answer.headers:  # a proxy's 404 is not the store's
-                    raise DependencyUnavailable("minio", f"{answer.status} from something that is no object store")
-                if answer.status not in {200, 204}:
-                    raise read_error(answer, bucket, key)
-                yield answer
+        with _map_errors(key):
+            if not key or key.startswith("/"):  # MinIO removes the slash, and returns the object of another key
+                raise ValueError("a key must not be empty or start with a slash")
+            with self._s3.request(method, bucket, key, headers, body) as response:
+                if "x-amz-request-id" not in response.headers:  # a proxy's 404 is not the store's
+                    raise DependencyUnavailable("minio", f"{response.status} from a server that is no object store")
+                if response.status not in {200, 204}:
+                    raise read_error(response, bucket, key)
+                yield response
 
     # --- checking ------------------------------------------------------------------------------------------
 
     def check(self, *buckets: str) -> None:
-        """Make sure that the store answers and knows us, and that the buckets exist.
+        """Check that the store responds, accepts the credentials, and has the buckets.
 
-        Raises DependencyAway, or Refused where it is not a matter of waiting.
+        Raise DependencyUnavailable, or DependencyRejected if waiting would not help.
         """
         for bucket in buckets:
-            with _translated():
+            with _map_errors():
                 if not self._minio.bucket_exists(bucket):
                     raise DependencyRejected(
-                        "minio", f"there is no bucket {bucket!r}: run the set-up (infra/minio/provision.py)"
+                        "minio", f"bucket {bucket!r} does not exist: run infra/minio/provision.py"
                     )
 
     def is_versioned(self, bucket: str) -> bool:
-        """Tell whether somebody turned versioning on, unsupported here. Raises DependencyAway, Refused."""
-        with _translated():
+        """Return whether versioning is on. Raise DependencyUnavailable, DependencyRejected."""
+        with _map_errors():
             return self._minio.get_bucket_versioning(bucket).status == "Enabled"
 
     def ping(self) -> None:
-        """Ask MinIO whether it is ready. Raises DependencyAway."""
-        with _translated():
-            answer = self._http.request(
+        """Send MinIO a health check. Raise DependencyUnavailable."""
+        with _map_errors():
+            response = self._http.request(
                 "GET", f"{self._url}/minio/health/ready", timeout=CONNECT_SECONDS, retries=False
             )
-            if answer.status != 200:
-                raise DependencyUnavailable("minio", f"health check answered {answer.status}")
+            if response.status != 200:
+                raise DependencyUnavailable("minio", f"its health check responded with status {response.status}")
 
 
 @contextmanager
-def _translated(key: str | None = None) -> Iterator[None]:
-    """Have what a request raises be ours; without the key of a single object no object is to blame."""
+def _map_errors(key: str | None = None) -> Iterator[None]:
+    """Raise our exceptions for those of a request; ``key`` is None if it is not about one object."""
     try:
         yield
-    except S3Error as fault:
-        answer = fault.response
-        status, date = (answer.status, answer.headers.get("Date", "")) if answer is not None else (0, "")
-        code, message, bucket = fault.code or "", fault.message or "", fault.bucket_name or ""
-        raise error_from_code(code, message, status, date, bucket, key) from fault
-    except (HTTPError, OSError, InvalidResponseError, ServerError) as fault:
-        raise DependencyUnavailable("minio", fault) from fault
-    except (ParseError, UnicodeDecodeError, OverflowError) as fault:
-        raise DependencyUnavailable("minio", f"its answer makes no sense: {fault!r}") from fault
-    except (MinioException, ValueError) as fault:
+    except S3Error as error:
+        response = error.response
+        status, date = (response.status, response.headers.get("Date", "")) if response is not None else (0, "")
+        code, message, bucket = error.code or "", error.message or "", error.bucket_name or ""
+        raise error_from_code(code, message, status, date, bucket, key) from error
+    except (HTTPError, OSError, InvalidResponseError, ServerError) as error:
+        raise DependencyUnavailable("minio", error) from error
+    except (ParseError, UnicodeDecodeError, OverflowError) as error:
+        raise DependencyUnavailable("minio", f"its response cannot be parsed: {error!r}") from error
+    except (MinioException, ValueError) as error:
         if key is None:
-            raise DependencyUnavailable("minio", fault) from fault
-        raise InvalidKeyError(str(fault)) from fault
+            raise DependencyUnavailable("minio", error) from error
+        raise InvalidKeyError(str(error)) from error
 
 
-def _head(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
-    """Read an answer's headers, their names in lower case.
+def _parse_metadata(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
+    """Parse a response's headers, whose names are in lower case.
 
-    Raises NoAnswerError for those of no object, NotThereError for those of a folder marker.
+    Raise MalformedResponseError if they describe no object, ObjectNotFoundError if they describe a folder marker.
     """
     etag = headers.get("etag", "").strip('"')
     metadata = {k.removeprefix("x-amz-meta-"): v for k, v in headers.items() if k.startswith("x-amz-meta-")}
@@ -272,8 +287,8 @@ def _head(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
         object_version = ObjectVersion(
             normalize_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp())
         )
-    except (KeyError, ValueError, OverflowError) as fault:
-        raise MalformedResponseError(f"headers of no object: {fault!r}") from fault
+    except (KeyError, ValueError, OverflowError) as error:
+        raise MalformedResponseError(f"its headers describe no object: {error!r}") from error
     if is_folder_marker(key, object_version.size):
         raise ObjectNotFoundError(key)
     return ObjectMetadata(

@@ -1,1 +1,1 @@
-"""What every service process needs: start and stop, logs, the admin port."""
+"""The life of a service process: start, stop, logs and the admin port."""

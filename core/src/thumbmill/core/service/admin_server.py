@@ -1,8 +1,8 @@
 """The admin port of a consumer: ``/livez``, ``/readyz``, ``/metrics``, and JSON endpoints of the service.
 
 A GET passes its query, a POST a small JSON object. A POST must declare ``application/json``: a web page in a
-browser cannot send that to another origin without permission. Whoever reaches the port may use the endpoints, so
-what they do must be harmless. Bind the port to loopback or to a network of the services alone.
+browser cannot send that to another origin without permission. Every client that reaches the port may use the
+endpoints, so they must be harmless. Bind the port to loopback or to a network of the services alone.
 """
 
 import json
@@ -16,8 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.service.listen_addresses import bare_host, listen
 
-HealthCheck = Callable[[], str]  # what is wrong, or nothing
-Unavailable = Callable[[], Mapping[str, str]]  # what is wrong, by the dependency that is to blame
+HealthCheck = Callable[[], str]  # returns what is wrong, or an empty text
+ReadinessCheck = Callable[[], Mapping[str, str]]  # returns what is wrong, by the dependency that causes it
 Json = Mapping[str, object]
 # Takes parameters and returns JSON. Raises ValueError for invalid parameters, LookupError for what does not exist.
 JsonEndpoint = Callable[[Json], Json]
@@ -27,16 +27,16 @@ MAX_PARAMETERS_BYTES = 64 * 1024
 
 
 class AdminServer(ThreadingHTTPServer):
-    """Listens, and knows what is asked for."""
+    """The HTTP server, with what its handlers need."""
 
     daemon_threads = True
 
     def __init__(
-        self, address: tuple[str, int], liveness: HealthCheck, readiness: Unavailable, endpoints: Endpoints
+        self, address: tuple[str, int], liveness: HealthCheck, readiness: ReadinessCheck, endpoints: Endpoints
     ) -> None:
         super().__init__(address, _Handler, bind_and_activate=False)
         self.socket.close()
-        self.socket, *others = listen(*address, self.request_queue_size)  # one is enough for probes
+        self.socket, *others = listen(*address, self.request_queue_size)  # one address is enough here
         for other in others:
             other.close()
         self.server_address = self.socket.getsockname()
@@ -45,18 +45,17 @@ class AdminServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: AdminServer
-    timeout = 30  # seconds in which the other side neither sends nor takes anything
+    timeout = 30  # seconds without a byte in either direction
 
     def do_GET(self) -> None:
         match self.path:
             case "/livez":
-                fault = self.server.liveness()
-                self._answer({"status": "stuck" if fault else "ok", "error": fault}, 503 if fault else 200)
+                error = self.server.liveness()
+                self._respond({"status": "stuck" if error else "ok", "error": error}, 503 if error else 200)
             case "/readyz":
-                faults = dict(self.server.readiness())
-                self._answer(
-                    {"status": "not ready" if faults else "ok", "unavailable": faults}, 503 if faults else 200
-                )
+                errors = dict(self.server.readiness())
+                status = "not ready" if errors else "ok"
+                self._respond({"status": status, "unavailable": errors}, 503 if errors else 200)
             case "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, generate_latest())
             case _:
@@ -69,16 +68,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _call_endpoint(self, method: str, read_parameters: Callable[[], Json], success: int) -> None:
         endpoint = self.server.endpoints.get((method, urlsplit(self.path).path))
         if endpoint is None:
-            self._answer_not_found()
+            self._respond_not_found()
             return
         try:
-            self._answer(endpoint(read_parameters()), success)
+            self._respond(endpoint(read_parameters()), success)
         except DependencyUnavailable as error:
-            self._answer({"status": "unavailable", "error": str(error)}, 503)
+            self._respond({"status": "unavailable", "error": str(error)}, 503)
         except ValueError as error:
-            self._answer({"status": "invalid request", "error": str(error)}, 400)
+            self._respond({"status": "invalid request", "error": str(error)}, 400)
         except LookupError as error:
-            self._answer({"status": "not found", "error": str(error)}, 404)
+            self._respond({"status": "not found", "error": str(error)}, 404)
 
     def _read_parameters(self) -> Json:
         if self.headers.get_content_type() != "application/json":
@@ -91,11 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError("send a JSON object")  # noqa: TRY004 - the client's value is wrong, not a type of this program
         return parameters
 
-    def _answer_not_found(self) -> None:
+    def _respond_not_found(self) -> None:
         paths = ["/livez", "/readyz", "/metrics", *sorted({path for _, path in self.server.endpoints})]
-        self._answer({"status": "not found", "paths": paths}, 404)
+        self._respond({"status": "not found", "paths": paths}, 404)
 
-    def _answer(self, content: Json, code: int) -> None:
+    def _respond(self, content: Json, code: int) -> None:
         self._send(code, "application/json", json.dumps(dict(content)).encode() + b"\n")
 
     def _send(self, code: int, content_type: str, body: bytes) -> None:
@@ -106,16 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Probes come every second: they are no news."""
+        """Log nothing: health checks come every second."""
 
 
 def serve(
-    host: str, port: int, *, liveness: HealthCheck, readiness: Unavailable, endpoints: Endpoints | None = None
+    host: str, port: int, *, liveness: HealthCheck, readiness: ReadinessCheck, endpoints: Endpoints | None = None
 ) -> ThreadingHTTPServer:
-    """Answer in threads until ``shutdown()``; ``/readyz`` names each dependency that is unavailable.
-
-    Raise OSError if the address is taken.
-    """
+    """Serve in threads until ``shutdown()``. Raise OSError if the address is in use."""
     server = AdminServer((bare_host(host), port), liveness, readiness, endpoints or {})
-    Thread(target=server.serve_forever, name="health", daemon=True).start()
+    Thread(target=server.serve_forever, name="admin", daemon=True).start()
     return server

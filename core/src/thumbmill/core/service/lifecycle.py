@@ -1,4 +1,4 @@
-"""How a consumer starts and stops: it waits for what is away, says what refuses it, and ends when it is told to."""
+"""Start and stop of a consumer: it waits for its dependencies, exits if they reject it, and stops on signals."""
 
 import os
 import signal
@@ -25,50 +25,50 @@ from thumbmill.core.settings import ConsumerSettings
 
 log = structlog.get_logger()
 
-PING_SECONDS = 4  # what has not answered by then is away, as far as /readyz goes
+PROBE_TIMEOUT_SECONDS = 4  # a server that has not responded by then is unavailable, as /readyz reports it
 
 
 class Startup:
-    """How far a service has come: until it has started, it may wait for something that it needs first."""
+    """The state of a service that starts, and what it waits for meanwhile."""
 
     def __init__(self) -> None:
-        self._started = Event()
-        self._fault: DependencyUnavailable | None = None
+        self._complete = Event()
+        self._error: DependencyUnavailable | None = None
 
-    def report_waiting(self, fault: DependencyUnavailable | None) -> None:
-        """Note what is waited for; None: no more."""
-        self._fault = fault
+    def report_waiting(self, error: DependencyUnavailable | None) -> None:
+        """Record what the service waits for; None: for nothing any more."""
+        self._error = error
 
     def complete(self) -> None:
-        """Note that the service has started."""
-        self._started.set()
+        """Record that the service has started."""
+        self._complete.set()
 
     @property
     def is_complete(self) -> bool:
-        return self._started.is_set()
+        return self._complete.is_set()
 
     def unavailable(self) -> dict[str, str]:
-        """Say what is waited for, by the dependency that is to blame."""
-        return {self._fault.dependency: str(self._fault)} if self._fault else {"service": "it is starting"}
+        """Return what the service waits for, by dependency."""
+        return {self._error.dependency: str(self._error)} if self._error else {"service": "it is starting"}
 
 
 def retry_until_available(action: Callable[[], None], stop: Event, start: Startup | None = None) -> None:
-    """Try until it works; ``start`` is told what is waited for.
+    """Call an action until its dependency is available; ``start`` records what it waits for.
 
-    Raises Refused, and DependencyAway once ``stop`` is set.
+    Raise DependencyRejected at once, and DependencyUnavailable when ``stop`` is set.
     """
 
-    def is_away(fault: BaseException) -> bool:
-        return isinstance(fault, DependencyUnavailable) and not isinstance(fault, DependencyRejected)
+    def is_temporary(error: BaseException) -> bool:
+        return isinstance(error, DependencyUnavailable) and not isinstance(error, DependencyRejected)
 
     def report(state: RetryCallState) -> None:
-        fault = state.outcome.exception() if state.outcome else None
-        log.warning("waiting", fault=str(fault), attempt=state.attempt_number)
-        if start and isinstance(fault, DependencyUnavailable):
-            start.report_waiting(fault)
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("waiting_for_dependency", error=str(error), attempt=state.attempt_number)
+        if start and isinstance(error, DependencyUnavailable):
+            start.report_waiting(error)
 
     Retrying(
-        retry=retry_if_exception(is_away),
+        retry=retry_if_exception(is_temporary),
         wait=wait_random_exponential(0.2, max=3),
         stop=stop_when_event_set(stop),
         sleep=sleep_using_event(stop),
@@ -79,15 +79,15 @@ def retry_until_available(action: Callable[[], None], stop: Event, start: Startu
         start.report_waiting(None)
 
 
-def stop_on_signals(stop: Event, tell: Callable[[], None] = lambda: None) -> None:
-    """Have SIGTERM and SIGINT ask for a clean end; a second one ends the process at once, with code 1."""
+def stop_on_signals(stop: Event, on_stop: Callable[[], None] = lambda: None) -> None:
+    """Let SIGTERM and SIGINT request a clean stop; a second one ends the process at once, with code 1."""
 
     def on_signal(number: int, _frame: object) -> None:
         if stop.is_set():
             os._exit(1)
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
-        tell()
+        on_stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
@@ -102,73 +102,70 @@ def serve_admin(
     endpoints: Endpoints | None = None,
     health_checks: Mapping[str, admin_server.HealthCheck] | None = None,
 ) -> ThreadingHTTPServer:
-    """Open the side port; until the service has started the consumer's loop need not turn.
+    """Serve the admin port. Raise OSError, which names the variables, if the address is in use.
 
-    ``probes`` ask a server, ``health_checks`` say at once what the service has noticed by itself.
-
-    Raises OSError that names the variables, where the address is taken.
+    ``probes`` send a request to a server; ``health_checks`` return at once what the service has noticed itself. The
+    consumer's loop counts for liveness only after the start.
     """
-    patient = {name: TimedProbe(name, ping) for name, ping in probes.items()}
+    timed = {name: TimedProbe(name, probe) for name, probe in probes.items()}
+
+    def readiness() -> dict[str, str]:
+        noticed = {name: error for name, check in (health_checks or {}).items() if (error := check())}
+        known = consumer.unavailable() if start.is_complete else start.unavailable()
+        return find_unavailable(noticed | known, timed)
+
     try:
         return admin_server.serve(
             settings.health_host,
             port,
             liveness=lambda: consumer.liveness() if start.is_complete else "",
-            readiness=lambda: find_unavailable(
-                _noticed(health_checks or {})
-                | (consumer.unavailable() if start.is_complete else start.unavailable()),
-                patient,
-            ),
+            readiness=readiness,
             endpoints=endpoints,
         )
-    except OSError as fault:
+    except OSError as error:
         raise OSError(
-            f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_host}:{port}: {fault}"
-        ) from fault
+            f"HEALTH_HOST, HEALTH_PORT: cannot listen on {settings.health_host}:{port}: {error}"
+        ) from error
 
 
-def _noticed(checks: Mapping[str, admin_server.HealthCheck]) -> dict[str, str]:
-    return {name: fault for name, check in checks.items() if (fault := check())}
-
-
-def find_unavailable(known: Mapping[str, str], pings: Mapping[str, "TimedProbe"]) -> dict[str, str]:
-    """Return what is wrong by the dependency that is to blame: what stops the service, and what does not answer."""
-    asked = {name: fault for name, ping in pings.items() if name not in known and (fault := ping.check())}
-    return {**known, **asked}
+def find_unavailable(known: Mapping[str, str], probes: Mapping[str, "TimedProbe"]) -> dict[str, str]:
+    """Return known errors by dependency, and those of the other dependencies that fail their probe."""
+    probed = {name: error for name, probe in probes.items() if name not in known and (error := probe.check())}
+    return {**known, **probed}
 
 
 class TimedProbe:
-    """Asks a server one question at a time, and waits no longer for the answer than who asks can wait.
+    """A probe with a timeout, which runs once at a time.
 
-    Where packets vanish, an answer may never come; the next who asks then waits for the same one.
+    Where packets are lost, a response may never come; later checks then wait for the same one.
     """
 
-    def __init__(self, server: str, ping: Probe, seconds: float = PING_SECONDS) -> None:
-        self._server, self._ping, self._seconds = server, ping, seconds
+    def __init__(self, dependency: str, probe: Probe, seconds: float = PROBE_TIMEOUT_SECONDS) -> None:
+        self._dependency, self._probe, self._seconds = dependency, probe, seconds
         self._lock = Lock()
-        self._answer: list[str] = []  # the fault, or nothing wrong, once it is known
-        self._answered = Event()
-        self._answered.set()
+        self._result: list[str] = []  # the error, or an empty text, once the probe has returned
+        self._finished = Event()
+        self._finished.set()
 
     def check(self) -> str:
-        """Say what is wrong, if so."""
+        """Return why the dependency is unavailable, or an empty text."""
         with self._lock:
-            if self._answered.is_set():
-                self._answer, self._answered = [], Event()
-                Thread(target=self._wait_for, args=(self._answer, self._answered), daemon=True).start()
-            answer, answered = self._answer, self._answered
-        if not answered.wait(self._seconds):
-            return str(DependencyUnavailable(self._server, f"no answer in {self._seconds:g} s"))
-        return answer[0]
+            if self._finished.is_set():
+                self._result, self._finished = [], Event()
+                Thread(target=self._run, args=(self._result, self._finished), daemon=True).start()
+            result, finished = self._result, self._finished
+        if not finished.wait(self._seconds):
+            return str(DependencyUnavailable(self._dependency, f"no response in {self._seconds:g} s"))
+        return result[0]
 
-    def _wait_for(self, answer: list[str], answered: Event) -> None:
+    def _run(self, result: list[str], finished: Event) -> None:
         try:
-            self._ping()
-            answer.append("")
-        except DependencyUnavailable as away:
-            answer.append(str(away))
-        except Exception as fault:
-            log.exception("ping_failed", server=self._server)
-            answer.append(error_message(fault))
+            self._probe()
+            result.append("")
+        except DependencyUnavailable as error:
+            result.append(str(error))
+        except Exception as error:
+            log.exception("probe_failed", dependency=self._dependency)
+            result.append(error_message(error))
         finally:
-            answered.set()
+            finished.set()

@@ -1,4 +1,4 @@
-"""Structured logs: JSON for machines, readable on a terminal."""
+"""Structured logs: JSON for machines, readable lines on a terminal."""
 
 import logging
 import sys
@@ -10,12 +10,12 @@ import structlog
 from thumbmill.core.settings import ServiceSettings
 from thumbmill.core.text import escape_to_one_line, escape_unprintable
 
-# pika logs every connection fault of its own, at length; ours say the same in a line.
+# pika logs every connection error at length; our own log line has the same information.
 _QUIETER = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
 
 
 def configure(settings: ServiceSettings, service: str, stream: TextIO | None = None) -> None:
-    """Send structlog's and the libraries' logs to a stream (stdout), each line with the service's name."""
+    """Write the logs of structlog and of the libraries to a stream (stdout), each line with the service's name."""
     stream = stream or sys.stdout
     console = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -33,11 +33,11 @@ def configure(settings: ServiceSettings, service: str, stream: TextIO | None = N
                 colors=stream.isatty(),
                 timestamp_key="time",
                 pad_event_to=24,
-                exception_formatter=_write_traceback,  # rich's takes seconds, and shows variables
+                exception_formatter=_write_traceback,  # that of rich takes seconds, and shows variables
             ),
         ]
         if console
-        else [_naming(service), structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [_add_service(service), structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],
@@ -45,22 +45,22 @@ def configure(settings: ServiceSettings, service: str, stream: TextIO | None = N
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    _adopt_libraries(shared, last, settings.log_level, stream)
+    _configure_libraries(shared, last, settings.log_level, stream)
 
 
-def _naming(service: str) -> structlog.typing.Processor:
-    def name(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _add_service(service: str) -> structlog.typing.Processor:
+    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return {**event, "service": service}
 
-    return name
+    return add
 
 
 def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Keep what a terminal would obey out of its lines; JSON has its own escapes."""
-    several_lines = {"stack", "exception"}
+    """Escape what a terminal would obey; JSON has its own escapes."""
+    multiline = {"stack", "exception"}
     return {
         escape_to_one_line(name): escape_unprintable(value)
-        if name in several_lines and isinstance(value, str)
+        if name in multiline and isinstance(value, str)
         else escape_to_one_line(value)
         if isinstance(value, str)
         else value
@@ -68,13 +68,13 @@ def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> st
     }
 
 
-def _write_traceback(stream: TextIO, fault: structlog.typing.ExcInfo) -> None:
+def _write_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     text = StringIO()
-    structlog.dev.plain_traceback(text, fault)
+    structlog.dev.plain_traceback(text, error)
     stream.write(escape_unprintable(text.getvalue()))
 
 
-def _adopt_libraries(
+def _configure_libraries(
     shared: list[structlog.typing.Processor], last: list[structlog.typing.Processor], level: str, stream: TextIO
 ) -> None:
     handler = logging.StreamHandler(stream)
@@ -85,5 +85,5 @@ def _adopt_libraries(
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for name, least in _QUIETER.items():
-        logging.getLogger(name).setLevel(least)
+    for name, lowest in _QUIETER.items():
+        logging.getLogger(name).setLevel(lowest)
