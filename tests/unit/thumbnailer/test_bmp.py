@@ -138,10 +138,13 @@ def test_a_kind_of_bitmap(name):
 @pytest.mark.parametrize(
     ("data", "detail"),
     [
-        (bmp(b"\xff\xd8\xff", 0, kind=4), "it is a JPEG inside a BMP"),
-        (bmp(b"\x89PNG", 0, kind=5), "it is a PNG inside a BMP"),
-        (bmp(b"\0" * 9, 1, header=64, kind=3, palette=(RED, BLUE)), "it is an OS/2 bitmap in 1-bit Huffman codes"),
-        (bmp(b"\0" * 9, 24, header=64, kind=4), "it is an OS/2 bitmap in run lengths of 24 bits"),
+        (bmp(b"\xff\xd8\xff", 0, kind=4), "a BMP with a JPEG inside is not supported"),
+        (bmp(b"\x89PNG", 0, kind=5), "a BMP with a PNG inside is not supported"),
+        (
+            bmp(b"\0" * 9, 1, header=64, kind=3, palette=(RED, BLUE)),
+            "an OS/2 bitmap with 1-bit Huffman encoding is not supported",
+        ),
+        (bmp(b"\0" * 9, 24, header=64, kind=4), "an OS/2 bitmap with 24-bit run-length encoding is not supported"),
     ],
 )
 def test_what_is_not_supported_is_called_by_its_name(data, detail):

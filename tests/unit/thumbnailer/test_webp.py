@@ -73,5 +73,5 @@ def test_what_is_not_plain_is_left_to_pillow():
 
 
 def test_without_the_library_pillow_does_it(monkeypatch):
-    monkeypatch.setattr(webp_codec, "_library", lambda: None)
+    monkeypatch.setattr(webp_codec, "_find_library", lambda: None)
     assert process_image(webp(photo((320, 200)), quality=80), make_options()).variants[0].width == 256

@@ -1,1 +1,1 @@
-"""One decoder for each format."""
+"""A decoder for each format."""

@@ -1,7 +1,7 @@
-"""Decoding a JPEG: at an eighth of its edges by our own decoder, else by libjpeg-turbo's own interface.
+"""JPEGs: at an eighth of their size by our own decoder, else by libjpeg-turbo's own interface.
 
-The latter tells what it had to make up, which Pillow keeps to itself. Either way the pixels are the very same as
-Pillow's, and come sooner: they stay in the memory that they were written to.
+The latter reports libjpeg's warnings, which Pillow hides. The pixels are identical to Pillow's, and both are
+faster: the pixels stay in the memory that they were written to.
 """
 
 from dataclasses import dataclass
@@ -13,54 +13,56 @@ from PIL import Image
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
 from thumbmill.thumbnailer.imaging.geometry import Size
 
-# By the mode of an opened file: what libjpeg shall write, the mode and the raw mode that Pillow has for it, bytes a
-# pixel. CMYK is stored the other way round.
+# By the mode of an opened file: libjpeg's output format, Pillow's mode and raw mode for it, and bytes per pixel.
+# CMYK is stored inverted.
 _PIXELS = {"RGB": ("RGBX", "RGBX", "RGBX", 4), "L": ("GRAY", "L", "L", 1), "CMYK": ("CMYK", "CMYK", "CMYK;I", 4)}
 FULL_SCALE = 8  # eighths
-_BLANK = b"\x80"  # grey, as libjpeg paints what is missing
+_BLANK = b"\x80"  # grey, which libjpeg writes where data are missing
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What came of a JPEG."""
+class DecodedJpeg:
+    """The result of libjpeg."""
 
-    image: Image.Image | None  # of mode RGBX, where others say RGB; None if not a pixel came
-    warning: str = ""  # libjpeg's first one, in its own words
+    image: Image.Image | None  # of mode RGBX instead of RGB; None if there are no pixels
+    warning: str = ""  # the text of libjpeg's first warning or error
 
 
 def scaled_size(size: Size, eighths: int) -> Size:
-    """Give the size of a JPEG that is decoded at so many eighths, as libjpeg rounds it."""
+    """Return the size of a JPEG that is decoded at a scale in eighths, rounded as by libjpeg."""
     return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
 
 
 def decode_dc_only(header: Image.Image, data: bytes, size: Size) -> Image.Image | None:
-    """Decode a sound JPEG whose header was opened, at the size that an eighth of its edges comes to, by ourselves.
+    """Decode an opened JPEG at an eighth of its size by our own decoder.
 
-    None for what only libjpeg can decode, or shall judge.
+    Return None for what only libjpeg decodes, and for damaged files, so that libjpeg decides about them.
     """
     width, height = size
     pixels = bytearray(width * height * _PIXELS[header.mode][3])
     return _wrap(header, size, pixels) if jpeg_dc_only.decode(data, pixels) else None
 
 
-def decode(header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool = False) -> Decoded:
-    """Have libjpeg decode a JPEG whose header was opened, at the size that so many eighths of its edges come to.
+def decode(
+    header: Image.Image, data: bytes, size: Size, eighths: int, *, keep_damaged: bool = False
+) -> DecodedJpeg:
+    """Decode an opened JPEG by libjpeg, at ``size``, which is its scale in eighths.
 
-    After most complaints libjpeg goes on, but only for ``keep_damaged`` are there pixels then.
+    libjpeg goes on after warnings, but the pixels are returned only with ``keep_damaged``.
     """
-    wanted, _, _, bytes_per_pixel = _PIXELS[header.mode]
+    colour_space, _, _, bytes_per_pixel = _PIXELS[header.mode]
     width, height = size
-    least = {"min_width": width, "min_height": height} if eighths < FULL_SCALE else {}
-    pixels, complaint = None, ""
+    minimum = {"min_width": width, "min_height": height} if eighths < FULL_SCALE else {}
+    pixels, warning = None, ""
     if keep_damaged:
         pixels = bytearray(_BLANK) * (width * height * bytes_per_pixel)
     try:
-        array = simplejpeg.decode_jpeg(data, wanted, buffer=pixels, **least)
-    except ValueError as fault:
-        complaint = str(fault)
+        array = simplejpeg.decode_jpeg(data, colour_space, buffer=pixels, **minimum)
+    except ValueError as error:
+        warning = str(error)
         if pixels is None or pixels.count(_BLANK) == len(pixels):
-            return Decoded(None, complaint)
-    return Decoded(_wrap(header, size, array if pixels is None else pixels), complaint)
+            return DecodedJpeg(None, warning)
+    return DecodedJpeg(_wrap(header, size, array if pixels is None else pixels), warning)
 
 
 def _wrap(header: Image.Image, size: Size, pixels: Any) -> Image.Image:

@@ -1,7 +1,7 @@
-"""PNG by a decoder written in Rust, which undoes the row filters with vector instructions: twice as fast as Pillow.
+"""PNGs: a decoder written in Rust, which reverses the filters with vector instructions, twice as fast as Pillow.
 
-It decodes the ordinary kinds: eight bits a channel, not interlaced, no clear colour, a single frame. Whatever else
-there is, and whatever it refuses, is left to Pillow to decode and to judge, so FAILED stays Pillow's verdict.
+It decodes the common kinds: a bit depth of 8, not interlaced, no tRNS chunk, a single frame. Pillow decodes all
+other kinds, and everything that this decoder rejects, so Pillow's verdict decides about FAILED.
 """
 
 from kornia_rs.io import decode_image_png_u8
@@ -11,41 +11,41 @@ from thumbmill.thumbnailer.imaging.codecs.png_chunks import read_chunks
 from thumbmill.thumbnailer.imaging.geometry import Size
 
 _MODES = {0: ("mono", "L"), 2: ("rgb", "RGB"), 6: ("rgba", "RGBA")}  # by colour type (PNG specification, 11.2.1)
-_BEHIND_PIXELS = {b"IDAT", b"IEND"}
-_ODD = {b"tRNS", b"acTL"}  # a clear colour, an animation
+_AFTER_FIRST_IDAT = {b"IDAT", b"IEND"}
+_UNSUPPORTED = {b"tRNS", b"acTL"}  # a transparent colour, an animation
 
 
 def decode(data: bytes, header: Image.Image) -> Image.Image | None:
-    """Decode a PNG that Pillow has opened; None for what is not ordinary or has a fault."""
+    """Decode a PNG that Pillow has opened. Return None if it is not of a common kind or is damaged."""
     mode = _MODES.get(data[25])
-    if mode is None or data[24] != 8 or data[28] or not _is_ordinary(data):
+    if mode is None or data[24] != 8 or data[28] or not _is_common(data):
         return None
     width, height = header.size
     try:
         pixels = decode_image_png_u8(data, (height, width), mode[0])
     except MemoryError:
         raise
-    except BaseException as fault:
-        if isinstance(fault, (KeyboardInterrupt, SystemExit)):
+    except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        return None  # also where Rust panicked, which is no Exception
+        return None  # also after a panic in Rust, which is not an Exception
     image = Image.frombuffer(mode[1], header.size, pixels, "raw", mode[1], 0, 1)
     image.info = {**header.info}
     return image
 
 
 class AlphaCanvas:
-    """What has been drawn of an animation without alpha; all else of it is clear (PNG, third edition, 4.9)."""
+    """The drawn area of an animation without alpha. The rest of the canvas is transparent (third edition, 4.9)."""
 
     def __init__(self, size: Size) -> None:
         self.drawn = Image.new("L", size)
 
     def compose(self, frame: Image.Image) -> Image.Image:
-        """Give the next frame, as Pillow has composed it, with an alpha channel if something was not drawn."""
+        """Return the next frame, as Pillow has composed it, with an alpha channel if an area is not drawn."""
         box, disposal = frame.info.get("bbox"), frame.info.get("disposal")
         if box is None or frame.has_transparency_data or frame.mode not in {"1", "L", "P", "RGB"}:
             return frame
-        before = self.drawn.copy()
+        previous = self.drawn.copy()
         self.drawn.paste(255, box)
         lowest, _ = self.drawn.getextrema()
         if lowest != 255:
@@ -56,17 +56,17 @@ class AlphaCanvas:
         if disposal == PngImagePlugin.Disposal.OP_BACKGROUND:
             self.drawn.paste(0, box)
         elif disposal == PngImagePlugin.Disposal.OP_PREVIOUS:
-            self.drawn = before
+            self.drawn = previous
         return frame
 
 
-def _is_ordinary(data: bytes) -> bool:
-    """Tell whether a PNG's chunks are those of a single picture, complete, with nothing but its end behind it."""
-    pixels_began = False
+def _is_common(data: bytes) -> bool:
+    """Return whether the chunks are those of a single, complete image, with only IEND behind IDAT."""
+    has_idat = False
     for chunk in read_chunks(data):
-        if chunk.type in _ODD or (pixels_began and chunk.type not in _BEHIND_PIXELS):
+        if chunk.type in _UNSUPPORTED or (has_idat and chunk.type not in _AFTER_FIRST_IDAT):
             return False
         if chunk.type == b"IEND":
-            return pixels_began
-        pixels_began = pixels_began or chunk.type == b"IDAT"
+            return has_idat
+        has_idat = has_idat or chunk.type == b"IDAT"
     return False
