@@ -1,4 +1,4 @@
-"""What all tests share: one running system for those that need servers, started when the first of them asks."""
+"""Shared by all tests: one running system, started when the first test that needs servers asks for it."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from devstack.postgres import forget_libpq_variables
 from tests.support.fault_injection.launch import inject
 from tests.support.stack import run_stack
 
-# No test may hang on how busy a machine is, nor fail by chance where nothing changed. `--hypothesis-profile=search`
+# No test may depend on how busy a machine is, or fail by chance without a change. `--hypothesis-profile=search`
 # draws new examples.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thumbmill", settings.get_profile("search"), derandomize=True)
@@ -17,7 +17,7 @@ settings.load_profile("thumbmill")
 
 
 def pytest_configure():
-    """No test may reach another database than its own because of what the caller's shell says."""
+    """Prevent variables of the caller's shell from leading a test to another database."""
     forget_libpq_variables()
 
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The longest test first, or one worker would be at it long after the others have nothing left to do."""
+    """Run the longest test first, or one worker would run it long after the others have finished."""
     items.sort(key=lambda item: "losses" not in item.path.parts)
     for item in items if not config.getoption("--long") else []:
         if item.get_closest_marker("long"):
@@ -40,11 +40,11 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def stack():
-    """The whole system on ports and data of its own; whoever breaks it mends it.
+    """The whole system on ports and data of its own; a test that breaks it must restore it.
 
-    Pictures may ask a decoder to fail, and a decoder gets two seconds of CPU time, so that one that
-    never ends is soon given up. The buckets are compared with the rows at the start and no more, so that a test
-    sees what the rest makes up for, and no heartbeat is among the messages that a test counts.
+    Images may ask a decoder to fail, and a decoder gets two seconds of CPU time, so that one that
+    never ends is stopped soon. The buckets are compared with the rows only at the start, so that a test
+    sees what the other parts repair, and no heartbeat is among the messages that a test counts.
     """
     rarely = {"RECONCILE_INTERVAL_SECONDS": "86400", "HEARTBEAT_INTERVAL_SECONDS": "86400"}
     with run_stack(prepare=have_faulty_decoders, DECODE_TIMEOUT_SECONDS="2", **rarely) as running:

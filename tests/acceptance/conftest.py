@@ -1,4 +1,4 @@
-"""The running system, whole again before every test."""
+"""The running system, restored before every test."""
 
 import signal
 from contextlib import closing
@@ -12,15 +12,15 @@ SERVICES = ("gateway", "thumbnailer", "status-tracker")
 
 @pytest.fixture
 def system(stack):
-    """Every door of the system; what a test stopped or changed is as it was when the test is over."""
+    """A client of the system; what a test stopped or changed is restored when the test is over."""
     with closing(System(stack)) as system:
         yield system
     mend(stack)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def early_birds(request):
-    """What takes a minute begins at once, if any test will ask for it."""
+def start_slow_fixtures(request):
+    """Start what takes a minute at once, if any test will need it."""
     if any("lapsed_ticket" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("lapsed_ticket")
 
@@ -33,7 +33,7 @@ def lapsed_ticket(stack):
 
 
 def mend(stack):
-    """Start what does not run or stands still, and wait until everything answers."""
+    """Start stopped processes, resume frozen ones, and wait until all are ready."""
     for name in ("epmd", "postgres", "rabbitmq", "minio", *SERVICES):
         if stack.is_running(name):
             stack.signal(name, signal.SIGCONT)

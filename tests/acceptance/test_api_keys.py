@@ -1,4 +1,4 @@
-"""Who may call the gateway."""
+"""API keys of the gateway."""
 
 from tests.support.images import photo
 from tests.support.services import free_port

@@ -1,4 +1,4 @@
-"""Over the limits that an operator has set, uploads through the API wait outside; what came otherwise is made."""
+"""Over an operator's limits the API rejects uploads; objects that arrive otherwise are processed."""
 
 from tests.support.images import photo
 from tests.support.system import problem
@@ -12,7 +12,7 @@ DOORS = (
 
 
 def wait_nothing_pending(system):
-    """Wait until no image of an earlier test waits, which the sweep may have to see to."""
+    """Wait until no image of an earlier test is pending; the sweep may be needed for that."""
     pending = "SELECT id FROM images WHERE status = 'PENDING'"
     wait_until(lambda: not system.query(pending), 90, "the images of earlier tests")
 
@@ -23,7 +23,7 @@ def post(system):
 
 
 def wait_refused(system):
-    """Upload until that is refused; give the answer."""
+    """Upload until it is rejected; return the response."""
     return wait_until(lambda: [a for a in [post(system)] if a.status_code != 202], 30, "a refusal")[0]
 
 

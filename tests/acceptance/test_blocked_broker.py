@@ -1,4 +1,4 @@
-"""A broker that is there and takes nothing: clients hear of it in time, and what was stored is DONE afterwards.
+"""A broker that accepts no messages: clients get an error in time, and stored images are DONE afterwards.
 
 MinIO answers an upload when its event is out, so such a broker holds its answers back.
 """
@@ -19,7 +19,7 @@ TICKETS, IMAGES = "/api/v1/uploads", "/api/v1/images"
 
 
 def post_until_refused(system, keys):
-    """Upload until the store's answer is held back, and note every key; give the image of the last."""
+    """Upload until the store delays its response, and record every key; return the last image."""
 
     def refused():
         answer = system.http.post(IMAGES, files={"file": ("photo.jpg", photo())})
@@ -34,7 +34,7 @@ def post_until_refused(system, keys):
 
 
 def begin_form(system, ticket, keys, pool):
-    """Send a ticket's form, which is stored at once; give what will be its answer."""
+    """Send a ticket's form, which is stored at once; return the future response."""
     sent = pool.submit(system.send_form, ticket, photo())
     system.wait_status(ticket["id"], "PENDING")
     keys.append(ticket["key"])

@@ -1,4 +1,4 @@
-"""kill -9 between any two steps: the picture is DONE after a restart, and nothing shows that it happened."""
+"""kill -9 between any two steps: the image is DONE after a restart, without a trace of the crash."""
 
 import signal
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.support.messages import listening, post, purge, wait_tracker
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 
-# The thumbnailer's crash points, and what has happened by then: variants stored, the end told.
+# The thumbnailer's crash points, and the state by then: variants stored, image.done published.
 THUMBNAILER = {
     "after_receive": (0, False),
     "after_fetch": (0, False),
@@ -24,7 +24,7 @@ THUMBNAILER = {
     "before_publish": (len(PRESETS), False),
     "after_publish": (len(PRESETS), True),
 }
-DEATHS = 5  # the fifth delivery after as many is one that the consumer takes alone
+DEATHS = 5  # after so many deliveries the consumer handles the message alone
 
 
 def test_the_gateway_is_killed_in_the_middle_of_an_upload(system, stack):
@@ -45,7 +45,7 @@ def test_the_gateway_is_killed_before_it_responds_to_an_upload(system, stack):
 
 
 def test_the_gateway_is_killed_before_it_returns_a_ticket(system, stack):
-    """Nobody has its form, so its image ends by itself."""
+    """No client has its form, so its image expires."""
     with gateway_dies(stack, "after_request"):
         system.ticket(file_name="nobody.jpg")
     moved = wait_until(lambda: system.query(LAPSE), what="the ticket's row")
@@ -89,7 +89,7 @@ def test_the_tracker_is_killed(system, stack, point, is_in, key, first):
         assert [type_ for (type_,) in system.query(TYPES, image_id)] == ([first] if is_in else [])
     check_done(system, image_id)
     if is_in and first == "image.done":
-        assert row(system, image_id) == before, "a fact that was known changed the row"
+        assert row(system, image_id) == before, "a known event changed the row"
 
 
 LAPSE = "UPDATE images SET expires_at = now() - interval '2 minutes' WHERE file_name = 'nobody.jpg' RETURNING id"
@@ -102,7 +102,7 @@ def row(system, image_id):
 
 
 def make_untracked(system):
-    """Have a picture made while no tracker runs; give its id and what was told, which is in no queue any more."""
+    """Process an image while no tracker runs; return its id and the events, which are in no queue any more."""
     with (
         listening(system, "storage.events", "immediate", "durable") as bucket,
         listening(system, "image.lifecycle", "#") as lifecycle,
@@ -115,7 +115,7 @@ def make_untracked(system):
 
 @contextmanager
 def armed(stack, name, point, **environment):
-    """Run a service that will die at a crash point; afterwards it runs as ever."""
+    """Run a service that dies at a crash point; afterwards restart it normally."""
     stack.restart(name, wait=False, command=crashing(stack, name, point), **environment)
     try:
         yield
@@ -125,7 +125,7 @@ def armed(stack, name, point, **environment):
 
 @contextmanager
 def gateway_dies(stack, point):
-    """What is asked in this block kills the gateway, so that no answer comes."""
+    """The request in this block kills the gateway, so that it gets no response."""
     with armed(stack, "gateway", point):
         stack.wait_ready("gateway")
         with pytest.raises(httpx.TransportError):
@@ -134,14 +134,14 @@ def gateway_dies(stack, point):
 
 
 def wait_killed(stack, name):
-    """Wait for a service to die, and for its children to notice."""
+    """Wait until a service and its children have ended."""
     session = stack.pid(name)
     assert stack.wait_exit(name, 30) == -signal.SIGKILL, stack.log_tail(name)
     wait_until(lambda: not running_in(session), 10, f"the children of a killed {name} to end")
 
 
 def running_in(session):
-    """The processes of a session; the launcher gives every service one of its own."""
+    """Return the processes of a session; the launcher starts each service in its own."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -154,7 +154,7 @@ def running_in(session):
 
 
 def check_done(system, image_id):
-    """What must be so in the end, whatever died on the way."""
+    """Check the final state, which no crash may affect."""
     image = system.wait_status(image_id)
     wait_tracker(system)
     told = Counter((event["type"], event["recorded_by"]) for event in system.events(image_id))

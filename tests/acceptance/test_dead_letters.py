@@ -1,4 +1,4 @@
-"""Dead letters as an operator meets them: seen, sent back, thrown away, and told of; whatever dies meanwhile."""
+"""Dead letters from an operator's view: listed, redriven, dropped and recorded, with crashes meanwhile."""
 
 import json
 import signal
@@ -6,9 +6,9 @@ import signal
 import pika
 import pytest
 
-from tests.support.degraded_servers import denied, low_limit
+from tests.support.degraded_servers import denied, low_delivery_limit
 from tests.support.images import photo, red_quarter
-from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.messages import wait_idle, wait_tracker
 from tests.support.operator_cli import NAME, dead_letters, running, thumbmill
 from tests.support.waiting import wait_until
 
@@ -17,7 +17,7 @@ DEAD = "image_queue.dead"
 
 @pytest.fixture
 def no_dead(system):
-    """Begin and leave with nothing put aside."""
+    """Begin and end without dead letters."""
     queues = (DEAD, "status_tracker.dead")
     assert [system.message_count(queue) for queue in queues] == [0, 0]
     yield
@@ -26,7 +26,7 @@ def no_dead(system):
 
 
 def bury(system, *letters, queue="image_queue"):
-    """Put letters into a dead queue as the services do: bodies with what is said of them."""
+    """Publish dead letters as the services do: bodies with their headers."""
     with system.channel() as channel:
         channel.confirm_delivery()
         for body, headers in letters:
@@ -37,7 +37,7 @@ def bury(system, *letters, queue="image_queue"):
 
 
 def upload_events(system, number, prefix):
-    """Store pictures, wait for their thumbnails, and give what MinIO said of each."""
+    """Store images, wait for their thumbnails, and return MinIO's event of each."""
     with system.channel() as channel:
         ear = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(ear, "storage.events", "immediate")
@@ -63,7 +63,7 @@ EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "at
 
 
 def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
-    with low_limit(system), denied(system, "s3:PutObject"):
+    with low_delivery_limit(system), denied(system, "s3:PutObject"):
         image = system.post_form(photo(orientation=3))
         wait_until(lambda: system.message_count(DEAD) == 1, 60, "the broker to put the message aside")
         failed = system.wait_status(image["id"], "FAILED")
@@ -106,13 +106,13 @@ def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
 def test_a_redriven_image_that_fails_again_is_failed(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "again").items()
     bury(system, (body, EXHAUSTED))
-    with low_limit(system), denied(system, "s3:PutObject"):
+    with low_delivery_limit(system), denied(system, "s3:PutObject"):
         thumbmill(system, "dead", "redrive", "--all")
         wait_until(lambda: notes(system, image_id, "image.failed"), 60, "the second failure in the timeline")
-        wait_until(lambda: system.message_count(DEAD) == 1, what="the letter to be back")
+        wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
     [letter] = dead_letters(system)
     assert (letter["code"], letter["redriven_by"]) == ("delivery_limit", NAME)
-    assert system.image(image_id)["status"] == "DONE", "its thumbnails are there"
+    assert system.image(image_id)["status"] == "DONE", "its thumbnails exist"
 
 
 def test_drop_removes_only_the_selected_dead_letters(system, no_dead):
@@ -146,10 +146,10 @@ def test_a_dead_letter_of_the_tracker_returns_to_the_tracker_only(system, no_dea
     late = json.loads(body)
     late["Records"][0]["s3"]["object"]["sequencer"] = "18B" + "0" * 13  # another event about the same object
     bury(system, (json.dumps(late).encode(), EXHAUSTED), queue="status_tracker")
-    wait_quiet(system)
+    wait_idle(system)
     thumbmill(system, "dead", "redrive", "--id", image_id)
-    wait_until(lambda: len(told_instantly(system, image_id)) == 2, what="the tracker to know it")
-    wait_quiet(system)
+    wait_until(lambda: len(told_instantly(system, image_id)) == 2, what="the tracker to record it")
+    wait_idle(system)
     assert len(notes(system, image_id, "image.done")) == 1
     assert notes(system, image_id)[0]["data"]["queue"] == "status_tracker"
 
@@ -159,10 +159,10 @@ def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
     bury(system, (body, EXHAUSTED))
     thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, crash_at=point)
-    wait_until(lambda: system.message_count(DEAD) == 1, what="the letter to be back")
+    wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
     thumbmill(system, "dead", "redrive", "--all")
     wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run_id"], what="the later run to be done")
-    wait_quiet(system)
+    wait_idle(system)
     assert system.message_count(DEAD) == 0
     assert len(notes(system, image_id)) == 2
     assert system.image(image_id)["status"] == "DONE"
@@ -176,14 +176,14 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
         return {image_id for image_id in bodies if notes(system, image_id)}
 
     with running(system, "dead", "redrive", "--all", "--rate", "5") as program:
-        wait_until(lambda: system.message_count(DEAD) <= 9, what="some to be sent back")  # the timeline may be late
+        wait_until(lambda: system.message_count(DEAD) <= 9, what="some to be redriven")  # the timeline may be late
         program.kill()
     wait_until(lambda: system.message_count(DEAD) + len(redriven()) >= 12, what="the rest to be back")
     assert 0 < system.message_count(DEAD) < 12
 
     before = system.message_count(DEAD)
     with running(system, "dead", "redrive", "--all", "--rate", "2") as program:
-        wait_until(lambda: system.message_count(DEAD) < before - 1, what="some more to be sent back")
+        wait_until(lambda: system.message_count(DEAD) < before - 1, what="some more to be redriven")
         program.send_signal(signal.SIGTERM)
         _, said = program.communicate(timeout=30)
     assert program.returncode == 130

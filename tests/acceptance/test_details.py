@@ -1,4 +1,4 @@
-"""What the API tells of an original beside its size."""
+"""Details of an original in the API."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""``thumbmill drill`` against a running system: without losses, and with one that it has to find."""
+"""``thumbmill drill`` against a running system: without losses, and with one that it must find."""
 
 import re
 import signal
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_the_uploads_and_a_second_one_aborts_the_drill(system):
         return any(image["file_name"] == "drill.jpg" for image in images)
 
     with (
-        system.held("thumbnailer"),  # so that nothing settles
+        system.frozen("thumbnailer"),  # so that nothing settles
         start(system, *routes(system, s3=False), "--minutes", "5") as drill,
     ):
         try:

@@ -1,4 +1,4 @@
-"""The bucket's events in any order and any number: row and variants follow what the bucket holds."""
+"""Storage events in any order and number: row and variants follow the content of the bucket."""
 
 import hashlib
 import itertools
@@ -12,14 +12,14 @@ from uuid import UUID, uuid5
 import pytest
 
 from tests.support.images import opened, photo
-from tests.support.messages import listening, post, purge, settled, wait_quiet
+from tests.support.messages import listening, post, purge, settled, wait_idle
 from tests.support.system import ORIGINALS, PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 
-# Pictures that are told apart by the sizes of their thumbnails.
+# Images that the sizes of their thumbnails distinguish.
 V1, V2, V3 = photo(64, 48), photo(48, 64), photo(80, 40)
 
-# What was done to a key, None being a removal; the last of it is what the bucket holds.
+# The history of a key, None being a deletion; the bucket holds the last entry.
 HISTORIES = {
     "v1": [V2, None, V1],
     "v2": [V1, None, V2],
@@ -39,13 +39,13 @@ def test_the_same_event_a_hundred_times(system):
         image_id = system.post_form(photo())["id"]
         told = bucket.take(2)
     system.wait_status(image_id)
-    wait_quiet(system)
+    wait_idle(system)
     before = everything_about(system, image_id)
     handled = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
 
     post(system, told * TIMES)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] >= handled + TIMES, 60, "the thumbnailer")
-    wait_quiet(system)
+    wait_idle(system)
 
     assert everything_about(system, image_id) == before
     storage = [(type_, by) for type_, by, _ in before["events"] if type_.startswith("storage.")]
@@ -116,7 +116,7 @@ def test_many_writers_of_one_key(system, deleters):
 
 
 def write(system, histories):
-    """Do to every key what its history says."""
+    """Apply its history to every key."""
     for key, history in histories.items():
         for data in history:
             if data is None:
@@ -133,10 +133,10 @@ def read(system, key):
 
 
 def check_all(system, objects, *, alone=True):
-    """See every key end with what the bucket holds; ``alone``: nothing is left that was made of other objects."""
-    with suppress(AssertionError):  # what is wrong then, the next lines say better
+    """Check that every key ends as the bucket holds it; ``alone``: no variants of other objects are left."""
+    with suppress(AssertionError):  # the next lines report it better
         wait_until(lambda: not find_wrong(system, objects, alone=alone), 40)
-    wait_quiet(system)
+    wait_idle(system)
     wrong = find_wrong(system, objects, alone=alone)
     assert not wrong, f"{len(wrong)} of {len(objects)} keys"
     for queue in ("image_queue.dead", "status_tracker.dead"):
@@ -151,7 +151,7 @@ def check_all(system, objects, *, alone=True):
 
 
 def find_wrong(system, objects, *, alone):
-    """Compare rows and variants with what the bucket holds; give the keys where they differ, and how."""
+    """Compare rows and variants with the bucket; return the keys that differ, and how."""
     ids = {uuid5(NAMESPACE, f"{ORIGINALS}/{key}"): key for key in objects}  # a deleted image's row has lost its key
     rows = {ids[image_id]: (image_id, *rest) for image_id, *rest in system.query(ROWS, list(ids))}
     sources = {}

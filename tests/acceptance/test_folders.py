@@ -1,12 +1,12 @@
-"""Folders, as consoles and file managers make them in a bucket: no images, and no obstacle to those inside."""
+"""Folders, as consoles and file managers create them in a bucket: not images, and no obstacle to images inside."""
 
 from tests.support.images import photo
-from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.messages import wait_idle, wait_tracker
 from tests.support.operator_cli import thumbmill
 
 
 def ids(system, folder):
-    """The ids under which the timeline may know a key, if it became an image."""
+    """Return the ids that the timeline may have for a key, if it became an image."""
     return system.query("SELECT id FROM images WHERE key = %s", folder)
 
 
@@ -18,14 +18,14 @@ def test_a_folder_is_not_an_image_but_its_content_is(system):
         assert image["status"] == "DONE"
         assert ids(system, folder) == []
         assert system.image_of(folder) is None
-    wait_quiet(system)
+    wait_idle(system)
     thumbmill(system, "reconcile")
-    wait_quiet(system)
+    wait_idle(system)
     assert ids(system, "folder/") == []
     assert [system.message_count(queue) for queue in ("image_queue.dead", "status_tracker.dead")] == dead
     system.s3.delete_object(Bucket="images-original", Key="folder/")
     wait_tracker(system)
-    wait_quiet(system)
+    wait_idle(system)
     assert ids(system, "folder/") == []
     assert system.image_of("folder/photo.jpg")["status"] == "DONE"
 

@@ -1,4 +1,4 @@
-"""Clients that lie: about an object's identity, about whose image it is, about who they are."""
+"""Forged requests: the identity of an object, the owner of an image, the identity of a client."""
 
 import base64
 import zlib
@@ -18,11 +18,11 @@ FORGED = {"X-Minio-Source-Mtime": "2200-01-01T00:00:00Z", "X-Minio-Source-Etag":
 NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer", "s3-uploader")
 
 
-# --- about an object's identity ----------------------------------------------------------------------------
+# --- the identity of an object ----------------------------------------------------------------------------
 
 
 def forging(system, etag=FORGED["X-Minio-Source-Etag"]):
-    """An S3 client that makes up when its objects were made, and their ETag."""
+    """An S3 client that forges the modification time and the ETag of its objects."""
 
     def forge(request, **_):
         for name, value in (FORGED | {"X-Minio-Source-Etag": etag}).items():
@@ -34,13 +34,13 @@ def forging(system, etag=FORGED["X-Minio-Source-Etag"]):
 
 
 def assert_forged(system, key):
-    """Without this the tests would prove nothing: the server believes the forger."""
+    """Check that the server accepts the forgery, or the tests would prove nothing."""
     head = system.s3.head_object(Bucket=ORIGINALS, Key=key)
     assert (head["ETag"], head["LastModified"].year) == ('"deadbeef"', 2200)
 
 
 def assert_of_today(system, image):
-    """No date that anybody is shown comes from the forger."""
+    """Check that no date in the API is a forged one."""
     now = datetime.now(UTC)
     times = [image["created_at"], image["updated_at"], *(e["occurred"] for e in system.events(image["id"]))]
     assert all(datetime.fromisoformat(time) <= now for time in times), times
@@ -109,7 +109,7 @@ def test_a_page_of_another_origin_cannot_call_minio(system, path):
         assert httpx.options(url, headers=asked).headers.get("access-control-allow-origin") == allowed
 
 
-# --- about whose image it is -------------------------------------------------------------------------------
+# --- the owner of an image -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_key_similar_to_another_is_a_separate_image(system, foreign):
     assert red_quarter(system.thumbnail(own["id"])) == "left upper"
 
 
-# --- about who they are ------------------------------------------------------------------------------------
+# --- the identity of a client ------------------------------------------------------------------------------------
 
 
 def credentials_in_the_query(name, now):
@@ -188,11 +188,11 @@ def put_unsigned(system, name, path, more=None, *, credentials=credentials_in_th
 
 
 def everything(system):
-    return system.keys(ORIGINALS), system.keys(PROCESSED), system.unfinished()
+    return system.keys(ORIGINALS), system.keys(PROCESSED), system.multipart_uploads()
 
 
 def test_this_minio_build_has_the_vulnerability(system):
-    """Root has no policy to close it with. If this fails, the server is mended, and the next tests prove less."""
+    """No policy restricts root. If this fails, the server is fixed, and the next tests prove less."""
     answer = put_unsigned(system, system.secrets["MINIO_ROOT_USER"], f"{PROCESSED}/hole.jpg")
     assert answer.status_code == 200, answer.text
     assert system.s3.get_object(Bucket=PROCESSED, Key="hole.jpg")["Body"].read() == photo(seed=6)

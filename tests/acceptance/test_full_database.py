@@ -1,4 +1,4 @@
-"""Postgres with a full disk: what it cannot take waits, and nothing is given up."""
+"""Postgres with a full disk: messages wait until it has space, and none is dead-lettered."""
 
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ RELEASED = 'thumbmill_deliveries_total{action="release",queue="status_tracker"}'
 
 @contextmanager
 def full_disk(system):
-    """No row can be written for a while."""
+    """Make the database reject all rows for a while."""
     with psycopg.connect(system.stack.endpoints.database(), autocommit=True) as owner:
         owner.execute(FULL)
         try:

@@ -1,4 +1,4 @@
-"""What the API says of images, and the bytes that it gives out."""
+"""The API's representation of images, and downloads."""
 
 import uuid
 from contextlib import closing
@@ -14,7 +14,7 @@ IMAGES = "/api/v1/images"
 
 @pytest.fixture(scope="module")
 def done(stack):
-    """One image that is DONE."""
+    """An image that is DONE."""
     with closing(System(stack)) as system:
         yield system.wait_status(system.post_form(photo(800, 600), name="Père Noël.jpg")["id"])
 
@@ -30,7 +30,7 @@ def test_an_unchanged_image_is_304(system, done):
 
 
 def test_an_image_that_changes_gets_another_etag(system):
-    with system.held("thumbnailer"):
+    with system.frozen("thumbnailer"):
         image_id = system.post_form(photo(seed=1))["id"]
         system.wait_status(image_id, "PENDING")
         pending = system.http.get(f"{IMAGES}/{image_id}")
@@ -152,7 +152,7 @@ def test_deleting_an_unknown_image_is_404(system):
 
 def test_an_unknown_variant_is_404_and_a_pending_one_409(system, done):
     assert problem(system.http.get(f"{IMAGES}/{done['id']}/variants/poster"), 404) == "variant_not_found"
-    with system.held("thumbnailer"):
+    with system.frozen("thumbnailer"):
         image_id = system.post_form(photo(seed=2))["id"]
         answer = system.http.get(f"{IMAGES}/{image_id}/variants/thumbnail")
         assert problem(answer, 409) == "not_ready"
@@ -166,7 +166,7 @@ def test_an_unsupported_method_is_405(system):
 
 
 def test_a_new_id_is_never_404(system):
-    with system.held("status-tracker"):
+    with system.frozen("status-tracker"):
         posted = system.post_form(photo(seed=4))
         image = system.image(posted["id"])
         assert (image["status"], image["key"]) == ("PENDING", posted["key"])

@@ -1,4 +1,4 @@
-"""Keys that people really use, and those that nobody may: the same everywhere, or refused by whoever is asked."""
+"""Unusual object keys: valid ones are the same everywhere, invalid ones are rejected everywhere."""
 
 import http.client
 from contextlib import closing
@@ -67,7 +67,7 @@ def test_an_invalid_key_is_rejected_and_unknown(system, key):
 
 
 def test_a_leading_slash_is_not_part_of_a_key(system):
-    """MinIO takes it off, so the object is that of the key without it."""
+    """MinIO removes the slash, so the object has the key without it."""
     system.put("/slash in front.jpg", photo())
     assert system.wait_key("slash in front.jpg")
     assert system.image_of("/slash in front.jpg") is None

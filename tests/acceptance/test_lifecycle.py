@@ -1,4 +1,4 @@
-"""Images that are deleted or replaced, at every moment of their way."""
+"""Images that are deleted or replaced at every stage of processing."""
 
 import pytest
 
@@ -17,12 +17,12 @@ def delete(system, image_id):
 
 
 def in_hand(system):
-    """How many messages the thumbnailer is busy with."""
+    """Return the number of messages that the thumbnailer is processing."""
     return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_progress{queue="image_queue"}')
 
 
 def assert_gone(system, image):
-    """What the API says of an image that was deleted."""
+    """Check the API's representation of a deleted image."""
     told = system.image(image["id"])
     assert (told["status"], told["variants"], told["error"]) == ("DELETED", [], None)
     for variant in ("original", "thumbnail", "poster"):
@@ -64,7 +64,7 @@ def test_deleted_before_processing(system):
 def test_deleted_while_it_is_decoded(system):
     image = system.post_form(photo(7000, 7000, kind="PNG"), name="large.png")  # takes its time
     wait_until(lambda: (system.image(image["id"]) or {}).get("status") == "PROCESSING")
-    with system.held("thumbnailer"):
+    with system.frozen("thumbnailer"):
         wait_tracker(system)
         assert system.image(image["id"])["status"] == "PROCESSING", "too late: it was done already"
         delete(system, image["id"])

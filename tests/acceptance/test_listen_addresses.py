@@ -1,4 +1,4 @@
-"""Where services can be reached, by what GATEWAY_HOST and HEALTH_HOST say."""
+"""The listen addresses of services, as set by GATEWAY_HOST and HEALTH_HOST."""
 
 import socket
 import subprocess
@@ -36,7 +36,7 @@ def answers(host, port):
 
 @contextmanager
 def running(system, name, **changes):
-    """One more of a service's processes for a while."""
+    """Run another process of a service for a while."""
     process = system.stack.table[name]
     with system.stack.log_path(f"another-{name}").open("ab") as output:
         second = subprocess.Popen(

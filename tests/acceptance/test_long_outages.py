@@ -1,4 +1,4 @@
-"""A server away for two minutes while the system is used: every answer is true, and nothing is to do afterwards."""
+"""A server unavailable for two minutes under load: correct responses, and no repair afterwards."""
 
 import random
 import sys
@@ -27,7 +27,7 @@ EXCUSES = {
 
 
 class Client:
-    """Sends photos by turns through the gateway and by S3, asks how they are, and keeps count of the answers."""
+    """Uploads photos through the gateway and by S3 in turn, polls their status, and counts the responses."""
 
     def __init__(self, stack, name):
         self.system, self.name = System(stack), name

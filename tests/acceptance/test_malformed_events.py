@@ -1,12 +1,12 @@
-"""Bodies that are no events, in both queues: put aside with a reason, at no cost to what is."""
+"""Malformed events in both queues: dead-lettered with a reason, without an effect on valid ones."""
 
 from collections import Counter
 
 import pytest
 
 from tests.support.images import photo
-from tests.support.malformed_events import make_foreign, make_garbage
-from tests.support.messages import Letter, post, settled, wait_quiet
+from tests.support.malformed_events import make_foreign_events, make_malformed_events
+from tests.support.messages import Letter, post, settled, wait_idle
 from tests.support.waiting import wait_until
 
 QUEUES = ("image_queue", "status_tracker")
@@ -16,7 +16,7 @@ TO_EACH, TO_BOTH = 600, 400  # by the queue's own name, and by the exchange that
 
 @pytest.fixture
 def no_dead(system):
-    """Begin and leave with nothing put aside."""
+    """Begin and end without dead letters."""
     yield
     for queue in QUEUES:
         system.drain(f"{queue}.dead")
@@ -26,8 +26,8 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
     for queue in QUEUES:
         assert system.message_count(f"{queue}.dead") == 0
     pids = [stack.pid(name) for name in CONSUMERS]
-    both = make_garbage(TO_BOTH, "both")
-    garbage = {queue: make_garbage(TO_EACH, queue) + both for queue in QUEUES}
+    both = make_malformed_events(TO_BOTH, "both")
+    garbage = {queue: make_malformed_events(TO_EACH, queue) + both for queue in QUEUES}
     letters = [Letter(body, "storage.events", "immediate", kind) for body, kind in both]
     for queue in QUEUES:
         letters += [Letter(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
@@ -41,7 +41,7 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
     system.wait_status(amid, timeout=60)
     system.wait_status(behind, timeout=60)
     wait_until(lambda: all(system.message_count(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "the dead")
-    wait_quiet(system)
+    wait_idle(system)
     for queue in QUEUES:
         dead = system.drain(f"{queue}.dead")
         assert Counter(body for body, _ in dead) == Counter(body for body, _ in garbage[queue])
@@ -53,7 +53,7 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
 
 
 def test_events_of_other_buckets_are_ignored(system, stack):
-    bodies = make_foreign()
+    bodies = make_foreign_events()
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
     # Not rows: DURABLE may still be about to tell of an earlier test's photo.
     images = system.query("SELECT count(DISTINCT image_id) FROM image_timeline")
@@ -61,7 +61,7 @@ def test_events_of_other_buckets_are_ignored(system, stack):
         post(system, [Letter(body, exchange, key, "application/json") for body in bodies])
     handled = len(bodies)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + handled, 20, "the thumbnailer")
-    wait_quiet(system)
+    wait_idle(system)
     assert system.query("SELECT count(DISTINCT image_id) FROM image_timeline") == images
     for queue in QUEUES:
         assert system.message_count(f"{queue}.dead") == 0

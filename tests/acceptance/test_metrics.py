@@ -1,4 +1,4 @@
-"""What an operator watches."""
+"""Metrics that an operator monitors."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Networks between services and servers that swallow, or break off in the middle of a picture."""
+"""Networks between services and servers that drop packets or break off in the middle of an image."""
 
 import io
 import random
@@ -10,7 +10,7 @@ from PIL import Image
 
 from chaos.proxy import Proxy
 from tests.support.images import opened
-from tests.support.outage_uploads import all_done_after, put_many, wait_away
+from tests.support.outage_uploads import all_done_after, put_many, wait_unavailable
 from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -25,7 +25,7 @@ LINKS = [
 
 @contextmanager
 def proxied(system, links):
-    """Lead links through proxies for a while; give these by service and server."""
+    """Route connections through proxies for a while; yield these by service and server."""
     proxies = {link: Proxy(system.ports[SERVERS[link[1]]]).start() for link in links}
     services = sorted({service for service, _ in links})
     try:
@@ -48,7 +48,7 @@ def proxied(system, links):
 
 
 def addresses(system, service, ports):
-    """A service's settings that name other ports for its servers."""
+    """Return a service's settings with other ports for its servers."""
     settings = {}
     for server, port in ports.items():
         if server == "postgres":
@@ -63,14 +63,14 @@ def addresses(system, service, ports):
 
 @pytest.mark.parametrize("mode", ["stall-requests", "stall-responses"])
 def test_connections_that_drop_everything_for_a_while(system, mode):
-    """All links of all services at once, one direction at a time."""
+    """All connections of all services at once, one direction at a time."""
     with proxied(system, LINKS) as proxies, all_done_after(system) as keys:
         keys.extend(put_many(system, f"before-{mode}"))
         for proxy in proxies.values():
             proxy.mode = mode
         keys.extend(put_many(system, mode))
         assert problem(system.http.get("/api/v1/images"), 503) == "database_unavailable"
-        wait_away(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
+        wait_unavailable(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
         for proxy in proxies.values():
             proxy.mode = "pass"
 

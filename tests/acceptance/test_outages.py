@@ -1,4 +1,4 @@
-"""Servers and services go away and come back: what was uploaded meanwhile is DONE, and nobody touched anything."""
+"""Servers and services stop and return: uploads made meanwhile are DONE without an intervention."""
 
 import itertools
 import signal
@@ -9,7 +9,7 @@ import pytest
 from devstack.probes import answers_http
 from tests.support.degraded_servers import rabbitmqctl
 from tests.support.images import photo
-from tests.support.outage_uploads import COUNT, all_done_after, put_many, readiness, wait_away
+from tests.support.outage_uploads import COUNT, all_done_after, put_many, readiness, wait_unavailable
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
@@ -23,7 +23,7 @@ def test_rabbitmq_unavailable(system, end):
     with all_done_after(system) as keys:
         used = system.ticket()
         system.wait_status(used["id"], "AWAITING_UPLOAD")
-        with system.held("thumbnailer"):
+        with system.frozen("thumbnailer"):
             keys.extend(put_many(system, f"before-rabbitmq-{end}"))
             getattr(system.stack, end)("rabbitmq")
         keys.extend(put_many(system, f"rabbitmq-{end}"))
@@ -37,7 +37,9 @@ def test_rabbitmq_unavailable(system, end):
         assert problem(system.http.delete(f"/api/v1/images/{used['id']}"), 503) == "not_caught_up"
         ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
         assert problem(ticket, 503) == "broker_unavailable"
-        wait_away(system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT")
+        wait_unavailable(
+            system, "rabbitmq", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT", "GATEWAY_PORT"
+        )
         system.stack.start("rabbitmq")
     assert system.ticket()["status"] == "AWAITING_UPLOAD"
 
@@ -79,7 +81,7 @@ def test_postgres_unavailable(system, end):
                 assert problem(answer, 503) == "database_unavailable"
                 assert int(answer.headers["retry-after"]) >= 1
         keys.append(system.post_form(photo())["key"])
-        wait_away(system, "postgres", "GATEWAY_PORT", "STATUS_TRACKER_HEALTH_PORT")
+        wait_unavailable(system, "postgres", "GATEWAY_PORT", "STATUS_TRACKER_HEALTH_PORT")
         assert readiness(system, "THUMBNAILER_HEALTH_PORT") == {}
         system.stack.start("postgres")
     system.wait_status(known)
@@ -91,14 +93,14 @@ def test_minio_killed_while_the_thumbnailer_works(system):
         done = system.wait_status(system.post_form(photo())["id"])
         keys.extend(put_many(system, "minio", large))
         system.wait_key(keys[0], "DONE", timeout=120)
-        with system.held("thumbnailer"):
+        with system.frozen("thumbnailer"):
             system.stack.kill("minio")
         assert system.image(done["id"])["status"] == "DONE"
         assert problem(system.http.get(done["variants"][1]["url"]), 503) == "storage_unavailable"
         refused = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo())})
         assert problem(refused, 503) == "storage_unavailable"
         assert int(refused.headers["retry-after"]) >= 1
-        wait_away(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
+        wait_unavailable(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
         finished = [key for key in keys if system.image_of(key)["status"] == "DONE"]
         assert len(finished) < COUNT, "too late: everything was done before the store went"
         system.stack.start("minio")
@@ -106,7 +108,7 @@ def test_minio_killed_while_the_thumbnailer_works(system):
 
 def test_an_unresponsive_store_does_not_block_other_requests(system):
     with system.restarted("gateway", UPLOAD_DEADLINE_SECONDS="0.5"):
-        with system.held("minio"):
+        with system.frozen("minio"):
             answer = system.http.post("/api/v1/images", files={"file": ("photo.jpg", photo(seed=8))})
             assert problem(answer, 503) == "storage_timeout"
             assert int(answer.headers["retry-after"]) >= 1
@@ -136,7 +138,7 @@ def test_everything_killed_at_once_comes_back_with_the_services_first(system, st
             stack.start(name, wait=False)
         for port, needed in WAITS_FOR.items():  # and says so
             wait_until(lambda port=port: answers_http(system.ports[port], "/livez"), 60, port)
-            wait_away(system, needed, port)
+            wait_unavailable(system, needed, port)
         for name in SERVERS:
             stack.start(name, wait=False)
         for name in (*SERVERS, *SERVICES):

@@ -1,4 +1,4 @@
-"""Files that are no pictures, and pictures that kill decoders: each is FAILED with its code and harms no other."""
+"""Files that are not images, and images that kill decoders: each is FAILED with its code and affects no other."""
 
 import os
 import random
@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.support import hostile
 from tests.support.images import faulty_photo, opened, photo, png_header
-from tests.support.messages import settled, wait_quiet
+from tests.support.messages import settled, wait_idle
 from tests.support.system import PROCESSED
 
 # What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds of CPU time.
@@ -39,7 +39,7 @@ def test_poison_among_good_images(system, stack):
             image = system.wait_key(key)
             assert opened(system.thumbnail(image["id"])).size == (256, 192)
     failed = {name: system.wait_key(f"poison/{name}", "FAILED") for name in POISON}
-    wait_quiet(system)
+    wait_idle(system)
 
     errors = {name: (image["error"]["code"], image["error"]["retryable"]) for name, image in failed.items()}
     assert errors == {name: (code, retryable) for name, (_, code, retryable) in POISON.items()}
@@ -62,7 +62,7 @@ def test_poison_among_good_images(system, stack):
 
 
 def test_one_killer_among_twenty_images_with_all_workers_busy(system, stack):
-    """Everything waits before the first image is taken, so that each killer has neighbours in all other hands."""
+    """All images wait before the first is consumed, so that each killer is processed next to others."""
     with system.stopped("thumbnailer"):
         killers = {fault: f"killers/{fault}.jpg" for fault in KILLERS}
         good = [f"killers/good {n}.jpg" for n in range(20 * len(KILLERS))]
@@ -77,7 +77,7 @@ def test_one_killer_among_twenty_images_with_all_workers_busy(system, stack):
 
     assert all(system.wait_key(key)["attempts"] == 1 for key in good)
     failed = {fault: system.wait_key(key, "FAILED") for fault, key in killers.items()}
-    wait_quiet(system)
+    wait_idle(system)
     assert {fault: image["error"]["code"] for fault, image in failed.items()} == KILLERS
     assert {fault: image["attempts"] for fault, image in failed.items()} == dict.fromkeys(KILLERS, 1)
     for code in KILLERS.values():

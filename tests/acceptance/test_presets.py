@@ -1,4 +1,4 @@
-"""What is made of an image is said by a file; a file with faults is refused with their lines."""
+"""Variants as defined by a presets file; an invalid file is rejected with its lines."""
 
 import re
 

@@ -11,7 +11,7 @@ import pytest
 from devstack.postgres import OWNER, database_url
 from tests.support.fault_injection.launch import crashing
 from tests.support.images import photo, red_quarter
-from tests.support.messages import listening, purge, wait_quiet
+from tests.support.messages import listening, purge, wait_idle
 from tests.support.operator_cli import running, thumbmill
 from tests.support.processes import another
 from tests.support.system import ORIGINALS, PROCESSED
@@ -37,7 +37,7 @@ def wait_repair(system, image_id, drift):
 
 
 def act_unheard(system, act, *keys):
-    """Do something in the bucket to each of these keys once, of which all news is lost: IMMEDIATE's and DURABLE's.
+    """Change each of these keys in the bucket once, and lose all events of it: IMMEDIATE's and DURABLE's.
 
     Others' late news may be on its way, too, so it is these keys' that is waited for.
     """
@@ -89,7 +89,7 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
     stack.start("status-tracker", wait=False, **HASTY)
     with another(system, "status-tracker", **HASTY):
         ids = [system.wait_key(key, timeout=60)["id"] for key in keys]
-        wait_quiet(system)
+        wait_idle(system)
         for image_id in ids:
             assert system.timeline(image_id).count("image.done") == 1
             assert len(repairs(system, image_id)) <= 1, "republished, and not recorded, is not repaired"

@@ -1,4 +1,4 @@
-"""Services that some server refuses: they say which variable or permission is at fault, exit, and lose nothing."""
+"""Services that a server rejects: they name the variable or permission, exit, and lose nothing."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 def refusals(system, name):
-    """Settings that are well formed and that some server refuses, each with what has to be named."""
+    """Well-formed settings that a server rejects, each with what the error must name."""
     login, _, address = system.stack.table[name].environment.get("DATABASE_URL", "").rpartition("@")
     database = [
         ({"DATABASE_URL": f"{login}x@{address}"}, "DATABASE_URL"),
@@ -115,7 +115,7 @@ def remove_bucket(system, bucket):
 
 @pytest.fixture
 def empty_database(system):
-    """The addresses of a database that nobody has migrated, by role."""
+    """The URLs of a database without migrations, by role."""
     with psycopg.connect(system.stack.endpoints.database(), autocommit=True) as owner:
         owner.execute("CREATE DATABASE unmigrated")
         yield lambda role: system.stack.endpoints.database(role).rpartition("/")[0] + "/unmigrated"

@@ -1,4 +1,4 @@
-"""What somebody takes away under a running system is noticed, named and put back, and nothing is lost meanwhile."""
+"""Configuration removed from a running system: it is noticed, reported and restored, and nothing is lost."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEE
 
 @contextmanager
 def watching(system, describe=describe_minio_watch, begins="tells both targets"):
-    """What stays beside a system that `make up` or Compose has started."""
+    """The provisioner, which stays with a system that `make up` or Compose has started."""
     row = describe(system.stack.installation)
     log = system.stack.log_path(row.name)
     with log.open("wb") as out:
@@ -41,7 +41,7 @@ def watching(system, describe=describe_minio_watch, begins="tells both targets")
 
 @pytest.fixture
 def attentive(system):
-    """The tracker with short intervals, which it has shown to be heard."""
+    """The tracker with short intervals, after a first heartbeat has passed."""
     with system.restarted("status-tracker", **OFTEN):
         yield system
     wait_until(lambda: readiness(system, TRACKER) == {}, what="the tracker to be ready")

@@ -1,17 +1,17 @@
-"""Old news, news of other versions, and news of what we wrote ourselves: heard, and nothing comes of it."""
+"""Old events, events of other versions, and events about variants: accepted without an effect."""
 
 import json
 
 import pytest
 
 from tests.support.images import opened, photo
-from tests.support.messages import listening, post, purge, settled, wait_quiet
+from tests.support.messages import listening, post, purge, settled, wait_idle
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
 
 def test_replayed_old_events_change_nothing(system):
-    """All that was ever told of images that are by now replaced, deleted, made anew and failed."""
+    """All events of images that have since been replaced, deleted, processed again and failed."""
     with (
         listening(system, "storage.events", "immediate", "durable") as bucket,
         listening(system, "image.lifecycle", "image.*") as lifecycle,
@@ -32,14 +32,14 @@ def test_replayed_old_events_change_nothing(system):
         system.wait_generation(ids["replaced"], 2)
         system.wait_generation(ids["anew"], 2)
         wait_until(lambda: system.image(ids["failed"])["status"] == "FAILED", what="the failure")
-        wait_quiet(system)
+        wait_idle(system)
         told = bucket.take(2 * 9) + lifecycle.take(4 * 2 + 3 * 2 + 2)
     before = everything(system, ids)
     superseded = system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}')
 
     post(system, told)
     post(system, reversed(told))
-    wait_quiet(system)
+    wait_idle(system)
 
     assert everything(system, ids) == before
     assert opened(system.thumbnail(ids["replaced"])).size == (48, 64)
@@ -61,7 +61,7 @@ TIMELINE = """
 
 
 def everything(system, ids):
-    """What the rows, the timelines and the bucket have of images."""
+    """Return the rows, timelines and objects of images."""
     wanted = list(ids.values())
     return (
         sorted(system.query("SELECT * FROM image_status WHERE id = ANY(%s::uuid[])", wanted)),
@@ -74,13 +74,13 @@ def everything(system, ids):
 
 
 def as_newer(event):
-    """What a later version may say: more than ours knows, everywhere."""
+    """Add unknown fields everywhere, as a later version may."""
     more = {"added_later": {"x": [1]}}
     return event | more | {"data": event["data"] | more}
 
 
 def as_older(event):
-    """What a version said that knew neither details nor damage, runs or traces."""
+    """Remove details, damage, runs and traces, which an earlier version did not have."""
     younger = {"details", "damaged", "run_id", "attempt", "file_name", "content_type"}
     return {name: value for name, value in event.items() if name != "traceparent"} | {
         "data": {name: value for name, value in event["data"].items() if name not in younger}
@@ -130,7 +130,7 @@ def test_an_event_of_an_unknown_type_is_kept_and_can_be_redriven(system):
 
 @pytest.fixture
 def misconfigured(system):
-    """Have MinIO announce what is written to the bucket of thumbnails, too."""
+    """Have MinIO send events of the bucket of variants, too."""
     rules = system.s3.get_bucket_notification_configuration(Bucket=ORIGINALS)
     wrong = {"QueueConfigurations": rules["QueueConfigurations"]}
     system.s3.put_bucket_notification_configuration(Bucket=PROCESSED, NotificationConfiguration=wrong)
@@ -144,7 +144,7 @@ def test_events_about_thumbnails_create_no_images(system, misconfigured):
     image_id = system.post_form(photo())["id"]
     system.wait_status(image_id)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] >= before + 4, what="four events")
-    wait_quiet(system)
+    wait_idle(system)
     assert settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + 4, (
         "one of the photo, three of its variants"
     )

@@ -1,4 +1,4 @@
-"""Services that are replaced while they are used, and one that comes back from the dead with its work in hand."""
+"""Services restarted under load, and a frozen service that resumes with its messages."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.images import photo, red_quarter
-from tests.support.messages import wait_quiet, wait_tracker
+from tests.support.messages import wait_idle, wait_tracker
 from tests.support.outage_uploads import all_done_after, put_many
 from tests.support.processes import PORT, another
 from tests.support.system import PRESETS, PROCESSED
@@ -63,7 +63,7 @@ def test_restarts_under_load_lose_and_repeat_nothing(system, stack):
 
 @contextmanager
 def patient_stop(system):
-    """Let the thumbnailer finish what it has in hand, however long that takes on a busy machine."""
+    """Let the thumbnailer finish its messages, however long that takes on a busy machine."""
     with system.restarted("thumbnailer", STOP_GRACE_SECONDS=str(GRACE_SECONDS)):
         yield
 
@@ -72,13 +72,13 @@ def patient_stop(system):
     "lost", ["its connections are closed", pytest.param("its heartbeats are missed", marks=pytest.mark.long)]
 )
 def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
-    """Stopped in the middle of its work, which another does meanwhile; and one of its pictures is replaced."""
+    """Freeze a thumbnailer at work that another does meanwhile; one of its images is replaced."""
     patient = {"DECODE_TIMEOUT_SECONDS": "30"}
     with system.restarted("thumbnailer", **patient):
         ids = [system.post_form(LARGE + bytes([n]), name="large.png")["id"] for n in range(2)]
         same, replaced = ids
         wait_until(lambda: all(status(system, id_) == "PROCESSING" for id_ in ids), what="both to be in hand")
-        with system.held("thumbnailer"):
+        with system.frozen("thumbnailer"):
             wait_tracker(system)
             assert [status(system, id_) for id_ in ids] == ["PROCESSING"] * 2, "too late: it was done already"
             if lost == "its connections are closed":
@@ -96,7 +96,7 @@ def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
             what="the zombie to find itself cut off",
         )
         system.wait_status(system.post_form(photo())["id"])
-    wait_quiet(system)
+    wait_idle(system)
     assert red_quarter(system.thumbnail(replaced)) == "right lower"
     assert system.image(same) == done
     for id_ in ids:
@@ -112,7 +112,7 @@ def status(system, image_id):
 
 
 def close_connections(system, user):
-    """Have the broker end a user's connections, as it does with those whose heartbeats it misses."""
+    """Have the broker close a user's connections, as after missed heartbeats."""
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/connections"
     with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
 

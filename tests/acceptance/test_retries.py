@@ -1,4 +1,4 @@
-"""Another try of a FAILED image, by its owner and by its operator, and variants that are lost and made again."""
+"""Retries of FAILED images by owners and operators, and lost variants that are restored."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fault_injection.launch import unharmed
 from tests.support.images import faulty_photo, opened, photo
-from tests.support.messages import wait_quiet
+from tests.support.messages import wait_idle
 from tests.support.operator_cli import thumbmill
 from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
@@ -21,7 +21,7 @@ def retry(system, image_id):
 
 
 def fail(system, fault="spin"):
-    """A sound photo that its decoder fails at; with the faults off, another try succeeds."""
+    """Upload a good photo on which the faulty decoder fails; a normal decoder succeeds."""
     image_id = system.post_form(faulty_photo(fault))["id"]
     return system.wait_status(image_id, "FAILED", timeout=60)
 
@@ -51,14 +51,14 @@ def test_the_owner_retries_a_failed_image(system):
 def test_two_requests_cause_one_retry(system):
     image = fail(system)
     with system.stopped("thumbnailer"):
-        with system.held("status-tracker"):
+        with system.frozen("status-tracker"):
             answers = [retry(system, image["id"]) for _ in range(3)]
         assert {answer.status_code for answer in answers} == {202}
         system.wait_status(image["id"], "PENDING")
         assert problem(retry(system, image["id"]), 409) == "already_running"
         assert system.message_count("image_queue") == 1
     system.wait_status(image["id"], "FAILED", timeout=60)
-    wait_quiet(system)
+    wait_idle(system)
     assert len(runs(system, image["id"], "image.retry_requested")) == 1
     assert len(runs(system, image["id"], "image.failed")) == 2
     answer = retry(system, image["id"])
@@ -125,7 +125,7 @@ def lose(system, image_id, preset="thumbnail"):
 def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method):
     image = system.wait_status(system.post_form(photo())["id"])
     url = f"{IMAGES}/{image['id']}/variants/thumbnail"
-    with system.held("thumbnailer"):
+    with system.frozen("thumbnailer"):
         lose(system, image["id"])
         answer = system.http.request(method, url)
         assert (answer.status_code, bool(answer.headers["retry-after"])) == (503, True)
@@ -141,7 +141,7 @@ def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method
         assert system.message_count("image_queue") <= 1
     wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be there again")
     wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
-    wait_quiet(system)
+    wait_idle(system)
     told = system.timeline(image["id"])
     kinds = ("image.variants_missing", "tracker.repaired", "image.done")
     assert [told.count(kind) for kind in kinds] == [1, 1, 2]
@@ -149,7 +149,7 @@ def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method
 
 def test_a_lost_original_makes_the_image_deleted(system):
     image = system.wait_status(system.post_form(photo())["id"])
-    with system.held("status-tracker"):
+    with system.frozen("status-tracker"):
         system.s3.delete_object(Bucket="images-original", Key=image["key"])
         assert problem(system.http.get(f"{IMAGES}/{image['id']}/variants/original"), 410) == "gone"
         assert system.image(image["id"])["status"] == "DONE", "as the tracker has it"

@@ -1,8 +1,8 @@
-"""A right that a service loses while it runs: nothing is lost with it, and giving it back is all that it takes."""
+"""A permission revoked from a running service: nothing is lost, and granting it again is enough."""
 
 import pytest
 
-from tests.support.degraded_servers import denied, other_secret
+from tests.support.degraded_servers import changed_secret, denied
 from tests.support.images import photo, red_quarter
 from tests.support.outage_uploads import readiness
 from tests.support.waiting import wait_until
@@ -31,8 +31,8 @@ def test_a_permission_revoked_for_a_while_costs_no_attempt(system, action):
     ],
 )
 def test_a_wrong_minio_secret_is_reported_as_minio(system, user, port):
-    """Also by a service that has nothing to do; and what it cannot do for want of MinIO is not RabbitMQ's fault."""
-    with other_secret(system, user):
+    """Also for an idle service, and an error of MinIO is not reported as one of RabbitMQ."""
+    with changed_secret(system, user):
         away = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
         assert away.keys() == {"minio"}
         assert "check MINIO_ACCESS_KEY, MINIO_SECRET_KEY" in away["minio"]
@@ -40,7 +40,7 @@ def test_a_wrong_minio_secret_is_reported_as_minio(system, user, port):
 
 
 def test_a_thumbnailer_with_a_wrong_secret_and_waiting_images_reports_minio(system):
-    with other_secret(system, "thumbnailer"):
+    with changed_secret(system, "thumbnailer"):
         image = system.post_form(photo())
         wait_until(
             lambda: "minio" in readiness(system, "THUMBNAILER_HEALTH_PORT"), what="the thumbnailer to notice"

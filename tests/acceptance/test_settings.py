@@ -1,4 +1,4 @@
-"""Services with settings that are missing or wrong: they name every variable, and exit."""
+"""Services with missing or invalid settings: they name every variable, and exit."""
 
 import pytest
 
@@ -66,7 +66,7 @@ WRONG = {
 
 
 def complaints(output):
-    """The variables that a service complains of."""
+    """Return the variables that a service's errors name."""
     lines = [line for line in output.splitlines() if line.startswith("settings: ")]
     return {line.removeprefix("settings: ").partition(":")[0] for line in lines}
 

@@ -1,4 +1,4 @@
-"""Tickets: forms that are used once, twice, late, never, and for something else."""
+"""Tickets: forms that are used once, twice, late, never, or for another purpose."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.images import photo, red_quarter
-from tests.support.messages import wait_quiet
+from tests.support.messages import wait_idle
 from tests.support.system import ORIGINALS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
@@ -16,12 +16,12 @@ MIB = 1024 * 1024
 
 
 def wait_awaiting(system, ticket):
-    """Wait until the tracker knows of a ticket."""
+    """Wait until the tracker has recorded a ticket."""
     return system.wait_status(ticket["id"], "AWAITING_UPLOAD")
 
 
 def refused(answer):
-    """The code of MinIO's refusal, and its status."""
+    """Return the status and the code of MinIO's error."""
     return answer.status_code, answer.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
@@ -64,12 +64,12 @@ def test_an_unused_ticket_cannot_be_deleted(system):
 
 
 def wait_withdrawn(system, ticket):
-    """Wait until the tracker has removed what the form was not good for; nothing of it is left anywhere."""
+    """Wait until the tracker has removed the rejected object, without any trace."""
     image_id = ticket["id"]
     wait_until(lambda: "tracker.rejected" in system.timeline(image_id), 30, "the object to be withdrawn")
     assert system.keys(ORIGINALS, ticket["key"]) == []
     wait_until(lambda: system.keys(PROCESSED, f"{image_id}/") == [], 30, "its variants to be removed")
-    wait_quiet(system)
+    wait_idle(system)
     image = system.image(image_id)
     assert (image["status"], image["variants"]) == ("DELETED", [])
     assert system.keys(PROCESSED, f"{image_id}/") == []
@@ -79,9 +79,9 @@ def wait_withdrawn(system, ticket):
 
 @pytest.mark.parametrize("held", [None, "thumbnailer", "status-tracker"])
 def test_a_used_ticket_does_not_accept_another_file(system, held):
-    """What is shown under its id is the first file or none: MinIO cannot refuse the other, so it is withdrawn."""
+    """The API shows the first file or none: MinIO cannot reject the other, so the tracker removes it."""
     ticket = system.ticket()
-    with system.held(held) if held else nullcontext():
+    with system.frozen(held) if held else nullcontext():
         assert system.send_form(ticket, photo(seed=1)).status_code == 204
         if not held:
             system.wait_status(ticket["id"])
@@ -102,12 +102,12 @@ def test_a_ticket_does_not_restore_a_deleted_image(system, seed):
 
 
 def test_a_ticket_accepts_the_same_bytes_again(system):
-    """As does a client whose answer was lost."""
+    """As a client does whose response was lost."""
     ticket = system.ticket()
     assert system.send_form(ticket, photo(seed=1, orientation=3)).status_code == 204
     system.wait_status(ticket["id"])
     assert system.send_form(ticket, photo(seed=1, orientation=3)).status_code == 204
-    wait_quiet(system)
+    wait_idle(system)
     system.wait_status(ticket["id"])
     assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
     assert "tracker.rejected" not in system.timeline(ticket["id"])
@@ -121,7 +121,7 @@ def test_a_ticket_accepts_another_file_if_a_setting_allows_it(system):
         assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
         system.wait_generation(ticket["id"], 2)
         assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
-        with system.held("thumbnailer"):
+        with system.frozen("thumbnailer"):
             for seed in (3, 4):
                 assert system.send_form(ticket, photo(seed=seed)).status_code == 204
         system.wait_generation(ticket["id"], 4)
@@ -132,7 +132,7 @@ def test_a_ticket_accepts_another_file_if_a_setting_allows_it(system):
 
 
 def test_a_ticket_used_after_the_tracker_expired_it(system):
-    """The form is still good, but the database's clock has passed its end: as with bytes that took very long."""
+    """The form is still valid, but the database's clock has passed its end, as after a very slow upload."""
     ticket = system.ticket()
     wait_awaiting(system, ticket)
     moved = system.query(
@@ -141,7 +141,7 @@ def test_a_ticket_used_after_the_tracker_expired_it(system):
     assert len(moved) == 1
     system.wait_status(ticket["id"], "EXPIRED")
     assert problem(system.http.delete(f"{IMAGES}/{ticket['id']}"), 409) == "ticket_not_used"
-    with system.held("thumbnailer"):
+    with system.frozen("thumbnailer"):
         assert system.send_form(ticket, photo(orientation=3)).status_code == 204
         system.wait_status(ticket["id"], "PENDING")
     image = wait_until(lambda: [i for i in [system.image(ticket["id"])] if i["status"] == "DONE"])[0]

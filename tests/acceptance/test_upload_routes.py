@@ -1,4 +1,4 @@
-"""A photo by every door, all the way to its thumbnail."""
+"""A photo by every upload route, from upload to thumbnail."""
 
 import io
 from contextlib import closing
@@ -54,7 +54,7 @@ def by_older_interface(system, data):
     return told["id"]
 
 
-DOORS = {  # how to enter, and what the bucket then says
+DOORS = {  # how to upload, and the resulting event
     "form": (by_form, PUT),
     "raw body": (by_raw_body, PUT),
     "presigned POST": (by_ticket, POST),
@@ -65,7 +65,7 @@ DOORS = {  # how to enter, and what the bucket then says
 
 @pytest.fixture(scope="module")
 def entered(stack):
-    """One photo by each door, lying on its side; all at once, since the ledger's word takes up to three seconds."""
+    """One rotated photo by each route; all at once, since DURABLE's event takes up to three seconds."""
     with closing(System(stack)) as system:
         return {
             name: enter(system, photo(800, 600, orientation=6, seed=number))
@@ -112,7 +112,7 @@ def test_the_timeline_explains_the_image(system, entered, door):
         wanted.append("upload.requested")
     events = wait_until(
         lambda: [events for events in [system.events(entered[door])] if len(events) >= len(wanted)],
-        what="both notification targets to have told",
+        what="the events of both notification targets",
     )[0]
     assert sorted(event["type"] for event in events) == sorted(wanted)
     assert [event["occurred"] for event in events] == sorted(event["occurred"] for event in events)
@@ -160,7 +160,7 @@ def test_a_file_of_several_parts_becomes_one_object(system):
     assert system.s3.head_object(Bucket=ORIGINALS, Key=image["key"])["ETag"].endswith('-3"')
     assert system.http.get(image["variants"][0]["url"]).content == data
     assert system.timeline(image["id"])[0] == "storage.ObjectCreated:CompleteMultipartUpload"
-    assert image["key"] not in system.unfinished()
+    assert image["key"] not in system.multipart_uploads()
 
 
 def test_an_s3_client_may_use_multipart_uploads(system):

@@ -1,4 +1,4 @@
-"""Uploads that are refused or broken off: they leave nothing."""
+"""Rejected and aborted uploads leave nothing."""
 
 import http.client
 from contextlib import closing, contextmanager
@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 MIB = 1024 * 1024
 LIMIT = 6 * MIB  # more than one part
 TEXT = b"hello, I am text" * 4  # as many bytes as the longest signature needs
-BEGINNING = photo()  # of a file that goes on for ever
+BEGINNING = photo()  # of an endless file
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 FORM_HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
@@ -22,17 +22,17 @@ RAW = {"Content-Type": "image/jpeg"}
 
 @contextmanager
 def nothing_stored(system):
-    """Whatever happens inside, the bucket is the same afterwards, without a half-done upload."""
+    """Check that the bucket is unchanged afterwards, without incomplete uploads."""
     before = system.keys(ORIGINALS)
-    system.give_up_unfinished()
+    system.abort_multipart_uploads()
     yield
-    wait_until(lambda: not system.unfinished(), what="multipart uploads to be given up")
+    wait_until(lambda: not system.multipart_uploads(), what="multipart uploads to be aborted")
     assert system.keys(ORIGINALS) == before
 
 
 @contextmanager
 def beginning(system, headers, *chunks):
-    """A request that is not complete yet."""
+    """Begin a request without completing it."""
     with closing(http.client.HTTPConnection("127.0.0.1", system.ports["GATEWAY_PORT"], timeout=30)) as connection:
         connection.putrequest("POST", "/api/v1/images")
         for name, value in headers.items():
@@ -63,7 +63,7 @@ def test_a_disconnected_client_of_a_large_file_leaves_no_parts(system, headers):
     with nothing_stored(system):
         chunks = [head + BEGINNING, *[bytes(MIB)] * 11]
         with beginning(system, headers | {"Content-Length": str(20 * MIB)}, *chunks):
-            wait_until(system.unfinished, what="the first part to be under way")
+            wait_until(system.multipart_uploads, what="the first part to be under way")
         wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 0)
 
 
@@ -118,7 +118,7 @@ def test_the_gateways_memory_does_not_grow_with_the_file(system):
     data = noise(3000, 3000)
     assert len(data) > 27_000_000
     system.wait_status(system.post_form(data, name="noise.png")["id"])  # threads and malloc keep something of it
-    (process / "clear_refs").write_text("5")  # the peak begins anew, see proc(5)
+    (process / "clear_refs").write_text("5")  # reset the peak, see proc(5)
     before = peak()
     image = system.post_form(data, name="noise.png")
     # A part of 5 MiB, its copy on the way out, the next part, and one that malloc has not given back: on a busy
@@ -129,7 +129,7 @@ def test_the_gateways_memory_does_not_grow_with_the_file(system):
 
 @pytest.fixture(scope="module")
 def narrow(stack):
-    """A gateway that takes 6 MiB, one at a time."""
+    """A gateway that accepts 6 MiB, one upload at a time."""
     with closing(System(stack)) as system, system.restarted(
         "gateway", MAX_UPLOAD_BYTES=str(LIMIT), MAX_CONCURRENT_UPLOADS="1"
     ):  # fmt: skip

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.compose_system import run_compose
-from tests.support.upload_routes import check_thumbnail, open_doors, put_object, send_form, send_ticket
+from tests.support.upload_routes import check_thumbnail, open_client, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 SERVICES = ("gateway", "thumbnailer", "status-tracker")
@@ -27,7 +27,7 @@ def system():
 
 @pytest.fixture(scope="module")
 def doors(system):
-    with open_doors(system.ports, "minioadmin", "minioadmin") as opened:
+    with open_client(system.ports, "minioadmin", "minioadmin") as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.compose_files import CHECKOUT
 from tests.support.compose_system import ask_docker, run_compose
-from tests.support.upload_routes import check_thumbnail, open_doors, put_object, send_form, send_ticket
+from tests.support.upload_routes import check_thumbnail, open_client, put_object, send_form, send_ticket
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 write_secrets = runpy.run_path(str(CHECKOUT / "infra/compose/secret_files.py"))["write_secrets"]
@@ -37,7 +37,7 @@ def system(secrets):
 def test_an_upload_in_each_way_is_done(system, secrets):
     names = ("minio_root_user", "minio_root_password", "api_keys")
     user, password, key = ((secrets / name).read_text().strip() for name in names)
-    with open_doors(system.ports, user, password, key) as doors:
+    with open_client(system.ports, user, password, key) as doors:
         check_thumbnail(doors, send_form(doors, seed=1))
         check_thumbnail(doors, send_ticket(doors, seed=2))
         check_thumbnail(doors, put_object(doors, seed=3))

@@ -1,4 +1,4 @@
-"""The running system, as in tests/acceptance: what an attack broke is whole again before the next test."""
+"""The running system, as in tests/acceptance, restored before every test."""
 
 from contextlib import closing
 
@@ -10,7 +10,7 @@ from tests.support.system import System
 
 @pytest.fixture
 def system(stack):
-    """Every door of the system."""
+    """A client of the system."""
     with closing(System(stack)) as system:
         yield system
     mend(stack)

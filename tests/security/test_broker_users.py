@@ -1,4 +1,4 @@
-"""What each RabbitMQ user may do: its own work, and nothing with which it could speak for another."""
+"""The permissions of each RabbitMQ user: its own work, and nothing that would let it act as another."""
 
 import json
 import uuid
@@ -28,7 +28,7 @@ FAMILIES = {
     work: [work, *(f"{work}.delay.{delay}" for delay in DELAYS), f"{work}.dead"]
     for work in ("image_queue", "status_tracker")
 }
-# To ask for a queue's length takes some right to it, from RabbitMQ 4 on, and the tracker asks for those of others.
+# From RabbitMQ 4 on, a queue's length requires some permission, and the tracker reads those of others.
 READABLE = {
     "thumbnailer": set(FAMILIES["image_queue"]),
     "status-tracker": {*FAMILIES["status_tracker"], "image_queue", "image_queue.dead", "unrouted"},
@@ -38,7 +38,7 @@ QUEUES = [*FAMILIES["image_queue"], *FAMILIES["status_tracker"], "unrouted"]
 
 
 def is_refused(system, user, action):
-    """Tell whether the broker refuses it; any other fault is one of the test's."""
+    """Return whether the broker denies it; any other error is one of the test."""
     with system.channel(user) as channel:
         try:
             action(channel)
@@ -57,7 +57,7 @@ def publishing(exchange, key, body=b"{}", **properties):
     return publish
 
 
-# --- what the broker refuses ---------------------------------------------------------------------------------
+# --- denied by the broker ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -113,7 +113,7 @@ def test_a_user_moves_messages_within_its_own_queues_only(system, user):
 
 @pytest.mark.parametrize("user", USERS)
 def test_no_user_publishes_to_the_default_exchange(system, user):
-    """By the default exchange: whoever may use it at all may write into every queue."""
+    """By the default exchange: a user that may use it at all can write into every queue."""
     assert all(is_refused(system, user, publishing("", queue)) for queue in QUEUES)
 
 
@@ -172,11 +172,11 @@ def test_a_consumer_restores_all_of_its_queues(system, user):
             channel.queue_bind("status_tracker", "message.retry", "image_queue.dead")
 
 
-# --- what the tracker refuses --------------------------------------------------------------------------------
+# --- rejected by the tracker ---------------------------------------------------------------------------------
 
 
 def fact(kind, image, by, **data):
-    """A lifecycle event about an image, as whoever knows the contract can write it."""
+    """A lifecycle event about an image, as anyone can forge it who knows the contract."""
     return json.dumps(
         {
             "specversion": "1.0",
@@ -197,7 +197,7 @@ def source_of(system, image):
 
 
 def all_facts(system, image, by):
-    """Each kind with content that would change the image, or its timeline, if it were believed."""
+    """Each type with content that would change the image or its timeline if it were accepted."""
     about = {"object_version": source_of(system, image), "run_id": "9999"}
     variant = {"type": "thumbnail", "key": image_key(image), "width": 1, "height": 1, "bytes": 1}
     shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
@@ -228,10 +228,11 @@ def image_key(image):
 
 
 def make_image(system, seed=0):
-    """An image that is DONE, of which nothing more will be told."""
+    """An image that is DONE, without further events."""
     image = system.wait_status(system.post_form(photo(seed=seed))["id"])
     wait_until(
-        lambda: system.timeline(image["id"]).count("storage.ObjectCreated:Put") == 2, what="both targets' word"
+        lambda: system.timeline(image["id"]).count("storage.ObjectCreated:Put") == 2,
+        what="the events of both targets",
     )
     return system.image(image["id"])
 
@@ -243,7 +244,7 @@ def settled(system, image):
 
 @pytest.mark.parametrize("user", USERS)
 def test_an_event_must_match_its_routing_key(system, user):
-    """The broker looks at the routing key, the tracker at what stands in the body: both have to agree."""
+    """The broker checks the routing key, the tracker the body: both must agree."""
     image = make_image(system)
     before = settled(system, image)
     keys = [("image.lifecycle", key) for key in sorted(SAYS[user] - {"tracker.watermark"})]
@@ -254,11 +255,11 @@ def test_an_event_must_match_its_routing_key(system, user):
         for by in (f"/{user}", "/cli", "/thumbnailer"):
             for kind, body in all_facts(system, image, by).items():
                 if kind == key and kind in SAYS[user]:
-                    continue  # its own to say
+                    continue  # its own event
                 for named in (None, user):
                     forged = {"x-routing-key": kind, "x-exchange": "image.lifecycle", "x-author": "thumbnailer"}
                     if (exchange, user) == ("message.retry", "status-tracker") and named:
-                        continue  # what it moved itself: who has its login is the tracker
+                        continue  # moved by the tracker itself
                     publish = publishing(
                         exchange, key, body, content_type=CLOUD_EVENT, user_id=named, headers=forged
                     )
@@ -273,7 +274,7 @@ def test_an_event_must_match_its_routing_key(system, user):
 
 
 def test_a_storage_event_is_accepted_from_minio_only(system):
-    """By the gateway's login, under the key that it may use, a removal and what the broker would have given up."""
+    """With the gateway's login and its own routing key: a deletion, and a message at the delivery limit."""
     image = make_image(system)
     before = settled(system, image)
     record = {"s3": {"bucket": {"name": "images-original"}, "object": {"key": image["key"], "sequencer": "17A"}}}
@@ -292,11 +293,11 @@ def test_a_storage_event_is_accepted_from_minio_only(system):
     system.drain("status_tracker.dead")
 
 
-# --- what a variant may be -----------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------------------
 
 
 def test_a_thumbnailer_cannot_publish_another_image_s_variant_or_a_page(system):
-    """Whoever has it may say what was made of an image; not what a browser would run, nor another's picture."""
+    """Its user may publish an image's variants, but not what a browser would run, or another image's variant."""
     victim = make_image(system, 1)
     image = make_image(system, 2)
     [(variants,)] = system.query("SELECT variants FROM images WHERE id = %s", victim["id"])
@@ -323,7 +324,7 @@ def test_a_thumbnailer_cannot_publish_another_image_s_variant_or_a_page(system):
 
 @pytest.mark.parametrize("change", ["key", "content_type"])
 def test_a_row_forged_earlier_shows_nothing_either(system, change):
-    """The way out keeps to the same list as the way in: an older version may have believed something else."""
+    """Downloads check the same list as events: an older version may have accepted more."""
     victim = make_image(system, 1)
     image = make_image(system, 2)
     [(others,)] = system.query("SELECT variants FROM images WHERE id = %s", victim["id"])

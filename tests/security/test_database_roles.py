@@ -1,4 +1,4 @@
-"""What a database login of a service may do beside its work: nothing."""
+"""The database roles of services have no privileges beyond their work."""
 
 from contextlib import closing
 

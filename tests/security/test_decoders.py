@@ -1,4 +1,4 @@
-"""Pictures that are made to cost: what they may hold up, kill, learn and take with them."""
+"""Hostile images: what they may delay, kill, read and consume."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.support.messages import settled
 from tests.support.waiting import wait_until
 
 PORT = "THUMBNAILER_HEALTH_PORT"
-# What is small, or soon looked through, and would cost seconds, gigabytes or a decoder's life: each with its code.
+# Small or simple files that would cost seconds, gigabytes or a decoder process, each with its code.
 COSTLY = {
     "first-frame.gif": (hostile.gif_with_frame(65535, 65535), "image_too_large"),
     "frame.webp": (hostile.webp_with_frame(2**24, 2**24), "image_too_large"),
@@ -26,7 +26,7 @@ COSTLY = {
     "items.heic": (hostile.heif_of_items(50_000), "image_too_large"),
     "grid.avif": (hostile.heif_of_grid(2**21, 2**21), "image_too_large"),
 }
-SLOW = hostile.png(4500, 4500)  # by its header, where a picture has four seconds
+SLOW = hostile.png(4500, 4500)  # by its header, with four seconds for an image
 
 
 def children(stack):
@@ -34,7 +34,7 @@ def children(stack):
 
 
 def slow_children(stack):
-    """Those that give way to the others."""
+    """Return the children of lower priority."""
     usual = psutil.Process(stack.pid("thumbnailer")).nice()
     return [child for child in children(stack) if child.nice() > usual]
 
@@ -65,7 +65,7 @@ def test_an_expensive_image_is_rejected_at_no_cost(system, unhurried):
 
 
 def test_slow_images_delay_no_others_and_are_done_in_turn(system, stack):
-    """One decoder, and the one for slow pictures stands still: so it would if each of them took for ever."""
+    """One decoder, and the one for slow images is frozen, as if each of them took forever."""
     settings = {"THUMBNAILER_DECODERS": "1", "DECODE_TIMEOUT_SECONDS": "4", "DECODE_SILENCE_SECONDS": "3000"}
     with system.restarted("thumbnailer", **settings):
         system.put("slow/first.png", SLOW)
@@ -89,7 +89,7 @@ def test_slow_images_delay_no_others_and_are_done_in_turn(system, stack):
 def test_a_stalled_decoder_does_not_fail_an_image(system, stack):
     with system.restarted("thumbnailer", THUMBNAILER_DECODERS="1", DECODE_SILENCE_SECONDS="1"):
         usual = [child for child in children(stack) if child.cpu_times().user > 0]
-        for child in usual:  # the spare, too
+        for child in usual:  # with the spare
             child.send_signal(signal.SIGSTOP)
         image_id = system.post_form(photo(seed=77))["id"]
         image = system.wait_status(image_id, timeout=120)

@@ -1,4 +1,4 @@
-"""File names that are meant to lead somewhere else, to break a line or to turn the text around."""
+"""File names that try to escape a folder, break a line or reverse the text."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Forms that are made to cost more than they bring."""
+"""Multipart forms that try to cost more than their file."""
 
 import pytest
 

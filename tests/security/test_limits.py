@@ -1,4 +1,4 @@
-"""What one client may cost the others: connections, headers, patience, memory."""
+"""The cost of one client for the others: connections, headers, time, memory."""
 
 import select
 import selectors
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 MIB = 1024 * 1024
 SILENT = 1500
 READERS = 60  # more than the gateway keeps connections to MinIO
-TRICKLES = 32  # as many as there are places for uploads
+TRICKLES = 32  # as many as there are upload slots
 
 
 def head(path="/health", fields=b"", method=b"GET"):
@@ -48,8 +48,8 @@ def test_an_endless_header_or_trailer_section_is_rejected(system, case):
             if select.select([client.socket], [], [], 0)[0] or not client.send(more):
                 break
         assert resident_bytes(system) - before < 30 * MIB
-        answers = [(answer.status, answer.code) for answer in client.read_answers()]
-    # A body's trailer may come when its request has been answered already: one more answer would be the next one's.
+        answers = [(answer.status, answer.code) for answer in client.read_responses()]
+    # A trailer may arrive after the response: another response would be that of the next request.
     expected = {(431, "headers_too_large"), *([(404, "not_found")] if begin.startswith(b"POST") else [])}
     assert len(answers) == 1
     assert answers[0] in expected
@@ -61,7 +61,7 @@ def test_a_header_section_that_is_too_large_is_431(system):
     for fields in (many, b"X: " + b"y" * 65536 + b"\r\n"):
         with connected(system) as client:
             client.send(head(fields=fields) + b"\r\n")
-            assert [(answer.status, answer.code) for answer in client.read_answers()] == [
+            assert [(answer.status, answer.code) for answer in client.read_responses()] == [
                 (431, "headers_too_large")
             ]
     assert system.http.get("/health", headers={"X": "y" * 60_000}).status_code == 200
@@ -104,7 +104,7 @@ def test_a_header_section_that_trickles_in_times_out(system):
                 pass
             finally:
                 client.socket.settimeout(30)
-        answer = client.parse_response()
+        answer = client.read_response()
         assert (answer.status, answer.code) == (408, "request_timeout")
 
 
@@ -146,7 +146,7 @@ def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
     with connected(system) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.send(request)
-        with system.stopped("minio"):  # in the middle of the answer, which can only be broken off
+        with system.stopped("minio"):  # in the middle of the response, which can only be aborted
             while client.socket.recv(MIB):
                 pass
     with log.open("rb") as file:
@@ -157,7 +157,7 @@ def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
 
 
 def store_connections(system):
-    """How many connections the gateway has to MinIO."""
+    """Return the number of connections from the gateway to MinIO."""
     process = Path(f"/proc/{system.stack.pid('gateway')}")
     port = f":{system.ports['MINIO_PORT']:04X}"
     rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]

@@ -1,4 +1,4 @@
-"""What a leaked secret of one of MinIO's users is good for: its own work until it is changed, and nothing after."""
+"""The power of a leaked secret of a MinIO user: the user's own work until it is changed, and nothing after."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ def client(system, kind, access_key, secret_key, token=None):
 
 
 def provision(system):
-    """Run the set-up again, as every start does; give what it says."""
+    """Run the provisioner again, as every start does; return its output."""
     command, environment = describe_provision(system.stack.installation)
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -115,14 +115,14 @@ def test_a_user_cannot_create_access_keys(system, user):
 
 
 def test_temporary_keys_give_no_access(system, user, image):
-    """This build gives them out without asking the policy, which then has to deny their use."""
+    """This build issues them without checking the policy, so the policy must deny their use."""
     sts = client(system, "sts", user, system.secrets[SECRETS[user]])
     try:
         keys = sts.assume_role(RoleArn="arn:x:ignored:by:minio", RoleSessionName="thief", DurationSeconds=WEEK)[
             "Credentials"
         ]
     except ClientError:
-        return  # so much the better
+        return  # which is better
     stolen = keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
     s3 = client(system, "s3", *stolen)
     assert_useless(s3, image)

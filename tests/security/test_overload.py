@@ -1,4 +1,4 @@
-"""More requests than can be answered: some are refused, and afterwards all is as before."""
+"""More requests than the gateway can serve: some are rejected, and afterwards it works as before."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ LONGER_THAN_AN_ANSWER = 5.2  # seconds: the gateway waits five for the database
 
 
 async def poll(port, path, seen):
-    """Ask for an image again and again on one connection."""
+    """Request an image again and again on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not seen.is_set():
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -31,14 +31,14 @@ async def poll(port, path, seen):
 
 
 async def stall(system, path):
-    """Have pollers ask as fast as they can, and the gateway not be scheduled for seconds now and then."""
+    """Poll as fast as possible, and freeze the gateway for seconds now and then."""
     seen = asyncio.Event()
     pollers = [asyncio.create_task(poll(system.ports["GATEWAY_PORT"], path, seen)) for _ in range(POLLERS)]
     for _ in range(STALLS):
         await asyncio.sleep(0.7)  # in the midst of it
         system.stack.signal("gateway", signal.SIGSTOP)
         try:
-            await asyncio.sleep(LONGER_THAN_AN_ANSWER)  # its deadlines and its answers come at the same moment
+            await asyncio.sleep(LONGER_THAN_AN_ANSWER)  # its deadlines and the responses arrive at the same moment
         finally:
             system.stack.signal("gateway", signal.SIGCONT)
     seen.set()
@@ -46,7 +46,7 @@ async def stall(system, path):
 
 
 def waiting_queries(system):
-    """How many of the gateway's connections wait for a lock."""
+    """Return how many of the gateway's connections wait for a lock."""
     count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND wait_event_type = 'Lock'"
     return system.query(count)[0][0]
 

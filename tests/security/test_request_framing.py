@@ -1,4 +1,4 @@
-"""Where one request ends and the next begins: nothing in a body is ever answered."""
+"""Request framing: nothing inside a body is ever handled as a request."""
 
 import json
 import random
@@ -68,7 +68,7 @@ def test_an_upgrade_offer_is_ignored(system, offer, route):
                 client.send(segment)
                 _GAP.wait(0.02)  # a segment of its own
             client.send(request("GET", "/health", b"Connection: close\r\n"))
-            answers = [(answer.status, answer.code) for answer in client.read_answers()]
+            answers = [(answer.status, answer.code) for answer in client.read_responses()]
         assert answers == [expected, (200, None)]
 
 
@@ -77,7 +77,7 @@ def test_a_request_of_java_s_client_is_accepted(system):
     with connected(system) as client:
         client.send(request("POST", "/api/v1/uploads", JSON + UPGRADES["java"] + with_length(body)))
         client.send(body)
-        assert client.parse_response().status == 201
+        assert client.read_response().status == 201
 
 
 def chunked(body, chance):
@@ -91,7 +91,7 @@ def chunked(body, chance):
 
 
 def draw(chance):
-    """A request and what is answered to it."""
+    """A request and its response."""
     fields = chance.choice([b"", *UPGRADES.values()])
     match chance.randrange(4):
         case 0:
@@ -131,8 +131,8 @@ def test_a_hundred_exchanges_of_every_framing(system):
         data = b"".join(one for one, _ in drawn)
         with connected(system) as client:
             send_in_segments(client, data, chance)
-            answers = [client.parse_response() for _ in drawn]
+            answers = [client.read_response() for _ in drawn]
             assert [(answer.status, answer.code) for answer in answers] == [answer for _, answer in drawn], data
             client.send(end + SMUGGLED)
-            last = client.read_answers()
+            last = client.read_responses()
         assert [(answer.status, answer.code) for answer in last] == [(400, "malformed_request")], end

@@ -1,4 +1,4 @@
-"""What should end: tickets that nobody uses, rows of deleted images, and all that tells of a person."""
+"""Retention: unused tickets, rows of deleted images, and personal data."""
 
 from contextlib import ExitStack
 
@@ -16,7 +16,7 @@ def ask_for_ticket(system, **headers):
 
 
 def rows_of(system, ids):
-    """How many rows and facts the database has of these images."""
+    """Return the number of rows and timeline events of these images."""
     tables = ("images WHERE id", "events WHERE image_id")
     return [system.query(f"SELECT count(*) FROM {table} = ANY(%s::uuid[])", ids)[0][0] for table in tables]  # noqa: S608
 
@@ -33,7 +33,9 @@ def test_unused_tickets_do_not_grow_the_database_forever(system):
         assert refused, "more were given out than a minute's worth, and what came in while they were asked for"
         assert {problem(answer, 429) for answer in refused} == {"too_many_tickets"}
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-        assert ask_for_ticket(system, **{"X-API-Key": "b-key"}).status_code == 201, "another client has its own"
+        assert ask_for_ticket(system, **{"X-API-Key": "b-key"}).status_code == 201, (
+            "another client has its own limit"
+        )
         wait_until(lambda: rows_of(system, given) == [0, 0], 60, "unused tickets to be purged")
         shown = system.http.get(f"{IMAGES}/{given[0]}", headers={"X-API-Key": "a-key"})
         assert problem(shown, 404) == "image_not_found"
@@ -82,7 +84,7 @@ def test_a_deleted_image_is_unknown_after_its_retention_and_late_events_change_n
 
 
 def storage_event(key, event):
-    """The notification by which an object was announced, once more."""
+    """Publish the event of an object once more."""
     etag, size, _ = event["object_version"].split("/")
     thing = {
         "key": key.replace("/", "%2F"),

@@ -1,4 +1,4 @@
-"""What strangers see of a gateway with keys, and pages of other sites of one without."""
+"""What unauthenticated clients see of a gateway with keys, and pages of other origins of one without."""
 
 import pytest
 

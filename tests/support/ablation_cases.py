@@ -1,4 +1,4 @@
-"""The runs of docs/loss-drill.md that show what each guard is for."""
+"""The runs in docs/loss-drill.md that show the purpose of each guard."""
 
 import re
 
@@ -9,7 +9,7 @@ _COUNT = re.compile(r"([a-z]+) (\d+)")
 
 
 def cases():
-    """Give each run's arguments and the counts that are not 0 by it."""
+    """Return each run's arguments and its counts that are not 0."""
     text = (CHECKOUT / "docs" / "loss-drill.md").read_text()
     return [
         (arguments, {name: int(n) for name, n in _COUNT.findall(counts)})

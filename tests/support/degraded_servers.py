@@ -1,4 +1,4 @@
-"""What is made worse for a while: a right that is missing, a broker that gives up early."""
+"""Servers degraded for a while: a missing permission, a broker with a low delivery limit."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LOW_LIMIT = 3
 
 @contextmanager
 def denied(system: System, action: str) -> Iterator[None]:
-    """Take a right away from the thumbnailer's user, as a full store does without being asked."""
+    """Revoke a permission of the thumbnailer's user, with the effect that a full store has on its own."""
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
     policy = json.loads((SHARED / "policies" / "thumbnailer.json").read_text())
@@ -32,8 +32,8 @@ def denied(system: System, action: str) -> Iterator[None]:
 
 
 @contextmanager
-def other_secret(system: System, user: str) -> Iterator[None]:
-    """Give one of MinIO's users another secret, of which its service does not know."""
+def changed_secret(system: System, user: str) -> Iterator[None]:
+    """Change the secret of one of MinIO's users without telling its service."""
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
     admin.user_add(user, "another-secret")
@@ -44,8 +44,8 @@ def other_secret(system: System, user: str) -> Iterator[None]:
 
 
 @contextmanager
-def low_limit(system: System) -> Iterator[None]:
-    """Have the broker give up a message of the image queue after a few deliveries instead of a thousand."""
+def low_delivery_limit(system: System) -> Iterator[None]:
+    """Have the broker dead-letter a message of the image queue after a few deliveries instead of a thousand."""
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/policies/%2F"
     with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
         ours = next(p for p in client.get(api).json() if p["pattern"] == "^image_queue$")
@@ -60,7 +60,7 @@ def low_limit(system: System) -> Iterator[None]:
 
 @contextmanager
 def alarm(system: System, kind: str) -> Iterator[None]:
-    """Have the broker take nothing more from whoever publishes, as it does when disk or memory run short."""
+    """Have the broker block all publishers, as it does when disk or memory run short."""
     order, low, usual = ALARMS[kind]
     rabbitmqctl(system.stack, order, low)
     try:
@@ -70,8 +70,8 @@ def alarm(system: System, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def impatient(stack: Stack) -> Iterator[None]:
-    """Have the broker take from new channels what they have held for a second, and not for 30 minutes.
+def short_ack_timeout(stack: Stack) -> Iterator[None]:
+    """Have the broker time out unacknowledged messages of new channels after a second, not after 30 minutes.
 
     It looks twice a second then, and not once a minute.
     """

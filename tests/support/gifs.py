@@ -7,7 +7,7 @@ _BITS = 3  # of an index: the least size of a code
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of one colour, unless its indices are given; where it lies, and what becomes of it."""
+    """A frame of one colour, unless its indices are given; with its position and disposal."""
 
     index: int = 1
     box: tuple[int, int, int, int] = (0, 0, 8, 8)  # left, upper, width, height

@@ -1,4 +1,4 @@
-"""Files that are small and mean, made by hand to cost memory, time or a decoder's life."""
+"""Small hostile files, made by hand to cost memory, time or a decoder process."""
 
 import functools
 import io
@@ -127,7 +127,7 @@ def heif_that_claims(width: int, height: int, kind: str) -> bytes:
 
 
 def documents() -> dict[str, bytes]:
-    """What other programs would take for a picture, and run."""
+    """Documents that other programs would accept as images, and execute."""
     return {
         "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
         "pdf": b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",

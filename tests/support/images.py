@@ -1,4 +1,4 @@
-"""Pictures made on the spot, so that nothing foreign lies in the repository."""
+"""Images generated on the spot, so that the repository contains no foreign ones."""
 
 import io
 import random
@@ -14,7 +14,7 @@ ORIENTATION = 0x0112  # the EXIF tag
 
 
 def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes:
-    """A picture whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes its own.
+    """An image whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes unique.
 
     ``orientation`` is written as EXIF: the picture then shows turned or mirrored.
     """
@@ -34,7 +34,7 @@ def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes
 
 
 def grain(size, spread, seed=0):
-    """Noise in grey, the same at every run, since what damage does to a picture must not depend on the day.
+    """Grey noise, the same at every run, since the effect of damage must not depend on the run.
 
     ``spread`` is about its standard deviation, of 128 levels either way.
     """
@@ -44,7 +44,7 @@ def grain(size, spread, seed=0):
 
 
 def travel_photo() -> bytes:
-    """A photo on its side, with what a telephone writes beside it: camera, lens, time and place."""
+    """A rotated photo with the metadata of a telephone: camera, lens, time and location."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Fairphone", "FP4"
@@ -62,7 +62,7 @@ def travel_photo() -> bytes:
 
 
 def faulty_photo(fault: str) -> bytes:
-    """A good JPEG that makes a decoder with its faults switched on crash, compute for ever and the like."""
+    """A good JPEG that makes the tests' faulty decoder crash, compute forever and the like."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64), (10, 120, 10)).save(file, "JPEG", comment=f"thumbmill-fault:{fault}".encode())
     return file.getvalue()
@@ -79,7 +79,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def noise(width: int, height: int, seed: int = 0) -> bytes:
-    """A PNG that hardly shrinks: a little over three bytes a pixel."""
+    """A PNG that hardly compresses: a little over three bytes a pixel."""
     file = io.BytesIO()
     Image.frombytes("RGB", (width, height), random.Random(seed).randbytes(3 * width * height)).save(
         file, "PNG", compress_level=1
@@ -88,7 +88,7 @@ def noise(width: int, height: int, seed: int = 0) -> bytes:
 
 
 def red_quarter(data: bytes) -> str:
-    """Say where a photo's red quarter is shown: "left upper" as it was made, elsewhere when it was turned."""
+    """Return where a photo's red quarter is: "left upper" as generated, elsewhere if it was rotated."""
     picture = opened(data).convert("RGB")
     found = [
         f"{side} {level}"
@@ -106,7 +106,7 @@ def _is_red(pixel) -> bool:
 
 
 def opened(data: bytes) -> Image.Image:
-    """Decode a picture to its last byte; raises where it is none."""
+    """Decode an image to its last byte; raise if it is not one."""
     picture = Image.open(io.BytesIO(data))
     picture.load()
     return picture

@@ -1,4 +1,4 @@
-"""What anybody may have put into a queue: bodies that are no events of ours, and events that are not for us."""
+"""Messages that anyone may have put into a queue: malformed events, and events of other buckets."""
 
 import json
 import random
@@ -8,7 +8,7 @@ RECORDED = Path(__file__).parent / "data" / "notifications" / "put.json"
 CLOUD_EVENT = "application/cloudevents+json"
 MEGABYTE = 1024 * 1024
 
-# What each place in a notification must never hold; missing is worse still.
+# Values that each field of a notification must never have.
 _STRINGS = [None, 7, 1.5, True, [], {}, ["x"]]
 _OBJECTS = [None, 7, "x", [], [1], True]
 WRONG = {
@@ -29,7 +29,7 @@ REQUIRED = [("Records",), ("eventName",), ("s3",), *(("s3", *rest) for rest in [
     ("bucket",), ("bucket", "name"), ("object",), ("object", "key"), ("object", "sequencer")
 ])]  # fmt: skip
 
-# Lifecycle events that are none; told from notifications by their content type.
+# Malformed lifecycle events, distinguished from notifications by their content type.
 _ENVELOPE = {
     "specversion": "1.0",
     "id": "00000000-0000-5000-8000-000000000000",
@@ -54,8 +54,8 @@ _WRONG_IN_ENVELOPE = [
 ]
 
 
-def make_garbage(count, seed):
-    """Give bodies that are no events, no two alike, with their content types; always the same for a seed."""
+def make_malformed_events(count, seed):
+    """Yield malformed bodies, all different, with their content types; always the same for a seed."""
     chance = random.Random(seed)
     found = {}
     while len(found) < count:
@@ -65,8 +65,8 @@ def make_garbage(count, seed):
     return list(found.items())
 
 
-def make_foreign():
-    """Give bodies of valid events that are not for us."""
+def make_foreign_events():
+    """Yield bodies of valid events that do not concern the system."""
     changes = [
         {("s3", "bucket", "name"): "somebody-elses"},
         {("s3", "bucket", "name"): "images-processed"},
@@ -103,7 +103,7 @@ def cut_off(chance):
 
 
 def flipped(chance):
-    """A byte that is no UTF-8, somewhere."""
+    """A byte that is not UTF-8, somewhere."""
     body = bytearray(RECORDED.read_bytes())
     body[chance.randrange(len(body))] = chance.randrange(0xF8, 0x100)
     return bytes(body)
@@ -122,13 +122,13 @@ def nested(chance):
     return (inner[0] * depth + "1" + inner[1] * depth * closed).encode()
 
 
-def told_twice(chance):
-    """Duplicate keys, of which the last counts, and is nothing."""
+def duplicate_keys(chance):
+    """Duplicate keys, of which the last counts and is invalid."""
     return _numbered(chance)[:-1].encode() + f',"Records":{chance.choice(["[]", "null", "1", "[{}]"])}}}'.encode()
 
 
 def one_of_many(chance):
-    """A hundred records, one of them none."""
+    """A hundred records, one of them malformed."""
     body = _recorded()
     body["Records"] *= 100
     body["Records"][chance.randrange(100)] = {"eventName": f"s3:ObjectCreated:{chance.random()}"}
@@ -139,7 +139,7 @@ def any_json(chance):
     return json.dumps(_any_value(chance, 4)).encode()
 
 
-def misshapen(chance):
+def wrong_types(chance):
     place = chance.choice(list(WRONG))
     return _changed({place: chance.choice(WRONG[place])}, chance)
 
@@ -154,8 +154,8 @@ def lifecycle(chance):
 
 
 KINDS = {
-    noise: 20, large_noise: 0.3, large_text: 0.3, cut_off: 20, flipped: 20, marked: 5, nested: 1, told_twice: 5,
-    one_of_many: 3, any_json: 15, misshapen: 40, incomplete: 20, lifecycle: 10,
+    noise: 20, large_noise: 0.3, large_text: 0.3, cut_off: 20, flipped: 20, marked: 5, nested: 1, duplicate_keys: 5,
+    one_of_many: 3, any_json: 15, wrong_types: 40, incomplete: 20, lifecycle: 10,
 }  # fmt: skip
 
 
@@ -164,12 +164,12 @@ def _recorded():
 
 
 def _numbered(chance):
-    """A recorded notification that is like no other."""
+    """A recorded notification that differs from all others."""
     return json.dumps(_recorded() | {"number": chance.random()})
 
 
 def _changed(changes, chance=None):
-    """A recorded notification with other values in some places; ``...`` takes one away."""
+    """A recorded notification with some values replaced; ``...`` removes one."""
     body = _recorded() | ({"number": chance.random()} if chance else {})
     for (*way, last), value in changes.items():
         place = body if last == "Records" else body["Records"][0]

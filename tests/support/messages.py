@@ -1,4 +1,4 @@
-"""What goes through the broker: listening in, putting messages there by hand, and knowing when they are done."""
+"""Messages in the broker: observe and publish them, and wait until they are processed."""
 
 import re
 from collections import Counter
@@ -17,24 +17,24 @@ _DELIVERIES = re.compile(r'^thumbmill_deliveries_total\{action="(\w+)",queue="\w
 
 
 class Letter(NamedTuple):
-    """A message as it lies in a queue, with what is needed to publish it again."""
+    """A message of a queue, with all that is needed to publish it again."""
 
     body: bytes
     exchange: str
     key: str
     content_type: str
-    user: str = ""  # who published it, as far as it says so
+    user: str = ""  # the publisher, if the message names it
 
 
 class Listener:
-    """A scratch queue that gets copies of what is published."""
+    """A temporary queue that receives copies of published messages."""
 
     def __init__(self, channel, queue):
         self._channel = channel
         self._queue = queue
 
     def take(self, count, timeout=30):
-        """Wait for so many messages and give them in the order in which they were published."""
+        """Wait for a number of messages and return them in the order of publication."""
         taken = []
 
         def enough():
@@ -52,7 +52,7 @@ class Listener:
 
 @contextmanager
 def listening(system: System, exchange, *keys):
-    """Listen in on an exchange."""
+    """Subscribe to an exchange."""
     with system.channel() as channel:
         queue = channel.queue_declare("", exclusive=True).method.queue
         for key in keys:
@@ -61,7 +61,7 @@ def listening(system: System, exchange, *keys):
 
 
 def post(system: System, letters):
-    """Publish letters in their order, each confirmed: of others some are lost when the connection closes.
+    """Publish messages in order, each confirmed: unconfirmed ones may be lost when the connection closes.
 
     Each goes out by the login of its user, as that of whom it is said to be; by the administrator's where it names
     none.
@@ -81,20 +81,20 @@ def post(system: System, letters):
 
 
 def purge(system: System, *queues):
-    """Throw away what waits in queues that nobody consumes."""
+    """Purge queues that have no consumers."""
     with system.channel() as channel:
         for queue in queues:
             channel.queue_purge(queue)
 
 
 def settled(system: System, port):
-    """Count the messages that a consumer has settled since it started, by action; ``port`` names its side port."""
+    """Count the messages that a consumer has settled since it started, by action; ``port`` names its admin port."""
     text = httpx.get(f"http://127.0.0.1:{system.ports[port]}/metrics").text
     return Counter({action: int(float(count)) for action, count in _DELIVERIES.findall(text)})
 
 
 def wait_tracker(system: System, timeout=30):
-    """Wait until the tracker has seen everything that was published before this moment."""
+    """Wait until the tracker has processed everything published before this moment."""
     now = datetime.now(UTC)
     wait_until(
         lambda: system.query("SELECT 1 FROM tracker_progress WHERE caught_up_to > %s", now),
@@ -103,8 +103,8 @@ def wait_tracker(system: System, timeout=30):
     )
 
 
-def wait_quiet(system: System):
-    """Wait until nothing is on its way any more: what the tracker asks for again included."""
+def wait_idle(system: System):
+    """Wait until no message is in flight, including those that the tracker republishes."""
 
     def is_quiet():
         before = settled(system, "THUMBNAILER_HEALTH_PORT")

@@ -1,4 +1,4 @@
-"""The program `thumbmill` as an operator has it, beside a running system."""
+"""The program `thumbmill` as an operator uses it with a running system."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def start(
 
 
 def thumbmill(system: System, *arguments: str, code: int = 0, seconds: float = 60, **options: str) -> str:
-    """Run it to its end, which has to have this exit code; give what it said."""
+    """Run it to its end and check its exit code; return its output."""
     with start(system, *arguments, **options) as program:
         out, err = program.communicate(timeout=seconds)
     assert program.returncode == code, f"{arguments}: {program.returncode}\n{out}{err}"
@@ -41,14 +41,14 @@ def thumbmill(system: System, *arguments: str, code: int = 0, seconds: float = 6
 
 
 def dead_letters(system: System, *arguments: str) -> list[dict[str, object]]:
-    """What `list --json` has."""
+    """Return the output of `list --json`."""
     listed: list[dict[str, object]] = json.loads(thumbmill(system, "dead", "list", "--json", *arguments))
     return listed
 
 
 @contextmanager
 def running(system: System, *arguments: str, **environment: str):
-    """Have it run for a while; nothing of it is left."""
+    """Run it in the background for a while."""
     with start(system, *arguments, **environment) as program:
         try:
             yield program

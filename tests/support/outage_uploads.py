@@ -1,4 +1,4 @@
-"""Using the system during an outage, and what every one ends in: all is DONE, and nobody touched anything."""
+"""Uses the system during an outage, and checks the end of each: all is DONE without an intervention."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ from tests.support.system import System
 from tests.support.waiting import wait_until
 
 COUNT = 20
-# From the server's return. Two seconds or so on a machine of one's own; on one that others keep busy twenty large
-# pictures take a core's minute of CPU time, and get a fraction of a core. Nothing hangs on how long it takes.
+# From the server's return. About two seconds on an idle machine; on a busy one twenty large
+# images take a minute of CPU time and get a fraction of a core. No test depends on how long it takes.
 SETTLE_SECONDS = 180
 DEAD = ("image_queue.dead", "status_tracker.dead", "unrouted")
 
 
 def put_many(system: System, name: str, data: bytes | None = None, count: int = COUNT) -> list[str]:
-    """Upload by S3; give the keys."""
+    """Upload by S3; return the keys."""
     keys = [f"outage/{name}/{number:02}.jpg" for number in range(count)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: system.put(keys[n], data or photo(seed=n + 1)), range(count)))
@@ -27,7 +27,7 @@ def put_many(system: System, name: str, data: bytes | None = None, count: int = 
 
 @contextmanager
 def all_done_after(system: System) -> Iterator[list[str]]:
-    """Give a list for keys; when the block is over they are DONE in time, each once, and nothing was given up."""
+    """Yield a list for keys; after the block they must be DONE in time, each once, without dead letters."""
     before = [system.message_count(queue) for queue in DEAD]
     keys: list[str] = []
     yield keys
@@ -51,7 +51,7 @@ def all_done_after(system: System) -> Iterator[list[str]]:
 
 
 def readiness(system: System, port: str) -> dict[str, str]:
-    """What a service's /readyz says is away; its /livez is untroubled."""
+    """Return the dependencies that a service's /readyz reports as unavailable; its /livez must be fine."""
     base = f"http://127.0.0.1:{system.ports[port]}"
     assert httpx.get(f"{base}/livez", timeout=60).status_code == 200
     answer = httpx.get(f"{base}/readyz", timeout=60)
@@ -61,7 +61,7 @@ def readiness(system: System, port: str) -> dict[str, str]:
     return away
 
 
-def wait_away(system: System, dependency: str, *ports: str) -> None:
-    """Wait until each of these services names the dependency that is away."""
+def wait_unavailable(system: System, dependency: str, *ports: str) -> None:
+    """Wait until each of these services reports the dependency as unavailable."""
     for port in ports:
         wait_until(lambda port=port: dependency in readiness(system, port), 60, f"{port} to name {dependency}")

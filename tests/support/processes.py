@@ -1,4 +1,4 @@
-"""One more of a service's processes, beside the one that the system has."""
+"""Another process of a service, in addition to the system's own."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from devstack.probes import answers_http
 from tests.support.system import System
 from tests.support.waiting import wait_until
 
-PORT = "ANOTHER_HEALTH_PORT"  # under this name its side port is among the system's
+PORT = "ANOTHER_HEALTH_PORT"  # the name of its admin port among the system's
 
 
 @contextmanager
 def another(system: System, name: str, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Have another one for a while, that serves when the block begins."""
+    """Run another process for a while; it is ready when the block begins."""
     process, log = system.stack.table[name], f"another-{name}"
     port = free_ports()["THUMBNAILER_HEALTH_PORT"]
     settings = {**process.environment, "HEALTH_PORT": str(port), **changes}

@@ -1,4 +1,4 @@
-"""ICC profiles made on the spot, as small as ICC.1 lets them be."""
+"""ICC profiles generated on the spot, as small as ICC.1 allows."""
 
 import struct
 

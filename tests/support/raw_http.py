@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket, for what no client library would send."""
+"""HTTP as bytes on a socket, for requests that no client library would send."""
 
 import json
 import socket
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer; ``code`` is a problem's, or None."""
+class Response:
+    """One response; ``code`` is that of a problem, or None."""
 
     status: int
     headers: dict[str, str]
@@ -30,15 +30,15 @@ class RawClient:
         self._input = self.socket.makefile("rb")
 
     def send(self, data):
-        """Send; a gateway that hung up meanwhile is no fault, for its answer says why."""
+        """Send; ignore that the gateway has closed the connection, for its response gives the reason."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
 
-    def parse_response(self):
-        """Read one final answer; None where the connection was closed instead."""
+    def read_response(self):
+        """Read one final response; None if the connection was closed instead."""
         try:
             line = self._input.readline()
         except ConnectionResetError:
@@ -50,12 +50,12 @@ class RawClient:
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         if status < 200:
-            return self.parse_response()
-        return Answer(status, headers, self._input.read(int(headers.get("content-length", "0"))))
+            return self.read_response()
+        return Response(status, headers, self._input.read(int(headers.get("content-length", "0"))))
 
-    def read_answers(self):
-        """Read every answer until the connection is closed."""
-        return list(iter(self.parse_response, None))
+    def read_responses(self):
+        """Read every response until the connection is closed."""
+        return list(iter(self.read_response, None))
 
     def close(self):
         self._input.close()

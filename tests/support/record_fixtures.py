@@ -1,4 +1,4 @@
-"""Records ``data/notifications``: what MinIO says of a bucket, word for word, as test data for those who read it.
+"""Records ``data/notifications``: the notifications of a MinIO bucket, unchanged, as test data for their parsers.
 
 Run it when MinIO changes, and look at what git shows: ``PYTHONPATH=tests:infra .venv/bin/python -m
 support.recorder``. The tests' expected ETags and dates change with it.

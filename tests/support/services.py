@@ -1,4 +1,4 @@
-"""The names of our services, and a port for another process of one."""
+"""The names of the services, and a free port for another process of one."""
 
 from devstack.ports import free_ports
 
@@ -7,5 +7,5 @@ PORTS = {"gateway": "GATEWAY_PORT", "thumbnailer": "HEALTH_PORT", "status-tracke
 
 
 def free_port() -> str:
-    """A port for a process that is to come in nobody's way."""
+    """Return a free port for another process."""
     return str(free_ports()["GATEWAY_PORT"])

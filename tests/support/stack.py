@@ -1,4 +1,4 @@
-"""The launcher's own stack for tests: on free ports, with data of its own, beside a running `make up`."""
+"""The launcher's stack for tests: on free ports, with data of its own, independent of a running `make up`."""
 
 import tempfile
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The running system as its users and its operators have it: HTTP, S3, AMQP, SQL, and nothing of our packages."""
+"""A client of the running system, as users and operators see it: HTTP, S3, AMQP, SQL, and none of our packages."""
 
 import json
 import signal
@@ -18,12 +18,12 @@ from tests.support.fault_injection.launch import service_of
 from tests.support.waiting import wait_until
 
 ORIGINALS, PROCESSED = "images-original", "images-processed"
-PRESETS = ("thumbnail", "small", "large")  # what is made of every image unless a test says otherwise
+PRESETS = ("thumbnail", "small", "large")  # the variants of every image, unless a test changes them
 TERMINAL = {"DONE", "FAILED", "DELETED", "EXPIRED"}
 
 
 class System:
-    """Every door of one stack."""
+    """A client of one stack, on all its interfaces."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -32,13 +32,13 @@ class System:
         self._open = ExitStack()
 
     def close(self):
-        """Hang up everywhere."""
+        """Close all connections."""
         self._open.close()
 
     def run_to_end(self, name, *arguments, **changes):
-        """Start one more of a service's processes, its settings changed; give its exit code and what it said.
+        """Run another process of a service with changed settings; return its exit code and its output.
 
-        A setting of None is taken away. ``arguments`` stand in for the service's own.
+        A setting of None is removed. ``arguments`` replace the service's own.
         """
         process = self.stack.table[name]
         command = service_of(process.command)
@@ -65,7 +65,7 @@ class System:
 
     @contextmanager
     def stopped(self, name):
-        """One process away for a while."""
+        """Stop one process for a while."""
         self.stack.stop(name)
         try:
             yield
@@ -73,8 +73,8 @@ class System:
             self.stack.start(name)
 
     @contextmanager
-    def held(self, name):
-        """One process standing still for a while: it keeps its connections and what it has in hand."""
+    def frozen(self, name):
+        """Freeze one process for a while: it keeps its connections and its messages."""
         self.stack.signal(name, signal.SIGSTOP)
         try:
             yield
@@ -89,7 +89,7 @@ class System:
         return self._open.enter_context(httpx.Client(base_url=base_url, timeout=30))
 
     def post_form(self, data, name="photo.jpg"):
-        """Upload as a browser does; give the answer's body."""
+        """Upload as a browser does; return the response's body."""
         answer = self.http.post("/api/v1/images", files={"file": (name, data, "image/jpeg")})
         assert answer.status_code == 202, answer.text
         return answer.json()
@@ -101,7 +101,7 @@ class System:
         return answer.json()
 
     def send_form(self, ticket, data, *, headers=None, **changes):
-        """Send bytes to MinIO itself with a ticket's form, its fields changed or added to."""
+        """Send bytes directly to MinIO with a ticket's form, with fields changed or added."""
         form = ticket["form"]
         return httpx.post(
             form["url"],
@@ -112,14 +112,14 @@ class System:
         )
 
     def image(self, image_id):
-        """What the API says of an image; None where it says 404."""
+        """Return the API's status of an image; None for 404."""
         answer = self.http.get(f"/api/v1/images/{image_id}")
         if answer.status_code == 404:
             return None
         return answer.json() if answer.status_code == 200 else {"status": f"HTTP {answer.status_code}"}
 
     def image_of(self, key):
-        """What the API says of the object under a key; None where it knows of none."""
+        """Return the API's status of the object under a key; None if there is none."""
         answer = self.http.get("/api/v1/images", params={"key": key})
         if answer.status_code != 200:
             return None
@@ -127,7 +127,7 @@ class System:
         return items[0] if items else None
 
     def wait_status(self, image_id, status="DONE", timeout=30):
-        """Wait until an image has a status and give what the API says then; another terminal one fails at once."""
+        """Wait until an image has a status and return it; another terminal status fails at once."""
 
         def reached():
             image = self.image(image_id) or {"status": "none"}
@@ -138,22 +138,22 @@ class System:
         return wait_until(reached, timeout, f"{image_id} to be {status}; it is {self.image(image_id)}")
 
     def wait_key(self, key, status="DONE", timeout=30):
-        """The same for the object under a key."""
+        """Do the same for the object under a key."""
         image = wait_until(lambda: self.image_of(key), timeout, f"an image for {key!r}")
         return self.wait_status(image["id"], status, timeout)
 
     def events(self, image_id):
-        """An image's timeline."""
+        """Return an image's timeline."""
         answer = self.http.get(f"/api/v1/images/{image_id}/events")
         assert answer.status_code == 200, answer.text
         return answer.json()["items"]
 
     def timeline(self, image_id):
-        """The types of an image's events, in order."""
+        """Return the types of an image's events, in order."""
         return [event["type"] for event in self.events(image_id)]
 
     def wait_generation(self, image_id, number, timeout=30):
-        """Wait until the object that was stored under a key the so-manieth time is DONE."""
+        """Wait until this generation of an image is DONE."""
 
         def reached():
             image = self.image(image_id)
@@ -162,19 +162,19 @@ class System:
         return wait_until(reached, timeout, f"generation {number} of {image_id} to be DONE")
 
     def wait_removed(self, image_id):
-        """Wait until the thumbnailer says that nothing is left of a deleted image; give its timeline."""
+        """Wait until the variants of a deleted image are removed; return its timeline."""
         wait_until(lambda: "image.removed" in self.timeline(image_id), what=f"image.removed for {image_id}")
         self.wait_status(image_id, "DELETED")
         assert self.keys(PROCESSED, f"{image_id}/") == []
         return self.timeline(image_id)
 
     def metric(self, port, name):
-        """One of a service's metrics, with its labels as they are shown; 0 where it was never counted."""
+        """Return the value of a service's metric, named with its labels; 0 if it does not exist."""
         lines = httpx.get(f"http://127.0.0.1:{self.ports[port]}/metrics", timeout=60).text.splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0)
 
     def thumbnail(self, image_id, preset="thumbnail"):
-        """The bytes of the thumbnail or another variant, by its stable URL."""
+        """Return the bytes of the thumbnail or another variant, by its stable URL."""
         answer = self.http.get(f"/api/v1/images/{image_id}/variants/{preset}")
         assert answer.status_code == 200, answer.text
         return answer.content
@@ -187,7 +187,7 @@ class System:
 
     @cached_property
     def uploader(self):
-        """The user that uploads by S3 and can do nothing else."""
+        """The S3 client of the user that can only upload."""
         return self.s3_as("s3-uploader", self.secrets["S3_UPLOADER_SECRET_KEY"])
 
     def s3_as(self, access_key, secret_key):
@@ -209,12 +209,12 @@ class System:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [thing["Key"] for page in pages for thing in page.get("Contents", [])]
 
-    def unfinished(self):
-        """The keys of multipart uploads that are neither complete nor given up."""
+    def multipart_uploads(self):
+        """Return the keys of multipart uploads that are neither complete nor aborted."""
         return [upload["Key"] for upload in self.s3.list_multipart_uploads(Bucket=ORIGINALS).get("Uploads", [])]
 
-    def give_up_unfinished(self):
-        """Give up what others left half-done: a gateway that was killed in the middle of a file does."""
+    def abort_multipart_uploads(self):
+        """Abort multipart uploads of other tests, such as those of a gateway killed within a file."""
         for upload in self.s3.list_multipart_uploads(Bucket=ORIGINALS).get("Uploads", []):
             self.s3.abort_multipart_upload(Bucket=ORIGINALS, Key=upload["Key"], UploadId=upload["UploadId"])
 
@@ -222,7 +222,7 @@ class System:
 
     @contextmanager
     def channel(self, user="admin"):
-        """A channel of one of RabbitMQ's users, without confirms."""
+        """Open a channel of one of RabbitMQ's users, without confirms."""
         secret = {"admin": "RABBITMQ_ADMIN_PASSWORD", "minio": "MINIO_RABBITMQ_PASSWORD"}.get(
             user, f"{user.upper().replace('-', '_')}_RABBITMQ_PASSWORD"
         )
@@ -232,7 +232,7 @@ class System:
         try:
             yield connection.channel()
         finally:
-            if connection.is_open:  # the broker closes it, too, for what a user may not do
+            if connection.is_open:  # the broker closes it too, when it denies an operation
                 connection.close()
 
     def message_count(self, queue):
@@ -240,7 +240,7 @@ class System:
             return channel.queue_declare(queue, passive=True).method.message_count
 
     def drain(self, queue):
-        """Take everything out of a queue: a list of bodies and their headers."""
+        """Remove all messages of a queue; return their bodies and headers."""
         taken = []
         with self.channel() as channel:
             while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
@@ -258,14 +258,14 @@ class System:
     # --- SQL -----------------------------------------------------------------------------------------------
 
     def query(self, sql, *parameters):
-        """Ask the database as its owner."""
+        """Query the database as its owner."""
         url = database_url(self.stack.installation, OWNER, self.secrets["POSTGRES_PASSWORD"])
         with psycopg.connect(url) as connection:
             return connection.execute(sql, parameters).fetchall()
 
 
 def problem(answer, status):
-    """The code of an answer that has to be a problem (RFC 9457) with this status."""
+    """Return the code of a response that must be a problem (RFC 9457) with this status."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()

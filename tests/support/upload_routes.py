@@ -1,4 +1,4 @@
-"""The three doors of a system in containers, and the check that what goes in comes out as a thumbnail."""
+"""The three upload routes of a system in containers, and the check that an upload becomes a thumbnail."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ _DONE_SECONDS = 60  # right after a restart, a first connection may have to be t
 
 
 @contextmanager
-def open_doors(ports: Mapping[str, int], user: str, password: str, api_key: str = "") -> Iterator[System]:
-    """Give a client of the published ports; of secrets it knows MinIO's login and the API's key."""
+def open_client(ports: Mapping[str, int], user: str, password: str, api_key: str = "") -> Iterator[System]:
+    """Yield a client of the published ports; its only secrets are MinIO's login and the API key."""
     secrets = {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password}
     system = System(SimpleNamespace(site=SimpleNamespace(ports=ports, secrets=secrets)))
     if api_key:
@@ -24,28 +24,28 @@ def open_doors(ports: Mapping[str, int], user: str, password: str, api_key: str 
         system.close()
 
 
-def send_form(doors: System, seed: int) -> dict[str, Any]:
+def send_form(client: System, seed: int) -> dict[str, Any]:
     """Upload through the gateway; return the image when it is DONE."""
-    return doors.wait_status(doors.post_form(photo(seed=seed))["id"], timeout=_DONE_SECONDS)
+    return client.wait_status(client.post_form(photo(seed=seed))["id"], timeout=_DONE_SECONDS)
 
 
-def send_ticket(doors: System, seed: int) -> dict[str, Any]:
-    """Upload straight to MinIO with a ticket's form; return the image when it is DONE."""
-    ticket = doors.ticket()
-    sent = doors.send_form(ticket, photo(seed=seed))
+def send_ticket(client: System, seed: int) -> dict[str, Any]:
+    """Upload directly to MinIO with a ticket's form; return the image when it is DONE."""
+    ticket = client.ticket()
+    sent = client.send_form(ticket, photo(seed=seed))
     assert sent.is_success, sent.text
-    return doors.wait_status(ticket["id"], timeout=_DONE_SECONDS)
+    return client.wait_status(ticket["id"], timeout=_DONE_SECONDS)
 
 
-def put_object(doors: System, seed: int, key: str = "holiday/ä b+c 100%.jpg") -> dict[str, Any]:
+def put_object(client: System, seed: int, key: str = "holiday/ä b+c 100%.jpg") -> dict[str, Any]:
     """Upload with an S3 client under a key of its own; return the image when it is DONE."""
-    doors.put(key, photo(seed=seed))
-    return doors.wait_key(key, timeout=_DONE_SECONDS)
+    client.put(key, photo(seed=seed))
+    return client.wait_key(key, timeout=_DONE_SECONDS)
 
 
-def check_thumbnail(doors: System, image: dict[str, Any]) -> None:
-    """Fetch the thumbnail by the address that the API gives for it, and decode it."""
+def check_thumbnail(client: System, image: dict[str, Any]) -> None:
+    """Fetch the thumbnail by its URL in the API, and decode it."""
     [url] = [variant["url"] for variant in image["variants"] if variant["type"] == "thumbnail"]
-    answer = doors.http.get(url)
+    answer = client.http.get(url)
     assert answer.status_code == 200, answer.text
     assert max(opened(answer.content).size) == 256

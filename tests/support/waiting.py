@@ -1,4 +1,4 @@
-"""Waiting for a condition, which is how every test waits."""
+"""Waiting for a condition; every test waits like this."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_TICK = Event()  # never set: a pause that reads as what it is
+_TICK = Event()  # never set: its wait is a pause
 
 
 def wait_until(predicate: Callable[[], T], timeout: float = 30, what: str = "the condition") -> T:
-    """Return the first true answer of the predicate; fail with the last one after ``timeout`` seconds."""
+    """Return the first true result of the predicate; fail with the last one after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         answer = predicate()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pika
 import pytest
 
-from tests.support.degraded_servers import impatient
+from tests.support.degraded_servers import short_ack_timeout
 from tests.support.waiting import wait_until
 from thumbmill.core.errors import DependencyUnavailable, MalformedEvent, RetryLater
 from thumbmill.core.messaging.consumer import Consumer
