@@ -15,7 +15,7 @@ def system(stack):
     """A client of the system; what a test stopped or changed is restored when the test is over."""
     with closing(System(stack)) as system:
         yield system
-    mend(stack)
+    restore(stack)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +32,7 @@ def lapsed_ticket(stack):
         return system.ticket()
 
 
-def mend(stack):
+def restore(stack):
     """Start stopped processes, resume frozen ones, and wait until all are ready."""
     for name in ("epmd", "postgres", "rabbitmq", "minio", *SERVICES):
         if stack.is_running(name):

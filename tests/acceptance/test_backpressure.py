@@ -4,7 +4,7 @@ from tests.support.images import photo
 from tests.support.system import problem
 from tests.support.waiting import wait_until
 
-DOORS = (
+ROUTES = (
     ("/api/v1/images", {"files": {"file": ("photo.jpg", photo())}}),
     ("/upload-image/", {"files": {"file": ("photo.jpg", photo())}}),
     ("/api/v1/uploads", {"json": {"content_type": "image/jpeg"}}),
@@ -18,7 +18,7 @@ def wait_nothing_pending(system):
 
 
 def post(system):
-    path, upload = DOORS[0]
+    path, upload = ROUTES[0]
     return system.http.post(path, **upload)
 
 
@@ -40,10 +40,10 @@ def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
             assert problem(refused, 503) == "too_many_waiting"
             assert refused.headers["retry-after"] == "10"
             assert refused.json()["detail"] == "more than 3 images wait to be processed: try again in 10 s"
-            for path, upload in DOORS:
+            for path, upload in ROUTES:
                 assert problem(system.http.post(path, **upload), 503) == "too_many_waiting"
             by = 'thumbmill_uploads_rejected_total{endpoint="%s",limit="images"}'
-            assert [system.metric("GATEWAY_PORT", by % door) for door in ("upload", "ticket")] == [3, 1]
+            assert [system.metric("GATEWAY_PORT", by % route) for route in ("upload", "ticket")] == [3, 1]
             assert system.image(first)["status"] == "PENDING"
             system.put("backpressure/another-door.jpg", photo())
             with system.stopped("postgres"):

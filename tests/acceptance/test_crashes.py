@@ -54,14 +54,14 @@ def test_the_gateway_is_killed_before_it_returns_a_ticket(system, stack):
 
 @pytest.mark.parametrize("point", THUMBNAILER)
 def test_the_thumbnailer_is_killed(system, stack, point):
-    stored, told = THUMBNAILER[point]
+    stored, observed = THUMBNAILER[point]
     with armed(stack, "thumbnailer", point):
         image_id = system.post_form(photo())["id"]
         wait_killed(stack, "thumbnailer")
         wait_tracker(system)
         assert len(system.keys(PROCESSED, f"{image_id}/")) == stored
-        assert ("image.done" in system.timeline(image_id)) == told
-        assert (system.image(image_id)["status"] == "DONE") == told
+        assert ("image.done" in system.timeline(image_id)) == observed
+        assert (system.image(image_id)["status"] == "DONE") == observed
     check_done(system, image_id)
 
 
@@ -80,8 +80,8 @@ def test_the_thumbnailer_is_killed_repeatedly(system, stack):
 @pytest.mark.parametrize(("point", "is_in"), [("in_transaction", False), ("after_commit", True)])
 def test_the_tracker_is_killed(system, stack, point, is_in, key, first):
     stack.stop("status-tracker")
-    image_id, told = make_untracked(system)
-    post(system, sorted(told, key=lambda letter: letter.key != key))
+    image_id, observed = make_untracked(system)
+    post(system, sorted(observed, key=lambda message: message.key != key))
     with armed(stack, "status-tracker", point, TRACKER_BATCH_SIZE="1"):
         wait_killed(stack, "status-tracker")
         before = row(system, image_id)
@@ -108,9 +108,9 @@ def make_untracked(system):
         listening(system, "image.lifecycle", "#") as lifecycle,
     ):
         image_id = system.post_form(photo())["id"]
-        told = lifecycle.take(2) + bucket.take(2)
+        observed = lifecycle.take(2) + bucket.take(2)
     purge(system, "status_tracker")
-    return image_id, told
+    return image_id, observed
 
 
 @contextmanager
@@ -157,9 +157,9 @@ def check_done(system, image_id):
     """Check the final state, which no crash may affect."""
     image = system.wait_status(image_id)
     wait_tracker(system)
-    told = Counter((event["type"], event["recorded_by"]) for event in system.events(image_id))
-    assert {type_ for type_, _ in told} == {"storage.ObjectCreated:Put", "image.processing", "image.done"}
-    assert set(told.values()) == {1}, told
+    observed = Counter((event["type"], event["recorded_by"]) for event in system.events(image_id))
+    assert {type_ for type_, _ in observed} == {"storage.ObjectCreated:Put", "image.processing", "image.done"}
+    assert set(observed.values()) == {1}, observed
     assert image["attempts"] == 1
     assert len(system.keys(PROCESSED, f"{image_id}/")) == len(PRESETS)
     assert opened(system.thumbnail(image_id)).size == (256, 192)

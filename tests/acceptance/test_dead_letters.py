@@ -25,11 +25,11 @@ def no_dead(system):
         system.drain(queue)
 
 
-def bury(system, *letters, queue="image_queue"):
+def publish_dead(system, *listed, queue="image_queue"):
     """Publish dead letters as the services do: bodies with their headers."""
     with system.channel() as channel:
         channel.confirm_delivery()
-        for body, headers in letters:
+        for body, headers in listed:
             properties = pika.BasicProperties(
                 content_type="application/json", delivery_mode=2, headers={"x-routing-key": "immediate", **headers}
             )
@@ -70,17 +70,17 @@ def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
     assert (failed["error"]["code"], failed["error"]["retryable"]) == ("attempts_exhausted", True)
     assert [event["recorded_by"] for event in notes(system, image["id"], "image.failed")] == ["/rabbitmq"]
 
-    [letter] = dead_letters(system)
-    assert letter["images"] == [{"id": image["id"], "key": image["key"]}]
-    assert (letter["code"], letter["queue"], letter["redriven_by"]) == ("delivery_limit", "image_queue", None)
+    [found] = dead_letters(system)
+    assert found["images"] == [{"id": image["id"], "key": image["key"]}]
+    assert (found["code"], found["queue"], found["redriven_by"]) == ("delivery_limit", "image_queue", None)
     table = thumbmill(system, "dead", "list")
-    assert all(word in table for word in (letter["id"], image["id"], image["key"], "delivery_limit", f"{DEAD}: 1"))
+    assert all(text in table for text in (found["id"], image["id"], image["key"], "delivery_limit", f"{DEAD}: 1"))
     whole = thumbmill(system, "dead", "show", image["id"])
     assert '"reason": "delivery_limit"' in whole
     assert '"eTag"' in whole
 
-    said = thumbmill(system, "dead", "redrive", "--id", image["id"], "--dry-run")
-    assert "1 dead letter would be redriven" in said
+    output = thumbmill(system, "dead", "redrive", "--id", image["id"], "--dry-run")
+    assert "1 dead letter would be redriven" in output
     wait_tracker(system)
     assert system.message_count(DEAD) == 1
     assert notes(system, image["id"]) == []
@@ -105,27 +105,27 @@ def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
 
 def test_a_redriven_image_that_fails_again_is_failed(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "again").items()
-    bury(system, (body, EXHAUSTED))
+    publish_dead(system, (body, EXHAUSTED))
     with low_delivery_limit(system), denied(system, "s3:PutObject"):
         thumbmill(system, "dead", "redrive", "--all")
         wait_until(lambda: notes(system, image_id, "image.failed"), 60, "the second failure in the timeline")
         wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
-    [letter] = dead_letters(system)
-    assert (letter["code"], letter["redriven_by"]) == ("delivery_limit", NAME)
+    [found] = dead_letters(system)
+    assert (found["code"], found["redriven_by"]) == ("delivery_limit", NAME)
     assert system.image(image_id)["status"] == "DONE", "its thumbnails exist"
 
 
 def test_drop_removes_only_the_selected_dead_letters(system, no_dead):
     [(image_id, body)] = upload_events(system, 1, "drop").items()
-    bury(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "malformed event: no JSON"}))
-    bury(system, (b"other garbage", {"x-reason": "malformed event: no JSON"}), queue="status_tracker")
-    letters = dead_letters(system)
-    assert sorted(letter["code"] for letter in letters) == [
+    publish_dead(system, (body, EXHAUSTED), (b"\x1b[31mgarbage", {"x-reason": "malformed event: no JSON"}))
+    publish_dead(system, (b"other garbage", {"x-reason": "malformed event: no JSON"}), queue="status_tracker")
+    listed = dead_letters(system)
+    assert sorted(found["code"] for found in listed) == [
         "attempts_exhausted",
         "malformed_event",
         "malformed_event",
     ]
-    garbage = next(letter for letter in letters if letter["queue"] == "image_queue" and not letter["images"])
+    garbage = next(found for found in listed if found["queue"] == "image_queue" and not found["images"])
     assert "\\x1b[31mgarbage" in thumbmill(system, "dead", "show", garbage["id"])
 
     assert "give --yes" in thumbmill(system, "dead", "drop", "--id", garbage["id"], code=2)
@@ -134,7 +134,7 @@ def test_drop_removes_only_the_selected_dead_letters(system, no_dead):
     thumbmill(system, "dead", "drop", "--id", garbage["id"], "--yes")
     assert len(dead_letters(system, "--queue", "image_queue")) == 1
     thumbmill(system, "dead", "drop", "--all", "--queue", "image_queue", "--yes")
-    assert [letter["queue"] for letter in dead_letters(system)] == ["status_tracker"]
+    assert [found["queue"] for found in dead_letters(system)] == ["status_tracker"]
     wait_tracker(system)
     [note] = notes(system, image_id, "image.dropped")
     assert (note["recorded_by"], note["data"]["operator"]) == ("/cli", NAME)
@@ -145,7 +145,7 @@ def test_a_dead_letter_of_the_tracker_returns_to_the_tracker_only(system, no_dea
     [(image_id, body)] = upload_events(system, 1, "tracker").items()
     late = json.loads(body)
     late["Records"][0]["s3"]["object"]["sequencer"] = "18B" + "0" * 13  # another event about the same object
-    bury(system, (json.dumps(late).encode(), EXHAUSTED), queue="status_tracker")
+    publish_dead(system, (json.dumps(late).encode(), EXHAUSTED), queue="status_tracker")
     wait_idle(system)
     thumbmill(system, "dead", "redrive", "--id", image_id)
     wait_until(lambda: len(told_instantly(system, image_id)) == 2, what="the tracker to record it")
@@ -157,7 +157,7 @@ def test_a_dead_letter_of_the_tracker_returns_to_the_tracker_only(system, no_dea
 @pytest.mark.parametrize("point", ["after_record", "after_redrive"])
 def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point):
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
-    bury(system, (body, EXHAUSTED))
+    publish_dead(system, (body, EXHAUSTED))
     thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, crash_at=point)
     wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
     thumbmill(system, "dead", "redrive", "--all")
@@ -170,7 +170,7 @@ def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point
 
 def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
     bodies = upload_events(system, 12, "many")
-    bury(system, *((body, EXHAUSTED) for body in bodies.values()))
+    publish_dead(system, *((body, EXHAUSTED) for body in bodies.values()))
 
     def redriven():
         return {image_id for image_id in bodies if notes(system, image_id)}
@@ -185,10 +185,10 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
     with running(system, "dead", "redrive", "--all", "--rate", "2") as program:
         wait_until(lambda: system.message_count(DEAD) < before - 1, what="some more to be redriven")
         program.send_signal(signal.SIGTERM)
-        _, said = program.communicate(timeout=30)
+        _, output = program.communicate(timeout=30)
     assert program.returncode == 130
-    assert "are still in their queues" in said
-    moved = int(said.split()[0])
+    assert "are still in their queues" in output
+    moved = int(output.split()[0])
     wait_until(lambda: system.message_count(DEAD) == before - moved, what="what was not moved to be back")
 
     thumbmill(system, "dead", "redrive", "--all")
@@ -200,7 +200,7 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "settings", "code", "words"),
+    ("arguments", "settings", "code", "text"),
     [
         (["redrive"], {}, 2, "give --id, --reason, or --all"),
         (["drop"], {}, 2, "give --id, --reason, or --all"),
@@ -214,11 +214,11 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
         (["list"], {"THUMBMILL_ENV_FILE": "/nowhere"}, 2, "RABBITMQ_PASSWORD: is required"),
     ],
 )
-def test_wrong_usage_explains_the_right_one(system, no_dead, arguments, settings, code, words):
-    bury(system, (b"garbage", {"x-reason": "malformed event: no JSON"}))
-    said = thumbmill(system, "dead", *arguments, code=code, **settings)
-    assert words in said
-    assert "Traceback" not in said
+def test_wrong_usage_explains_the_right_one(system, no_dead, arguments, settings, code, text):
+    publish_dead(system, (b"garbage", {"x-reason": "malformed event: no JSON"}))
+    output = thumbmill(system, "dead", *arguments, code=code, **settings)
+    assert text in output
+    assert "Traceback" not in output
     assert system.message_count(DEAD) == 1
 
 

@@ -36,14 +36,17 @@ def test_a_photo_s_camera_is_shown_and_its_location_is_not(system):
     for preset in PRESETS:
         variant = system.thumbnail(image["id"], preset)
         assert not opened(variant).getexif()
-        for word in (b"Exif", b"Fairphone", b"28 mm"):
-            assert word not in variant
+        for text in (b"Exif", b"Fairphone", b"28 mm"):
+            assert text not in variant
 
 
 def test_the_location_is_shown_if_a_setting_allows_it(system):
     with system.restarted("thumbnailer", EXPOSE_GPS="true"):
-        told = system.wait_status(system.post_form(travel_photo())["id"])
-    assert (round(told["details"]["gps"]["latitude"], 4), round(told["details"]["gps"]["longitude"], 4)) == (
+        observed = system.wait_status(system.post_form(travel_photo())["id"])
+    assert (
+        round(observed["details"]["gps"]["latitude"], 4),
+        round(observed["details"]["gps"]["longitude"], 4),
+    ) == (
         51.4778,
         -0.0015,
     )

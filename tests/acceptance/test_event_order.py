@@ -37,13 +37,13 @@ WRITERS, KEYS = 8, 50
 def test_the_same_event_a_hundred_times(system):
     with listening(system, "storage.events", "immediate", "durable") as bucket:
         image_id = system.post_form(photo())["id"]
-        told = bucket.take(2)
+        observed = bucket.take(2)
     system.wait_status(image_id)
     wait_idle(system)
     before = everything_about(system, image_id)
     handled = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
 
-    post(system, told * TIMES)
+    post(system, observed * TIMES)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] >= handled + TIMES, 60, "the thumbnailer")
     wait_idle(system)
 
@@ -78,11 +78,11 @@ def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, fir
         write(system, {key: history[known:] for key, (history, _, _) in cases.items()})
         letters = listener.take(2 * sum(len(history) for history, _, _ in cases.values()), 60)
     purge(system, *SERVICES.values())
-    told = defaultdict(list)  # by key and target, as it happened
-    for letter in letters:
-        told[json.loads(letter.body)["Key"].removeprefix(f"{ORIGINALS}/"), letter.key].append(letter)
+    observed = defaultdict(list)  # by key and target, as it happened
+    for message in letters:
+        observed[json.loads(message.body)["Key"].removeprefix(f"{ORIGINALS}/"), message.key].append(message)
     for key, (_, order, targets) in cases.items():
-        post(system, [told[key, target][n] for target in TARGETS[targets] for n in order])
+        post(system, [observed[key, target][n] for target in TARGETS[targets] for n in order])
 
     if first == "both":
         for name in SERVICES:

@@ -234,15 +234,15 @@ def test_an_access_key_without_its_secret_cannot_copy_or_upload_parts(system, na
 def test_the_key_that_signs_forms_has_no_other_permission(system):
     image = system.wait_status(system.post_form(photo())["id"])
     thief = system.s3_as("upload-signer", system.secrets["UPLOAD_SIGNER_SECRET_KEY"])
-    theirs = {"Bucket": ORIGINALS, "Key": image["key"]}
+    others = {"Bucket": ORIGINALS, "Key": image["key"]}
     new = {"Bucket": ORIGINALS, "Key": "uploads/new"}
     before = everything(system)
     for attempt in (
-        lambda: thief.get_object(**theirs),
-        lambda: thief.delete_object(**theirs),
+        lambda: thief.get_object(**others),
+        lambda: thief.delete_object(**others),
         lambda: thief.put_object(**new, Body=photo()),
         lambda: thief.create_multipart_upload(**new),
-        lambda: thief.copy_object(**new, CopySource=theirs),
+        lambda: thief.copy_object(**new, CopySource=others),
         lambda: thief.list_objects_v2(Bucket=ORIGINALS),
         lambda: thief.list_objects_v2(Bucket=PROCESSED),
         lambda: thief.list_multipart_uploads(Bucket=ORIGINALS),
@@ -280,18 +280,18 @@ def test_a_form_with_a_copy_source_copies_nothing(system):
 
 def test_the_s3_uploader_cannot_read_or_write_under_uploads(system):
     image = system.wait_status(system.post_form(photo())["id"])
-    theirs = {"Bucket": ORIGINALS, "Key": image["key"]}
+    others = {"Bucket": ORIGINALS, "Key": image["key"]}
     uploader = system.uploader
     uploader.put_object(Bucket=ORIGINALS, Key="mine.jpg", Body=photo(seed=8))
     system.wait_key("mine.jpg")
     before = everything(system)
     for attempt in (
-        lambda: uploader.get_object(**theirs),
+        lambda: uploader.get_object(**others),
         lambda: uploader.get_object(Bucket=ORIGINALS, Key="mine.jpg"),
-        lambda: uploader.put_object(**theirs, Body=photo(seed=9)),
-        lambda: uploader.create_multipart_upload(**theirs),
-        lambda: uploader.copy_object(Bucket=ORIGINALS, Key="copy.jpg", CopySource=theirs),
-        lambda: uploader.delete_object(**theirs),
+        lambda: uploader.put_object(**others, Body=photo(seed=9)),
+        lambda: uploader.create_multipart_upload(**others),
+        lambda: uploader.copy_object(Bucket=ORIGINALS, Key="copy.jpg", CopySource=others),
+        lambda: uploader.delete_object(**others),
         lambda: uploader.delete_object(Bucket=ORIGINALS, Key="mine.jpg"),
         lambda: uploader.put_object(Bucket=PROCESSED, Key=f"{image['id']}/x/thumbnail.jpg", Body=b"x"),
         lambda: uploader.list_objects_v2(Bucket=ORIGINALS),

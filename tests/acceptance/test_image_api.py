@@ -195,7 +195,7 @@ def test_head_is_like_get_without_the_body(system, done, part):
 
 
 @pytest.mark.parametrize(
-    ("declared", "told"),
+    ("declared", "observed"),
     [
         ("text/html", "image/jpeg"),
         ("application/octet-stream", "image/jpeg"),
@@ -203,9 +203,9 @@ def test_head_is_like_get_without_the_body(system, done, part):
         ("IMAGE/PJPEG; x=y", "image/jpeg"),
     ],
 )
-def test_the_original_s_content_type_is_the_same_in_status_and_download(system, declared, told):
+def test_the_original_s_content_type_is_the_same_in_status_and_download(system, declared, observed):
     key = f"declared/{uuid.uuid4()}"
     system.put(key, photo(), ContentType=declared)
     image = system.wait_key(key)
-    assert image["variants"][0]["content_type"] == told
-    assert system.http.get(image["variants"][0]["url"]).headers["content-type"] == told
+    assert image["variants"][0]["content_type"] == observed
+    assert system.http.get(image["variants"][0]["url"]).headers["content-type"] == observed

@@ -23,8 +23,8 @@ def in_hand(system):
 
 def assert_gone(system, image):
     """Check the API's representation of a deleted image."""
-    told = system.image(image["id"])
-    assert (told["status"], told["variants"], told["error"]) == ("DELETED", [], None)
+    observed = system.image(image["id"])
+    assert (observed["status"], observed["variants"], observed["error"]) == ("DELETED", [], None)
     for variant in ("original", "thumbnail", "poster"):
         assert problem(system.http.get(f"{IMAGES}/{image['id']}/variants/{variant}"), 410) == "gone"
     assert system.keys("images-original", image["key"]) == []

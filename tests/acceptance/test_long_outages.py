@@ -103,6 +103,6 @@ def test_two_minutes_without_a_server(system, stack, server, capsys):
         began = time.monotonic()
     with capsys.disabled():
         seconds = time.monotonic() - began
-        said = f"\n{server}: {len(keys)} images, all DONE {seconds:.0f} s after the last; {dict(client.counts)}\n"
-        sys.stdout.write(said)
+        output = f"\n{server}: {len(keys)} images, all DONE {seconds:.0f} s after the last; {dict(client.counts)}\n"
+        sys.stdout.write(output)
     assert client.wrong == []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.images import photo
 from tests.support.malformed_events import make_foreign_events, make_malformed_events
-from tests.support.messages import Letter, post, settled, wait_idle
+from tests.support.messages import QueuedMessage, post, settled, wait_idle
 from tests.support.waiting import wait_until
 
 QUEUES = ("image_queue", "status_tracker")
@@ -28,9 +28,9 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
     pids = [stack.pid(name) for name in CONSUMERS]
     both = make_malformed_events(TO_BOTH, "both")
     garbage = {queue: make_malformed_events(TO_EACH, queue) + both for queue in QUEUES}
-    letters = [Letter(body, "storage.events", "immediate", kind) for body, kind in both]
+    letters = [QueuedMessage(body, "storage.events", "immediate", kind) for body, kind in both]
     for queue in QUEUES:
-        letters += [Letter(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
+        letters += [QueuedMessage(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
     half = len(letters) // 2
 
     post(system, letters[:half])
@@ -58,7 +58,7 @@ def test_events_of_other_buckets_are_ignored(system, stack):
     # Not rows: DURABLE may still be about to tell of an earlier test's photo.
     images = system.query("SELECT count(DISTINCT image_id) FROM image_timeline")
     for exchange, key in (("storage.events", "immediate"), ("storage.events", "durable"), ("", "status_tracker")):
-        post(system, [Letter(body, exchange, key, "application/json") for body in bodies])
+        post(system, [QueuedMessage(body, exchange, key, "application/json") for body in bodies])
     handled = len(bodies)
     wait_until(lambda: settled(system, "THUMBNAILER_HEALTH_PORT")["ack"] == before + handled, 20, "the thumbnailer")
     wait_idle(system)

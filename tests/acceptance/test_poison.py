@@ -48,8 +48,8 @@ def test_poison_among_good_images(system, stack):
         assert image["attempts"] == 1, name
         assert [variant["type"] for variant in image["variants"]] == ["original"], name
         assert system.keys(PROCESSED, f"{image['id']}/") == [], name
-        told = Counter(system.timeline(image["id"]))
-        assert (told["image.processing"], told["image.failed"], told["image.done"]) == (1, 1, 0), name
+        observed = Counter(system.timeline(image["id"]))
+        assert (observed["image.processing"], observed["image.failed"], observed["image.done"]) == (1, 1, 0), name
 
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")

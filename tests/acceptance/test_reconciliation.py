@@ -49,8 +49,8 @@ def act_unheard(system, act, *keys):
     ):
         act()
         while +awaited:
-            [letter] = bucket.take(1)
-            awaited[json.loads(letter.body)["Key"].removeprefix(f"{ORIGINALS}/")] -= 1
+            [message] = bucket.take(1)
+            awaited[json.loads(message.body)["Key"].removeprefix(f"{ORIGINALS}/")] -= 1
         wait_until(lambda: system.message_count("status_tracker") >= 2 * len(keys), what="both targets to tell")
         purge(system, "image_queue", "status_tracker")
 
@@ -105,7 +105,7 @@ def test_a_lost_row_is_restored(hasty):
     wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
     hasty.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
     wait_until(lambda: (hasty.image(image["id"]) or {}).get("status") == "DONE", 60, "it to be DONE again")
-    assert heals(hasty, image["id"]) == ["missed"]
+    assert repairs(hasty, image["id"]) == ["missed"]
 
 
 def test_missing_variants_are_restored_while_the_status_stays_done(hasty):
@@ -193,5 +193,5 @@ def test_a_request_survives_its_tracker(system):
 
 def test_without_a_tracker_the_command_says_where_it_looked(system):
     with system.stopped("status-tracker"):
-        said = thumbmill(system, "reconcile", code=1)
-    assert f"STATUS_TRACKER_URL=http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}" in said
+        output = thumbmill(system, "reconcile", code=1)
+    assert f"STATUS_TRACKER_URL=http://127.0.0.1:{system.ports['STATUS_TRACKER_HEALTH_PORT']}" in output

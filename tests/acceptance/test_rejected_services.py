@@ -46,10 +46,10 @@ def refusals(system, name):
     ]
 
 
-def assert_refused(system, name, changes, word):
+def assert_rejected(system, name, changes, text):
     code, output = system.run_to_end(name, **{PORTS[name]: free_port()}, **changes)
     assert code == 1, f"{changes}: {code}\n{output}"
-    assert word in output, f"{changes}: no {word} in\n{output}"
+    assert text in output, f"{changes}: no {text} in\n{output}"
     assert "Traceback" not in output
 
 
@@ -60,7 +60,7 @@ def test_a_rejected_service_reports_the_reason_and_loses_nothing(system, name):
         key = system.post_form(photo())["key"]
         waiting = wait_until(lambda: system.message_count(queue))
         with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda case: assert_refused(system, name, *case), refusals(system, name)))
+            list(pool.map(lambda case: assert_rejected(system, name, *case), refusals(system, name)))
         assert system.message_count(queue) >= waiting
     system.wait_key(key)
 
@@ -71,8 +71,8 @@ def test_a_queue_with_other_arguments_is_named_with_the_difference(system):
         channel.queue_declare("differs", durable=True, arguments={"x-queue-type": "classic"})
         try:
             changes = {"RABBITMQ_QUEUE": "differs", **admin}
-            for word in ("inequivalent arg 'x-queue-type'", "queue 'differs'"):
-                assert_refused(system, "thumbnailer", changes, word)
+            for text in ("inequivalent arg 'x-queue-type'", "queue 'differs'"):
+                assert_rejected(system, "thumbnailer", changes, text)
         finally:
             channel.queue_delete("differs")
 
@@ -87,10 +87,10 @@ def test_a_missing_bucket_is_named_and_nothing_is_lost(system):
     remove_bucket(system, PROCESSED)
     try:
         for name in ("gateway", "thumbnailer"):
-            assert_refused(system, name, {}, PROCESSED)
+            assert_rejected(system, name, {}, PROCESSED)
         remove_bucket(system, ORIGINALS)
         for name in SERVICES:
-            assert_refused(system, name, {}, ORIGINALS)
+            assert_rejected(system, name, {}, ORIGINALS)
     finally:
         command, environment = describe_provision(system.stack.installation)
         subprocess.run(command, env=environment, check=True, capture_output=True)
@@ -124,14 +124,14 @@ def empty_database(system):
 
 def test_a_tracker_for_another_schema_names_the_command_to_run(system, empty_database):
     settings = {"DATABASE_URL": empty_database("status_tracker")}
-    assert_refused(system, "status-tracker", settings, "run `status-tracker migrate`")
+    assert_rejected(system, "status-tracker", settings, "run `status-tracker migrate`")
     migration = {"MIGRATION_DATABASE_URL": empty_database("thumbmill")}
     code, output = system.run_to_end("status-tracker", "migrate", **migration)
     assert code == 0, output
     assert system.run_to_end("status-tracker", "migrate", **migration)[0] == 0  # once more is no fault
     with psycopg.connect(empty_database("thumbmill"), autocommit=True) as owner:
         owner.execute("INSERT INTO schema_migrations (number, name) VALUES (9999, 'of tomorrow')")
-    assert_refused(system, "status-tracker", settings, "newer")
+    assert_rejected(system, "status-tracker", settings, "newer")
 
 
 def test_a_gateway_without_a_schema_names_the_command_to_run(system, empty_database):
@@ -151,7 +151,7 @@ def readyz(system):
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "word"),
+    ("changes", "code", "text"),
     [
         ({"MIGRATION_DATABASE_URL": None}, 2, "MIGRATION_DATABASE_URL"),
         ({"MIGRATION_DATABASE_URL": "postgresql://thumbmill:wrong@127.0.0.1:{port}/thumbmill"}, 1,
@@ -160,10 +160,10 @@ def readyz(system):
     ],
     ids=["missing", "wrong password", "not the owner"],
 )  # fmt: skip
-def test_a_rejected_migration_reports_the_reason(system, changes, code, word):
-    words = {"port": system.ports["POSTGRES_PORT"], "tracker": system.stack.endpoints.database("status_tracker")}
-    filled = {name: value and value.format(**words) for name, value in changes.items()}
+def test_a_rejected_migration_reports_the_reason(system, changes, code, text):
+    values = {"port": system.ports["POSTGRES_PORT"], "tracker": system.stack.endpoints.database("status_tracker")}
+    filled = {name: value and value.format(**values) for name, value in changes.items()}
     found, output = system.run_to_end("status-tracker", "migrate", **filled)
     assert found == code, output
-    assert word in output
+    assert text in output
     assert "Traceback" not in output

@@ -28,12 +28,12 @@ def watching(system, describe=describe_minio_watch, begins="tells both targets")
     with log.open("wb") as out:
         process = subprocess.Popen([*row.command[:-1], "1"], env=row.environment, stdout=out, stderr=out)
 
-    def says(words):
-        return words in log.read_text()
+    def logged(text):
+        return text in log.read_text()
 
     try:
-        wait_until(lambda: says(begins), what=f"{row.name} to begin")
-        yield says
+        wait_until(lambda: logged(begins), what=f"{row.name} to begin")
+        yield logged
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -70,9 +70,11 @@ def test_without_the_bucket_s_notification_rule_the_tracker_reports_it_and_image
     try:
         system.put("unannounced.jpg", photo(seed=1))
         image = system.post_form(photo(seed=2))
-        told = wait_until(lambda: readiness(system, TRACKER).get("notifications", ""), 90, "the tracker to notice")
-        assert "immediate" in told
-        assert "infra/minio/provision.py" in told
+        observed = wait_until(
+            lambda: readiness(system, TRACKER).get("notifications", ""), 90, "the tracker to notice"
+        )
+        assert "immediate" in observed
+        assert "infra/minio/provision.py" in observed
         assert silent(system, "immediate") == 1
         assert "notifications_silent" in log.read_text()[before:]
         system.wait_status(image["id"], timeout=90)
@@ -90,17 +92,17 @@ def test_without_the_bucket_s_notification_rule_the_tracker_reports_it_and_image
 def test_configuration_removed_from_minio_is_restored_by_the_provisioner(system):
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
-    with watching(system) as says:
+    with watching(system) as logged:
         admin.detach_policy(["thumbnailer"], user="thumbnailer")
         image = system.post_form(photo())
-        wait_until(lambda: says("put right: user thumbnailer"), what="the policy to be attached again")
+        wait_until(lambda: logged("put right: user thumbnailer"), what="the policy to be attached again")
         assert system.wait_status(image["id"])["attempts"] == 1
         less = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{ORIGINALS}"]}
         admin.policy_add("gateway", policy={"Version": "2012-10-17", "Statement": [less]})
-        wait_until(lambda: says("put right: user gateway"), what="the policy to be whole again")
+        wait_until(lambda: logged("put right: user gateway"), what="the policy to be whole again")
         take_rule(system)
         wait_until(lambda: len(rule(system)) == 2, what="the rule to be put back")
-        wait_until(lambda: says(f"put right: bucket {ORIGINALS} tells both"), what="that to be said")
+        wait_until(lambda: logged(f"put right: bucket {ORIGINALS} tells both"), what="that to be said")
     system.wait_status(system.post_form(photo(seed=4))["id"])
 
 
@@ -135,7 +137,7 @@ def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(sy
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api"
     with (
         httpx.Client(base_url=api, auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client,
-        watching(system, describe_rabbitmq_watch, begins="") as says,
+        watching(system, describe_rabbitmq_watch, begins="") as logged,
     ):
         client.delete("/policies/%2F/alternate").raise_for_status()
         client.delete("/policies/%2F/dead-limit").raise_for_status()
@@ -149,7 +151,7 @@ def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(sy
             "permissions: operator",
             "queues: unrouted",
         ):
-            wait_until(lambda words=put_right: says(f"put right: {words}"), what=put_right)
+            wait_until(lambda text=put_right: logged(f"put right: {text}"), what=put_right)
         wait_until(lambda: client.get("/policies/%2F/alternate").status_code == 200, what="the policy to be back")
         wait_until(lambda: client.get("/permissions/%2F/operator").status_code == 200, what="the permission")
     assert ("unrouted", "unrouted", "") in bindings(system)

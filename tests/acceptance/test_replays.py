@@ -33,12 +33,12 @@ def test_replayed_old_events_change_nothing(system):
         system.wait_generation(ids["anew"], 2)
         wait_until(lambda: system.image(ids["failed"])["status"] == "FAILED", what="the failure")
         wait_idle(system)
-        told = bucket.take(2 * 9) + lifecycle.take(4 * 2 + 3 * 2 + 2)
+        observed = bucket.take(2 * 9) + lifecycle.take(4 * 2 + 3 * 2 + 2)
     before = everything(system, ids)
     superseded = system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}')
 
-    post(system, told)
-    post(system, reversed(told))
+    post(system, observed)
+    post(system, reversed(observed))
     wait_idle(system)
 
     assert everything(system, ids) == before
@@ -100,7 +100,7 @@ def test_events_of_another_version_are_understood(system, stack, changed):
         purge(system, "status_tracker")
         post(
             system,
-            [letter._replace(body=json.dumps(changed(json.loads(letter.body))).encode()) for letter in events],
+            [message._replace(body=json.dumps(changed(json.loads(message.body))).encode()) for message in events],
         )
     image = system.wait_status(image_id)
     assert [variant["type"] for variant in image["variants"]] == ["original", "thumbnail", "small", "large"]

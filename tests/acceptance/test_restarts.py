@@ -116,8 +116,10 @@ def close_connections(system, user):
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/connections"
     with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
 
-        def ours():
+        def own_connections():
             return [one["name"] for one in client.get(api).json() if one.get("user") == user]
 
-        for name in wait_until(lambda: len(ours()) >= 2 and ours(), what=f"the connections of {user}"):
+        for name in wait_until(
+            lambda: len(own_connections()) >= 2 and own_connections(), what=f"the connections of {user}"
+        ):
             client.delete(f"{api}/{quote(name, safe='')}").raise_for_status()

@@ -142,9 +142,9 @@ def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method
     wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be there again")
     wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
     wait_idle(system)
-    told = system.timeline(image["id"])
+    observed = system.timeline(image["id"])
     kinds = ("image.variants_missing", "tracker.repaired", "image.done")
-    assert [told.count(kind) for kind in kinds] == [1, 1, 2]
+    assert [observed.count(kind) for kind in kinds] == [1, 1, 2]
 
 
 def test_a_lost_original_makes_the_image_deleted(system):

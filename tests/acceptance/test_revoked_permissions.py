@@ -33,9 +33,9 @@ def test_a_permission_revoked_for_a_while_costs_no_attempt(system, action):
 def test_a_wrong_minio_secret_is_reported_as_minio(system, user, port):
     """Also for an idle service, and an error of MinIO is not reported as one of RabbitMQ."""
     with changed_secret(system, user):
-        away = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
-        assert away.keys() == {"minio"}
-        assert "check MINIO_ACCESS_KEY, MINIO_SECRET_KEY" in away["minio"]
+        unavailable = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
+        assert unavailable.keys() == {"minio"}
+        assert "check MINIO_ACCESS_KEY, MINIO_SECRET_KEY" in unavailable["minio"]
     wait_until(lambda: not readiness(system, port), what=f"{user} to be ready again")
 
 

@@ -43,18 +43,18 @@ def by_s3(system, data):
 def by_older_interface(system, data):
     answer = system.http.post("/upload-image/", files={"file": ("photo.jpg", data, "image/jpeg")})
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told == {
-        "id": told["id"],
+    observed = answer.json()
+    assert observed == {
+        "id": observed["id"],
         "filename": "photo.jpg",
         "bucket": ORIGINALS,
-        "key": f"uploads/{told['id']}/original",
+        "key": f"uploads/{observed['id']}/original",
         "status": "PENDING",
     }
-    return told["id"]
+    return observed["id"]
 
 
-DOORS = {  # how to upload, and the resulting event
+ROUTES = {  # how to upload, and the resulting event
     "form": (by_form, PUT),
     "raw body": (by_raw_body, PUT),
     "presigned POST": (by_ticket, POST),
@@ -69,13 +69,13 @@ def entered(stack):
     with closing(System(stack)) as system:
         return {
             name: enter(system, photo(800, 600, orientation=6, seed=number))
-            for number, (name, (enter, _)) in enumerate(DOORS.items(), start=1)
+            for number, (name, (enter, _)) in enumerate(ROUTES.items(), start=1)
         }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_photo_by_every_upload_route_becomes_upright_variants(system, entered, door):
-    image = system.wait_status(entered[door])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_photo_by_every_upload_route_becomes_upright_variants(system, entered, route):
+    image = system.wait_status(entered[route])
     assert (image["width"], image["height"], image["format"]) == (600, 800, "JPEG")
     assert (image["attempts"], image["generation"], image["error"]) == (1, 1, None)
     original, *variants = image["variants"]
@@ -91,9 +91,9 @@ def test_a_photo_by_every_upload_route_becomes_upright_variants(system, entered,
         assert variant["bytes"] == len(data)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_images_processed_contains_only_the_variants(system, entered, door):
-    image = system.wait_status(entered[door])
+@pytest.mark.parametrize("route", ROUTES)
+def test_images_processed_contains_only_the_variants(system, entered, route):
+    image = system.wait_status(entered[route])
     keys = {key.rpartition("/")[2].partition(".")[0]: key for key in system.keys(PROCESSED, f"{image['id']}/")}
     assert keys.keys() == set(PRESETS)
     for preset, key in keys.items():
@@ -103,21 +103,21 @@ def test_images_processed_contains_only_the_variants(system, entered, door):
         assert stored["Body"].read() == system.thumbnail(image["id"], preset)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_timeline_explains_the_image(system, entered, door):
-    system.wait_status(entered[door])
-    stored = DOORS[door][1]
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_timeline_explains_the_image(system, entered, route):
+    system.wait_status(entered[route])
+    stored = ROUTES[route][1]
     wanted = [stored, stored, *MADE]
-    if door == "presigned POST":
+    if route == "presigned POST":
         wanted.append("upload.requested")
     events = wait_until(
-        lambda: [events for events in [system.events(entered[door])] if len(events) >= len(wanted)],
+        lambda: [events for events in [system.events(entered[route])] if len(events) >= len(wanted)],
         what="the events of both notification targets",
     )[0]
     assert sorted(event["type"] for event in events) == sorted(wanted)
     assert [event["occurred"] for event in events] == sorted(event["occurred"] for event in events)
-    tellers = {event["recorded_by"] for event in events if event["type"] == stored}
-    assert tellers == {"immediate", "durable"}
+    targets = {event["recorded_by"] for event in events if event["type"] == stored}
+    assert targets == {"immediate", "durable"}
     assert len({event["object_version"] for event in events if event["type"] != "upload.requested"}) == 1
 
 

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.acceptance.conftest import mend
+from tests.acceptance.conftest import restore
 from tests.support.system import System
 
 
@@ -13,4 +13,4 @@ def system(stack):
     """A client of the system."""
     with closing(System(stack)) as system:
         yield system
-    mend(stack)
+    restore(stack)

@@ -35,9 +35,9 @@ def by_metadata(system):
     return system.wait_key("hostile/name")["id"]
 
 
-@pytest.mark.parametrize("door", [by_form, by_extended_name, by_ticket, by_metadata])
-def test_a_file_name_is_sanitized_on_every_upload_route(system, door):
-    image_id = door(system)
+@pytest.mark.parametrize("route", [by_form, by_extended_name, by_ticket, by_metadata])
+def test_a_file_name_is_sanitized_on_every_upload_route(system, route):
+    image_id = route(system)
     assert system.wait_status(image_id)["file_name"] == CLEAN
     names = {name for event in system.events(image_id) if (name := (event["data"] or {}).get("file_name"))}
     assert names == {CLEAN}

@@ -151,9 +151,9 @@ def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
                 pass
     with log.open("rb") as file:
         file.seek(read)
-        words = file.read()
-    assert b"Traceback" not in words
-    assert b"request_failed" not in words
+        text = file.read()
+    assert b"Traceback" not in text
+    assert b"request_failed" not in text
 
 
 def store_connections(system):

@@ -63,11 +63,11 @@ def provision(system):
 
 def assert_useless(s3, image):
     """No request that any of the users' policies allows with the user's own secret."""
-    theirs = {"Bucket": ORIGINALS, "Key": image["key"]}
+    others = {"Bucket": ORIGINALS, "Key": image["key"]}
     for attempt in (
-        lambda: s3.get_object(**theirs),
-        lambda: s3.head_object(**theirs),
-        lambda: s3.delete_object(**theirs),
+        lambda: s3.get_object(**others),
+        lambda: s3.head_object(**others),
+        lambda: s3.delete_object(**others),
         lambda: s3.put_object(Bucket=ORIGINALS, Key="stolen.jpg", Body=photo()),
         lambda: s3.put_object(Bucket=PROCESSED, Key=f"{image['id']}/stolen", Body=b""),
         lambda: s3.create_multipart_upload(Bucket=ORIGINALS, Key="stolen.jpg"),
@@ -154,9 +154,9 @@ def test_extra_policies_of_a_user_are_removed_and_others_stay(system):
     admin.group_add("friends", ["gateway", "colleague"])
     admin.attach_policy(["readwrite"], user="thumbnailer")
     try:
-        said = provision(system)
-        assert "user gateway was in the group friends: taken out" in said
-        assert "user thumbnailer had the policies readwrite: taken away" in said
+        output = provision(system)
+        assert "user gateway was in the group friends: taken out" in output
+        assert "user thumbnailer had the policies readwrite: taken away" in output
         assert json.loads(admin.group_info("friends"))["members"] == ["colleague"]
         assert "colleagues" in admin.list_service_account("colleague")
         assert "readonly" in admin.user_info("colleague")

@@ -72,13 +72,13 @@ def test_a_deletion_removes_all_personal_data(system):
 
 def test_a_deleted_image_is_unknown_after_its_retention_and_late_events_change_nothing(system):
     image = system.wait_status(system.post_form(photo())["id"])
-    told = [event for event in system.events(image["id"]) if event["type"] == "storage.ObjectCreated:Put"]
+    observed = [event for event in system.events(image["id"]) if event["type"] == "storage.ObjectCreated:Put"]
     system.http.delete(f"{IMAGES}/{image['id']}")
     system.wait_removed(image["id"])
     with system.restarted("status-tracker", DELETED_RETENTION_SECONDS="1"):
         wait_until(lambda: system.image(image["id"]) is None, 60, "the id to be unknown")
         assert rows_of(system, [image["id"]]) == [0, 0]
-        system.publish_storage_event(storage_event(image["key"], told[0]), key="durable")
+        system.publish_storage_event(storage_event(image["key"], observed[0]), key="durable")
         wait_until(lambda: "DELETED" not in str(system.image(image["id"])), 5, "no row")
         assert rows_of(system, [image["id"]])[0] == 0
 

@@ -16,7 +16,7 @@ CLOUD_EVENT = "application/cloudevents+json"
 _DELIVERIES = re.compile(r'^thumbmill_deliveries_total\{action="(\w+)",queue="\w+"\} (\S+)$', re.MULTILINE)
 
 
-class Letter(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message of a queue, with all that is needed to publish it again."""
 
     body: bytes
@@ -43,7 +43,7 @@ class Listener:
                 if method is None:
                     return False
                 kind, user = properties.content_type, properties.user_id or ""
-                taken.append(Letter(body, method.exchange, method.routing_key, kind, user))
+                taken.append(QueuedMessage(body, method.exchange, method.routing_key, kind, user))
             return True
 
         wait_until(enough, timeout, f"{count} messages")
@@ -60,7 +60,7 @@ def listening(system: System, exchange, *keys):
         yield Listener(channel, queue)
 
 
-def post(system: System, letters):
+def post(system: System, messages):
     """Publish messages in order, each confirmed: unconfirmed ones may be lost when the connection closes.
 
     Each goes out by the login of its user, as that of whom it is said to be; by the administrator's where it names
@@ -68,15 +68,15 @@ def post(system: System, letters):
     """
     with ExitStack() as open_:
         channels = {}
-        for letter in letters:
-            if letter.user not in channels:
-                channels[letter.user] = open_.enter_context(system.channel(letter.user or "admin"))
-                channels[letter.user].confirm_delivery()
+        for message in messages:
+            if message.user not in channels:
+                channels[message.user] = open_.enter_context(system.channel(message.user or "admin"))
+                channels[message.user].confirm_delivery()
             properties = pika.BasicProperties(
-                content_type=letter.content_type, delivery_mode=2, user_id=letter.user or None
+                content_type=message.content_type, delivery_mode=2, user_id=message.user or None
             )
-            channels[letter.user].basic_publish(
-                letter.exchange, letter.key, letter.body, properties, mandatory=True
+            channels[message.user].basic_publish(
+                message.exchange, message.key, message.body, properties, mandatory=True
             )
 
 

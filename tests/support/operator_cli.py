@@ -18,9 +18,9 @@ def start(
     system: System, *arguments: str, crash_at: str | None = None, **environment: str
 ) -> subprocess.Popen[str]:
     """Start it with nothing but the file that `up` writes; ``crash_at`` names a crash point."""
-    ours = ("RABBITMQ_", "THUMBMILL_", "LOG_")
+    prefixes = ("RABBITMQ_", "THUMBMILL_", "LOG_")
     command = [PROGRAM, *arguments]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     settings = {"THUMBMILL_ENV_FILE": str(system.stack.installation.operator_file), "THUMBMILL_OPERATOR": NAME}
     return subprocess.Popen(
         inject(command, "--crash-at", crash_at) if crash_at else command,

@@ -55,10 +55,10 @@ def readiness(system: System, port: str) -> dict[str, str]:
     base = f"http://127.0.0.1:{system.ports[port]}"
     assert httpx.get(f"{base}/livez", timeout=60).status_code == 200
     answer = httpx.get(f"{base}/readyz", timeout=60)
-    told = answer.json()
-    assert (answer.status_code == 503) == bool(told["unavailable"]), told
-    away: dict[str, str] = told["unavailable"] | told.get("degraded", {})
-    return away
+    observed = answer.json()
+    assert (answer.status_code == 503) == bool(observed["unavailable"]), observed
+    unavailable: dict[str, str] = observed["unavailable"] | observed.get("degraded", {})
+    return unavailable
 
 
 def wait_unavailable(system: System, dependency: str, *ports: str) -> None:

@@ -41,8 +41,8 @@ def main():
         with listening(system, "storage.events", "immediate") as listener:
             for name, act in ACTS.items():
                 act(s3)
-                [letter] = listener.take(1)
-                (DATA / f"{name}.json").write_bytes(letter.body)
+                [message] = listener.take(1)
+                (DATA / f"{name}.json").write_bytes(message.body)
                 print(name)  # noqa: T201
 
 
