@@ -145,9 +145,9 @@ def test_the_command_has_a_dry_run_and_then_repairs(system):
     wait_until(lambda: len(system.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
     system.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
 
-    said = thumbmill(system, "reconcile", "--dry-run")
-    assert re.search(r"\b1 +objects without a row", said), said
-    assert "nothing was changed" in said
+    output = thumbmill(system, "reconcile", "--dry-run")
+    assert re.search(r"\b1 +objects without a row", output), output
+    assert "nothing was changed" in output
     assert system.query("SELECT 1 FROM images WHERE id = %s", image["id"]) == []
     assert image["id"] in system.stack.log_tail("status-tracker"), "its log names what would be repaired"
 

@@ -195,7 +195,7 @@ HUNGRY = [
 @pytest.mark.parametrize(("kind", "mode", "options"), HUNGRY, ids=[kind for kind, *_ in HUNGRY])
 def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options):
     memory = 256 * 2**20
-    per_pixel = FORMATS[kind].bytes_per_pixel + (6 if kind == "BMP" else 1)
+    per_pixel = FORMATS[kind].memory_bytes + (6 if kind == "BMP" else 1)
     edge = int(((memory - 208 * 2**20) / per_pixel) ** 0.5)
     file = io.BytesIO()
     Image.new(mode, (edge, edge), 1).save(file, kind, **options)
