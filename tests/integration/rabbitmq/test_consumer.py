@@ -240,7 +240,7 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_alone(stack, 
     def is_requeued():
         return broker.length(queue_group.work.name) == 2 if unavailable else recorded.bodies.count(b"long") == 2
 
-    with impatient(stack):
+    with short_ack_timeout(stack):
         broker.send(queue_group.work.name, b"long", *([b"other"] if unavailable else []))
         with consuming(
             broker, queue_group, per_message(recorded), workers=2, prefetch=2, probes={"minio": probe}
