@@ -1,7 +1,7 @@
-"""Prepares a running MinIO: users with their policies, buckets, notifications. It may run any number of times.
+"""Provisions a running MinIO: users with their policies, buckets, notifications. It is idempotent.
 
-Compose and devstack run it once after MinIO is up, and then with --watch beside the system. Needs the packages
-minio and tenacity, nothing of ours.
+Compose and devstack run it once when MinIO is up, and then with --watch while the system runs. Needs the packages
+minio and tenacity, and no package of this project.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import tenacity
@@ -31,12 +31,12 @@ SECRETS = {
     "upload-signer": "UPLOAD_SIGNER_SECRET_KEY",
     "thumbnailer": "THUMBNAILER_MINIO_SECRET_KEY",
     "status-tracker": "STATUS_TRACKER_MINIO_SECRET_KEY",
-    "s3-uploader": "S3_UPLOADER_SECRET_KEY",  # for people and programs that upload by S3; no service of ours
+    "s3-uploader": "S3_UPLOADER_SECRET_KEY",  # for people and programs that upload by S3
 }
 ORIGINALS = "images-original"
 BUCKETS = (ORIGINALS, "images-processed")
 TARGETS = ("arn:minio:sqs::IMMEDIATE:amqp", "arn:minio:sqs::DURABLE:amqp")
-# One by one: s3:ObjectCreated:* would include changes of tags and retention.
+# Listed one by one: s3:ObjectCreated:* would include changes of tags and retention.
 EVENTS = (
     "s3:ObjectCreated:Put",
     "s3:ObjectCreated:Post",
@@ -47,36 +47,32 @@ EVENTS = (
 )
 _HTTP_TIMEOUT_SECONDS = 10.0
 
-
-class Say(Protocol):
-    """Is told what was found, and whether it had to be changed."""
-
-    def __call__(self, line: str, *, changed: bool = False) -> None: ...
+Log = Callable[..., None]  # gets the state of an item, and ``changed``, whether it had to be changed
 
 
 class ProvisionError(Exception):
-    """The message says what to do."""
+    """The message explains what to do."""
 
 
-_FAULTS = (ProvisionError, MinioAdminException, S3Error, urllib3.exceptions.HTTPError)
+_ERRORS = (ProvisionError, MinioAdminException, S3Error, urllib3.exceptions.HTTPError)
 
 
 def main() -> int:
-    """Prepare the server and say what was done; 1 with a message for what a person has to put right."""
+    """Provision the server and log the changes. Return 1 with a message if an operator has to act."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
         epilog=f"Environment: MINIO_URL, MINIO_ROOT_USER, MINIO_ROOT_PASSWORD, {', '.join(SECRETS.values())}. "
         "Any secret X may be given as a file by X_FILE.",
     )
-    parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="for MinIO to answer (60)")
+    parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="for MinIO to respond (60)")
     parser.add_argument(
-        "--watch", type=float, metavar="SECONDS", help="stay, and put back every so often what somebody took away"
+        "--watch", type=float, metavar="SECONDS", help="keep running, and restore what is missing at this interval"
     )
     arguments = parser.parse_args()
     url = os.environ.get("MINIO_URL") or "http://127.0.0.1:9000"
     try:
-        provision(url, arguments.wait, _say_all)
-    except _FAULTS as error:
+        provision(url, arguments.wait, _log_all)
+    except _ERRORS as error:
         print(f"provision: {error}", file=sys.stderr)
         return 1
     if arguments.watch:
@@ -84,40 +80,36 @@ def main() -> int:
     return 0
 
 
-def watch(url: str, patience_seconds: float, pause_seconds: float) -> None:
-    """Provision again and again, and say only what was not as it should be, or why it cannot be looked at."""
+def watch(url: str, timeout_seconds: float, interval_seconds: float) -> None:
+    """Provision at an interval until SIGTERM, and log only changes and new errors."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    said = ""
-    while not stop.wait(pause_seconds):
+    last_error = ""
+    while not stop.wait(interval_seconds):
         try:
-            provision(url, patience_seconds, _say_changes)
-            said = ""
-        except _FAULTS as error:
-            if str(error) != said:
+            provision(url, timeout_seconds, _log_changes)
+            last_error = ""
+        except _ERRORS as error:
+            if str(error) != last_error:
                 print(f"provision: {error}", file=sys.stderr, flush=True)
-            said = str(error)
+            last_error = str(error)
 
 
-def _say_changes(line: str, *, changed: bool = False) -> None:
+def _log_changes(line: str, *, changed: bool = False) -> None:
     if changed:
-        print(f"put right: {line}", flush=True)
+        print(f"restored: {line}", flush=True)
 
 
-def _say_all(line: str, *, changed: bool = False) -> None:
+def _log_all(line: str, *, changed: bool = False) -> None:
     print(f"{line}{' (new)' if changed else ''}", flush=True)
 
 
-def provision(url: str, patience_seconds: float, say: Say) -> None:
-    """Bring the server at the URL to the state this project needs; ``say`` is told what is there, and what changed.
-
-    Raises ProvisionError.
-    """
+def provision(url: str, timeout_seconds: float, log: Log) -> None:
+    """Create or update what this project needs on the server at the URL. Raise ProvisionError."""
     address = urlsplit(url)
     user, password = read_secret("MINIO_ROOT_USER"), read_secret("MINIO_ROOT_PASSWORD")
     secrets = {name: read_secret(variable) for name, variable in SECRETS.items()}
-    http = urllib3.PoolManager(timeout=_HTTP_TIMEOUT_SECONDS, retries=False)
-    secure = address.scheme == "https"
+    http, secure = urllib3.PoolManager(timeout=_HTTP_TIMEOUT_SECONDS, retries=False), address.scheme == "https"
 
     def connect_admin(url: str) -> MinioAdmin:
         keys = StaticProvider(user, password)
@@ -127,18 +119,17 @@ def provision(url: str, patience_seconds: float, say: Say) -> None:
         keys = StaticProvider(access_key, secret_key)
         return Minio(address.netloc, credentials=keys, secure=secure, region="us-east-1", http_client=http)
 
-    client = connect(user, password)
-    admin = connect_admin(url)
-    say(wait_for_targets(connect_admin, url, patience_seconds))
+    client, admin = connect(user, password), connect_admin(url)
+    log(wait_for_targets(connect_admin, url, timeout_seconds))
     for name, secret in secrets.items():
-        add_user(admin, connect, name, secret, say)
+        add_user(admin, connect, name, secret, log)
     for bucket in BUCKETS:
-        make_bucket(client, bucket, say)
-    subscribe(client, ORIGINALS, say)
+        make_bucket(client, bucket, log)
+    subscribe(client, ORIGINALS, log)
 
 
 def read_secret(name: str) -> str:
-    """Return the variable's value, or the content of the file that NAME_FILE names. Raises ProvisionError."""
+    """Return a variable's value, or the content of the file that NAME_FILE names. Raise ProvisionError."""
     if path := os.environ.get(f"{name}_FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
     if value := os.environ.get(name):
@@ -146,29 +137,27 @@ def read_secret(name: str) -> str:
     raise ProvisionError(f"set {name} (or {name}_FILE)")
 
 
-def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, patience_seconds: float) -> str:
-    """Wait until every node of the server lists both notification targets, and say so. Raises ProvisionError.
+def wait_for_targets(connect_admin: Callable[[str], MinioAdmin], url: str, timeout_seconds: float) -> str:
+    """Wait until every node of the server has both notification targets. Return a log line. Raise ProvisionError.
 
-    A node that has just started answers for some hundred milliseconds before it has its targets, so that their
-    absence is final only when the time is up. Behind a balancer the nodes are asked one by one, by the addresses
-    that MinIO itself gives them.
+    A node that has just started responds for some hundred milliseconds before it has its targets, so they are
+    missing only if the timeout has passed. Behind a load balancer each node is asked, at MinIO's address for it.
     """
-    deadline = time.monotonic() + patience_seconds
-    servers = _ask_until(connect_admin(url), url, deadline)["servers"]
+    deadline = time.monotonic() + timeout_seconds
+    servers = _poll_targets(connect_admin(url), url, deadline)["servers"]
     others = (
         [server["endpoint"] for server in servers if server.get("state") == "online"] if len(servers) > 1 else []
     )
-    scheme = urlsplit(url).scheme
-    for endpoint in others:
-        _ask_until(connect_admin(f"{scheme}://{endpoint}"), f"{scheme}://{endpoint}", deadline)
+    for node in (f"{urlsplit(url).scheme}://{endpoint}" for endpoint in others):
+        _poll_targets(connect_admin(node), node, deadline)
     nodes = f" at each of {len(others)} nodes" if others else ""
     return f"notification targets{nodes}: {', '.join(TARGETS)}"
 
 
-def _ask_until(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
-    """Return the server's description when it has both targets. Raises ProvisionError at the deadline."""
+def _poll_targets(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
+    """Return the server's description once it has both targets. Raise ProvisionError at the deadline."""
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_is_passing)
+        retry=tenacity.retry_if_exception(_is_temporary)
         | tenacity.retry_if_result(lambda found: bool(_missing_targets(found))),
         wait=tenacity.wait_exponential(0.1, max=2),
         stop=tenacity.stop_after_delay(max(0.0, deadline - time.monotonic())),
@@ -177,13 +166,13 @@ def _ask_until(admin: MinioAdmin, url: str, deadline: float) -> dict[str, Any]:
     try:
         found: dict[str, Any] = retrying(lambda: json.loads(admin.info()))
     except urllib3.exceptions.HTTPError as error:
-        raise ProvisionError(f"MinIO at {url} does not answer: {error}") from error
+        raise ProvisionError(f"MinIO at {url} does not respond: {error}") from error
     if missing := _missing_targets(found):
         raise ProvisionError(
             f"MinIO at {url} has no notification target {' and '.join(missing)} (it has "
-            f"{', '.join(found.get('sqsARN') or ['none'])}). It drops all of them for one bad value, and ignores "
-            "misspelt names: compare its variables MINIO_NOTIFY_AMQP_* with infra/minio/minio.env, and look for "
-            "'notify' in its log"
+            f"{', '.join(found.get('sqsARN') or ['none'])}). One wrong value disables all of them, and "
+            "misspelt names are ignored: compare its variables MINIO_NOTIFY_AMQP_* with infra/minio/minio.env, and "
+            "search its log for 'notify'"
         )
     return found
 
@@ -192,12 +181,12 @@ def _missing_targets(found: Mapping[str, Any]) -> list[str]:
     return sorted(set(TARGETS) - set(found.get("sqsARN") or []))
 
 
-def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str, say: Say) -> None:
-    """Make the user with its policy and no other, or bring both up to date."""
+def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str, secret: str, log: Log) -> None:
+    """Create or update a user, with its policy and no other."""
     policy = json.loads((POLICIES / f"{name}.json").read_text(encoding="utf-8"))
     if has_changed := _find_policy(admin, name) != _comparable_policy(policy):
         admin.policy_add(name, policy=policy)
-    if not _is_secret_of(connect(name, secret)):  # what is encrypted for the administrator's interface costs 0.1 s
+    if not _is_secret_of(connect(name, secret)):  # user_add encrypts, which costs 0.1 s
         admin.user_add(name, secret)
         has_changed = True
     attached = set(json.loads(admin.user_info(name)).get("policyName", "").split(",")) - {""}
@@ -206,13 +195,13 @@ def add_user(admin: MinioAdmin, connect: Callable[[str, str], Minio], name: str,
         has_changed = True
     if others := sorted(attached - {name}):
         admin.detach_policy(others, user=name)
-        say(f"user {name} had the policies {', '.join(others)}: taken away", changed=True)
-    remove_strangers(admin, name, say)
-    say(f"user {name} with its policy", changed=has_changed)
+        log(f"user {name} had the policies {', '.join(others)}: detached", changed=True)
+    remove_extra_access(admin, name, log)
+    log(f"user {name} with its policy", changed=has_changed)
 
 
 def attach(admin: MinioAdmin, name: str) -> None:
-    """Attach the user's policy, unless the set-up that runs at the same time has done so first."""
+    """Attach a user's policy; another run of this program may have done so at the same time."""
     try:
         admin.attach_policy([name], user=name)
     except MinioAdminException as error:
@@ -220,37 +209,37 @@ def attach(admin: MinioAdmin, name: str) -> None:
             raise
 
 
-def remove_strangers(admin: MinioAdmin, name: str, say: Say) -> None:
-    """Take from a user of ours what would outlive its secret, or give it more rights: other keys, and groups.
+def remove_extra_access(admin: MinioAdmin, name: str, log: Log) -> None:
+    """Remove service accounts and group memberships of a user, which could outlast its secret or add permissions.
 
-    Keys of its own (service accounts) are of no use, since the policies deny all that does not come with the user's
-    own secret. Other people's users and keys are left alone.
+    Service accounts are useless anyway: the policies deny all requests that are not signed with the user's own
+    secret. Users and keys that this program does not manage are left alone.
     """
     for account in json.loads(admin.list_service_account(name)).get("accounts") or []:
         admin.delete_service_account(account["accessKey"])
-        say(f"user {name} had the service account {account['accessKey']}: removed", changed=True)
+        log(f"user {name} had the service account {account['accessKey']}: removed", changed=True)
     for group in json.loads(admin.user_info(name)).get("memberOf") or []:
         admin.group_remove(group, [name])  # type: ignore[arg-type] # the server wants a list
-        say(f"user {name} was in the group {group}: taken out", changed=True)
+        log(f"user {name} was in the group {group}: removed", changed=True)
 
 
 def _find_policy(admin: MinioAdmin, name: str) -> list[str]:
     try:
         found = json.loads(admin.policy_info(name))
     except MinioAdminException:
-        return []  # there is none
+        return []  # the policy does not exist
     return _comparable_policy(found.get("Policy", found))
 
 
 def _comparable_policy(policy: Mapping[str, Any]) -> list[str]:
-    """Return its statements in one form: MinIO orders lists anew, and makes one of a single value."""
-    return sorted(json.dumps(_plain(statement), sort_keys=True) for statement in policy.get("Statement") or [])
+    """Return a policy's statements in a canonical form: MinIO reorders lists, and replaces a list of one."""
+    return sorted(json.dumps(_canonical(statement), sort_keys=True) for statement in policy.get("Statement") or [])
 
 
-def _plain(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     match value:
         case dict():
-            return {name: _plain(part) for name, part in value.items()}
+            return {name: _canonical(part) for name, part in value.items()}
         case [single]:
             return single
         case list():
@@ -260,16 +249,16 @@ def _plain(value: Any) -> Any:
 
 
 def _is_secret_of(client: Minio) -> bool:
-    """Tell whether the user exists and has this secret, whatever else it may do."""
+    """Return whether the user exists and has this secret, whatever its permissions are."""
     try:
-        next(client.list_objects(ORIGINALS), None)  # no HEAD: its answer would not tell the one 403 from the other
+        next(client.list_objects(ORIGINALS), None)  # not HEAD, whose 403 has no error code
     except S3Error as error:
         return error.code not in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "XMinioAccessKeyDisabled"}
     return True
 
 
-def make_bucket(client: Minio, bucket: str, say: Say) -> None:
-    """Make the bucket unless it is there. Raises ProvisionError when versioning was ever switched on."""
+def make_bucket(client: Minio, bucket: str, log: Log) -> None:
+    """Create a bucket if it is missing. Raise ProvisionError if versioning was ever enabled."""
     is_new = True
     try:
         client.make_bucket(bucket)
@@ -280,27 +269,27 @@ def make_bucket(client: Minio, bucket: str, say: Say) -> None:
     status = client.get_bucket_versioning(bucket).status
     if status not in (None, "Off"):
         raise ProvisionError(
-            f"versioning of bucket {bucket} is {status}: a deleted image would stay readable. It cannot be "
-            "switched off again: move the objects to a new bucket of that name"
+            f"versioning of bucket {bucket} is {status}: deleted images would stay readable. Versioning cannot be "
+            "disabled again: move the objects to a new bucket of the same name"
         )
-    say(f"bucket {bucket}", changed=is_new)
+    log(f"bucket {bucket}", changed=is_new)
 
 
-def subscribe(client: Minio, bucket: str, say: Say) -> None:
-    """Have both targets told of the bucket's events; left alone when it is so, since setting it opens a gap."""
+def subscribe(client: Minio, bucket: str, log: Log) -> None:
+    """Subscribe both targets to the bucket's events, only if they are not: replacing the rules leaves a gap."""
     wanted = [QueueConfig(queue=target, events=list(EVENTS), config_id=target.split(":")[-2]) for target in TARGETS]
     found = _comparable(client.get_bucket_notification(bucket).queue_config_list)
-    if is_other := found != _comparable(wanted):
+    if is_different := found != _comparable(wanted):
         client.set_bucket_notification(bucket, NotificationConfig(queue_config_list=wanted))
-    say(f"bucket {bucket} tells both targets of {len(EVENTS)} kinds of events", changed=is_other)
+    log(f"bucket {bucket} notifies both targets of {len(EVENTS)} event types", changed=is_different)
 
 
 def _comparable(queues: Iterable[QueueConfig]) -> set[tuple[str | None, frozenset[str]]]:
     return {(queue.queue, frozenset(queue.events)) for queue in queues}
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Tell whether MinIO may still be starting: not there yet, or answering 503."""
+def _is_temporary(error: BaseException) -> bool:
+    """Return whether MinIO may still be starting: it does not respond yet, or with 503."""
     return isinstance(error, urllib3.exceptions.HTTPError) or (
         isinstance(error, MinioAdminException) and "Status: 503" in str(error)
     )

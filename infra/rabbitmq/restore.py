@@ -1,7 +1,7 @@
-"""Puts back what somebody took away from a running RabbitMQ: exchanges, queues, bindings, policies, permissions.
+"""Restores what is missing in a running RabbitMQ: exchanges, queues, bindings, policies, permissions.
 
-RabbitMQ itself loads its definitions at its start alone. Users and passwords are left to that: here are no secrets
-but the administrator's. Needs Python alone.
+RabbitMQ loads its definitions only when it starts. Users and passwords are not restored, so this program needs no
+secret but the administrator's. Needs Python alone.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from typing import Any
 from users import VHOST, permissions, topic_permissions
 
 DEFINITIONS = Path(__file__).parent / "definitions.json"
-# What a thing is known by, and what of it has to be as it was declared. An exchange or a queue that is declared
-# otherwise cannot be changed: its consumer says so.
+# The fields that identify an object or must have the declared value. An exchange or a queue with other arguments
+# cannot be changed: its consumer reports that.
 IDENTITIES = {
     "exchanges": ("name",),
     "queues": ("name",),
@@ -35,50 +35,50 @@ Definitions = dict[str, list[dict[str, Any]]]
 
 
 def main() -> int:
-    """Restore once, or again and again; 1 with a message where that is not possible."""
+    """Restore once, or at an interval. Return 1 with a message if that fails."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
         epilog="Environment: RABBITMQ_MANAGEMENT_URL (http://127.0.0.1:15672), RABBITMQ_ADMIN_PASSWORD or "
         "RABBITMQ_ADMIN_PASSWORD_FILE; RABBITMQ_QUEUE, the image queue's name (image_queue).",
     )
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="stay, and look again every so often")
-    pause = parser.parse_args().watch
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="keep running, and check at this interval")
+    interval = parser.parse_args().watch
     url = os.environ.get("RABBITMQ_MANAGEMENT_URL") or "http://127.0.0.1:15672"
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    said = ""
+    last_error = ""
     while True:
         try:
             for line in restore(url, read_password()):
-                print(f"put right: {line}", flush=True)
-            said = ""
-        except (OSError, KeyError, ValueError) as error:  # urllib's faults are OSErrors
-            fault = f"restore: RABBITMQ_MANAGEMENT_URL={url}: {error}"
-            if fault != said:
-                print(fault, file=sys.stderr, flush=True)
-            said = fault
-        if not pause or stop.wait(pause):
-            return 1 if said and not pause else 0
+                print(f"restored: {line}", flush=True)
+            last_error = ""
+        except (OSError, KeyError, ValueError) as error:  # urllib's errors are OSErrors
+            message = f"restore: RABBITMQ_MANAGEMENT_URL={url}: {error}"
+            if message != last_error:
+                print(message, file=sys.stderr, flush=True)
+            last_error = message
+        if not interval or stop.wait(interval):
+            return 1 if last_error and not interval else 0
 
 
 def read_password() -> str:
-    """Return the administrator's password. Raises KeyError, OSError."""
+    """Return the administrator's password. Raise KeyError, OSError."""
     if path := os.environ.get("RABBITMQ_ADMIN_PASSWORD_FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
     return os.environ["RABBITMQ_ADMIN_PASSWORD"]
 
 
 def restore(url: str, password: str) -> list[str]:
-    """Import the definitions if anything of them is missing, and name what was. Raises OSError, ValueError."""
+    """Import the definitions if any of them is missing, and return what was. Raise OSError, ValueError."""
     wanted = wanted_definitions(os.environ.get("RABBITMQ_QUEUE") or "image_queue")
-    missing = find_missing(wanted, ask(url, password))
+    missing = find_missing(wanted, request_definitions(url, password))
     if missing:
-        ask(url, password, {**wanted, "vhosts": [{"name": VHOST}]})
+        request_definitions(url, password, {**wanted, "vhosts": [{"name": VHOST}]})
     return missing
 
 
 def wanted_definitions(image_queue: str) -> Definitions:
-    """Return what definitions.json says, and the users' permissions."""
+    """Return the content of definitions.json, and the users' permissions."""
     found: Definitions = json.loads(DEFINITIONS.read_text(encoding="utf-8"))
     return {kind: found[kind] for kind in ("exchanges", "queues", "bindings", "policies")} | {
         "permissions": [
@@ -93,32 +93,32 @@ def wanted_definitions(image_queue: str) -> Definitions:
 
 
 def find_missing(wanted: Definitions, present: Definitions) -> list[str]:
-    """Name what is wanted and not there, or not as it should be."""
+    """Return what is missing, or differs from its definition."""
     missing = []
     for kind, names in IDENTITIES.items():
-        there = {_identify(thing, names) for thing in present.get(kind, []) if thing.get("vhost") == VHOST}
+        existing = {_identify(item, names) for item in present.get(kind, []) if item.get("vhost") == VHOST}
         missing += [
-            f"{kind}: {' '.join(str(thing[name]) for name in names if isinstance(thing[name], str))}"
-            for thing in wanted[kind]
-            if _identify(thing, names) not in there
+            f"{kind}: {' '.join(str(item[name]) for name in names if isinstance(item[name], str))}"
+            for item in wanted[kind]
+            if _identify(item, names) not in existing
         ]
     return missing
 
 
-def _identify(thing: dict[str, Any], names: tuple[str, ...]) -> str:
-    return json.dumps([thing.get(name) for name in names], sort_keys=True)
+def _identify(item: dict[str, Any], names: tuple[str, ...]) -> str:
+    return json.dumps([item.get(name) for name in names], sort_keys=True)
 
 
-def ask(url: str, password: str, upload: dict[str, Any] | None = None) -> Definitions:
-    """Ask for all definitions, or import some. Raises OSError, ValueError."""
-    login = base64.b64encode(f"admin:{password}".encode()).decode()
+def request_definitions(url: str, password: str, upload: dict[str, Any] | None = None) -> Definitions:
+    """Return all definitions, or import some. Raise OSError, ValueError."""
+    credentials = base64.b64encode(f"admin:{password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - our own server
         f"{url}/api/definitions",
         data=json.dumps(upload).encode() if upload else None,
-        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-        found: Definitions = json.loads(answer.read() or b"{}")
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        found: Definitions = json.loads(response.read() or b"{}")
         return found
 
 

@@ -1,7 +1,7 @@
-"""Writes RabbitMQ's users and their permissions as a definitions file, from the secrets in the environment.
+"""Writes RabbitMQ's users and their permissions to a definitions file, from the secrets in the environment.
 
-RabbitMQ loads it beside definitions.json, which holds no secrets, at every start: a changed password takes effect
-with a restart. Needs Python alone.
+RabbitMQ loads it at every start, together with definitions.json, which has no secrets: a changed password takes
+effect with a restart. Needs Python alone.
 """
 
 import argparse
@@ -24,12 +24,12 @@ SECRETS = {
     "operator": "OPERATOR_RABBITMQ_PASSWORD",
 }
 VHOST = "/"
+# The names of thumbmill.core.messaging.topology, which this program cannot import; tests hold them equal.
 _STORAGE, _LIFECYCLE, _RETRY = "storage.events", "image.lifecycle", "message.retry"
 _TRACKER_QUEUE, _UNROUTED = "status_tracker", "unrouted"
 _ALL, _NONE = ".*", "^$"
-# Who may say what (write) and bind which routing keys (read) on the topic exchanges; a user that is missing for one
-# of them would be allowed everything there. On image.lifecycle as in pipeline/authors.py.
-_SAYS = {
+# The routing keys that each user may publish on image.lifecycle, equal to thumbmill.core.contracts.senders.
+_LIFECYCLE_KEYS = {
     "gateway": r"^(upload\.requested|image\.(retry_requested|variants_missing))$",
     "thumbnailer": r"^image\.(processing|retrying|done|failed|removed)$",
     "status-tracker": r"^tracker\.watermark$",
@@ -38,7 +38,7 @@ _SAYS = {
 
 
 def main() -> int:
-    """Write the file; 1 with a message that names the missing variable."""
+    """Write the file. Return 1 with a message if a variable is missing."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
         epilog=f"Environment: {', '.join(SECRETS.values())}; RABBITMQ_QUEUE, the image queue's name (image_queue). "
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def define_users(passwords: dict[str, str], image_queue: str) -> dict[str, Any]:
-    """Return the definitions: one user per service, each with what its work needs and nothing else."""
+    """Return the definitions: one user per service, each with the permissions that it needs."""
     tags = {"admin": ["administrator"]}
     return {
         "vhosts": [{"name": VHOST}],
@@ -85,10 +85,10 @@ def define_users(passwords: dict[str, str], image_queue: str) -> dict[str, Any]:
 def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
     """Return each user's patterns (configure, write, read).
 
-    A consumer declares its exchanges, its queue and that queue's delay and dead queues itself, so that a deleted
-    one comes back; to bind, it needs to write to the queue and to read from the exchange.
+    A consumer declares its exchanges and all queues of its group, which restores a deleted one. To bind a queue, it
+    needs to write to the queue and to read from the exchange.
     """
-    images, tracker = _family(image_queue), _family(_TRACKER_QUEUE)
+    images, tracker = _queue_group(image_queue), _queue_group(_TRACKER_QUEUE)
     exchanges = [re.escape(name) for name in (_STORAGE, _LIFECYCLE, _RETRY)]
     storage, lifecycle, retry = exchanges
     return {
@@ -100,14 +100,14 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
             _any(lifecycle, retry, images),
             _any(storage, retry, images),
         ),
-        # It publishes what was missed to storage.events again, sends itself marks through image.lifecycle, and
-        # asks how long the queues are.
+        # The tracker republishes to storage.events, sends watermarks to itself through image.lifecycle, and reads
+        # the lengths of the queues.
         "status-tracker": (
             _any(*exchanges, tracker),
             _any(*exchanges, tracker),
             _any(*exchanges, tracker, rf"{re.escape(image_queue)}(\.dead)?", _UNROUTED),
         ),
-        # People, with the program `thumbmill`: they take out dead letters, send them back, and say so.
+        # Operators, with the program `thumbmill`: they read dead letters, redrive them, and publish that.
         "operator": (
             _any(),
             _any(lifecycle, retry),
@@ -117,12 +117,13 @@ def permissions(image_queue: str) -> dict[str, tuple[str, str, str]]:
 
 
 def topic_permissions(image_queue: str) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return patterns of routing keys (write, read) by user and topic exchange, for all but the administrator.
+    """Return patterns of routing keys (write, read) by user and topic exchange, except for the administrator.
 
-    Each moves messages within its own family of queues alone; an operator sends them back to the work queues.
+    A user without an entry for an exchange would be allowed every routing key there. Each consumer moves messages
+    within its own group of queues; an operator redrives them to the work queues.
     """
-    images, tracker = _any(_family(image_queue)), _any(_family(_TRACKER_QUEUE))
-    tracker_reads = _any(_family(_TRACKER_QUEUE), rf"{re.escape(image_queue)}\.dead")
+    images, tracker = _any(_queue_group(image_queue)), _any(_queue_group(_TRACKER_QUEUE))
+    tracker_reads = _any(_queue_group(_TRACKER_QUEUE), rf"{re.escape(image_queue)}\.dead")
     work_queues = _any(re.escape(image_queue), _TRACKER_QUEUE)
     found = {
         ("minio", _STORAGE): (r"^(immediate|durable)$", _NONE),
@@ -131,8 +132,8 @@ def topic_permissions(image_queue: str) -> dict[tuple[str, str], tuple[str, str]
         ("thumbnailer", _RETRY): (images, images),
         ("status-tracker", _RETRY): (tracker, tracker_reads),
         ("operator", _RETRY): (work_queues, _NONE),
-        **{(user, _LIFECYCLE): (write, _NONE) for user, write in _SAYS.items()},
-        ("status-tracker", _LIFECYCLE): (_SAYS["status-tracker"], _ALL),
+        **{(user, _LIFECYCLE): (write, _NONE) for user, write in _LIFECYCLE_KEYS.items()},
+        ("status-tracker", _LIFECYCLE): (_LIFECYCLE_KEYS["status-tracker"], _ALL),
     }
     users = [user for user in SECRETS if user != "admin"]
     return {
@@ -147,7 +148,7 @@ def hash_password(password: str, salt: bytes) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _family(queue: str) -> str:
+def _queue_group(queue: str) -> str:
     return rf"{re.escape(queue)}(\.delay\.(5s|30s|5m)|\.dead)?"
 
 

@@ -21,7 +21,7 @@ OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEE
 
 
 @contextmanager
-def watching(system, describe=describe_minio_watch, begins="tells both targets"):
+def watching(system, describe=describe_minio_watch, begins="notifies both targets"):
     """The provisioner, which stays with a system that `make up` or Compose has started."""
     row = describe(system.stack.installation)
     log = system.stack.log_path(row.name)
@@ -95,14 +95,14 @@ def test_configuration_removed_from_minio_is_restored_by_the_provisioner(system)
     with watching(system) as logged:
         admin.detach_policy(["thumbnailer"], user="thumbnailer")
         image = system.post_form(photo())
-        wait_until(lambda: logged("put right: user thumbnailer"), what="the policy to be attached again")
+        wait_until(lambda: logged("restored: user thumbnailer"), what="the policy to be attached again")
         assert system.wait_status(image["id"])["attempts"] == 1
         less = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{ORIGINALS}"]}
         admin.policy_add("gateway", policy={"Version": "2012-10-17", "Statement": [less]})
-        wait_until(lambda: logged("put right: user gateway"), what="the policy to be whole again")
+        wait_until(lambda: logged("restored: user gateway"), what="the policy to be whole again")
         take_rule(system)
         wait_until(lambda: len(rule(system)) == 2, what="the rule to be put back")
-        wait_until(lambda: logged(f"put right: bucket {ORIGINALS} tells both"), what="that to be said")
+        wait_until(lambda: logged(f"restored: bucket {ORIGINALS} notifies both"), what="that to be said")
     system.wait_status(system.post_form(photo(seed=4))["id"])
 
 
@@ -145,13 +145,13 @@ def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(sy
         with system.channel() as channel:
             channel.queue_delete("unrouted")
         wait_until(lambda: client.get("/queues/%2F/unrouted").status_code == 200, what="the queue to be back")
-        for put_right in (
+        for restored in (
             "policies: alternate",
             "policies: dead-limit",
             "permissions: operator",
             "queues: unrouted",
         ):
-            wait_until(lambda text=put_right: logged(f"put right: {text}"), what=put_right)
+            wait_until(lambda text=restored: logged(f"restored: {text}"), what=restored)
         wait_until(lambda: client.get("/policies/%2F/alternate").status_code == 200, what="the policy to be back")
         wait_until(lambda: client.get("/permissions/%2F/operator").status_code == 200, what="the permission")
     assert ("unrouted", "unrouted", "") in bindings(system)

@@ -78,5 +78,5 @@ def test_an_offline_server_is_skipped():
 
 
 def test_the_timeout_error_names_a_server_that_does_not_respond():
-    with pytest.raises(PROVISION["ProvisionError"], match="MinIO at http://lb:9000 does not answer: refused"):
+    with pytest.raises(PROVISION["ProvisionError"], match="MinIO at http://lb:9000 does not respond: refused"):
         wait_for({"http://lb:9000": Node(urllib3.exceptions.HTTPError("refused"))}, 0.3)
