@@ -37,7 +37,7 @@ DETAILS = Details(1, has_alpha=False, colour_space="sRGB", dominant_colour="#808
 
 
 class Bucket:
-    """Both buckets in memory. ``when`` has something happen just before or after a call of the handler's."""
+    """Both buckets in memory. ``when`` runs a function just before or after a call of the handler."""
 
     def __init__(self):
         self.objects = {}
@@ -113,23 +113,23 @@ class Bucket:
 
 
 class Publisher:
-    """Remembers what was said."""
+    """Records published events."""
 
     def __init__(self):
-        self.said = []
+        self.events = []
 
     def publish_event(self, event):
-        self.said.append(event)
+        self.events.append(event)
 
     publish_unconfirmed = publish_event
 
     @property
     def kinds(self):
-        return [event.type for event in self.said]
+        return [event.type for event in self.events]
 
 
-class Bench:
-    """A handler with everything around it."""
+class Harness:
+    """A handler with fakes of all that it uses."""
 
     def __init__(self):
         self.bucket = Bucket()
@@ -152,12 +152,12 @@ class Bench:
         return Decoded(ImageResult("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
 
     def handle(self, *records, attempt=1):
-        self.publisher.said.clear()
+        self.publisher.events.clear()
         self.thumbnailer.handle(message(*records, attempt=attempt), self.publisher)
         return self.publisher.kinds
 
     def fail(self, fault, *records, attempt=1, possible_poison=False):
-        self.publisher.said.clear()
+        self.publisher.events.clear()
         verdict = decide(fault, attempt=attempt, deferrals=0, possible_poison=possible_poison)
         if verdict.is_failed_attempt:  # as the runtime does
             self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
@@ -165,8 +165,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench():
-    return Bench()
+def harness():
+    return Harness()
 
 
 def record(name, key, second, bucket=ORIGINALS_BUCKET, **thing):
@@ -203,162 +203,165 @@ PROCESSING, DONE, FAILED, REMOVED = EventType.PROCESSING, EventType.DONE, EventT
 # --- uploads ---------------------------------------------------------------------------------------------------
 
 
-def test_an_upload_becomes_a_variant_and_is_told(bench):
-    event = bench.bucket.upload(b"one")
-    assert bench.handle(event, attempt=2) == [PROCESSING, DONE]
-    assert bench.bucket.variants() == [variant(b"one")]
-    processing, done = bench.publisher.said
+def test_an_upload_is_processed_and_published(harness):
+    event = harness.bucket.upload(b"one")
+    assert harness.handle(event, attempt=2) == [PROCESSING, DONE]
+    assert harness.bucket.variants() == [variant(b"one")]
+    processing, done = harness.publisher.events
     assert (
         done.data.object_version
         == processing.data.object_version
-        == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
+        == harness.bucket.head(ORIGINALS_BUCKET, KEY).object_version
     )
     assert done.data.sha256 == hashlib.sha256(b"one").hexdigest()
     assert (done.data.format, done.data.width, done.data.height) == ("JPEG", 40, 30)
     assert (done.data.file_name, done.data.content_type, done.data.attempt) == ("café.jpg", "image/jpeg", 2)
     (made,) = done.data.variants
     assert (made.type, made.key, made.width, made.height, made.bytes) == ("thumbnail", variant(b"one"), 4, 3, 9)
-    assert {event.traceparent for event in bench.publisher.said} == {TRACE}
-    assert {event.subject for event in bench.publisher.said} == {str(image_id_of(KEY))}
+    assert {event.traceparent for event in harness.publisher.events} == {TRACE}
+    assert {event.subject for event in harness.publisher.events} == {str(image_id_of(KEY))}
 
 
-def test_the_bucket_is_asked_once_more_between_the_variant_and_the_word(bench):
-    bench.handle(bench.bucket.upload(b"one"))
-    assert bench.bucket.calls == ["open", "put", "head"]
+def test_the_bucket_is_checked_once_more_before_publishing(harness):
+    harness.handle(harness.bucket.upload(b"one"))
+    assert harness.bucket.calls == ["open", "put", "head"]
 
 
-def test_the_same_event_again_does_and_says_the_same(bench):
-    event = bench.bucket.upload(b"one")
-    bench.handle(event)
-    first = [said.id for said in bench.publisher.said]
-    bench.handle(event)
-    assert [said.id for said in bench.publisher.said] == first
-    assert bench.bucket.variants() == [variant(b"one")]
+def test_the_same_event_again_has_the_same_result(harness):
+    event = harness.bucket.upload(b"one")
+    harness.handle(event)
+    first = [event.id for event in harness.publisher.events]
+    harness.handle(event)
+    assert [event.id for event in harness.publisher.events] == first
+    assert harness.bucket.variants() == [variant(b"one")]
 
 
-def test_a_redriven_message_s_facts_are_new_ones_of_its_run(bench):
-    event = bench.bucket.upload(b"one")
-    bench.handle(event)
+def test_a_redriven_message_publishes_new_events_of_its_run(harness):
+    event = harness.bucket.upload(b"one")
+    harness.handle(event)
     again = Message(message(event).body, "immediate", "application/json", sticky_headers={"x-run": "2026"})
-    bench.thumbnailer.handle(again, bench.publisher)
-    said = bench.publisher.said
-    assert [one.data.run_id for one in said] == ["", "", "2026", "2026"]
-    assert len({one.id for one in said}) == 4
+    harness.thumbnailer.handle(again, harness.publisher)
+    published = harness.publisher.events
+    assert [event.data.run_id for event in published] == ["", "", "2026", "2026"]
+    assert len({event.id for event in published}) == 4
 
 
-def test_an_upload_that_was_replaced_is_left_to_the_newer_event(bench):
-    old = bench.bucket.upload(b"one")
-    new = bench.bucket.upload(b"two")
-    assert bench.handle(old) == []
-    assert bench.handle(new) == [PROCESSING, DONE]
-    assert bench.bucket.variants() == [variant(b"two")]
+def test_a_replaced_upload_is_left_to_the_newer_event(harness):
+    old = harness.bucket.upload(b"one")
+    new = harness.bucket.upload(b"two")
+    assert harness.handle(old) == []
+    assert harness.handle(new) == [PROCESSING, DONE]
+    assert harness.bucket.variants() == [variant(b"two")]
 
 
-def test_the_same_bytes_uploaded_again_are_told_with_the_bucket_s_word(bench):
-    old = bench.bucket.upload(b"one")
-    bench.bucket.upload(b"one")
-    assert bench.handle(old) == [PROCESSING, DONE]
-    assert bench.publisher.said[-1].data.object_version.modified == bench.bucket.clock
+def test_the_same_bytes_uploaded_again_are_published_with_the_current_version(harness):
+    old = harness.bucket.upload(b"one")
+    harness.bucket.upload(b"one")
+    assert harness.handle(old) == [PROCESSING, DONE]
+    assert harness.publisher.events[-1].data.object_version.modified == harness.bucket.clock
 
 
-def test_a_forged_etag_is_an_etag(bench):
-    event = bench.bucket.upload(b"one", etag="deadbeef")
-    assert bench.handle(event) == [PROCESSING, DONE]
-    bench.bucket.upload(b"two", etag="beefdead")
-    assert bench.handle(event) == []
+def test_a_forged_etag_is_accepted(harness):
+    event = harness.bucket.upload(b"one", etag="deadbeef")
+    assert harness.handle(event) == [PROCESSING, DONE]
+    harness.bucket.upload(b"two", etag="beefdead")
+    assert harness.handle(event) == []
 
 
-def test_an_upload_that_is_gone_is_told_as_removed(bench):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.remove()
-    assert bench.handle(event) == [REMOVED]
-    assert bench.publisher.said[0].data.cause == event["s3"]["object"]["sequencer"]
+def test_a_deleted_upload_is_published_as_removed(harness):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.remove()
+    assert harness.handle(event) == [REMOVED]
+    assert harness.publisher.events[0].data.cause == event["s3"]["object"]["sequencer"]
 
 
-def test_what_an_earlier_delivery_left_goes_with_the_original(bench):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.when("put", lambda: (_ for _ in ()).throw(KeyboardInterrupt), after=True)  # killed after the put
+def test_variants_of_an_interrupted_delivery_are_deleted_with_the_original(harness):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.when("put", lambda: (_ for _ in ()).throw(KeyboardInterrupt), after=True)  # killed after the put
     with pytest.raises(KeyboardInterrupt):
-        bench.handle(event)
-    bench.bucket.remove()
-    assert bench.handle(event) == [REMOVED]
-    assert bench.bucket.variants() == []
+        harness.handle(event)
+    harness.bucket.remove()
+    assert harness.handle(event) == [REMOVED]
+    assert harness.bucket.variants() == []
 
 
 @pytest.mark.parametrize(("call", "after"), [("put", False), ("put", True)])
-def test_an_object_removed_meanwhile_leaves_no_variant(bench, call, after):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.when(call, bench.bucket.remove, after=after)
-    assert bench.handle(event) == [PROCESSING, REMOVED]
-    assert bench.bucket.variants() == []
+def test_an_object_deleted_meanwhile_leaves_no_variant(harness, call, after):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.when(call, harness.bucket.remove, after=after)
+    assert harness.handle(event) == [PROCESSING, REMOVED]
+    assert harness.bucket.variants() == []
 
 
 @pytest.mark.parametrize(("call", "after"), [("put", False), ("put", True)])
-def test_an_object_replaced_meanwhile_is_made_anew(bench, call, after):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.when(call, lambda: bench.bucket.upload(b"two"), after=after)
-    assert bench.handle(event) == [PROCESSING, PROCESSING, DONE]
-    assert bench.bucket.variants() == [variant(b"two")]
-    assert bench.publisher.said[-1].data.object_version == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
+def test_an_object_replaced_meanwhile_is_processed_again(harness, call, after):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.when(call, lambda: harness.bucket.upload(b"two"), after=after)
+    assert harness.handle(event) == [PROCESSING, PROCESSING, DONE]
+    assert harness.bucket.variants() == [variant(b"two")]
+    assert (
+        harness.publisher.events[-1].data.object_version
+        == harness.bucket.head(ORIGINALS_BUCKET, KEY).object_version
+    )
 
 
-def test_an_object_that_never_rests_waits(bench):
-    event = bench.bucket.upload(b"0")
+def test_an_object_that_keeps_changing_is_delayed(harness):
+    event = harness.bucket.upload(b"0")
     numbers = iter(range(1, 100))
-    bench.bucket.when("put", lambda: bench.bucket.upload(b"%d" % next(numbers)), times=100)
+    harness.bucket.when("put", lambda: harness.bucket.upload(b"%d" % next(numbers)), times=100)
     with pytest.raises(RetryLater, match=str(MAX_ATTEMPTS_ON_CHANGE)):
-        bench.handle(event)
-    assert bench.publisher.kinds == [PROCESSING] * MAX_ATTEMPTS_ON_CHANGE
-    assert bench.bucket.variants() == []
+        harness.handle(event)
+    assert harness.publisher.kinds == [PROCESSING] * MAX_ATTEMPTS_ON_CHANGE
+    assert harness.bucket.variants() == []
 
 
-def test_two_workers_on_one_key_end_with_the_right_variant(bench):
-    """The removal's worker withdraws what the new upload's worker has just written, and makes it again."""
-    bench.handle(bench.bucket.upload(b"one"))
-    removal = bench.bucket.remove()
-    new = bench.bucket.upload(b"two")
+def test_two_workers_on_one_key_end_with_the_right_variant(harness):
+    """The deletion's worker deletes what the new upload's worker has just written, and creates it again."""
+    harness.handle(harness.bucket.upload(b"one"))
+    removal = harness.bucket.remove()
+    new = harness.bucket.upload(b"two")
     other = Publisher()
-    bench.bucket.when("keys", lambda: bench.thumbnailer.handle(message(new), other))
-    assert bench.handle(removal) == [PROCESSING, DONE]
-    assert bench.bucket.variants() == [variant(b"two")]
-    assert [event.id for event in other.said] == [event.id for event in bench.publisher.said]
+    harness.bucket.when("keys", lambda: harness.thumbnailer.handle(message(new), other))
+    assert harness.handle(removal) == [PROCESSING, DONE]
+    assert harness.bucket.variants() == [variant(b"two")]
+    assert [event.id for event in other.events] == [event.id for event in harness.publisher.events]
 
 
-# --- removals --------------------------------------------------------------------------------------------------
+# --- deletions-------------------------------------------------------------------------------------------------
 
 
-def test_a_removal_takes_the_variants_of_every_generation(bench):
-    bench.handle(bench.bucket.upload(b"one"))
-    bench.handle(bench.bucket.upload(b"two"))
-    bench.handle(bench.bucket.upload(b"other", key="other"))
-    assert bench.handle(bench.bucket.remove()) == [REMOVED]
-    assert bench.bucket.variants() == [variant(b"other", key="other")]
+def test_a_deletion_removes_the_variants_of_every_generation(harness):
+    harness.handle(harness.bucket.upload(b"one"))
+    harness.handle(harness.bucket.upload(b"two"))
+    harness.handle(harness.bucket.upload(b"other", key="other"))
+    assert harness.handle(harness.bucket.remove()) == [REMOVED]
+    assert harness.bucket.variants() == [variant(b"other", key="other")]
 
 
-def test_a_removal_of_something_that_is_there_again_makes_it(bench):
-    bench.handle(bench.bucket.upload(b"one"))
-    removal = bench.bucket.remove()
-    bench.bucket.upload(b"two")
-    assert bench.handle(removal) == [PROCESSING, DONE]
-    assert bench.bucket.variants() == [variant(b"two")]
+def test_a_deletion_of_an_object_that_exists_again_processes_it(harness):
+    harness.handle(harness.bucket.upload(b"one"))
+    removal = harness.bucket.remove()
+    harness.bucket.upload(b"two")
+    assert harness.handle(removal) == [PROCESSING, DONE]
+    assert harness.bucket.variants() == [variant(b"two")]
 
 
-def test_a_removal_of_nothing_is_told_too(bench):
-    assert bench.handle(removed()) == [REMOVED]
+def test_a_deletion_without_variants_is_published_too(harness):
+    assert harness.handle(removed()) == [REMOVED]
 
 
 @pytest.mark.parametrize("final", ["one", "two", "gone"])
-def test_saved_events_in_any_order_end_with_what_the_bucket_calls_for(final):
+def test_events_in_any_order_end_with_the_state_of_the_bucket(final):
     for order in permutations(range(3)):
-        bench = Bench()
-        put_one, put_two = bench.bucket.upload(b"one"), bench.bucket.upload(b"two")
-        delete = bench.bucket.remove()
+        harness = Harness()
+        put_one, put_two = harness.bucket.upload(b"one"), harness.bucket.upload(b"two")
+        delete = harness.bucket.remove()
         if final != "gone":
-            bench.bucket.upload(b"two" if final == "two" else b"one")
+            harness.bucket.upload(b"two" if final == "two" else b"one")
         events = [put_one, put_two, delete]
-        kinds = [kind for n in order for kind in bench.handle(events[n])]
+        kinds = [kind for n in order for kind in harness.handle(events[n])]
         expected = {"one": [variant(b"one")], "two": [variant(b"two")], "gone": []}
-        assert bench.bucket.variants() == expected[final], order
+        assert harness.bucket.variants() == expected[final], order
         assert (DONE in kinds) is (final != "gone"), order
 
 
@@ -368,46 +371,46 @@ def test_saved_events_in_any_order_end_with_what_the_bucket_calls_for(final):
 @pytest.mark.parametrize(
     ("data", "code"), [(b"", ErrorCode.EMPTY_FILE), (b"x" * (MAX_BYTES + 1), ErrorCode.FILE_TOO_LARGE)]
 )
-def test_a_file_of_an_impossible_size_is_given_up_unread(bench, data, code):
-    event = bench.bucket.upload(data)
-    bench.results = [AssertionError("decoded")]
-    assert bench.handle(event) == [PROCESSING, FAILED]
-    assert bench.publisher.said[-1].data.error.code is code
+def test_a_file_of_an_invalid_size_is_rejected_unread(harness, data, code):
+    event = harness.bucket.upload(data)
+    harness.results = [AssertionError("decoded")]
+    assert harness.handle(event) == [PROCESSING, FAILED]
+    assert harness.publisher.events[-1].data.error.code is code
 
 
-def test_a_bad_picture_is_told_with_its_reason_before_it_is_given_up(bench):
-    event = bench.bucket.upload(b"one")
-    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE, "cut short")]
-    assert bench.handle(event) == [PROCESSING, FAILED]
-    failed = bench.publisher.said[-1].data
+def test_a_rejected_image_is_published_as_failed_with_its_reason(harness):
+    event = harness.bucket.upload(b"one")
+    harness.results = [Rejected(ErrorCode.UNREADABLE_IMAGE, "cut short")]
+    assert harness.handle(event) == [PROCESSING, FAILED]
+    failed = harness.publisher.events[-1].data
     assert failed.error.code is ErrorCode.UNREADABLE_IMAGE
     assert failed.error.detail.endswith("damaged or incomplete: cut short.")
-    assert failed.object_version == bench.bucket.head(ORIGINALS_BUCKET, KEY).object_version
+    assert failed.object_version == harness.bucket.head(ORIGINALS_BUCKET, KEY).object_version
 
 
-def test_a_bad_picture_that_was_removed_meanwhile_has_not_failed(bench):
-    event = bench.bucket.upload(b"one")
-    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
-    bench.bucket.when("head", bench.bucket.remove)
-    assert bench.handle(event) == [PROCESSING, REMOVED]
+def test_a_rejected_image_that_was_deleted_meanwhile_has_not_failed(harness):
+    event = harness.bucket.upload(b"one")
+    harness.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
+    harness.bucket.when("head", harness.bucket.remove)
+    assert harness.handle(event) == [PROCESSING, REMOVED]
 
 
-def test_a_bad_picture_that_was_replaced_meanwhile_has_not_failed(bench):
-    event = bench.bucket.upload(b"one")
-    bench.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
-    bench.bucket.when("head", lambda: bench.bucket.upload(b"two"))
-    assert bench.handle(event) == [PROCESSING, PROCESSING, DONE]
+def test_a_rejected_image_that_was_replaced_meanwhile_has_not_failed(harness):
+    event = harness.bucket.upload(b"one")
+    harness.results = [Rejected(ErrorCode.UNREADABLE_IMAGE)]
+    harness.bucket.when("head", lambda: harness.bucket.upload(b"two"))
+    assert harness.handle(event) == [PROCESSING, PROCESSING, DONE]
 
 
-def test_a_store_that_is_away_is_no_fault_of_the_picture_s(bench):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.when("put", lambda: (_ for _ in ()).throw(DependencyUnavailable("minio")))
+def test_an_unavailable_store_does_not_fail_the_image(harness):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.when("put", lambda: (_ for _ in ()).throw(DependencyUnavailable("minio")))
     with pytest.raises(DependencyUnavailable):
-        bench.handle(event)
-    assert bench.publisher.kinds == [PROCESSING]
+        harness.handle(event)
+    assert harness.publisher.kinds == [PROCESSING]
 
 
-# --- what is not for us ----------------------------------------------------------------------------------------
+# --- ignored events --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -419,42 +422,42 @@ def test_a_store_that_is_away_is_no_fault_of_the_picture_s(bench):
         (record("ObjectRemoved:NoOP", KEY, 1), "other event"),
     ],
 )
-def test_events_that_are_not_for_us_are_counted_and_left(bench, other, reason):
+def test_events_of_other_buckets_and_types_are_counted_and_ignored(harness, other, reason):
     before = IGNORED.labels(reason)._value.get()  # noqa: SLF001
-    assert bench.handle(other) == []
-    assert bench.bucket.calls == []
+    assert harness.handle(other) == []
+    assert harness.bucket.calls == []
     assert IGNORED.labels(reason)._value.get() == before + 1  # noqa: SLF001
 
 
-def test_every_record_of_a_message_is_followed_though_one_fails(bench):
+def test_every_record_of_a_message_is_processed_though_one_fails(harness):
     events = [
-        bench.bucket.upload(b"", key="empty"),
-        bench.bucket.upload(b"one"),
+        harness.bucket.upload(b"", key="empty"),
+        harness.bucket.upload(b"one"),
         record("ObjectAccessed:Get", "x", 1),
     ]
-    assert bench.handle(*events) == [PROCESSING, FAILED, PROCESSING, DONE]
-    assert bench.publisher.said[1].data.error.code is ErrorCode.EMPTY_FILE
+    assert harness.handle(*events) == [PROCESSING, FAILED, PROCESSING, DONE]
+    assert harness.publisher.events[1].data.error.code is ErrorCode.EMPTY_FILE
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b'{"Records": []}', b'{"Records": [{}]}'])
-def test_garbage_is_no_event(bench, body):
+def test_a_malformed_body_raises(harness, body):
     with pytest.raises(MalformedEvent):
-        bench.thumbnailer.handle(Message(body, "immediate", "application/json"), bench.publisher)
+        harness.thumbnailer.handle(Message(body, "immediate", "application/json"), harness.publisher)
 
 
-def test_an_event_about_a_key_that_cannot_be_is_no_event(bench):
+def test_an_event_about_an_invalid_key_is_malformed(harness):
     with pytest.raises(MalformedEvent, match="a//b"):
-        bench.handle(created(key="a//b"))
+        harness.handle(created(key="a//b"))
 
 
-# --- announcing ------------------------------------------------------------------------------------------------
+# --- on_failure ------------------------------------------------------------------------------------------------
 
 
-def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
-    event = bench.bucket.upload(b"one")
+def test_a_failed_attempt_is_published_with_the_time_of_the_next(harness):
+    event = harness.bucket.upload(b"one")
     before = datetime.now(UTC)
-    assert bench.fail(KeyError("x"), event, attempt=2) == [EventType.RETRYING]
-    (retrying,) = bench.publisher.said
+    assert harness.fail(KeyError("x"), event, attempt=2) == [EventType.RETRYING]
+    (retrying,) = harness.publisher.events
     assert retrying.data.attempt == 2
     assert retrying.data.reason == "KeyError: 'x'"
     waits = retrying.data.next_attempt_at - before
@@ -463,10 +466,10 @@ def test_an_attempt_that_failed_is_told_with_the_next_one_s_time(bench):
 
 
 @pytest.mark.parametrize(("attempt", "suspect"), [(4, False), (1, True)])
-def test_the_last_attempt_ends_in_failed(bench, attempt, suspect):
-    event = bench.bucket.upload(b"one")
-    assert bench.fail(KeyError("x"), event, attempt=attempt, possible_poison=suspect) == [FAILED]
-    failed = bench.publisher.said[0].data
+def test_the_last_attempt_ends_in_failed(harness, attempt, suspect):
+    event = harness.bucket.upload(b"one")
+    assert harness.fail(KeyError("x"), event, attempt=attempt, possible_poison=suspect) == [FAILED]
+    failed = harness.publisher.events[0].data
     assert (failed.error.code, failed.error.retryable, failed.attempt) == (
         ErrorCode.ATTEMPTS_EXHAUSTED,
         True,
@@ -475,49 +478,49 @@ def test_the_last_attempt_ends_in_failed(bench, attempt, suspect):
 
 
 @pytest.mark.parametrize("attempt", [1, 4])
-def test_an_attempt_at_what_is_gone_or_replaced_is_not_told(bench, attempt):
-    event = bench.bucket.upload(b"one")
-    bench.bucket.upload(b"two")
-    assert bench.fail(KeyError("x"), event, attempt=attempt) == []
-    removal = bench.bucket.remove()
-    assert bench.fail(KeyError("x"), event, attempt=attempt) == []
-    assert bench.fail(KeyError("x"), removal, attempt=attempt) == []
+def test_a_failed_attempt_at_a_deleted_or_replaced_object_is_not_published(harness, attempt):
+    event = harness.bucket.upload(b"one")
+    harness.bucket.upload(b"two")
+    assert harness.fail(KeyError("x"), event, attempt=attempt) == []
+    removal = harness.bucket.remove()
+    assert harness.fail(KeyError("x"), event, attempt=attempt) == []
+    assert harness.fail(KeyError("x"), removal, attempt=attempt) == []
 
 
-def test_a_delay_that_costs_no_attempt_is_not_reported(bench):
-    assert bench.fail(RetryLater("busy"), bench.bucket.upload(b"one")) == []
+def test_a_delay_that_costs_no_attempt_is_not_reported(harness):
+    assert harness.fail(RetryLater("busy"), harness.bucket.upload(b"one")) == []
 
 
-# --- slow pictures ---------------------------------------------------------------------------------------------
+# --- slow images -----------------------------------------------------------------------------------------------
 
 
 def slow_message(*records):
     return replace(message(*records), sticky_headers={"x-lane": "slow"})
 
 
-def test_a_message_says_whether_its_picture_is_slow(bench):
-    event = bench.bucket.upload(b"one")
-    bench.handle(event)
-    bench.thumbnailer.handle(slow_message(event), bench.publisher)
-    assert bench.slow == [False, True]
+def test_a_message_s_lane_selects_the_slow_lane(harness):
+    event = harness.bucket.upload(b"one")
+    harness.handle(event)
+    harness.thumbnailer.handle(slow_message(event), harness.publisher)
+    assert harness.slow == [False, True]
 
 
-def test_a_slow_picture_whose_turn_has_not_come_costs_no_download(bench):
-    event = bench.bucket.upload(b"one")
-    bench.turns = [LaneBusy("full", "slow")]
+def test_a_slow_image_without_a_slot_costs_no_download(harness):
+    event = harness.bucket.upload(b"one")
+    harness.turns = [LaneBusy("full", "slow")]
     with pytest.raises(LaneBusy):
-        bench.thumbnailer.handle(slow_message(event), bench.publisher)
-    assert (bench.bucket.calls, bench.publisher.said) == ([], [])
-    bench.thumbnailer.handle(slow_message(event), bench.publisher)
-    assert bench.publisher.kinds == [PROCESSING, DONE]
+        harness.thumbnailer.handle(slow_message(event), harness.publisher)
+    assert (harness.bucket.calls, harness.publisher.events) == ([], [])
+    harness.thumbnailer.handle(slow_message(event), harness.publisher)
+    assert harness.publisher.kinds == [PROCESSING, DONE]
 
 
-def test_a_picture_that_turns_out_to_be_slow_is_told_of_nothing_but_its_processing(bench):
-    bench.results = [LaneBusy("full", "slow")]
+def test_an_image_that_turns_out_to_be_slow_publishes_only_processing(harness):
+    harness.results = [LaneBusy("full", "slow")]
     with pytest.raises(LaneBusy) as raised:
-        bench.handle(event := bench.bucket.upload(b"one"))
-    assert bench.publisher.kinds == [PROCESSING]
-    assert bench.fail(raised.value, event) == [], "it costs no attempt, so nothing is to be told"
+        harness.handle(event := harness.bucket.upload(b"one"))
+    assert harness.publisher.kinds == [PROCESSING]
+    assert harness.fail(raised.value, event) == [], "it costs no attempt, so nothing is published"
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------
@@ -527,14 +530,14 @@ def count(outcome):
     return OUTCOMES.labels(outcome)._value.get()  # noqa: SLF001
 
 
-def test_every_event_is_counted_by_its_outcome(bench):
-    old = bench.bucket.upload(b"one")
+def test_every_event_is_counted_by_its_outcome(harness):
+    old = harness.bucket.upload(b"one")
     events = {
         "superseded": old,
-        "done": bench.bucket.upload(b"two"),
-        "failed": bench.bucket.upload(b"", key="empty"),
+        "done": harness.bucket.upload(b"two"),
+        "failed": harness.bucket.upload(b"", key="empty"),
     }
     before = {outcome: count(outcome) for outcome in (*events, "removed")}
-    bench.handle(*events.values())
-    bench.handle(bench.bucket.remove())
+    harness.handle(*events.values())
+    harness.handle(harness.bucket.remove())
     assert {outcome: count(outcome) - before[outcome] for outcome in before} == dict.fromkeys(before, 1)

@@ -1,4 +1,4 @@
-"""Slow pictures beside ordinary ones: they are decoded too, and hold up nobody."""
+"""The slow lane: slow images are decoded too, and delay no ordinary ones."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from thumbmill.thumbnailer.metrics import DECODER_DEATHS, SLOW_IMAGES
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 
-# An ordinary picture may be expected to take a sixth of a second, so that a PNG of nine megapixels is a slow one.
+# The limit of an ordinary image is a sixth of a second, so that a PNG of nine megapixels is slow.
 pytestmark = pytest.mark.usefixtures("faulty_decoders")
 STRICT = make_options(seconds=2)
 LARGE = (3000, 3000)
@@ -32,11 +32,11 @@ def decoders(selected=STRICT, **options):
 
 
 def slow_child(earlier):
-    """The child that is nice."""
+    """Return the child of lower priority."""
     return next((child for pid in children() - earlier if (child := psutil.Process(pid)).nice() > os.nice(0)), None)
 
 
-def test_a_slow_picture_is_decoded_by_a_child_of_its_own_that_is_nice():
+def test_a_slow_image_is_decoded_by_a_child_of_lower_priority():
     earlier, before = children(), total(SLOW_IMAGES)
     with decoders() as (decoder, _):
         ordinary, _ = started_since(earlier)
@@ -51,8 +51,8 @@ def test_a_slow_picture_is_decoded_by_a_child_of_its_own_that_is_nice():
         assert ordinary.is_running()
 
 
-def test_slow_pictures_hold_up_no_ordinary_one():
-    """Pictures that never end have the slow lane while ordinary ones pass, though there is one child for them."""
+def test_slow_images_delay_no_ordinary_ones():
+    """Endless images occupy the slow lane while ordinary ones pass, with one child for each lane."""
     with decoders(replace(STRICT, limits=replace(STRICT.limits, seconds=3000))) as (decoder, threads):
         endless = [threads.submit(decoder.decode, faulty_photo("spin"), slow=True) for _ in range(2)]
         wait_until(lambda: is_full(decoder), 30, "slow pictures in hand")
@@ -63,7 +63,7 @@ def test_slow_pictures_hold_up_no_ordinary_one():
         assert raised.value.lane == "slow"
         with pytest.raises(LaneBusy):
             decoder.check_slow_slot()
-        decoder.__exit__()  # or the endless ones would be waited for
+        decoder.__exit__()  # or it would wait for the endless ones
         for picture in endless:
             picture.exception(60)
 
@@ -76,7 +76,7 @@ def is_full(decoder):
     return False
 
 
-def test_a_place_is_free_again_whatever_became_of_its_picture():
+def test_a_slot_is_released_after_every_result():
     with decoders() as (decoder, _):
         for data in (b"no picture", faulty_photo("crash"), faulty_photo("spin"), photo()) * 2:
             result = decoder.decode(data, slow=True)
@@ -84,7 +84,7 @@ def test_a_place_is_free_again_whatever_became_of_its_picture():
             decoder.check_slow_slot()
 
 
-def test_what_uses_up_an_ordinary_share_is_no_ordinary_picture_s_trouble():
+def test_an_image_beyond_the_ordinary_limits_moves_to_the_slow_lane():
     before = total(DECODER_DEATHS)
     with decoders() as (decoder, _):
         rejected = decoder.decode(faulty_photo("spin"))

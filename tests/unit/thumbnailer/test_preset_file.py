@@ -42,7 +42,7 @@ def one(text, version="v1"):
     return f"version: {version}\npresets:\n  - name: a\n{lines}"
 
 
-def test_the_file_of_the_package():
+def test_the_default_presets():
     presets = load_presets(Path(str(files("thumbmill.thumbnailer.presets") / "default.yaml")))
     boxes = [(preset.name, preset.width, preset.height) for preset in presets.presets]
     assert boxes == [("thumbnail", 256, 256), ("small", 640, 640), ("large", 1600, 1600)]
@@ -68,7 +68,7 @@ animated: keep
     )
 
 
-def test_what_is_left_out_is_as_the_class_has_it(load):
+def test_omitted_fields_have_the_defaults_of_the_class(load):
     assert load(ONE).presets == (Preset("a", width=10),)
     assert {name: field.default for name, field in Entry.model_fields.items() if name != "name"} == {
         name: value for name, value in asdict(Preset("")).items() if name != "name"
@@ -80,19 +80,19 @@ def test_what_is_left_out_is_as_the_class_has_it(load):
     ("written", "meant"),
     [('"#abc"', "#aabbcc"), ('"#ABCDEF"', "#abcdef"), ("transparent", "transparent"), ("'#00000000'", "#00000000")],
 )
-def test_colours_have_one_form(load, written, meant):
+def test_colours_are_normalized(load, written, meant):
     assert load(one(f"width: 1\nbackground: {written}")).presets[0].background == meant
 
 
 @pytest.mark.parametrize(
     "colour", ["#ab", "#abcd", "#abcde", "#1234567", "#123456789", "#ggg", "transparently", "fff"]
 )
-def test_what_is_no_colour(load, colour):
+def test_an_invalid_colour_is_rejected(load, colour):
     (fault,) = faults(load, one(f"width: 1\nbackground: '{colour}'"))
     assert fault == f"presets.yaml:5: presets[0].background: {A_COLOUR}, is {colour}"
 
 
-def test_words_that_yaml_takes_for_something_else_are_words(load):
+def test_scalars_that_yaml_would_convert_stay_strings(load):
     presets = load("version: 1.10\npresets: [{name: on, width: 1}, {name: 0123, width: 1}]")
     assert (presets.version, [preset.name for preset in presets.presets]) == ("1.10", ["on", "0123"])
 
@@ -155,30 +155,30 @@ def test_a_version_fits_into_a_key(load, version):
         ("width: 1\n<<: {height: 2}", 5, "presets[0].<<: is not a known field"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_with_its_line_and_field(load, text, line, told):
+def test_an_error_names_its_line_and_field(load, text, line, told):
     assert faults(load, one(text)) == [f"presets.yaml:{line}: {told}"]
 
 
 @pytest.mark.parametrize(
     "name", ["original", "Thumb", "a b", "-a", "a/b", "a_b", "ä", '""', "a" * 33, "../a", "a\\n"]
 )
-def test_a_name_is_part_of_a_key_and_an_address(load, name):
+def test_a_name_is_valid_in_keys_and_urls(load, name):
     (fault,) = faults(load, f"version: 1\npresets:\n- width: 1\n  name: {name}\n")
     assert fault.startswith("presets.yaml:4: presets[0].name: must have 1 to 32 characters of a-z, 0-9 and -")
 
 
 @pytest.mark.parametrize("version", ["V1", "a/b", "..", ".1", "-1", "a_b", "", "a" * 33, "[1]"])
-def test_so_is_a_version(load, version):
+def test_a_version_is_valid_in_keys_and_urls(load, version):
     (fault,) = faults(load, one("width: 1", version))
     assert fault.startswith("presets.yaml:1: version: must ")
 
 
 @pytest.mark.parametrize("kind", ["auto", "webp", "avif", "png"])
-def test_what_can_move_and_show_through_may(load, kind):
+def test_formats_with_animation_and_alpha_accept_both(load, kind):
     assert load(one(f"width: 1\nformat: {kind}\nanimated: keep\nbackground: transparent"))
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_their_lines(load):
+def test_all_errors_are_reported_at_once_in_line_order(load):
     content = """\
 version: V1
 presets:
@@ -226,11 +226,11 @@ another: 1
         (b"version: 1\npresets: \x01\n", "presets.yaml:2: special characters are not allowed"),
     ],
 )
-def test_what_is_no_file_of_presets_says_why(load, content, told):
+def test_an_invalid_file_names_the_reason(load, content, told):
     assert faults(load, content) == [told]
 
 
-def test_no_file_is_too_much(load):
+def test_a_hostile_file_is_rejected(load):
     assert faults(load, "[" * 1000 + "]" * 1000) == ["presets.yaml:1: is nested too deeply"]
     assert faults(load, "#" * 100_001) == [
         "presets.yaml: is larger than 100000 bytes, the limit for a file of presets"
@@ -238,7 +238,7 @@ def test_no_file_is_too_much(load):
 
 
 @pytest.mark.parametrize("number", [20, 21])
-def test_there_may_be_twenty(load, number):
+def test_twenty_presets_are_the_maximum(load, number):
     content = "version: 1\npresets:\n" + "".join(f"- {{name: p{n}, width: 1}}\n" for n in range(number))
     if number <= 20:
         assert len(load(content).presets) == number
@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 @given(st.binary(max_size=300) | st.text(alphabet="ab:-[]{}&*!'\"#|>\n \t,?%@", max_size=100).map(str.encode))
-def test_no_garbage_is_presets_or_a_traceback(tmp_path_factory, content):
+def test_arbitrary_bytes_are_rejected_without_a_traceback(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "garbage.yaml"
     path.write_bytes(content)
     with pytest.raises(PresetsError, match=rf"^{path}:"):

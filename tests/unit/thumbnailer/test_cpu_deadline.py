@@ -1,4 +1,4 @@
-"""Waiting for a child by its CPU time: the clocks are the test's."""
+"""Waiting for a child by its CPU time, with simulated clocks."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from thumbmill.thumbnailer.sandbox.cpu_deadline import CHECK_SECONDS, StallDetec
 
 
 class Clocks:
-    """The wall's clock and the child's; a child that has ended has none."""
+    """The wall clock and the child's CPU clock; a child that has ended has none."""
 
     def __init__(self, monkeypatch):
         self.now, self.used = 1000.0, 0.1
@@ -32,7 +32,7 @@ def clocks(monkeypatch):
     return Clocks(monkeypatch)
 
 
-def test_silence_ends_a_wait_and_work_does_not(clocks):
+def test_idle_time_ends_a_wait_and_computing_does_not(clocks):
     detector = StallDetector(1, stall_seconds=10, deadline_seconds=10_000)
     clocks.pass_by(detector, 500, cpu=0.01)
     clocks.pass_by(detector, 9)
@@ -42,26 +42,26 @@ def test_silence_ends_a_wait_and_work_does_not(clocks):
         clocks.pass_by(detector, 1)
 
 
-def test_a_trickle_of_cpu_time_does_not_hold_a_decoder_for_ever(clocks):
+def test_a_trickle_of_cpu_time_ends_at_the_deadline(clocks):
     detector = StallDetector(1, stall_seconds=10, deadline_seconds=900)
     with pytest.raises(StalledError, match=r"ran for 900 s, with \d+\.\d s"):
         clocks.pass_by(detector, 1000, cpu=0.01)
 
 
-def test_a_machine_that_was_frozen_has_lost_one_look(clocks):
+def test_a_frozen_machine_loses_one_check(clocks):
     detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
     clocks.pass_by(detector, 36_000, step=3600)
     clocks.pass_by(detector, 1, cpu=1)
 
 
-def test_many_bytes_one_by_one_are_no_looks(clocks):
+def test_many_calls_within_one_interval_count_as_one_check(clocks):
     detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
     clocks.pass_by(detector, 9, step=0.001)
     with pytest.raises(StalledError):
         clocks.pass_by(detector, 2, step=0.001)
 
 
-def test_of_a_child_that_has_ended_its_socket_tells(clocks):
+def test_an_ended_child_is_left_to_the_socket(clocks):
     detector = StallDetector(1, stall_seconds=10, deadline_seconds=20)
     clocks.used = None
     clocks.pass_by(detector, 100)

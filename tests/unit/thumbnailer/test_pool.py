@@ -1,4 +1,4 @@
-"""What the decoder makes of pictures, and of those that kill its children."""
+"""The pool of decoders: results, second tries, and images that kill children."""
 
 import hashlib
 import io
@@ -42,7 +42,7 @@ def deaths():
     return total(DECODER_DEATHS)
 
 
-def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):
+def test_an_image_is_returned_decoded_with_its_hash(decoder):
     decoded = decoder.decode(photo(640, 480))
     assert (decoded.image.format, decoded.image.width, decoded.image.height) == ("JPEG", 640, 480)
     (rendition,) = decoded.image.variants
@@ -59,7 +59,7 @@ def test_a_picture_comes_back_decoded_and_named_after_its_bytes(decoder):
         (png_header(30_000, 30_000), ErrorCode.IMAGE_TOO_LARGE),
     ],
 )
-def test_a_bad_picture_costs_no_child(decoder, data, code):
+def test_a_rejected_image_does_not_end_its_child(decoder, data, code):
     before = deaths(), children()
     rejected = decoder.decode(data)
     assert rejected.code is code
@@ -74,7 +74,7 @@ def test_a_bad_picture_costs_no_child(decoder, data, code):
         ("memory", ErrorCode.DECODER_OUT_OF_MEMORY),
     ],
 )
-def test_a_picture_that_kills_gets_a_second_child_and_then_its_code(decoder, fault, code):
+def test_an_image_that_kills_its_child_gets_a_second_one_and_then_its_code(decoder, fault, code):
     before = deaths()
     rejected = decoder.decode(faulty_photo(fault))
     assert rejected.code is code
@@ -83,24 +83,24 @@ def test_a_picture_that_kills_gets_a_second_child_and_then_its_code(decoder, fau
 
 
 def in_hand(decoder, data, threads):
-    """Give a picture to a decoder of one child, and wait until the child has it."""
-    idle = decoder._ordinary  # noqa: SLF001 - nothing else tells that a picture is in hand
+    """Give an image to a decoder with one child, and wait until the child has it."""
+    idle = decoder._ordinary  # noqa: SLF001 - nothing else shows that an image is being decoded
     decoding = threads.submit(decoder.decode, data)
     wait_until(idle.empty, 30, "a busy child")
     return decoding
 
 
 @pytest.mark.parametrize("fault", ["hang", "spin"])
-def test_a_decoder_that_is_closed_under_a_picture_blames_no_picture(fault):
-    """A worker may be busy for longer than the grace time of a stop: then its image is another's, at no cost."""
+def test_a_decoder_closed_during_an_image_does_not_reject_it(fault):
+    """A worker may be busy beyond the grace period of a stop: then another handles its image, at no cost."""
     with ThreadPoolExecutor(1) as threads:
         with Decoder(OPTIONS, children=1) as stopped:
             decoding = in_hand(stopped, faulty_photo(fault), threads)
         assert isinstance(decoding.exception(60), DependencyUnavailable)
 
 
-def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypatch):
-    """The spare that has the second try is nobody's any more when the decoder is closed."""
+def test_a_decoder_closed_during_a_second_try_does_not_reject_the_image(monkeypatch):
+    """The spare that runs the second try belongs to no slot when the decoder is closed."""
     real, second = ChildProcess.decode, Event()
 
     def crash_first(self, data, **lane):
@@ -118,7 +118,7 @@ def test_a_decoder_that_is_closed_under_a_second_try_blames_no_picture(monkeypat
         assert isinstance(decoding.exception(60), DependencyUnavailable)
 
 
-def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes():
+def test_an_image_that_computes_forever_reaches_its_cpu_limit_in_both_lanes():
     before = deaths()
     with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, seconds=1)), children=1) as hasty:
         rejected = hasty.decode(faulty_photo("spin"))
@@ -132,7 +132,7 @@ def test_a_picture_that_computes_for_ever_is_ended_by_its_cpu_time_in_both_lanes
 IMPATIENT = replace(OPTIONS, limits=replace(OPTIONS.limits, stall_seconds=1))
 
 
-def test_silence_without_cpu_time_is_no_picture_s_fault():
+def test_a_stall_without_cpu_time_does_not_reject_an_image():
     before = total(INTERRUPTIONS), deaths()
     with Decoder(IMPATIENT, children=1) as decoder:
         with pytest.raises(DecoderInterruptedError, match="no CPU time for 1 s"):
@@ -142,7 +142,7 @@ def test_silence_without_cpu_time_is_no_picture_s_fault():
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_child_that_something_stops_or_kills_blames_no_picture(number):
+def test_a_stopped_or_killed_child_does_not_reject_an_image(number):
     earlier = children()
     with Decoder(IMPATIENT, children=1) as decoder, ThreadPoolExecutor(1) as threads:
         child, _ = started_since(earlier)
@@ -153,8 +153,8 @@ def test_a_child_that_something_stops_or_kills_blames_no_picture(number):
         assert decoder.decode(photo()).image.width == 640
 
 
-def test_a_busy_machine_is_no_silence():
-    """Beside four busy neighbours on the child's own core."""
+def test_a_busy_machine_is_not_a_stall():
+    """Next to four busy processes on the child's own core."""
     earlier = children()
     with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, stall_seconds=5)), children=1) as decoder:
         child, _ = started_since(earlier)
@@ -164,8 +164,8 @@ def test_a_busy_machine_is_no_silence():
 
 
 @pytest.mark.long
-def test_nothing_sound_fails_since_four_neighbours_compute_on_its_core():
-    """32 photos of 12 megapixels in eight hands, two decoders, and four busy neighbours, all on one core."""
+def test_no_good_image_fails_next_to_four_busy_processes_on_its_core():
+    """32 photos of 12 megapixels in eight threads, two decoders, and four busy processes, all on one core."""
     before = deaths(), total(INTERRUPTIONS)
     data, cores, earlier = photo(4032, 3024), os.sched_getaffinity(0), children()
     os.sched_setaffinity(0, {min(cores)})
@@ -193,7 +193,7 @@ HUNGRY = [
 
 
 @pytest.mark.parametrize(("kind", "mode", "options"), HUNGRY, ids=[kind for kind, *_ in HUNGRY])
-def test_a_picture_that_is_not_refused_fits_into_the_memory(kind, mode, options):
+def test_an_accepted_image_fits_into_the_memory(kind, mode, options):
     memory = 256 * 2**20
     per_pixel = FORMATS[kind].memory_bytes + (6 if kind == "BMP" else 1)
     edge = int(((memory - 208 * 2**20) / per_pixel) ** 0.5)
@@ -209,7 +209,7 @@ def test_a_decoder_of_the_service_ignores_requests_to_fail(faulty_decoders, monk
         assert sober.decode(faulty_photo("crash")).image.width == 64
 
 
-def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_try():
+def test_a_child_that_died_while_idle_costs_the_next_image_no_try():
     earlier = children()
     with Decoder(OPTIONS, children=1) as lonely:
         for process in started_since(earlier):  # even if it happened to the spare as well
@@ -220,8 +220,8 @@ def test_a_child_that_died_of_something_else_costs_its_successor_s_picture_no_tr
         assert deaths() == before
 
 
-def test_the_second_try_need_not_wait_for_a_start(monkeypatch):
-    """The spare is there already: nothing is started before the second try has its answer."""
+def test_the_second_try_does_not_wait_for_a_start(monkeypatch):
+    """The spare is running already: no child is started before the second try has its response."""
     earlier = children()
     with Decoder(OPTIONS, children=1) as running:
         started_since(earlier)
@@ -260,7 +260,7 @@ def test_many_threads_share_few_children(decoder):
     assert len({d.sha256 for d in decoded}) == 60
 
 
-def test_a_bad_neighbour_harms_nobody(decoder):
+def test_a_killer_does_not_affect_other_images(decoder):
     jobs = [faulty_photo("crash") if n % 5 == 0 else photo(seed=n) for n in range(30)]
 
     def outcome(data):
@@ -272,7 +272,7 @@ def test_a_bad_neighbour_harms_nobody(decoder):
     assert outcomes == [ErrorCode.DECODER_CRASHED if n % 5 == 0 else 640 for n in range(30)]
 
 
-def test_a_picture_is_not_blamed_where_no_child_starts_any_more(monkeypatch):
+def test_an_image_is_not_rejected_if_no_child_starts_any_more(monkeypatch):
     def start_in_vain(*_):
         raise DecoderUnavailableError("for the test")
 

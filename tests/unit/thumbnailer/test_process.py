@@ -1,4 +1,4 @@
-"""The decoder's children: what they are given, when they end, and what starts in vain."""
+"""The decoder's children: their start, environment, limits and end."""
 
 import io
 import shlex
@@ -26,20 +26,20 @@ pytestmark = pytest.mark.usefixtures("faulty_decoders")
 OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29)
 
 
-def test_a_child_without_work_gives_back_what_large_pictures_took():
+def test_an_idle_child_returns_the_memory_of_large_images():
     earlier = children()
     file = io.BytesIO()
     Image.radial_gradient("L").resize((2400, 2400)).convert("RGB").save(file, "JPEG", progressive=True)
     with Decoder(OPTIONS, children=1) as running:
         child, _ = started_since(earlier)
-        for _ in range(3):  # the allocator gives the first one back at once, and keeps room for more of its size
+        for _ in range(3):  # the allocator returns the first one at once, and keeps room for more of its size
             running.decode(file.getvalue())
         peak = read_status(child, "VmHWM")
         wait_until(lambda: read_status(child, "VmRSS") < peak - 10 * 2**20, 10, "some memory to be given back")
         assert running.decode(photo()).image.width == 640
 
 
-def test_a_child_retires_after_its_share_of_pictures_and_the_spare_takes_over():
+def test_a_child_is_replaced_by_the_spare_after_its_share_of_images():
     earlier, retired = children(), total(RETIREMENTS)
     with Decoder(OPTIONS, children=1, retirement=3) as running:
         first, spare = started_since(earlier)
@@ -67,7 +67,7 @@ def lone_child():
 
 def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
     _, child = lone_child
-    assert child.environ() == ENVIRONMENT  # and nothing of ours
+    assert child.environ() == ENVIRONMENT  # and no other variable
     assert all(name.startswith(("GLIBC_", "MALLOC_", "OPENBLAS_")) for name in ENVIRONMENT)
     targets = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
     (channel,) = (target for target in targets if target.startswith("socket:"))
@@ -79,14 +79,14 @@ def test_a_child_has_no_secrets_and_no_files(lone_child, monkeypatch):
     assert int(limits["Max open files"]) < 100
 
 
-def test_a_child_s_cpu_time_is_limited_picture_by_picture(lone_child):
+def test_a_child_s_cpu_time_is_limited_for_each_image(lone_child):
     decoder, child = lone_child
     decoder.decode(photo())
     soft = read_limit(child, "Max cpu time")
     assert OPTIONS.limits.ordinary_seconds <= soft <= OPTIONS.limits.ordinary_seconds + 2
 
 
-def test_children_ignore_what_tells_the_parent_to_stop(lone_child):
+def test_children_ignore_the_signals_that_stop_the_parent(lone_child):
     decoder, child = lone_child
     for number in (signal.SIGINT, signal.SIGTERM):
         child.send_signal(number)
@@ -101,7 +101,7 @@ def test_children_end_with_the_decoder():
     assert not any(process.is_running() for process in started)
 
 
-def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture():
+def test_an_installation_that_cannot_decode_fails_at_start():
     with (
         pytest.raises(DecoderUnavailableError, match=r"(?s)fails its self-test.*more than 100"),
         Decoder(make_options(memory_bytes=100 * 2**20), children=1),
@@ -109,7 +109,7 @@ def test_an_installation_that_cannot_decode_says_so_before_it_is_given_a_picture
         pass
 
 
-def test_a_decoder_that_cannot_start_says_how_to_find_out_why(monkeypatch):
+def test_a_decoder_that_cannot_start_names_the_command_to_try(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with (
         pytest.raises(DecoderUnavailableError, match=r"/bin/false.*worker"),
@@ -124,7 +124,7 @@ def program(path, *lines):
     return str(path)
 
 
-def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path):
+def test_a_slow_start_is_accepted_while_it_computes(monkeypatch, tmp_path):
     slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
     monkeypatch.setattr(process, "START_STALL_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", slow)
@@ -132,7 +132,7 @@ def test_a_start_may_take_its_time_as_long_as_it_computes(monkeypatch, tmp_path)
         assert running.decode(photo()).image.width == 640
 
 
-def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
+def test_a_stalled_start_fails(monkeypatch, tmp_path):
     monkeypatch.setattr(process, "START_STALL_SECONDS", 1)
     monkeypatch.setattr(sys, "executable", program(tmp_path / "python", "exec sleep 1000"))
     with pytest.raises(DecoderUnavailableError, match="no CPU time for 1 s"), Decoder(OPTIONS, children=1):
@@ -140,8 +140,8 @@ def test_a_start_that_stands_still_is_given_up(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("fault", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
-def test_a_child_whose_answer_makes_no_sense_is_replaced(monkeypatch, fault):
-    """Whatever is wrong with it: the next answer from that socket could be another picture's."""
+def test_a_child_with_an_invalid_response_is_replaced(monkeypatch, fault):
+    """After any error, since the next response on that socket could belong to another image."""
     earlier, before = children(), total(DECODER_DEATHS)
 
     def stumble(*_):

@@ -1,4 +1,4 @@
-"""What the service is put together from: imports, settings, start."""
+"""The service's imports and settings."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def imported_by(module):
     return {name.partition(".")[0] for name in answer.stdout.split()}
 
 
-def test_a_child_imports_pillow_and_nothing_that_talks():
+def test_a_child_imports_pillow_and_no_clients():
     assert not imported_by("thumbmill.thumbnailer.sandbox.worker") & {
         "pydantic",
         "structlog",
@@ -42,10 +42,10 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_there_are_twice_as_many_images_in_hand_as_decoders(environment):
+def test_twice_as_many_images_are_in_progress_as_there_are_decoders(environment):
     assert load(Settings).thumbnailer_decoders == count_cores()
     environment.setenv("THUMBNAILER_DECODERS", "3")
-    environment.setenv("THUMBNAILER_PREFETCH", "")  # as a compose file passes on what is not set
+    environment.setenv("THUMBNAILER_PREFETCH", "")  # as a compose file passes variables that are not set
     assert load(Settings).prefetch == 6 + 1 + 1, "and what may be in hand of slow pictures"
     environment.setenv("THUMBNAILER_PREFETCH", "4")
     assert load(Settings).prefetch == 4
@@ -54,7 +54,7 @@ def test_there_are_twice_as_many_images_in_hand_as_decoders(environment):
 @pytest.mark.parametrize(
     ("decoders", "slow", "expected"), [("1", "", 1), ("3", "", 1), ("8", "", 4), ("8", "2", 2)]
 )
-def test_slow_pictures_have_decoders_of_their_own(environment, decoders, slow, expected):
+def test_slow_images_have_their_own_decoders(environment, decoders, slow, expected):
     environment.setenv("THUMBNAILER_DECODERS", decoders)
     environment.setenv("THUMBNAILER_SLOW_DECODERS", slow)
     assert load(Settings).slow_decoders == expected
@@ -68,7 +68,7 @@ def test_a_child_s_limits_follow_the_settings(environment):
     assert (limits.jpeg_scans, limits.stall_seconds) == (100, 30)
 
 
-def test_the_recipe_follows_the_settings(environment, tmp_path):
+def test_the_processing_options_follow_the_settings(environment, tmp_path):
     options = load(Settings).processing_options
     assert [preset.name for preset in options.presets] == ["thumbnail", "small", "large"]
     assert (options.limits, options.keep_gps, options.keep_damaged) == (load(Settings).limits, False, False)
@@ -86,7 +86,7 @@ def test_the_recipe_follows_the_settings(environment, tmp_path):
     assert masked(changed)["PRESETS_FILE"] == str(path)
 
 
-def test_faults_in_a_file_of_presets_are_told_like_those_of_settings(environment, tmp_path, capsys):
+def test_errors_in_a_presets_file_are_reported_like_those_of_settings(environment, tmp_path, capsys):
     path = tmp_path / "own.yaml"
     path.write_text("version: 7\npresets:\n- name: tiny\n  width: 0\n  quality: 0")
     environment.setenv("PRESETS_FILE", str(path))
@@ -107,7 +107,7 @@ def test_faults_in_a_file_of_presets_are_told_like_those_of_settings(environment
         ("HEALTH_PORT", "0"),
     ],
 )
-def test_a_wrong_value_is_told_by_name(environment, name, value):
+def test_an_invalid_value_is_reported_by_name(environment, name, value):
     environment.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load(Settings)

@@ -27,13 +27,13 @@ ESCAPES = (
 
 
 def run(program):
-    """Run lines in a process of their own, and give what they print."""
+    """Run a program in a process of its own, and return its output."""
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
-def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
+def test_a_child_that_an_image_took_over_is_denied_every_escape():
     with capture_logs() as lines, Decoder(OPTIONS, children=1) as decoder:
         rejected = decoder.decode(faulty_photo("escape"))
         assert rejected.detail == f"refused: {ESCAPES}"
@@ -41,7 +41,7 @@ def test_a_child_that_a_picture_took_over_finds_every_way_out_refused():
     assert [line["event"] for line in lines] == ["decoder_confined"]
 
 
-def test_no_special_rights_are_needed():
+def test_the_filter_needs_no_privileges():
     assert "refused" in run(
         "import os, socket\n"
         "from thumbmill.thumbnailer.sandbox.limits import install_seccomp_filter\n"
@@ -52,7 +52,7 @@ def test_no_special_rights_are_needed():
     )
 
 
-def test_threads_are_no_processes():
+def test_threads_are_allowed_and_processes_denied():
     assert "works" in run(
         "from threading import Thread\n"
         "from thumbmill.thumbnailer.sandbox.limits import install_seccomp_filter\n"
@@ -65,7 +65,7 @@ def test_threads_are_no_processes():
 
 @pytest.mark.parametrize("user", [0, 65534])
 def test_threads_are_bounded(user):
-    """By root's own way and by everybody else's, if this kernel has it."""
+    """As root, and as another user if this kernel supports it."""
     told = run(
         "import os\n"
         "from threading import Event, Thread\n"
@@ -87,7 +87,7 @@ def test_threads_are_bounded(user):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
-def test_root_s_children_are_other_users_without_rights():
+def test_root_s_children_run_as_other_users_without_capabilities():
     earlier = children()
     with capture_logs() as lines, Decoder(OPTIONS, children=2) as decoder:
         pair = started_since(earlier, 3)
@@ -103,7 +103,7 @@ def test_root_s_children_are_other_users_without_rights():
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
-def test_root_without_the_right_to_change_its_user_says_so(monkeypatch):
+def test_root_without_cap_setuid_reports_it(monkeypatch):
     def refuse(_groups):
         raise PermissionError(1, "Operation not permitted")
 
@@ -127,7 +127,7 @@ def test_a_decoder_that_is_still_root_works_and_warns_once(monkeypatch):
     ]
 
 
-def test_threads_that_are_there_already_are_confined_too():
+def test_existing_threads_are_confined_too():
     assert "refused" in run(
         "import socket\n"
         "from threading import Event, Thread\n"
@@ -152,7 +152,7 @@ def test_threads_that_are_there_already_are_confined_too():
         ("limits._SECCOMP_SET_MODE_FILTER = 99", "the kernel rejects the seccomp filter: Invalid argument"),
     ],
 )
-def test_what_stands_in_the_way_of_a_filter_is_told(broken, reason):
+def test_the_reason_for_a_missing_filter_is_reported(broken, reason):
     program = (
         "import os\n"
         "from types import SimpleNamespace\n"
@@ -203,13 +203,13 @@ INPUTS = [
 
 @pytest.fixture(scope="module")
 def confined():
-    """A new one for all pictures: what one library has read or imported can't help the next test's own."""
+    """A new one for all images, so that no test depends on what another has imported."""
     with Decoder(make_options(*OUTPUTS, keep_gps=True), children=1) as decoder:
         yield decoder
 
 
 @pytest.mark.parametrize(("kind", "mode", "options"), INPUTS, ids=str)
-def test_a_confined_child_makes_the_very_same_of_every_format(confined, kind, mode, options):
+def test_a_confined_child_returns_the_same_result_for_every_format(confined, kind, mode, options):
     image = Image.linear_gradient("L").resize((320, 240)).convert("RGB").convert(mode.replace("I;16", "I"))
     image = image.convert(mode)
     exif = Image.Exif()

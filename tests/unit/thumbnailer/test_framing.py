@@ -19,7 +19,7 @@ def test_a_frame_survives_the_socket():
         sent.result()
 
 
-def test_a_frame_has_its_limit():
+def test_a_frame_that_is_too_long_is_rejected():
     ours, theirs = pair()
     with ours, theirs:
         framing.send(ours, {}, b"12345")
@@ -27,7 +27,7 @@ def test_a_frame_has_its_limit():
             framing.receive(theirs, 4)
 
 
-def test_an_end_in_the_middle_is_told():
+def test_a_truncated_frame_raises():
     ours, theirs = pair()
     with ours, theirs:
         ours.sendall(b"\0\0\0\x20{")
@@ -36,7 +36,7 @@ def test_an_end_in_the_middle_is_told():
             framing.receive(theirs, 100)
 
 
-def test_a_wait_can_be_ended():
+def test_a_check_can_end_a_wait():
     ours, theirs = pair()
     ours.settimeout(0.01)
 
@@ -50,7 +50,7 @@ def test_a_wait_can_be_ended():
             framing.send(ours, {}, bytes(10**8), check=check)
 
 
-def test_an_end_is_told_where_one_looks_too():
+def test_a_truncated_frame_raises_with_a_check_too():
     ours, theirs = pair()
     ours.settimeout(0.01)
     with ours, theirs:
@@ -80,10 +80,10 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_is_none_is_refused_in_one_way(name):
+def test_a_malformed_header_raises_value_error(name):
     ours, theirs = pair()
     with ours, theirs:
         head = HEADERS[name]
         ours.sendall(len(head).to_bytes(4) + head)
-        with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+        with pytest.raises(ValueError):  # noqa: PT011 - with any text
             framing.receive(theirs, 2**20)

@@ -1,4 +1,4 @@
-"""What a child may answer, and what its parent makes of anything else."""
+"""The responses of a child, and how the parent rejects malformed ones."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def read(answer, parts=(JPEG, JPEG)):
     return parse_response(answer, list(parts), OPTIONS)
 
 
-def test_an_answer_that_makes_sense_is_understood():
+def test_a_valid_response_is_parsed():
     told = read(with_details(gps={"latitude": 51.5, "longitude": 0}))
     assert told.details.gps.latitude == 51.5
     assert [each.preset for each in told.variants] == ["small", "large"]
@@ -53,7 +53,7 @@ def test_an_answer_that_makes_sense_is_understood():
         ({"error": "KeyError"}, ChildError(ErrorCode.DECODER_CRASHED, "KeyError")),
     ],
 )
-def test_other_answers_are_raised(answer, error):
+def test_reported_errors_are_raised(answer, error):
     with pytest.raises(type(error)) as raised:
         read(answer, ())
     assert raised.value.args == error.args
@@ -107,18 +107,18 @@ def test_other_answers_are_raised(answer, error):
     ],
     ids=str,
 )
-def test_a_child_that_was_taken_over_can_say_nothing_harmful(answer):
-    with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+def test_a_malformed_response_raises_value_error(answer):
+    with pytest.raises(ValueError):  # noqa: PT011 - with any text
         read(answer)
 
 
 @pytest.mark.parametrize("parts", [(), (JPEG,), (JPEG, JPEG, JPEG), (JPEG, b""), (b"<html>", JPEG), (JPEG, WEBP)])
-def test_a_variant_is_what_it_is_said_to_be(parts):
-    with pytest.raises(ValueError):  # noqa: PT011 - of whatever words
+def test_a_variant_has_the_signature_of_its_content_type(parts):
+    with pytest.raises(ValueError):  # noqa: PT011 - with any text
         read(image(), parts)
 
 
-def test_words_of_a_child_are_short_and_printable():
+def test_text_of_a_child_is_short_and_printable():
     with pytest.raises(UndecodableImageError) as raised:
         read({"rejected": "unreadable_image", "detail": "\x1b[2J" + "x" * 9999})
     assert raised.value.detail.startswith("\N{REPLACEMENT CHARACTER}[2Jx")
