@@ -1,8 +1,8 @@
-"""GIFs built block by block, as no library writes them (GIF89a specification)."""
+"""GIFs built block by block (GIF89a specification), of kinds that no library writes."""
 
 from dataclasses import dataclass
 
-_BITS = 3  # of an index: the least size of a code
+_BITS = 3  # of an index: the LZW minimum code size
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Frame:
     index: int = 1
     box: tuple[int, int, int, int] = (0, 0, 8, 8)  # left, upper, width, height
     disposal: int = 0
-    clear: int | None = None  # the index that is transparent
+    transparent: int | None = None  # index
     palette: tuple = ()
     hundredths: int = 10  # of a second
     indices: bytes = b""
@@ -20,26 +20,28 @@ class Frame:
 
 
 def gif(*frames, size=(8, 8), palette=(), background=0, loops=None, end=b";"):
-    """Build a GIF whose palettes are tuples of colours; without one, none is written."""
-    flags, table = _palette(palette)
-    data = b"GIF89a" + _words(*size) + bytes((flags, background, 0)) + table
+    """Build a GIF. Palettes are tuples of colours; an empty one is not written."""
+    flags, table = _colour_table(palette)
+    data = b"GIF89a" + _numbers(*size) + bytes((flags, background, 0)) + table
     if loops is not None:
-        data += b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + _words(loops) + b"\0"
+        data += b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + _numbers(loops) + b"\0"
     for frame in frames:
-        control = frame.disposal << 2 | (frame.clear is not None)
-        data += b"\x21\xf9\x04" + bytes((control,)) + _words(frame.hundredths) + bytes((frame.clear or 0, 0))
-        flags, table = _palette(frame.palette)
-        data += b"," + _words(*frame.box) + bytes((flags | frame.interlaced << 6,)) + table
+        control = frame.disposal << 2 | (frame.transparent is not None)
+        data += (
+            b"\x21\xf9\x04" + bytes((control,)) + _numbers(frame.hundredths) + bytes((frame.transparent or 0, 0))
+        )
+        flags, table = _colour_table(frame.palette)
+        data += b"," + _numbers(*frame.box) + bytes((flags | frame.interlaced << 6,)) + table
         indices = frame.indices or bytes((frame.index,)) * (frame.box[2] * frame.box[3])
-        data += bytes((_BITS,)) + _blocks(_codes(indices))
+        data += bytes((_BITS,)) + _sub_blocks(_codes(indices))
     return data + end
 
 
-def _words(*numbers):
+def _numbers(*numbers):
     return b"".join(number.to_bytes(2, "little") for number in numbers)
 
 
-def _palette(colours):
+def _colour_table(colours):
     if not colours:
         return 0, b""
     bits = max(1, (len(colours) - 1).bit_length())
@@ -47,17 +49,17 @@ def _palette(colours):
 
 
 def _codes(indices):
-    """Write indices as codes of one width: the table is cleared before it would grow beyond it."""
+    """Encode indices as codes of one width. A clear code precedes the point where codes would grow."""
     clear, end, width = 1 << _BITS, (1 << _BITS) + 1, _BITS + 1
     codes = []
     for at, index in enumerate(indices):
         codes += [clear, index] if at % ((1 << _BITS) - 2) == 0 else [index]
     number = 0
-    for place, code in enumerate([*(codes or [clear]), end]):
-        number |= code << (place * width)
+    for position, code in enumerate([*(codes or [clear]), end]):
+        number |= code << (position * width)
     return number.to_bytes((len(codes) + 2) * width // 8 + 1, "little")
 
 
-def _blocks(data):
+def _sub_blocks(data):
     parts = [data[at : at + 255] for at in range(0, len(data), 255)]
     return b"".join(bytes((len(part),)) + part for part in parts) + b"\0"

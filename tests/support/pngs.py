@@ -1,4 +1,4 @@
-"""PNGs of any colour type and depth, interlaced or not: Pillow writes only a few kinds."""
+"""PNGs of any colour type and bit depth, interlaced or not: Pillow writes only a few kinds."""
 
 import struct
 import zlib
@@ -12,8 +12,8 @@ DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPH
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def write_png(pixels, colour, depth, *, interlaced=False, palette=b"", clear=b""):
-    """Write rows of pixels, each a tuple of samples; ``clear`` is the chunk tRNS."""
+def write_png(pixels, colour, depth, *, interlaced=False, palette=b"", transparency=b""):
+    """Write rows of pixels, each a tuple of samples. ``transparency`` is the data of tRNS."""
     width, height = len(pixels[0]), len(pixels)
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     rows = [
@@ -22,13 +22,18 @@ def write_png(pixels, colour, depth, *, interlaced=False, palette=b"", clear=b""
         for row in pixels[top::down]
         if row[left::across]
     ]
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    chunks = [(b"IHDR", head), (b"PLTE", palette), (b"tRNS", clear), (b"IDAT", zlib.compress(b"".join(rows)))]
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    chunks = [
+        (b"IHDR", header),
+        (b"PLTE", palette),
+        (b"tRNS", transparency),
+        (b"IDAT", zlib.compress(b"".join(rows))),
+    ]
     return SIGNATURE + b"".join(chunk(name, data) for name, data in chunks if data) + chunk(b"IEND", b"")
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
-    """Give a chunk with its length and checksum."""
+    """Return a chunk with its length and CRC."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 

@@ -1,6 +1,6 @@
-"""TIFFs of every kind, written by hand: depth, order of bytes, planes, tiles, compression, extra samples.
+"""TIFFs of every kind, written by hand: depth, byte order, planes, tiles, compression, extra samples.
 
-Nothing here is the thumbnailer's, so that the two can't be wrong in the same way.
+No code is shared with the thumbnailer, so that the two cannot be wrong in the same way.
 """
 
 import struct
@@ -20,18 +20,18 @@ _CODES = {BYTE: "B", SHORT: "H", LONG: "I", LONG8: "Q"}
 
 @dataclass
 class Page:
-    """A picture in a file: its tags, each a type and numbers or bytes; strips or tiles; what is below it."""
+    """An image in a file: its tags, each a field type and numbers or bytes; its strips or tiles; its SubIFDs."""
 
     tags: dict[int, tuple[int, tuple | bytes]]
     chunks: list[bytes] = field(default_factory=list)
-    below: list["Page"] = field(default_factory=list)
+    sub_ifds: list["Page"] = field(default_factory=list)
     tiled: bool = False
     exif: "Page | None" = None
 
 
 def page(samples, bits, photometric, *, order="<", planar=False, tile=None, rows=None, compression=NONE,
-         predictor=1, extra=None, sample_format=UNSIGNED, tags=None, below=()):  # fmt: skip
-    """Make a page of samples, (rows, pixels, samples) of whole numbers of so many bits, or floats."""
+         predictor=1, extra=None, sample_format=UNSIGNED, tags=None, sub_ifds=()):  # fmt: skip
+    """Make a page of samples, (rows, pixels, samples): integers of a bit depth, or floats."""
     samples = np.atleast_3d(samples)
     height, width, count = samples.shape
     planes = [samples[..., at : at + 1] for at in range(count)] if planar else [samples]
@@ -59,20 +59,20 @@ def page(samples, bits, photometric, *, order="<", planar=False, tile=None, rows
         **({338: (SHORT, tuple(extra))} if extra else {}),
         **(tags or {}),
     }
-    return Page(all_tags, chunks, list(below), tiled=tile is not None)
+    return Page(all_tags, chunks, list(sub_ifds), tiled=tile is not None)
 
 
 def tiff(*pages, order="<", big=False):
-    """Write pages one behind the other."""
+    """Write pages as a chain of IFDs."""
     out = bytearray(
         struct.pack(f"{order}2sHHHQ", b"", 43, 8, 0, 0) if big else struct.pack(f"{order}2sHI", b"", 42, 0)
     )
     out[:2] = b"II" if order == "<" else b"MM"
     link = 8 if big else 4
     for each in pages:
-        at, following = _write(out, each, order, big)
+        at, next_link = _write(out, each, order, big)
         struct.pack_into(order + ("Q" if big else "I"), out, link, at)
-        link = following
+        link = next_link
     return bytes(out)
 
 
@@ -82,11 +82,11 @@ def one(samples, bits, photometric, *, order="<", big=False, **options):
 
 
 def _write(out, each, order, big):
-    """Write a page, and give where its directory begins and where the offset of the next belongs."""
-    below = tuple(_write(out, sub, order, big)[0] for sub in each.below)
+    """Write a page. Return the offset of its IFD, and that of the field with the next IFD's offset."""
+    sub_ifds = tuple(_write(out, sub, order, big)[0] for sub in each.sub_ifds)
     tags = dict(each.tags)
-    if below:
-        tags[330] = (LONG, below)
+    if sub_ifds:
+        tags[330] = (LONG, sub_ifds)
     if each.exif:
         tags[34665] = (LONG, (_write(out, each.exif, order, big)[0],))
     offsets = []
@@ -98,16 +98,20 @@ def _write(out, each, order, big):
         tags[325 if each.tiled else 279] = (LONG, tuple(len(chunk) for chunk in each.chunks))
     inline, code = (8, "Q") if big else (4, "I")
     entries = b""
-    for tag, (kind, values) in sorted(tags.items()):
-        data = values if isinstance(values, bytes) else struct.pack(f"{order}{len(values)}{_CODES[kind]}", *values)
+    for tag, (field_type, values) in sorted(tags.items()):
+        data = (
+            values
+            if isinstance(values, bytes)
+            else struct.pack(f"{order}{len(values)}{_CODES[field_type]}", *values)
+        )
         count = len(values)
         if len(data) > inline:
             out += bytes(len(out) % 2)
-            place = struct.pack(order + code, len(out))
+            value = struct.pack(order + code, len(out))
             out += data
         else:
-            place = data.ljust(inline, b"\0")
-        entries += struct.pack(f"{order}HH{code}", tag, kind, count) + place
+            value = data.ljust(inline, b"\0")
+        entries += struct.pack(f"{order}HH{code}", tag, field_type, count) + value
     out += bytes(len(out) % 2)
     at = len(out)
     out += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries + bytes(inline)
@@ -115,12 +119,12 @@ def _write(out, each, order, big):
 
 
 def _pack(part, bits, order, predictor):
-    """Turn samples into rows of bytes."""
+    """Convert samples to rows of bytes."""
     rows, pixels, count = part.shape
     if part.dtype.kind == "f":
         if predictor == 3:
-            by_weight = part.astype(f">f{bits // 8}").view("u1").reshape(rows, pixels * count, bits // 8)
-            return _differences(by_weight.transpose(0, 2, 1).reshape(rows, -1, count)).tobytes()
+            by_significance = part.astype(f">f{bits // 8}").view("u1").reshape(rows, pixels * count, bits // 8)
+            return _differences(by_significance.transpose(0, 2, 1).reshape(rows, -1, count)).tobytes()
         return part.astype(f"{order}f{bits // 8}").tobytes()
     if predictor == 2:
         part = _differences(part.astype(f"u{bits // 8}"))
@@ -145,7 +149,7 @@ def compress(data, compression):
             return zlib.compress(data)
         case 5:
             return _lzw(data)
-        case 32773:  # all of it literally
+        case 32773:  # literal runs only
             parts = (data[at : at + 128] for at in range(0, len(data), 128))
             return b"".join(bytes((len(part) - 1,)) + part for part in parts)
         case _:
@@ -153,7 +157,7 @@ def compress(data, compression):
 
 
 def _lzw(data):
-    """Compress nothing: literal codes of nine bits, and the table cleared before they would need ten."""
+    """Write literal codes of nine bits. A clear code precedes the point where they would need ten."""
     codes = []
     for at in range(0, len(data), 250):
         codes += [256, *data[at : at + 250]]

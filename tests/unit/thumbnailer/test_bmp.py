@@ -1,6 +1,6 @@
-"""Every kind of BMP is shown as browsers show it, or refused for what it is.
+"""Every kind of BMP is decoded as in browsers, or rejected by its name.
 
-The expected pixels are those that Chromium 156 draws; the layouts are Microsoft's and OS/2's.
+The expected pixels are Chromium 156's; the headers are Microsoft's and OS/2's.
 """
 
 import struct
@@ -17,7 +17,7 @@ from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
-WHOLE = Preset("whole", width=64, height=64, format="png")
+FULL_SIZE = Preset("full_size", width=64, height=64, format="png")
 RED, GREEN, BLUE, BLACK, WHITE, GREY = (
     (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255), (200, 200, 200),
 )  # fmt: skip
@@ -26,7 +26,7 @@ SQUARE = 4
 
 
 def bmp(rows, bits, *, header=40, kind=0, palette=(), colours=0, masks=(), height=SQUARE, start=None):
-    """Build a bitmap four pixels wide; ``rows`` are the bytes behind the headers, from the lowest row."""
+    """Build a bitmap four pixels wide. ``rows`` are the bytes behind the headers, from the lowest row."""
     if header == 12:
         body = struct.pack("<IHHHH", 12, SQUARE, height, 1, bits)
     else:
@@ -40,14 +40,14 @@ def bmp(rows, bits, *, header=40, kind=0, palette=(), colours=0, masks=(), heigh
 
 
 def drawn(data):
-    """Give each row's colours by their names, a dot where it is clear."""
-    image = opened(process_image(data, make_options(WHOLE)).variants[0].data).convert("RGBA")
+    """Return the colours of each row by their names, with a dot for a transparent pixel."""
+    image = opened(process_image(data, make_options(FULL_SIZE)).variants[0].data).convert("RGBA")
     pixels = [[image.getpixel((x, y)) for x in range(image.width)] for y in range(image.height)]
     return " ".join("".join(NAMES.get(pixel[:3], "?") if pixel[3] else "." for pixel in row) for row in pixels)
 
 
 def indexed(bits, rows):
-    """Pack rows of indices, each filled up to four bytes."""
+    """Pack rows of indices, each padded to four bytes."""
     packed = b""
     for row in rows:
         number = 0
@@ -58,7 +58,7 @@ def indexed(bits, rows):
 
 
 def fields(bits, colours, rows=SQUARE):
-    """Write the same row of numbers so many times."""
+    """Repeat a row of integers, padded to four bytes."""
     row = b"".join(colour.to_bytes(bits // 8, "little") for colour in colours)
     return row.ljust((len(row) + 3) // 4 * 4, b"\0") * rows
 
@@ -76,7 +76,7 @@ SHOWN = {
     "1 bit": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(RED, BLUE)), "RBBR RBBR RBBR RBBR"),
     "1 bit, white first": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(WHITE, BLACK)), "WKKW WKKW WKKW WKKW"),
     "1 bit, one colour": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(RED,), colours=1), "RKKR RKKR RKKR RKKR"),
-    # What stands where it should be is taken for it: these pixels themselves.
+    # Whatever is in the place of the palette is used as the palette: here, the pixels.
     "1 bit, no palette": (bmp(b"\xff\0\0\0\0\0\xff\0" + b"\x60\0\0\0" * 2, 1), "BRRB BRRB BBBB RRRR"),
     "an index too large": (
         bmp(indexed(8, [[0, 1, 9, 255]] * 4), 8, palette=PALETTE, colours=4), "KRKK KRKK KRKK KRKK",
@@ -98,7 +98,7 @@ SHOWN = {
     ),
     "24 bits": (bmp(fields(24, [0, 0xFF0000, 0xFF00, 0xFF]), 24), "KRGB KRGB KRGB KRGB"),
     "32 bits": (bmp(fields(32, [0, 0xFF0000, 0xFF00, 0xFF]), 32), "KRGB KRGB KRGB KRGB"),
-    "32 bits, what is no alpha": (bmp(fields(32, [0x90000000] * 4), 32), "KKKK KKKK KKKK KKKK"),
+    "32 bits, unused bits that are not alpha": (bmp(fields(32, [0x90000000] * 4), 32), "KKKK KKKK KKKK KKKK"),
     "32 bits, masks": (bmp(fields(32, [0, *ODD]), 32, kind=3, masks=ODD), "KRGB KRGB KRGB KRGB"),
     "32 bits, ten each": (
         bmp(fields(32, [0, 0x3FF, 0xFFC00, 0x3FF00000]), 32, kind=3, masks=(0x3FF, 0xFFC00, 0x3FF00000)),
@@ -112,7 +112,7 @@ SHOWN = {
         bmp(fields(32, [0, 0xFFFF0000, 0xFF00FF00, 0xFF0000FF]), 32, kind=6, masks=(*RGBX, 0xFF000000)),
         ".RGB .RGB .RGB .RGB",
     ),
-    "32 bits, all clear": (
+    "32 bits, all transparent": (
         bmp(fields(32, [0, *RGBX]), 32, header=124, kind=3, masks=(*RGBX, 0xFF000000)), ".... .... .... ....",
     ),
     "run lengths": (
@@ -122,7 +122,7 @@ SHOWN = {
     "run lengths of 4 bits": (
         bmp(b"\4\x12\0\0\0\4\x01\x23\0\0\0\1", 4, kind=2, palette=PALETTE, colours=4), "KKKK KKKK KRGB RGRG",
     ),
-    "run lengths that leave pixels out": (
+    "run lengths with gaps": (
         bmp(b"\1\1\0\2\2\0\1\1\0\2\0\1\0\1", 8, kind=1, palette=(GREY, RED, GREEN), colours=3),
         "KKKK KKKK KKKK RKKR",
     ),
@@ -144,13 +144,16 @@ def test_a_kind_of_bitmap(name):
             bmp(b"\0" * 9, 1, header=64, kind=3, palette=(RED, BLUE)),
             "an OS/2 bitmap with 1-bit Huffman encoding is not supported",
         ),
-        (bmp(b"\0" * 9, 24, header=64, kind=4), "an OS/2 bitmap with 24-bit run-length encoding is not supported"),
+        (
+            bmp(b"\0" * 9, 24, header=64, kind=4),
+            "an OS/2 bitmap with 24-bit run-length encoding is not supported",
+        ),
     ],
 )
-def test_what_is_not_supported_is_called_by_its_name(data, detail):
-    with pytest.raises(UndecodableImageError) as refused:
+def test_an_unsupported_bmp_is_rejected_by_name(data, detail):
+    with pytest.raises(UndecodableImageError) as rejected:
         process_image(data, make_options())
-    assert (refused.value.code, refused.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, detail)
+    assert (rejected.value.code, rejected.value.detail) == (ErrorCode.UNSUPPORTED_FORMAT, detail)
 
 
 @pytest.mark.parametrize(
@@ -165,20 +168,20 @@ def test_what_is_not_supported_is_called_by_its_name(data, detail):
         bmp(fields(24, [0, 1, 2, 3])[:-1], 24),
     ],
 )
-def test_what_makes_no_sense_or_is_cut_is_unreadable(data):
-    with pytest.raises(UndecodableImageError) as refused:
+def test_an_invalid_or_truncated_bmp_is_unreadable(data):
+    with pytest.raises(UndecodableImageError) as rejected:
         process_image(data, make_options())
-    assert refused.value.code is ErrorCode.UNREADABLE_IMAGE
+    assert rejected.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
 @given(st.data())
-def test_no_bytes_upset_it(data):
-    harmed = bytearray(data.draw(st.sampled_from([whole for whole, _ in SHOWN.values()])))
+def test_random_damage_raises_no_other_error(data):
+    damaged = bytearray(data.draw(st.sampled_from([intact for intact, _ in SHOWN.values()])))
     for _ in range(data.draw(st.integers(1, 5))):
-        harmed[data.draw(st.integers(14, len(harmed) - 1))] = data.draw(st.integers(0, 255))
+        damaged[data.draw(st.integers(14, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        header = read_header(bytes(harmed[: data.draw(st.integers(20, len(harmed)))]))
+        header = read_header(bytes(damaged[: data.draw(st.integers(20, len(damaged)))]))
         if header.size[0] * header.size[1] < 1_000_000:
-            process_image(bytes(harmed), make_options())
+            process_image(bytes(damaged), make_options())
     except (UndecodableImageError, struct.error):
         pass

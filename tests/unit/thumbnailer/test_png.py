@@ -1,4 +1,4 @@
-"""An ordinary PNG goes past Pillow, and comes to the same pixels; every other is left to it."""
+"""Common PNGs are decoded by Rust's decoder to Pillow's pixels; all others are left to Pillow."""
 
 import io
 import struct
@@ -33,13 +33,13 @@ def chunk(kind, data=b""):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def behind_the_pixels(data, more):
+def after_idat(data, more):
     return data[:-12] + more + data[-12:]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(203, 151), (1, 1), (1, 90), (256, 1)])
-def test_it_comes_to_pillow_s_pixels(mode, size):
+def test_the_pixels_are_pillow_s(mode, size):
     data = png(photo(mode, size), icc_profile=b"a profile")
     decoded = decode(data, opened(data))
     assert decoded.mode == mode
@@ -47,7 +47,7 @@ def test_it_comes_to_pillow_s_pixels(mode, size):
     assert decoded.info["icc_profile"] == b"a profile"
 
 
-def test_what_is_not_ordinary_is_left_to_pillow():
+def test_uncommon_kinds_are_left_to_pillow():
     rgb = photo()
     for data in (
         png(rgb.convert("P")),
@@ -56,16 +56,16 @@ def test_what_is_not_ordinary_is_left_to_pillow():
         png(Image.new("I;16", (20, 20), 500)),
         png(rgb, transparency=(1, 2, 3)),
         png(rgb, save_all=True, append_images=[rgb.rotate(180)]),
-        behind_the_pixels(png(rgb), chunk(b"tEXt", b"Comment\0late")),
+        after_idat(png(rgb), chunk(b"tEXt", b"Comment\0late")),
         png(rgb)[:24] + b"\x10" + png(rgb)[25:],
     ):
         assert decode(data, rgb) is None
 
 
-def test_what_has_a_fault_is_left_to_pillow():
+def test_damaged_files_are_left_to_pillow():
     rgb = photo()
     data = png(rgb)
-    for faulty in (
+    for damaged in (
         data[:-12],
         data[: len(data) // 2],
         data[:60] + b"\x55\xaa" + data[62:],
@@ -73,14 +73,14 @@ def test_what_has_a_fault_is_left_to_pillow():
         data[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)) + data[33:],
         data[:33] + chunk(b"abCd") * 200_000 + data[33:],
     ):
-        assert decode(faulty, rgb) is None
+        assert decode(damaged, rgb) is None
     with pytest.raises(UndecodableImageError):
         process_image(data[: len(data) // 2], make_options())
 
 
-def test_a_decoder_that_panics_is_no_end(monkeypatch):
+def test_a_panic_of_the_decoder_is_left_to_pillow(monkeypatch):
     class Panic(BaseException):
-        """As Rust's are, from Python's point of view."""
+        """A panic of Rust code, as it arrives in Python."""
 
     def panic(*_):
         raise Panic
@@ -90,17 +90,15 @@ def test_a_decoder_that_panics_is_no_end(monkeypatch):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_exif_turns_it_wherever_it_stands(late):
+def test_exif_orientation_applies_before_and_after_idat(late):
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = (
-        png(photo(), exif=exif) if not late else behind_the_pixels(png(photo()), chunk(b"eXIf", exif.tobytes()[6:]))
-    )
-    picture = process_image(data, make_options())
-    assert (picture.width, picture.height) == (151, 203)
+    data = png(photo(), exif=exif) if not late else after_idat(png(photo()), chunk(b"eXIf", exif.tobytes()[6:]))
+    result = process_image(data, make_options())
+    assert (result.width, result.height) == (151, 203)
 
 
-def test_a_comment_before_the_pixels_hides_nothing():
+def test_a_comment_before_idat_does_not_prevent_decoding():
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "a comment")
     data = png(photo(), pnginfo=info)

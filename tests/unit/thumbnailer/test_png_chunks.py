@@ -1,4 +1,4 @@
-"""Which chunks of a PNG count: a fault beside the picture costs it nothing, one in the picture does."""
+"""Damage in ancillary chunks of a PNG is ignored; damage in critical chunks is not."""
 
 import io
 import os
@@ -35,12 +35,12 @@ def with_chunks(*chunks, data=None, before=b"IDAT"):
     return data[:at] + b"".join(chunks) + data[at:]
 
 
-def broken(whole):
-    """Give a chunk whose checksum is wrong."""
-    return whole[:-1] + bytes((whole[-1] ^ 1,))
+def broken(intact):
+    """Return a chunk with a wrong CRC."""
+    return intact[:-1] + bytes((intact[-1] ^ 1,))
 
 
-def packed(name, size, pattern=b'{"x":1}'):
+def compressed(name, size, pattern=b'{"x":1}'):
     return chunk(name, b"workflow\0\0" + zlib.compress(pattern * (size // len(pattern)), 9))
 
 
@@ -49,25 +49,25 @@ def first_pixel(data, made=PLAIN):
 
 
 def padded_profile(size, filler=bytes):
-    """Give Adobe RGB's profile, made so long by what no tag refers to."""
+    """Return Adobe RGB's profile, padded to a size."""
     profile = rgb_profile(ADOBE_RGB, ADOBE_GAMMA)
     profile += filler(size - len(profile))
     return struct.pack(">I", size) + profile[4:]
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "extra",
     {
         "text": chunk(b"tEXt", b"a\0bcd"),
         "broken text": broken(chunk(b"tEXt", b"a\0bcd")),
-        "2 MB of text": packed(b"zTXt", 2 * MEBIBYTE),
-        "80 MB of text": packed(b"zTXt", 80 * MEBIBYTE),
+        "2 MB of text": compressed(b"zTXt", 2 * MEBIBYTE),
+        "80 MB of text": compressed(b"zTXt", 80 * MEBIBYTE),
         "2 MB of international text": chunk(
             b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(b"0123456789" * MEBIBYTE)
         ),
-        "text packed in an unknown way": chunk(b"zTXt", b"a\0\1" + zlib.compress(b"text")),
+        "text with an unknown compression": chunk(b"zTXt", b"a\0\1" + zlib.compress(b"text")),
         "text that passes for EXIF": chunk(b"tEXt", b"exif\0" + b"II*\0" + b"\xff" * 40),
-        "text that passes for a clear colour": chunk(b"tEXt", b"transparency\0none"),
+        "text that passes for transparency": chunk(b"tEXt", b"transparency\0none"),
         "broken gAMA": broken(chunk(b"gAMA", struct.pack(">I", 100_000))),
         "short gAMA": chunk(b"gAMA", b"\0"),
         "short cHRM": chunk(b"cHRM", bytes(20)),
@@ -76,8 +76,8 @@ def padded_profile(size, filler=bytes):
         "broken pHYs": broken(chunk(b"pHYs", bytes(9))),
         "broken tIME": broken(chunk(b"tIME", bytes(7))),
         "broken iCCP": broken(chunk(b"iCCP", b"x\0\0" + zlib.compress(rgb_profile(ADOBE_RGB, ADOBE_GAMMA)))),
-        "iCCP packed in an unknown way": chunk(b"iCCP", b"x\0\1" + zlib.compress(rgb_profile(ADOBE_RGB))),
-        "iCCP without a name's end": chunk(b"iCCP", b"x"),
+        "iCCP with an unknown compression": chunk(b"iCCP", b"x\0\1" + zlib.compress(rgb_profile(ADOBE_RGB))),
+        "iCCP without the end of its name": chunk(b"iCCP", b"x"),
         "iCCP of 200 MB": chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(200 * MEBIBYTE))),
         "broken tRNS": broken(chunk(b"tRNS", struct.pack(">HHH", *RED))),
         "short tRNS": chunk(b"tRNS", b"\0\xdc"),
@@ -89,14 +89,14 @@ def padded_profile(size, filler=bytes):
     ids=lambda item: item[0],
 )
 @pytest.mark.parametrize("where", [b"IDAT", b"IEND"])
-def test_what_is_wrong_beside_the_picture_is_passed_over(beside, where):
-    assert first_pixel(with_chunks(beside[1], before=where)) == RED
+def test_invalid_ancillary_chunks_are_ignored(extra, where):
+    assert first_pixel(with_chunks(extra[1], before=where)) == RED
 
 
-@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE"])
-def test_a_critical_chunk_with_a_wrong_checksum_is_refused(kind):
+@pytest.mark.parametrize("chunk_type", [b"IHDR", b"PLTE"])
+def test_a_critical_chunk_with_a_wrong_crc_is_rejected(chunk_type):
     data = bytearray(png(Image.new("P", (20, 10), 1)))
-    found = next(part for part in read_chunks(bytes(data)) if part.type == kind)
+    found = next(part for part in read_chunks(bytes(data)) if part.type == chunk_type)
     data[found.end - 1] ^= 1
     with pytest.raises(UndecodableImageError):
         process_image(bytes(data), PLAIN)
@@ -110,18 +110,18 @@ def test_a_profile_of_more_than_a_megabyte_is_used(filler):
     assert process_image(data, PLAIN).details.colour_space == "test"
 
 
-def test_a_profile_of_more_than_is_looked_at_is_left_out():
+def test_a_profile_above_the_limit_is_ignored():
     data = with_chunks(chunk(b"iCCP", b"x\0\0" + zlib.compress(padded_profile(MAX_PROFILE_BYTES + 1))))
     assert first_pixel(data) == RED
 
 
-def test_an_ordinary_file_is_not_written_anew():
+def test_a_valid_file_is_not_rewritten():
     data = png(icc_profile=rgb_profile(ADOBE_RGB, ADOBE_GAMMA))
     assert normalize_chunks(data) is data
     assert normalize_chunks(b"no PNG at all") == b"no PNG at all"
 
 
-def test_what_is_no_chunk_is_left_to_the_decoder():
+def test_data_that_are_not_chunks_are_left_to_the_decoder():
     data = with_chunks(chunk(b"tEXt", b"a\0b"))
     assert normalize_chunks(data[:-20]) == png()[:-20]
     assert normalize_chunks(data + b"more") == png() + b"more"
@@ -137,7 +137,7 @@ def fctl(number, size, offset=(0, 0), *, dispose=0, blend=0):
 
 
 def apng(frames, *, hidden=None, mode="RGB", size=(20, 10), dispose=0):
-    """Write an animation. Frames are colours, or (colour, size, offset); ``hidden`` is shown by old programs."""
+    """Write an animation. Frames are colours, or (colour, size, offset). ``hidden``: a separate default image."""
 
     def pixels(colour, extent=size):
         data = png(Image.new(mode, extent, colour))
@@ -162,11 +162,11 @@ def apng(frames, *, hidden=None, mode="RGB", size=(20, 10), dispose=0):
 
 
 @pytest.mark.parametrize("hidden", [None, BLUE])
-def test_a_default_image_that_is_no_frame_is_left_out(hidden):
+def test_a_separate_default_image_is_not_a_frame(hidden):
     data = apng([RED, GREEN], hidden=hidden)
-    picture = process_image(data, PLAIN)
-    assert picture.details.frames == 2
-    assert opened(picture.variants[0].data).getpixel((10, 5)) == RED
+    result = process_image(data, PLAIN)
+    assert result.details.frames == 2
+    assert opened(result.variants[0].data).getpixel((10, 5)) == RED
     moving = opened(process_image(data, KEEPING).variants[0].data)
     shown = [frame.convert("RGB").getpixel((10, 5)) for frame in ImageSequence.Iterator(moving)]
     assert shown == [RED, GREEN]
@@ -174,27 +174,27 @@ def test_a_default_image_that_is_no_frame_is_left_out(hidden):
 
 
 @pytest.mark.parametrize(
-    "gone", [b"acTL", b"fcTL", None], ids=["its acTL is missing", "its fcTL are missing", "it has 2^31 frames"]
+    "missing", [b"acTL", b"fcTL", None], ids=["its acTL is missing", "its fcTL are missing", "it has 2^31 frames"]
 )
-def test_an_animation_that_is_none_is_its_default_image(gone):
+def test_an_invalid_animation_is_its_default_image(missing):
     data = apng([RED, GREEN], hidden=BLUE)
-    if gone is None:
-        odd = chunk(b"acTL", struct.pack(">II", 2**31, 0))
-        data = data.replace(chunk(b"acTL", struct.pack(">II", 2, 0)), odd)
-    parts = [data[part.start : part.end] for part in read_chunks(data) if part.type != gone]
-    picture = process_image(SIGNATURE + b"".join(parts), PLAIN)
-    assert picture.details.frames == 1
-    assert opened(picture.variants[0].data).getpixel((10, 5)) == BLUE
+    if missing is None:
+        invalid = chunk(b"acTL", struct.pack(">II", 2**31, 0))
+        data = data.replace(chunk(b"acTL", struct.pack(">II", 2, 0)), invalid)
+    parts = [data[part.start : part.end] for part in read_chunks(data) if part.type != missing]
+    result = process_image(SIGNATURE + b"".join(parts), PLAIN)
+    assert result.details.frames == 1
+    assert opened(result.variants[0].data).getpixel((10, 5)) == BLUE
 
 
-def test_one_frame_behind_a_default_image_is_the_picture():
-    picture = process_image(apng([GREEN], hidden=BLUE), PLAIN)
-    assert picture.details.frames == 1
-    assert opened(picture.variants[0].data).getpixel((10, 5)) == GREEN
+def test_a_single_frame_behind_a_default_image_is_the_image():
+    result = process_image(apng([GREEN], hidden=BLUE), PLAIN)
+    assert result.details.frames == 1
+    assert opened(result.variants[0].data).getpixel((10, 5)) == GREEN
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_what_the_first_frame_leaves_free_is_clear(mode):
+def test_the_area_around_the_first_frame_is_transparent(mode):
     opaque = (255,) if mode == "RGBA" else ()
     frame = ((*GREEN, *opaque), (10, 10), (10, 0))
     data = apng([frame], hidden=(*BLUE, *opaque), mode=mode)
@@ -204,7 +204,7 @@ def test_what_the_first_frame_leaves_free_is_clear(mode):
 
 
 @pytest.mark.parametrize("dispose", [0, 1, 2])
-def test_what_later_frames_leave_free_stays_clear(dispose):
+def test_areas_that_no_frame_has_drawn_stay_transparent(dispose):
     left, right = (RED, (10, 10), (0, 0)), (GREEN, (10, 10), (10, 0))
     data = apng([right, left, right], hidden=BLUE, dispose=dispose)
     moving = opened(process_image(data, KEEPING).variants[0].data)

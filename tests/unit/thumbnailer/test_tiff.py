@@ -1,4 +1,4 @@
-"""TIFFs: which picture of a file is shown, what is refused and in which words, and what damage does."""
+"""TIFFs: the main image of a file, rejections and their details, and damaged files."""
 
 import io
 import struct
@@ -20,59 +20,59 @@ from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
 UNSUPPORTED, UNREADABLE, LARGE = ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE
-WHOLE = Preset("whole", width=640, height=640, format="png")
+FULL_SIZE = Preset("full_size", width=640, height=640, format="png")
 REDUCED, MASK, PAGE = 1, 4, 2  # NewSubfileType
 SENSOR, CFA_PATTERN, MAKER = 32803, 33422, 271
 
 
 def flat(level, width=32, height=24, **options):
-    """A page of one grey."""
+    """Return a page of one level of grey."""
     return tiffs.page(np.full((height, width), level, "u8"), 8, tiffs.BLACK_IS_ZERO, **options)
 
 
 def shown(data, **options):
-    """Make a picture, and give it with its pixels."""
-    picture = process_image(data, make_options(WHOLE, **options))
-    return picture, np.asarray(Image.open(io.BytesIO(picture.variants[0].data)).convert("RGBA")).astype(int)
+    """Process an image, and return the result with its pixels."""
+    result = process_image(data, make_options(FULL_SIZE, **options))
+    return result, np.asarray(Image.open(io.BytesIO(result.variants[0].data)).convert("RGBA")).astype(int)
 
 
-def refused(data, **options):
-    with pytest.raises(UndecodableImageError) as fault:
-        process_image(data, make_options(WHOLE, **options))
-    return fault.value.code, fault.value.detail
+def rejection(data, **options):
+    with pytest.raises(UndecodableImageError) as rejected:
+        process_image(data, make_options(FULL_SIZE, **options))
+    return rejected.value.code, rejected.value.detail
 
 
-def subfile(kind):
-    return {254: (LONG, (kind,))}
+def subfile(subfile_type):
+    return {254: (LONG, (subfile_type,))}
 
 
-# --- which picture ---------------------------------------------------------------------------------------------
+# --- the main image --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("order", "<>")
-def test_either_order_of_bytes_and_either_size_of_offsets(order, big):
-    picture, pixels = shown(tiffs.tiff(flat(90, 31, 7, order=order), order=order, big=big))
-    assert (picture.width, picture.height) == (31, 7)
+def test_both_byte_orders_and_bigtiff(order, big):
+    result, pixels = shown(tiffs.tiff(flat(90, 31, 7, order=order), order=order, big=big))
+    assert (result.width, result.height) == (31, 7)
     assert (pixels[..., :3] == 90).all()
 
 
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("order", "<>")
-def test_what_is_said_about_a_picture_is_read_from_both_kinds(order, big):
-    """EXIF is a directory below the first, which Pillow reads of three kinds of TIFF in four."""
-    about = {MAKER: (tiffs.ASCII, b"Fairphone\0"), ORIENTATION: (SHORT, (6,))}
+def test_exif_is_read_in_both_byte_orders_and_from_bigtiff(order, big):
+    """EXIF is an IFD of its own, which Pillow reads from three kinds of TIFF in four."""
+    tags = {MAKER: (tiffs.ASCII, b"Fairphone\0"), ORIENTATION: (SHORT, (6,))}
     exif = tiffs.Page({36867: (tiffs.ASCII, b"2026:05:04 12:34:56\0")})
-    page = flat(90, 40, 20, order=order, tags=about)
+    page = flat(90, 40, 20, order=order, tags=tags)
     data = tiffs.tiff(replace(page, exif=exif), order=order, big=big)
-    picture, _ = shown(data)
-    assert (picture.width, picture.height) == (20, 40), "turned"
-    assert (picture.details.camera, picture.details.taken_at) == ("Fairphone", "2026-05-04T12:34:56")
+    result, _ = shown(data)
+    assert (result.width, result.height) == (20, 40), "after orientation"
+    assert (result.details.camera, result.details.taken_at) == ("Fairphone", "2026-05-04T12:34:56")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_picture_is_turned_as_its_tag_says(orientation, bits):
+def test_the_orientation_tag_is_applied(orientation, bits):
     samples = np.arange(12, dtype="u8").reshape(3, 4) * 20 << (bits - 8)
     data = tiffs.one(samples, bits, tiffs.WHITE_IS_ZERO, tags={ORIENTATION: (SHORT, (orientation,))})
     _, pixels = shown(data)
@@ -92,27 +92,27 @@ def test_a_picture_is_turned_as_its_tag_says(orientation, bits):
 
 PAGES = {
     "three pages": ([flat(10), flat(20), flat(30)], 10, 3),
-    "a thumbnail behind": ([flat(10), flat(20, 8, 6, tags=subfile(REDUCED))], 10, 1),
-    "a thumbnail in front": ([flat(20, 8, 6, tags=subfile(REDUCED)), flat(10)], 10, 1),
-    "a thumbnail in front, as it was written once": ([flat(20, 8, 6, tags={255: (SHORT, (2,))}), flat(10)], 10, 1),
-    "a mask in front": ([flat(20, tags=subfile(MASK)), flat(10)], 10, 1),
-    "a thumbnail below": ([flat(10, below=[flat(20, 8, 6, tags=subfile(REDUCED))])], 10, 1),
-    "the picture below its thumbnail": ([flat(20, 8, 6, tags=subfile(REDUCED), below=[flat(10)])], 10, 1),
+    "a thumbnail behind the image": ([flat(10), flat(20, 8, 6, tags=subfile(REDUCED))], 10, 1),
+    "a thumbnail before the image": ([flat(20, 8, 6, tags=subfile(REDUCED)), flat(10)], 10, 1),
+    "a thumbnail before the image, by SubfileType": ([flat(20, 8, 6, tags={255: (SHORT, (2,))}), flat(10)], 10, 1),
+    "a mask before the image": ([flat(20, tags=subfile(MASK)), flat(10)], 10, 1),
+    "a thumbnail in a SubIFD": ([flat(10, sub_ifds=[flat(20, 8, 6, tags=subfile(REDUCED))])], 10, 1),
+    "the image in a SubIFD of its thumbnail": ([flat(20, 8, 6, tags=subfile(REDUCED), sub_ifds=[flat(10)])], 10, 1),
     "a pyramid": (
         [flat(10), flat(20, 16, 12, tags=subfile(REDUCED)), flat(30, 8, 6, tags=subfile(REDUCED))],
         10,
         1,
     ),
-    "pages that are called so": ([flat(10, tags=subfile(PAGE)), flat(20, tags=subfile(PAGE))], 10, 2),
-    "nothing but a thumbnail": ([flat(10, tags=subfile(REDUCED))], 10, 1),
+    "pages that are declared as such": ([flat(10, tags=subfile(PAGE)), flat(20, tags=subfile(PAGE))], 10, 2),
+    "only a thumbnail": ([flat(10, tags=subfile(REDUCED))], 10, 1),
 }
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_first_whole_page_is_shown(name):
+def test_the_first_full_image_is_shown(name):
     pages, level, count = PAGES[name]
-    picture, pixels = shown(tiffs.tiff(*pages))
-    assert (picture.width, picture.height, picture.details.frames) == (32, 24, count)
+    result, pixels = shown(tiffs.tiff(*pages))
+    assert (result.width, result.height, result.details.frames) == (32, 24, count)
     assert (pixels[..., 0] == level).all()
 
 
@@ -123,7 +123,7 @@ def test_the_first_whole_page_is_shown(name):
 @pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.LZW, tiffs.DEFLATE])
 @pytest.mark.parametrize("factor", [1, 256, 257], ids=["8 bits", "16 bits without the low ones", "16 bits"])
 def test_palettes(bits, compression, factor):
-    """Values below 256 alone are levels as they are, which is libtiff's rule."""
+    """If all values are below 256, they have eight bits, by libtiff's rule."""
     colours = np.random.default_rng(bits).integers(0, 256, (2**bits, 3))
     colours[0] = (255, 0, 128)
     index = np.arange(35 * 20).reshape(20, 35) % 2**bits
@@ -135,7 +135,7 @@ def test_palettes(bits, compression, factor):
 
 
 @pytest.mark.parametrize("planar", [False, True])
-def test_a_palette_beside_alpha(planar):
+def test_a_palette_with_alpha(planar):
     samples = np.dstack([np.full((8, 8), 1), np.full((8, 8), 100)]).astype("u8")
     palette = {320: (SHORT, (0, 50000) + (0,) * 254 + (0, 25600) + (0,) * 254 + (0, 256) + (0,) * 254)}
     data = tiffs.one(samples, 8, tiffs.PALETTE, extra=(tiffs.UNASSOCIATED,), planar=planar, tags=palette)
@@ -144,7 +144,7 @@ def test_a_palette_beside_alpha(planar):
 
 @pytest.mark.parametrize("subsampling", [(1, 1), (2, 1), (2, 2)])
 @pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.DEFLATE])
-def test_ycbcr_that_is_not_jpeg(subsampling, compression):
+def test_ycbcr_without_jpeg(subsampling, compression):
     across, down = subsampling
     unit = bytes([100] * (across * down) + [90, 180])
     samples = np.zeros((16, 16, 3), "u8")
@@ -158,7 +158,7 @@ def test_ycbcr_that_is_not_jpeg(subsampling, compression):
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_lab_of_both_depths(bits):
-    """The expected ones are CIE's formulas for the white D50, which TIFF says is meant, adapted to sRGB's D65."""
+    """The expected values are CIE's formulas for TIFF's white point D50, adapted to sRGB's D65."""
     for lab, rgb in (
         ((128, 0, 0), (120, 120, 120)),
         ((121, 56, 39), (200, 60, 50)),
@@ -177,22 +177,22 @@ def test_jpeg_inside(mode):
     assert np.abs(shown(file.getvalue())[1][..., :3] - want).max() <= 3
 
 
-def test_cmyk_beside_alpha_is_told_as_cmyk():
+def test_cmyk_with_alpha_is_reported_as_cmyk():
     samples = np.full((8, 8, 5), (255, 0, 0, 0, 128), "u8")
-    picture, pixels = shown(tiffs.one(samples, 8, tiffs.CMYK, extra=(tiffs.UNASSOCIATED,)))
+    result, pixels = shown(tiffs.one(samples, 8, tiffs.CMYK, extra=(tiffs.UNASSOCIATED,)))
     assert pixels[0, 0].tolist() == [0, 255, 255, 128]
-    assert (picture.details.colour_space, picture.details.has_alpha) == ("CMYK", True)
+    assert (result.details.colour_space, result.details.has_alpha) == ("CMYK", True)
 
 
 @pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.LZW])
-def test_bits_that_are_written_backwards(compression):
+def test_reversed_fill_order(compression):
     samples = (np.arange(64).reshape(8, 8) * 4).astype("u8")
     page = tiffs.page(samples, 8, tiffs.WHITE_IS_ZERO, compression=compression, tags={266: (SHORT, (2,))})
     page.chunks = [bytes(int(f"{byte:08b}"[::-1], 2) for byte in chunk) for chunk in page.chunks]
     assert (shown(tiffs.tiff(page))[1][..., 0] == 255 - samples.astype(int)).all()
 
 
-# --- what is refused -------------------------------------------------------------------------------------------
+# --- rejections ------------------------------------------------------------------------------------------------
 
 
 def grey(bits=8, **options):
@@ -207,7 +207,7 @@ def of(photometric, samples, **options):
     return tiffs.one(np.zeros((8, 8, samples), "u8"), options.pop("bits", 8), photometric, **options)
 
 
-NOT_SHOWN = {
+UNSUPPORTED_KINDS = {
     "signed": (grey(16, sample_format=2), "grey TIFF with 1 signed sample of 16 bits"),
     "signed in planes": (
         of(2, 3, planar=True, sample_format=2),
@@ -220,12 +220,12 @@ NOT_SHOWN = {
     ),
     "floats to 255": (floats(range(8)), "from 0 (black) to 1 (white); 75 % are not"),
     "floats below 0": (floats([-1, 0.5] * 4), "50 % are not"),
-    "floats that are no numbers": (floats([float("nan")] * 8), "100 % are not"),
+    "floats that are NaN": (floats([float("nan")] * 8), "100 % are not"),
     "complex": (grey(32, sample_format=6), "1 complex sample of 32 bits"),
     "samples of several depths": (of(2, 3, tags={258: (SHORT, (5, 6, 5))}), "have different bit depths (5, 6, 5)"),
     "transparency mask": (of(4, 1), "transparency mask"),
     "LogLuv": (of(32845, 3, bits=16), "the photometric interpretation LogLuv"),
-    "unknown pixels": (of(777, 1), "photometric interpretation 777"),
+    "unknown photometric interpretation": (of(777, 1), "photometric interpretation 777"),
     "JPEG 2000": (grey(tags={259: (SHORT, (34712,))}), "compression JPEG 2000"),
     "WebP": (grey(tags={259: (SHORT, (50001,))}), "compression WebP"),
     "unknown compression": (grey(tags={259: (SHORT, (777,))}), "compression 777"),
@@ -233,42 +233,45 @@ NOT_SHOWN = {
     "JPEG of twelve bits": (grey(12, tags={259: (SHORT, (7,))}), "sample of 12 bits and compression JPEG"),
     "other inks": (of(5, 4, tags={332: (SHORT, (2,))}), "inks other than CMYK"),
     "ICC Lab": (of(9, 3), "ICC Lab"),
-    "differences of four bits": (of(1, 1, bits=4, compression=8, tags={317: (SHORT, (2,))}), "predictor 2"),
+    "horizontal differencing of four bits": (
+        of(1, 1, bits=4, compression=8, tags={317: (SHORT, (2,))}),
+        "predictor 2",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", NOT_SHOWN)
-def test_what_is_not_supported_is_called_by_its_name(name):
-    data, words = NOT_SHOWN[name]
-    code, detail = refused(data)
+@pytest.mark.parametrize("name", UNSUPPORTED_KINDS)
+def test_an_unsupported_tiff_is_rejected_by_name(name):
+    data, text = UNSUPPORTED_KINDS[name]
+    code, detail = rejection(data)
     assert code is UNSUPPORTED
-    assert words in detail
+    assert text in detail
 
 
 def raw(maker, tags=None, compression=1):
-    """A thumbnail, and below it what a sensor saw."""
+    """Return a TIFF of a thumbnail with sensor data in a SubIFD."""
     sensor = flat(
         7, tags={262: (SHORT, (SENSOR,)), 259: (SHORT, (compression,)), CFA_PATTERN: (BYTE, (0, 1, 1, 2))}
     )
-    about = {MAKER: (tiffs.ASCII, maker.encode() + b"\0")} if maker else {}
-    return tiffs.tiff(flat(200, 8, 6, tags=subfile(REDUCED) | about | (tags or {}), below=[sensor]))
+    make = {MAKER: (tiffs.ASCII, maker.encode() + b"\0")} if maker else {}
+    return tiffs.tiff(flat(200, 8, 6, tags=subfile(REDUCED) | make | (tags or {}), sub_ifds=[sensor]))
 
 
 def cr2():
     data = bytearray(tiffs.tiff(flat(3)))
-    directory = data[struct.unpack_from("<I", data, 4)[0] :]
-    return b"II*\0\x10\0\0\0CR\x02\0" + bytes(4) + bytes(directory)
+    ifd = data[struct.unpack_from("<I", data, 4)[0] :]
+    return b"II*\0\x10\0\0\0CR\x02\0" + bytes(4) + bytes(ifd)
 
 
 RAW = {
     "DNG": raw("Fairphone", {50706: (BYTE, (1, 4, 0, 0))}),
-    "DNG whose first directory is the sensor's": tiffs.tiff(flat(3, tags={50706: (BYTE, (1, 4, 0, 0))})),
+    "DNG with sensor data in the first IFD": tiffs.tiff(flat(3, tags={50706: (BYTE, (1, 4, 0, 0))})),
     "NEF": raw("NIKON CORPORATION", compression=34713),
     "ARW": raw("SONY", compression=32767),
     "SRW": raw("SAMSUNG", compression=32770),
     "PEF": tiffs.tiff(flat(3, tags={259: (SHORT, (65535,)), MAKER: (tiffs.ASCII, b"PENTAX Corporation\0")})),
-    "RAW of nobody": raw(None),
-    "RAW in the second directory": tiffs.tiff(flat(9, 8, 6), flat(3, tags={262: (SHORT, (34892,))})),
+    "RAW of an unknown make": raw(None),
+    "RAW in the second IFD": tiffs.tiff(flat(9, 8, 6), flat(3, tags={262: (SHORT, (34892,))})),
     "CR2": cr2(),
     "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
     "CRW": b"II\x1a\0\0\0HEAPCCDR",
@@ -282,80 +285,80 @@ RAW = {
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_a_raw_file_is_refused_as_such_and_not_shown_as_its_preview(name):
-    code, detail = refused(RAW[name])
+def test_a_raw_file_is_rejected_and_not_shown_as_its_preview(name):
+    code, detail = rejection(RAW[name])
     assert code is UNSUPPORTED
     kind = name.split()[0]
     assert detail.startswith("a camera RAW file" + (f" ({kind})" if kind != "RAW" else "") + " is not supported")
 
 
-def test_pixels_that_look_like_a_raw_file_s_signature_are_pixels():
+def test_pixels_that_look_like_a_raw_signature_are_pixels():
     data = bytearray(tiffs.tiff(flat(0x49)))
     assert data[8:12] == b"IIII"
     assert shown(bytes(data))[0].width == 32
 
 
-# --- what is damaged, or would cost too much -------------------------------------------------------------------
+# --- damaged and costly files ----------------------------------------------------------------------------------
 
 
-def claims(**tags):
-    """A page whose tags say otherwise than its pixels are."""
+def declares(**tags):
+    """Return tags that do not match the pixels."""
     numbers = {"width": 256, "height": 257, "bits": 258, "compression": 259, "samples": 277, "rows": 278}
     numbers |= {"tile_width": 322, "tile_height": 323}
     return {numbers[name]: (LONG, (value,)) for name, value in tags.items()}
 
 
 COSTLY = {
-    "tiles of 2^62 bytes": (flat(3, tile=(16, 16), tags=claims(tile_width=2**31, tile_height=2**31)), LARGE),
-    "packed tiles of a gigabyte": (
-        flat(3, tile=(16, 16), compression=8, tags=claims(tile_width=2**15, tile_height=2**15)),
+    "tiles of 2^62 bytes": (flat(3, tile=(16, 16), tags=declares(tile_width=2**31, tile_height=2**31)), LARGE),
+    "compressed tiles of a gigabyte": (
+        flat(3, tile=(16, 16), compression=8, tags=declares(tile_width=2**15, tile_height=2**15)),
         LARGE,
     ),
     "JPEG tiles of a gigabyte": (
-        flat(3, tile=(16, 16), tags=claims(compression=7, tile_width=2**15, tile_height=2**15)),
+        flat(3, tile=(16, 16), tags=declares(compression=7, tile_width=2**15, tile_height=2**15)),
         LARGE,
     ),
-    "2^31 samples": (flat(3, compression=8, tags={**claims(samples=2**31), 258: (SHORT, (8,))}), LARGE),
-    "strips of nothing": (flat(3, tags=claims(width=10**6, height=10**6, rows=10**6)), LARGE),
+    "2^31 samples": (flat(3, compression=8, tags={**declares(samples=2**31), 258: (SHORT, (8,))}), LARGE),
+    "strips of nothing": (flat(3, tags=declares(width=10**6, height=10**6, rows=10**6)), LARGE),
     "tiles of a pixel": (
-        flat(3, tile=(16, 16), tags=claims(width=7000, height=7000, tile_width=1, tile_height=1)),
+        flat(3, tile=(16, 16), tags=declares(width=7000, height=7000, tile_width=1, tile_height=1)),
         LARGE,
     ),
-    "no width": (flat(3, tags=claims(width=0)), UNREADABLE),
-    "tiles of no width": (flat(3, tile=(16, 16), tags=claims(tile_width=0)), UNREADABLE),
-    "fewer strips than rows": (flat(3, tags=claims(rows=1)), UNREADABLE),
+    "no width": (flat(3, tags=declares(width=0)), UNREADABLE),
+    "tiles of no width": (flat(3, tile=(16, 16), tags=declares(tile_width=0)), UNREADABLE),
+    "fewer strips than rows": (flat(3, tags=declares(rows=1)), UNREADABLE),
     "fewer samples than colours": (flat(3, tags={262: (SHORT, (2,))}), UNREADABLE),
     "fewer colours than indices": (flat(3, tags={262: (SHORT, (3,)), 320: (SHORT, (1, 2, 3))}), UNREADABLE),
-    "more rows than there are bytes": (flat(3, tags=claims(height=2000, rows=2000)), UNREADABLE),
+    "more rows than there are bytes": (flat(3, tags=declares(height=2000, rows=2000)), UNREADABLE),
 }
 
 
 @pytest.mark.parametrize("name", COSTLY)
-def test_what_its_tags_make_costly_or_senseless_is_refused_by_them(name, monkeypatch):
+def test_costly_or_invalid_tags_are_rejected_before_decoding(name, monkeypatch):
     page, code = COSTLY[name]
     if code is LARGE:
         monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", lambda _: pytest.fail("it was decoded"))
-        monkeypatch.setattr(reader, "Canvas", lambda _: pytest.fail("memory was taken"))
-    assert refused(tiffs.tiff(page))[0] is code
+        monkeypatch.setattr(reader, "Canvas", lambda _: pytest.fail("memory was allocated"))
+    assert rejection(tiffs.tiff(page))[0] is code
 
 
-def test_many_directories_are_walked_as_far_as_the_limit():
-    directory = struct.pack("<HHHII", 1, 256, 3, 1, 8)
-    count, size = 200_000, len(directory) + 4
-    chain = b"".join(directory + struct.pack("<I", 8 + (at + 1) * size) for at in range(count))
+def test_a_long_chain_of_ifds_is_read_up_to_the_limit():
+    ifd = struct.pack("<HHHII", 1, 256, 3, 1, 8)
+    count, size = 200_000, len(ifd) + 4
+    chain = b"".join(ifd + struct.pack("<I", 8 + (at + 1) * size) for at in range(count))
     first = tiffs.tiff(flat(3))
     at = struct.unpack_from("<I", first, 4)[0]
     data = bytearray(first + chain)
-    following = at + 2 + 12 * struct.unpack_from("<H", data, at)[0]
+    next_link = at + 2 + 12 * struct.unpack_from("<H", data, at)[0]
     begin = len(first)
-    struct.pack_into("<I", data, following, begin)
+    struct.pack_into("<I", data, next_link, begin)
     for number in range(count):
-        struct.pack_into("<I", data, begin + number * size + len(directory), begin + (number + 1) * size)
-    assert refused(bytes(data)) == (LARGE, "more than 1000 pages")
+        struct.pack_into("<I", data, begin + number * size + len(ifd), begin + (number + 1) * size)
+    assert rejection(bytes(data)) == (LARGE, "more than 1000 pages")
 
 
-def test_directories_that_lie_in_each_other_are_not_all_read():
-    """In a file of 45 KB there is room for 2,000 directories of 1,000 tags, 24 MB, if they share bytes."""
+def test_overlapping_ifds_are_not_all_read():
+    """A file of 45 KB has room for 2,000 IFDs of 1,000 tags, 24 MB, if they overlap."""
     data = bytearray(b"II*\0\x10\0\0\0" + bytes(45_000))
     for at in range(16, 16 + 16 * 2000, 16):
         struct.pack_into("<H", data, at, 1000)
@@ -363,7 +366,7 @@ def test_directories_that_lie_in_each_other_are_not_all_read():
     assert count_pages(bytes(data), most=10_000) <= 45_000 // 12_000
 
 
-def test_a_chain_that_bites_its_tail_ends_there():
+def test_a_chain_with_a_loop_ends_there():
     data = bytearray(tiffs.tiff(flat(3), flat(4)))
     first = struct.unpack_from("<I", data, 4)[0]
     second = struct.unpack_from("<I", data, first + 2 + 12 * struct.unpack_from("<H", data, first)[0])[0]
@@ -373,25 +376,25 @@ def test_a_chain_that_bites_its_tail_ends_there():
 
 @pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.LZW, tiffs.DEFLATE, tiffs.PACKBITS])
 @pytest.mark.parametrize("chunks", [{"rows": 4}, {"tile": (16, 16)}], ids=str)
-def test_a_chunk_that_ends_early_is_damage_and_the_others_can_be_kept(compression, chunks):
+def test_a_truncated_chunk_is_damage_and_the_others_can_be_kept(compression, chunks):
     level = np.full((32, 32), 50000, "u8")
     page = tiffs.page(level, 16, tiffs.BLACK_IS_ZERO, compression=compression, **chunks)
     page.chunks[-1] = page.chunks[-1][: len(page.chunks[-1]) // 2]
     data = tiffs.tiff(page)
-    with pytest.raises(UndecodableImageError) as fault:
-        process_image(data, make_options(WHOLE))
-    assert fault.value.code is UNREADABLE
-    assert "of the TIFF" in fault.value.cause
-    picture = process_image(data, make_options(WHOLE, keep_damaged=True))
-    pixels = np.asarray(Image.open(io.BytesIO(picture.variants[0].data)).convert("L"))
-    assert picture.damaged
+    with pytest.raises(UndecodableImageError) as rejected:
+        process_image(data, make_options(FULL_SIZE))
+    assert rejected.value.code is UNREADABLE
+    assert "of the TIFF" in rejected.value.cause
+    result = process_image(data, make_options(FULL_SIZE, keep_damaged=True))
+    pixels = np.asarray(Image.open(io.BytesIO(result.variants[0].data)).convert("L"))
+    assert result.damaged
     assert (pixels[:16] == 50000 >> 8).all()
-    assert pixels[-1, -1] == 0, "black where there is nothing"
+    assert pixels[-1, -1] == 0, "black where data are missing"
 
 
-def test_a_file_of_which_nothing_is_left_is_not_kept():
+def test_a_file_without_decodable_pixels_is_not_kept():
     page = tiffs.page(np.full((8, 8), 9, "u8"), 16, tiffs.BLACK_IS_ZERO, compression=tiffs.DEFLATE)
     page.chunks = [b"nothing"]
-    with pytest.raises(UndecodableImageError) as fault:
-        process_image(tiffs.tiff(page), make_options(WHOLE, keep_damaged=True))
-    assert fault.value.code is UNREADABLE
+    with pytest.raises(UndecodableImageError) as rejected:
+        process_image(tiffs.tiff(page), make_options(FULL_SIZE, keep_damaged=True))
+    assert rejected.value.code is UNREADABLE

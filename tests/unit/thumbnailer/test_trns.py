@@ -32,7 +32,7 @@ def test_only_the_transparent_grey_is_transparent(depth, grey, interlaced):
         GREY,
         depth,
         interlaced=interlaced,
-        clear=struct.pack(">H", grey),
+        transparency=struct.pack(">H", grey),
     )
     assert alphas(data) == [0, *[255] * len(others)]
 
@@ -41,11 +41,11 @@ def test_only_the_transparent_grey_is_transparent(depth, grey, interlaced):
 def test_the_transparent_colour_is_transparent(depth):
     most = 2**depth - 1
     colour, other = (most // 3, most - 2, most // 7), (most // 3, most - 2, most // 3)
-    data = write_png([[colour, other]], RGB, depth, clear=struct.pack(">HHH", *colour))
+    data = write_png([[colour, other]], RGB, depth, transparency=struct.pack(">HHH", *colour))
     assert alphas(data) == [0, 255]
 
 
 def test_16_bit_grey_keeps_its_levels_besides_a_transparent_one():
-    data = write_png([[(65535,), (40_000,)]], GREY, 16, clear=struct.pack(">H", 65535))
+    data = write_png([[(65535,), (40_000,)]], GREY, 16, transparency=struct.pack(">H", 65535))
     (variant,) = process_image(data, PLAIN).variants
     assert opened(variant.data).getpixel((1, 0)) == pytest.approx((156, 156, 156, 255), abs=1)

@@ -1,4 +1,4 @@
-"""A lossy WebP goes past Pillow, and comes to the same."""
+"""Lossy WebPs are scaled as planes, to what Pillow makes of them."""
 
 import io
 
@@ -27,7 +27,7 @@ def webp(image, **options):
 
 @pytest.mark.parametrize("size", [(640, 480), (641, 480), (640, 481), (641, 481), (1, 1), (31, 500), (16, 16)])
 @pytest.mark.parametrize("edge", [64, 256, 700])
-def test_it_comes_to_what_pillow_makes_of_it(size, edge):
+def test_the_result_is_close_to_pillow_s(size, edge):
     data = webp(photo(size), quality=90)
     with Image.open(io.BytesIO(data)) as image:
         wanted = tuple(max(1, length * edge // max(size)) for length in size)
@@ -40,7 +40,7 @@ def test_it_comes_to_what_pillow_makes_of_it(size, edge):
 
 
 @pytest.mark.parametrize("level", [0, 90, 128, 255])
-def test_greys_stay_the_greys_they_are(level):
+def test_greys_stay_exact(level):
     data = webp(Image.new("RGB", (200, 100), (level,) * 3), quality=100)
     with Image.open(io.BytesIO(data)) as image:
         ((count, colour),) = decode_yuv_scaled(data, image, (50, 25)).getcolors()
@@ -48,22 +48,22 @@ def test_greys_stay_the_greys_they_are(level):
     assert all(abs(band - level) <= 1 for band in colour)
 
 
-def test_profile_and_exif_do_not_hide_it_and_go_with_it():
+def test_files_with_profile_and_exif_are_decoded_with_them():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = webp(photo((320, 200)), quality=80, exif=exif, icc_profile=b"a profile")
     with Image.open(io.BytesIO(data)) as image:
         assert decode_yuv_scaled(data, image, (32, 20)).info["icc_profile"] == b"a profile"
-    picture = process_image(data, make_options())
-    assert (picture.width, picture.height) == (200, 320)
+    result = process_image(data, make_options())
+    assert (result.width, result.height) == (200, 320)
 
 
-def test_what_is_not_plain_is_left_to_pillow():
-    opaque, clear = photo((64, 48)), photo((64, 48)).convert("RGBA")
-    clear.putalpha(Image.linear_gradient("L").resize((64, 48)))
+def test_other_kinds_are_left_to_pillow():
+    opaque, transparent = photo((64, 48)), photo((64, 48)).convert("RGBA")
+    transparent.putalpha(Image.linear_gradient("L").resize((64, 48)))
     for data in (
         webp(opaque, lossless=True),
-        webp(clear, quality=80),
+        webp(transparent, quality=80),
         webp(opaque, quality=80, save_all=True, append_images=[opaque.rotate(180)]),
         webp(opaque, quality=80)[:-40],
         webp(opaque, quality=80)[:20],
@@ -72,6 +72,6 @@ def test_what_is_not_plain_is_left_to_pillow():
         assert decode_yuv_scaled(data, opaque, (32, 24)) is None
 
 
-def test_without_the_library_pillow_does_it(monkeypatch):
+def test_pillow_decodes_if_the_library_is_missing(monkeypatch):
     monkeypatch.setattr(webp_codec, "_find_library", lambda: None)
     assert process_image(webp(photo((320, 200)), quality=80), make_options()).variants[0].width == 256
