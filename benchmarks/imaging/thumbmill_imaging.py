@@ -13,8 +13,8 @@ LIMITS = Limits(file_bytes=52_428_800, pixels=50_000_000, memory_bytes=1024**3, 
 
 def prepare(edges: list[int], quality: int) -> Maker:
     presets = tuple(Preset(str(edge), width=edge, height=edge, quality=quality) for edge in edges)
-    recipe = ProcessingOptions(LIMITS, presets)
-    return lambda data: [rendition.data for rendition in process_image(data, recipe).variants]
+    options = ProcessingOptions(LIMITS, presets)
+    return lambda data: [variant.data for variant in process_image(data, options).variants]
 
 
 if __name__ == "__main__":

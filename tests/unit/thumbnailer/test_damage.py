@@ -57,7 +57,7 @@ def first_scan(data):
     return at + 2 + int.from_bytes(data[at + 2 : at + 4])
 
 
-def cut(data, part):
+def truncate(data, part):
     start = first_scan(data)
     return data[: start + int((len(data) - start) * part)].rstrip(b"\xff")
 
@@ -70,69 +70,69 @@ BASELINE = [
     ("RGB", {"restart_marker_rows": 1}),
     ("RGB", {"restart_marker_blocks": 7}),
 ]
-WAYS = [*BASELINE, ("RGB", {"progressive": True}), ("L", {"progressive": True})]
-ways = pytest.mark.parametrize(
-    "data", [written(noise(mode), **options) for mode, options in WAYS], ids=map(str, WAYS)
+JPEG_KINDS = [*BASELINE, ("RGB", {"progressive": True}), ("L", {"progressive": True})]
+all_jpeg_kinds = pytest.mark.parametrize(
+    "data", [written(noise(mode), **options) for mode, options in JPEG_KINDS], ids=map(str, JPEG_KINDS)
 )
 
 
 # --- damaged ---------------------------------------------------------------------------------------------------
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("part", [0.0, 0.2, 0.6])
 @pytest.mark.parametrize("end", [b"", END])
 def test_truncated_data_are_detected(data, part, end):
-    assert rejected(cut(data, part) + end)
+    assert rejected(truncate(data, part) + end)
 
 
 @pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
 @pytest.mark.parametrize("end", [b"", END])
 def test_more_than_a_few_missing_blocks_are_detected(options, end):
-    assert rejected(cut(written(noise(), **options), 0.98) + end)
+    assert rejected(truncate(written(noise(), **options), 0.98) + end)
 
 
-@pytest.mark.parametrize("harm", ["flip a bit", "lose a byte", "lose bytes", "gain bytes"])
-def test_damage_that_shifts_blocks_does_not_count_as_a_few_missing_blocks(harm):
+@pytest.mark.parametrize("damage", ["flip a bit", "lose a byte", "lose bytes", "gain bytes"])
+def test_damage_that_shifts_blocks_does_not_count_as_a_few_missing_blocks(damage):
     """Huffman codes resynchronize, and a few blocks too few or too many remain at the end."""
-    dice, data = random.Random(3), written(photograph(), quality=85)
-    complaints = 0
+    chance, data = random.Random(3), written(photograph(), quality=85)
+    warnings = 0
     for _ in range(60):
-        at, harmed = dice.randrange(first_scan(data), len(data) - 40), bytearray(data)
-        match harm:
+        at, damaged_data = chance.randrange(first_scan(data), len(data) - 40), bytearray(data)
+        match damage:
             case "flip a bit":
-                harmed[at] ^= 1 << dice.randrange(8)
+                damaged_data[at] ^= 1 << chance.randrange(8)
             case "gain bytes":
-                harmed[at:at] = dice.randbytes(8).replace(b"\xff", b"\1")
+                damaged_data[at:at] = chance.randbytes(8).replace(b"\xff", b"\1")
             case _:
-                del harmed[at : at + (1 if harm == "lose a byte" else 20)]
-        if decode(open_image(bytes(harmed)), bytes(harmed), photograph().size, 8).warning:
-            complaints += 1
-            assert rejected(bytes(harmed))
-    assert complaints > 10
+                del damaged_data[at : at + (1 if damage == "lose a byte" else 20)]
+        if decode(open_image(bytes(damaged_data)), bytes(damaged_data), photograph().size, 8).warning:
+            warnings += 1
+            assert rejected(bytes(damaged_data))
+    assert warnings > 10
 
 
-@ways
+@all_jpeg_kinds
 def test_missing_data_in_the_middle_are_detected(data):
-    assert rejected(cut(data, 0.4) + data[len(cut(data, 0.5)) :])
+    assert rejected(truncate(data, 0.4) + data[len(truncate(data, 0.5)) :])
 
 
-@ways
+@all_jpeg_kinds
 def test_a_block_of_zeros_is_detected(data):
-    at = len(cut(data, 0.5))
+    at = len(truncate(data, 0.5))
     assert rejected(data[:at] + bytes(4096) + data[at + 4096 :])
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("seed", range(5))
 def test_flipped_bytes_are_detected(data, seed):
-    dice, flipped = random.Random(seed), bytearray(data)
+    chance, flipped = random.Random(seed), bytearray(data)
     for _ in range(200):
-        flipped[dice.randrange(first_scan(data), len(data) - 2)] ^= 0xFF
+        flipped[chance.randrange(first_scan(data), len(data) - 2)] ^= 0xFF
     assert rejected(bytes(flipped))
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize(("field", "factor"), [(5, 2), (5, 0.5), (7, 2), (7, 0.9)], ids=str)
 def test_a_wrong_size_in_the_header_is_detected(data, field, factor):
     at = re.search(rb"\xff[\xc0\xc2]\0[\x0b\x11\x14]", data).start() + field
@@ -140,9 +140,9 @@ def test_a_wrong_size_in_the_header_is_detected(data, field, factor):
     assert rejected(data[:at] + size.to_bytes(2) + data[at + 2 :])
 
 
-@ways
+@all_jpeg_kinds
 def test_a_stray_marker_in_the_data_is_detected(data):
-    start = cut(data, 0.5)
+    start = truncate(data, 0.5)
     assert rejected(start + b"\xff\xf3" + data[len(start) + 2 :])
 
 
@@ -170,13 +170,13 @@ def test_missing_scans_are_detected():
 # --- intact ----------------------------------------------------------------------------------------------------
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("trailer", [b"a film \xff\xda\xff\xd9" * 90, bytes(5000), b"\xff\xd8\xff", b"\xff" * 9])
 def test_data_behind_the_end_are_ignored(data, trailer):
     assert not make(data + trailer).damaged
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("surplus", [b"\x01", b"abc", bytes(300), b"\xff" * 20])
 def test_fill_bytes_before_the_end_are_not_damage(data, surplus):
     assert make(data[:-2] + surplus + END).variants == make(data).variants
@@ -190,7 +190,7 @@ def test_junk_before_the_end_is_not_damage(mode, options, junk):
     assert not make(data[:-2] + junk + END).damaged
 
 
-@ways
+@all_jpeg_kinds
 def test_a_sector_of_junk_before_the_end_is_damage(data):
     assert rejected(data[:-2] + bytes(600) + END)
 
@@ -213,7 +213,7 @@ def test_a_sequential_scan_may_declare_any_spectral_selection(mode, options):
     start = first_scan(data)
     odd = data[: start - 3] + bytes(3) + data[start:]
     assert make(odd) == make(data)
-    assert rejected(cut(odd, 0.9) + END)
+    assert rejected(truncate(odd, 0.9) + END)
 
 
 @SEQUENTIAL
@@ -230,13 +230,13 @@ def test_fields_without_a_meaning_are_not_damage(mode, options, transform):
     assert make(versions[0]) == make(versions[1])
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_missing_end_marker_is_not_damage(data, left):
     assert make(data[: len(data) - 2 + left]).variants == make(data).variants
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize(
     "junk",
     [
@@ -253,10 +253,10 @@ def test_junk_in_the_header_is_not_damage_and_hides_none(data, junk):
     at = data.index(b"\xff\xdb")
     odd = data[:at] + junk + data[at:]
     assert make(odd).variants == make(data).variants
-    assert rejected(cut(odd, 0.9) + END)
+    assert rejected(truncate(odd, 0.9) + END)
 
 
-@pytest.mark.parametrize(("mode", "options"), WAYS, ids=str)
+@pytest.mark.parametrize(("mode", "options"), JPEG_KINDS, ids=str)
 def test_a_grey_image_is_intact(mode, options):
     image = noise()
     image.paste(GREY, (0, 100, *image.size))
@@ -268,7 +268,7 @@ def test_an_mpo_of_a_camera_is_intact():
     file = io.BytesIO()
     noise().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (640, 480), GREY), noise("L")])
     assert not make(file.getvalue()).damaged
-    assert not make(cut(file.getvalue(), 0.99)).damaged  # only the first image is decoded
+    assert not make(truncate(file.getvalue(), 0.99)).damaged  # only the first image is decoded
 
 
 @pytest.mark.parametrize("sampling", ["444", "422", "420", "440", "411"])
@@ -278,10 +278,10 @@ def test_every_chroma_subsampling_is_decoded(sampling):
     data = simplejpeg.encode_jpeg(pixels, colorsubsampling=sampling)
     (variant,) = make(data).variants
     assert ImageStat.Stat(Image.open(io.BytesIO(variant.data))).mean == pytest.approx(RED, abs=3)
-    assert rejected(cut(data, 0.5) + END)
+    assert rejected(truncate(data, 0.5) + END)
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_the_pixels_are_the_same_as_pillow_s(data, scale):
     header, by_pillow = (open_image(data) for _ in range(2))
@@ -364,10 +364,10 @@ def test_the_remains_of_a_damaged_image_are_kept(kind, options, left):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-@ways
+@all_jpeg_kinds
 @pytest.mark.parametrize("end", [b"", END, b"\xff\xf3 and so on" + END])
 def test_a_damaged_jpeg_is_kept_if_the_options_ask_for_it(data, end):
-    assert make(cut(data, 0.5) + end, keep_damaged=True).damaged
+    assert make(truncate(data, 0.5) + end, keep_damaged=True).damaged
     assert not make(data, keep_damaged=True).damaged
 
 

@@ -148,8 +148,8 @@ class Harness:
             if isinstance(result, Exception):
                 raise result
             return result
-        rendition = EncodedVariant("thumbnail", "image/jpeg", 4, 3, b"small " + data)
-        return Decoded(ImageResult("JPEG", 40, 30, [rendition], DETAILS), hashlib.sha256(data).hexdigest())
+        variant = EncodedVariant("thumbnail", "image/jpeg", 4, 3, b"small " + data)
+        return Decoded(ImageResult("JPEG", 40, 30, [variant], DETAILS), hashlib.sha256(data).hexdigest())
 
     def handle(self, *records, attempt=1):
         self.publisher.events.clear()

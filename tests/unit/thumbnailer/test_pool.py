@@ -45,9 +45,9 @@ def deaths():
 def test_an_image_is_returned_decoded_with_its_hash(decoder):
     decoded = decoder.decode(photo(640, 480))
     assert (decoded.image.format, decoded.image.width, decoded.image.height) == ("JPEG", 640, 480)
-    (rendition,) = decoded.image.variants
-    assert (rendition.preset, rendition.width, rendition.height) == ("thumbnail", 256, 192)
-    assert rendition.data.startswith(b"\xff\xd8")
+    (variant,) = decoded.image.variants
+    assert (variant.preset, variant.width, variant.height) == ("thumbnail", 256, 192)
+    assert variant.data.startswith(b"\xff\xd8")
     assert decoded.sha256 == hashlib.sha256(photo(640, 480)).hexdigest()
 
 
