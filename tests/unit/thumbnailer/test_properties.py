@@ -35,8 +35,8 @@ MODES = {
     "HEIF": ["L", "RGB", "RGBA"],
 }
 OPTIONS = {"AVIF": {"speed": 10}, "JPEG": {"quality": 95}, "WEBP": {"quality": 95}}
-TURNABLE = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"}
-SECRET = "Do not hand me on"
+ORIENTABLE = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"}
+SECRET = "Do not publish this"
 MAX_EDGE = 16383  # pixels: the longest edge of a WebP, and so of any variant
 MIME = {"jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "png": "image/png"}
 
@@ -67,7 +67,7 @@ class Original:
         exif[0x010E], exif[0x9286] = SECRET, SECRET.encode()  # description, comment
         if self.orientation != 1:
             exif[ORIENTATION] = self.orientation
-        options = {"exif": exif.tobytes()} if self.kind in TURNABLE else {}
+        options = {"exif": exif.tobytes()} if self.kind in ORIENTABLE else {}
         if self.kind in {"JPEG", "WEBP"}:
             options["xmp"] = f"<x>{SECRET}</x>".encode()
         if self.kind in {"JPEG", "GIF"}:
@@ -105,7 +105,7 @@ def originals(draw, kinds=tuple(MODES)):
         mode=draw(some.sampled_from(MODES[kind])),
         width=width,
         height=height,
-        orientation=draw(some.integers(1, 8)) if kind in TURNABLE else 1,
+        orientation=draw(some.integers(1, 8)) if kind in ORIENTABLE else 1,
         progressive=draw(some.booleans()),
     )
 
@@ -224,7 +224,7 @@ def test_padding_surrounds_the_whole_image_by_its_gravity(size, preset):
 
 
 @often
-@given(originals(kinds=sorted(TURNABLE)), some.sampled_from(["jpeg", "webp", "avif", "png"]))
+@given(originals(kinds=sorted(ORIENTABLE)), some.sampled_from(["jpeg", "webp", "avif", "png"]))
 def test_an_image_is_rotated_by_its_orientation(original, kind):
     assume(min(original.width, original.height) >= 32)
     original = replace(original, mode="RGB")
