@@ -19,14 +19,14 @@ from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.retention import Rules
 from thumbmill.tracker.watermarks import Watermarks
 
-# Most of what these tests tell is years old by its own dates; nothing of it is to be taken for purged.
+# Most events of these tests are years old by their dates; none of them may count as purged.
 PATIENT = Rules(deleted=timedelta(days=36_500), expired=timedelta(days=36_500))
 _NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
 class Database:
-    """Addresses of one database by role, and a look inside as its owner."""
+    """URLs of one database by role, and queries as its owner."""
 
     owner: str
     tracker: str
@@ -48,7 +48,7 @@ class Database:
 
 @dataclass
 class Publications:
-    """Stands for a publisher: remembers what was published."""
+    """Stands for a publisher: records what was published."""
 
     bodies: list
     runs: list = field(default_factory=list)  # of what belongs to one
@@ -67,12 +67,12 @@ class Publications:
 
 
 class Bucket:
-    """Stands for the store: what a HEAD shows, and how often somebody looked."""
+    """Stands for the store: what a HEAD shows, and how many were sent."""
 
     def __init__(self):
         self.heads = {}
-        self.looks = 0
-        self.fault = None
+        self.heads_sent = 0
+        self.error = None
         self.lost = set()  # keys of variants
 
     def delete(self, bucket, key):
@@ -82,9 +82,9 @@ class Bucket:
     def head(self, bucket, key):
         if bucket == "images-processed" and key not in self.lost:
             return self.heads[KEY]  # as good as any
-        self.looks += bucket == "images-original"
-        if self.fault:
-            raise self.fault
+        self.heads_sent += bucket == "images-original"
+        if self.error:
+            raise self.error
         if key not in self.heads:
             raise ObjectNotFoundError(key)
         return self.heads[key]

@@ -1,4 +1,4 @@
-"""What the tracker is told in these tests, by the bucket and by the services."""
+"""Messages that the tracker receives in these tests, from the bucket and the services."""
 
 from tests.unit.tracker.event_factory import KEY, V1
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
@@ -16,22 +16,22 @@ def head(object_version=V1, **metadata):
     return ObjectMetadata(object_version, object_version.etag, "image/jpeg", metadata)
 
 
-def announced(object_version=V1, target="immediate", key=KEY):
+def notification(object_version=V1, target="immediate", key=KEY):
     return Message(make_upload_body(key, head(object_version)), target, "application/json")
 
 
 REMOVAL = make_removal_body(KEY)  # once, since it is named after its moment
 
 
-def rejected_version(target="immediate"):
+def removal_message(target="immediate"):
     return Message(REMOVAL, target, "application/json")
 
 
-def spoken(fact):
-    author = {"/cli": "operator"}.get(fact.recorded_by, fact.recorded_by[1:])
-    return Message(fact.body, fact.type, CONTENT_TYPE, exchange=LIFECYCLE, sender=author)
+def lifecycle_message(event):
+    sender = {"/cli": "operator"}.get(event.recorded_by, event.recorded_by[1:])
+    return Message(event.body, event.type, CONTENT_TYPE, exchange=LIFECYCLE, sender=sender)
 
 
-def mark(at):
+def watermark_message(at):
     body = to_cloud_event(Watermark(), by="status-tracker", now=at).to_json()
     return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, sender="status-tracker")

@@ -1,4 +1,4 @@
-"""What a fault of the database leaves behind, and what it allows and shows to whom."""
+"""What remains after an error of the database, and what each role may read and write."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
-from tests.integration.postgres.messages import ID, announced, spoken
+from tests.integration.postgres.messages import ID, lifecycle_message, notification
 from tests.support.waiting import wait_until
 from tests.unit.tracker import event_factory
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
@@ -23,29 +23,29 @@ from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.projection import apply
 from thumbmill.tracker.watermarks import Watermarks
 
-# --- faults --------------------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------------------
 
 
 def test_a_lost_connection_is_opened_again(tracker, repository, database, publications):
-    tracker.handle([announced()], publications)
+    tracker.handle([notification()], publications)
     database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'")
     with pytest.raises(DependencyUnavailable, match="postgres is unavailable"):
-        tracker.handle([spoken(event_factory.done())], publications)
+        tracker.handle([lifecycle_message(event_factory.done())], publications)
     repository.ping()
-    tracker.handle([spoken(event_factory.done())], publications)
+    tracker.handle([lifecycle_message(event_factory.done())], publications)
     assert database.status(ID)["status"] == "DONE"
 
 
-def test_a_connection_whose_packets_vanish_ends_by_itself(repository):
+def test_a_connection_with_lost_packets_times_out(repository):
     with repository.connected() as connection, socket.socket(fileno=os.dup(connection.fileno())) as wire:
         assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 25_000
         assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
 
 
-def test_no_server_is_away_and_a_refused_login_names_its_variable(database):
-    nobody = "postgresql://status_tracker:x@127.0.0.1:1/thumbmill"
+def test_no_server_is_unavailable_and_a_rejected_login_names_its_variable(database):
+    no_server = "postgresql://status_tracker:x@127.0.0.1:1/thumbmill"
     with pytest.raises(DependencyUnavailable) as away:
-        Repository(SecretStr(nobody), "test").ping()
+        Repository(SecretStr(no_server), "test").ping()
     assert not isinstance(away.value, DependencyRejected)
     wrong = database.tracker.replace("status_tracker:", "status_tracker:x")
     with pytest.raises(DependencyRejected, match="DATABASE_URL"):
@@ -54,7 +54,7 @@ def test_no_server_is_away_and_a_refused_login_names_its_variable(database):
         Repository(SecretStr(database.tracker + "_nowhere"), "test").ping()
 
 
-def test_a_database_that_was_not_migrated_says_what_to_run(empty_database):
+def test_an_unmigrated_database_is_reported_with_the_command_to_run(empty_database):
     repository = Repository(SecretStr(empty_database.tracker), "test")
     with (
         closing(repository),
@@ -64,7 +64,7 @@ def test_a_database_that_was_not_migrated_says_what_to_run(empty_database):
         unit_of_work.lock_images([ID])
 
 
-def test_who_is_second_to_make_a_row_starts_over(bucket, database, repository, publications):
+def test_the_second_writer_of_a_new_row_starts_over(bucket, database, repository, publications):
     other = Repository(SecretStr(database.tracker), "other")
     with closing(other):
         second = Tracker(other, bucket, Watermarks(), PATIENT)
@@ -77,17 +77,17 @@ def test_who_is_second_to_make_a_row_starts_over(bucket, database, repository, p
     assert database.status(ID)["status"] == "DONE"
 
 
-def test_a_row_that_moved_on_is_not_overwritten(tracker, database, repository, publications):
-    tracker.handle([announced()], publications)
+def test_a_row_that_changed_meanwhile_is_not_overwritten(tracker, database, repository, publications):
+    tracker.handle([notification()], publications)
     with repository.transaction() as unit_of_work:
         stale = unit_of_work.lock_images([ID])[ID]
-    tracker.handle([spoken(event_factory.processing())], publications)
+    tracker.handle([lifecycle_message(event_factory.processing())], publications)
     with pytest.raises(ConflictError), repository.transaction() as unit_of_work:
         unit_of_work.write([], [stale])
 
 
-def test_a_deadlock_is_tried_again_at_once(tracker, database, publications):
-    tracker.handle([announced(), announced(key="another")], publications)
+def test_a_deadlock_is_retried_at_once(tracker, database, publications):
+    tracker.handle([notification(), notification(key="another")], publications)
     first, second = sorted([ID, image_id_of("another")])
     tracker_facts = [event_factory.processing(), event_factory.processing(key="another")]
     with closing(psycopg.connect(database.owner)) as enemy:
@@ -108,13 +108,13 @@ def test_a_deadlock_is_tried_again_at_once(tracker, database, publications):
 @pytest.mark.parametrize(
     "statement", ["UPDATE events SET type = 'x'", "UPDATE events SET object_version = 'x'", "TRUNCATE events"]
 )
-def test_facts_are_not_changed_even_by_their_writer(database, statement):
+def test_the_tracker_cannot_change_events(database, statement):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         database.ask(statement, url=database.tracker)
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM images", "SELECT * FROM events", "DELETE FROM image_status"])
-def test_the_gateway_sees_views_and_nothing_else(database, statement):
+def test_the_gateway_reads_views_and_nothing_else(database, statement):
     with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
         database.ask(statement, url=database.gateway)
 
@@ -123,10 +123,10 @@ def test_a_ticket_expires_a_minute_after_its_form_and_can_still_be_used(tracker,
     now = datetime.now(UTC)
     for age, shown in ((timedelta(seconds=10), "AWAITING_UPLOAD"), (timedelta(minutes=2), "EXPIRED")):
         key = upload_key(new_image_id())
-        tracker.handle([spoken(event_factory.requested(key=key, expires_at=now - age))], publications)
+        tracker.handle([lifecycle_message(event_factory.requested(key=key, expires_at=now - age))], publications)
         row = database.status(image_id_of(key))
         assert (row["status"], row["stored_status"], row["object_version"]) == (shown, "AWAITING_UPLOAD", None)
-    tracker.handle([announced(key=key)], publications)
+    tracker.handle([notification(key=key)], publications)
     assert database.status(image_id_of(key))["status"] == "PENDING"
 
 

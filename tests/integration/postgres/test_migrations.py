@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
-from tests.integration.postgres.messages import announced, head
+from tests.integration.postgres.messages import head, notification
 from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.errors import DependencyRejected
@@ -41,7 +41,7 @@ _CATALOGUE = """
 """
 
 
-def test_the_snapshot_is_where_the_migrations_lead(empty_database, database):
+def test_the_snapshot_equals_the_migrated_schema(empty_database, database):
     empty_database.ask(SNAPSHOT.read_text())
     assert empty_database.ask(_CATALOGUE) == database.ask(_CATALOGUE)
     progress = "SELECT caught_up_to::text FROM progress"
@@ -74,7 +74,7 @@ def test_images_of_an_older_schema_stay_and_are_shown(empty_database, monkeypatc
     assert (row["status"], row["details"], row["damaged"]) == ("DONE", None, False)
 
 
-def test_what_was_deleted_under_an_older_schema_forgets_the_file(empty_database, monkeypatch):
+def test_images_deleted_under_an_older_schema_retain_nothing_of_the_file(empty_database, monkeypatch):
     steps = migrations.migrations()
     monkeypatch.setattr(migrations, "migrations", lambda: steps[:3])
     migrate(empty_database.owner)
@@ -181,24 +181,24 @@ def test_a_database_of_version_4_migrates_and_serves(empty_database, monkeypatch
         assert (record.presigned_upload, str(record.rejected_version)) == ("e/1/ab", "f/2/2")
         bucket.heads[KEY] = head(V2)
         tracker = Tracker(repository, bucket, Watermarks(), PATIENT)
-        tracker.handle([announced(V2)], publications)
+        tracker.handle([notification(V2)], publications)
         assert RequestRepository(repository).start_next(RequestKind.RETRY) is None
     row = empty_database.status(image_id_of(KEY))
     assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(V2), 3)
 
 
-def test_two_at_once_apply_each_step_once(empty_database):
+def test_concurrent_migrations_apply_each_step_once(empty_database):
     with ThreadPoolExecutor() as pool:
         applied = list(pool.map(migrate, [empty_database.owner] * 4))
     assert sorted(map(len, applied)) == [0, 0, 0, len(migrations.migrations())]
 
 
-def test_the_tracker_refuses_an_older_schema_and_says_what_to_run(empty_database):
+def test_the_tracker_rejects_an_older_schema_and_names_the_command(empty_database):
     with pytest.raises(DependencyRejected, match="run `status-tracker migrate`"):
         check_version(empty_database.tracker)
 
 
-def test_the_tracker_refuses_a_newer_schema(database):
+def test_the_tracker_rejects_a_newer_schema(database):
     database.ask("INSERT INTO schema_migrations (number, name) VALUES (9999, 'from the future')")
     with pytest.raises(DependencyRejected, match="9999"):
         check_version(database.tracker)

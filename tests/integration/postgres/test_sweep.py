@@ -1,4 +1,4 @@
-"""The sweep: what was left lying is announced again, once."""
+"""The sweep republishes events of unprocessed images, once."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
-from tests.integration.postgres.messages import ID, announced, head, rejected_version, spoken
+from tests.integration.postgres.messages import ID, head, lifecycle_message, notification, removal_message
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import new_image_id, upload_key
@@ -31,8 +31,8 @@ def grow_old(database):
     database.ask("UPDATE images SET updated_at = updated_at - interval '1 hour', republished_at = NULL")
 
 
-def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, bucket, publications):
-    tracker.handle([announced()], publications)
+def test_the_sweep_republishes_unprocessed_images_once(tracker, sweep, database, bucket, publications):
+    tracker.handle([notification()], publications)
     bucket.heads[KEY] = head(**{"file-name": "a.jpg"})
     assert sweep.run() == 0
     grow_old(database)
@@ -43,28 +43,28 @@ def test_the_sweep_announces_what_was_left_lying_once(tracker, sweep, database, 
     assert database.status(ID) == before
 
 
-def test_the_sweep_leaves_alone_what_the_thumbnailer_acted_upon(tracker, sweep, database, publications):
+def test_the_sweep_leaves_processed_images_alone(tracker, sweep, database, publications):
     keys = [upload_key(new_image_id()) for _ in range(3)]
-    facts = [
+    events = [
         event_factory.processing(key=keys[0]),
         event_factory.done(key=keys[1]),
         event_factory.failed(key=keys[2]),
     ]
-    tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
-    tracker.handle([spoken(event_factory.requested(key="a ticket"))], publications)
+    tracker.handle([*(notification(key=key) for key in keys), *map(lifecycle_message, events)], publications)
+    tracker.handle([lifecycle_message(event_factory.requested(key="a ticket"))], publications)
     grow_old(database)
     assert sweep.run() == 0
 
 
 def test_the_sweep_waits_for_a_thumbnailer_that_is_only_late(tracker, sweep, database, publications, monkeypatch):
-    tracker.handle([announced()], publications)
+    tracker.handle([notification()], publications)
     grow_old(database)
     monkeypatch.setattr(publications, "message_count", lambda _: 1)
     assert sweep.run() == 0
 
 
-def test_the_sweep_finds_what_vanished(tracker, sweep, database, publications):
-    tracker.handle([announced()], publications)
+def test_the_sweep_finds_a_missing_object(tracker, sweep, database, publications):
+    tracker.handle([notification()], publications)
     grow_old(database)
     assert sweep.run() == 1
     assert database.status(ID)["status"] == "DELETED"
@@ -72,8 +72,8 @@ def test_the_sweep_finds_what_vanished(tracker, sweep, database, publications):
     assert database.timeline(ID)[-1]["recorded_by"] == "sweep"
 
 
-def test_the_sweep_finds_what_was_replaced(tracker, sweep, database, bucket, publications):
-    tracker.handle([announced()], publications)
+def test_the_sweep_finds_a_replaced_object(tracker, sweep, database, bucket, publications):
+    tracker.handle([notification()], publications)
     bucket.heads[KEY] = head(V2)
     grow_old(database)
     assert sweep.run() == 1
@@ -82,20 +82,20 @@ def test_the_sweep_finds_what_was_replaced(tracker, sweep, database, bucket, pub
     assert parse_storage_events(publications.bodies[0])[0].object_version == V2
 
 
-def test_the_sweep_has_variants_of_the_deleted_removed(tracker, sweep, database, publications):
-    tracker.handle([announced()], publications)
-    tracker.handle([rejected_version()], publications)
+def test_the_sweep_has_variants_of_deleted_images_removed(tracker, sweep, database, publications):
+    tracker.handle([notification()], publications)
+    tracker.handle([removal_message()], publications)
     grow_old(database)
     assert sweep.run() == 1
     assert parse_storage_events(publications.bodies[0])[0].is_removal
-    tracker.handle([spoken(event_factory.removed())], publications)
+    tracker.handle([lifecycle_message(event_factory.removed())], publications)
     grow_old(database)
     assert sweep.run() == 0
 
 
 def test_two_sweeps_share_the_work(tracker, repository, database, publications):
     keys = [upload_key(new_image_id()) for _ in range(30)]
-    tracker.handle([announced(key=key) for key in keys], publications)
+    tracker.handle([notification(key=key) for key in keys], publications)
     grow_old(database)
     other = Repository(SecretStr(database.tracker), "another sweep")
     age = timedelta(minutes=1)
@@ -104,8 +104,8 @@ def test_two_sweeps_share_the_work(tracker, repository, database, publications):
     assert sorted(claimed) == sorted(keys)
 
 
-def test_the_sweep_waits_for_nobody(tracker, sweep, database, publications):
-    tracker.handle([announced()], publications)
+def test_the_sweep_skips_locked_rows(tracker, sweep, database, publications):
+    tracker.handle([notification()], publications)
     grow_old(database)
     with closing(psycopg.connect(database.owner)) as writer:
         writer.execute("SELECT FROM images FOR UPDATE")

@@ -1,4 +1,4 @@
-"""The tracker on a real database: what is written, and what is announced again."""
+"""The tracker on a real database: what is written, and what is republished."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.integration.postgres.messages import ID, REMOVAL, announced, head, mark, rejected_version, spoken
+from tests.integration.postgres.messages import (
+    ID,
+    REMOVAL,
+    head,
+    lifecycle_message,
+    notification,
+    removal_message,
+    watermark_message,
+)
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, new_image_id, upload_key
@@ -20,10 +28,14 @@ from thumbmill.tracker.republish import make_upload_body
 
 
 def test_the_path_of_one_image(tracker, database, bucket, publications):
-    tracker.handle([announced()], publications)
+    tracker.handle([notification()], publications)
     assert database.status(ID)["status"] == "PENDING"
     tracker.handle(
-        [spoken(event_factory.processing()), spoken(event_factory.done()), announced(target="durable")],
+        [
+            lifecycle_message(event_factory.processing()),
+            lifecycle_message(event_factory.done()),
+            notification(target="durable"),
+        ],
         publications,
     )
 
@@ -32,18 +44,18 @@ def test_the_path_of_one_image(tracker, database, bucket, publications):
     assert (row["width"], row["height"], row["format"], row["version"]) == (3000, 2000, "JPEG", 2)
     assert [variant["type"] for variant in row["variants"]] == ["thumbnail"]
     assert (row["details"], row["damaged"]) == (event_factory.DETAILS.model_dump(mode="json"), True)
-    first, *others = [(fact["type"], fact["recorded_by"]) for fact in database.timeline(ID)]
+    first, *others = [(event["type"], event["recorded_by"]) for event in database.timeline(ID)]
     assert first == ("storage.ObjectCreated:Put", "immediate")
     assert sorted(others) == [
         ("image.done", "/thumbnailer"),
         ("image.processing", "/thumbnailer"),
         ("storage.ObjectCreated:Put", "durable"),
     ]
-    assert (bucket.looks, publications.bodies) == (0, [])
+    assert (bucket.heads_sent, publications.bodies) == (0, [])
 
 
-def test_what_was_said_is_read_again(tracker, repository, publications):
-    tracker.handle([announced(), spoken(event_factory.done())], publications)
+def test_a_row_is_read_as_it_was_written(tracker, repository, publications):
+    tracker.handle([notification(), lifecycle_message(event_factory.done())], publications)
     with repository.transaction() as unit_of_work:
         row = unit_of_work.lock_images([ID])[ID]
     assert (row.details, row.damaged) == (event_factory.DETAILS, True)
@@ -54,8 +66,8 @@ def test_what_was_said_is_read_again(tracker, repository, publications):
     assert (row.details, row.damaged) == (None, False)
 
 
-def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, publications):
-    messages = [announced(), announced(target="durable"), spoken(event_factory.done())]
+def test_the_same_event_a_hundred_times_is_one_row(tracker, database, publications):
+    messages = [notification(), notification(target="durable"), lifecycle_message(event_factory.done())]
     tracker.handle(messages, publications)
     before = database.status(ID)
     for _ in range(3):
@@ -66,8 +78,8 @@ def test_a_hundred_times_the_same_is_one_row_and_no_change(tracker, database, pu
 
 def test_a_batch_of_many_images_is_one_transaction(tracker, database, publications):
     keys = [upload_key(new_image_id()) for _ in range(50)]
-    facts = [make(key=key) for key in keys for make in (event_factory.processing, event_factory.done)]
-    tracker.handle([*(announced(key=key) for key in keys), *map(spoken, facts)], publications)
+    events = [make(key=key) for key in keys for make in (event_factory.processing, event_factory.done)]
+    tracker.handle([*(notification(key=key) for key in keys), *map(lifecycle_message, events)], publications)
     assert database.ask("SELECT status, count(*) FROM images GROUP BY 1") == [{"status": "DONE", "count": 50}]
     assert database.ask("SELECT count(DISTINCT xmin::text) FROM images") == [{"count": 1}]
 
@@ -80,75 +92,84 @@ def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, d
     assert row["content_type"] == "image/\N{REPLACEMENT CHARACTER}jpeg"
 
 
-def test_a_number_that_postgres_cannot_hold_spoils_nothing_else(tracker, database, publications):
+def test_a_number_that_postgres_cannot_hold_is_rejected_alone(tracker, database, publications):
     other = upload_key(new_image_id())
     with pytest.raises(InvalidValueError):
-        tracker.handle([announced(key=other), spoken(event_factory.processing(attempt=2**40))], publications)
+        tracker.handle(
+            [notification(key=other), lifecycle_message(event_factory.processing(attempt=2**40))], publications
+        )
     assert database.ask("SELECT * FROM images") == database.ask("SELECT * FROM events") == []
-    tracker.handle([announced(key=other)], publications)
+    tracker.handle([notification(key=other)], publications)
     assert database.status(image_id_of(other))["status"] == "PENDING"
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"Records": []}', make_upload_body("a\0b", head())])
-def test_what_is_no_event_stops_the_batch_before_it_writes(tracker, database, publications, body):
+def test_a_malformed_event_stops_the_batch_before_it_writes(tracker, database, publications, body):
     with pytest.raises(MalformedEvent):
-        tracker.handle([announced(), Message(body, "immediate", "application/json")], publications)
+        tracker.handle([notification(), Message(body, "immediate", "application/json")], publications)
     assert database.status(ID) is None
 
 
-def test_events_that_are_not_ours_are_let_pass(tracker, database, publications):
+def test_events_of_other_objects_are_ignored(tracker, database, publications):
     other = make_upload_body(KEY, head()).replace(ORIGINALS_BUCKET.encode(), b"another-bucket")
     tracker.handle([Message(other, "immediate", "application/json")], publications)
     assert database.ask("SELECT * FROM events") == []
 
 
-# --- the bucket is the judge ---------------------------------------------------------------------------------
+# --- the bucket decides --------------------------------------------------------------------------------------
 
 
-def test_a_removal_is_believed_when_the_bucket_agrees(tracker, database, bucket, publications):
-    tracker.handle([announced(), spoken(event_factory.done())], publications)
+def test_a_removal_counts_if_the_bucket_agrees(tracker, database, bucket, publications):
+    tracker.handle([notification(), lifecycle_message(event_factory.done())], publications)
     bucket.heads[KEY] = head()
-    tracker.handle([rejected_version()], publications)
+    tracker.handle([removal_message()], publications)
     assert database.status(ID)["status"] == "DONE"
     bucket.heads.clear()
-    tracker.handle([rejected_version()], publications)
+    tracker.handle([removal_message()], publications)
     row = database.status(ID)
     assert (row["status"], row["variants"]) == ("DELETED", [])
 
 
-def test_one_look_serves_a_batch(tracker, database, bucket, publications):
-    tracker.handle([announced()], publications)
+def test_one_head_serves_a_batch(tracker, database, bucket, publications):
+    tracker.handle([notification()], publications)
     bucket.heads[KEY] = head(V2)
     tracker.handle(
-        [announced(V2), rejected_version(), spoken(event_factory.done(V2)), spoken(event_factory.done(V1))],
+        [
+            notification(V2),
+            removal_message(),
+            lifecycle_message(event_factory.done(V2)),
+            lifecycle_message(event_factory.done(V1)),
+        ],
         publications,
     )
     assert database.status(ID)["object_version"] == str(V2)
-    assert bucket.looks == 1
+    assert bucket.heads_sent == 1
 
 
 @pytest.mark.parametrize(
-    "removal", [rejected_version(), spoken(event_factory.removed())], ids=["the bucket's", "the thumbnailer's"]
+    "removal",
+    [removal_message(), lifecycle_message(event_factory.removed())],
+    ids=["the bucket's", "the thumbnailer's"],
 )
-def test_a_removal_that_came_first_is_remembered_though_it_made_no_row(tracker, database, publications, removal):
+def test_a_removal_that_comes_first_is_known_without_a_row(tracker, database, publications, removal):
     tracker.handle([removal], publications)
     assert database.status(ID) is None
-    tracker.handle([announced(), spoken(event_factory.done())], publications)
+    tracker.handle([notification(), lifecycle_message(event_factory.done())], publications)
     assert database.status(ID)["status"] == "DELETED"
 
 
-def test_a_key_that_the_store_refuses_is_no_objects(tracker, bucket, publications):
-    tracker.handle([announced(key="a//b")], publications)
-    bucket.fault = InvalidKeyError("Object name contains unsupported characters.")
+def test_a_key_that_the_store_rejects_is_a_malformed_event(tracker, bucket, publications):
+    tracker.handle([notification(key="a//b")], publications)
+    bucket.error = InvalidKeyError("Object name contains unsupported characters.")
     with pytest.raises(MalformedEvent, match=r"a//b.*unsupported characters"):
-        tracker.handle([announced(V2, key="a//b")], publications)
+        tracker.handle([notification(V2, key="a//b")], publications)
 
 
-def test_with_the_store_away_nothing_is_written(tracker, database, bucket, publications):
-    tracker.handle([announced()], publications)
-    bucket.fault = DependencyUnavailable("minio")
+def test_nothing_is_written_while_the_store_is_unavailable(tracker, database, bucket, publications):
+    tracker.handle([notification()], publications)
+    bucket.error = DependencyUnavailable("minio")
     with pytest.raises(DependencyUnavailable):
-        tracker.handle([announced(V2), announced(key="another")], publications)
+        tracker.handle([notification(V2), notification(key="another")], publications)
     assert database.status(ID)["object_version"] == str(V1)
     assert database.status(image_id_of("another")) is None
 
@@ -156,41 +177,39 @@ def test_with_the_store_away_nothing_is_written(tracker, database, bucket, publi
 # --- announcing again ----------------------------------------------------------------------------------------
 
 
-def test_what_the_ledger_alone_announced_is_announced_again(tracker, publications):
-    message = announced(target="durable")
+def test_an_event_of_durable_alone_is_republished(tracker, publications):
+    message = notification(target="durable")
     tracker.handle([message], publications)
     assert publications.bodies == [message.body]
     tracker.handle([message], publications)  # as after a crash behind the commit
     assert publications.bodies == [message.body] * 2
 
 
-def test_what_the_thumbnailer_acts_upon_is_not_announced_again(tracker, publications):
-    tracker.handle([announced(target="durable"), spoken(event_factory.processing())], publications)
+def test_an_event_that_the_thumbnailer_acted_upon_is_not_republished(tracker, publications):
+    tracker.handle([notification(target="durable"), lifecycle_message(event_factory.processing())], publications)
     assert publications.bodies == []
 
 
 @pytest.mark.parametrize("order", [("immediate", "durable"), ("durable", "immediate")])
-def test_twins_in_one_batch_are_not_announced_again(tracker, publications, order):
-    tracker.handle([announced(target=target) for target in order], publications)
+def test_counterparts_in_one_batch_are_not_republished(tracker, publications, order):
+    tracker.handle([notification(target=target) for target in order], publications)
     assert publications.bodies == []
 
 
-def test_a_removal_that_the_ledger_alone_announced_is_announced_again_until_the_variants_are_gone(
-    tracker, database, publications
-):
-    tracker.handle([announced()], publications)
-    tracker.handle([rejected_version("durable")], publications)
+def test_a_removal_of_durable_alone_is_republished_until_the_variants_are_removed(tracker, database, publications):
+    tracker.handle([notification()], publications)
+    tracker.handle([removal_message("durable")], publications)
     assert publications.bodies == [REMOVAL]
-    tracker.handle([spoken(event_factory.removed())], publications)
-    tracker.handle([rejected_version("durable")], publications)
+    tracker.handle([lifecycle_message(event_factory.removed())], publications)
+    tracker.handle([removal_message("durable")], publications)
     assert len(publications.bodies) == 1
 
 
-def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publications):
+def test_a_failed_publish_is_repeated_by_the_redelivery(tracker, publications):
     def refuse(*_, **__):
         raise DependencyUnavailable("rabbitmq")
 
-    message = announced(target="durable")
+    message = notification(target="durable")
     with pytest.raises(DependencyUnavailable):
         tracker.handle([message], SimpleNamespace(publish=refuse))
     tracker.handle([message], publications)
@@ -200,28 +219,28 @@ def test_a_publish_that_fails_is_made_up_for_by_the_redelivery(tracker, publicat
 # --- how far it has caught up --------------------------------------------------------------------------------
 
 
-def test_a_mark_says_how_far_everything_is_seen(tracker, database, publications):
+def test_a_watermark_records_how_far_everything_has_been_seen(tracker, database, publications):
     now = datetime.now(UTC)
-    tracker.handle([announced(), mark(now)], publications)
+    tracker.handle([notification(), watermark_message(now)], publications)
     assert database.ask("SELECT * FROM tracker_progress", url=database.gateway) == [{"caught_up_to": now}]
-    assert [fact["type"] for fact in database.timeline(ID)] == ["storage.ObjectCreated:Put"]
+    assert [event["type"] for event in database.timeline(ID)] == ["storage.ObjectCreated:Put"]
 
 
-def test_a_clock_that_was_ahead_and_is_set_right_leaves_no_mark_ahead(tracker, database, publications):
+def test_a_corrected_clock_moves_the_watermark_back(tracker, database, publications):
     now = datetime.now(UTC)
-    tracker.handle([mark(now + timedelta(minutes=10))], publications)
-    tracker.handle([mark(now)], publications)
+    tracker.handle([watermark_message(now + timedelta(minutes=10))], publications)
+    tracker.handle([watermark_message(now)], publications)
     assert database.ask("SELECT caught_up_to FROM progress") == [{"caught_up_to": now}]
 
 
-def test_a_mark_from_before_a_fault_says_nothing(tracker, database, bucket, publications):
+def test_a_watermark_from_before_an_error_does_not_count(tracker, database, bucket, publications):
     early = datetime.now(UTC)
-    tracker.handle([announced()], publications)
-    bucket.fault = DependencyUnavailable("minio")
+    tracker.handle([notification()], publications)
+    bucket.error = DependencyUnavailable("minio")
     with pytest.raises(DependencyUnavailable):
-        tracker.handle([announced(V2)], publications)
-    tracker.handle([mark(early)], publications)
+        tracker.handle([notification(V2)], publications)
+    tracker.handle([watermark_message(early)], publications)
     assert database.ask("SELECT caught_up_to = '-infinity' AS never FROM progress") == [{"never": True}]
     late = datetime.now(UTC)
-    tracker.handle([mark(late)], publications)
+    tracker.handle([watermark_message(late)], publications)
     assert database.ask("SELECT caught_up_to FROM progress") == [{"caught_up_to": late}]

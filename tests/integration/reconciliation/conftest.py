@@ -1,4 +1,4 @@
-"""MinIO, Postgres and RabbitMQ without our services: every drift is made by hand, and nobody else heals it."""
+"""MinIO, Postgres and RabbitMQ without the services: drift is made by hand, and nothing else repairs it."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -32,7 +32,7 @@ from thumbmill.tracker.watermarks import Watermarks
 
 
 class World:
-    """The three servers as the tracker's own user has them, and as root for making a mess."""
+    """The three servers with the tracker's own users, and with root for making drift."""
 
     def __init__(self, stack):
         self.system = System(stack)
@@ -61,7 +61,7 @@ class World:
         return Repository(SecretStr(self.settings.database_url.get_secret_value()), name)
 
     def clear(self):
-        """Nothing anywhere, and a tracker that has seen everything."""
+        """Empty everything, and let the tracker have caught up."""
         for bucket in (ORIGINALS_BUCKET, VARIANTS_BUCKET):
             for key in self.system.keys(bucket):
                 self.system.s3.delete_object(Bucket=bucket, Key=key)
@@ -71,7 +71,7 @@ class World:
             " step = 0, next_step_at = 'epoch', pass_began = NULL, pass_ended = NULL"
         )
         self.catch_up(timedelta(hours=1))
-        self.told()
+        self.drain_image_queue()
 
     def catch_up(self, ahead):
         self.ask("UPDATE progress SET caught_up_to = %s", [datetime.now(UTC) + ahead])
@@ -98,17 +98,17 @@ class World:
         """Add an operator's request."""
         return self.requests.add(RequestKind.RECONCILIATION, {}, dry_run=dry_run, requested_by="ada")
 
-    # --- a mess --------------------------------------------------------------------------------------------
+    # --- drift --------------------------------------------------------------------------------------------
 
     def put(self, key, data=b"bytes"):
         self.system.put(key, data)
         return self.storage.head(ORIGINALS_BUCKET, key).object_version
 
-    def record(self, *facts):
-        self.tracker.record(list(facts))
+    def record(self, *events):
+        self.tracker.record(list(events))
 
     def make_done(self, key, *, version="1.3", presets=("thumbnail", "large"), run_id=""):
-        """An image as it is when all went well; give its id and the keys of its variants."""
+        """Make a DONE image; return its ID and the keys of its variants."""
         object_version = self.put(key)
         image_id = image_id_of(key)
         keys = [variant_key(image_id, "ab" * 32, preset, version, "webp") for preset in presets]
@@ -118,7 +118,7 @@ class World:
         about = {"key": key, "object_version": object_version, "run_id": run_id}
         done = Done(**about, sha256="ab" * 32, width=1, height=1, format="JPEG", variants=variants)
         self.record(event_factory.put(object_version, key=key), event_factory.payload(done))
-        self.told()
+        self.drain_image_queue()
         return image_id, keys
 
     def put_variant(self, key):
@@ -126,20 +126,20 @@ class World:
 
     def delete(self, bucket, key):
         self.system.s3.delete_object(Bucket=bucket, Key=key)
-        self.told()
+        self.drain_image_queue()
 
-    # --- what became of it ---------------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------
 
-    def told(self):
-        """What lies in the thumbnailer's queue: who told, which key, and the run; the queue is empty then."""
-        letters = []
+    def drain_image_queue(self):
+        """Empty the thumbnailer's queue; return routing key, event, key, and whether there is a run."""
+        messages = []
         with self.system.channel() as channel:
             while (got := channel.basic_get("image_queue", auto_ack=True))[0] is not None:
                 method, properties, body = got
                 [event] = parse_storage_events(body)
                 run = (properties.headers or {}).get("x-run", "")
-                letters.append((method.routing_key, event.name, event.key, bool(run)))
-        return letters
+                messages.append((method.routing_key, event.name, event.key, bool(run)))
+        return messages
 
     def ask(self, query, values=()):
         with closing(psycopg.connect(self.owner, autocommit=True, row_factory=dict_row)) as connection:
@@ -155,9 +155,14 @@ class World:
         return [row["data"]["drift"] for row in rows]
 
     def everything(self):
-        """All that a dry run must leave alone."""
+        """Return all that a dry run must not change."""
         rows = self.ask("SELECT * FROM images ORDER BY id"), self.ask("SELECT * FROM events ORDER BY id")
-        return *rows, self.ask("SELECT * FROM reconciliation"), self.system.keys(VARIANTS_BUCKET), self.told()
+        return (
+            *rows,
+            self.ask("SELECT * FROM reconciliation"),
+            self.system.keys(VARIANTS_BUCKET),
+            self.drain_image_queue(),
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Facts about one image, as its authors would say them."""
+"""Events about one image, as the services publish them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -104,7 +104,7 @@ def failed(
     )
 
 
-def asked_again(
+def retry_requested(
     run_id: str,
     *,
     after: str = "",
@@ -125,22 +125,24 @@ def missed(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1,
     )
 
 
-def remaking(*keys: str, run_id: str = "2026", object_version: ObjectVersion = V1, key: str = KEY) -> TimelineEvent:
-    """What the tracker writes down by itself."""
-    healed = DriftRepaired(
+def drift_repaired(
+    *keys: str, run_id: str = "2026", object_version: ObjectVersion = V1, key: str = KEY
+) -> TimelineEvent:
+    """Return an event that the tracker records and does not publish."""
+    repaired = DriftRepaired(
         key=key, object_version=object_version, drift="missing_variants", run_id=run_id, missing=list(keys)
     )
-    return from_lifecycle_event(to_cloud_event(healed, by="reconciler", now=NOON), healed, b"")
+    return from_lifecycle_event(to_cloud_event(repaired, by="reconciler", now=NOON), repaired, b"")
 
 
 def redriven(run_id: str = "2026", *, key: str = KEY) -> TimelineEvent:
-    letter = {"queue": "image_queue", "code": "attempts_exhausted"}
-    return payload(Redriven(key=key, operator="ada", run_id=run_id, **letter), by="cli")
+    dead_letter = {"queue": "image_queue", "code": "attempts_exhausted"}
+    return payload(Redriven(key=key, operator="ada", run_id=run_id, **dead_letter), by="cli")
 
 
 def dropped(run_id: str = "2026", *, key: str = KEY) -> TimelineEvent:
-    letter = {"queue": "image_queue", "code": "attempts_exhausted"}
-    return payload(Dropped(key=key, operator="ada", run_id=run_id, **letter), by="cli")
+    dead_letter = {"queue": "image_queue", "code": "attempts_exhausted"}
+    return payload(Dropped(key=key, operator="ada", run_id=run_id, **dead_letter), by="cli")
 
 
 def removed(cause: str = "17A", *, key: str = KEY) -> TimelineEvent:
@@ -154,10 +156,10 @@ def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes
 
 def payload(data: LifecycleEvent, *, by: str = "thumbnailer") -> TimelineEvent:
     body = to_cloud_event(data, by=by, now=NOON).to_json()
-    author = "operator" if by == "cli" else by
-    fact = read_message(Message(body, data.type.value, CONTENT_TYPE, exchange=LIFECYCLE, sender=author))[0]
-    assert isinstance(fact, TimelineEvent)
-    return fact
+    sender = "operator" if by == "cli" else by
+    event = read_message(Message(body, data.type.value, CONTENT_TYPE, exchange=LIFECYCLE, sender=sender))[0]
+    assert isinstance(event, TimelineEvent)
+    return event
 
 
 def _event(name: str, key: str, object_version: ObjectVersion | None, sequencer: str, at: datetime) -> StorageEvent:

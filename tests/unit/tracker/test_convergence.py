@@ -1,4 +1,4 @@
-"""A model: whatever is lost, doubled or shuffled, after reconciliation the row follows from the bucket.
+"""A model: events are lost, doubled and shuffled; after reconciliation the row follows from the bucket.
 
 The rules are the program's own (``fold``, ``compare_*``, ``is_confirmed``); they act upon a set of lists.
 """
@@ -29,12 +29,12 @@ from thumbmill.tracker.reconciliation.drift import (
 KEY = "holiday/beach.jpg"
 ID = image_id_of(KEY)
 LATER = 10**12  # every variant is old enough
-ROUNDS = 3  # of reconciliation: one heals, what follows of it may need another, the last finds nothing
+ROUNDS = 3  # of reconciliation: one repairs, its effects may need another, the last finds nothing
 SOURCES = [ObjectVersion(str(n) * 32, n, 1_700_000_000 + n) for n in range(1, 4)]
 
 
 class World(RuleBasedStateMachine):
-    """One key, the events about it, and the two who act on them."""
+    """One key, the events about it, and the tracker and thumbnailer that process them."""
 
     def __init__(self):
         super().__init__()
@@ -43,16 +43,16 @@ class World(RuleBasedStateMachine):
         self.version = 1  # of what the thumbnailer makes
         self.row = None
         self.removal_known = False
-        self.to_tracker = []  # facts under way
-        self.to_thumbnailer = []  # (run, attempt) under way: a hint to look
+        self.to_tracker = []  # events in flight
+        self.to_thumbnailer = []  # (run, attempt) in flight: a hint to ask the bucket
         self.numbers = itertools.count(1)
 
     # --- what clients do -----------------------------------------------------------------------------------
 
-    @rule(object_version=st.sampled_from([*SOURCES, None]), heard=st.booleans())
-    def upload_or_delete(self, object_version, heard):
+    @rule(object_version=st.sampled_from([*SOURCES, None]), received=st.booleans())
+    def upload_or_delete(self, object_version, received):
         self.original = object_version
-        if heard:
+        if received:
             self._tell_of(object_version)
 
     @rule()
@@ -62,12 +62,12 @@ class World(RuleBasedStateMachine):
     def _tell_of(self, object_version):
         number = f"{next(self.numbers):X}"
         for target in ("immediate", "durable"):
-            fact = (
+            event = (
                 put(object_version, key=KEY, target=target)
                 if object_version
                 else delete(number, key=KEY, target=target)
             )
-            self.to_tracker.append(fact)
+            self.to_tracker.append(event)
         self.to_thumbnailer.append(("", 1))
 
     # --- what happens to messages, and to what is stored ---------------------------------------------------
@@ -83,11 +83,11 @@ class World(RuleBasedStateMachine):
         self._move(self.to_thumbnailer, self.make, data, fate)
 
     def _move(self, queue, deliver, data, fate):
-        thing = queue.pop(data.draw(st.integers(0, len(queue) - 1)))
+        message = queue.pop(data.draw(st.integers(0, len(queue) - 1)))
         if fate != "lose":
-            deliver(thing)
+            deliver(message)
         if fate == "double":
-            queue.append(thing)
+            queue.append(message)
 
     @rule()
     def wipe_the_broker(self):
@@ -111,9 +111,9 @@ class World(RuleBasedStateMachine):
 
     # --- the two ---------------------------------------------------------------------------------------------
 
-    def record(self, *facts):
-        self.row = fold(self.row, facts, lambda: BucketState(self.original), removal_known=self.removal_known)
-        self.removal_known |= any(fact.is_removal for fact in facts)
+    def record(self, *events):
+        self.row = fold(self.row, events, lambda: BucketState(self.original), removal_known=self.removal_known)
+        self.removal_known |= any(event.is_removal for event in events)
 
     def make(self, tries):
         run_id, attempt = tries
@@ -125,8 +125,10 @@ class World(RuleBasedStateMachine):
         key = self._thumbnail_of(self.original)
         self.processed.add(key)
         variant = Variant(type="thumbnail", key=key, width=1, height=1, bytes=1, content_type="image/webp")
-        told = Done(**about, sha256=self.original.etag * 2, width=1, height=1, format="JPEG", variants=[variant])
-        self.to_tracker += [payload(Processing(**about)), payload(told)]
+        finished = Done(
+            **about, sha256=self.original.etag * 2, width=1, height=1, format="JPEG", variants=[variant]
+        )
+        self.to_tracker += [payload(Processing(**about)), payload(finished)]
 
     # --- reconciliation ----------------------------------------------------------------------------------------
 
@@ -135,7 +137,7 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self):
-        """The broker has brought what it had; after that only reconciliation brings anything."""
+        """Deliver what the broker has; after that only reconciliation adds events."""
         for _ in range(ROUNDS):
             self._settle()
             drifts = self._find()
@@ -181,7 +183,7 @@ class World(RuleBasedStateMachine):
                 case DriftKind.MISSING_VARIANTS:
                     self.to_thumbnailer.append((number.zfill(8), 1))
                 case DriftKind.ORPHANS:
-                    self.processed -= {thing.key for thing in drift.variants}
+                    self.processed -= {message.key for message in drift.variants}
 
     def _check(self):
         if self.original is None:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.tracker.test_facts import STORAGE_EVENTS, V1, Message
+from tests.unit.tracker.test_timeline import STORAGE_EVENTS, V1, Message
 from thumbmill.core.contracts.identity import HEARTBEAT_KEY, ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
@@ -23,21 +23,21 @@ LATER = at(300)
 
 
 @pytest.mark.parametrize(
-    ("heard", "caught_up", "silent"),
+    ("received", "caught_up", "silent"),
     [
         ({}, 300, ["immediate", "durable"]),
         ({"immediate": 30, "durable": 33}, 300, []),
         ({"immediate": 15, "durable": 33}, 300, []),  # the last one may be lost
         ({"immediate": 0, "durable": 33}, 300, ["immediate"]),
         ({"immediate": 31, "durable": 3}, 300, ["durable"]),
-        ({}, 4, []),  # nobody can know yet
+        ({}, 4, []),  # it cannot be known yet
         ({}, 20, []),  # of the first alone one can
         ({}, 21, ["immediate"]),  # DURABLE may be later
         ({}, 46, ["immediate", "durable"]),
     ],
 )
-def test_a_target_is_silent_that_told_of_none_of_two_heartbeats_which_must_have_been_seen(heard, caught_up, silent):
-    times = {target: at(seconds) for target, seconds in heard.items()}
+def test_a_target_is_silent_after_two_heartbeats_that_must_have_been_seen(received, caught_up, silent):
+    times = {target: at(seconds) for target, seconds in received.items()}
     assert find_silent_targets(SENT, times, at(caught_up)) == silent
 
 
@@ -63,7 +63,7 @@ class World:
         self.returned = self.now
 
 
-def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
+def test_silence_is_reported_and_shortens_the_interval_until_it_has_ended():
     world = World()
     for _ in range(3):
         world.turn("immediate", "durable")
@@ -83,7 +83,7 @@ def test_silence_is_told_and_hurries_reconciliation_until_it_has_ended():
     assert world.heartbeats.interval_seconds(300) == 300
 
 
-def test_who_stands_by_sends_and_says_nothing():
+def test_a_standby_tracker_sends_and_reports_nothing():
     world = World()
     world.returned = NOON - timedelta(days=1)
     world.heartbeats.run_once()
@@ -91,7 +91,7 @@ def test_who_stands_by_sends_and_says_nothing():
     assert world.heartbeats.health() == ""
 
 
-def test_what_was_not_stored_is_not_expected():
+def test_a_heartbeat_that_was_not_stored_is_not_expected():
     world = World()
     world.away = True
     for _ in range(4):
@@ -103,7 +103,7 @@ def test_what_was_not_stored_is_not_expected():
     assert world.heartbeats.health() == ""
 
 
-def test_a_heartbeat_is_heard_and_is_no_image():
+def test_a_heartbeat_is_received_and_is_no_image():
     body = make_upload_body(HEARTBEAT_KEY, ObjectMetadata(V1, V1.etag, None, {})).replace(
         b'"size": 1000', b'"size": 0'
     )

@@ -23,7 +23,7 @@ def come_back(marks, sent):
         return time
 
 
-def test_one_mark_is_under_way_at_a_time(sent):
+def test_one_watermark_is_in_flight_at_a_time(sent):
     marks = Watermarks()
     marks.send(sent)
     marks.send(sent)
@@ -33,7 +33,7 @@ def test_one_mark_is_under_way_at_a_time(sent):
     assert len(sent) == 2
 
 
-def test_a_mark_that_stays_away_is_followed_by_another(sent, monkeypatch):
+def test_a_lost_watermark_is_followed_by_another(sent, monkeypatch):
     marks = Watermarks()
     marks.send(sent)
     monkeypatch.setattr(watermarks, "LOST_AFTER", timedelta(0))
@@ -41,22 +41,22 @@ def test_a_mark_that_stays_away_is_followed_by_another(sent, monkeypatch):
     assert len(sent) == 2
 
 
-def test_what_was_sent_before_a_fault_counts_no_more_but_has_come_back(sent):
+def test_a_watermark_sent_before_an_error_does_not_count_but_has_returned(sent):
     marks = Watermarks()
     marks.send(sent)
-    with pytest.raises(ValueError, match="a fault"), marks.track([]):
-        raise ValueError("a fault")
+    with pytest.raises(ValueError, match="an error"), marks.track([]):
+        raise ValueError("an error")
     assert come_back(marks, sent) is None
     marks.send(sent)
     assert come_back(marks, sent) == sent[1].time
 
 
-def test_without_a_mark_nothing_is_said():
+def test_without_a_watermark_there_is_no_time():
     with Watermarks().track([]) as time:
         assert time is None
 
 
-def test_of_several_marks_the_latest_counts():
+def test_of_several_watermarks_the_latest_counts():
     now = datetime.now(UTC)
     with Watermarks().track(
         [ReceivedWatermark(uuid4(), now), ReceivedWatermark(uuid4(), now - timedelta(seconds=9))]

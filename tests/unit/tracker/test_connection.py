@@ -1,4 +1,4 @@
-"""Which fault of psycopg becomes which of ours; those that Postgres itself makes are in the integration tests."""
+"""How errors of psycopg are translated; those that Postgres raises are in the integration tests."""
 
 import psycopg
 import pytest
@@ -9,7 +9,7 @@ from thumbmill.tracker.db.connection import ConflictError, InvalidValueError, tr
 
 
 @pytest.mark.parametrize(
-    ("fault", "ours"),
+    ("error", "expected"),
     [
         (psycopg.DatabaseError("lost synchronization with server"), DependencyUnavailable),
         (psycopg.OperationalError("the connection is lost"), DependencyUnavailable),
@@ -23,6 +23,6 @@ from thumbmill.tracker.db.connection import ConflictError, InvalidValueError, tr
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
 )
-def test_a_fault_is_told_by_what_it_means(fault, ours):
-    with pytest.raises(ours), translate_errors():
-        raise fault
+def test_an_error_of_psycopg_is_translated_by_its_meaning(error, expected):
+    with pytest.raises(expected), translate_errors():
+        raise error

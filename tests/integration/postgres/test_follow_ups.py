@@ -1,4 +1,4 @@
-"""What the tracker does when it is asked: tries again, makes again, withdraws; once, whatever dies meanwhile."""
+"""What follows from requests: retries, missing variants, rejected objects; once each, even after a crash."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from tests.integration.postgres.messages import ID, announced, head, spoken
+from tests.integration.postgres.messages import ID, head, lifecycle_message, notification
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, OWN_KEY, V1, V2
 from thumbmill.core.contracts.error_codes import ErrorCode
@@ -32,21 +32,21 @@ def away(*_, **__):
 
 
 def types(database, image_id=ID):
-    return [fact["type"] for fact in database.timeline(image_id)]
+    return [event["type"] for event in database.timeline(image_id)]
 
 
-# --- another try ---------------------------------------------------------------------------------------------
+# --- retries -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def failed(tracker, bucket, publications):
     bucket.heads[KEY] = head()
-    tracker.handle([announced(), spoken(EXHAUSTED)], publications)
+    tracker.handle([notification(), lifecycle_message(EXHAUSTED)], publications)
 
 
 @pytest.mark.usefixtures("failed")
-def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publications):
-    tracker.handle([spoken(event_factory.asked_again("2026"))], publications)
+def test_a_retry_is_republished_as_a_run_of_its_own(tracker, database, publications):
+    tracker.handle([lifecycle_message(event_factory.retry_requested("2026"))], publications)
     row = database.status(ID)
     assert (row["status"], row["run_id"], row["error"]) == ("PENDING", "2026", None)
     assert publications.runs == ["2026"]
@@ -55,21 +55,26 @@ def test_another_try_is_announced_as_a_run_of_its_own(tracker, database, publica
 
 
 @pytest.mark.usefixtures("failed")
-def test_a_second_request_makes_no_second_run(tracker, database, publications):
-    requests = [spoken(event_factory.asked_again("2026-1")), spoken(event_factory.asked_again("2026-2"))]
+def test_a_second_request_starts_no_second_run(tracker, database, publications):
+    requests = [
+        lifecycle_message(event_factory.retry_requested("2026-1")),
+        lifecycle_message(event_factory.retry_requested("2026-2")),
+    ]
     tracker.handle(requests, publications)
     tracker.handle(requests[1:], publications)
     assert publications.runs == ["2026-1"]
     assert types(database).count("image.retry_requested") == 1
-    tracker.handle([spoken(event_factory.failed(run_id="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications)
+    tracker.handle(
+        [lifecycle_message(event_factory.failed(run_id="2026-1", code=ErrorCode.ATTEMPTS_EXHAUSTED))], publications
+    )
     tracker.handle(requests, publications)
     assert publications.runs == ["2026-1"]
     assert database.status(ID)["status"] == "FAILED"
 
 
 @pytest.mark.usefixtures("failed")
-def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications):
-    request = spoken(event_factory.asked_again("2026"))
+def test_a_retry_that_could_not_be_published_is_published_later(tracker, publications):
+    request = lifecycle_message(event_factory.retry_requested("2026"))
     with pytest.raises(DependencyUnavailable):
         tracker.handle([request], SimpleNamespace(publish=away))
     tracker.handle([request], publications)
@@ -77,50 +82,50 @@ def test_a_try_that_could_not_be_announced_is_made_up_for(tracker, publications)
 
 
 @pytest.mark.usefixtures("failed")
-def test_the_try_of_an_object_that_is_gone_finds_so(tracker, database, bucket, publications):
+def test_a_retry_of_a_missing_object_deletes_the_image(tracker, database, bucket, publications):
     del bucket.heads[KEY]
-    tracker.handle([spoken(event_factory.asked_again("2026"))], publications)
+    tracker.handle([lifecycle_message(event_factory.retry_requested("2026"))], publications)
     assert database.status(ID)["status"] == "DELETED"
     assert parse_storage_events(publications.bodies[0])[0].is_removal
 
 
-# --- variants that are gone ----------------------------------------------------------------------------------
+# --- missing variants ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def done(tracker, bucket, publications):
     bucket.heads[KEY] = head()
-    fact = event_factory.done()
-    tracker.handle([announced(), spoken(fact)], publications)
-    return fact.payload.variants[0].key
+    event = event_factory.done()
+    tracker.handle([notification(), lifecycle_message(event)], publications)
+    return event.payload.variants[0].key
 
 
-def test_a_variant_that_is_gone_is_made_again_once(tracker, database, bucket, publications, done):
+def test_a_missing_variant_is_generated_once(tracker, database, bucket, publications, done):
     bucket.lost = {done}
-    tracker.handle([spoken(event_factory.missed(done))], publications)
+    tracker.handle([lifecycle_message(event_factory.missed(done))], publications)
     row = database.status(ID)
     assert (row["status"], row["missing"]) == ("DONE", [done])
     [run_id] = publications.runs
-    tracker.handle([spoken(event_factory.missed(done, run_id="2027"))], publications)
+    tracker.handle([lifecycle_message(event_factory.missed(done, run_id="2027"))], publications)
     assert publications.runs == [run_id], "not twice in a minute"
-    tracker.handle([spoken(event_factory.done(run_id=run_id))], publications)
+    tracker.handle([lifecycle_message(event_factory.done(run_id=run_id))], publications)
     assert database.status(ID)["missing"] == []
 
 
-def test_nobodys_word_alone_makes_anything_again(tracker, database, bucket, publications, done):
+def test_a_report_alone_generates_nothing(tracker, database, bucket, publications, done):
     bucket.lost = {"another/image's"}
     for keys in ([done], ["another/image's"], []):
-        tracker.handle([spoken(event_factory.missed(*keys))], publications)
-    tracker.handle([spoken(event_factory.missed(done, object_version=V2))], publications)
-    tracker.handle([spoken(event_factory.missed(done, key="no such image"))], publications)
+        tracker.handle([lifecycle_message(event_factory.missed(*keys))], publications)
+    tracker.handle([lifecycle_message(event_factory.missed(done, object_version=V2))], publications)
+    tracker.handle([lifecycle_message(event_factory.missed(done, key="no such image"))], publications)
     assert publications.bodies == []
     assert database.status(ID)["missing"] == []
 
 
-def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, bucket, publications, done):
+def test_a_report_about_a_missing_original_deletes_the_image(tracker, database, bucket, publications, done):
     bucket.heads.clear()
     bucket.lost = {done}
-    tracker.handle([spoken(event_factory.missed())], publications)
+    tracker.handle([lifecycle_message(event_factory.missed())], publications)
     assert database.status(ID)["status"] == "DELETED"
     assert parse_storage_events(publications.bodies[0])[0].is_removal
 
@@ -128,7 +133,7 @@ def test_where_the_original_is_gone_the_image_is_deleted(tracker, database, buck
 # --- forms ---------------------------------------------------------------------------------------------------
 
 
-def brought(object_version, target="immediate"):
+def form_notification(object_version, target="immediate"):
     body = make_upload_body(OWN_KEY, head(object_version)).replace(b"ObjectCreated:Put", b"ObjectCreated:Post")
     return Message(body, target, "application/json")
 
@@ -136,21 +141,24 @@ def brought(object_version, target="immediate"):
 @pytest.fixture
 def used(tracker, bucket, publications):
     bucket.heads[OWN_KEY] = head()
-    tracker.handle([spoken(event_factory.requested(key=OWN_KEY)), brought(V1)], publications)
+    tracker.handle([lifecycle_message(event_factory.requested(key=OWN_KEY)), form_notification(V1)], publications)
     assert bucket.heads
 
 
 @pytest.mark.usefixtures("used")
 @pytest.mark.parametrize("deleted", [False, True])
-def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
-    tracker, database, bucket, publications, deleted
-):
+def test_a_rejected_object_is_deleted_and_recorded(tracker, database, bucket, publications, deleted):
     if deleted:
         bucket.heads.clear()
-        tracker.handle([spoken(event_factory.removed(key=OWN_KEY))], publications)
+        tracker.handle([lifecycle_message(event_factory.removed(key=OWN_KEY))], publications)
     bucket.heads[OWN_KEY] = head(V2)
     tracker.handle(
-        [brought(V2), spoken(event_factory.processing(V2, key=OWN_KEY)), brought(V2, "durable")], publications
+        [
+            form_notification(V2),
+            lifecycle_message(event_factory.processing(V2, key=OWN_KEY)),
+            form_notification(V2, "durable"),
+        ],
+        publications,
     )
     assert database.status(OWN_ID)["status"] == "DELETED"
     assert bucket.heads == {}
@@ -158,16 +166,16 @@ def test_what_a_form_was_not_good_for_is_removed_and_the_timeline_says_so(
 
 
 @pytest.mark.usefixtures("used")
-def test_who_dies_over_a_withdrawal_does_it_when_started_again(tracker, database, bucket, publications):
+def test_a_rejected_object_is_deleted_after_a_restart(tracker, database, bucket, publications):
     bucket.heads[OWN_KEY] = head(V2)
     bucket.delete = away
     with pytest.raises(DependencyUnavailable):
-        tracker.handle([brought(V2)], publications)
+        tracker.handle([form_notification(V2)], publications)
     del bucket.delete
     assert database.status(OWN_ID)["status"] == "DELETED"
-    tracker.handle([spoken(event_factory.done(V2, key=OWN_KEY))], publications)
-    assert database.status(OWN_ID)["status"] == "DELETED", "it counts as gone, though it is there"
-    tracker.handle([brought(V2)], publications)
+    tracker.handle([lifecycle_message(event_factory.done(V2, key=OWN_KEY))], publications)
+    assert database.status(OWN_ID)["status"] == "DELETED", "it counts as missing, though it is there"
+    tracker.handle([form_notification(V2)], publications)
     assert bucket.heads == {}
     assert "tracker.rejected" in types(database, OWN_ID)
 
@@ -182,7 +190,9 @@ def failures(tracker, bucket, publications):
     keys = {code: upload_key(new_image_id()) for code in codes}
     for code, key in keys.items():
         bucket.heads[key] = head()
-        tracker.handle([announced(key=key), spoken(event_factory.failed(key=key, code=code))], publications)
+        tracker.handle(
+            [notification(key=key), lifecycle_message(event_factory.failed(key=key, code=code))], publications
+        )
     return {code: image_id_of(key) for code, key in keys.items()}
 
 

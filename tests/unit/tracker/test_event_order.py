@@ -1,4 +1,4 @@
-"""Facts in any order, any number of times: a row ends where the bucket is."""
+"""Events in any order, any number of times: a row ends where the bucket is."""
 
 from itertools import permutations
 
@@ -26,7 +26,7 @@ def check_against(bucket, row):
         assert (row.status, row.object_version) == (Status.DONE, bucket.object_version)
 
 
-@pytest.mark.parametrize("bucket", FINAL, ids=["gone", "v1", "v2"])
+@pytest.mark.parametrize("bucket", FINAL, ids=["missing", "v1", "v2"])
 def test_every_order_ends_where_the_bucket_is(bucket):
     for order in permutations(EVERYTHING[:6]):
         check_against(bucket, fold(None, order, lambda: bucket))
@@ -34,16 +34,16 @@ def test_every_order_ends_where_the_bucket_is(bucket):
 
 @UNHURRIED
 @given(st.permutations([*EVERYTHING, *EVERYTHING]), st.sampled_from(FINAL))
-def test_every_order_of_everything_twice_ends_where_the_bucket_is(order, bucket):
+def test_every_order_of_all_events_twice_ends_where_the_bucket_is(order, bucket):
     check_against(bucket, fold(None, order, lambda: bucket))
 
 
 @UNHURRIED
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
-def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
+def test_an_event_applied_twice_changes_nothing_the_second_time(order, bucket):
     row = fold(None, order, lambda: bucket)
     again = fold(row, order, lambda: bucket, removal_known=True)
-    if row.status is Status.DELETED:  # a late image.removed may still add that the variants are gone
+    if row.status is Status.DELETED:  # a late image.removed may still add that the variants are removed
         assert (again.status, again.object_version, again.generation) == (
             row.status,
             row.object_version,
@@ -56,12 +56,12 @@ def test_what_was_applied_once_changes_nothing_the_second_time(order, bucket):
 
 @UNHURRIED
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
-def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
+def test_a_terminal_state_is_left_for_another_object_version_alone(order, bucket):
     row, removal_known = None, False
-    for fact in order:
-        seen = bucket if needs_bucket_check(row, fact, removal_known=removal_known) else None
-        after = apply(row, fact, seen)
-        removal_known |= fact.is_removal
+    for event in order:
+        seen = bucket if needs_bucket_check(row, event, removal_known=removal_known) else None
+        after = apply(row, event, seen)
+        removal_known |= event.is_removal
         if row is not None and row.status in TERMINAL and after.status is not row.status:
             better = (row.status, after.status) == (Status.FAILED, Status.DONE)
             assert better or after.status is Status.DELETED or after.object_version != row.object_version
@@ -70,40 +70,40 @@ def test_a_terminal_state_is_left_for_another_source_alone(order, bucket):
 
 @st.composite
 def histories(draw):
-    """What was done to a key; the facts of it with the moment each was true from, in the order they arrive."""
-    moments, facts = [BucketState(None)], []
+    """Draw what happened to a key: its states, and the events about them in the order in which they arrive."""
+    moments, events = [BucketState(None)], []
     for number in range(draw(st.integers(1, 5))):
         moment = len(moments)
         if moments[-1].object_version and draw(st.booleans()):
             moments.append(BucketState(None))
-            news = [delete(f"{number:X}"), delete(f"{number:X}", target="durable"), removed(f"{number:X}")]
+            arriving = [delete(f"{number:X}"), delete(f"{number:X}", target="durable"), removed(f"{number:X}")]
         else:
             object_version = ObjectVersion(f"{number:032}", number, 100 + number) if draw(st.integers(0, 3)) else V1
             moments.append(BucketState(object_version))
-            news = [
+            arriving = [
                 put(object_version),
                 put(object_version, target="durable"),
                 processing(object_version),
                 done(object_version),
             ]
-        facts += [(moment, fact) for fact in news]
-    return moments, draw(st.permutations(facts)), draw(st.randoms(use_true_random=False))
+        events += [(moment, event) for event in arriving]
+    return moments, draw(st.permutations(events)), draw(st.randoms(use_true_random=False))
 
 
 @UNHURRIED
 @given(histories())
-def test_looks_that_see_the_moments_between_do_no_harm(history):
+def test_checks_that_see_intermediate_states_do_no_harm(history):
     moments, arriving, chance = history
     row, removal_known, now = None, False, 0
-    for moment, fact in arriving:
+    for moment, event in arriving:
         now = chance.randint(max(now, moment), len(moments) - 1)
-        seen = moments[now] if needs_bucket_check(row, fact, removal_known=removal_known) else None
-        row = apply(row, fact, seen)
-        removal_known |= fact.is_removal
+        seen = moments[now] if needs_bucket_check(row, event, removal_known=removal_known) else None
+        row = apply(row, event, seen)
+        removal_known |= event.is_removal
     final = moments[-1].object_version
     if final is None:
         assert row.status is Status.DELETED
     else:
-        # An object that came back as it was may have to be made again: then the row says so by PENDING.
+        # A restored object may have to be processed again: then the row is PENDING.
         assert row.object_version == final
         assert row.status in {Status.PENDING, Status.PROCESSING, Status.DONE}

@@ -1,4 +1,4 @@
-"""What a fact makes of an image's row, case by case; ``test_orders`` has the orders in which facts may come."""
+"""What an event makes of an image's row, case by case; ``test_event_order`` has the orders of events."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -26,34 +26,34 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import apply, fold, needs_processing
 
-GONE = BucketState(None)
+NO_OBJECT = BucketState(None)
 
 
 def never():
-    raise AssertionError("nobody needed to look into the bucket")
+    raise AssertionError("the bucket was asked although that was not needed")
 
 
-def row_after(*facts, head_object=never):
-    return fold(None, facts, head_object)
+def row_after(*events, head_object=never):
+    return fold(None, events, head_object)
 
 
 # --- the path of one image -----------------------------------------------------------------------------------
 
 
-def test_the_common_path_never_looks_into_the_bucket():
-    facts = [put(), put(target="durable"), processing(), done()]
-    states = [row_after(*facts[:n]).status for n in range(1, 5)]
+def test_the_common_path_never_asks_the_bucket():
+    events = [put(), put(target="durable"), processing(), done()]
+    states = [row_after(*events[:n]).status for n in range(1, 5)]
     assert states == [Status.PENDING, Status.PENDING, Status.PROCESSING, Status.DONE]
 
 
-def test_a_ticket_waits_and_takes_its_first_object_without_a_look():
+def test_an_upload_request_takes_its_first_object_without_a_bucket_check():
     row = row_after(requested())
     assert (row.status, row.generation, row.file_name) == (Status.AWAITING_UPLOAD, 0, "a.jpg")
     row = row_after(requested(), put())
     assert (row.status, row.generation, row.object_version) == (Status.PENDING, 1, V1)
 
 
-def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
+def test_a_late_upload_request_fills_in_only_what_is_missing():
     before = row_after(put(), done())
     after = apply(before, requested())
     assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
@@ -63,7 +63,7 @@ def test_a_ticket_that_arrives_late_fills_in_what_is_missing_and_nothing_else():
 
 
 @pytest.mark.parametrize("first", [processing, retrying, done, failed])
-def test_the_thumbnailers_word_makes_a_row_before_the_buckets(first):
+def test_an_event_of_the_thumbnailer_creates_a_row_before_the_buckets_event(first):
     row = row_after(first())
     assert row.object_version == V1
     assert row_after(first(), put(), put(target="durable")) == replace(row, content_type="image/jpeg")
@@ -76,7 +76,7 @@ def test_what_a_done_image_shows():
     assert (row.details, row.damaged) == (DETAILS, True)
 
 
-def test_a_wait_between_two_attempts_is_processing_with_a_time():
+def test_a_pause_between_two_attempts_is_processing_with_a_time():
     row = row_after(put(), processing(), retrying())
     again = retrying().payload.next_attempt_at
     assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 1, again)
@@ -84,7 +84,7 @@ def test_a_wait_between_two_attempts_is_processing_with_a_time():
     assert (row.status, row.attempts, row.next_attempt_at) == (Status.PROCESSING, 2, None)
 
 
-def test_another_object_is_a_new_generation_and_begins_anew():
+def test_another_object_is_a_new_generation_and_starts_over():
     row = row_after(put(), failed(), put(V2), head_object=lambda: BucketState(V2, "image/png", "b.png"))
     assert (row.status, row.object_version, row.generation, row.error, row.attempts) == (
         Status.PENDING,
@@ -98,62 +98,62 @@ def test_another_object_is_a_new_generation_and_begins_anew():
     assert (row.status, row.variants, row.details, row.damaged) == (Status.PENDING, (), None, False)
 
 
-# --- the bucket is the judge ---------------------------------------------------------------------------------
+# --- the bucket decides --------------------------------------------------------------------------------------
 
 
-def test_a_removal_of_a_living_object_changes_nothing():
+def test_a_removal_of_an_existing_object_changes_nothing():
     row = row_after(put(), done())
     assert fold(row, [delete()], lambda: BucketState(V1)) == row
 
 
-def test_a_removal_deletes_and_the_thumbnailers_word_adds_that_the_variants_are_gone():
-    deleted = row_after(put(), done(), delete(), head_object=lambda: GONE)
+def test_a_removal_deletes_and_a_later_event_adds_that_the_variants_are_removed():
+    deleted = row_after(put(), done(), delete(), head_object=lambda: NO_OBJECT)
     assert (deleted.status, deleted.variants, deleted.variants_removed) == (Status.DELETED, (), False)
     assert fold(deleted, [removed()], never).variants_removed
 
 
-def test_a_removal_of_what_never_was_is_forgotten():
+def test_a_removal_without_a_row_creates_none():
     assert row_after(delete(), removed(), delete(target="durable")) is None
     ticket = row_after(requested())
     assert fold(ticket, [delete(), removed()], never) == ticket
 
 
-def test_a_first_fact_behind_a_removal_is_not_believed():
-    row = row_after(delete(), put(), done(), head_object=lambda: GONE)
+def test_a_first_event_after_a_removal_is_checked():
+    row = row_after(delete(), put(), done(), head_object=lambda: NO_OBJECT)
     assert (row.status, row.object_version) == (Status.DELETED, V1)
-    assert fold(None, [done()], lambda: GONE, removal_known=True).status is Status.DELETED
+    assert fold(None, [done()], lambda: NO_OBJECT, removal_known=True).status is Status.DELETED
 
 
-def test_an_object_that_is_back_is_pending_again_even_if_it_is_the_same():
-    deleted = row_after(put(), done(), delete(), removed(), head_object=lambda: GONE)
+def test_a_restored_object_is_pending_again_even_if_it_is_the_same():
+    deleted = row_after(put(), done(), delete(), removed(), head_object=lambda: NO_OBJECT)
     back = fold(deleted, [put()], lambda: BucketState(V1))
     assert (back.status, back.generation, back.variants_removed) == (Status.PENDING, 2, False)
     assert fold(back, [done()], never).status is Status.DONE
 
 
-def test_late_news_of_a_deleted_object_leaves_it_deleted():
-    deleted = row_after(put(), delete(), head_object=lambda: GONE)
-    assert fold(deleted, [processing(), done(), put(target="durable")], lambda: GONE) == deleted
+def test_late_events_of_a_deleted_object_leave_it_deleted():
+    deleted = row_after(put(), delete(), head_object=lambda: NO_OBJECT)
+    assert fold(deleted, [processing(), done(), put(target="durable")], lambda: NO_OBJECT) == deleted
 
 
-def test_news_of_another_object_is_for_the_timeline_alone_unless_the_bucket_agrees():
+def test_events_of_another_object_change_nothing_unless_the_bucket_agrees():
     row = row_after(put(), processing())
     assert fold(row, [done(V2)], lambda: BucketState(V1)) == row
     adopted = fold(row, [done(V2)], lambda: BucketState(V2))
     assert (adopted.status, adopted.object_version, adopted.generation) == (Status.DONE, V2, 2)
 
 
-def test_the_bucket_is_believed_even_where_it_shows_a_third_object():
+def test_the_bucket_decides_even_if_it_has_a_third_object():
     third = ObjectVersion("3" * 32, 3, 3)
     row = row_after(put(), done(V2), head_object=lambda: BucketState(third))
     assert (row.status, row.object_version) == (Status.PENDING, third)
 
 
-# --- facts about one source are ordered ----------------------------------------------------------------------
+# --- events about one object version are ordered -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", list(permutations([processing(), retrying(), processing(attempt=2)])))
-def test_the_latest_attempt_shows(order):
+def test_the_latest_attempt_is_shown(order):
     row = row_after(put(), *order)
     assert (row.attempts, row.next_attempt_at) == (2, None)
 
@@ -164,14 +164,14 @@ def test_done_beats_failed_and_everything_else(order):
     assert (row.status, row.error) == (Status.DONE, None)
 
 
-def test_only_a_later_run_begins_again():
+def test_only_a_later_run_starts_over():
     row = row_after(put(), failed(attempt=4))
     assert fold(row, [processing(attempt=9)], never) == row
     again = fold(row, [processing(run_id="2026")], never)
     assert (again.status, again.attempts, again.error) == (Status.PROCESSING, 1, None)
 
 
-def test_what_is_done_stays_done_until_a_later_run_is_done_too():
+def test_a_done_image_stays_done_until_a_later_run_is_done():
     row = row_after(put(), done())
     assert fold(row, [processing(run_id="2026"), failed(run_id="2026")], never) == row
     assert fold(row, [done(run_id="2026")], never).run_id == "2026"
@@ -185,7 +185,7 @@ def test_what_is_done_stays_done_until_a_later_run_is_done_too():
         )
     ),
 )
-def test_runs_of_every_order_end_with_what_is_done(order):
+def test_runs_in_every_order_end_as_done(order):
     row = row_after(put(), *order)
     assert (row.status, row.run_id, row.error) == (Status.DONE, "2", None)
 
@@ -202,30 +202,30 @@ def test_a_later_run_that_fails_too_is_failed(order):
 
 
 @pytest.mark.parametrize("note", [redriven(), dropped()])
-def test_an_operators_note_changes_nothing_and_needs_no_look(note):
+def test_a_timeline_only_event_changes_nothing_and_needs_no_bucket_check(note):
     assert row_after(note) is None
-    for facts in ([requested()], [put()], [put(), failed()], [put(), done()]):
-        row = row_after(*facts)
+    for events in ([requested()], [put()], [put(), failed()], [put(), done()]):
+        row = row_after(*events)
         assert fold(row, [note], never) == row
-    deleted = row_after(put(), delete(), head_object=lambda: GONE)
+    deleted = row_after(put(), delete(), head_object=lambda: NO_OBJECT)
     assert fold(deleted, [note], never) == deleted
 
 
 # --- what the thumbnailer still has to do --------------------------------------------------------------------
 
 
-def test_a_buckets_event_waits_until_the_thumbnailer_spoke():
+def test_a_buckets_event_needs_processing_until_the_thumbnailer_acts():
     assert needs_processing(row_after(put()), put(target="durable"))
     assert not needs_processing(row_after(put(), processing()), put(target="durable"))
     assert not needs_processing(row_after(put()), put(V2, target="durable"))
     assert not needs_processing(None, delete(target="durable"))
-    deleted = row_after(put(), delete(), head_object=lambda: GONE)
+    deleted = row_after(put(), delete(), head_object=lambda: NO_OBJECT)
     assert needs_processing(deleted, delete(target="durable"))
     assert not needs_processing(fold(deleted, [removed()], never), delete(target="durable"))
 
 
-def test_an_upload_behind_its_own_removal_waits_too():
+def test_an_upload_after_its_own_removal_needs_processing_too():
     late = put(target="durable")
-    deleted = fold(row_after(delete(target="durable")), [late], lambda: GONE, removal_known=True)
+    deleted = fold(row_after(delete(target="durable")), [late], lambda: NO_OBJECT, removal_known=True)
     assert needs_processing(deleted, late)
     assert not needs_processing(fold(deleted, [removed()], never), late)

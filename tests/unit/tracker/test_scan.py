@@ -1,4 +1,4 @@
-"""Going through buckets and rows page by page finds what looking at everything at once finds."""
+"""Scanning buckets and rows page by page finds what comparing everything at once finds."""
 
 from bisect import bisect_right
 from uuid import UUID
@@ -30,18 +30,20 @@ class Store:
 
     def __init__(self, page, **buckets):
         self.page = page
-        self.buckets = {name: sorted(things, key=lambda thing: thing.key) for name, things in buckets.items()}
+        self.buckets = {
+            name: sorted(summaries, key=lambda summary: summary.key) for name, summaries in buckets.items()
+        }
         self.calls = []
-        self.fault = None
+        self.error = None
 
     def list_page(self, bucket, *, after="", token=""):
         self.calls.append((bucket, after, token))
-        if self.fault:
-            raise self.fault
-        things = self.buckets[bucket]
-        start = int(token) if token else bisect_right([thing.key for thing in things], after)
+        if self.error:
+            raise self.error
+        summaries = self.buckets[bucket]
+        start = int(token) if token else bisect_right([summary.key for summary in summaries], after)
         end = start + self.page
-        return ListPage(things[start:end], str(end) if end < len(things) else "", NOW)
+        return ListPage(summaries[start:end], str(end) if end < len(summaries) else "", NOW)
 
 
 class Rows:
@@ -61,7 +63,7 @@ class Rows:
 
 
 def go_through(store, rows, restart=lambda: False):
-    """Do a whole pass; give the drifts of each bucket, and the largest number of objects in hand."""
+    """Run a whole pass; return the drift in each bucket, and the largest number of objects in memory."""
     scanner, cursor, drifts, most = (
         Scanner(store, rows, 600),
         Cursor(),
@@ -79,7 +81,7 @@ def go_through(store, rows, restart=lambda: False):
             cursor.bucket,
             cursor.last_key,
             str(cursor.last_id),
-        ), "it stands still"
+        ), "it makes no progress"
         cursor = batch.next
         if restart():
             scanner = Scanner(store, rows, 600)
@@ -100,7 +102,7 @@ VARIANTS = st.dictionaries(st.sampled_from(KEYS), st.sets(st.integers(0, 9)), ma
 
 @settings(max_examples=150, deadline=None)
 @given(OBJECTS, OBJECTS, VARIANTS, VARIANTS, st.integers(1, 9), st.integers(1, 9), st.integers(0, 20), st.data())
-def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit, foreign, data):
+def test_pages_find_what_a_single_comparison_finds(objects, known, made, named, page, limit, foreign, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "PAGE", page)
         patch.setattr(scan, "ROWS", limit)
@@ -113,10 +115,11 @@ def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit
             )
             for key, object_version in known.items()
         ]
-        things = [variant(image_id_of(key), n) for key, numbers in made.items() for n in numbers]
-        things += [ObjectSummary(f"{n:x}{n}-nothing-of-ours", V1) for n in range(foreign)]
+        summaries = [variant(image_id_of(key), n) for key, numbers in made.items() for n in numbers]
+        summaries += [ObjectSummary(f"{n:x}{n}-other-key", V1) for n in range(foreign)]
         store = Store(
-            page, **{ORIGINALS_BUCKET: [ObjectSummary(*item) for item in objects.items()], VARIANTS_BUCKET: things}
+            page,
+            **{ORIGINALS_BUCKET: [ObjectSummary(*item) for item in objects.items()], VARIANTS_BUCKET: summaries},
         )
         restarts = data.draw(st.lists(st.booleans(), max_size=40))
         drifts, _ = go_through(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
@@ -124,24 +127,24 @@ def test_pages_find_what_one_look_finds(objects, known, made, named, page, limit
     assert sorted(drifts[ORIGINALS_BUCKET], key=str) == sorted(
         compare_originals([ObjectSummary(*item) for item in objects.items()], rows), key=str
     )
-    at_once = compare_variants(things, rows, older_than=NOW - 600)
-    orphans = {thing for drift in at_once for thing in drift.variants}
-    # An image may lie on several pages: then what is on another is suspected, and looked at again one by one.
-    assert {thing for drift in drifts[VARIANTS_BUCKET] for thing in drift.variants} >= orphans
-    gone = {key for drift in at_once for key in drift.missing}
-    assert {key for drift in drifts[VARIANTS_BUCKET] for key in drift.missing} >= gone
+    at_once = compare_variants(summaries, rows, older_than=NOW - 600)
+    orphans = {summary for drift in at_once for summary in drift.variants}
+    # An image may be on several pages: then what is on another is suspected, and checked again one by one.
+    assert {summary for drift in drifts[VARIANTS_BUCKET] for summary in drift.variants} >= orphans
+    missing_keys = {key for drift in at_once for key in drift.missing}
+    assert {key for drift in drifts[VARIANTS_BUCKET] for key in drift.missing} >= missing_keys
 
 
-def test_variants_of_images_smaller_than_a_page_raise_no_suspicion(monkeypatch):
+def test_variants_of_images_smaller_than_a_page_are_no_suspected_drift(monkeypatch):
     monkeypatch.setattr(scan, "PAGE", 4)
     monkeypatch.setattr(scan, "ROWS", 3)
     ids = [image_id_of(key) for key in KEYS]
-    things = [variant(image_id, n) for image_id in ids for n in range(3)]
+    summaries = [variant(image_id, n) for image_id in ids for n in range(3)]
     rows = [
         ExpectedObject(image_id, key, V1, tuple(variant(image_id, n).key for n in range(3)))
         for image_id, key in zip(ids, KEYS, strict=True)
     ]
-    store = Store(4, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in KEYS], VARIANTS_BUCKET: things})
+    store = Store(4, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in KEYS], VARIANTS_BUCKET: summaries})
     assert go_through(store, Rows(rows, 3))[0] == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
 
 
@@ -153,22 +156,22 @@ def test_a_thousand_objects_cost_a_call_and_memory_stays_that_of_two_pages():
     assert drifts == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
     assert len([call for call in store.calls if call[0] == ORIGINALS_BUCKET]) == 20
     assert all(token for bucket, _, token in store.calls[1:] if bucket == ORIGINALS_BUCKET), (
-        "begun anew, it costs the store"
+        "started over, it costs the store"
     )
     assert most <= 2 * 1000
 
 
-def test_after_a_fault_it_begins_where_it_was():
+def test_after_an_error_a_scan_continues_where_it_was():
     keys = [f"{n:04}" for n in range(30)]
     store = Store(10, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
     scanner = Scanner(store, Rows([], 100), 600)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "PAGE", 10)
         first = scanner.scan(Cursor())
-        store.fault = DependencyUnavailable("minio")
+        store.error = DependencyUnavailable("minio")
         with pytest.raises(DependencyUnavailable):
             scanner.scan(first.next)
-        store.fault = None
+        store.error = None
         second = scanner.scan(first.next)
     assert [drift.key for drift in first.drifts + second.drifts] == keys[:20]
     assert store.calls[-1] == (ORIGINALS_BUCKET, keys[9], ""), "the token may be what was wrong"

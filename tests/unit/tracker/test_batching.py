@@ -8,7 +8,7 @@ class Clock:
         return self.now
 
 
-def test_a_few_facts_at_a_time_are_never_made_to_wait():
+def test_a_few_events_at_a_time_never_wait():
     clock = Clock()
     pace = BatchDelay(100, clock)
     for _ in range(200):
@@ -16,7 +16,7 @@ def test_a_few_facts_at_a_time_are_never_made_to_wait():
         assert pace(1) == 0
 
 
-def test_many_facts_wait_for_company_once_the_budget_is_spent():
+def test_many_events_gather_once_the_budget_is_spent():
     clock = Clock()
     pace = BatchDelay(100, clock)
     pauses = [pace(1) for _ in range(MAX_BUDGET + 5)]
@@ -26,6 +26,6 @@ def test_many_facts_wait_for_company_once_the_budget_is_spent():
     assert pace(1) == 0
 
 
-def test_a_backlog_is_worked_off_without_a_pause():
+def test_a_backlog_is_processed_without_a_pause():
     pace = BatchDelay(100, Clock())
     assert [pace(100) for _ in range(10)] == [0] * 10

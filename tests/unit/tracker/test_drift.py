@@ -1,4 +1,4 @@
-"""What a difference means: the whole table, and that no listing alone is believed."""
+"""What a difference means: the whole table, and that a listing alone proves nothing."""
 
 import pytest
 
@@ -44,10 +44,10 @@ def row(status, object_version=V1, variants=(THUMB, LARGE)):
 # --- two lists -----------------------------------------------------------------------------------------------
 
 
-def test_what_agrees_is_no_finding():
+def test_what_agrees_is_no_drift():
     assert compare_originals([ObjectSummary(KEY, V1)], [ExpectedObject(ID, KEY, V1)]) == []
-    things = [listed(THUMB), listed(LARGE)]
-    assert compare_variants(things, [ExpectedObject(ID, KEY, V1, (LARGE, THUMB))], older_than=YOUNG) == []
+    summaries = [listed(THUMB), listed(LARGE)]
+    assert compare_variants(summaries, [ExpectedObject(ID, KEY, V1, (LARGE, THUMB))], older_than=YOUNG) == []
 
 
 @pytest.mark.parametrize("rows", [[], [ExpectedObject(ID, KEY, V2)]])
@@ -60,41 +60,41 @@ def test_a_row_without_its_object_has_vanished():
 
 
 def test_the_order_of_a_listing_does_not_matter():
-    things, rows = (
+    summaries, rows = (
         [ObjectSummary("b", V1), ObjectSummary("a", V1)],
         [ExpectedObject(image_id_of(key), key, V1) for key in "ab"],
     )
-    assert compare_originals(things, rows) == []
+    assert compare_originals(summaries, rows) == []
 
 
-def test_variants_that_a_row_names_and_nobody_lists_are_gone():
+def test_variants_that_a_row_names_and_no_listing_has_are_missing():
     live = ExpectedObject(ID, KEY, V1, (THUMB, LARGE))
-    gone = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
-    assert compare_variants([listed(THUMB)], [live], older_than=YOUNG) == [gone]
+    missing = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
+    assert compare_variants([listed(THUMB)], [live], older_than=YOUNG) == [missing]
 
 
 def test_variants_that_no_row_names_are_orphans_once_they_are_old():
     live = ExpectedObject(ID, KEY, V1, (THUMB,))
-    stranger = variant_key(OTHER, "cd" * 32, "thumbnail", "1.3", "webp")
-    things = [listed(THUMB), listed(LARGE), listed(stranger), listed(THUMB.replace("1.3", "1.2"), YOUNG)]
-    assert compare_variants(things, [live], older_than=YOUNG) == [
+    orphan = variant_key(OTHER, "cd" * 32, "thumbnail", "1.3", "webp")
+    summaries = [listed(THUMB), listed(LARGE), listed(orphan), listed(THUMB.replace("1.3", "1.2"), YOUNG)]
+    assert compare_variants(summaries, [live], older_than=YOUNG) == [
         Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),)),
-        Drift(DriftKind.ORPHANS, OTHER, "", variants=(listed(stranger),)),
+        Drift(DriftKind.ORPHANS, OTHER, "", variants=(listed(orphan),)),
     ]
 
 
 @pytest.mark.parametrize("key", ["readme.txt", f"{ID}/x", f"{ID}", "a/b/c", f"{ID}/{'ab' * 8}-1.3/deeper/x.webp"])
-def test_what_nobody_of_ours_writes_is_left_alone(key):
+def test_objects_with_other_keys_are_left_alone(key):
     assert compare_variants([listed(key)], [], older_than=YOUNG) == []
 
 
-# --- the second look -----------------------------------------------------------------------------------------
+# --- the second check ----------------------------------------------------------------------------------------
 
 MISSED = Drift(DriftKind.MISSED, ID, KEY, V1)
 VANISHED = Drift(DriftKind.VANISHED, ID, KEY, V1)
-GONE = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
+MISSING = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
 ORPHANS = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),))
-NOBODY = None
+NO_ROW = None
 AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (
     row(status, None if status is Status.AWAITING_UPLOAD else V1)
     for status in Status
@@ -106,38 +106,38 @@ NEWER = row(Status.DONE, V2)
 @pytest.mark.parametrize(
     ("drift", "rows", "original", "true"),
     [
-        (MISSED, [NOBODY, AWAITED, DELETED, NEWER], V1, True),
-        (MISSED, [PENDING, PROCESSING, DONE, FAILED], V1, False),  # somebody told meanwhile
-        (MISSED, [NOBODY, AWAITED, DELETED, PENDING, DONE, NEWER], V2, False),  # a newer one has news of its own
-        (MISSED, [NOBODY, AWAITED, DELETED, PENDING, DONE, NEWER], None, False),
+        (MISSED, [NO_ROW, AWAITED, DELETED, NEWER], V1, True),
+        (MISSED, [PENDING, PROCESSING, DONE, FAILED], V1, False),  # its event came meanwhile
+        (MISSED, [NO_ROW, AWAITED, DELETED, PENDING, DONE, NEWER], V2, False),  # a newer one has its own event
+        (MISSED, [NO_ROW, AWAITED, DELETED, PENDING, DONE, NEWER], None, False),
         (VANISHED, [PENDING, PROCESSING, DONE, FAILED], None, True),
-        (VANISHED, [PENDING, PROCESSING, DONE, FAILED, DELETED, NOBODY], V1, False),  # the listing lacked it
-        (VANISHED, [NOBODY, AWAITED, DELETED, NEWER], None, False),
-        (GONE, [DONE], V1, True),
-        (GONE, [DONE], None, False),  # vanished, which is another case
-        (GONE, [DONE], V2, False),
-        (GONE, [NOBODY, AWAITED, PENDING, PROCESSING, FAILED, DELETED, NEWER], V1, False),
-        (ORPHANS, [NOBODY, AWAITED, DELETED], None, True),
-        (ORPHANS, [NOBODY, AWAITED, DELETED], V1, False),  # missed, which comes first
+        (VANISHED, [PENDING, PROCESSING, DONE, FAILED, DELETED, NO_ROW], V1, False),  # the listing lacked it
+        (VANISHED, [NO_ROW, AWAITED, DELETED, NEWER], None, False),
+        (MISSING, [DONE], V1, True),
+        (MISSING, [DONE], None, False),  # vanished, which is another case
+        (MISSING, [DONE], V2, False),
+        (MISSING, [NO_ROW, AWAITED, PENDING, PROCESSING, FAILED, DELETED, NEWER], V1, False),
+        (ORPHANS, [NO_ROW, AWAITED, DELETED], None, True),
+        (ORPHANS, [NO_ROW, AWAITED, DELETED], V1, False),  # missed, which comes first
         (ORPHANS, [DONE, FAILED], V1, True),
         (ORPHANS, [DONE, FAILED], None, False),
         (ORPHANS, [DONE, FAILED], V2, False),
-        (ORPHANS, [PENDING, PROCESSING], V1, False),  # of an image in work nobody can say what is its own
+        (ORPHANS, [PENDING, PROCESSING], V1, False),  # while it is being processed, its own variants are unknown
         (ORPHANS, [PENDING, PROCESSING], None, False),
     ],
 )
-def test_the_row_and_the_object_of_now_decide(drift, rows, original, true):
+def test_the_present_row_and_object_decide(drift, rows, original, true):
     assert [is_confirmed(drift, each, original) for each in rows] == [true] * len(rows)
 
 
-def test_what_is_true_has_passed_the_first_look():
-    for drift in (MISSED, VANISHED, GONE, ORPHANS):
-        for each in (NOBODY, AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED, NEWER):
+def test_confirmed_drift_is_plausible():
+    for drift in (MISSED, VANISHED, MISSING, ORPHANS):
+        for each in (NO_ROW, AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED, NEWER):
             for original in (None, V1, V2):
                 assert is_plausible(drift, each) or not is_confirmed(drift, each, original)
 
 
-def test_what_the_row_names_by_now_is_no_orphan():
+def test_a_variant_that_the_row_names_by_now_is_no_orphan():
     drift = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(THUMB), listed(LARGE)))
     assert unnamed_variants(drift, row(Status.DONE, variants=(LARGE,))) == [listed(THUMB)]
     assert unnamed_variants(drift, None) == [listed(THUMB), listed(LARGE)]
