@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from tests.support.images import opened
-from tests.unit.thumbnailer.eighths import picture
+from tests.unit.thumbnailer.jpegs import make_image
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.imaging.codecs.jpeg import decode
@@ -32,7 +32,7 @@ def noise(mode="RGB", size=(700, 500)):
 
 
 def photograph():
-    return picture((480, 360))
+    return make_image((480, 360))
 
 
 def written(image, kind="JPEG", **options):
