@@ -144,11 +144,11 @@ def test_nothing_is_consumed_while_a_dependency_is_unavailable(broker, queue_gro
     ) as consumer:
         wait_until(lambda: len(probes) >= 4, TIMEOUT)
         assert len(recorded.seen) <= 4
-        assert consumer.readiness() == "waits for minio"
+        assert consumer.health.readiness() == "waits for minio"
         assert broker.length(queue_group.work.name) == 10  # requeued, not held
         available.set()
         wait_until(lambda: len(recorded.seen) >= 10 + 2 and broker.length(queue_group.work.name) == 0, TIMEOUT)
-        wait_until(lambda: consumer.readiness() == "", TIMEOUT)
+        wait_until(lambda: consumer.health.readiness() == "", TIMEOUT)
     assert {message.attempt for message in recorded.seen} == {1}
     assert broker.length(dead_letter_queue_name(queue_group.work.name)) == 0
     assert broker.length(delay_queue_name(queue_group.work.name, "5s")) == 0
@@ -212,10 +212,10 @@ def test_a_lost_connection_costs_no_attempt(broker, queue_group):
 def test_a_deleted_queue_is_restored(broker, queue_group):
     recorded = RecordingHandler()
     with consuming(broker, queue_group, per_message(recorded)) as consumer:
-        wait_until(lambda: consumer.readiness() == "", TIMEOUT)
+        wait_until(lambda: consumer.health.readiness() == "", TIMEOUT)
         with broker.channel() as channel:
             channel.queue_delete(queue_group.work.name)
-        wait_until(lambda: broker.exists(queue_group.work.name) and consumer.readiness() == "", TIMEOUT)
+        wait_until(lambda: broker.exists(queue_group.work.name) and consumer.health.readiness() == "", TIMEOUT)
         broker.send(queue_group.work.name, b"after")
         wait_until(lambda: recorded.bodies == [b"after"], TIMEOUT)
 
@@ -249,7 +249,9 @@ def test_a_message_held_too_long_for_the_broker_costs_a_connection_alone(stack, 
             wait_until(is_requeued, TIMEOUT, "the broker to requeue the message")
             finish.set()
             wait_until(lambda: recorded.bodies.count(b"long") == 2, TIMEOUT, "the message to be handled again")
-            wait_until(lambda: broker.length(queue_group.work.name) == 0 and not consumer.readiness(), TIMEOUT)
+            wait_until(
+                lambda: broker.length(queue_group.work.name) == 0 and not consumer.health.readiness(), TIMEOUT
+            )
     assert {message.attempt for message in recorded.seen} == {1}
     assert broker.length(dead_letter_queue_name(queue_group.work.name)) == 0
 

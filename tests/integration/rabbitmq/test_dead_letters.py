@@ -1,4 +1,4 @@
-"""Reading a dead message queue changes nothing, and removing a message removes that one alone."""
+"""Reading a dead letter queue changes nothing, and removing a message removes that one alone."""
 
 import json
 import urllib.request
@@ -7,7 +7,7 @@ from base64 import b64encode
 import pika
 import pytest
 from pydantic import SecretStr
-from thumbmill.core.messaging.dead_messages import DeadLetterReader
+from thumbmill.core.messaging.dead_letters import DeadLetterReader
 
 from tests.support.waiting import wait_until
 from thumbmill.core.contracts.cloud_event import to_cloud_event
@@ -17,7 +17,7 @@ from thumbmill.core.messaging.definitions import DEAD_LETTER_DELIVERY_LIMIT
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY
 
-DEAD = "status_tracker.dead"  # a quorum queue with the policies of all dead message queues
+DEAD = "status_tracker.dead"  # a quorum queue with the policies of all dead letter queues
 READS = 25  # more than RabbitMQ 4 allows without a policy
 
 
@@ -30,7 +30,7 @@ def operator(broker, stack):
 
 @pytest.fixture
 def dead(broker):
-    """Three dead messages."""
+    """Three dead letters."""
     broker.send(DEAD, b"one", b"two", b"three")
     yield DEAD
     with broker.channel() as channel:
@@ -50,7 +50,7 @@ def test_reading_changes_nothing_however_often(broker, operator, dead):
         assert {message.headers["x-delivery-count"] for message in reader.peek(DEAD)} == {READS}
 
 
-def test_the_delivery_limit_of_a_dead_message_queue_is_out_of_reach(broker):
+def test_the_delivery_limit_of_a_dead_letter_queue_is_out_of_reach(broker):
     credentials = f"{broker.settings.rabbitmq_user}:{broker.settings.rabbitmq_password.get_secret_value()}"
     for queue in ("image_queue.dead", DEAD):
         request = urllib.request.Request(f"{broker.management}/api/queues/%2F/{queue}")  # noqa: S310 - our own
@@ -74,7 +74,7 @@ def test_a_removed_message_is_deleted_and_the_others_are_requeued(broker, operat
         assert bodies(reader) == [b"one", b"three"]
 
 
-def test_a_message_that_is_dead_messageed_meanwhile_is_not_read(broker, operator, dead):
+def test_a_message_that_is_dead_lettered_meanwhile_is_not_read(broker, operator, dead):
     read = []
     with DeadLetterReader(operator, "test") as reader:
         for message in reader.peek(DEAD):

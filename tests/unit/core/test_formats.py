@@ -44,7 +44,7 @@ def bmp(header_bytes, reserved=b"\0\0\0\0"):
         *((bmp(length), "image/bmp") for length in (12, 16, 40, 52, 56, 64, 108, 124)),
         (bmp(40, reserved=b"\x1d\0\x27\0"), "image/bmp"),  # a hot spot
         (bmp(41_000), None),
-        (b"BMW is no picture, but a firm", None),
+        (b"BMW is a company, and no image", None),
         (b"%PDF-1.7", None),
         (b"8BPS\0\x01", None),
         (b"%!PS-Adobe-3.0", None),

@@ -67,9 +67,9 @@ def test_a_server_that_never_responds_is_unavailable_and_probed_once():
 
 
 def test_a_timed_probe_returns_the_error():
-    server = Dependency(DependencyUnavailable("minio", "gone"), ValueError("odd"))
+    server = Dependency(DependencyUnavailable("minio", "down"), ValueError("odd"))
     timed = TimedProbe("minio", server.probe)
-    assert [timed.check() for _ in range(3)] == ["minio is unavailable: gone", "odd", ""]
+    assert [timed.check() for _ in range(3)] == ["minio is unavailable: down", "odd", ""]
 
 
 def test_a_starting_service_reports_what_it_waits_for(no_waiting):

@@ -189,11 +189,11 @@ def _consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
     retry_until_available(check_storage, stop, startup)
 
     def send_watermark() -> None:
-        if not consumer.readiness():
+        if not consumer.health.readiness():
             watermarks.send(watermark_publisher)
 
     def send_heartbeat() -> None:
-        if not consumer.readiness():
+        if not consumer.health.readiness():
             heartbeats.run_once()
 
     queues = watched_queues(settings.rabbitmq_queue)

@@ -9,9 +9,8 @@ from uuid import UUID
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from thumbmill.core.contracts.events import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, ObjectVersion
-from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing
+from thumbmill.core.contracts.interventions import RequestEvent, RetryRequested, TimelineOnlyEvent, VariantsMissing
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import Message

@@ -15,8 +15,8 @@ is the common path, unless a removal came before it.
 
 from collections.abc import Callable, Iterable
 
-from thumbmill.core.contracts.events import Done, Removed, RequestEvent, TimelineOnlyEvent, UploadRequested
-from thumbmill.core.contracts.interventions import DriftRepaired, RetryRequested
+from thumbmill.core.contracts.events import Done, Removed, UploadRequested
+from thumbmill.core.contracts.interventions import DriftRepaired, RequestEvent, RetryRequested, TimelineOnlyEvent
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import StorageEvent
 from thumbmill.tracker import transitions

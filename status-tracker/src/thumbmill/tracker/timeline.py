@@ -8,18 +8,10 @@ from uuid import UUID
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent, parse_lifecycle_event, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.contracts.events import (
-    Failed,
-    ProgressEvent,
-    Removed,
-    RequestEvent,
-    TimelineOnlyEvent,
-    UploadRequested,
-    Watermark,
-)
+from thumbmill.core.contracts.events import Failed, ProgressEvent, Removed, UploadRequested, Watermark
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
-from thumbmill.core.contracts.interventions import Dropped, Redriven
+from thumbmill.core.contracts.interventions import Dropped, Redriven, RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
 from thumbmill.core.errors import MalformedEvent

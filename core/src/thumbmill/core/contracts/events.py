@@ -13,14 +13,7 @@ from thumbmill.core.contracts.base import EventType, FrozenModel
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.image_details import ImageDetails
-from thumbmill.core.contracts.interventions import (
-    DriftRepaired,
-    Dropped,
-    ObjectRejected,
-    Redriven,
-    RetryRequested,
-    VariantsMissing,
-)
+from thumbmill.core.contracts.interventions import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.text import sanitize_file_name
 
@@ -116,6 +109,5 @@ class Watermark(FrozenModel):
 
 
 ProgressEvent = Processing | Retrying | Done | Failed
-RequestEvent = RetryRequested | VariantsMissing
-TimelineOnlyEvent = Redriven | Dropped | DriftRepaired | ObjectRejected  # these change no image's state
+# Requests for a new run, and events that change no state: dead letters, repairs and rejected objects.
 LifecycleEvent = UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | Watermark

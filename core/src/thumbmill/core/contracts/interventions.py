@@ -82,6 +82,10 @@ class ObjectRejected(FrozenModel):
     object_version: ObjectVersion
 
 
+RequestEvent = RetryRequested | VariantsMissing
+TimelineOnlyEvent = Redriven | Dropped | DriftRepaired | ObjectRejected  # these change no image's state
+
+
 def next_run_id(known: str, now: datetime | None = None) -> str:
     """Return the id of a new run, which sorts after a known one even if that is ahead of this machine's clock."""
     now = now or datetime.now(UTC)

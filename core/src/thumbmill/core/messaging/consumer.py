@@ -17,7 +17,7 @@ from pika.exceptions import AMQPError
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, error_message
 from thumbmill.core.messaging.publisher import connect
-from thumbmill.core.messaging.session import ConsumerState, Session, open_session
+from thumbmill.core.messaging.session import ConsumerHealth, Session, open_session
 from thumbmill.core.messaging.topology import QueueGroup
 from thumbmill.core.messaging.workers import Delivery, Handle, OnFailure, Probe, Workers
 from thumbmill.core.metrics import RECONNECTS
@@ -25,7 +25,6 @@ from thumbmill.core.settings import BrokerSettings
 
 log = structlog.get_logger()
 
-STUCK_SECONDS = 30  # /livez reports a session's loop that has not run for this long
 RECONNECT_SECONDS = (0.5, 3.0)  # the wait after a lost connection is random between these
 
 
@@ -65,24 +64,22 @@ class Consumer:
         )
         self._stopping = Event()
         self._session: Session | None = None
-        self._state = ConsumerState()
+        self.health = ConsumerHealth(self._workers)
 
     def run(self) -> None:
         """Consume until ``stop()``. Raise DependencyRejected if RabbitMQ rejects the login or the topology."""
         self._workers.start()
         try:
             while not self._stopping.is_set():
-                self._state.last_loop = time.monotonic()
+                self.health.last_loop = time.monotonic()
                 try:
                     self._run_session()
                 except DependencyRejected:
                     raise
                 except (DependencyUnavailable, AMQPError, OSError) as error:
                     RECONNECTS.inc()
-                    self._state.problem = error_message(error)
-                    log.warning(
-                        "broker_connection_lost", queue=self.queue_group.work.name, error=self._state.problem
-                    )
+                    self.health.problem = error_message(error)
+                    log.warning("broker_connection_lost", queue=self._workers.queue, error=self.health.problem)
                 self._stopping.wait(random.uniform(*RECONNECT_SECONDS))  # noqa: S311 - jitter
         finally:
             self._workers.stop(self.grace_seconds)
@@ -90,13 +87,12 @@ class Consumer:
     def _run_session(self) -> None:
         session = open_session(
             connect(self.broker, self.name),
-            queue_group=self.queue_group,
-            workers=self._workers,
+            self.queue_group,
+            self.health,
+            self._stopping,
             prefetch=self.prefetch,
             batch_delay=self.batch_delay,
             grace_seconds=self.grace_seconds,
-            state=self._state,
-            stopping=self._stopping,
         )
         try:
             with session as self._session:
@@ -108,20 +104,7 @@ class Consumer:
         """Request a clean stop: no new messages, and running handlers finish. Safe in a signal handler."""
         self._stopping.set()
 
-    def liveness(self) -> str:
-        """Return what is wrong if the session's loop is stuck, else an empty text."""
-        idle = time.monotonic() - self._state.last_loop
-        return f"the consumer's loop has not run for {idle:.0f} s" if idle > STUCK_SECONDS else ""
-
-    def readiness(self) -> str:
-        """Return why no messages are consumed, or an empty text."""
-        return self._state.problem or ", ".join(f"waits for {name}" for name in sorted(self._workers.unavailable))
-
-    def unavailable(self) -> dict[str, str]:
-        """Return the dependencies that keep the consumer from consuming, each with the reason."""
-        return {"rabbitmq": self._state.problem} if self._state.problem else self._workers.unavailable
-
     def _acknowledge(self, deliveries: Sequence[Delivery], *, ack: bool) -> None:
-        """Let the session acknowledge or requeue deliveries. Without a session RabbitMQ has them back already."""
+        """Let the session acknowledge or requeue deliveries; without a session RabbitMQ has requeued them."""
         if session := self._session:
             session.acknowledge_threadsafe(deliveries, ack=ack)

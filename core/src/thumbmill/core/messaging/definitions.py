@@ -25,7 +25,7 @@ from thumbmill.core.messaging.topology import (
 
 # RabbitMQ 4 drops a message at its 20th delivery unless a limit is set; 3.10 does not accept -1, for no limit.
 DELIVERY_LIMIT = 1000
-# Each look at a dead letter costs a delivery, and at the limit it would be dropped: nobody looks this often.
+# Each read of a dead letter costs a delivery, and at the limit it would be dropped: this one is never reached.
 DEAD_LETTER_DELIVERY_LIMIT = 2_000_000_000
 # Versions before the delay queues dead-lettered through RETRY had these. What waits there returns within minutes; a
 # day later the broker deletes them.

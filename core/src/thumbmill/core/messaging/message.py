@@ -68,7 +68,7 @@ class Message:
 
     @property
     def redriven_by(self) -> str:
-        """The operator who redrove the message last; empty if nobody did."""
+        """The operator who redrove the message last; empty for a message that was never redriven."""
         return self.sticky_headers.get(REDRIVEN_BY, "")
 
     @property

@@ -25,28 +25,42 @@ from thumbmill.core.messaging.workers import Delivery, Workers, credentials_of
 log = structlog.get_logger()
 
 LOOP_SECONDS = 0.3  # the loop runs at least this often, and so notices that it must stop
+STUCK_SECONDS = 30  # a loop that has not run for this long is reported by /livez
 DECLARE_SECONDS = 15  # how often the topology is declared, which restores a deleted queue or binding
 
 
 @dataclass
-class ConsumerState:
-    """What a consumer's health checks report, kept from one session to the next."""
+class ConsumerHealth:
+    """The health checks of a consumer; its state is kept from one session to the next."""
 
+    workers: Workers
     problem: str = "not connected yet"  # why nothing is consumed; empty while consuming
-    last_loop: float = field(default_factory=time.monotonic)  # when the loop ran last
+    last_loop: float = field(default_factory=time.monotonic)  # when a session's loop ran last
+
+    def liveness(self) -> str:
+        """Return what is wrong if the loop is stuck, else an empty text."""
+        idle = time.monotonic() - self.last_loop
+        return f"the consumer's loop has not run for {idle:.0f} s" if idle > STUCK_SECONDS else ""
+
+    def readiness(self) -> str:
+        """Return why no messages are consumed, or an empty text."""
+        return self.problem or ", ".join(f"waits for {name}" for name in sorted(self.workers.unavailable))
+
+    def unavailable(self) -> dict[str, str]:
+        """Return the dependencies that keep the consumer from consuming, each with the reason."""
+        return {"rabbitmq": self.problem} if self.problem else self.workers.unavailable
 
 
 @contextmanager
 def open_session(
     connection: BlockingConnection,
-    *,
     queue_group: QueueGroup,
-    workers: Workers,
+    health: ConsumerHealth,
+    stopping: Event,
+    *,
     prefetch: int,
     batch_delay: Callable[[int], float],
     grace_seconds: float,
-    state: ConsumerState,
-    stopping: Event,
 ) -> Iterator["Session"]:
     """Declare the topology and return a session, which ends with the block; the connection is closed.
 
@@ -56,15 +70,13 @@ def open_session(
         channel = connection.channel()
         declare(channel, queue_group)
         channel.basic_qos(prefetch_count=prefetch)
-        yield Session(
-            connection, channel, queue_group, workers, batch_delay, grace_seconds, state=state, stopping=stopping
-        )
+        yield Session(connection, channel, queue_group, health, stopping, batch_delay, grace_seconds)
     except ChannelClosedByBroker as error:
         if error.reply_code in {403, 406}:  # access refused, precondition failed: a retry would fail as well
             raise DependencyRejected("rabbitmq", error.reply_text) from error
         raise
     finally:
-        workers.drain_pending()
+        health.workers.drain_pending()
         if connection.is_open:
             with suppress(AMQPError, OSError):  # which would hide the reason
                 connection.close()
@@ -77,13 +89,13 @@ class Session:
     connection: BlockingConnection
     channel: BlockingChannel
     queue_group: QueueGroup
-    workers: Workers
+    health: ConsumerHealth
+    stopping: Event
     batch_delay: Callable[[int], float]
     grace_seconds: float
-    state: ConsumerState = field(kw_only=True)
-    stopping: Event = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        self.workers = self.health.workers
         self._arrived: list[Delivery] = []
         self._credentials = credentials_of(self.workers.broker)
 
@@ -91,7 +103,7 @@ class Session:
         """Consume until the consumer stops. Raise AMQPError, OSError or DependencyUnavailable if that fails."""
         queue, consumer_tag, declared = self.queue_group.work.name, "", time.monotonic()
         while not self.stopping.is_set():
-            self.state.last_loop = time.monotonic()
+            self.health.last_loop = time.monotonic()
             if time.monotonic() - declared > DECLARE_SECONDS:
                 self._declare_again()
                 declared = time.monotonic()
@@ -101,7 +113,7 @@ class Session:
                 consumer_tag = ""
             elif not unavailable and not consumer_tag:
                 consumer_tag = self.channel.basic_consume(queue, self._receive)
-                self.state.problem = ""
+                self.health.problem = ""
                 log.info("consuming", queue=queue)
             self._dispatch()
             if consumer_tag and consumer_tag not in self.channel.consumer_tags:  # its queue was deleted
@@ -121,10 +133,10 @@ class Session:
 
     def _finish(self) -> None:
         """Wait until running handlers have finished, at most ``grace_seconds``, and acknowledge their messages."""
-        self.state.problem = "stopping"
+        self.health.problem = "stopping"
         deadline = time.monotonic() + self.grace_seconds
         while self.workers.is_busy and time.monotonic() < deadline:
-            self.state.last_loop = time.monotonic()
+            self.health.last_loop = time.monotonic()
             self.connection.process_data_events(0.05)
         self.connection.process_data_events(0)  # the last acknowledgements
 

@@ -111,14 +111,14 @@ def serve_admin(
 
     def readiness() -> dict[str, str]:
         noticed = {name: error for name, check in (health_checks or {}).items() if (error := check())}
-        known = consumer.unavailable() if start.is_complete else start.unavailable()
+        known = consumer.health.unavailable() if start.is_complete else start.unavailable()
         return find_unavailable(noticed | known, timed)
 
     try:
         return admin_server.serve(
             settings.health_host,
             port,
-            liveness=lambda: consumer.liveness() if start.is_complete else "",
+            liveness=lambda: consumer.health.liveness() if start.is_complete else "",
             readiness=readiness,
             endpoints=endpoints,
         )

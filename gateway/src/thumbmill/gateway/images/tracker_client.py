@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 import structlog
 
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.events import RequestEvent
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
-from thumbmill.core.contracts.interventions import RetryRequested, VariantsMissing, next_run_id
+from thumbmill.core.contracts.interventions import RequestEvent, RetryRequested, VariantsMissing, next_run_id
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
