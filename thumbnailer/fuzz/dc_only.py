@@ -52,7 +52,7 @@ def make_seeds() -> list[bytes]:
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """Change, remove, insert or repeat some bytes; most of them behind the first header segments."""
+    """Change, remove, insert or repeat some bytes; most of them after the first header segments."""
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 5, 20))):
         at = chance.randrange(2 if chance.random() < 0.3 else 160, len(changed))

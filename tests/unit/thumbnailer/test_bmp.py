@@ -26,7 +26,7 @@ SQUARE = 4
 
 
 def bmp(rows, bits, *, header=40, kind=0, palette=(), colours=0, masks=(), height=SQUARE, start=None):
-    """Build a bitmap four pixels wide. ``rows`` are the bytes behind the headers, from the lowest row."""
+    """Build a bitmap four pixels wide. ``rows`` are the bytes after the headers, from the lowest row."""
     if header == 12:
         body = struct.pack("<IHHHH", 12, SQUARE, height, 1, bits)
     else:
@@ -76,7 +76,7 @@ SHOWN = {
     "1 bit": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(RED, BLUE)), "RBBR RBBR RBBR RBBR"),
     "1 bit, white first": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(WHITE, BLACK)), "WKKW WKKW WKKW WKKW"),
     "1 bit, one colour": (bmp(indexed(1, [[0, 1, 1, 0]] * 4), 1, palette=(RED,), colours=1), "RKKR RKKR RKKR RKKR"),
-    # Whatever is in the place of the palette is used as the palette: here, the pixels.
+    # The bytes in the place of the palette are used as the palette: here, the pixels.
     "1 bit, no palette": (bmp(b"\xff\0\0\0\0\0\xff\0" + b"\x60\0\0\0" * 2, 1), "BRRB BRRB BBBB RRRR"),
     "an index too large": (
         bmp(indexed(8, [[0, 1, 9, 255]] * 4), 8, palette=PALETTE, colours=4), "KRKK KRKK KRKK KRKK",

@@ -1,4 +1,4 @@
-"""The JPEG decoder under UndefinedBehaviorSanitizer and behind guard pages: `make fuzz`, for a short time."""
+"""The JPEG decoder with UndefinedBehaviorSanitizer and guard pages: `make fuzz`, for a short time."""
 
 import subprocess
 import sys

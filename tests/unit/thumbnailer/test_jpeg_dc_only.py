@@ -81,7 +81,7 @@ def test_too_many_scans_are_rejected_before_decoding(size):
         assert rejected.value.code is ErrorCode.UNREADABLE_IMAGE
 
 
-def test_data_behind_the_image_are_not_scans():
+def test_data_after_the_image_are_not_scans():
     pipeline.process_image(jpeg(size=(640, 480), progressive=True) + b"\xff\xda" * 500, make_options())
 
 

@@ -127,9 +127,9 @@ def test_headers_that_libjpeg_rejects_are_left_to_it(name):
 
 
 def test_a_truncated_jfif_segment_does_not_determine_the_colour_space():
-    odd = with_segment(renamed(jpeg()), 0xE0, b"JFIF\0\1\1")
-    assert isinstance(decode_by_libjpeg(odd), bytes)
-    assert decode_dc_only(odd) is None
+    data = with_segment(renamed(jpeg()), 0xE0, b"JFIF\0\1\1")
+    assert isinstance(decode_by_libjpeg(data), bytes)
+    assert decode_dc_only(data) is None
 
 
 def test_a_scan_without_a_frame_is_left_to_libjpeg():

@@ -187,7 +187,7 @@ def test_an_invalid_animation_is_its_default_image(missing):
     assert opened(result.variants[0].data).getpixel((10, 5)) == BLUE
 
 
-def test_a_single_frame_behind_a_default_image_is_the_image():
+def test_a_single_frame_after_a_default_image_is_the_image():
     result = process_image(apng([GREEN], hidden=BLUE), PLAIN)
     assert result.details.frames == 1
     assert opened(result.variants[0].data).getpixel((10, 5)) == GREEN

@@ -92,7 +92,7 @@ def test_the_orientation_tag_is_applied(orientation, bits):
 
 PAGES = {
     "three pages": ([flat(10), flat(20), flat(30)], 10, 3),
-    "a thumbnail behind the image": ([flat(10), flat(20, 8, 6, tags=subfile(REDUCED))], 10, 1),
+    "a thumbnail after the image": ([flat(10), flat(20, 8, 6, tags=subfile(REDUCED))], 10, 1),
     "a thumbnail before the image": ([flat(20, 8, 6, tags=subfile(REDUCED)), flat(10)], 10, 1),
     "a thumbnail before the image, by SubfileType": ([flat(20, 8, 6, tags={255: (SHORT, (2,))}), flat(10)], 10, 1),
     "a mask before the image": ([flat(20, tags=subfile(MASK)), flat(10)], 10, 1),

@@ -8,7 +8,7 @@ from typing import IO, cast
 
 import numpy as np
 from PIL import (
-    BmpImagePlugin,  # noqa: F401 - or Pillow would import it later, and it would take the place of ours
+    BmpImagePlugin,  # noqa: F401 - a later import by Pillow would replace our plugin
     Image,
     ImageFile,
     ImagePalette,
@@ -23,7 +23,7 @@ _MASKED = {  # raw modes by bits per pixel and masks
     (24, (0xFF0000, 0xFF00, 0xFF, 0)): "BGR",
     (32, (0xFF0000, 0xFF00, 0xFF, 0)): "BGRX",
 }
-_END_OF_LINE, _END_OF_BITMAP, _DELTA = 0, 1, 2  # RLE escapes, behind a count of 0; larger values: absolute mode
+_END_OF_LINE, _END_OF_BITMAP, _DELTA = 0, 1, 2  # RLE escapes, after a count of 0; larger values: absolute mode
 _BLACK = bytes(3)
 _BAND_ROWS = 64  # that are converted at a time: the integers take eight times the memory of the pixels
 

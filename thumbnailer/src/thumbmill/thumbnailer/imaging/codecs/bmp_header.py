@@ -76,7 +76,7 @@ def read_header(data: bytes) -> BmpHeader:
     if bits <= 8:
         count = min(colours or 1 << bits, 1 << bits)
         entry = 3 if length == _CORE else 4
-        table = data[end : end + entry * count]  # if there is none, browsers take whatever is there
+        table = data[end : end + entry * count]  # without one, browsers use the bytes in its place
         if len(table) < entry * count:
             raise UndecodableImageError.unreadable("the palette is truncated", truncated=True)
         end += entry * count

@@ -2,7 +2,7 @@
 
    At this scale each block of 8 x 8 samples becomes one pixel: its mean, which is the DC coefficient. The 63 AC
    coefficients are nine tenths of the data. In a progressive file they have scans of their own, which are skipped.
-   In a baseline file they stand between the DC coefficients, so they must be parsed, but their values are not
+   In a baseline file they are between the DC coefficients, so they must be parsed, but their values are not
    needed: one table lookup skips several of them. The exception is chroma that is subsampled in both directions:
    such a block becomes 2 x 2 pixels, and its AC coefficients are decoded.
 
@@ -11,7 +11,7 @@
    caller then uses libjpeg, whose verdict counts.
 
    Nothing in a file is trusted. The longest possible block takes MAX_BLOCK_BYTES bytes. The buffer has as much
-   padding behind the data, and the end of the data is checked after each block.
+   padding after the data, and the end of the data is checked after each block.
 
    References like "F.2.2.1" are clauses of ITU-T Recommendation T.81 (ISO/IEC 10918-1), which specifies JPEG.
 */
@@ -154,7 +154,7 @@ static int is_past_end(const BitReader *reader, const uint8_t *end) {
     return reader->next_byte - reader->bits_left / 8 > end;
 }
 
-/* Drop a code and return the value behind it (RECEIVE and EXTEND, F.2.2.1): with a leading zero it is negative.
+/* Drop a code and return the value after it (RECEIVE and EXTEND, F.2.2.1): with a leading zero it is negative.
    There is no branch for the sign, as half of all predictions would be wrong. */
 static inline int receive_extend(BitReader *reader, Symbol symbol) {
     uint64_t bits = reader->bit_buffer << symbol.length;
@@ -163,7 +163,7 @@ static inline int receive_extend(BitReader *reader, Symbol symbol) {
     return value - (((1 << symbol.size) - 1) & -negative);
 }
 
-/* Copy entropy-coded data up to the next marker, without the stuffed zero behind each 0xFF (F.1.2.3). Set the end
+/* Copy entropy-coded data up to the next marker, without the stuffed zero after each 0xFF (F.1.2.3). Set the end
    of the copy, and return how many bytes were consumed. */
 static size_t unstuff(const uint8_t *data, size_t size, uint8_t *unstuffed, uint8_t **end) {
     size_t at = 0;
@@ -239,7 +239,7 @@ static inline int32_t sum_odd(const int32_t *column) {
     return column[1] * WEIGHTS[1] + column[2] * WEIGHTS[2] + column[3] * WEIGHTS[3] + column[4] * WEIGHTS[4];
 }
 
-/* Write a block's 2 x 2 samples from a table of columns, which are zeros behind the last one. */
+/* Write a block's 2 x 2 samples from a table of columns, which are zeros after the last one. */
 static inline int inverse_dct_2x2(const Component *component, const int32_t *table, int last_column,
                                   uint8_t *samples) {
     size_t stride = (size_t)component->blocks_per_line * 2;
@@ -437,7 +437,7 @@ typedef struct {
 typedef struct {
     int32_t mcus;     /* that the scan should have */
     int32_t decoded;  /* MCUs before the first that is invalid or has no data */
-    int32_t trailing; /* bytes behind the last MCU */
+    int32_t trailing; /* bytes after the last MCU */
     int32_t shifted;  /* 1: the data have fewer or more blocks than they should, so damage has shifted blocks */
 } ScanExtent;
 
@@ -450,7 +450,7 @@ typedef struct {
     ScanExtent *extent; /* to be filled in; or NULL, and trailing bytes are an error */
 } ScanState;
 
-/* Start an entropy-coded segment: at the start of a scan or behind a restart marker. */
+/* Start an entropy-coded segment: at the start of a scan or after a restart marker. */
 static void start_segment(ScanState *state, Frame *frame) {
     state->data +=
         unstuff(state->data, (size_t)(state->data_end - state->data), state->unstuffed, &state->unstuffed_end);
@@ -621,7 +621,7 @@ Frame *begin_picture(int width, int height, int progressive, int component_count
     return frame;
 }
 
-/* Decode the scan whose entropy-coded data begin at an offset. Return the offset of the marker behind it, or 0 if
+/* Decode the scan whose entropy-coded data begin at an offset. Return the offset of the marker after it, or 0 if
    the decoder gives up. Fill in the extent, which must be zeros, unless it is NULL. */
 size_t read_scan(Frame *frame, const uint8_t *data, size_t offset, size_t size, const Scan *scan,
                    ScanExtent *extent) {

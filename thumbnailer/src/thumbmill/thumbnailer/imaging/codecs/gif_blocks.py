@@ -96,13 +96,13 @@ def read_gif(data: bytes) -> Gif:
 
 
 def _read_colour_table(data: bytes, at: int, flags: int) -> tuple[bytes, int]:
-    """Return a colour table, empty if there is none, and the offset behind it."""
+    """Return a colour table, empty if there is none, and the offset after it."""
     end = at + (6 << (flags & _COLOUR_TABLE_SIZE) if flags & _HAS_COLOUR_TABLE else 0)
     return data[at:end], end
 
 
 def _skip_sub_blocks(data: bytes, at: int) -> int:
-    """Return the offset behind the block terminator, which is an empty sub-block."""
+    """Return the offset after the block terminator, which is an empty sub-block."""
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return min(at + 1, len(data))

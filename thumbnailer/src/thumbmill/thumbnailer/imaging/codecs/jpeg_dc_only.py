@@ -38,7 +38,7 @@ class _Scan(ctypes.Structure):
 class ScanExtent(ctypes.Structure):
     """How much of a scan can be decoded, as in dc_only.c.
 
-    The MCUs that it should have, those before the first error, and the bytes behind the last one. ``shifted`` is 1
+    The MCUs that it should have, those before the first error, and the bytes after the last one. ``shifted`` is 1
     if the data have fewer or more blocks than they should, because of damage somewhere before.
     """
 

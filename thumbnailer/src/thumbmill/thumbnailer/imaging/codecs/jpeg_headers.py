@@ -90,7 +90,7 @@ class ScanHeader:
 
 
 def read_scans(file: JpegFile) -> Iterator[ScanHeader]:
-    """Yield each scan header up to the end of the image. The caller moves ``offset`` behind the scan's data.
+    """Yield each scan header up to the end of the image. The caller moves ``offset`` past the scan's data.
 
     Raise UnsupportedJpegError or LookupError for other files.
     """
@@ -197,7 +197,7 @@ def _read_huffman_tables(file: JpegFile, body: bytes) -> None:
 def _read_scan_header(file: JpegFile, body: bytes) -> ScanHeader:
     end = 1 + 2 * body[0]
     ss, se, ah, al = body[end], body[end + 1], body[end + 2] >> 4, body[end + 2] & 15
-    if not file.is_progressive:  # such a scan has all coefficients, whatever it states: many phones write zeros
+    if not file.is_progressive:  # it has all coefficients regardless of its header, where many phones write zeros
         ss, se, ah, al = 0, COEFFICIENTS - 1, 0, 0
     identifiers, destinations = body[1:end:2], body[2:end:2]
     if len(body) != end + 3 or not identifiers or len(set(identifiers)) != len(identifiers):

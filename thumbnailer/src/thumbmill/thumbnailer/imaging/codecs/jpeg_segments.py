@@ -14,7 +14,7 @@ DHT, _DAC, DQT, _DNL, DRI = 0xC4, 0xCC, 0xDB, 0xDC, 0xDD
 APP0, APP14 = 0xE0, 0xEE  # JFIF and Adobe: they determine the colour space of the components
 METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # other APPn, and COM
 STANDALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and RSTm: markers without a segment
-ENTROPY_CODED = 0x00  # our own number for the data behind a scan header, which have no marker
+ENTROPY_CODED = 0x00  # our own number for the data after a scan header, which have no marker
 MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # junk before it is skipped, as in libjpeg
 END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # no stuffed zero, no restart marker, no fill byte
 COEFFICIENTS = 64  # of a block
@@ -22,7 +22,7 @@ _SOF = {SOF0, SOF1, SOF2, _SOF9, _SOF10}  # those that libjpeg decodes
 _PROGRESSIVE = {SOF2, _SOF10}
 _KNOWN = {*_SOF, DHT, _DAC, DQT, _DNL, DRI, APP0, APP14, *METADATA, SOS}
 _MAX_SEGMENTS = 20_000  # no upload of 50 MB has a reason for more
-_MIN_SCAN_HEADER = 6  # bytes behind the length, for one component
+_MIN_SCAN_HEADER = 6  # bytes after the length, for one component
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def count_scans(data: bytes) -> int:
 
 
 def strip_metadata(data: bytes) -> bytes:
-    """Remove metadata and junk, correct the headers of sequential scans, and end behind the last scan.
+    """Remove metadata and junk, correct the headers of sequential scans, and end after the last scan.
 
-    A sequential scan has all coefficients, whatever its header states, and decoders do not look. Samsung's phones
+    A sequential scan has all coefficients, and decoders ignore what its header states. Samsung's phones
     write zeros where T.81 (B.2.3) requires 0, 63, 0.
     """
     kept, is_sequential = [bytes((0xFF, SOI))], False

@@ -61,7 +61,7 @@ class AlphaCanvas:
 
 
 def _is_common(data: bytes) -> bool:
-    """Return whether the chunks are those of a single, complete image, with only IEND behind IDAT."""
+    """Return whether the chunks are those of a single, complete image, with only IEND after IDAT."""
     has_idat = False
     for chunk in read_chunks(data):
         if chunk.type in _UNSUPPORTED or (has_idat and chunk.type not in _AFTER_FIRST_IDAT):

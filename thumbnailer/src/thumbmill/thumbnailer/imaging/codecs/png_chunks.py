@@ -44,7 +44,7 @@ class Chunk:
 
     type: bytes
     start: int  # of its length field, in the file
-    end: int  # behind its CRC
+    end: int  # after its CRC
 
     def payload(self, data: bytes) -> bytes:
         """Return the chunk data."""
@@ -104,7 +104,7 @@ def _read_peak(found: dict[bytes, bytes]) -> float:
 
 
 def _select(data: bytes, chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks that a decoder gets, in their order, with eXIf behind IHDR."""
+    """Return the chunks that a decoder gets, in their order, with eXIf after IHDR."""
     ancillary: dict[bytes, Chunk] = {}
     selected, has_idat = list[Chunk](), False
     for chunk in chunks:

@@ -92,7 +92,7 @@ class Canvas:
                 yield plane, first + chunk, together * layout.rows(down), down * layout.chunk_height
 
     def _put_band(self, band: Bytes, plane: int, first: int, done: int, top: int) -> None:
-        """Copy rows of chunks to their positions, behind ``done`` rows of the run that starts at ``first``."""
+        """Copy rows of chunks to their positions, after ``done`` rows of the run that starts at ``first``."""
         layout = self._layout
         values = read_values(band, layout)
         if not layout.is_tiled:

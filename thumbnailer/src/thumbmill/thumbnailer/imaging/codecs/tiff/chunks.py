@@ -1,7 +1,7 @@
 """The strips and tiles of a TIFF, decompressed.
 
 Compression that is independent of pixels is undone by Pillow's libtiff. It gets a grey TIFF with rows of bytes: the
-bytes of a chunk behind an IFD of ours. So no tag of an untrusted file gets as far as libtiff.
+bytes of a chunk, with an IFD that is written here. So no tag of an untrusted file gets as far as libtiff.
 """
 
 from collections.abc import Iterator

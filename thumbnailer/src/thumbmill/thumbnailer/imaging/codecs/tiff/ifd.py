@@ -143,7 +143,7 @@ class Tiff:
 def find_ifds(tiff: Tiff) -> list[Ifd]:
     """Return the first IFDs of a file and their SubIFDs, beginning with the first of the chain.
 
-    Raise UndecodableImageError if there is none at all; damage behind the first one ends the list.
+    Raise UndecodableImageError if there is none at all; damage after the first one ends the list.
     """
     found = list[Ifd]()
     try:
@@ -176,7 +176,7 @@ def _pixels(ifd: Ifd) -> int:
 def count_pages(data: bytes, most: int) -> int:
     """Count the full images in a file's chain. Stop after ``most`` IFDs and return the number of IFDs then.
 
-    Damage behind the first page ends the count, as the first page may be intact.
+    Damage after the first page ends the count, as the first page may be intact.
     """
     ifds = pages = 0
     try:

@@ -51,7 +51,7 @@ class PixelLayout:
     samples: int  # of a pixel, with those that do not show
     bits: int  # of a sample
     is_float: bool
-    alpha: Alpha | None  # of the sample behind the colours
+    alpha: Alpha | None  # of the sample after the colours
     is_planar: bool  # separate planes: each sample has chunks of its own
     compression: int
     predictor: int
@@ -155,7 +155,7 @@ def _read_photometric(ifd: Ifd, compression: int, samples: int) -> int:
 
 
 def _read_alpha(ifd: Ifd, extra_samples: int) -> Alpha | None:
-    """Return whether the first sample behind the colours is alpha, and of which kind.
+    """Return whether the first sample after the colours is alpha, and of which kind.
 
     A single one that is not declared is alpha: programs omit the tag, though it is required.
     """

@@ -3,7 +3,7 @@
 Pillow has a table of kinds, decodes some of them wrong and calls all others damaged. So files whose compression is
 independent of pixels are read here (``layout`` has what is supported, ``samples`` how it is converted). YCbCr and
 compression of pixels, such as JPEG and fax, are left to libtiff by way of Pillow. So are plain 8-bit images, which
-Pillow decodes correctly and in half the time. It never sees an untrusted IFD, only one of ours.
+Pillow decodes correctly and in half the time. It never gets an untrusted IFD, only one that is written here.
 """
 
 from io import BytesIO

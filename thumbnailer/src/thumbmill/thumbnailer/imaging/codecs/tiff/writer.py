@@ -1,4 +1,4 @@
-"""Writing of IFDs: libtiff and Pillow get ours instead of an untrusted one, with no more than they need.
+"""Writing of IFDs. libtiff and Pillow get these instead of untrusted ones, with no more tags than they need.
 
 The result is always a classic TIFF, which both read in either byte order; Pillow reads no big-endian BigTIFF.
 """
