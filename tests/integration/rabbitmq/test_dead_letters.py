@@ -7,12 +7,13 @@ from base64 import b64encode
 import pika
 import pytest
 from pydantic import SecretStr
-from thumbmill.core.messaging.dead_letters import DeadLetterReader
 
 from tests.support.waiting import wait_until
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.events import Redriven, Watermark
+from thumbmill.core.contracts.events import Watermark
+from thumbmill.core.contracts.interventions import Redriven
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
+from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.definitions import DEAD_LETTER_DELIVERY_LIMIT
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY
