@@ -29,7 +29,7 @@ def test_with_all_dependencies_available(system, client):
     system.wait_until_ready()
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/livez").status_code == 200
-    assert "thumbmill_http_seconds" in client.get("/metrics").text
+    assert "thumbmill_http_request_seconds" in client.get("/metrics").text
 
 
 def test_without_the_database_uploads_work(fresh, client, photo):

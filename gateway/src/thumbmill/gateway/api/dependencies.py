@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.problems import Code, Problem
 
@@ -26,12 +27,11 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 async def require_api_key(
     request: Request,
-    services: ServicesDep,
     api_key: Annotated[str | None, Security(_API_KEY)] = None,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
 ) -> None:
     """Raise Problem (401) unless the request has a valid key, or no key is required."""
-    api_keys = services.api_keys
+    api_keys: ApiKeys = request.app.state.services.api_keys
     request.state.client = ""
     if api_keys.allows_anonymous:
         return

@@ -1,6 +1,7 @@
 """An access log line and a duration for each request, and a response where a handler failed."""
 
 import time
+from functools import cache
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from thumbmill.gateway.problems import Code, Problem
 log = structlog.get_logger()
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that disconnected; only logs and metrics show it
+_duration = cache(REQUEST_SECONDS.labels)  # labels() validates and locks; there are few combinations
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -55,7 +57,7 @@ class AccessLog:
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
-    REQUEST_SECONDS.labels(scope["method"], route, status).observe(seconds)
+    _duration(scope["method"], route, status).observe(seconds)
     fields: dict[str, Any] = {
         "method": scope["method"],
         "path": scope["path"],

@@ -9,6 +9,7 @@ address. With ``PUBLIC_URL``, none of these headers is read.
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -29,6 +30,7 @@ class ForwardedHeaders:
     def __init__(self, app: ASGIApp, *, trusted: Iterable[str], public_url: str) -> None:
         self._app = app
         self._networks, self._trusts_all = parse_networks(trusted)
+        self._is_trusted = lru_cache(1024)(self._trusts)
         self._public_url = public_url
         self._public_prefix = urlsplit(public_url).path.rstrip("/")
 
@@ -36,15 +38,15 @@ class ForwardedHeaders:
         if scope["type"] == "http":
             if self._public_url:
                 set_prefix(scope, self._public_prefix)
-            elif self._trusts(scope.get("client")):
+            elif self._is_trusted((scope.get("client") or ("",))[0]):
                 apply_forwarded_headers(scope)
         await self._app(scope, receive, send)
 
-    def _trusts(self, client: tuple[str, int] | None) -> bool:
+    def _trusts(self, host: str) -> bool:
         if self._trusts_all:
             return True
         try:
-            address = ipaddress.ip_address(client[0] if client else "")
+            address = ipaddress.ip_address(host)
         except ValueError:
             return False
         plain = getattr(address, "ipv4_mapped", None) or address  # how a dual-stack socket shows IPv4
