@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 _SCREEN_END = 13  # the header and the logical screen descriptor
-_EXTENSION_INTRODUCER, _IMAGE_SEPARATOR = 0x21, 0x2C
+EXTENSION_INTRODUCER, IMAGE_SEPARATOR = 0x21, 0x2C
 _GRAPHIC_CONTROL, _APPLICATION = 0xF9, 0xFF  # extension labels
 _HAS_COLOUR_TABLE, _COLOUR_TABLE_SIZE, _INTERLACED = 0x80, 0x07, 0x40  # flags
 _TRANSPARENT = 0x01  # a flag of the graphic control extension
@@ -61,7 +61,7 @@ def read_gif(data: bytes) -> Gif:
     global_table, at = _read_colour_table(data, _SCREEN_END, data[10] if len(data) >= _SCREEN_END else 0)
     frames, control, num_plays = list[Frame](), b"", 1
     while at < len(data):
-        if data[at] == _EXTENSION_INTRODUCER:
+        if data[at] == EXTENSION_INTRODUCER:
             body = data[at + 3 : at + 3 + data[at + 2]] if at + 2 < len(data) else b""
             label = data[at + 1 : at + 2]
             if label == bytes((_GRAPHIC_CONTROL,)) and len(body) >= 4:
@@ -69,11 +69,11 @@ def read_gif(data: bytes) -> Gif:
             if label == bytes((_APPLICATION,)) and body in {b"NETSCAPE2.0", b"ANIMEXTS1.0"}:
                 repeats = _number(data, at + 16) if data[at + 14 : at + 16] == b"\3\1" else 0
                 num_plays = repeats + 1 if repeats else 0
-            at = _skip_sub_blocks(data, at + 2)
-        elif data[at] == _IMAGE_SEPARATOR and at + 10 <= len(data):
+            at = skip_sub_blocks(data, at + 2)
+        elif data[at] == IMAGE_SEPARATOR and at + 10 <= len(data):
             left, upper, *edges = (_number(data, at + offset) for offset in (1, 3, 5, 7))
             local_table, start = _read_colour_table(data, at + 10, data[at + 9])
-            flags, end = control[0] if control else 0, _skip_sub_blocks(data, start + 1)
+            flags, end = control[0] if control else 0, skip_sub_blocks(data, start + 1)
             frames.append(
                 Frame(
                     box=(left, upper, left + edges[0], upper + edges[1]),
@@ -97,11 +97,16 @@ def read_gif(data: bytes) -> Gif:
 
 def _read_colour_table(data: bytes, at: int, flags: int) -> tuple[bytes, int]:
     """Return a colour table, empty if there is none, and the offset after it."""
-    end = at + (6 << (flags & _COLOUR_TABLE_SIZE) if flags & _HAS_COLOUR_TABLE else 0)
+    end = at + colour_table_bytes(flags)
     return data[at:end], end
 
 
-def _skip_sub_blocks(data: bytes, at: int) -> int:
+def colour_table_bytes(flags: int) -> int:
+    """Return the size of the colour table that a descriptor's flags declare (GIF89a, 18 and 20)."""
+    return 6 << (flags & _COLOUR_TABLE_SIZE) if flags & _HAS_COLOUR_TABLE else 0
+
+
+def skip_sub_blocks(data: bytes, at: int) -> int:
     """Return the offset after the block terminator, which is an empty sub-block."""
     while at < len(data) and data[at]:
         at += 1 + data[at]

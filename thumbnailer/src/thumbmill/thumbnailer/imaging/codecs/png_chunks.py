@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from thumbmill.thumbnailer.imaging.colour_encodings import ColourEncoding, from_cicp, from_gamma
 
@@ -51,18 +52,24 @@ class Chunk:
         return data[self.start + _CHUNK_HEADER_BYTES : self.end - _CRC_BYTES]
 
 
-def read_chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the complete chunks up to IEND, or to what is not a chunk."""
+def read_chunk_headers(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of every chunk up to IEND, even if it is incomplete or its type is invalid."""
     at = _SIGNATURE_BYTES
-    for _ in range(_MAX_CHUNKS):
+    while at + _CHUNK_HEADER_BYTES <= len(data):
         length, chunk_type = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + _CHUNK_HEADER_BYTES]
         end = at + _CHUNK_HEADER_BYTES + length + _CRC_BYTES
-        if end > len(data) or not chunk_type.isalpha():
-            return
-        yield Chunk(chunk_type, at, end)
+        yield chunk_type, at, end
         if chunk_type == b"IEND":
             return
         at = end
+
+
+def read_chunks(data: bytes) -> Iterator[Chunk]:
+    """Yield the complete chunks up to IEND, or to what is not a chunk."""
+    for chunk_type, start, end in islice(read_chunk_headers(data), _MAX_CHUNKS):
+        if end > len(data) or not chunk_type.isalpha():
+            return
+        yield Chunk(chunk_type, start, end)
 
 
 def normalize_chunks(data: bytes) -> bytes:

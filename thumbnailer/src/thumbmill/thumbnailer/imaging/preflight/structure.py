@@ -6,11 +6,17 @@ to the libraries, which reject it.
 """
 
 import struct
-from collections.abc import Iterator
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.formats import Format
+from thumbmill.thumbnailer.imaging.codecs.gif_blocks import (
+    EXTENSION_INTRODUCER,
+    IMAGE_SEPARATOR,
+    colour_table_bytes,
+    skip_sub_blocks,
+)
 from thumbmill.thumbnailer.imaging.codecs.jpeg_segments import MARKER, SOS, STANDALONE
+from thumbmill.thumbnailer.imaging.codecs.png_chunks import read_chunk_headers
 from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import count_pages
 from thumbmill.thumbnailer.imaging.model import Limits, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight import isobmff_items
@@ -22,7 +28,6 @@ _MAX_FILL_BYTES = 1 << 20  # between segments; cameras align thumbnails with the
 _MAX_CHUNKS = 10_000  # of a PNG or WebP, besides image data
 _MAX_DATA_CHUNKS = 100_000  # of 8 KB each, as many programs write them, that is more than any upload
 _IMAGE_DATA = {b"IDAT", b"fdAT"}
-_IMAGE, _EXTENSION = 0x2C, 0x21  # blocks of a GIF (GIF89a, appendix A)
 
 
 def check_structure(data: bytes, name: Format, limits: Limits, *, slow: bool) -> None:
@@ -71,7 +76,8 @@ def _check_jpeg(data: bytes) -> None:
 
 def _check_png(data: bytes, limits: Limits, *, slow: bool) -> None:
     other_chunks, data_chunks = 0, 0
-    for kind, body in _read_chunks(data):
+    for kind, start, _ in read_chunk_headers(data):
+        body = start + 8
         if kind in _IMAGE_DATA:
             data_chunks += 1
         else:
@@ -87,17 +93,6 @@ def _check_png(data: bytes, limits: Limits, *, slow: bool) -> None:
             raise too_many(limits.frames, "frames")
 
 
-def _read_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield the type of each chunk, and the position of its data (PNG specification, 5.3)."""
-    position = 8
-    while position + 8 <= len(data):
-        length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
-        yield kind, position + 8
-        if kind == b"IEND":
-            return
-        position += 12 + length
-
-
 def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
     """Check the logical screen and every frame: a frame is allocated whatever the size of the screen is.
 
@@ -106,10 +101,10 @@ def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
     if len(data) < 13:
         return
     screen_width, screen_height, flags = struct.unpack_from("<HHB", data, 6)
-    frames, position = 0, 13 + _colour_table_bytes(flags)
-    while position < len(data) and data[position] in (_IMAGE, _EXTENSION):
-        if data[position] == _EXTENSION:
-            position = _skip_sub_blocks(data, position + 2)
+    frames, position = 0, 13 + colour_table_bytes(flags)
+    while position < len(data) and data[position] in (IMAGE_SEPARATOR, EXTENSION_INTRODUCER):
+        if data[position] == EXTENSION_INTRODUCER:
+            position = skip_sub_blocks(data, position + 2)
             continue
         if position + 10 > len(data):
             return
@@ -121,18 +116,7 @@ def _check_gif(data: bytes, limits: Limits, *, slow: bool) -> None:
         frames += 1
         if frames > limits.frames:
             raise too_many(limits.frames, "frames")
-        position = _skip_sub_blocks(data, position + 11 + _colour_table_bytes(flags))
-
-
-def _colour_table_bytes(flags: int) -> int:
-    """Return the size of a colour table (GIF89a, 18 and 20)."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _skip_sub_blocks(data: bytes, position: int) -> int:
-    while position < len(data) and data[position]:
-        position += data[position] + 1
-    return position + 1
+        position = skip_sub_blocks(data, position + 11 + colour_table_bytes(flags))
 
 
 def _check_webp(data: bytes, limits: Limits, *, slow: bool) -> None:
