@@ -5,6 +5,7 @@ import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,7 @@ def test_a_database_of_version_4_migrates_and_serves(empty_database, monkeypatch
         tracker = Tracker(repository, bucket, Watermarks(), PATIENT)
         tracker.handle([notification(V2)], publications)
         assert RequestRepository(repository).start_next(RequestKind.RETRY) is None
+        assert repository.claim_overdue(timedelta(minutes=1), 10) == []
     row = empty_database.status(image_id_of(KEY))
     assert (row["status"], row["object_version"], row["generation"]) == ("PENDING", str(V2), 3)
 

@@ -1,1 +1,1 @@
-"""The status tracker: facts in, rows in Postgres out."""
+"""The status tracker: events in, rows in Postgres out."""

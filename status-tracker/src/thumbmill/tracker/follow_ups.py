@@ -1,6 +1,6 @@
 """What follows from some events: missing variants are generated again, rejected objects are deleted.
 
-No event is believed without asking the bucket. All of it can be done twice.
+No event is trusted without asking the bucket. Each action can be repeated without harm.
 """
 
 from collections.abc import Sequence

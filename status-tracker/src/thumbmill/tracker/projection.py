@@ -42,8 +42,7 @@ def fold(
     for event in events:
         if row is None and purgeable and head_object().object_version is None:
             continue  # the image no longer exists
-        doubtful = removal_known or purgeable
-        check = needs_bucket_check(row, event, removal_known=doubtful, overwrite=overwrite)
+        check = needs_bucket_check(row, event, removal_known=removal_known or purgeable, overwrite=overwrite)
         row = apply(row, event, head_object() if check else None, overwrite=overwrite)
         removal_known = removal_known or event.is_removal
     return row
@@ -52,7 +51,7 @@ def fold(
 def needs_bucket_check(
     row: ImageRecord | None, event: TimelineEvent, *, removal_known: bool, overwrite: bool = False
 ) -> bool:
-    """Return whether only the bucket can say what an event means."""
+    """Return whether the bucket must be asked what an event means."""
     if isinstance(event.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
         return False
     if row is None or row.object_version is None:
@@ -95,7 +94,7 @@ def needs_processing(row: ImageRecord | None, event: TimelineEvent) -> bool:
 
 
 def _apply_request(row: ImageRecord | None, event: TimelineEvent) -> ImageRecord | None:
-    """Apply what a client, an operator or reconciliation intends; other events only stand in the timeline."""
+    """Apply what a client, an operator or reconciliation intends; other events are in the timeline only."""
     match event.payload:
         case UploadRequested():
             return transitions.apply_upload_request(row, event, event.payload)

@@ -8,7 +8,7 @@ from thumbmill.tracker.metrics import QUEUE_LENGTH
 
 
 def watched_queues(image_queue: str) -> tuple[str, ...]:
-    """Return the queues to watch; the last three should be empty, and an operator should look if they are not."""
+    """Return the queues to watch; the last three should be empty; a message there needs an operator."""
     return (
         image_queue,
         TRACKER_QUEUE,

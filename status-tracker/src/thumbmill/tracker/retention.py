@@ -29,7 +29,7 @@ _START = (MIN_DATETIME, UUID(int=0))
 
 @dataclass(frozen=True)
 class Rules:
-    """What the settings say about the end of rows and forms."""
+    """The settings for how long rows and forms are kept."""
 
     deleted: timedelta = timedelta(days=30)  # how long a row stays
     expired: timedelta = timedelta(days=1)

@@ -13,7 +13,7 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     )
     database_url: SecretStr = Field(description="Postgres, as `status_tracker`: postgresql://user:password@host/db")
     tracker_batch_size: int = Field(100, ge=1, le=1000, description="Maximum number of messages in one transaction")
-    sweep_interval_seconds: float = Field(10, gt=0, description="How often unprocessed images are looked for")
+    sweep_interval_seconds: float = Field(10, gt=0, description="How often unprocessed images are searched for")
     sweep_after_seconds: float = Field(60, gt=0, description="How long an image may stay unprocessed")
 
     heartbeat_interval_seconds: float = Field(

@@ -24,7 +24,7 @@ class Watermarks:
 
     @property
     def returned(self) -> datetime:
-        """When the watermark was sent that came back last; long ago where this tracker only stands by."""
+        """When the watermark was sent that came back last; long ago if this tracker is on standby."""
         return self._returned
 
     def send(self, publisher: Publisher) -> None:

@@ -14,7 +14,7 @@ KEPT = timedelta(days=30)  # how long a finished request stays
 
 
 class TooManyRequestsError(ValueError):
-    """So many requests are open that no other one is accepted."""
+    """Too many requests are open to accept another one."""
 
 
 class RequestRepository:

@@ -32,7 +32,7 @@ RECORDED_BY = "cli"  # as the timeline shows it
 PAGE = 50  # rows at once: progress is saved, and a cancelled request ends, after a second
 MAX_SHOWN = 100  # images that a report names
 PER_SECOND = 50
-POLL_SECONDS = 1.0  # between two looks for a request
+POLL_SECONDS = 1.0  # until requests are checked again
 LOCK = 0x7468756D64  # an arbitrary number that nothing else uses
 _FIRST = UUID(int=0)
 

@@ -28,7 +28,7 @@ class DriftKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedObject:
-    """An object that a row says is there."""
+    """An object that must exist according to a row."""
 
     id: UUID
     key: str
@@ -102,7 +102,7 @@ def is_plausible(drift: Drift, row: ImageRecord | None) -> bool:
         case DriftKind.MISSING_VARIANTS:
             return row is not None and row.status is Status.DONE and row.object_version == drift.object_version
         case DriftKind.ORPHANS:
-            # While an image is being processed, nothing says which variants are its own.
+            # While an image is being processed, it is unknown which variants are its own.
             return row is None or row.status not in IN_PROGRESS
         case DriftKind.STUCK:
             return True

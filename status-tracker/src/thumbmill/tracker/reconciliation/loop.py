@@ -1,7 +1,7 @@
-"""Reconciliation: whatever event was lost, the rows end where the buckets are.
+"""Reconciliation makes the rows agree with the buckets, even after events were lost.
 
 A pass scans the originals and then the variants, a page at a time together with the rows of the same range
-(``scan``). A difference is suspected drift; ``drift`` says what it means, and ``repair`` checks again and repairs.
+(``scan``). A difference is suspected drift; ``drift`` classifies it, and ``repair`` checks again and repairs it.
 The cursor is in Postgres: after a restart this tracker, or another one, continues there. A pass that an operator
 requested runs in the same loop, at once and without a pause between its batches.
 
@@ -40,7 +40,7 @@ from thumbmill.tracker.watermarks import Watermarks
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 1.0  # at most, between two looks for a batch that is due, a request, or the lock
+POLL_SECONDS = 1.0  # at most, until the lock, requests and the cursor are checked again
 UNAVAILABLE_SECONDS = 5.0
 
 

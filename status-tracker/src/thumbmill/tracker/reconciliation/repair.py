@@ -1,6 +1,6 @@
 """Repairs drift, after a second check that precedes everything destructive.
 
-A comparison sees a listing and rows of different moments, and an event that is on its way looks like drift. So
+A comparison uses a listing and rows of different moments, and an event in flight can look like drift. So
 first the tracker must have seen every event published before the comparison (``CatchUpBarrier``). Then each case is
 decided by the present row and a HEAD: a listing may be old, or lack what lies below another object's key. These
 races remain:
