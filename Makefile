@@ -43,8 +43,8 @@ test: venv  ## run every test on real servers, also next to a running `make up` 
 	@$(BIN)/python -m devstack setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-unit: venv  ## run the tests that need no server (under a minute)
-	$(BIN)/pytest --quiet --numprocesses $(WORKERS) tests/unit
+test-unit: venv  ## run the quick tests, which need no server (under a minute)
+	$(BIN)/pytest --quiet -m "not slow" --numprocesses $(WORKERS) tests/unit
 
 test-long: venv  ## run the tests that take minutes each, on real servers
 	@$(BIN)/python -m devstack setup

@@ -14,6 +14,8 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 
+pytestmark = pytest.mark.slow
+
 LARGE, UNREADABLE, UNSUPPORTED = ErrorCode.IMAGE_TOO_LARGE, ErrorCode.UNREADABLE_IMAGE, ErrorCode.UNSUPPORTED_FORMAT
 MEBIBYTE = 2**20
 SECONDS = 30  # no image within the limits may take this long, even on a machine that is busy with other tests

@@ -11,6 +11,8 @@ from thumbmill.thumbnailer.imaging import pipeline
 from thumbmill.thumbnailer.imaging.codecs import jpeg_dc_only
 from thumbmill.thumbnailer.imaging.model import UndecodableImageError
 
+pytestmark = pytest.mark.slow
+
 
 def renamed(data):
     """Name the components R, G and B, and remove what identifies them as Y, Cb and Cr."""

@@ -20,7 +20,7 @@ from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 
 # The limit of an ordinary image is a sixth of a second, so that a PNG of nine megapixels is slow.
-pytestmark = pytest.mark.usefixtures("faulty_decoders")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("faulty_decoders")]
 STRICT = make_options(seconds=2)
 LARGE = (3000, 3000)
 

@@ -28,7 +28,7 @@ from thumbmill.thumbnailer.sandbox.process import (
     Rejected,
 )
 
-pytestmark = pytest.mark.usefixtures("faulty_decoders")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("faulty_decoders")]
 OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29)
 
 

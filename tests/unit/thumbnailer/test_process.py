@@ -22,7 +22,7 @@ from thumbmill.thumbnailer.sandbox import process
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ENVIRONMENT, DecoderUnavailableError
 
-pytestmark = pytest.mark.usefixtures("faulty_decoders")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("faulty_decoders")]
 OPTIONS = make_options(file_bytes=2**20, pixels=10**7, memory_bytes=2**29)
 
 

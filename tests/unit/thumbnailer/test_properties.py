@@ -15,6 +15,8 @@ from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
+pytestmark = pytest.mark.slow
+
 # Deadlines would fail on a busy machine, and random examples would fail for others.
 often = settings(
     max_examples=150,

@@ -19,7 +19,7 @@ from thumbmill.thumbnailer.sandbox import limits
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import ChildProcess
 
-pytestmark = pytest.mark.usefixtures("faulty_decoders")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("faulty_decoders")]
 OPTIONS = make_options(seconds=5)
 ESCAPES = (
     "socket, connect, execve, fork, stat, statat, read, write, list, unlink, code, kill, tgkill, ptrace, prlimit"
