@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tests.unit.gateway.test_app import IMAGE_FILE, call, logged  # noqa: F401 - its fixture
+from tests.unit.gateway.app_client import IMAGE_FILE, call
 
 HERE = "127.0.0.1"  # the client address in httpx's ASGI transport
 IMAGE = "/api/v1/images/01a2019e-dd49-7c49-9ece-607b56bd764f"
