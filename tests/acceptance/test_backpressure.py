@@ -11,6 +11,9 @@ ROUTES = (
 )
 
 
+ENDPOINTS = ("images", "upload-image", "uploads")  # the metric's names of these routes
+
+
 def wait_nothing_pending(system):
     """Wait until no image of an earlier test is pending; the sweep may be needed for that."""
     pending = "SELECT id FROM images WHERE status = 'PENDING'"
@@ -43,7 +46,7 @@ def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
             for path, upload in ROUTES:
                 assert problem(system.http.post(path, **upload), 503) == "too_many_waiting"
             by = 'thumbmill_uploads_rejected_total{endpoint="%s",limit="images"}'
-            assert [system.metric("GATEWAY_PORT", by % route) for route in ("upload", "ticket")] == [2, 1, 1]
+            assert [system.metric("GATEWAY_PORT", by % route) for route in ENDPOINTS] == [2, 1, 1]
             assert system.image(first)["status"] == "PENDING"
             system.put("backpressure/another-door.jpg", photo())
             with system.stopped("postgres"):
