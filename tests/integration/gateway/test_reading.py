@@ -82,7 +82,7 @@ def test_unknown_ids(fresh, client):
     fresh.catch_up()
     assert ask(new_image_id()) == (404, "image_not_found")
     assert ask(image_id_of(S3_KEY)) == (404, "image_not_found")
-    assert ask("nobody") == (422, "invalid_request")
+    assert ask("not-an-id") == (422, "invalid_request")
 
 
 def test_the_timeline(fresh, client):

@@ -1,1 +1,1 @@
-"""Thumbmill's HTTP API: takes uploads, hands out tickets, tells the state of images."""
+"""The HTTP API of Thumbmill: uploads, tickets, image status and downloads."""

@@ -1,1 +1,1 @@
-"""HTTP/1.1 for hostile clients: limits, headers, media types, proxies."""
+"""HTTP/1.1 for untrusted clients: limits, headers, content types, reverse proxies."""

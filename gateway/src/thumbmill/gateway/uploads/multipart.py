@@ -39,7 +39,7 @@ class MultipartParser:
         """Create a parser for a boundary. Raise MultipartError if it is not valid."""
         if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES or boundary.rstrip() != boundary or _BREAK.search(boundary):
             raise MultipartError(
-                f"a boundary has 1 to {MAX_BOUNDARY_BYTES} bytes, no line break, and no space behind"
+                f"a boundary has 1 to {MAX_BOUNDARY_BYTES} bytes, no line break and no space at its end"
             )
         self._line = b"\r\n--" + boundary
         escaped = re.escape(self._line)
