@@ -85,17 +85,8 @@ class Consumer:
             self._workers.stop(self.grace_seconds)
 
     def _run_session(self) -> None:
-        session = open_session(
-            connect(self.broker, self.name),
-            self.queue_group,
-            self.health,
-            self._stopping,
-            prefetch=self.prefetch,
-            batch_delay=self.batch_delay,
-            grace_seconds=self.grace_seconds,
-        )
         try:
-            with session as self._session:
+            with open_session(connect(self.broker, self.name), self, self.health, self._stopping) as self._session:
                 self._session.run()
         finally:
             self._session = None

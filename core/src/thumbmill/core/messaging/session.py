@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
+from typing import Protocol
 
 import structlog
 from pika import BasicProperties, BlockingConnection
@@ -51,16 +52,20 @@ class ConsumerHealth:
         return {"rabbitmq": self.problem} if self.problem else self.workers.unavailable
 
 
+class SessionSettings(Protocol):
+    """What a session needs of its consumer, which describes each."""
+
+    queue_group: QueueGroup
+    prefetch: int
+    grace_seconds: float
+
+    @property
+    def batch_delay(self) -> Callable[[int], float]: ...
+
+
 @contextmanager
 def open_session(
-    connection: BlockingConnection,
-    queue_group: QueueGroup,
-    health: ConsumerHealth,
-    stopping: Event,
-    *,
-    prefetch: int,
-    batch_delay: Callable[[int], float],
-    grace_seconds: float,
+    connection: BlockingConnection, settings: SessionSettings, health: ConsumerHealth, stopping: Event
 ) -> Iterator["Session"]:
     """Declare the topology and return a session, which ends with the block; the connection is closed.
 
@@ -68,9 +73,9 @@ def open_session(
     """
     try:
         channel = connection.channel()
-        declare(channel, queue_group)
-        channel.basic_qos(prefetch_count=prefetch)
-        yield Session(connection, channel, queue_group, health, stopping, batch_delay, grace_seconds)
+        declare(channel, settings.queue_group)
+        channel.basic_qos(prefetch_count=settings.prefetch)
+        yield Session(connection, channel, settings, health, stopping)
     except ChannelClosedByBroker as error:
         if error.reply_code in {403, 406}:  # access refused, precondition failed: a retry would fail as well
             raise DependencyRejected("rabbitmq", error.reply_text) from error
@@ -88,11 +93,9 @@ class Session:
 
     connection: BlockingConnection
     channel: BlockingChannel
-    queue_group: QueueGroup
+    settings: SessionSettings
     health: ConsumerHealth
     stopping: Event
-    batch_delay: Callable[[int], float]
-    grace_seconds: float
 
     def __post_init__(self) -> None:
         self.workers = self.health.workers
@@ -101,7 +104,7 @@ class Session:
 
     def run(self) -> None:
         """Consume until the consumer stops. Raise AMQPError, OSError or DependencyUnavailable if that fails."""
-        queue, consumer_tag, declared = self.queue_group.work.name, "", time.monotonic()
+        queue, consumer_tag, declared = self.settings.queue_group.work.name, "", time.monotonic()
         while not self.stopping.is_set():
             self.health.last_loop = time.monotonic()
             if time.monotonic() - declared > DECLARE_SECONDS:
@@ -134,7 +137,7 @@ class Session:
     def _finish(self) -> None:
         """Wait until running handlers have finished, at most ``grace_seconds``, and acknowledge their messages."""
         self.health.problem = "stopping"
-        deadline = time.monotonic() + self.grace_seconds
+        deadline = time.monotonic() + self.settings.grace_seconds
         while self.workers.is_busy and time.monotonic() < deadline:
             self.health.last_loop = time.monotonic()
             self.connection.process_data_events(0.05)
@@ -143,7 +146,7 @@ class Session:
     def _declare_again(self) -> None:
         """Restore deleted queues and bindings; RabbitMQ does not notify a consumer that a binding was deleted."""
         channel = self.connection.channel()  # a separate one, since a refusal closes it
-        declare(channel, self.queue_group)
+        declare(channel, self.settings.queue_group)
         channel.close()
 
     def _dispatch(self) -> None:
@@ -157,7 +160,7 @@ class Session:
         for delivery in self._arrived:
             self.workers.submit(delivery)
         self._arrived.clear()
-        if count and (seconds := self.batch_delay(count)):
+        if count and (seconds := self.settings.batch_delay(count)):
             self.stopping.wait(seconds)
 
     def _receive(

@@ -15,15 +15,9 @@ from typing import Any
 
 from thumbmill.core.messaging.retry_policy import DELAYS
 
-STORAGE_EVENTS = "storage.events"
-LIFECYCLE = "image.lifecycle"
-RETRY = "message.retry"
-UNROUTED = "unrouted"
-
+STORAGE_EVENTS, LIFECYCLE, RETRY, UNROUTED = "storage.events", "image.lifecycle", "message.retry", "unrouted"
 IMMEDIATE, DURABLE, REPUBLISHED = "immediate", "durable", "republished"  # routing keys on storage.events
-
-IMAGE_QUEUE = "image_queue"
-TRACKER_QUEUE = "status_tracker"
+IMAGE_QUEUE, TRACKER_QUEUE = "image_queue", "status_tracker"
 
 
 @dataclass(frozen=True)
