@@ -62,7 +62,9 @@ def test_a_role_has_only_the_privileges_that_it_needs(system, role, statement):
         connection.execute(statement)
 
 
-@pytest.mark.parametrize("table", ["images", "events", "progress", "reconciliation", "operator_requests", "schema_migrations"])
+@pytest.mark.parametrize(
+    "table", ["images", "events", "progress", "reconciliation", "operator_requests", "schema_migrations"]
+)
 def test_the_gateway_reads_views_and_no_tables(system, table):
     with connect(system, "gateway") as connection:
         for statement in ("SELECT * FROM {}", "INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}"):
