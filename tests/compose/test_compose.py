@@ -26,21 +26,21 @@ def system():
 
 
 @pytest.fixture(scope="module")
-def doors(system):
+def clients(system):
     with open_client(system.ports, "minioadmin", "minioadmin") as opened:
         yield opened
 
 
-def test_a_form(doors):
-    check_thumbnail(doors, send_form(doors, seed=1))
+def test_a_form(clients):
+    check_thumbnail(clients, send_form(clients, seed=1))
 
 
-def test_a_presigned_form(doors):
-    check_thumbnail(doors, send_ticket(doors, seed=2))
+def test_a_presigned_form(clients):
+    check_thumbnail(clients, send_ticket(clients, seed=2))
 
 
-def test_an_s3_client(doors):
-    check_thumbnail(doors, put_object(doors, seed=3))
+def test_an_s3_client(clients):
+    check_thumbnail(clients, put_object(clients, seed=3))
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -66,12 +66,12 @@ def test_only_loopback_is_published(system):
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "postgres", "rabbitmq", "minio"])
-def test_uploads_are_done_after_a_restart(system, doors, name):
+def test_uploads_are_done_after_a_restart(system, clients, name):
     system.run("stop", name)
     if name in SERVICES:
         assert system.containers()[name]["State"]["ExitCode"] == 0
     system.run("up", "--detach", "--no-build")
     system.wait_healthy()
-    check_thumbnail(doors, send_form(doors, seed=4))
-    check_thumbnail(doors, send_ticket(doors, seed=5))
-    check_thumbnail(doors, put_object(doors, seed=6, key=f"after/{name}.jpg"))
+    check_thumbnail(clients, send_form(clients, seed=4))
+    check_thumbnail(clients, send_ticket(clients, seed=5))
+    check_thumbnail(clients, put_object(clients, seed=6, key=f"after/{name}.jpg"))

@@ -37,10 +37,10 @@ def system(secrets):
 def test_an_upload_in_each_way_is_done(system, secrets):
     names = ("minio_root_user", "minio_root_password", "api_keys")
     user, password, key = ((secrets / name).read_text().strip() for name in names)
-    with open_client(system.ports, user, password, key) as doors:
-        check_thumbnail(doors, send_form(doors, seed=1))
-        check_thumbnail(doors, send_ticket(doors, seed=2))
-        check_thumbnail(doors, put_object(doors, seed=3))
+    with open_client(system.ports, user, password, key) as clients:
+        check_thumbnail(clients, send_form(clients, seed=1))
+        check_thumbnail(clients, send_ticket(clients, seed=2))
+        check_thumbnail(clients, put_object(clients, seed=3))
 
 
 def test_a_request_without_a_key_is_rejected(system):
