@@ -10,8 +10,9 @@ from thumbmill.core.contracts.cloud_event import parse_lifecycle_event, to_cloud
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Done, EventType, Failed, Processing, Removed, Watermark
 from thumbmill.core.contracts.failure import Failure
-from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, new_image_id, upload_key
+from thumbmill.core.contracts.identity import ObjectVersion, event_id, image_id_of, new_image_id, upload_key
 from thumbmill.core.contracts.image_details import GeoPoint, ImageDetails
+from thumbmill.core.contracts.interventions import DriftRepaired, ObjectRejected
 from thumbmill.core.errors import MalformedEvent
 
 VERSION = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)
@@ -61,6 +62,14 @@ def test_duplicates_have_one_id_and_different_events_have_different_ones():
         )
     ]
     assert len(set(others)) == len(others)
+
+
+def test_renamed_types_keep_their_former_names_in_ids():
+    repaired = DriftRepaired(key="a b", object_version=VERSION, drift="missed", run_id="1")
+    rejected = ObjectRejected(key="a b", object_version=VERSION)
+    image_id = image_id_of("a b")
+    assert to_cloud_event(repaired, by="a").id == event_id(image_id, "missed", "1", "tracker.healed")
+    assert to_cloud_event(rejected, by="a").id == event_id(image_id, VERSION, "tracker.withdrawn")
 
 
 def test_unknown_fields_are_ignored():

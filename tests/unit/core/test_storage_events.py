@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
+from thumbmill.core.contracts.identity import ObjectVersion, event_id, image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent
 
@@ -108,6 +108,12 @@ def test_each_event_of_each_target_has_its_own_id():
     ids = {event.identity(target) for event in events for target in ("immediate", "durable")}
     assert len(ids) == 2 * len(events)
     assert read("put").identity("immediate") in ids
+
+
+@pytest.mark.parametrize(("target", "former"), [("immediate", "instant"), ("durable", "ledger")])
+def test_renamed_targets_keep_their_former_names_in_ids(target, former):
+    event = read("put")
+    assert event.identity(target) == event_id(former, event.name, event.bucket, event.key, event.sequencer)
 
 
 def changed(**changes):
