@@ -578,7 +578,7 @@ static int start_scan(Frame *frame, const Scan *scan) {
 /* --- the functions that jpeg_dc_only.py calls ---------------------------------------------------------------- */
 
 /* Free a frame, or NULL. */
-void end_picture(Frame *frame) {
+void free_frame(Frame *frame) {
     for (int i = 0; frame && i < frame->component_count; i++) {
         free(frame->components[i].samples);
         free(frame->components[i].coefficients);
@@ -589,7 +589,7 @@ void end_picture(Frame *frame) {
 /* Allocate a frame. Width and height are those of the decoded image. Each component has its sampling factors, the
    pixels of a decoded block in each direction, and 64 values of a quantization table in zigzag order. Return NULL
    if there is not enough memory. */
-Frame *begin_picture(int width, int height, int progressive, int component_count, const int32_t *h_samp,
+Frame *create_frame(int width, int height, int progressive, int component_count, const int32_t *h_samp,
                     const int32_t *v_samp, const int32_t *scaled_size, const uint16_t *quant_tables) {
     Frame *frame = calloc(1, sizeof *frame);
     if (!frame)
@@ -614,7 +614,7 @@ Frame *begin_picture(int width, int height, int progressive, int component_count
         component->samples = malloc(blocks * (size_t)(scaled_size[i] * scaled_size[i]));
         component->coefficients = progressive ? calloc(blocks, (size_t)component->stored * sizeof(int16_t)) : NULL;
         if (!component->samples || (progressive && !component->coefficients)) {
-            end_picture(frame);
+            free_frame(frame);
             return NULL;
         }
     }
@@ -623,7 +623,7 @@ Frame *begin_picture(int width, int height, int progressive, int component_count
 
 /* Decode the scan whose entropy-coded data begin at an offset. Return the offset of the marker after it, or 0 if
    the decoder gives up. Fill in the extent, which must be zeros, unless it is NULL. */
-size_t read_scan(Frame *frame, const uint8_t *data, size_t offset, size_t size, const Scan *scan,
+size_t decode_scan(Frame *frame, const uint8_t *data, size_t offset, size_t size, const Scan *scan,
                    ScanExtent *extent) {
     if (offset > size)
         return 0;
@@ -687,7 +687,7 @@ static void convert_to_rgbx(const Frame *frame, uint8_t *pixels) {
 }
 
 /* Write the decoded image, in 4 bytes a pixel (RGBX), or in one (grey). Return 0 if the decoder gives up. */
-int write_picture(Frame *frame, uint8_t *pixels) {
+int write_image(Frame *frame, uint8_t *pixels) {
     for (int i = 0; frame->progressive && i < frame->component_count; i++)
         if (!transform_blocks(&frame->components[i], frame->mcu_lines * frame->components[i].v_samp))
             return 0;

@@ -63,11 +63,11 @@ def decode(data: bytes, pixels: bytearray) -> bool:
             _decode_scan(library, frame, file, scan)
         if frame is None or any(any(component.bit_positions) for component in file.components.values()):
             return False
-        return bool(library.write_picture(frame, (ctypes.c_char * len(pixels)).from_buffer(pixels)))
+        return bool(library.write_image(frame, (ctypes.c_char * len(pixels)).from_buffer(pixels)))
     except (UnsupportedJpegError, LookupError):
         return False
     finally:
-        library.end_picture(frame)
+        library.free_frame(frame)
 
 
 def measure_scan(data: bytes) -> ScanExtent | None:
@@ -82,13 +82,13 @@ def measure_scan(data: bytes) -> ScanExtent | None:
             return None
         width, height = (-(-edge // 8) for edge in file.size)
         frame = _create_frame(library, file, width * height * (1 if len(file.components) == GREY else 4))
-        library.read_scan(frame, data, file.offset, len(data), _pack(file, scan), ctypes.byref(extent))
+        library.decode_scan(frame, data, file.offset, len(data), _pack(file, scan), ctypes.byref(extent))
     except (UnsupportedJpegError, LookupError, StopIteration):
         return None
     else:
         return extent
     finally:
-        library.end_picture(frame)
+        library.free_frame(frame)
 
 
 def _create_frame(library: ctypes.CDLL, file: JpegFile, room: int) -> int | None:
@@ -99,7 +99,7 @@ def _create_frame(library: ctypes.CDLL, file: JpegFile, room: int) -> int | None
     if not components or room != width * height * (4 if len(components) == COLOUR else 1):
         raise UnsupportedJpegError
     numbers = ctypes.c_int32 * len(components)
-    frame: int | None = library.begin_picture(
+    frame: int | None = library.create_frame(
         width,
         height,
         file.is_progressive,
@@ -124,7 +124,7 @@ def _decode_scan(library: ctypes.CDLL, frame: int | None, file: JpegFile, scan: 
             raise UnsupportedJpegError
         file.offset = found.start()
         return
-    file.offset = library.read_scan(frame, file.data, file.offset, len(file.data), _pack(file, scan), None)
+    file.offset = library.decode_scan(frame, file.data, file.offset, len(file.data), _pack(file, scan), None)
     if file.offset == 0:
         raise UnsupportedJpegError
 
@@ -144,11 +144,11 @@ def load_library(path: Path = _LIBRARY) -> ctypes.CDLL:
     """Load the library that hatch_build.py has compiled from dc_only.c."""
     library = ctypes.CDLL(str(path))
     integer, pointer, integers = ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int32)
-    library.begin_picture.restype, library.begin_picture.argtypes = (
+    library.create_frame.restype, library.create_frame.argtypes = (
         pointer,
         (integer, integer, integer, integer, integers, integers, integers, ctypes.c_char_p),
     )
-    library.read_scan.restype, library.read_scan.argtypes = (
+    library.decode_scan.restype, library.decode_scan.argtypes = (
         ctypes.c_size_t,
         (
             pointer,
@@ -159,6 +159,6 @@ def load_library(path: Path = _LIBRARY) -> ctypes.CDLL:
             ctypes.POINTER(ScanExtent),
         ),
     )
-    library.write_picture.restype, library.write_picture.argtypes = integer, (pointer, pointer)
-    library.end_picture.restype, library.end_picture.argtypes = None, (pointer,)
+    library.write_image.restype, library.write_image.argtypes = integer, (pointer, pointer)
+    library.free_frame.restype, library.free_frame.argtypes = None, (pointer,)
     return library
