@@ -6,7 +6,6 @@ workers on one key may delete each other's variants and still end with the right
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -23,19 +22,11 @@ from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundEr
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.thumbnailer.lifecycle import ImageContext, publish
 from thumbmill.thumbnailer.metrics import OUTCOMES
-from thumbmill.thumbnailer.sandbox.pool import SLOW_LANE
-from thumbmill.thumbnailer.sandbox.process import Decoded, Rejected
+from thumbmill.thumbnailer.sandbox.pool import SLOW_LANE, Decoder
+from thumbmill.thumbnailer.sandbox.process import Rejected
 from thumbmill.thumbnailer.variants import VariantStore
 
 MAX_ATTEMPTS_ON_CHANGE = 5  # attempts at an object that changes meanwhile; then its message is delayed
-
-
-class ImageDecoder(Protocol):
-    """Decodes originals; see ``sandbox.pool.Decoder``."""
-
-    def decode(self, data: bytes, *, slow: bool) -> Decoded | Rejected: ...
-
-    def check_slow_slot(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Thumbnailer:
 
     storage: Storage
     variants: VariantStore
-    decoder: ImageDecoder
+    decoder: Decoder
     max_bytes: int  # of an original
 
     def handle(self, message: Message, publisher: Publisher) -> None:
