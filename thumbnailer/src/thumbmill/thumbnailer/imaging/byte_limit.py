@@ -1,4 +1,4 @@
-"""Limit a variant to the size in bytes of its original: a larger thumbnail serves nobody.
+"""Limit a variant to the size in bytes of its original: a larger thumbnail is useless.
 
 Variants exceed their originals where these are compressed better than any photo: bilevel scans, drawings of
 few colours, and photos of low quality that keep their size in pixels. Only such variants are encoded again. The

@@ -5,13 +5,13 @@ is missing, mostly with mid-grey, and only warns. A warning of libjpeg means one
 lists all of its texts, which are those of jerror.h):
 
 - harmless, because no pixel depends on it: fields with only one valid value, and junk between the header's segments
-  or in metadata (all of it is corrected for a second attempt), a missing end marker, surplus bytes behind the last
+  or in metadata (all of it is corrected for a second attempt), a missing end marker, surplus bytes after the last
   scan, or fill bytes there;
 - invisible damage: the file ends a few blocks too early, or within a scan that only refines known coefficients.
   Such an image is DONE, and marked as damaged;
 - visible damage, which is everything else: the file is rejected.
 
-libjpeg does not check for scans that are missing completely, so this module does. Data behind the end of the image,
+libjpeg does not check for scans that are missing completely, so this module does. Data after the end of the image,
 such as a video or further images, is never read.
 
 Some damage cannot be detected. Data that still decode to the right number of blocks may contain a flipped bit that
