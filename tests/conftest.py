@@ -32,7 +32,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """Run the longest test first, or one worker would run it long after the others have finished."""
-    items.sort(key=lambda item: "losses" not in item.path.parts)
+    items.sort(key=lambda item: "chaos" not in item.path.parts)
     for item in items if not config.getoption("--long") else []:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with --long"))
