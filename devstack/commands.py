@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def up(*, backing_only: bool) -> int:
-    """Run the system until it is interrupted. Raises LaunchError for a process that keeps exiting."""
+    """Run the system until it is interrupted. Raise LaunchError for a process that keeps exiting."""
     _handle_signals()
     with _lock():
         ports = ports_from(os.environ)
@@ -112,7 +112,7 @@ def up(*, backing_only: bool) -> int:
 
 
 def down() -> None:
-    """Stop the running `up` and wait for it to exit. Raises LaunchError if it does not."""
+    """Stop the running `up` and wait for it to exit. Raise LaunchError if it does not."""
     pid = read_pid_file(DIRECTORY / LAUNCHER)
     if pid is None:
         stop_stale_processes(DIRECTORY, log)
@@ -146,7 +146,7 @@ def status() -> int:
 
 
 def clean() -> None:
-    """Remove .local and its data. Raises LaunchError while they are in use."""
+    """Remove .local and its data. Raise LaunchError while they are in use."""
     if not DIRECTORY.exists():
         return
     with _lock():
@@ -171,7 +171,7 @@ def _watch(stack: Stack) -> None:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """Lock .local against another `up` or `clean`. Raises LaunchError if it is locked."""
+    """Lock .local against another `up` or `clean`. Raise LaunchError if it is locked."""
     DIRECTORY.mkdir(exist_ok=True)
     with (DIRECTORY / "lock").open("w") as lock:
         try:

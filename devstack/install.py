@@ -18,7 +18,7 @@ PACKAGES = ("core", "gateway", "thumbnailer", "status-tracker", "cli")
 
 
 def install_servers(log: Callable[[str], None]) -> None:
-    """Install RabbitMQ, PostgreSQL and MinIO if they are missing. Raises LaunchError."""
+    """Install RabbitMQ, PostgreSQL and MinIO if they are missing. Raise LaunchError."""
     require_linux()
     missing = {"rabbitmq-server": find_rabbitmq() is None, "postgresql": find_postgres() is None}
     _install_packages([package for package, is_missing in missing.items() if is_missing], log)

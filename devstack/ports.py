@@ -30,7 +30,7 @@ _TEST_PORTS = range(20000, 32000)
 def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
     """Return every port: the value of its variable, or its default plus PORT_OFFSET.
 
-    Raises LaunchError for an invalid port and for a duplicate.
+    Raise LaunchError for an invalid port and for a duplicate.
     """
     offset = _read_offset(environment)
     ports: dict[str, int] = {}

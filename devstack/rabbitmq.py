@@ -119,7 +119,7 @@ def _write_configuration(installation: Installation, home: Path) -> None:
 
 
 def rabbitmqctl(broker: Process, *arguments: str) -> None:
-    """Run `rabbitmqctl` on a running broker, as its own user. Raises SubprocessError."""
+    """Run `rabbitmqctl` on a running broker, as its own user. Raise SubprocessError."""
     program = str(_PROGRAM.with_name("rabbitmqctl"))
     command = [program, "-n", broker.environment["RABBITMQ_NODENAME"], *arguments]
     subprocess.run(

@@ -51,7 +51,7 @@ def find_running(directory: Path) -> Running | None:
 
 
 def require_running(directory: Path) -> Running:
-    """Return the record of the `up` in this directory. Raises LaunchError if it is not running."""
+    """Return the record of the `up` in this directory. Raise LaunchError if it is not running."""
     if running := find_running(directory):
         return running
     raise LaunchError(f"the system in {CHECKOUT} is not running: start it there with `make up`")

@@ -25,7 +25,7 @@ _TIMEOUT_SECONDS = 15.0
 
 
 def run_smoke(running: Running, log: Callable[[str], None]) -> None:
-    """Upload the sample image and print the steps until it is DONE. Raises LaunchError if it fails."""
+    """Upload the sample image and print the steps until it is DONE. Raise LaunchError if it fails."""
     gateway = _Gateway(running.ports["GATEWAY_PORT"], running.api_key)
     image_bytes = make_sample_image()
     log(f"uploading a sample image of {len(image_bytes)} bytes by POST /api/v1/images")
@@ -54,7 +54,7 @@ class _Gateway:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the JSON of a successful response. Raises LaunchError otherwise."""
+        """Return the JSON of a successful response. Raise LaunchError otherwise."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request(method, path, body, {**self._headers, **(headers or {})})

@@ -65,7 +65,7 @@ class Stack:
     def up(self, *, backing_only: bool = False) -> None:
         """Start all processes in order, each after those that it needs.
 
-        Raises LaunchError. The caller has to call `close` in that case too.
+        Raise LaunchError. The caller has to call `close` in that case too.
         """
         self.stop_stale_processes()
         for path in self.installation.logs.glob("*.log"):
@@ -114,7 +114,7 @@ class Stack:
     def wait_ready(self, name: str, seconds: float | None = None) -> None:
         """Wait until the process is ready.
 
-        Raises LaunchError, with the end of its log, if it exits or takes too long.
+        Raise LaunchError, with the end of its log, if it exits or takes too long.
         """
         process = self.table[name]
         timeout = seconds or process.start_seconds
@@ -161,7 +161,7 @@ class Stack:
         self.start(name, wait=wait, command=command, **environment)
 
     def revive(self, name: str) -> None:
-        """Restart a process that has exited, and wait until it is ready. Raises LaunchError."""
+        """Restart a process that has exited, and wait until it is ready. Raise LaunchError."""
         self._reap(name, everything=self.table[name].kill_group)
         self.start(name)
 

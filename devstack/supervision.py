@@ -27,7 +27,7 @@ class Processes(Protocol):
         """Return the last lines of its log."""
 
     def revive(self, name: str) -> None:
-        """Restart it and wait until it is ready. Raises LaunchError."""
+        """Restart it and wait until it is ready. Raise LaunchError."""
 
 
 def supervise(
@@ -39,7 +39,7 @@ def supervise(
 ) -> None:
     """Restart each process that exits, until `is_stopping`.
 
-    Raises LaunchError for a process that exited more than MAX_RESTARTS times within WINDOW_SECONDS.
+    Raise LaunchError for a process that exited more than MAX_RESTARTS times within WINDOW_SECONDS.
     """
     exits: dict[str, list[float]] = defaultdict(list)
     while not is_stopping():

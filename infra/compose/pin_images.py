@@ -45,12 +45,12 @@ def main() -> int:
 
 
 def pin(images: dict[str, str], find: Callable[[str], str]) -> dict[str, str]:
-    """Return each image as `name:tag@digest`. Raises PinError."""
+    """Return each image as `name:tag@digest`. Raise PinError."""
     return {variable: f"{image}@{find(image)}" for variable, image in images.items()}
 
 
 def find_digest(image: str) -> str:
-    """Return the digest of the image's index, which covers every platform. Raises PinError."""
+    """Return the digest of the image's index, which covers every platform. Raise PinError."""
     command = ["docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", image]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)

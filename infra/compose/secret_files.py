@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def write_secrets(directory: Path) -> list[str]:
-    """Create the missing secrets, rewrite the URLs, and return the names of the new secrets. Raises OSError."""
+    """Create the missing secrets, rewrite the URLs, and return the names of the new secrets. Raise OSError."""
     directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
     directory.chmod(_DIRECTORY_MODE)
     created = [name for name in PASSWORDS if not (directory / name).exists()]

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def make_page() -> str:
-    """Return the page. Raises LicenceError."""
+    """Return the page. Raise LicenceError."""
     versions: dict[str, set[str]] = defaultdict(set)
     images: dict[str, list[str]] = defaultdict(list)
     for image in IMAGES:
@@ -71,7 +71,7 @@ def read_lock(path: Path) -> list[tuple[str, str]]:
 
 
 def find_licence(name: str) -> str:
-    """Return the licence of an installed package, as an SPDX expression if possible. Raises LicenceError."""
+    """Return the licence of an installed package, as an SPDX expression if possible. Raise LicenceError."""
     try:
         found = metadata(name)
     except PackageNotFoundError:

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def build(package: str, directory: Path) -> Path:
-    """Build a package's sdist, and its wheel from that. Returns the wheel. Raises CalledProcessError."""
+    """Build a package's sdist, and its wheel from that. Return the wheel. Raise CalledProcessError."""
     with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
         run([sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", scratch],
             cwd=CHECKOUT / package)  # fmt: skip
@@ -84,7 +84,7 @@ def check_contents(wheels: dict[str, Path]) -> None:
 
 
 def try_program(package: str, wheels: dict[str, Path]) -> None:
-    """Install a program into an empty environment and start it. Raises CalledProcessError, ReleaseError."""
+    """Install a program into an empty environment and start it. Raise CalledProcessError, ReleaseError."""
     module, script = PROGRAMS[package]
     with tempfile.TemporaryDirectory(prefix="thumbmill-release-") as scratch:
         venv.create(scratch, with_pip=True)
@@ -113,7 +113,7 @@ def read_version() -> str:
 
 
 def run(command: list[str | Path], cwd: Path = CHECKOUT) -> str:
-    """Run a program and return what it prints. Raises CalledProcessError."""
+    """Run a program and return what it prints. Raise CalledProcessError."""
     return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def make_environment(directory: Path, lock: str) -> Path:
-    """Install a lock of requirements/ and return the environment's interpreter. Raises CalledProcessError."""
+    """Install a lock of requirements/ and return the environment's interpreter. Raise CalledProcessError."""
     venv.create(directory, with_pip=True)
     python = directory / "bin" / "python"
     subprocess.run([python, *_PIP, CHECKOUT / "requirements" / f"{lock}.txt"], check=True)
@@ -51,7 +51,7 @@ def make_environment(directory: Path, lock: str) -> Path:
 
 
 def describe(tool: Path, python: Path, pyproject: Path, target: Path) -> None:
-    """Write the SBOM of an environment, reproducibly. Raises CalledProcessError."""
+    """Write the SBOM of an environment, reproducibly. Raise CalledProcessError."""
     subprocess.run(
         [tool, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--spec-version", "1.6",
          "--pyproject", pyproject, "--mc-type", "application", "--output-file", target, python],

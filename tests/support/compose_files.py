@@ -117,7 +117,7 @@ def last_instruction(stages: dict[str, Stage], name: str, word: str) -> str | No
 
 
 def exec_form(instruction: str | None) -> list[str]:
-    """Return the words of ENTRYPOINT or CMD. Raises ValueError for the shell form, which lets no signal through."""
+    """Return the words of ENTRYPOINT or CMD. Raise ValueError for the shell form, which lets no signal through."""
     words: list[str] = json.loads(instruction or "[]")
     return words
 

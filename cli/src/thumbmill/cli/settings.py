@@ -58,7 +58,7 @@ class Settings(BrokerSettings, ServiceSettings):
 
 
 def load_settings() -> Settings:
-    """Load the environment and the file. Raises SettingsError with the names of the missing settings."""
+    """Load the environment and the file. Raise SettingsError with the names of the missing settings."""
     try:
         return load(Settings)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""What an event makes of an image's row. Pure: no database, no bucket, no clock.
+"""How an event changes an image's row. Pure: no database, no bucket, no clock.
 
     upload.requested          ObjectCreated            image.processing          image.done
     ---------------> AWAITING_UPLOAD -----> PENDING -----------> PROCESSING -----------> DONE
@@ -7,10 +7,10 @@
               a new generation of any state --+ |
                                                 +-- an object again --- DELETED <-- ObjectRemoved, from any state
 
-Events come twice, late and in any order; the row must end where the bucket is. So an event that would change the
-row's object version, or set or leave DELETED, is only a reason to ask the bucket, whose answer decides. Events
-about the row's own object version are ordered by their rank. A first event is accepted without asking, since that
-is the common path, unless a removal came before it.
+Events arrive twice, late and in any order, and in the end the row must agree with the bucket. So an event that
+would change the row's object version, or set or leave DELETED, only causes a HEAD request, whose response decides.
+Events about the row's own object version are ordered by ``ImageRecord.rank``. The first event of an image needs no
+HEAD, since that is the common path, unless a removal came before it.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ def fold(
     purgeable: bool = False,
     overwrite: bool = False,
 ) -> ImageRecord | None:
-    """Apply an image's events one after another, asking the bucket where that is needed.
+    """Apply an image's events one after another, with a HEAD request where ``needs_bucket_check`` says so.
 
     ``removal_known``: the timeline has a removal of this image already. ``purgeable``: an event is so old that its
     row may have been purged. ``overwrite``: a presigned form may upload another file.
@@ -51,7 +51,7 @@ def fold(
 def needs_bucket_check(
     row: ImageRecord | None, event: TimelineEvent, *, removal_known: bool, overwrite: bool = False
 ) -> bool:
-    """Return whether the bucket must be asked what an event means."""
+    """Return whether the effect of an event depends on what is in the bucket."""
     if isinstance(event.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
         return False
     if row is None or row.object_version is None:
@@ -85,7 +85,7 @@ def apply(
 
 
 def needs_processing(row: ImageRecord | None, event: TimelineEvent) -> bool:
-    """Return whether the thumbnailer has not acted upon a bucket's event yet, as far as the row shows."""
+    """Return whether the thumbnailer still has to handle a bucket's event, as far as the row shows."""
     if row is None or not isinstance(event.payload, StorageEvent):
         return False
     if row.status is Status.DELETED:
@@ -94,7 +94,7 @@ def needs_processing(row: ImageRecord | None, event: TimelineEvent) -> bool:
 
 
 def _apply_request(row: ImageRecord | None, event: TimelineEvent) -> ImageRecord | None:
-    """Apply what a client, an operator or reconciliation intends; other events are in the timeline only."""
+    """Apply a request of a client, an operator or reconciliation; other events are in the timeline only."""
     match event.payload:
         case UploadRequested():
             return transitions.apply_upload_request(row, event, event.payload)

@@ -45,7 +45,7 @@ class DeadLetterActions:
     run_id: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
 
     def redrive(self, dead_letter: DeadLetter, reader: DeadLetterReader) -> None:
-        """Send a dead letter back to its work queue as a first attempt. Raises DependencyUnavailable."""
+        """Send a dead letter back to its work queue as a first attempt. Raise DependencyUnavailable."""
         self._publish(Redriven, dead_letter)
         raw = dead_letter.raw
         origin = {name: value for name in ORIGIN if (value := raw.headers.get(name)) is not None}
@@ -62,7 +62,7 @@ class DeadLetterActions:
         reader.remove(raw)
 
     def drop(self, dead_letter: DeadLetter, reader: DeadLetterReader) -> None:
-        """Delete a dead letter. Raises DependencyUnavailable."""
+        """Delete a dead letter. Raise DependencyUnavailable."""
         self._publish(Dropped, dead_letter)
         reader.remove(dead_letter.raw)
 

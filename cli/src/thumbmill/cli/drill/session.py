@@ -29,7 +29,7 @@ class Plan:
 def run(access: Access, plan: Plan, history: History, meanwhile: Callable[[], object], log: Log) -> CheckResult:
     """Use the system until ``meanwhile`` returns, let it settle, and check it.
 
-    Raises SystemUnresponsiveError, DependencyRejected or DependencyUnavailable if it cannot be checked.
+    Raise SystemUnresponsiveError, DependencyRejected or DependencyUnavailable if it cannot be checked.
     """
     clients = Clients(access, history, plan.seed, folder=f"drill/{uuid.uuid4()}", faults=plan.faults)
     poller = Poller(access, history, plan.seed)

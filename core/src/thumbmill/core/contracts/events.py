@@ -17,7 +17,7 @@ from thumbmill.core.contracts.interventions import RequestEvent, TimelineOnlyEve
 from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.text import sanitize_file_name
 
-FileName = Annotated[str, AfterValidator(sanitize_file_name)]  # None where nothing is left of it
+FileName = Annotated[str, AfterValidator(sanitize_file_name)]  # None if sanitizing leaves nothing
 
 
 class Variant(FrozenModel):
@@ -42,18 +42,18 @@ class UploadRequested(FrozenModel):
 
 
 class _ObjectEvent(FrozenModel):
-    """What an event about one stored object has. It is complete, since events may arrive in any order."""
+    """The fields of every event about one object. Each event has all, because events may arrive in any order."""
 
     key: str
     object_version: ObjectVersion  # ETag, size and time of the object that the event is about
     content_type: str | None = None
     file_name: FileName | None = None
-    run_id: str = ""  # the start of a reprocessing, ISO 8601, so that runs sort by time; empty: the first
+    run_id: str = ""  # when the run was requested, ISO 8601, so that runs sort by time; empty: the first
     attempt: int = Field(1, ge=1)  # within the run
 
 
 class Processing(_ObjectEvent):
-    """The thumbnailer began."""
+    """The thumbnailer has started to process the object."""
 
     type: Literal[EventType.PROCESSING] = EventType.PROCESSING
 
@@ -103,7 +103,7 @@ class Removed(FrozenModel):
 
 
 class Watermark(FrozenModel):
-    """A mark that the tracker sends to its own queue: all that was published before its ``time`` is ahead of it."""
+    """A message from the tracker to its own queue; it arrives after everything published before its ``time``."""
 
     type: Literal[EventType.WATERMARK] = EventType.WATERMARK
 

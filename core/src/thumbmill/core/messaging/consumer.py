@@ -1,9 +1,9 @@
 """A consumer of one queue: a thread that owns the connection, and workers that handle messages.
 
-``run`` opens one session with RabbitMQ after the other. A session fetches messages and submits them to the workers.
-They call ``handle``, ask ``retry_policy.decide`` what follows from its result, and hand the delivery back; the
-session's thread, which alone uses the channel, acknowledges it. What has no decision is never acknowledged,
-so RabbitMQ delivers it again.
+``run`` opens a session with RabbitMQ, and another one after each lost connection. A session fetches messages and
+submits them to the workers. A worker calls ``handle`` and passes the result to ``retry_policy.decide``, which
+returns an action. The session's thread then acknowledges the delivery, since only that thread may use the channel.
+A delivery without a decision is never acknowledged, so RabbitMQ delivers it again.
 """
 
 import random
@@ -25,17 +25,18 @@ from thumbmill.core.settings import BrokerSettings
 
 log = structlog.get_logger()
 
-RECONNECT_SECONDS = (0.5, 3.0)  # the wait after a lost connection is random between these
+RECONNECT_SECONDS = (0.5, 3.0)  # wait after a lost connection: random between these
 
 
 @dataclass
 class Consumer:
     """Consumes one queue until stopped.
 
-    ``handle`` gets up to ``batch`` messages at once; what it may raise is in ``retry_policy``. A batch that fails
-    is handled again message by message, so that only the failing one is retried. ``on_failure`` is called after a
-    failed attempt, before the message is delayed or dead-lettered. ``probes`` find out whether a dependency is
-    available again. ``batch_delay`` returns for how many seconds messages may gather, given how many arrived last.
+    ``handle`` gets up to ``batch`` messages at once; ``retry_policy`` lists the exceptions that it may raise. If a
+    batch fails, its messages are handled again one by one, so that only the failing one is retried. ``on_failure``
+    is called after a failed attempt, before the message is delayed or dead-lettered. ``probes``, by dependency,
+    check whether it is available again. ``batch_delay`` gets the number of messages that have just arrived, and
+    returns the seconds to wait for more.
     """
 
     name: str  # of the connection in RabbitMQ's management UI

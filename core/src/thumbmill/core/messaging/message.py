@@ -63,7 +63,7 @@ class Message:
 
     @property
     def lane(self) -> str:
-        """The lane that the message waits for; empty for most. Other kinds of fairness could use lanes, too."""
+        """The lane that the message waits for; empty for most."""
         return self.sticky_headers.get(LANE, "")
 
     @property

@@ -1,6 +1,6 @@
-"""The ack table: what follows from a handler's result.
+"""The ack table: the action for each result of a handler.
 
-Handlers return or raise; they never see a delivery tag. ``decide`` reads the table, and ``workers`` applies it.
+Handlers return or raise; they never see a delivery tag. ``decide`` is the table, and ``workers`` applies it.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from thumbmill.core.errors import (
 
 MAX_ATTEMPTS = 4  # the first, and one after each delay
 DELAYS = {"5s": timedelta(seconds=5), "30s": timedelta(seconds=30), "5m": timedelta(minutes=5)}
-SHORT_LANE_DELAYS = 6  # waits of the shortest delay for a lane, half a minute in all; then of the next
+SHORT_LANE_DELAYS = 6  # a message waits for its lane in delays of 5 s, half a minute in all; then of 30 s
 POISON_THRESHOLD = 4  # earlier deliveries that ended without a decision: the fifth runs alone
 
 
 class Action(StrEnum):
-    """What the runtime does with a delivery."""
+    """What the consumer does with a delivery."""
 
     ACK = "ack"
     DELAY = "delay"  # confirmed publish to a delay queue, then ack
@@ -42,12 +42,12 @@ class Disposition:
     delay: str = ""  # a key of DELAYS
     attempt: int = 1
     deferrals: int = 0
-    lane: str = ""  # the lane that the message waits for
-    is_failed_attempt: bool = False  # the runtime calls OnFailure, so that the service reports it
+    lane: str = ""  # the group of messages with a limit of its own (slow images) in which this one waits
+    is_failed_attempt: bool = False  # the consumer calls ``on_failure``, so that the service reports it
 
 
 def decide(error: Exception | None, *, attempt: int, deferrals: int, possible_poison: bool) -> Disposition:
-    """Return what follows from a handler's error; None means that it returned.
+    """Return the action for a handler's error; None means that it returned.
 
     ``attempt`` counts from 1, ``deferrals`` counts delays that cost no attempt. ``possible_poison``: RabbitMQ has
     delivered the message five times, which only a crash of the consumer explains.

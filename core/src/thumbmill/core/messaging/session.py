@@ -53,7 +53,7 @@ class ConsumerHealth:
 
 
 class SessionSettings(Protocol):
-    """What a session needs of its consumer, which describes each."""
+    """What a session needs of its consumer; ``Consumer`` describes each field."""
 
     queue_group: QueueGroup
     prefetch: int
@@ -67,7 +67,7 @@ class SessionSettings(Protocol):
 def open_session(
     connection: BlockingConnection, settings: SessionSettings, health: ConsumerHealth, stopping: Event
 ) -> Iterator["Session"]:
-    """Declare the topology and return a session, which ends with the block; the connection is closed.
+    """Declare the topology and yield a session; close the connection after the block.
 
     Raise DependencyRejected if RabbitMQ refuses a permission, or has the topology declared differently.
     """
@@ -83,7 +83,7 @@ def open_session(
     finally:
         health.workers.drain_pending()
         if connection.is_open:
-            with suppress(AMQPError, OSError):  # which would hide the reason
+            with suppress(AMQPError, OSError):  # an error here would hide the first one
                 connection.close()
 
 
@@ -126,7 +126,7 @@ class Session:
         self._finish()
 
     def acknowledge_threadsafe(self, deliveries: Sequence[Delivery], *, ack: bool) -> None:
-        """Acknowledge or requeue deliveries soon. Safe in any thread; a lost connection needs neither."""
+        """Acknowledge or requeue deliveries soon, from any thread; RabbitMQ requeues those of a lost connection."""
         if not deliveries:
             return
         try:
@@ -150,7 +150,7 @@ class Session:
         channel.close()
 
     def _dispatch(self) -> None:
-        """Submit all messages that have arrived together, and let more gather if wanted: waking up costs time."""
+        """Submit all messages that have arrived together, then wait for more as ``batch_delay`` says."""
         self.connection.process_data_events(LOOP_SECONDS)
         gathered = 0
         while self.workers.batch > 1 and gathered < len(self._arrived):

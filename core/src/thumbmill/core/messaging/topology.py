@@ -1,13 +1,13 @@
-"""Every exchange, queue and binding, as values.
+"""Every exchange, queue and binding.
 
 MinIO publishes each change of the bucket twice to ``storage.events``, through two notification targets, since
 neither is enough alone. IMMEDIATE arrives within a millisecond of the upload's response, but is lost while RabbitMQ
 is unavailable. DURABLE is stored on MinIO's disk until RabbitMQ confirms it, and so arrives up to three seconds
-later. The thumbnailer consumes IMMEDIATE alone, so that each image is processed once. The tracker consumes both. If
-a DURABLE event has no IMMEDIATE twin, it publishes the event again as REPUBLISHED for the thumbnailer.
+later. The thumbnailer consumes only IMMEDIATE, so that each image is processed once. The tracker consumes both. If
+an event arrives by DURABLE only, the tracker publishes it again as REPUBLISHED for the thumbnailer.
 
-The services publish what they did to ``image.lifecycle``. Delayed messages and dead letters pass ``message.retry``.
-Policies and RabbitMQ's definitions file are in ``definitions.py``.
+The services publish lifecycle events to ``image.lifecycle``, and delayed messages and dead letters to
+``message.retry``. Policies and RabbitMQ's definitions file are in ``definitions.py``.
 """
 
 from dataclasses import dataclass, field, replace
@@ -42,17 +42,17 @@ class Queue:
 
     name: str
     bindings: tuple[Binding, ...]
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra_arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {"x-queue-type": "quorum", **self.extra}
+        return {"x-queue-type": "quorum", **self.extra_arguments}
 
 
 EXCHANGES = (
     Exchange(STORAGE_EVENTS, "topic"),
     Exchange(LIFECYCLE, "topic"),
-    Exchange(RETRY, "topic"),  # not direct: RabbitMQ checks permissions by routing key on topic exchanges alone
+    Exchange(RETRY, "topic"),  # not direct: RabbitMQ checks permissions for routing keys only on topic exchanges
 )
 
 
@@ -103,8 +103,8 @@ def thumbnailer_queues(name: str = IMAGE_QUEUE) -> QueueGroup:
 def tracker_queues(image_queue: str = IMAGE_QUEUE) -> QueueGroup:
     """Return the queues of the status tracker, which also gets a copy of each dead letter about an image.
 
-    One tracker is active at a time, and others stand by: with two active, neither would know up to which moment
-    every event has been consumed.
+    One tracker is active at a time, and others stand by: with two active, neither would know the time up to which
+    all events have been consumed.
     """
     bindings = (
         Binding(STORAGE_EVENTS, IMMEDIATE),

@@ -153,7 +153,7 @@ class Workers:
         return taken
 
     def _process(self, deliveries: list[Delivery], publisher: Publisher) -> DependencyUnavailable | None:
-        """Handle a batch and acknowledge it. Return the error if a dependency was unavailable."""
+        """Handle a batch and acknowledge it. Return the error if a dependency is unavailable."""
         error = self._handle(deliveries, publisher)
         if error is not None and len(deliveries) > 1 and not isinstance(error, DependencyUnavailable):
             log.warning("batch_failed", size=len(deliveries), error=str(error))
@@ -249,10 +249,10 @@ def credentials_of(broker: BrokerSettings) -> BrokerCredentials:
 
 
 def backoff_factor(false_recoveries: int, workers: int) -> int:
-    """Return by which factor to wait longer, after this many passed probes of all workers without a success.
+    """Return the factor for the next wait, after this many probes of all workers passed without a success.
 
-    A store that is full, or denies a permission, passes every probe. Each message tried in vain is a redelivery,
-    which RabbitMQ counts; at its limit it dead-letters the message.
+    A store that is full, or denies a permission, passes every probe. Each message that fails then is
+    redelivered. RabbitMQ counts redeliveries, and at its limit dead-letters the message.
     """
     return int(2 ** min(false_recoveries // workers, MAX_DOUBLINGS))
 
@@ -277,7 +277,7 @@ def _log_disposition(disposition: Disposition, error: Exception | None) -> None:
     match disposition.action:
         case Action.ACK | Action.REQUEUE:
             pass
-        case Action.DELAY if disposition.lane:  # no problem, and hundreds a second in a flood
+        case Action.DELAY if disposition.lane:  # normal, and hundreds a second during a burst of slow images
             log.debug("waiting_for_lane", lane=disposition.lane, delay=disposition.delay)
         case Action.DEAD_LETTER if disposition.code:
             log.error("attempts_exhausted", reason=disposition.reason, exc_info=error)

@@ -97,7 +97,7 @@ class Storage:
         Raise ObjectNotFoundError, PreconditionFailedError, DependencyUnavailable, DependencyRejected, also while
         the caller reads.
         """
-        # A forged ETag may not survive a header, and is known here by its hash: then the response alone decides.
+        # ObjectVersion has only a hash of an ETag of another form, which MinIO cannot compare: check the response.
         condition = {"If-Match": f'"{etag}"'} if etag and normalize_etag(etag) == etag else None
         with self._request("GET", bucket, key, condition) as response:
             metadata = _parse_metadata(key, response.headers)
@@ -122,7 +122,7 @@ class Storage:
         start = {"continuation-token": token} if token else {"start-after": after} if after else {}
         query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **start}
         with _map_errors():
-            response = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - pages are private
+            response = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - it has no public method for a page
             return parse_list_page(response.data, response.headers)
 
     # --- writing -------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Storage:
     def presign_post(
         self, bucket: str, key: str, content_type: str, max_bytes: int, lifetime: timedelta
     ) -> dict[str, str]:
-        """Return the fields of a signed POST form for one key, one content type and 1..max_bytes; offline."""
+        """Sign a POST form for one key, one content type and 1..max_bytes, without a request. Return its fields."""
         policy = PostPolicy(bucket, datetime.now(UTC) + lifetime)
         policy.add_equals_condition("key", key)
         policy.add_equals_condition("Content-Type", content_type)
@@ -220,8 +220,12 @@ class Storage:
             if not key or key.startswith("/"):  # MinIO removes the slash, and returns the object of another key
                 raise ValueError("a key must not be empty or start with a slash")
             with self._s3.request(method, bucket, key, headers, body) as response:
-                if "x-amz-request-id" not in response.headers:  # a proxy's 404 is not the store's
-                    raise DependencyUnavailable("minio", f"{response.status} from a server that is no object store")
+                if (
+                    "x-amz-request-id" not in response.headers
+                ):  # another server's 404 does not mean that the object is missing
+                    raise DependencyUnavailable(
+                        "minio", f"{response.status} from a server that is not an object store: check MINIO_URL"
+                    )
                 if response.status not in {200, 204}:
                     raise read_error(response, bucket, key)
                 yield response
@@ -257,7 +261,7 @@ class Storage:
 
 @contextmanager
 def _map_errors(key: str | None = None) -> Iterator[None]:
-    """Raise our exceptions for those of a request; ``key`` is None if it is not about one object."""
+    """Replace the exceptions of a request with ours; ``key`` is None if it is not about one object."""
     try:
         yield
     except S3Error as error:

@@ -11,7 +11,7 @@ from thumbmill.core.settings import ServiceSettings
 from thumbmill.core.text import escape_to_one_line, escape_unprintable
 
 # pika logs every connection error at length; our own log line has the same information.
-_QUIETER = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
+_MINIMUM_LEVELS = {"pika": logging.CRITICAL, "urllib3": logging.ERROR, "minio": logging.WARNING}
 
 
 def configure(settings: ServiceSettings, service: str, stream: TextIO | None = None) -> None:
@@ -33,7 +33,7 @@ def configure(settings: ServiceSettings, service: str, stream: TextIO | None = N
                 colors=stream.isatty(),
                 timestamp_key="time",
                 pad_event_to=24,
-                exception_formatter=_write_traceback,  # that of rich takes seconds, and shows variables
+                exception_formatter=_write_traceback,  # rich's formatter takes seconds, and shows variables
             ),
         ]
         if console
@@ -56,7 +56,7 @@ def _add_service(service: str) -> structlog.typing.Processor:
 
 
 def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Escape what a terminal would obey; JSON has its own escapes."""
+    """Escape control characters for a terminal; JSON has its own escapes."""
     multiline = {"stack", "exception"}
     return {
         escape_to_one_line(name): escape_unprintable(value)
@@ -85,5 +85,5 @@ def _configure_libraries(
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for name, lowest in _QUIETER.items():
+    for name, lowest in _MINIMUM_LEVELS.items():
         logging.getLogger(name).setLevel(lowest)

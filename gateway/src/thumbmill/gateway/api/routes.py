@@ -1,4 +1,4 @@
-"""The HTTP API as a table of contents: each endpoint and the steps that it takes."""
+"""The endpoints of the HTTP API, each as a short list of steps."""
 
 import uuid
 
@@ -93,7 +93,7 @@ async def get_timeline(response: Response, services: ServicesDep, image_id: uuid
 async def get_variant(
     request: Request, services: ServicesDep, image_id: uuid.UUID, type_: params.Variant, v: params.ContentId = None
 ) -> Response:
-    """Download `original` or a variant. The URL is stable; the content follows the stored object."""
+    """Download `original` or a variant. The URL is stable; its content changes with the stored object."""
     return await services.delivery.respond(request, image_id, type_, v)
 
 
@@ -101,7 +101,7 @@ async def get_variant(
 async def retry_image(
     request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
 ) -> RetryAccepted:
-    """Retry a FAILED image whose error is `retryable`; its status follows. Repeated requests cause one retry."""
+    """Retry a FAILED image whose error is `retryable`; its status changes later. Repetitions have no effect."""
     row = await services.lookup.find(image_id)
     await services.tracker.request_retry(row, traceparent_of(request))
     row = await services.lookup.wait_until_changed(row)
@@ -111,7 +111,7 @@ async def retry_image(
 
 @images.delete("/{image_id}", status_code=202, responses=openapi.DELETE)
 async def delete_image(services: ServicesDep, image_id: uuid.UUID) -> DeletionAccepted:
-    """Delete the stored object; its variants and its state follow."""
+    """Delete the stored object. Its variants are deleted, and its state changes, a moment later."""
     row = await services.lookup.wait_until_tracked(image_id)
     if row.status in WITHOUT_UPLOAD:
         raise Problem(Code.TICKET_NOT_USED)

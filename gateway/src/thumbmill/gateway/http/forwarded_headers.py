@@ -54,7 +54,7 @@ class ForwardedHeaders:
 
 
 def parse_networks(items: Iterable[str]) -> tuple[list[Network], bool]:
-    """Return the networks and addresses, and whether ``*`` is among them. Raises ValueError."""
+    """Return the networks and addresses, and whether ``*`` is among them. Raise ValueError."""
     items = list(items)
     return [ipaddress.ip_network(item, strict=False) for item in items if item != "*"], "*" in items
 

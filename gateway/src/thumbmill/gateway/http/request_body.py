@@ -33,7 +33,7 @@ async def read_body(receive: Receive, max_bytes: int, monitor: BodyRateMonitor) 
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
-    """Read a small JSON body and validate it. Raises Problem, ClientDisconnect.
+    """Read a small JSON body and validate it. Raise Problem, ClientDisconnect.
 
     FastAPI would read a body parameter before it runs any dependency: without these limits, and before the API
     key is checked.

@@ -115,7 +115,7 @@ class Database:
     async def check_login(self) -> None:
         """Connect once outside of the pool, which hides the reason of a failure.
 
-        Raises DependencyUnavailable, DependencyRejected.
+        Raise DependencyUnavailable, DependencyRejected.
         """
         with _map_errors():
             async with (

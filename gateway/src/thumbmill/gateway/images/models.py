@@ -109,7 +109,7 @@ class RetryAccepted(BaseModel):
 
 
 class DeletionAccepted(BaseModel):
-    """An image whose object was deleted; its status follows."""
+    """An image whose object was deleted; its status changes later."""
 
     id: uuid.UUID
     status: Status

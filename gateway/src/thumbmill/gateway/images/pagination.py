@@ -17,7 +17,7 @@ _INVALID = "cursor: is not valid, use the value of 'next' from an earlier page"
 async def read_page(
     repository: ImageRepository, states: Collection[str] | None, cursor: str | None, limit: int
 ) -> tuple[Sequence[ImageRow], str | None]:
-    """Return a page of images and the cursor of the next page, if there is one. Raises Problem."""
+    """Return a page of images and the cursor of the next page, if there is one. Raise Problem."""
     after = read_cursor(cursor) if cursor else None
     rows = await repository.page(states, after, limit + 1)
     if len(rows) <= limit:
@@ -31,7 +31,7 @@ def write_cursor(created_at: datetime, image_id: uuid.UUID) -> str:
 
 
 def read_cursor(cursor: str) -> Position:
-    """Return the position that a cursor names. Raises Problem if the gateway did not write it."""
+    """Return the position that a cursor names. Raise Problem if the gateway did not write it."""
     try:
         text = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode()
         created_at, image_id = text.split(" ")

@@ -21,14 +21,14 @@ class FileBody(Protocol):
     file_name: str | None
 
     def feed(self, data: bytes) -> list[memoryview]:
-        """Parse a chunk of the body and return the file's bytes in it. Raises Problem."""
+        """Parse a chunk of the body and return the file's bytes in it. Raise Problem."""
 
     def finish(self) -> None:
         """Raise Problem if the body is not complete."""
 
 
 def open_file_body(headers: Mapping[str, str]) -> FileBody:
-    """Return the parser for a body with these headers. Raises Problem."""
+    """Return the parser for a body with these headers. Raise Problem."""
     content_type, options = read_parameters(headers.get("content-type", "").encode("latin-1"))
     if content_type == "multipart/form-data":
         return FormBody(options.get("boundary", "").encode("latin-1", errors="replace"))

@@ -54,7 +54,7 @@ class MultipartParser:
         self._skip = 0  # bytes at the start that do not belong to the part
 
     def feed(self, data: bytes) -> Iterator[Headers | memoryview | Marker]:
-        """Parse these bytes and yield headers, content and markers. Raises MultipartError."""
+        """Parse these bytes and yield headers, content and markers. Raise MultipartError."""
         if self._buffer is None:  # the body has ended; this is the epilogue
             return
         data = self._buffer + data if self._buffer else data

@@ -68,7 +68,7 @@ class PresignedUploads:
     rate_limiter: RateLimiter
 
     async def create(self, wanted: PresignedUploadRequest, traceparent: str, client: str) -> PresignedUpload:
-        """Create a presigned upload. Raises Problem, DependencyUnavailable."""
+        """Create a presigned upload. Raise Problem, DependencyUnavailable."""
         content_type = normalize_content_type(wanted.content_type)
         if content_type not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type: must be one of {', '.join(SUPPORTED)}")
