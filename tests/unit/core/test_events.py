@@ -111,6 +111,15 @@ def test_a_malformed_event_has_a_reason(body):
     assert str(caught.value)
 
 
+@pytest.mark.parametrize("event", [Processing(key="a b", object_version=VERSION), done(run_id="2026")])
+def test_an_event_of_version_0_1_is_malformed_and_the_reason_names_the_field(event):
+    body = json.loads(to_cloud_event(event, by="thumbnailer").to_json())
+    former = {"object_version": "source", "run_id": "run"}
+    body["data"] = {former.get(name, name): value for name, value in body["data"].items()}
+    with pytest.raises(MalformedEvent, match="object_version: Field required"):
+        parse_lifecycle_event(json.dumps(body).encode())
+
+
 def test_an_event_of_a_version_without_details_is_accepted():
     body = json.loads(to_cloud_event(done(), by="thumbnailer").to_json())
     del body["data"]["details"], body["data"]["damaged"]
