@@ -53,7 +53,7 @@ class Photo:
 
 
 def read(folder: Path) -> list[Photo]:
-    """Return the JPEGs of a folder, sorted by name. Raises SystemExit if there are none."""
+    """Return the JPEGs of a folder, sorted by name. Raise SystemExit if there are none."""
     photos = [Photo(path, _pixels(path)) for path in sorted(folder.glob("*.jp*g"))]
     if not photos:
         raise SystemExit(f"no JPEGs in {folder}")

@@ -29,7 +29,7 @@ class Client:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: bytes) -> tuple[int, float]:
-        """Send a request. Return the status and the Retry-After of the response. Raises OSError."""
+        """Send a request. Return the status and the Retry-After of the response. Raise OSError."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams

@@ -26,7 +26,7 @@ NAMES = {
 
 
 def run_peer(command: str) -> Figures:
-    """Measure another pipeline. Raises CalledProcessError."""
+    """Measure another pipeline. Raise CalledProcessError."""
     done = subprocess.run(shlex.split(command), check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return {

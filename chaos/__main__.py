@@ -19,7 +19,7 @@ from pika.exceptions import AMQPError
 
 from chaos.ablations import GUARDS, settings_without
 from chaos.environment import Environment
-from chaos.nemesis import FAULTS, draw
+from chaos.faults import FAULTS, draw_faults
 from chaos.scenario_runner import ScenarioRunner, ablate_services, remove_notification_rules
 from chaos.scenarios import SCENARIOS, run_scenario
 from chaos.tmpfs import Disk, enter_mount_namespace
@@ -126,7 +126,7 @@ def inject_faults(environment: Environment, arguments: argparse.Namespace) -> No
     timer = threading.Timer(60 * arguments.minutes, environment.stop.set)
     timer.start()
     try:
-        for name in draw(arguments.faults, environment.rng, rounds=arguments.rounds):
+        for name in draw_faults(arguments.faults, environment.rng, rounds=arguments.rounds):
             if environment.stop.wait(environment.rng.uniform(0.5, 2)):
                 break
             FAULTS[name].inject(environment)

@@ -117,7 +117,7 @@ class ScenarioRunner:
         self.wait_done(self.put())
 
     def wait_for(self, condition: Callable[[], T], description: str, seconds: float = _STEP_SECONDS) -> T:
-        """Return the condition's first true value. Raises LaunchError after the given time."""
+        """Return the condition's first true value. Raise LaunchError after the given time."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             if time.monotonic() > deadline:

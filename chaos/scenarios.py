@@ -129,7 +129,7 @@ SCENARIOS: dict[str, Callable[[ScenarioRunner], None]] = {
 
 
 def run_scenario(name: str, runner: ScenarioRunner) -> None:
-    """Run a scenario. Raises LaunchError if a step has no effect or a request of its client fails."""
+    """Run a scenario. Raise LaunchError if a step has no effect or a request of its client fails."""
     scenario = SCENARIOS[name]
     runner.environment.log(f"scenario {name}: {scenario.__doc__}")
     try:

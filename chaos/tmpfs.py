@@ -27,7 +27,7 @@ class Disk:
     path: Path
 
     def mount(self, account: Account | None) -> None:
-        """Mount it over a directory, writable for an account. Raises OSError if that is not permitted."""
+        """Mount it over a directory, writable for an account. Raise OSError if that is not permitted."""
         self.path.mkdir(parents=True, exist_ok=True)
         owner = f",uid={account.uid},gid={account.gid}" if account else ""
         _mount(self.path, f"size={_FREE},mode=700{owner}")
@@ -52,7 +52,7 @@ class Disk:
 def enter_mount_namespace() -> None:
     """Move this process and its later children into a new mount namespace. Call it before any thread starts.
 
-    Raises OSError if that is not permitted.
+    Raise OSError if that is not permitted.
     """
     uid, gid = os.geteuid(), os.getegid()
     _check(_libc.unshare(_NEW_MOUNTS if uid == 0 else _NEW_MOUNTS | _NEW_USERS))

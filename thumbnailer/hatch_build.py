@@ -1,6 +1,6 @@
 """Hatchling's build hook: compile the JPEG decoder dc_only.c for an editable install and for a wheel.
 
-The compiler is a pinned package, too (ziglang). So everybody has the same one, and no machine needs its own:
+The compiler is a pinned package, too (ziglang). So every build uses the same one, and none has to be installed:
 docs/decisions/011.
 """
 

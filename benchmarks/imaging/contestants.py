@@ -29,13 +29,13 @@ class Contestant:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, job: dict[str, object]) -> dict[str, Any]:
-        """Run a job in a new process. Raises SystemExit if it fails."""
+        """Run a job in a new process. Raise SystemExit if it fails."""
         result: dict[str, Any] = run_program(self.name, self.command, job, self.environment)
         return result
 
 
 def run_program(name: str, command: tuple[str, ...], job: object, environment: dict[str, str]) -> Any:
-    """Run a program with a job and return its result. Raises SystemExit with its output if it fails."""
+    """Run a program with a job and return its result. Raise SystemExit with its output if it fails."""
     try:
         process = subprocess.run(
             command,
@@ -67,7 +67,7 @@ def install_python(base: Path) -> Path:
 
 
 def install_sharp(base: Path) -> Contestant:
-    """Install sharp from its lock file and return it. Raises ContestantUnavailableError."""
+    """Install sharp from its lock file and return it. Raise ContestantUnavailableError."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         raise ContestantUnavailableError(

@@ -15,7 +15,7 @@ Plane = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 def score(originals: list[Path], edges: list[int], folders: dict[str, Path]) -> dict[str, dict[str, float]]:
-    """Return each folder's SSIM and PSNR (dB), means over files and edges. Raises SystemExit for a wrong size."""
+    """Return each folder's SSIM and PSNR (dB), means over files and edges. Raise SystemExit for a wrong size."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in folders}
     for original in originals:
         full = _read(original)

@@ -24,7 +24,7 @@ def functions(path):
 @cache
 def drill_faults():
     """Return the names of the loss drill's faults, without importing it."""
-    for node in ast.parse((REPOSITORY / "chaos" / "nemesis.py").read_text()).body:
+    for node in ast.parse((REPOSITORY / "chaos" / "faults.py").read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == "FAULTS":
             return {key.value for key in node.value.keys}
     raise AssertionError("the drill has no FAULTS")

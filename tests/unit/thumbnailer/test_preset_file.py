@@ -150,7 +150,7 @@ def test_a_version_fits_into_a_key(load, version):
         ),
         (
             "width: 1\nformat: jpeg\nanimated: keep", 6,
-            "presets[0].animated: a JPEG cannot be animated: choose another format, or first",
+            "presets[0].animated: a JPEG cannot be animated: choose another format, or animated: first",
         ),
         ("width: 1\n<<: {height: 2}", 5, "presets[0].<<: is not a known field"),
     ],

@@ -1,4 +1,4 @@
-from thumbmill.tracker.batching import IMMEDIATE_PER_SECOND, MAX_BUDGET, PAUSE_SECONDS, BatchDelay
+from thumbmill.tracker.batching import MAX_BUDGET, PAUSE_SECONDS, UNBATCHED_PER_SECOND, BatchDelay
 
 
 class Clock:
@@ -12,7 +12,7 @@ def test_a_few_events_at_a_time_never_wait():
     clock = Clock()
     pace = BatchDelay(100, clock)
     for _ in range(200):
-        clock.now += 2 / IMMEDIATE_PER_SECOND
+        clock.now += 2 / UNBATCHED_PER_SECOND
         assert pace(1) == 0
 
 

@@ -1,9 +1,9 @@
 """Whether the bucket's events still arrive: the tracker stores a heartbeat, which both targets have to announce.
 
 The notification rule, a target of MinIO's or a binding may be removed from a running system. Nothing fails then:
-events simply stop. Checking the rule or the bindings takes permissions that no service has; so the tracker stores
-an empty object under a key of its own, again and again, and knows which events must follow. It decides by its
-watermark: what was published before a watermark that came back has been seen, however much was waiting.
+events simply stop. Checking the rule or the bindings takes permissions that no service has. So the tracker stores
+an empty object under a key of its own at an interval, and expects its events. Its watermark shows when they are
+missing: once a watermark comes back, everything that was published before it has been seen.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What is purged: rows of deleted images and of unused forms, each with its timeline, and stray events.
+"""Purges rows of deleted images and of unused forms, each with its timeline, and stray events: those without a row.
 
 A purged ID is 404. ``Rules`` protects it from late events: an event that is old enough to belong to a purged row
 creates none, unless the bucket has an object under its key.
@@ -64,7 +64,7 @@ class Retention:
     _checked_up_to: tuple[datetime, UUID] = field(default=_START)  # of the stray events
 
     def run(self, stop: Event) -> int:
-        """Purge what is due, as far as one run goes, and return the number. Raise DependencyUnavailable."""
+        """Purge what is due, at most MAX_CHUNKS chunks of a kind. Return how many. Raise DependencyUnavailable."""
         total = 0
         for kind, purge in (("deleted", self._deleted), ("expired", self._expired), ("stray", self._strays)):
             for _ in range(MAX_CHUNKS):

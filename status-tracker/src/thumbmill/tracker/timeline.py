@@ -1,4 +1,4 @@
-"""The events that the tracker receives. A message becomes timeline events of one shape, whoever sent it."""
+"""The events that the tracker receives. The messages of all senders become timeline events of one type."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -129,7 +129,7 @@ def read_message(
     ``allow_unnamed``: accept lifecycle events that name no sender.
     """
     if message.delivery_limit_queue:
-        return list(_read_given_up(message))
+        return list(_fail_after_delivery_limit(message))
     if message.delivery_routing_key.endswith(dead_letter_queue_name("")):
         IGNORED.labels("dead letter").inc()  # the thumbnailer has published what happened
         return []
@@ -139,7 +139,7 @@ def read_message(
         return [_read_lifecycle(message, allow_unnamed=allow_unnamed)]
     if message.sender not in {"", MINIO}:  # MinIO cannot name itself: no other user may publish these routing keys
         raise MalformedEvent(f"RabbitMQ's user {message.sender!r} may not publish the bucket's events")
-    # A message that was put into the queue by hand counts as DURABLE's: then a missing counterpart is republished.
+    # A message that an operator put into the queue counts as DURABLE's: a missing counterpart is republished.
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
     received: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
     for event in parse_storage_events(message.body):
@@ -180,8 +180,11 @@ def from_lifecycle_event(event: CloudEvent, payload: Payload, body: bytes) -> Ti
     )
 
 
-def _read_given_up(message: Message) -> Iterator[TimelineEvent]:
-    """Record a failure for a message that the broker took from the thumbnailer, which could not publish it."""
+def _fail_after_delivery_limit(message: Message) -> Iterator[TimelineEvent]:
+    """Yield a failure of each image in a message that the broker dead-lettered at its delivery limit.
+
+    The thumbnailer could not publish these failures: it did not get the message any more.
+    """
     try:
         events = parse_storage_events(message.body)
     except MalformedEvent:

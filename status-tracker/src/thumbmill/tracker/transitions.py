@@ -28,7 +28,7 @@ _RESET_PROGRESS: dict[str, Any] = {
 
 
 def apply_upload_request(row: ImageRecord | None, event: TimelineEvent, request: UploadRequested) -> ImageRecord:
-    """Add what the gateway's form promises; it may arrive after the file."""
+    """Add what the gateway has signed in a presigned form. This event may come after the upload's."""
     row = row or ImageRecord(event.image_id, event.key, event.occurred)
     expires_at = row.expires_at or request.expires_at
     if row.status is Status.DELETED:
@@ -96,7 +96,7 @@ def reconcile_with_bucket(
 
 
 def delete(row: ImageRecord) -> ImageRecord:
-    """Keep nothing of the file's name or content; its form stores no other file."""
+    """Mark an image as DELETED. Forget the file's name and content, and let its form store no other file."""
     presigned_upload = SPENT if row.presigned_upload or row.expires_at else None
     return replace(
         row,
@@ -110,12 +110,12 @@ def delete(row: ImageRecord) -> ImageRecord:
 
 
 def record_variants_removed(row: ImageRecord) -> ImageRecord:
-    """Forget also a key that a client chose, once no variant depends on it."""
+    """Record that no variant is left, so that a key which a client chose can be forgotten, too."""
     return replace(row, variants_removed=True, key=row.key if row.key == upload_key(row.id) else "")
 
 
 def check_uploaded_bytes(row: ImageRecord, done: Done, *, overwrite: bool) -> ImageRecord:
-    """Compare what a form stored by its hash, too: its holder can forge ETag and date, but no SHA-256."""
+    """Compare the files that a form stored by SHA-256, too: a client can forge ETag and date, but not that."""
     if not row.presigned_upload or row.presigned_upload == SPENT:
         return row
     etag, size, *known = row.presigned_upload.split("/")
@@ -136,7 +136,7 @@ def fill_missing(row: ImageRecord, event: TimelineEvent) -> ImageRecord:
 
 
 def apply_progress(row: ImageRecord, progress: ProgressEvent) -> ImageRecord:
-    """Return the row as it is if this is the thumbnailer's latest event."""
+    """Return the row that follows from an event of the thumbnailer, if no other event outranks it."""
     base = replace(row, **{**_RESET_PROGRESS, "run_id": progress.run_id, "attempts": progress.attempt})
     match progress:
         case Processing():

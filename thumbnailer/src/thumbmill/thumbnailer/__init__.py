@@ -1,1 +1,1 @@
-"""The worker: originals in, thumbnails out."""
+"""The thumbnailer service: makes the variants of originals."""

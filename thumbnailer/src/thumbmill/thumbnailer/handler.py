@@ -1,8 +1,8 @@
 """Handles bucket events: makes images-processed match what images-original holds now.
 
-The event is a hint, and the bucket is the truth. No event is published about an object that was not read, and the
-bucket is checked once more before publishing. Whoever deletes variants looks for an original afterwards, so two
-workers on one key may delete each other's variants and still end with the right ones.
+An event only names the key to look at; what the bucket holds decides. No event is published about an object that
+was not read, and the bucket is checked once more before publishing. A worker that deletes variants looks for an
+original afterwards. So two workers on one key may delete each other's variants and still end with the right ones.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from thumbmill.thumbnailer.sandbox.pool import SLOW_LANE, Decoder
 from thumbmill.thumbnailer.sandbox.process import Rejected
 from thumbmill.thumbnailer.variants import VariantStore
 
-MAX_ATTEMPTS_ON_CHANGE = 5  # attempts at an object that changes meanwhile; then its message is delayed
+MAX_ATTEMPTS_ON_CHANGE = 5  # attempts at an object that is replaced meanwhile; then its message is delayed
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class Thumbnailer:
                     publish(Removed(key=event.key, cause=event.sequencer), publisher, event.traceparent)
                     return "removed"
                 missing = True
-            etag = None  # another worker's variants may have been deleted: process whatever is there now
+            etag = None  # variants of a newer object may have been deleted: process the object that is there now
         raise RetryLater(f"the object changed {MAX_ATTEMPTS_ON_CHANGE} times while it was being processed")
 
     def _process_object(
         self, event: StorageEvent, etag: str | None, message: Message, publisher: Publisher
     ) -> Done | Failed | None:
-        """Make the variants of an object and publish the result; return None if it has changed meanwhile.
+        """Make the variants of an object and publish the result; return None if it was replaced meanwhile.
 
-        Raise ObjectNotFoundError, and PreconditionFailedError for an object with another ETag than this.
+        Raise ObjectNotFoundError, or PreconditionFailedError if the object has another ETag than ``etag``.
         """
         context, data = self._fetch(event, etag, message, publisher)
         result = self._render(context, data, slow=message.lane == SLOW_LANE)

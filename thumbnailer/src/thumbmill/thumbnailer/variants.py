@@ -28,7 +28,7 @@ class VariantStore:
         self._delete_keys([variant.key for variant in variants])
 
     def delete_all(self, image_id: UUID) -> None:
-        """Delete all variants of an image, of every original that it had. Raise DependencyUnavailable."""
+        """Delete all variants of an image, also those of earlier originals. Raise DependencyUnavailable."""
         self._delete_keys(self.storage.list_keys(VARIANTS_BUCKET, variant_prefix(image_id)))
 
     def _put(self, original_key: str, sha256: str, variant: EncodedVariant) -> Variant:

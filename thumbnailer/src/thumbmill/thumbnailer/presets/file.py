@@ -151,7 +151,7 @@ def _contradictions(preset: Entry) -> Iterator[tuple[str, str]]:
         if preset.background[7:] not in {"", "ff"}:  # "transparent" has more than an alpha there
             yield "background", f"a JPEG cannot show {preset.background}: choose another format or colour"
         if preset.animated == "keep":
-            yield "animated", "a JPEG cannot be animated: choose another format, or first"
+            yield "animated", "a JPEG cannot be animated: choose another format, or animated: first"
 
 
 def _find_duplicate_names(content: Any) -> list[Issue]:

@@ -26,9 +26,8 @@ class YamlDocument:
 
     content: Any = None  # dictionaries, lists and strings; None for an empty file
     lines: dict[Loc, int] = field(default_factory=dict)
-    repeated: list[tuple[Loc, int]] = field(
-        default_factory=list
-    )  # a field's further occurrences, with the first line
+    # A field's further occurrences, with the line of the first.
+    repeated: list[tuple[Loc, int]] = field(default_factory=list)
 
     def line(self, loc: Loc) -> int:
         """Return the line of a value, or of the innermost existing value that should contain it."""

@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_PARTS = 64  # a preset file has at most 20 presets
 
 Header = dict[str, Any]
-Check = Callable[[], None]  # called again and again while nothing is sent or received; raises to end the wait
+Check = Callable[[], None]  # called repeatedly during a transfer; raises to end it
 
 
 class ConnectionClosedError(Exception):
@@ -37,10 +37,10 @@ def receive(channel: socket.socket, max_bytes: int, check: Check | None = None) 
     """
     (length,) = _LENGTH.unpack(_receive_exactly(channel, _LENGTH.size, check))
     if length > MAX_HEADER_BYTES:
-        raise ValueError(f"a header of {length} bytes")
+        raise ValueError(f"the header has {length} bytes, more than {MAX_HEADER_BYTES}")
     header, lengths = _read_header(_receive_exactly(channel, length, check))
     if sum(lengths) > max_bytes:
-        raise ValueError(f"parts of {lengths} bytes")
+        raise ValueError(f"the parts have {sum(lengths)} bytes, more than {max_bytes}")
     return header, [_receive_exactly(channel, length, check) for length in lengths]
 
 
@@ -48,12 +48,12 @@ def _read_header(text: bytes) -> tuple[Header, list[int]]:
     try:
         header = json.loads(text)
     except RecursionError as error:
-        raise ValueError("a header of too many levels") from error
+        raise ValueError("the header is nested too deeply") from error
     lengths = header.pop("parts", None) if isinstance(header, dict) else None
     if not isinstance(lengths, list) or len(lengths) > MAX_PARTS:
-        raise ValueError("not a header of a frame")
+        raise ValueError(f"the header does not list the lengths of at most {MAX_PARTS} parts")
     if not all(type(length) is int and length >= 0 for length in lengths):
-        raise ValueError("invalid lengths")
+        raise ValueError("the length of a part is not a number of bytes")
     return header, lengths
 
 

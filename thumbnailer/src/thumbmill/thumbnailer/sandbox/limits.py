@@ -11,9 +11,8 @@ from pathlib import Path
 from thumbmill.thumbnailer.sandbox import seccomp
 
 _OPEN_FILES = 32
-_EXTRA_THREADS = (
-    16  # libde265 has one for each picture or tile; libraries that would start one for each core are told not to
-)
+# libde265 starts a thread for each picture or tile. Other libraries are configured not to start one for each core.
+_EXTRA_THREADS = 16
 # The range from which systemd takes dynamic users, so no file belongs to one of them.
 _FIRST_UID, _UIDS = 61184, 4336
 _CAP_KILL = 5  # linux/capability.h
@@ -48,10 +47,10 @@ def enter_user_namespace() -> bool:
 
 
 def drop_user(*, in_user_namespace: bool) -> str:
-    """Limit the number of threads, in a user namespace or, as root, by becoming an unused user first.
+    """Limit the number of threads. As root, become an unused user first, since the kernel never limits root's.
 
-    That user owns nothing and has no rights, in case the filter of system calls has a hole. Call it when all files
-    are read. Return the reason why root cannot do this, or an empty string.
+    That user owns nothing and has no rights, in case the filter of system calls has a hole. Call this after all
+    files are read. Return the reason why root cannot change its user, or an empty string.
     """
     if os.geteuid() == 0:
         if not _effective_capabilities() >> _CAP_KILL & 1:
@@ -79,8 +78,8 @@ def _effective_capabilities() -> int:
 def install_seccomp_filter() -> str:
     """Deny every system call but those that decoding needs; return the reason if that failed, or an empty string.
 
-    From here on no thread can reach a socket, a file, another program or another process. Whatever needs a file,
-    such as importing a module, must have happened before.
+    From here on no thread can reach a socket, a file, another program or another process. Do everything that needs
+    a file before, such as importing modules.
     """
     machine = os.uname().machine if ctypes.sizeof(ctypes.c_void_p) == 8 else "32-bit processes"
     architecture = seccomp.ARCHITECTURES.get(machine)

@@ -1,11 +1,11 @@
 """Decodes in child processes, so that no image can harm the consumer.
 
 A child serves many images: a new process for each would cost more than most images do. A child that has served its
-share of images, or that an image has killed, is replaced by a spare that is already running.
+share of images, or that an image has ended, is replaced by a spare that is already running.
 
 There are two lanes. Ordinary images share the ordinary children. An image whose headers show it to be slow or
 large, or that has used up an ordinary image's limits, goes to the slow lane. Its children run at a lower priority,
-so that ordinary images pass however many slow ones arrive. See docs/decisions/012-slow-pictures.md.
+so that slow images never delay ordinary ones, however many arrive. See docs/decisions/012-slow-pictures.md.
 """
 
 import queue
@@ -57,7 +57,7 @@ class Decoder:
         self._slow: Slots = queue.LifoQueue()
         self._slow_children = slow_children
         self._slow_slots = BoundedSemaphore(slow_children + WAITING_SLOW_IMAGES)
-        # The kernel kills a child when the thread that started it ends, so this one starts them all.
+        # The kernel kills a child when the thread that started it ends, so one thread starts them all.
         self._starter = ThreadPoolExecutor(1, "decoder-starter")
         self._spare: Future[ChildProcess] | None = None
         self._spare_lock = Lock()
@@ -107,7 +107,7 @@ class Decoder:
         try:
             SLOW_IMAGES.inc()
             return self._decode(data, self._slow, slow=True)
-        except ChildDiedError as error:  # its own limits are the same at every try
+        except ChildDiedError as error:  # another attempt would reach the same limits
             return Rejected(error.code)
         finally:
             self._slow_slots.release()
@@ -174,7 +174,7 @@ class Decoder:
         """
         with self._spare_lock:
             spare, self._spare = self._spare, self._start_later()
-        if not spare or spare.exception():  # it may have tried hours ago
+        if not spare or spare.exception():  # it may have failed to start hours ago: try again
             return None
         child = spare.result()
         if child.is_alive:

@@ -18,11 +18,11 @@ from thumbmill.thumbnailer.imaging.model import (
     UndecodableImageError,
 )
 from thumbmill.thumbnailer.sandbox import framing
-from thumbmill.thumbnailer.sandbox.cpu_deadline import CHECK_SECONDS, StallDetector, StalledError
 from thumbmill.thumbnailer.sandbox.responses import ChildError, parse_response
+from thumbmill.thumbnailer.sandbox.stall_detector import CHECK_SECONDS, StallDetector, StalledError
 
-# A start is judged by its progress, as decoding is. It takes 0.1 s of CPU time and reads a hundred files, which may
-# take long from a cold disk.
+# A start may take as long as it makes progress, as decoding may. It takes 0.1 s of CPU time and reads a hundred
+# files, which may take long from a cold disk.
 START_STALL_SECONDS = 60
 START_DEADLINE_SECONDS = 600
 # Below RabbitMQ's own limit for an unacknowledged message, which is half an hour. On a machine where an image gets
@@ -43,24 +43,20 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 WORKER = ("-m", "thumbmill.thumbnailer.sandbox.worker")  # the program that runs in the child
-_OPTIONS = [
-    "-I",
-    "-B",
-    "-W",
-    "ignore",
-]  # ignore the environment, write no files, print no warnings about odd metadata
+# Ignore Python's environment variables, write no files, print no warnings about odd metadata.
+_OPTIONS = ["-I", "-B", "-W", "ignore"]
 
 
 class DecoderUnavailableError(Exception):
-    """No child starts or decodes, whatever the image; the text gives the reason."""
+    """No child starts or passes its self-test; the text gives the reason."""
 
 
 class DecoderInterruptedError(Exception):
-    """Something that need not be the image stopped or killed a child: another attempt may succeed."""
+    """A child stalled or was killed, and its image need not be the cause: another attempt may succeed."""
 
 
 class ChildDiedError(Exception):
-    """A child died of an image, or had to be killed."""
+    """An image ended its child, or the child had to be killed because of it."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(f"{code.value}: {detail}")
@@ -96,7 +92,7 @@ class ChildProcess:
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=child_channel.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT
             )
-        self.images = 0  # that it was given
+        self.images = 0  # received so far
         try:
             response, _ = self._receive(self._stall_detector(START_STALL_SECONDS, START_DEADLINE_SECONDS))
         except (framing.ConnectionClosedError, StalledError, OSError, ValueError) as error:
@@ -108,8 +104,8 @@ class ChildProcess:
         if failure := response.get("failed_start"):
             self._kill()
             raise DecoderUnavailableError(f"fails its self-test: {failure}")
-        self.still_root = str(response.get("still_root", ""))  # the reason why it has root's rights, if it has
-        self.unconfined = str(response.get("unconfined", ""))  # the reason why it is not confined, if it is not
+        self.still_root = str(response.get("still_root", ""))  # the reason why it still has root's rights; or empty
+        self.unconfined = str(response.get("unconfined", ""))  # the reason why it is not confined; or empty
 
     @property
     def is_alive(self) -> bool:

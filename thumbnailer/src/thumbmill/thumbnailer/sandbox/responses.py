@@ -23,7 +23,7 @@ _COST = TypeAdapter(Cost)
 _MAX_DETAIL = 200  # characters, as for all text that comes from a file
 _MAX_ERROR = 2000  # characters of a traceback, which goes only to the log
 _MAX_EDGE = 2**24  # pixels; more than any supported format has in practice
-# The reasons for which a child may reject an image; all other codes are not its to use.
+# The codes with which a child may reject an image; only the parent uses the others.
 _REJECTIONS = {ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNREADABLE_IMAGE, ErrorCode.IMAGE_TOO_LARGE}
 # Offset and bytes of each format's signature, so that nothing else is served with its content type.
 _SIGNATURES: dict[ContentType, tuple[int, bytes]] = {
@@ -79,7 +79,7 @@ def _parse_image(fields: dict[str, Any], parts: list[bytes], options: Processing
         pairs = zip(variants, parts, strict=True)
         joined = [{**variant, "data": data} for variant, data in pairs]
         image: ImageResult = _IMAGE.validate_python({**fields, "variants": joined})
-        ImageDetails.model_validate(asdict(image.details))  # or it would fail later, outside of the image's attempt
+        ImageDetails.model_validate(asdict(image.details))  # an error counts as the child's here, but not later
     except ValidationError as error:  # its text would quote what the child has sent
         raise ValueError(f"the image has {error.error_count()} invalid fields") from None
     if [variant.preset for variant in image.variants] != names:

@@ -49,7 +49,7 @@ ARCHITECTURES = {
     ),
 }
 _PROT_EXEC, _CLONE_THREAD = 4, 0x10000  # sys/mman.h, linux/sched.h
-_WHOLE = 0xFFFFFFFF
+_LOWER_HALF = 0xFFFFFFFF
 
 # linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
 _LOAD, _AND, _COMPARE, _RETURN = 0x20, 0x54, 0x15, 0x06
@@ -64,8 +64,8 @@ def build_filter(on: Architecture, pid: int) -> bytes:
         _allow_if(on.mmap, 2, _PROT_EXEC, 0),  # memory for data, not for code
         _allow_if(on.mprotect, 2, _PROT_EXEC, 0),
         _allow_if(on.clone, 0, _CLONE_THREAD, _CLONE_THREAD),  # a thread, not a process; libde265 needs one
-        _allow_if(on.prlimit64, 0, _WHOLE, 0),  # its own limits
-        _allow_if(on.tgkill, 0, _WHOLE, pid),  # itself, as abort does
+        _allow_if(on.prlimit64, 0, _LOWER_HALF, 0),  # its own limits
+        _allow_if(on.tgkill, 0, _LOWER_HALF, pid),  # itself, as abort does
         # A filter cannot read its flags; where a kernel does not know it, glibc falls back to clone.
         _do(_COMPARE, on.clone3, skip_unless=1) + _do(_RETURN, _FAIL | errno.ENOSYS),
     ]
@@ -80,7 +80,7 @@ def _allow(number: int) -> bytes:
 
 
 def _allow_if(number: int, argument: int, bits: int, value: int) -> bytes:
-    """Allow a call whose argument has this value in these bits, all of its lower half; deny it otherwise."""
+    """Allow a call if these bits of an argument have this value, which is in the lower half; deny it otherwise."""
     load = _do(_LOAD, _ARGUMENTS + 8 * argument) + _do(_AND, bits) + _do(_COMPARE, value, skip_unless=1)
     then = load + _do(_RETURN, _ALLOW) + _do(_RETURN, _FAIL | errno.EPERM)
     return _do(_COMPARE, number, skip_unless=len(then) // 8) + then

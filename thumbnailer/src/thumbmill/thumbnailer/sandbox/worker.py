@@ -48,10 +48,9 @@ def main() -> None:
         try:
             in_user_namespace = enter_user_namespace()
             limit_resources(limits.memory_bytes)
-            run_self_test(options)  # Pillow imports some modules when they are first used, which must happen before
-            os.dup2(
-                sys.stdout.fileno(), sys.stderr.fileno()
-            )  # /dev/null: some libraries print warnings about images
+            run_self_test(options)  # before the filter, since Pillow imports some modules at their first use
+            # stdout is /dev/null: some libraries print warnings about images.
+            os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
             still_root = drop_user(in_user_namespace=in_user_namespace)
             unconfined = install_seccomp_filter()
             run_self_test(options)
@@ -84,7 +83,7 @@ def wait_for_request(channel: socket.socket) -> None:
 
 
 def run_self_test(options: ProcessingOptions) -> None:
-    """Decode two samples, so that a later failure is the image's and not the installation's."""
+    """Decode two samples, so that a later failure is due to an image and not to the installation."""
     for sample in (_JPEG, _PNG):
         process_image(sample, options)
     if not jpeg_dc_only.decode(_JPEG, bytearray(1)):  # an eighth of one pixel is one pixel
@@ -101,7 +100,7 @@ def respond(data: bytes, options: ProcessingOptions, *, slow: bool) -> tuple[fra
         return {"slow": asdict(error.cost)}, []
     except MemoryError:
         return {"out_of_memory": True}, []
-    except Exception:  # noqa: BLE001 - it may not be the image's fault, so the parent tries once more
+    except Exception:  # noqa: BLE001 - the image need not be the cause, so the parent tries once more
         return {"error": traceback.format_exc(limit=-3)}, []
     return {"image": asdict(image, dict_factory=_without_bytes)}, [variant.data for variant in image.variants]
 

@@ -15,7 +15,7 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: find_removals
--- Those of these images whose timeline has a removal.
+-- Which of these images have a removal in their timeline.
 SELECT DISTINCT image_id AS id
 FROM events
 WHERE image_id = ANY(%(ids)s) AND (type LIKE 'storage.ObjectRemoved:%%' OR type = 'image.removed');
@@ -149,8 +149,8 @@ UPDATE progress
 SET caught_up_to = %(time)s;
 
 -- name: claim_overdue
--- Images that the thumbnailer has not acted upon for a while. Claimed, so that two sweeps never republish one twice,
--- and for as long again, so that the next sweep does not either.
+-- Images that the thumbnailer has not acted upon for this time. Claimed for as long again, so that neither another
+-- sweep nor the next one republishes their events a second time.
 UPDATE images
 SET republished_at = clock_timestamp()
 WHERE id IN (
@@ -199,9 +199,9 @@ WHERE id = %(id)s AND (republished_at IS NULL OR republished_at < clock_timestam
 RETURNING id;
 
 -- name: claim_stuck
--- Images that the thumbnailer should have finished long ago, claimed as by the sweep. Their age counts up to what the
--- tracker has seen. While messages wait in the image queue, only images whose message cannot be among them: an image
--- whose events came much later has been processed.
+-- Images that the thumbnailer should have finished long ago, claimed as by the sweep. Their age ends at the time up to
+-- which the tracker has seen all events. While messages wait in the image queue, only images whose message cannot be
+-- among them: an image whose events came much later has been processed.
 WITH seen AS (
     SELECT least(clock_timestamp(), caught_up_to) - %(age)s AS upto
     FROM progress

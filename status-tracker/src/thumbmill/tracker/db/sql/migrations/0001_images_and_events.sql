@@ -1,7 +1,7 @@
--- What is known of every image, the facts it follows from, and what the gateway may see of both.
+-- Images, the events from which their rows follow, and the views of both for the gateway.
 
 CREATE TABLE images (
-    id uuid PRIMARY KEY,                    -- a function of the key: whoever has a key has the id
+    id uuid PRIMARY KEY,                    -- a function of the key
     key text NOT NULL,
     status text NOT NULL CHECK (status IN ('AWAITING_UPLOAD', 'PENDING', 'PROCESSING', 'DONE', 'FAILED', 'DELETED')),
     source text,                            -- ETag/bytes/seconds since 1970 of the object; null: there never was one
@@ -23,19 +23,19 @@ CREATE TABLE images (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL,                -- grows with every change
-    recovered_at timestamptz,               -- when the sweep last announced it again: no change of the image
+    recovered_at timestamptz,               -- when the sweep last republished its event: no change of the image
     CHECK ((status = 'AWAITING_UPLOAD') = (source IS NULL))
 );
 
--- There is none on the key: it would cost every image a write, and the id answers the same question.
+-- No index on the key: it would cost every image a write, and every query by key is one by ID.
 CREATE INDEX images_newest ON images (created_at DESC, id DESC);
 CREATE INDEX images_newest_by_status ON images (status, created_at DESC, id DESC);
 CREATE INDEX images_unfinished ON images (updated_at)
     WHERE status = 'PENDING' OR (status = 'DELETED' AND NOT variants_removed);
 
 CREATE TABLE events (
-    id uuid PRIMARY KEY,                    -- follows from what is said, so a fact told twice is one row
-    image_id uuid NOT NULL,                 -- no reference: a removal may come for what never was
+    id uuid PRIMARY KEY,                    -- a function of the event, so an event that comes twice is one row
+    image_id uuid NOT NULL,                 -- no foreign key: a removal may come for an image without a row
     type text NOT NULL,
     source text,
     occurred timestamptz NOT NULL,
@@ -74,7 +74,7 @@ CREATE VIEW tracker_progress AS
 SELECT caught_up_to
 FROM progress;
 
--- Facts are never changed, so not even their writer may.
+-- Events are never changed, not even by their writer.
 GRANT SELECT, INSERT, UPDATE ON images TO status_tracker;
 GRANT SELECT, INSERT ON events TO status_tracker;
 GRANT SELECT, UPDATE ON progress TO status_tracker;

@@ -1,10 +1,10 @@
--- What is found out about an original beside its size.
+-- Details of an original, in addition to its size.
 
 ALTER TABLE images
-    ADD COLUMN details jsonb,                            -- null unless DONE, and where nobody looked yet
+    ADD COLUMN details jsonb,                            -- null unless DONE, and for images of old thumbnailers
     ADD COLUMN damaged boolean NOT NULL DEFAULT false;   -- DONE though parts of the file could not be read
 
--- Replaced, not dropped: grants stay, and no gateway finds it missing. So what is new comes last.
+-- Replaced, not dropped: grants stay, and every gateway finds it. So new columns come last.
 -- A form that was accepted in its last moment may still be sending its bytes, hence the minute.
 CREATE OR REPLACE VIEW image_status AS
 SELECT

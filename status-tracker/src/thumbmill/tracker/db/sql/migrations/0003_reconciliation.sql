@@ -1,4 +1,4 @@
--- Where reconciliation is, and the indexes it goes by.
+-- The cursor of reconciliation, and the indexes that it needs.
 
 SET LOCAL statement_timeout = 0;            -- an index of ten million rows takes its time
 
@@ -6,20 +6,20 @@ DROP INDEX images_unfinished;
 CREATE INDEX images_unfinished ON images (updated_at)
     WHERE status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed);
 
--- For reconciliation alone, in the order in which MinIO lists: every other question about a key is one about its id.
+-- For reconciliation alone, in the order in which MinIO lists: every other query by key is one by ID.
 CREATE INDEX images_live_by_key ON images (key COLLATE "C")
     WHERE status IN ('PENDING', 'PROCESSING', 'DONE', 'FAILED');
 
 CREATE TABLE reconciliation (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    bucket text NOT NULL,                   -- which of the two is being gone through
+    bucket text NOT NULL,                   -- which of the two is being scanned
     last_key text NOT NULL,                 -- compared so far, in the order of its bytes
     last_id uuid,                           -- the same of rows, in the bucket of variants
-    objects bigint NOT NULL,                -- seen in this pass
-    step bigint NOT NULL,                   -- grows with every page: two never take the same one
-    next_step_at timestamptz NOT NULL,      -- which bounds them all, however many trackers there are
+    objects bigint NOT NULL,                -- compared in this pass
+    step bigint NOT NULL,                   -- grows with every page: no two trackers take the same one
+    next_step_at timestamptz NOT NULL,      -- limits the rate of all trackers together
     pass_began timestamptz,
-    pass_ended timestamptz                  -- the last one that came to its end
+    pass_ended timestamptz                  -- of the last complete one
 );
 
 INSERT INTO reconciliation (bucket, last_key, objects, step, next_step_at)

@@ -1,25 +1,25 @@
--- What ends: tries, forms, rows; and what goes with a deleted image at once.
+-- Retention: missing variants, forms that are used up, rows to purge, and what a deleted image's timeline keeps.
 
 SET LOCAL statement_timeout = 0;            -- an index of ten million rows takes its time
 
 ALTER TABLE images
-    ADD COLUMN missing jsonb NOT NULL DEFAULT '[]',      -- keys of variants that are gone and being made again
-    ADD COLUMN form text,                                -- ETag/bytes/SHA-256 of what a form brought; `spent`: it may bring none
-    ADD COLUMN withdrawn text;                           -- source of an object under the key that counts as none
+    ADD COLUMN missing jsonb NOT NULL DEFAULT '[]',      -- keys of variants that are missing and being generated again
+    ADD COLUMN form text,                                -- ETag/bytes/SHA-256 of what the form stored; `spent`: it stores nothing more
+    ADD COLUMN withdrawn text;                           -- source of an object under the key that counts as missing
 
--- What may be purged, the oldest first.
+-- Rows to purge, the oldest first.
 CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
 CREATE INDEX images_awaiting ON images (expires_at) WHERE status = 'AWAITING_UPLOAD';
--- Facts that may be told of an image without a row.
+-- Events that may come for an image without a row.
 CREATE INDEX events_strays ON events (recorded, id)
     WHERE type IN ('image.removed', 'image.redriven', 'image.dropped', 'image.retry_requested', 'image.variants_missing')
         OR starts_with(type, 'storage.ObjectRemoved:');
 
--- Nobody but their writer, who takes personal parts from them with a deletion and purges them with their image.
+-- The tracker removes personal data from events when an image is deleted, and purges them with its row.
 GRANT UPDATE (data), DELETE ON events TO status_tracker;
 GRANT DELETE ON images TO status_tracker;
 
--- Replaced, not dropped: grants stay, and no gateway finds it missing. So what is new comes last.
+-- Replaced, not dropped: grants stay, and every gateway finds it. So new columns come last.
 -- A form that was accepted in its last moment may still be sending its bytes, hence the minute.
 CREATE OR REPLACE VIEW image_status AS
 SELECT
@@ -35,7 +35,7 @@ SELECT
     run, missing
 FROM images;
 
--- Images that were deleted before this was done with the deletion; the names are those of facts.py.
+-- Images that were deleted by earlier versions; the names are those of RETAINED_DATA in timeline.py.
 UPDATE events
 SET data = (
     SELECT coalesce(jsonb_object_agg(name, value), '{}')

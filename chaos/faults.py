@@ -163,7 +163,7 @@ FAULTS = {
 }
 
 
-def draw(names: Sequence[str], rng: random.Random, *, rounds: int = 0) -> Iterator[str]:
+def draw_faults(names: Sequence[str], rng: random.Random, *, rounds: int = 0) -> Iterator[str]:
     """Yield each fault once a round, each round in another order; without a number of rounds endlessly."""
     for _ in range(rounds) if rounds else itertools.count():
         yield from rng.sample(names, len(names))

@@ -1,4 +1,4 @@
-"""Judges a wait for a child by the CPU time that the child uses; the clock alone measures the machine's load more.
+"""Detects a stalled child by its CPU time. A limit on elapsed time would mostly measure the load of the machine.
 
 A child that computes uses CPU time, however slowly on a busy machine, and the kernel enforces its limit
 (RLIMIT_CPU). A child that waits forever uses none. The kernel schedules every runnable process within fractions of
@@ -13,7 +13,7 @@ _PROGRESS_SECONDS = 0.001  # of CPU time between two checks; less counts as none
 
 
 class StalledError(Exception):
-    """A child neither answers nor computes; it is unknown whether that is the image's fault."""
+    """A child neither answers nor computes, and its image need not be the cause."""
 
 
 def read_cpu_seconds(pid: int) -> float:
@@ -23,15 +23,15 @@ def read_cpu_seconds(pid: int) -> float:
 
 @dataclass
 class StallDetector:
-    """Ends one wait for one child; the waiting code calls ``check`` again and again.
+    """Watches a child during one wait for its response; the waiting code calls ``check`` repeatedly.
 
-    It counts checks and does not read the clock: a machine or container that was frozen for an hour, parent and
-    child alike, has lost one check.
+    It adds up checks, not elapsed time: if the machine or container is frozen for an hour, parent and child alike,
+    only one check is lost.
     """
 
     pid: int
     stall_seconds: float  # without CPU time, in a row
-    deadline_seconds: float  # in all, for a child that uses a trickle of CPU time
+    deadline_seconds: float  # in all, for a child that uses a little CPU time again and again
     _used: float = 0
     _idle_checks: int = 0
     _checks: int = 0

@@ -3,11 +3,11 @@
 import random
 from itertools import islice
 
-from chaos.nemesis import FAULTS, draw
+from chaos.faults import FAULTS, draw_faults
 
 
 def test_every_fault_comes_once_a_round_in_the_order_of_the_seed():
-    drawn = [list(draw(list(FAULTS), random.Random(seed), rounds=2)) for seed in (1, 1, 2)]
+    drawn = [list(draw_faults(list(FAULTS), random.Random(seed), rounds=2)) for seed in (1, 1, 2)]
     first, second = drawn[0][: len(FAULTS)], drawn[0][len(FAULTS) :]
     assert sorted(first) == sorted(second) == sorted(FAULTS)
     assert drawn[0] == drawn[1] != drawn[2]
@@ -15,4 +15,4 @@ def test_every_fault_comes_once_a_round_in_the_order_of_the_seed():
 
 
 def test_without_a_number_of_rounds_the_faults_never_end():
-    assert len(list(islice(draw(list(FAULTS), random.Random(1)), 99))) == 99
+    assert len(list(islice(draw_faults(list(FAULTS), random.Random(1)), 99))) == 99

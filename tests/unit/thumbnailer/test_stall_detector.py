@@ -2,8 +2,8 @@
 
 import pytest
 
-from thumbmill.thumbnailer.sandbox import cpu_deadline
-from thumbmill.thumbnailer.sandbox.cpu_deadline import CHECK_SECONDS, StallDetector, StalledError
+from thumbmill.thumbnailer.sandbox import stall_detector
+from thumbmill.thumbnailer.sandbox.stall_detector import CHECK_SECONDS, StallDetector, StalledError
 
 
 class Clocks:
@@ -11,8 +11,8 @@ class Clocks:
 
     def __init__(self, monkeypatch):
         self.now, self.used = 1000.0, 0.1
-        monkeypatch.setattr(cpu_deadline.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(cpu_deadline, "read_cpu_seconds", self._read)
+        monkeypatch.setattr(stall_detector.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(stall_detector, "read_cpu_seconds", self._read)
 
     def _read(self, _pid):
         if self.used is None:
