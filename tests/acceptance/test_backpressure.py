@@ -27,11 +27,11 @@ def post(system):
 
 def wait_refused(system):
     """Upload until it is rejected; return the response."""
-    return wait_until(lambda: [a for a in [post(system)] if a.status_code != 202], 30, "a refusal")[0]
+    return wait_until(lambda: [a for a in [post(system)] if a.status_code != 202], 30, "a rejection")[0]
 
 
 def wait_accepted(system):
-    wait_until(lambda: post(system).status_code == 202, 30, "uploads to be taken again")
+    wait_until(lambda: post(system).status_code == 202, 30, "uploads to be accepted again")
 
 
 def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
@@ -48,7 +48,7 @@ def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
             by = 'thumbmill_uploads_rejected_total{endpoint="%s",limit="images"}'
             assert [system.metric("GATEWAY_PORT", by % route) for route in ENDPOINTS] == [2, 1, 1]
             assert system.image(first)["status"] == "PENDING"
-            system.put("backpressure/another-door.jpg", photo())
+            system.put("backpressure/another-route.jpg", photo())
             with system.stopped("postgres"):
                 wait_accepted(system)  # what waits is not known
         with system.restarted("gateway", MAX_QUEUE_AGE_SECONDS="1"):
@@ -59,4 +59,4 @@ def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
             wait_accepted(system)
             system.stack.stop("thumbnailer")  # as the block outside expects it
     system.wait_status(first)
-    system.wait_key("backpressure/another-door.jpg")
+    system.wait_key("backpressure/another-route.jpg")

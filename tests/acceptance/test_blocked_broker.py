@@ -26,7 +26,7 @@ def post_until_refused(system, keys):
         keys.append(f"uploads/{answer.json()['id']}/original")
         return answer if answer.status_code != 202 else None
 
-    answer = wait_until(refused, 30, "an upload that is held back")
+    answer = wait_until(refused, 30, "a delayed upload")
     assert problem(answer, 503) == "storage_timeout"
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["location"].endswith(f"{IMAGES}/{answer.json()['id']}")

@@ -47,7 +47,7 @@ def test_the_gateway_is_killed_before_it_responds_to_an_upload(system, stack):
 def test_the_gateway_is_killed_before_it_returns_a_ticket(system, stack):
     """No client has its form, so its image expires."""
     with gateway_dies(stack, "after_request"):
-        system.ticket(file_name="nobody.jpg")
+        system.ticket(file_name="expires.jpg")
     moved = wait_until(lambda: system.query(LAPSE), what="the ticket's row")
     system.wait_status(moved[0][0], "EXPIRED")
 
@@ -92,7 +92,7 @@ def test_the_tracker_is_killed(system, stack, point, is_in, key, first):
         assert row(system, image_id) == before, "a known event changed the row"
 
 
-LAPSE = "UPDATE images SET expires_at = now() - interval '2 minutes' WHERE file_name = 'nobody.jpg' RETURNING id"
+LAPSE = "UPDATE images SET expires_at = now() - interval '2 minutes' WHERE file_name = 'expires.jpg' RETURNING id"
 ROW = "SELECT status, version, updated_at FROM image_status WHERE id = %s"
 TYPES = "SELECT type FROM image_timeline WHERE image_id = %s"
 

@@ -39,13 +39,13 @@ def publish_dead(system, *listed, queue="image_queue"):
 def upload_events(system, number, prefix):
     """Store images, wait for their thumbnails, and return MinIO's event of each."""
     with system.channel() as channel:
-        ear = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(ear, "storage.events", "immediate")
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, "storage.events", "immediate")
         bodies = {}
         for n in range(number):
             system.put(f"{prefix}/{n}.jpg", photo(seed=n + 1))
             key = f"images-original/{prefix}/{n}.jpg"
-            body = wait_until(lambda: channel.basic_get(ear, auto_ack=True)[2], what="the bucket's event")
+            body = wait_until(lambda: channel.basic_get(queue, auto_ack=True)[2], what="the bucket's event")
             assert json.loads(body)["Key"] == key
             bodies[system.wait_key(f"{prefix}/{n}.jpg")["id"]] = body
     return bodies
@@ -55,7 +55,7 @@ def notes(system, image_id, kind="image.redriven"):
     return [event for event in system.events(image_id) if event["type"] == kind]
 
 
-def told_instantly(system, image_id):
+def immediate_events(system, image_id):
     return [event for event in system.events(image_id) if event["recorded_by"] == "immediate"]
 
 
@@ -65,7 +65,7 @@ EXHAUSTED = {"x-attempt": 4, "x-reason": "OSError: no luck", "x-error-code": "at
 def test_a_message_at_the_delivery_limit_is_redriven_and_done(system, no_dead):
     with low_delivery_limit(system), denied(system, "s3:PutObject"):
         image = system.post_form(photo(orientation=3))
-        wait_until(lambda: system.message_count(DEAD) == 1, 60, "the broker to put the message aside")
+        wait_until(lambda: system.message_count(DEAD) == 1, 60, "the broker to dead-letter the message")
         failed = system.wait_status(image["id"], "FAILED")
     assert (failed["error"]["code"], failed["error"]["retryable"]) == ("attempts_exhausted", True)
     assert [event["recorded_by"] for event in notes(system, image["id"], "image.failed")] == ["/rabbitmq"]
@@ -109,7 +109,7 @@ def test_a_redriven_image_that_fails_again_is_failed(system, no_dead):
     with low_delivery_limit(system), denied(system, "s3:PutObject"):
         thumbmill(system, "dead", "redrive", "--all")
         wait_until(lambda: notes(system, image_id, "image.failed"), 60, "the second failure in the timeline")
-        wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
+        wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to return")
     [found] = dead_letters(system)
     assert (found["code"], found["redriven_by"]) == ("delivery_limit", NAME)
     assert system.image(image_id)["status"] == "DONE", "its thumbnails exist"
@@ -148,7 +148,7 @@ def test_a_dead_letter_of_the_tracker_returns_to_the_tracker_only(system, no_dea
     publish_dead(system, (json.dumps(late).encode(), EXHAUSTED), queue="status_tracker")
     wait_idle(system)
     thumbmill(system, "dead", "redrive", "--id", image_id)
-    wait_until(lambda: len(told_instantly(system, image_id)) == 2, what="the tracker to record it")
+    wait_until(lambda: len(immediate_events(system, image_id)) == 2, what="the tracker to record it")
     wait_idle(system)
     assert len(notes(system, image_id, "image.done")) == 1
     assert notes(system, image_id)[0]["data"]["queue"] == "status_tracker"
@@ -159,7 +159,7 @@ def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point
     [(image_id, body)] = upload_events(system, 1, f"killed {point}").items()
     publish_dead(system, (body, EXHAUSTED))
     thumbmill(system, "dead", "redrive", "--all", code=-signal.SIGKILL, crash_at=point)
-    wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to be back")
+    wait_until(lambda: system.message_count(DEAD) == 1, what="the dead letter to return")
     thumbmill(system, "dead", "redrive", "--all")
     wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run_id"], what="the later run to be done")
     wait_idle(system)
@@ -178,7 +178,7 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
     with running(system, "dead", "redrive", "--all", "--rate", "5") as program:
         wait_until(lambda: system.message_count(DEAD) <= 9, what="some to be redriven")  # the timeline may be late
         program.kill()
-    wait_until(lambda: system.message_count(DEAD) + len(redriven()) >= 12, what="the rest to be back")
+    wait_until(lambda: system.message_count(DEAD) + len(redriven()) >= 12, what="the rest to return")
     assert 0 < system.message_count(DEAD) < 12
 
     before = system.message_count(DEAD)
@@ -189,7 +189,7 @@ def test_a_redrive_of_many_can_be_killed_and_interrupted(system, no_dead):
     assert program.returncode == 130
     assert "are still in their queues" in output
     moved = int(output.split()[0])
-    wait_until(lambda: system.message_count(DEAD) == before - moved, what="what was not moved to be back")
+    wait_until(lambda: system.message_count(DEAD) == before - moved, what="the others to return")
 
     thumbmill(system, "dead", "redrive", "--all")
     assert system.message_count(DEAD) == 0

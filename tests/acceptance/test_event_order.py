@@ -24,8 +24,8 @@ HISTORIES = {
     "v1": [V2, None, V1],
     "v2": [V1, None, V2],
     "deleted": [V1, V2, None],
-    "made anew": [V1, V2, None, V3],
-    "made anew as it was": [V1, V2, None, V1],
+    "created again": [V1, V2, None, V3],
+    "created again as it was": [V1, V2, None, V1],
 }
 
 SERVICES = {"thumbnailer": "image_queue", "status-tracker": "status_tracker"}  # and what they consume
@@ -76,10 +76,10 @@ def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, fir
         for name in SERVICES:
             stack.stop(name)
         write(system, {key: history[known:] for key, (history, _, _) in cases.items()})
-        letters = listener.take(2 * sum(len(history) for history, _, _ in cases.values()), 60)
+        messages = listener.take(2 * sum(len(history) for history, _, _ in cases.values()), 60)
     purge(system, *SERVICES.values())
     observed = defaultdict(list)  # by key and target, as it happened
-    for message in letters:
+    for message in messages:
         observed[json.loads(message.body)["Key"].removeprefix(f"{ORIGINALS}/"), message.key].append(message)
     for key, (_, order, targets) in cases.items():
         post(system, [observed[key, target][n] for target in TARGETS[targets] for n in order])
@@ -94,7 +94,7 @@ def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, fir
 
     for these in TARGETS:
         ends = {key: history[-1] for key, (history, _, targets) in cases.items() if targets == these}
-        # A removal that only DURABLE told, and that another object followed, leaves variants to the reconciler.
+        # A removal with DURABLE's event alone, followed by another object, leaves variants to the reconciler.
         check_all(system, ends, alone=these == "both targets" or not known)
 
 
@@ -104,8 +104,8 @@ def test_many_writers_of_one_key(system, deleters):
     barrier = Barrier(WRITERS)
 
     def work(writer):
-        pictures = [None if writer < deleters else photo(48 + 16 * writer, 64, seed=n + 1) for n in range(KEYS)]
-        for key, data in zip(keys, pictures, strict=True):
+        photos = [None if writer < deleters else photo(48 + 16 * writer, 64, seed=n + 1) for n in range(KEYS)]
+        for key, data in zip(keys, photos, strict=True):
             barrier.wait(30)
             write(system, {key: [data]})
 
@@ -156,9 +156,9 @@ def find_wrong(system, objects, *, alone):
     rows = {ids[image_id]: (image_id, *rest) for image_id, *rest in system.query(ROWS, list(ids))}
     sources = {}
     for page in system.s3.get_paginator("list_objects_v2").paginate(Bucket=ORIGINALS):
-        for thing in page.get("Contents", []):
-            etag = thing["ETag"].strip('"')
-            sources[thing["Key"]] = f"{etag}/{thing['Size']}/{int(thing['LastModified'].timestamp())}"
+        for entry in page.get("Contents", []):
+            etag = entry["ETag"].strip('"')
+            sources[entry["Key"]] = f"{etag}/{entry['Size']}/{int(entry['LastModified'].timestamp())}"
     made = defaultdict(set)
     for variant in system.keys(PROCESSED):
         made[variant.partition("/")[0]].add(variant)

@@ -87,7 +87,7 @@ def test_a_forged_object_that_is_deleted_leaves_nothing(system):
 
 def test_a_form_with_a_forged_identity_is_done_and_cannot_be_reused(system):
     ticket = system.ticket()
-    length = max(len(photo(seed=4)), len(photo(seed=5)))  # which an identity tells of, beside what can be forged
+    length = max(len(photo(seed=4)), len(photo(seed=5)))  # the one part of an identity that cannot be forged
     first, other = (photo(seed=seed).ljust(length, b"\0") for seed in (4, 5))
     assert system.send_form(ticket, first, headers=FORGED).status_code == 204
     assert_forged(system, ticket["key"])
@@ -95,7 +95,7 @@ def test_a_form_with_a_forged_identity_is_done_and_cannot_be_reused(system):
     assert_of_today(system, image)
     assert system.send_form(ticket, other, headers=FORGED).status_code == 204
     system.wait_status(ticket["id"], "DELETED")
-    wait_until(lambda: system.keys(ORIGINALS, ticket["key"]) == [], 30, "the object to be withdrawn")
+    wait_until(lambda: system.keys(ORIGINALS, ticket["key"]) == [], 30, "the object to be deleted")
     assert "tracker.rejected" in system.timeline(ticket["id"])
 
 
@@ -274,7 +274,7 @@ def test_a_form_with_a_copy_source_copies_nothing(system):
     mine = photo(seed=7, orientation=3)
     assert system.send_form(ticket, mine, **source).status_code == 403  # as a field
     assert system.keys(ORIGINALS, ticket["key"]) == []
-    assert system.send_form(ticket, mine, headers=source).status_code == 204  # as a header it says nothing
+    assert system.send_form(ticket, mine, headers=source).status_code == 204  # as a header it has no effect
     assert system.s3.get_object(Bucket=ORIGINALS, Key=ticket["key"])["Body"].read() == mine
 
 
@@ -309,8 +309,8 @@ def test_a_service_has_only_the_permissions_that_it_needs(system, name):
     secret = system.secrets[f"{name.upper().replace('-', '_')}_MINIO_SECRET_KEY"]
     service = system.s3_as(name, secret)
     image = system.wait_status(system.post_form(photo())["id"])
-    system.put("a right too many.jpg", photo())
-    kept = image["key"] if name == "thumbnailer" else "a right too many.jpg"  # the tracker withdraws below uploads/
+    system.put("no permission.jpg", photo())
+    kept = image["key"] if name == "thumbnailer" else "no permission.jpg"  # the tracker may delete in uploads/
     for attempt in (
         lambda: service.put_object(Bucket=ORIGINALS, Key="uploads/new", Body=b""),
         lambda: service.delete_object(Bucket=ORIGINALS, Key=kept),

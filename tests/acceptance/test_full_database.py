@@ -7,7 +7,7 @@ import psycopg
 from tests.support.outage_uploads import all_done_after, put_many
 from tests.support.waiting import wait_until
 
-# What Postgres says (53100) when a table or an index cannot grow; a full disk under its log makes it crash instead.
+# Postgres's error (53100) when a table or an index cannot grow; a full disk under its log makes it crash instead.
 FULL = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE 'could not extend file: no space left' USING ERRCODE = 'disk_full'; END $$;

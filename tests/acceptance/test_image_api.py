@@ -69,7 +69,7 @@ def test_the_list_by_status_and_by_key(system, done):
     by_key = system.http.get(IMAGES, params={"key": done["key"]}).json()
     assert by_key == {"items": [done], "next": None}
     assert system.http.get(IMAGES, params={"key": done["key"], "status": "FAILED"}).json()["items"] == []
-    assert system.http.get(IMAGES, params={"key": "there/is/none"}).json() == {"items": [], "next": None}
+    assert system.http.get(IMAGES, params={"key": "not/there"}).json() == {"items": [], "next": None}
     failed = system.http.post(IMAGES, content=photo()[:600], headers={"Content-Type": "image/jpeg"}).json()["id"]
     system.wait_status(failed, "FAILED")
     of_status = system.http.get(IMAGES, params={"status": "FAILED"}).json()["items"]
@@ -132,7 +132,7 @@ def test_a_thumbnail_by_its_stable_url_is_revalidated(system, done):
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        (f"{IMAGES}/{uuid.uuid5(uuid.NAMESPACE_URL, 'nobody')}", 404, "image_not_found"),
+        (f"{IMAGES}/{uuid.uuid5(uuid.NAMESPACE_URL, 'unknown')}", 404, "image_not_found"),
         (f"{IMAGES}/9d2f4c1e-77aa-4c3b-8f52-0c6d1e5b7a90", 404, "image_not_found"),
         (f"{IMAGES}/01890000-0000-7000-8000-000000000000", 404, "image_not_found"),
         (f"{IMAGES}/01890000-0000-7000-8000-000000000000/events", 404, "image_not_found"),

@@ -17,7 +17,7 @@ from devstack.installation import CHECKOUT
 from devstack.ports import free_ports
 from tests.support.waiting import wait_until
 
-# A developer's shell may contain these for another database; each of them would break connections to ours.
+# A developer's shell may contain these for another database; each of them would break connections to this one.
 FOREIGN_VARIABLES = {
     "PGSSLMODE": "require",
     "PGSERVICE": "production",

@@ -16,7 +16,7 @@ def delete(system, image_id):
     assert answer.status_code == 202, answer.text
 
 
-def in_hand(system):
+def in_flight(system):
     """Return the number of messages that the thumbnailer is processing."""
     return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_progress{queue="image_queue"}')
 
@@ -39,7 +39,7 @@ def test_deleted_after_processing(system):
     assert_gone(system, image)
     for variant in image["variants"]:
         assert system.http.get(variant["url"]).status_code == 410
-    delete(system, image["id"])  # once more is no fault
+    delete(system, image["id"])  # repeating it is no error
 
 
 def test_deleted_by_an_s3_client(system):
@@ -66,10 +66,10 @@ def test_deleted_while_it_is_decoded(system):
     wait_until(lambda: (system.image(image["id"]) or {}).get("status") == "PROCESSING")
     with system.frozen("thumbnailer"):
         wait_tracker(system)
-        assert system.image(image["id"])["status"] == "PROCESSING", "too late: it was done already"
+        assert system.image(image["id"])["status"] == "PROCESSING", "too late: it is done already"
         delete(system, image["id"])
         system.wait_status(image["id"], "DELETED")
-    wait_until(lambda: in_hand(system) == 0, what="the thumbnailer to be done with it")
+    wait_until(lambda: in_flight(system) == 0, what="the thumbnailer to finish it")
     wait_tracker(system)
     timeline = system.wait_removed(image["id"])
     assert "image.processing" in timeline
@@ -120,8 +120,8 @@ def test_replaced_by_a_text_file_and_back(system):
     assert (failed["generation"], failed["error"]["code"]) == (2, "unsupported_format")
     assert system.http.get(f"{IMAGES}/{image['id']}/variants/thumbnail").status_code == 404
     system.put("replaced/by-text.jpg", photo(seed=5))
-    mended = system.wait_generation(image["id"], 3)
-    assert mended["error"] is None
+    repaired = system.wait_generation(image["id"], 3)
+    assert repaired["error"] is None
 
 
 def test_deleted_and_uploaded_again(system):

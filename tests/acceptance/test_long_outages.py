@@ -18,7 +18,7 @@ from tests.support.system import System
 SECONDS = 120
 HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 RANKS = {"PENDING": 0, "PROCESSING": 1, "DONE": 2}
-# What may be answered where a server is needed that is away; each says when to ask again.
+# The allowed responses while a required server is unavailable; each states when to ask again.
 EXCUSES = {
     "rabbitmq": {"broker_unavailable", "not_caught_up"},
     "minio": {"storage_unavailable", "storage_timeout"},
@@ -45,7 +45,7 @@ class Client:
         try:
             self.system.put(key, photo(seed=number + 1))
         except (ClientError, BotoCoreError):
-            return "S3 refused"  # or lost: so that nothing is claimed of it
+            return "S3 failed"  # perhaps after storing it: no claim either way
         self.keys.append(key)
         return "accepted"
 
@@ -71,7 +71,7 @@ class Client:
         if rank < self._ranks[image_id]:
             self.wrong.append(f"{image_id} went back: {answer.text}")
         self._ranks[image_id] = rank
-        return f"told {answer.json()['status']}"
+        return f"status {answer.json()['status']}"
 
     def _excuse(self, answer):
         code = answer.json().get("code")

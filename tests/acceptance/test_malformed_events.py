@@ -28,19 +28,21 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
     pids = [stack.pid(name) for name in CONSUMERS]
     both = make_malformed_events(TO_BOTH, "both")
     garbage = {queue: make_malformed_events(TO_EACH, queue) + both for queue in QUEUES}
-    letters = [QueuedMessage(body, "storage.events", "immediate", kind) for body, kind in both]
+    messages = [QueuedMessage(body, "storage.events", "immediate", kind) for body, kind in both]
     for queue in QUEUES:
-        letters += [QueuedMessage(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
-    half = len(letters) // 2
+        messages += [QueuedMessage(body, "", queue, kind) for body, kind in garbage[queue][:TO_EACH]]
+    half = len(messages) // 2
 
-    post(system, letters[:half])
+    post(system, messages[:half])
     amid = system.post_form(photo(seed=1))["id"]
-    post(system, letters[half:])
+    post(system, messages[half:])
     behind = system.post_form(photo(seed=2))["id"]
 
     system.wait_status(amid, timeout=60)
     system.wait_status(behind, timeout=60)
-    wait_until(lambda: all(system.message_count(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "the dead")
+    wait_until(
+        lambda: all(system.message_count(f"{q}.dead") >= TO_EACH + TO_BOTH for q in QUEUES), 60, "dead letters"
+    )
     wait_idle(system)
     for queue in QUEUES:
         dead = system.drain(f"{queue}.dead")
@@ -55,7 +57,7 @@ def test_a_thousand_malformed_events(system, stack, no_dead):
 def test_events_of_other_buckets_are_ignored(system, stack):
     bodies = make_foreign_events()
     before = settled(system, "THUMBNAILER_HEALTH_PORT")["ack"]
-    # Not rows: DURABLE may still be about to tell of an earlier test's photo.
+    # Not rows: DURABLE's event of an earlier test's photo may still come.
     images = system.query("SELECT count(DISTINCT image_id) FROM image_timeline")
     for exchange, key in (("storage.events", "immediate"), ("storage.events", "durable"), ("", "status_tracker")):
         post(system, [QueuedMessage(body, exchange, key, "application/json") for body in bodies])

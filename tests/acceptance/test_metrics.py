@@ -16,9 +16,9 @@ def tracker_metric(system, name):
 def test_unroutable_messages_are_kept_and_counted(system):
     unrouted = 'thumbmill_queue_length{queue="unrouted"}'
     system.drain("unrouted")
-    wait_until(lambda: tracker_metric(system, unrouted) == 0, 30, "the metric to say that nothing is unrouted")
-    system.publish_storage_event(b"{}", key="nobody listens")
-    wait_until(lambda: tracker_metric(system, unrouted) == 1, 30, "the metric to show the message")
+    wait_until(lambda: tracker_metric(system, unrouted) == 0, 30, "no unrouted messages")
+    system.publish_storage_event(b"{}", key="unbound")
+    wait_until(lambda: tracker_metric(system, unrouted) == 1, 30, "the unrouted message")
     assert [body for body, _ in system.drain("unrouted")] == [b"{}"]
 
 
@@ -26,6 +26,6 @@ def test_dead_letters_are_counted(system):
     dead = 'thumbmill_queue_length{queue="image_queue.dead"}'
     before = system.message_count("image_queue.dead")
     system.publish_storage_event(b"no event")
-    wait_until(lambda: tracker_metric(system, dead) == before + 1, 40, "the metric to count the dead")
+    wait_until(lambda: tracker_metric(system, dead) == before + 1, 40, "the dead letter")
     system.drain("image_queue.dead")
     system.drain("status_tracker.dead")

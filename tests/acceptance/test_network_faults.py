@@ -35,7 +35,7 @@ def proxied(system, links):
         for service in services:
             system.stack.wait_ready(service)
         yield proxies
-        assert all(system.stack.is_running(service) for service in services), "no service ends for its network"
+        assert all(system.stack.is_running(service) for service in services), "no service exits"
     finally:
         for proxy in proxies.values():
             proxy.mode = "pass"
@@ -96,7 +96,7 @@ def test_a_variant_whose_upload_is_cut_off_does_not_exist(system):
     with proxied(system, [link]) as proxies:
         proxies[link].mode = "cut"  # a few KB get through, so the original does
         image_id = system.post_form(shifted_noise(), name="noise.png")["id"]
-        wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", released) >= 2, what="two tries in vain")
+        wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", released) >= 2, what="two failed attempts")
         stored = system.keys(PROCESSED, f"{image_id}/")
         assert not [key for key in stored if "/large." in key]
         assert all(opened(system.s3.get_object(Bucket=PROCESSED, Key=key)["Body"].read()) for key in stored)

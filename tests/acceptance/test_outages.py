@@ -102,7 +102,7 @@ def test_minio_killed_while_the_thumbnailer_works(system):
         assert int(refused.headers["retry-after"]) >= 1
         wait_unavailable(system, "minio", "GATEWAY_PORT", "THUMBNAILER_HEALTH_PORT", "STATUS_TRACKER_HEALTH_PORT")
         finished = [key for key in keys if system.image_of(key)["status"] == "DONE"]
-        assert len(finished) < COUNT, "too late: everything was done before the store went"
+        assert len(finished) < COUNT, "too late: all images were done before the store stopped"
         system.stack.start("minio")
 
 
@@ -136,7 +136,7 @@ def test_everything_killed_at_once_comes_back_with_the_services_first(system, st
             stack.kill(name)
         for name in SERVICES:
             stack.start(name, wait=False)
-        for port, needed in WAITS_FOR.items():  # and says so
+        for port, needed in WAITS_FOR.items():  # and reports it
             wait_until(lambda port=port: answers_http(system.ports[port], "/livez"), 60, port)
             wait_unavailable(system, needed, port)
         for name in SERVERS:

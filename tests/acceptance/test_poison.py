@@ -11,7 +11,7 @@ from tests.support.system import PROCESSED
 
 # What is uploaded, the code it ends with, and whether another try may help. A decoder gets two seconds of CPU time.
 POISON = {
-    "notes.jpg": (b"Dear diary, this is no picture at all.\n" * 100, "unsupported_format", False),
+    "notes.jpg": (b"Dear diary, this is not an image.\n" * 100, "unsupported_format", False),
     "empty.jpg": (b"", "empty_file", False),
     "truncated.jpg": (photo(1600, 1200)[:9000], "unreadable_image", False),
     "bomb.png": (png_header(30_000, 30_000), "image_too_large", False),
@@ -28,11 +28,11 @@ KILLERS = {"crash": "decoder_crashed", "spin": "decoder_timeout", "memory": "dec
 
 def test_poison_among_good_images(system, stack):
     pid, told_before = stack.pid("thumbnailer"), stack.log_path("thumbnailer").stat().st_size
-    pictures = {f"poison/{name}": data for name, (data, _, _) in POISON.items()}
-    pictures |= {f"poison/good {n}.jpg": photo(seed=n + 1) for n in range(GOOD)}
-    keys = random.Random(1).sample(sorted(pictures), len(pictures))
+    uploads = {f"poison/{name}": data for name, (data, _, _) in POISON.items()}
+    uploads |= {f"poison/good {n}.jpg": photo(seed=n + 1) for n in range(GOOD)}
+    keys = random.Random(1).sample(sorted(uploads), len(uploads))
     for key in keys:
-        system.put(key, pictures[key])
+        system.put(key, uploads[key])
 
     for key in keys:
         if key.startswith("poison/good"):
@@ -54,7 +54,7 @@ def test_poison_among_good_images(system, stack):
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")
     log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
-    assert log.count("decoder_died") == 6, "each of the three had a second try"
+    assert log.count("decoder_died") == 6, "each of the three got a second try"
     for trouble in ("starting", "broker_lost", "Traceback"):
         assert trouble not in log
     for queue in ("image_queue", "image_queue.delay.5s", "image_queue.dead", "status_tracker.dead"):
@@ -86,7 +86,7 @@ def test_one_killer_among_twenty_images_with_all_workers_busy(system, stack):
     settled_as = settled(system, "THUMBNAILER_HEALTH_PORT")
     rejected = system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="failed"}')
     assert rejected >= len(KILLERS)
-    assert set(settled_as) == {"ack"}, "nothing came back or was put aside"
+    assert set(settled_as) == {"ack"}, "nothing was requeued or dead-lettered"
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")
 
@@ -99,7 +99,7 @@ def test_one_slow_image_delays_no_other(system, stack):
         for image_id in others:
             system.wait_status(image_id)
         assert system.image(slow)["status"] == "PROCESSING"
-        stack.kill("thumbnailer")  # as it would wait for what it has in hand
+        stack.kill("thumbnailer")  # as it would wait for its messages in flight
     assert system.wait_status(slow, "FAILED")["error"]["code"] == "decoder_timeout"
 
 
@@ -112,7 +112,7 @@ def test_children_are_replaced_without_an_effect_on_images(system, stack):
         assert [system.wait_key(key)["attempts"] for key in keys] == [1] * 12
         retired = system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_decoder_retirements_total")
         children = len(os.sched_getaffinity(0))
-        assert retired >= (12 - 2 * children) / 2, "all that each of the first may do, and then others"
+        assert retired >= (12 - 2 * children) / 2, "children are replaced after their share of images"
         log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
-    assert log.count("decoder_confined") + log.count("decoder_unconfined") == 1, "told once, not for each child"
+    assert log.count("decoder_confined") + log.count("decoder_unconfined") == 1, "logged once, not for each child"
     assert "decoder_died" not in log

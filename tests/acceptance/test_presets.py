@@ -37,23 +37,23 @@ def test_a_file_defines_the_variants(system, presets):
     original, *variants = image["variants"]
     assert original["type"] == "original"
     assert [variant["type"] for variant in variants] == list(MADE)
-    pictures = {}
+    thumbnails = {}
     for variant in variants:
         content_type, size, kind, extension = MADE[variant["type"]]
         answer = system.http.get(variant["url"])
-        pictures[variant["type"]] = opened(answer.content)
+        thumbnails[variant["type"]] = opened(answer.content)
         assert (answer.headers["content-type"], variant["content_type"]) == (content_type, content_type)
-        assert (variant["width"], variant["height"]) == pictures[variant["type"]].size == size
-        assert pictures[variant["type"]].format == kind
+        assert (variant["width"], variant["height"]) == thumbnails[variant["type"]].size == size
+        assert thumbnails[variant["type"]].format == kind
         assert "immutable" in answer.headers["cache-control"]
         assert re.search(r"\?v=[0-9a-f]{16}-2026-11-22\.\w+$", variant["url"])
         [key] = [key for key in system.keys(PROCESSED, f"{image['id']}/") if f"/{variant['type']}." in key]
         assert key.endswith(f".{extension}")
     assert red_quarter(system.thumbnail(image["id"], "wide")) == "left upper"
-    card = pictures["card"].convert("RGB")
+    card = thumbnails["card"].convert("RGB")
     assert (card.getpixel((150, 2)), card.getpixel((150, 297))) == ((0, 0, 255), (0, 0, 255))
     assert card.getpixel((40, 60))[0] > 150  # the photo lies in the middle, its red quarter left of it
-    red, green, _ = pictures["square"].getpixel((45, 45))  # cut from the left, where the red is
+    red, green, _ = thumbnails["square"].getpixel((45, 45))  # cut from the left, where the red is
     assert red > 150 > green
 
 

@@ -51,7 +51,7 @@ def act_unheard(system, act, *keys):
         while +awaited:
             [message] = bucket.take(1)
             awaited[json.loads(message.body)["Key"].removeprefix(f"{ORIGINALS}/")] -= 1
-        wait_until(lambda: system.message_count("status_tracker") >= 2 * len(keys), what="both targets to tell")
+        wait_until(lambda: system.message_count("status_tracker") >= 2 * len(keys), what="both targets' events")
         purge(system, "image_queue", "status_tracker")
 
 
@@ -92,19 +92,19 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
         wait_idle(system)
         for image_id in ids:
             assert system.timeline(image_id).count("image.done") == 1
-            assert len(repairs(system, image_id)) <= 1, "republished, and not recorded, is not repaired"
+            assert len(repairs(system, image_id)) <= 1, "a repair whose event is not recorded does not count"
         assert sum(len(repairs(system, image_id)) for image_id in ids) >= len(keys) - 1
     announced = stack.log_path("status-tracker").read_text() + stack.log_path("another-status-tracker").read_text()
     for image_id in ids:
-        assert len(re.findall(rf"event_republished.*image_id={image_id}", announced)) <= 2, "no storm"
+        assert len(re.findall(rf"event_republished.*image_id={image_id}", announced)) <= 2, "republished too often"
 
 
 def test_a_lost_row_is_restored(hasty):
     image = hasty.post_form(photo())
     hasty.wait_status(image["id"])
-    wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
+    wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE's event, which would create a row")
     hasty.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
-    wait_until(lambda: (hasty.image(image["id"]) or {}).get("status") == "DONE", 60, "it to be DONE again")
+    wait_until(lambda: (hasty.image(image["id"]) or {}).get("status") == "DONE", 60, "the image to be DONE again")
     assert repairs(hasty, image["id"]) == ["missed"]
 
 
@@ -120,9 +120,9 @@ def test_missing_variants_are_restored_while_the_status_stays_done(hasty):
 
     for key in keys[:2]:
         hasty.s3.delete_object(Bucket=PROCESSED, Key=key)
-    wait_until(restored, 60, "the variants to be there again")
+    wait_until(restored, 60, "the variants to be restored")
     wait_repair(hasty, image["id"], "missing_variants")
-    wait_until(lambda: hasty.timeline(image["id"]).count("image.done") == 2, what="the second run to be told")
+    wait_until(lambda: hasty.timeline(image["id"]).count("image.done") == 2, what="the second run's image.done")
     assert seen == {"DONE"}
     assert red_quarter(hasty.thumbnail(image["id"])) == "right lower"
 
@@ -139,10 +139,10 @@ def test_orphaned_variants_are_deleted(hasty):
 
 
 def test_the_command_has_a_dry_run_and_then_repairs(system):
-    thumbmill(system, "reconcile")  # what earlier tests have left
+    thumbmill(system, "reconcile")  # remains of earlier tests
     image = system.post_form(photo(orientation=3))
     system.wait_status(image["id"])
-    wait_until(lambda: len(system.timeline(image["id"])) == 4, what="DURABLE to tell, or its word makes a row")
+    wait_until(lambda: len(system.timeline(image["id"])) == 4, what="DURABLE's event, which would create a row")
     system.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
 
     output = thumbmill(system, "reconcile", "--dry-run")

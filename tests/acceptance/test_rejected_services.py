@@ -25,7 +25,7 @@ def refusals(system, name):
     gateway = {"RABBITMQ_USER": "gateway", "RABBITMQ_PASSWORD": system.secrets["GATEWAY_RABBITMQ_PASSWORD"]}
     forms = [
         ({"UPLOAD_SIGNER_SECRET_KEY": "wrong-secret"}, "UPLOAD_SIGNER_SECRET_KEY"),
-        ({"UPLOAD_SIGNER_ACCESS_KEY": "nobody"}, "UPLOAD_SIGNER_ACCESS_KEY"),
+        ({"UPLOAD_SIGNER_ACCESS_KEY": "unknown"}, "UPLOAD_SIGNER_ACCESS_KEY"),
         (
             {
                 "UPLOAD_SIGNER_ACCESS_KEY": "thumbnailer",
@@ -36,7 +36,7 @@ def refusals(system, name):
     ]
     return [
         ({"MINIO_SECRET_KEY": "wrong-secret"}, "MINIO_SECRET_KEY"),
-        ({"MINIO_ACCESS_KEY": "nobody"}, "MINIO_ACCESS_KEY"),
+        ({"MINIO_ACCESS_KEY": "unknown"}, "MINIO_ACCESS_KEY"),
         (signer, "policy"),
         ({"RABBITMQ_PASSWORD": "wrong"}, "RABBITMQ_PASSWORD"),
         ({"RABBITMQ_VHOST": "nowhere"}, "RABBITMQ_VHOST"),
@@ -128,7 +128,7 @@ def test_a_tracker_for_another_schema_names_the_command_to_run(system, empty_dat
     migration = {"MIGRATION_DATABASE_URL": empty_database("thumbmill")}
     code, output = system.run_to_end("status-tracker", "migrate", **migration)
     assert code == 0, output
-    assert system.run_to_end("status-tracker", "migrate", **migration)[0] == 0  # once more is no fault
+    assert system.run_to_end("status-tracker", "migrate", **migration)[0] == 0  # repeating it is no error
     with psycopg.connect(empty_database("thumbmill"), autocommit=True) as owner:
         owner.execute("INSERT INTO schema_migrations (number, name) VALUES (9999, 'of tomorrow')")
     assert_rejected(system, "status-tracker", settings, "newer")
@@ -136,7 +136,7 @@ def test_a_tracker_for_another_schema_names_the_command_to_run(system, empty_dat
 
 def test_a_gateway_without_a_schema_names_the_command_to_run(system, empty_database):
     system.stack.restart("gateway", wait=False, DATABASE_URL=empty_database("gateway"))
-    answer = wait_until(lambda: readyz(system), what="the gateway to answer")
+    answer = wait_until(lambda: readyz(system), what="the gateway to respond")
     assert answer.status_code == 503
     assert "status-tracker migrate" in answer.json()["unavailable"]["postgres"]
     assert problem(system.http.get("/api/v1/images"), 503) == "database_unavailable"

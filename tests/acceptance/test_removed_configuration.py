@@ -79,11 +79,11 @@ def test_without_the_bucket_s_notification_rule_the_tracker_reports_it_and_image
         assert "notifications_silent" in log.read_text()[before:]
         system.wait_status(image["id"], timeout=90)
         system.wait_key("unannounced.jpg", timeout=90)
-        assert rule(system) == set(), "nothing has told of them"
+        assert rule(system) == set(), "no event has announced them"
     finally:
         with watching(system):
-            wait_until(lambda: rule(system) == whole, what="the rule to be put back")
-    wait_until(lambda: "notifications" not in readiness(system, TRACKER), 90, "the tracker to hear again")
+            wait_until(lambda: rule(system) == whole, what="the rule to be restored")
+    wait_until(lambda: "notifications" not in readiness(system, TRACKER), 90, "the tracker to receive events again")
     assert silent(system, "immediate") == 0
     later = system.wait_status(system.post_form(photo(seed=3))["id"])
     assert "immediate" in {event["recorded_by"] for event in system.events(later["id"])}
@@ -99,10 +99,10 @@ def test_configuration_removed_from_minio_is_restored_by_the_provisioner(system)
         assert system.wait_status(image["id"])["attempts"] == 1
         less = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{ORIGINALS}"]}
         admin.policy_add("gateway", policy={"Version": "2012-10-17", "Statement": [less]})
-        wait_until(lambda: logged("restored: user gateway"), what="the policy to be whole again")
+        wait_until(lambda: logged("restored: user gateway"), what="the policy to be complete again")
         take_rule(system)
-        wait_until(lambda: len(rule(system)) == 2, what="the rule to be put back")
-        wait_until(lambda: logged(f"restored: bucket {ORIGINALS} notifies both"), what="that to be said")
+        wait_until(lambda: len(rule(system)) == 2, what="the rule to be restored")
+        wait_until(lambda: logged(f"restored: bucket {ORIGINALS} notifies both"), what="its log line")
     system.wait_status(system.post_form(photo(seed=4))["id"])
 
 
@@ -123,12 +123,12 @@ def bindings(system):
 )
 def test_a_removed_binding_is_restored_by_its_consumer(attentive, exchange, queue, key):
     system = attentive
-    wait_until(lambda: (exchange, queue, key) in bindings(system), what="the binding to be there")
+    wait_until(lambda: (exchange, queue, key) in bindings(system), what="the binding")
     with system.channel() as channel:
         channel.queue_unbind(queue, exchange, key)
-    wait_until(lambda: (exchange, queue, key) not in bindings(system), what="the binding to be gone")
+    wait_until(lambda: (exchange, queue, key) not in bindings(system), what="the binding to be removed")
     image = system.post_form(photo())
-    wait_until(lambda: (exchange, queue, key) in bindings(system), 60, "the binding to be put back")
+    wait_until(lambda: (exchange, queue, key) in bindings(system), 60, "the binding to be restored")
     system.wait_status(image["id"], timeout=60)
     assert system.message_count("image_queue.dead") == 0
 
@@ -144,7 +144,7 @@ def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(sy
         client.delete("/permissions/%2F/operator").raise_for_status()
         with system.channel() as channel:
             channel.queue_delete("unrouted")
-        wait_until(lambda: client.get("/queues/%2F/unrouted").status_code == 200, what="the queue to be back")
+        wait_until(lambda: client.get("/queues/%2F/unrouted").status_code == 200, what="the queue to be restored")
         for restored in (
             "policies: alternate",
             "policies: dead-limit",
@@ -152,6 +152,6 @@ def test_configuration_removed_from_the_broker_is_restored_by_the_provisioner(sy
             "queues: unrouted",
         ):
             wait_until(lambda text=restored: logged(f"restored: {text}"), what=restored)
-        wait_until(lambda: client.get("/policies/%2F/alternate").status_code == 200, what="the policy to be back")
-        wait_until(lambda: client.get("/permissions/%2F/operator").status_code == 200, what="the permission")
+        wait_until(lambda: client.get("/policies/%2F/alternate").status_code == 200, what="the policy again")
+        wait_until(lambda: client.get("/permissions/%2F/operator").status_code == 200, what="the permission again")
     assert ("unrouted", "unrouted", "") in bindings(system)

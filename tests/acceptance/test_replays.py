@@ -18,19 +18,19 @@ def test_replayed_old_events_change_nothing(system):
     ):
         system.put("week/replaced.jpg", photo(64, 48))
         system.put("week/deleted.jpg", photo(64, 48, seed=1))
-        system.put("week/anew.jpg", photo(64, 48, seed=2))
+        system.put("week/again.jpg", photo(64, 48, seed=2))
         system.put("week/failed.jpg", photo(64, 48, seed=3))
         ids = {
-            name: system.wait_key(f"week/{name}.jpg")["id"] for name in ("replaced", "deleted", "anew", "failed")
+            name: system.wait_key(f"week/{name}.jpg")["id"] for name in ("replaced", "deleted", "again", "failed")
         }
         system.put("week/replaced.jpg", photo(48, 64))
-        system.put("week/failed.jpg", b"no picture any more")
-        for name in ("deleted", "anew"):
+        system.put("week/failed.jpg", b"not an image any more")
+        for name in ("deleted", "again"):
             system.s3.delete_object(Bucket=ORIGINALS, Key=f"week/{name}.jpg")
             system.wait_removed(ids[name])
-        system.put("week/anew.jpg", photo(80, 40))
+        system.put("week/again.jpg", photo(80, 40))
         system.wait_generation(ids["replaced"], 2)
-        system.wait_generation(ids["anew"], 2)
+        system.wait_generation(ids["again"], 2)
         wait_until(lambda: system.image(ids["failed"])["status"] == "FAILED", what="the failure")
         wait_idle(system)
         observed = bucket.take(2 * 9) + lifecycle.take(4 * 2 + 3 * 2 + 2)
@@ -44,7 +44,7 @@ def test_replayed_old_events_change_nothing(system):
     assert everything(system, ids) == before
     assert opened(system.thumbnail(ids["replaced"])).size == (48, 64)
     assert {name: system.image(id_)["status"] for name, id_ in ids.items()} == {
-        "replaced": "DONE", "deleted": "DELETED", "anew": "DONE", "failed": "FAILED"
+        "replaced": "DONE", "deleted": "DELETED", "again": "DONE", "failed": "FAILED"
     }  # fmt: skip
     assert (
         system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}')
@@ -54,7 +54,7 @@ def test_replayed_old_events_change_nothing(system):
         assert system.message_count(queue) == 0
 
 
-# An old upload of what is gone by now leads to one more word that it is.
+# An old upload of an object deleted since leads to one more image.removed.
 TIMELINE = """
     SELECT id, recorded FROM image_timeline WHERE image_id = ANY(%s::uuid[]) AND type <> 'image.removed'
 """
@@ -118,7 +118,7 @@ def test_an_event_of_an_unknown_type_is_kept_and_can_be_redriven(system):
         "id": "00000000-0000-5000-8000-000000000001",
     }
     post(system, [done._replace(body=json.dumps(unknown).encode())])
-    wait_until(lambda: system.message_count("status_tracker.dead") == 1, what="it to be put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == 1, what="the dead letter")
     system.wait_status(system.post_form(photo(seed=1))["id"])
     [(body, headers)] = system.drain("status_tracker.dead")
     assert json.loads(body) == unknown

@@ -16,7 +16,7 @@ from tests.support.processes import PORT, another
 from tests.support.system import PRESETS, PROCESSED
 from tests.support.waiting import wait_until
 
-IN_HAND = 'thumbmill_messages_in_progress{queue="image_queue"}'
+IN_FLIGHT = 'thumbmill_messages_in_progress{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
 GRACE_SECONDS = 120
 LARGE = photo(6000, 6000, kind="PNG")  # takes its time
@@ -50,7 +50,7 @@ def test_restarts_under_load_lose_and_repeat_nothing(system, stack):
             if name == "thumbnailer":
                 large = put_many(system, "in-hand", photo(3000, 2000, kind="PNG"), count=6)
                 wait_until(
-                    lambda: system.metric("THUMBNAILER_HEALTH_PORT", IN_HAND) >= 2, what="its hands to be full"
+                    lambda: system.metric("THUMBNAILER_HEALTH_PORT", IN_FLIGHT) >= 2, what="two messages in flight"
                 )
             stack.signal(name, signal.SIGTERM)
             assert stack.wait_exit(name, 2 * GRACE_SECONDS) == 0, stack.log_tail(name)
@@ -58,7 +58,7 @@ def test_restarts_under_load_lose_and_repeat_nothing(system, stack):
         keys.extend(large)
     for key in keys:
         timeline = system.timeline(system.image_of(key)["id"])
-        assert timeline.count("image.processing") <= 1, timeline  # the only word that may be lost
+        assert timeline.count("image.processing") <= 1, timeline  # the only event that may be lost
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
     with system.restarted("thumbnailer", **patient):
         ids = [system.post_form(LARGE + bytes([n]), name="large.png")["id"] for n in range(2)]
         same, replaced = ids
-        wait_until(lambda: all(status(system, id_) == "PROCESSING" for id_ in ids), what="both to be in hand")
+        wait_until(lambda: all(status(system, id_) == "PROCESSING" for id_ in ids), what="both to be PROCESSING")
         with system.frozen("thumbnailer"):
             wait_tracker(system)
             assert [status(system, id_) for id_ in ids] == ["PROCESSING"] * 2, "too late: it was done already"
@@ -89,11 +89,11 @@ def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
                 done = system.wait_status(same, timeout=120)
                 wait_until(
                     lambda: system.metric(PORT, 'thumbmill_events_processed_total{outcome="superseded"}') == 1,
-                    what="the word of what was replaced to come to the other one",
+                    what="the replacement's event to reach the other thumbnailer",
                 )
         wait_until(
             lambda: system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_broker_reconnects_total"),
-            what="the zombie to find itself cut off",
+            what="the zombie to notice its closed connection",
         )
         system.wait_status(system.post_form(photo())["id"])
     wait_idle(system)

@@ -12,7 +12,7 @@ from tests.support.system import PRESETS, PROCESSED, problem
 from tests.support.waiting import wait_until
 
 IMAGES = "/api/v1/images"
-NOBODY = "01a2019e-dd49-7c49-9ece-607b56bd764f"
+UNKNOWN_ID = "01a2019e-dd49-7c49-9ece-607b56bd764f"
 BRISK = {"RETRY_INTERVAL_SECONDS": "0"}
 
 
@@ -67,7 +67,7 @@ def test_two_requests_cause_one_retry(system):
 
 
 def test_a_rejected_retry_reports_the_reason(system):
-    notes = system.post_form(b"\xff\xd8\xff" + b"no picture at all" * 9)["id"]
+    notes = system.post_form(b"\xff\xd8\xff" + b"no image at all" * 9)["id"]
     assert not system.wait_status(notes, "FAILED")["error"]["retryable"]
     assert problem(retry(system, notes), 409) == "not_retryable"
     done = system.post_form(photo())["id"]
@@ -79,8 +79,8 @@ def test_a_rejected_retry_reports_the_reason(system):
     system.http.delete(f"{IMAGES}/{done}")
     system.wait_status(done, "DELETED")
     assert problem(retry(system, done), 410) == "gone"
-    assert problem(retry(system, NOBODY), 404) == "image_not_found"
-    assert problem(retry(system, "nobody"), 422) == "invalid_request"
+    assert problem(retry(system, UNKNOWN_ID), 404) == "image_not_found"
+    assert problem(retry(system, "invalid"), 422) == "invalid_request"
 
 
 def test_without_a_broker_a_retry_is_not_promised(system):
@@ -95,15 +95,15 @@ def test_the_operator_retries_all_images_with_a_code(system):
         "UPDATE images SET updated_at = updated_at - interval '2 days' WHERE status = 'FAILED' RETURNING 1"
     )
     spinning, crashing = fail(system)["id"], fail(system, "crash")["id"]
-    said = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", "--dry-run")
-    assert spinning in said
-    assert crashing not in said
-    assert re.search(r"\b1 image would be retried", said), said
+    output = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", "--dry-run")
+    assert spinning in output
+    assert crashing not in output
+    assert re.search(r"\b1 image would be retried", output), output
     assert system.image(spinning)["status"] == "FAILED"
     assert "--force" in thumbmill(system, "retry", "--code", "decoder_crashed", "--since", "1d", code=2)
     with system.restarted("thumbnailer", command=unharmed(system.stack, "thumbnailer")):
-        said = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d")
-        assert re.search(r"\b1 image is being retried", said), said
+        output = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d")
+        assert re.search(r"\b1 image is being retried", output), output
         system.wait_status(spinning)
         assert system.image(crashing)["status"] == "FAILED"
         thumbmill(system, "retry", "--id", crashing, "--code", "decoder_crashed", "--since", "1d", "--force")
@@ -131,16 +131,16 @@ def test_a_lost_variant_is_restored_and_never_reported_as_deleted(system, method
         assert (answer.status_code, bool(answer.headers["retry-after"])) == (503, True)
         if method == "GET":
             assert problem(answer, 503) == "variant_lost"
-        wait_until(lambda: system.image(image["id"])["missing"] == ["thumbnail"], 30, "the status to say so")
-        shown = system.image(image["id"])
-        assert shown["status"] == "DONE"
-        assert [variant["type"] for variant in shown["variants"]] == ["original", *PRESETS[1:]]
+        wait_until(lambda: system.image(image["id"])["missing"] == ["thumbnail"], 30, "a missing variant")
+        current = system.image(image["id"])
+        assert current["status"] == "DONE"
+        assert [variant["type"] for variant in current["variants"]] == ["original", *PRESETS[1:]]
         assert system.http.get(f"{IMAGES}/{image['id']}/variants/small").status_code == 200
         for _ in range(3):
             assert system.http.get(url).status_code == 503
         assert system.message_count("image_queue") <= 1
-    wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be there again")
-    wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "the status to say so")
+    wait_until(lambda: system.http.get(url).status_code == 200, 30, "the variant to be restored")
+    wait_until(lambda: system.image(image["id"])["missing"] == [], 30, "no missing variants")
     wait_idle(system)
     observed = system.timeline(image["id"])
     kinds = ("image.variants_missing", "tracker.repaired", "image.done")
@@ -154,7 +154,7 @@ def test_a_lost_original_makes_the_image_deleted(system):
         assert problem(system.http.get(f"{IMAGES}/{image['id']}/variants/original"), 410) == "gone"
         assert system.image(image["id"])["status"] == "DONE", "as the tracker has it"
     system.wait_status(image["id"], "DELETED")
-    wait_until(lambda: "image.variants_missing" in system.timeline(image["id"]), 30, "the gateway to be heard")
+    wait_until(lambda: "image.variants_missing" in system.timeline(image["id"]), 30, "the gateway's report")
 
 
 def test_while_the_store_is_unavailable_nothing_is_reported_as_lost(system):

@@ -33,7 +33,7 @@ def test_a_permission_revoked_for_a_while_costs_no_attempt(system, action):
 def test_a_wrong_minio_secret_is_reported_as_minio(system, user, port):
     """Also for an idle service, and an error of MinIO is not reported as one of RabbitMQ."""
     with changed_secret(system, user):
-        unavailable = wait_until(lambda: readiness(system, port), what=f"{user} to notice")
+        unavailable = wait_until(lambda: readiness(system, port), what=f"{user} to report it")
         assert unavailable.keys() == {"minio"}
         assert "check MINIO_ACCESS_KEY, MINIO_SECRET_KEY" in unavailable["minio"]
     wait_until(lambda: not readiness(system, port), what=f"{user} to be ready again")
@@ -43,7 +43,7 @@ def test_a_thumbnailer_with_a_wrong_secret_and_waiting_images_reports_minio(syst
     with changed_secret(system, "thumbnailer"):
         image = system.post_form(photo())
         wait_until(
-            lambda: "minio" in readiness(system, "THUMBNAILER_HEALTH_PORT"), what="the thumbnailer to notice"
+            lambda: "minio" in readiness(system, "THUMBNAILER_HEALTH_PORT"), what="the thumbnailer to report it"
         )
         assert readiness(system, "THUMBNAILER_HEALTH_PORT").keys() == {"minio"}
     assert system.wait_status(image["id"])["attempts"] == 1

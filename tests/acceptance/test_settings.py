@@ -101,7 +101,7 @@ def test_a_secret_may_come_from_a_file_whose_errors_are_named(system, name, tmp_
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_port_in_use_is_named_with_its_variable(system, name):
-    code, output = system.run_to_end(name)  # beside the one that runs
+    code, output = system.run_to_end(name)  # next to the running one
     assert code != 0
     assert PORTS[name] in output
     assert str(system.stack.table[name].environment[PORTS[name]]) in output

@@ -66,7 +66,7 @@ def test_an_unused_ticket_cannot_be_deleted(system):
 def wait_withdrawn(system, ticket):
     """Wait until the tracker has removed the rejected object, without any trace."""
     image_id = ticket["id"]
-    wait_until(lambda: "tracker.rejected" in system.timeline(image_id), 30, "the object to be withdrawn")
+    wait_until(lambda: "tracker.rejected" in system.timeline(image_id), 30, "the object to be rejected")
     assert system.keys(ORIGINALS, ticket["key"]) == []
     wait_until(lambda: system.keys(PROCESSED, f"{image_id}/") == [], 30, "its variants to be removed")
     wait_idle(system)
@@ -193,8 +193,8 @@ def test_an_unused_ticket_expires(system, lapsed_ticket):
     assert system.send_form(lapsed_ticket, photo()).status_code in {400, 403}
     assert system.keys(ORIGINALS, lapsed_ticket["key"]) == []
     system.wait_status(image_id, "EXPIRED", timeout=75)
-    shown = system.http.get(f"{IMAGES}/{image_id}")
-    assert "retry-after" not in shown.headers
+    response = system.http.get(f"{IMAGES}/{image_id}")
+    assert "retry-after" not in response.headers
     assert problem(system.http.delete(f"{IMAGES}/{image_id}"), 409) == "ticket_not_used"
     listed = system.http.get(IMAGES, params={"status": "EXPIRED"}).json()["items"]
     assert image_id in {item["id"] for item in listed}

@@ -84,10 +84,10 @@ def test_a_photo_by_every_upload_route_becomes_upright_variants(system, entered,
     assert sizes == {"thumbnail": (192, 256), "small": (480, 640), "large": (600, 800)}
     for variant in variants:
         data = system.http.get(variant["url"]).content
-        picture = opened(data)
-        assert picture.size == sizes[variant["type"]]
+        thumbnail = opened(data)
+        assert thumbnail.size == sizes[variant["type"]]
         assert red_quarter(data) == "right upper"
-        assert not picture.getexif()
+        assert not thumbnail.getexif()
         assert variant["bytes"] == len(data)
 
 
@@ -128,13 +128,13 @@ def test_an_s3_client_s_key_is_returned_unchanged(system, entered):
 
 
 def test_every_exif_orientation_becomes_upright(system):
-    shown = {
+    upright = {
         1: "left upper", 2: "right upper", 3: "right lower", 4: "left lower",
         5: "left upper", 6: "right upper", 7: "right lower", 8: "left lower",
     }  # fmt: skip
-    for orientation in shown:
+    for orientation in upright:
         system.put(f"orientations/{orientation}.jpg", photo(800, 600, orientation=orientation))
-    for orientation, quarter in shown.items():
+    for orientation, quarter in upright.items():
         data = system.thumbnail(system.wait_key(f"orientations/{orientation}.jpg")["id"])
         assert red_quarter(data) == quarter, orientation
         assert opened(data).size == ((256, 192) if orientation < 5 else (192, 256)), orientation
@@ -142,7 +142,7 @@ def test_every_exif_orientation_becomes_upright(system):
 
 def test_every_supported_format_becomes_a_thumbnail(system):
     kinds = ("JPEG", "PNG", "WEBP", "GIF")
-    ids = {kind: system.post_form(photo(kind=kind), name="a picture")["id"] for kind in kinds}
+    ids = {kind: system.post_form(photo(kind=kind), name="a photo")["id"] for kind in kinds}
     for kind, image_id in ids.items():
         assert system.wait_status(image_id)["format"] == kind
         assert red_quarter(system.thumbnail(image_id)) == "left upper"
@@ -181,7 +181,7 @@ def test_an_s3_client_may_use_multipart_uploads(system):
     [
         ({"files": {"file": ("photo.jpg", b"hello, I am text")}}, "unsupported_format"),
         ({"files": {"file": ("photo.jpg", b"")}}, "empty_file"),
-        ({"files": {"picture": ("photo.jpg", photo())}}, "missing_file"),
+        ({"files": {"photo": ("photo.jpg", photo())}}, "missing_file"),
         ({"json": {}}, "unsupported_content_type"),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_disconnected_client_of_a_large_file_leaves_no_parts(system, headers):
     with nothing_stored(system):
         chunks = [head + BEGINNING, *[bytes(MIB)] * 11]
         with beginning(system, headers | {"Content-Length": str(20 * MIB)}, *chunks):
-            wait_until(system.multipart_uploads, what="the first part to be under way")
+            wait_until(system.multipart_uploads, what="the first part to be stored")
         wait_until(lambda: system.metric("GATEWAY_PORT", "thumbmill_uploads_running") == 0)
 
 
@@ -98,7 +98,7 @@ def test_an_empty_file_is_rejected(system):
     [
         (FORM_HEAD + photo(), "malformed_form"),
         (FORM_HEAD + photo() + b"\r\n" + FORM_HEAD + photo() + b"\r\n--x--\r\n", "several_files"),
-        (FORM_HEAD.replace(b'"file"', b'"picture"') + photo() + b"\r\n--x--\r\n", "missing_file"),
+        (FORM_HEAD.replace(b'"file"', b'"photo"') + photo() + b"\r\n--x--\r\n", "missing_file"),
         (b"no form at all", "malformed_form"),
     ],
     ids=["cut off", "two files", "another field", "nonsense"],
