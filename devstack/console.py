@@ -46,7 +46,7 @@ def printable(text: str) -> str:
 
     `thumbmill.core.text` does the same for the services; devstack runs before their packages are installed.
     """
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _print(name: str, text: str, colour: str) -> None:

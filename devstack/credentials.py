@@ -28,7 +28,7 @@ GENERATED = (
     "STATUS_TRACKER_DATABASE_PASSWORD",
     "GATEWAY_DATABASE_PASSWORD",
 )
-_SECRET_BYTES = 24  # 32 characters; MinIO takes 8 to 40
+_SECRET_BYTES = 24  # 32 characters; MinIO accepts 8 to 40
 
 
 def load_secrets(path: Path, environment: Mapping[str, str]) -> dict[str, str]:

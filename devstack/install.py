@@ -39,9 +39,8 @@ def make_environment(log: Callable[[str], None]) -> None:
     if is_new:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
-    quiet = (
-        [] if is_new else ["--quiet"]
-    )  # the first run takes a minute; later ones would only print "already satisfied"
+    # The first run takes a minute; later ones would only print "already satisfied".
+    quiet = [] if is_new else ["--quiet"]
     _run([*pip, *quiet, "--require-hashes", "--requirement", str(lock)])
     ours = [part for package in PACKAGES for part in ("--editable", str(CHECKOUT / package))]
     _run([*pip, "--quiet", "--no-deps", "--no-build-isolation", *ours])

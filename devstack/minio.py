@@ -1,4 +1,4 @@
-"""The MinIO server of an installation, as rows of the process table."""
+"""The MinIO server of an installation: how its processes are started."""
 
 import os
 import shutil

@@ -21,7 +21,7 @@ DEFAULTS: dict[str, int] = {
     "POSTGRES_PORT": 55432,
 }
 
-OFFSET = "PORT_OFFSET"  # is added to every default port, so that one variable makes room for a second installation
+OFFSET = "PORT_OFFSET"  # is added to every default port, for a second installation on the same machine
 
 # Below Linux's ephemeral ports (32768 up): a server that is stopped and started again gets its port back.
 _TEST_PORTS = range(20000, 32000)

@@ -1,4 +1,4 @@
-"""The Postgres cluster of an installation, as rows of the process table."""
+"""The Postgres cluster of an installation: how its server is started."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ from devstack.account import Account, change_user
 
 @dataclass(frozen=True)
 class Process:
-    """One row of the process table."""
+    """How to start, check and stop one process."""
 
     name: str
     command: Sequence[str]
@@ -24,14 +24,14 @@ class Process:
     prepare: Callable[[], None] = lambda: None  # creates the files needed before each start
     stop_signal: signal.Signals = signal.SIGTERM
     start_seconds: float = 60
-    # Killing a server kills its children too, as a power cut would. A killed service's children have to notice it.
+    # Killing a server kills its children, too, as a power cut would. Children of a killed service exit themselves.
     kill_group: bool = False
 
 
 def spawn(process: Process, log: Path, pid_file: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the process with its output in the log, in its own group so that Ctrl-C reaches only the launcher.
 
-    The kernel sends it its stop signal when the calling thread ends, for whatever reason.
+    The kernel sends it its stop signal when the calling thread ends, even if that thread is killed.
     """
     death_signal = process.stop_signal.name.removeprefix("SIG")
     wrapper = ["setpriv", "--pdeathsig", death_signal, *change_user(process.account), "--"]

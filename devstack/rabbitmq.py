@@ -1,4 +1,4 @@
-"""The RabbitMQ node of an installation and its epmd, as rows of the process table."""
+"""The RabbitMQ node of an installation and its epmd: how their processes are started."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The three services, as rows of the process table: console scripts with settings, never imported code."""
+"""The three services: how their processes are started, as console scripts with settings."""
 
 import os
 import sys

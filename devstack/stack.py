@@ -21,7 +21,7 @@ from devstack.postgres import describe_postgres, describe_roles
 from devstack.processes import Process, kill_group, read_pid_file, spawn
 from devstack.rabbitmq import describe_epmd, describe_rabbitmq, describe_rabbitmq_watch
 
-_STOP_SECONDS = 40.0  # over the services' own grace of 20
+_STOP_SECONDS = 40.0  # longer than the services' own 20 s
 _TAIL_LINES = 25
 _POLL_SECONDS = 0.05
 
@@ -29,8 +29,8 @@ _POLL_SECONDS = 0.05
 class Stack:
     """The processes of one installation, started, stopped and killed by name.
 
-    Args: the directory of all files; the ports by variable (by default those of the environment); settings for the
-    services, which take precedence. `log` is called with each progress line.
+    `directory` is for all files. `ports` are by variable, by default those of the environment. `environment` has
+    settings for the services, which take precedence. `log` is called with each progress line.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class Stack:
         )
         self.endpoints = Endpoints(self.installation)
         self._log = log
-        rows = [
+        processes = [
             describe_epmd(self.installation),
             describe_postgres(self.installation),
             describe_rabbitmq(self.installation),
             describe_minio(self.installation),
             *services.describe_services(self.installation),
-            # Not started by this method `up`, since tests delete queues and buckets on purpose.
+            # `up` does not start these two, since tests delete queues and buckets on purpose.
             describe_minio_watch(self.installation),
             describe_rabbitmq_watch(self.installation),
         ]
-        self.table: dict[str, Process] = {row.name: row for row in rows}
+        self.table: dict[str, Process] = {process.name: process for process in processes}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
         # A child gets its parent-death signal when the *thread* that started it ends: one thread starts them all.
@@ -98,7 +98,7 @@ class Stack:
     ) -> None:
         """Start one process, and by default wait until it is ready.
 
-        For this run only, ``command`` replaces the table's command, and settings are added.
+        For this run only, ``command`` replaces the process's command, and settings are added.
         """
         process = replace(self.table[name], command=command) if command else self.table[name]
         if self.is_running(name):
@@ -145,7 +145,7 @@ class Stack:
         self._reap(name, everything=True)
 
     def kill(self, name: str) -> None:
-        """Kill one process with SIGKILL: a service without its children (they must notice), a server with them."""
+        """Kill one process with SIGKILL, a server with its children; those of a service exit themselves."""
         self._children[name].kill()
         self._reap(name, everything=self.table[name].kill_group)
 

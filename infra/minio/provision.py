@@ -249,7 +249,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _is_secret_of(client: Minio) -> bool:
-    """Return whether the user exists and has this secret, whatever its permissions are."""
+    """Return whether the user exists and has this secret, with any permissions."""
     try:
         next(client.list_objects(ORIGINALS), None)  # not HEAD, whose 403 has no error code
     except S3Error as error:

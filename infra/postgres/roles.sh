@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the database's roles; may run again, and then sets changed passwords. Run by the Postgres image out of
-# /docker-entrypoint-initdb.d and by devstack. What the roles may touch is granted by the migrations.
+# Create the database's roles, or set their changed passwords. The Postgres image runs this from
+# /docker-entrypoint-initdb.d, and devstack runs it. The migrations grant the roles their permissions on tables.
 #
 # Environment: POSTGRES_USER (the owner), POSTGRES_DB, STATUS_TRACKER_DATABASE_PASSWORD and GATEWAY_DATABASE_PASSWORD
-# (or the same names with _FILE), and libpq's PGHOST, PGPORT, PGPASSWORD where the server is not on the socket.
+# (or the same names with _FILE), and libpq's PGHOST, PGPORT, PGPASSWORD unless the server is on the local socket.
 set -eu
 
 read_secret() {
@@ -24,14 +24,14 @@ run_sql() {
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$1"
 }
 
-# The image makes the database itself, devstack leaves it to this script.
+# The image has created the database itself; for devstack this script does.
 POSTGRES_DB="$POSTGRES_DB" run_sql postgres <<'SQL'
 \getenv database POSTGRES_DB
 SELECT format('CREATE DATABASE %I', :'database')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
 SQL
 
-# The passwords go by environment: arguments can be seen by every user of the machine.
+# Pass passwords in the environment: every user of the machine can see arguments.
 run_sql "$POSTGRES_DB" <<'SQL'
 \getenv database POSTGRES_DB
 \getenv status_tracker_password STATUS_TRACKER_DATABASE_PASSWORD
@@ -42,8 +42,8 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 ALTER ROLE status_tracker LOGIN PASSWORD :'status_tracker_password';
 ALTER ROLE gateway LOGIN PASSWORD :'gateway_password';
 ALTER ROLE gateway SET default_transaction_read_only = on;
-ALTER ROLE gateway SET statement_timeout = '4s'; -- database.py gives its callers up after 5 s and cancels nothing
--- Whoever may connect may by default connect to every database, keep temporary tables and store large objects there.
+ALTER ROLE gateway SET statement_timeout = '4s'; -- the gateway stops waiting after 5 s (database.py), but cancels no query
+-- By default every role may connect to every database, create temporary tables and store large objects there.
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO status_tracker, gateway;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -54,7 +54,7 @@ BEGIN
     REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC;
 EXCEPTION
     WHEN insufficient_privilege THEN
-        RAISE WARNING 'to take CONNECT on other databases and lo_create from everybody takes a superuser';
+        RAISE WARNING 'only a superuser can revoke CONNECT on other databases and lo_create from PUBLIC';
 END
 $$;
 SQL

@@ -1,7 +1,7 @@
 """Restores what is missing in a running RabbitMQ: exchanges, queues, bindings, policies, permissions.
 
 RabbitMQ loads its definitions only when it starts. Users and passwords are not restored, so this program needs no
-secret but the administrator's. Needs Python alone.
+secret but the administrator's. Needs only Python.
 """
 
 import argparse
@@ -62,10 +62,12 @@ def main() -> int:
 
 
 def read_password() -> str:
-    """Return the administrator's password. Raise KeyError, OSError."""
+    """Return the administrator's password. Raise ValueError, OSError."""
     if path := os.environ.get("RABBITMQ_ADMIN_PASSWORD_FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
-    return os.environ["RABBITMQ_ADMIN_PASSWORD"]
+    if password := os.environ.get("RABBITMQ_ADMIN_PASSWORD"):
+        return password
+    raise ValueError("set RABBITMQ_ADMIN_PASSWORD (or RABBITMQ_ADMIN_PASSWORD_FILE)")
 
 
 def restore(url: str, password: str) -> list[str]:

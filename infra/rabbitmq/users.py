@@ -1,7 +1,7 @@
 """Writes RabbitMQ's users and their permissions to a definitions file, from the secrets in the environment.
 
 RabbitMQ loads it at every start, together with definitions.json, which has no secrets: a changed password takes
-effect with a restart. Needs Python alone.
+effect with a restart. Needs only Python.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Build the release into dist/: an sdist of each package, and a wheel of each sdist; then try every program.
+"""Build the release into dist/: an sdist of each package, and a wheel of each sdist; then start every program.
 
 Each program is installed as in its image: its lock, the wheel of the shared package, and its own wheel. Exit code 1
 means a missing file in an sdist, a missing dependency in a lock, or two wheels with the same file. Run it in the
@@ -26,13 +26,15 @@ PROGRAMS = {  # folder: (module, console script)
 
 
 class ReleaseError(Exception):
-    """The release is not fit to publish."""
+    """The release must not be published; the message says why."""
 
 
 def main() -> int:
-    """Build and check; 1 with a message where either fails."""
+    """Build and check the release. Return 1 with a message if that fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", type=Path, nargs="?", default=CHECKOUT / "dist", help="where to (dist)")
+    parser.add_argument(
+        "directory", type=Path, nargs="?", default=CHECKOUT / "dist", help="output directory (dist)"
+    )
     directory = parser.parse_args().directory.resolve()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -66,7 +68,7 @@ def build(package: str, directory: Path) -> Path:
 
 
 def check_contents(wheels: dict[str, Path]) -> None:
-    """Raise ReleaseError where two wheels have a file in common, or one lacks its licence.
+    """Raise ReleaseError if two wheels have a file in common, or one lacks its licence.
 
     The packages share the namespace ``thumbmill``, which works only while none has an ``__init__.py`` for it.
     """

@@ -1,4 +1,4 @@
-"""The gateway's connections to Postgres: none is ever lost, whatever happens to the callers."""
+"""The gateway's connections to Postgres: none is ever lost, even if callers are cancelled."""
 
 import asyncio
 import random
@@ -103,7 +103,7 @@ def test_more_queries_than_can_be_served_are_rejected_at_once(fresh, url):
 
 
 def test_a_busy_database_is_not_reported_as_unavailable(url):
-    """A query that waited too long behind others is one too many; nothing is unavailable."""
+    """A query that waits too long for a connection is rejected; nothing is unavailable."""
 
     async def run():
         nap = "SELECT pg_sleep(0.5)::text AS pause, pg_backend_pid() AS pid"  # 48 are served in time

@@ -134,7 +134,7 @@ def test_an_aborted_upload_leaves_no_object(storage, key):
         storage.head(VARIANTS_BUCKET, key)
 
 
-def test_a_presigned_form_accepts_its_conditions_alone(storage, settings, key):
+def test_a_presigned_form_accepts_only_its_conditions(storage, settings, key):
     fields = storage.presign_post(VARIANTS_BUCKET, key, "image/png", 10, timedelta(minutes=1))
 
     def send(data, **changes):

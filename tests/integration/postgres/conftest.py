@@ -81,7 +81,7 @@ class Bucket:
 
     def head(self, bucket, key):
         if bucket == "images-processed" and key not in self.lost:
-            return self.heads[KEY]  # as good as any
+            return self.heads[KEY]  # any object version will do
         self.heads_sent += bucket == "images-original"
         if self.error:
             raise self.error

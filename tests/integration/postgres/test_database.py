@@ -96,7 +96,7 @@ def test_a_deadlock_is_retried_at_once(tracker, database, publications):
         waiting = Thread(target=tracker.record, args=(tracker_facts,))
         waiting.start()
         wait_until(lambda: _is_blocked(database, "test"), 10, "the tracker to wait for the enemy")
-        enemy.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [first])  # back when the victim is dead
+        enemy.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [first])  # returns once the victim is aborted
         enemy.commit()
         waiting.join(20)
     assert {row["status"] for row in database.ask("SELECT status FROM images")} == {"PROCESSING"}

@@ -1,4 +1,4 @@
-"""What follows from requests: retries, missing variants, rejected objects; once each, even after a crash."""
+"""The effects of requests (retries, missing variants, rejected objects): each occurs once, even after a crash."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta

@@ -92,7 +92,7 @@ def test_texts_that_postgres_cannot_hold_are_stored_without_their_nul(tracker, d
     assert row["content_type"] == "image/\N{REPLACEMENT CHARACTER}jpeg"
 
 
-def test_a_number_that_postgres_cannot_hold_is_rejected_alone(tracker, database, publications):
+def test_only_the_event_with_a_number_that_postgres_cannot_hold_is_rejected(tracker, database, publications):
     other = upload_key(new_image_id())
     with pytest.raises(InvalidValueError):
         tracker.handle(
@@ -177,7 +177,7 @@ def test_nothing_is_written_while_the_store_is_unavailable(tracker, database, bu
 # --- announcing again ----------------------------------------------------------------------------------------
 
 
-def test_an_event_of_durable_alone_is_republished(tracker, publications):
+def test_an_event_without_its_immediate_duplicate_is_republished(tracker, publications):
     message = notification(target="durable")
     tracker.handle([message], publications)
     assert publications.bodies == [message.body]
@@ -196,7 +196,9 @@ def test_counterparts_in_one_batch_are_not_republished(tracker, publications, or
     assert publications.bodies == []
 
 
-def test_a_removal_of_durable_alone_is_republished_until_the_variants_are_removed(tracker, database, publications):
+def test_a_removal_without_its_immediate_duplicate_is_republished_until_the_variants_are_removed(
+    tracker, database, publications
+):
     tracker.handle([notification()], publications)
     tracker.handle([removal_message("durable")], publications)
     assert publications.bodies == [REMOVAL]

@@ -34,7 +34,7 @@ def queue_group(broker, request):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Delays of a fraction of a second; to be asked for before ``queue_group``."""
+    """Delays of a fraction of a second; request this fixture before ``queue_group``."""
     for delay in DELAYS:
         monkeypatch.setitem(DELAYS, delay, timedelta(milliseconds=150))
 
@@ -53,7 +53,7 @@ def consuming(broker, queue_group, handle: Callable, **options):
 
 
 class RecordingHandler:
-    """A handler that recordeds its messages, and calls ``respond`` for each."""
+    """A handler that records its messages, and calls ``respond`` for each."""
 
     def __init__(self, respond=lambda _message: None):
         self.seen = []
@@ -221,7 +221,7 @@ def test_a_deleted_queue_is_restored(broker, queue_group):
 
 
 @pytest.mark.parametrize("unavailable", [False, True])
-def test_a_message_held_too_long_for_the_broker_costs_a_connection_alone(stack, broker, queue_group, unavailable):
+def test_a_message_held_too_long_for_the_broker_costs_only_a_connection(stack, broker, queue_group, unavailable):
     """``unavailable``: nothing is consumed meanwhile, since another message needs an unavailable dependency."""
     finish = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Reading a dead letter queue changes nothing, and removing a message removes that one alone."""
+"""Reading a dead letter queue changes nothing, and removing a message removes no other."""
 
 import json
 import urllib.request

@@ -209,7 +209,7 @@ def test_nothing_is_decided_before_the_tracker_has_seen_published_events(world, 
     world.delete(ORIGINALS_BUCKET, "deleted.jpg")
     world.catch_up(timedelta(hours=-1))
     found = []
-    thread = Thread(target=lambda: found.append(world.reconcile(variant_age=600)))  # orphans, soon
+    thread = Thread(target=lambda: found.append(world.reconcile(variant_age=600)))
     thread.start()
     wait_until(lambda: world.ask(ASKS_FOR_PROGRESS), what="the reconciler to wait")
     other = type(world.tracker)(other_repository, world.storage, None)

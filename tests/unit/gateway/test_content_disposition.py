@@ -49,7 +49,7 @@ def test_plain_names(parameters, name):
         ("filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
         ("filename*=UTF-8''%E2%80%AEgpj.exe", "gpj.exe"),
         ("filename*=UTF-8''%FF.jpg", "\ufffd.jpg"),
-        # What can't be read is passed over for the plain name.
+        # An invalid extended name is skipped for the plain one.
         ("filename*=no-such-charset''x; filename=a.jpg", "a.jpg"),
         ("filename*=unicode_escape''%5Cx41; filename=a.jpg", "a.jpg"),
         ("filename*=na%C3%AFve.jpg; filename=a.jpg", "a.jpg"),

@@ -1,4 +1,4 @@
-"""A model test: whatever is lost, duplicated or reordered, a polling client never sees a status go back.
+"""A model test: with lost, duplicated and reordered events, a polling client never sees a status go back.
 
 The rules are those of the services: the tracker's ``fold`` builds the row, and the gateway's ``Lookup`` reads it
 and the bucket. No untracked object is deleted, as the gateway's DELETE ensures.

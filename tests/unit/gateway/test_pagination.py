@@ -26,7 +26,7 @@ def encoded(text):
         "ä",
         "=",
         encoded("2026-11-22"),
-        encoded(f"2026-11-22T00:00:00 {uuid.UUID(int=1)}"),  # without a zone it is no moment
+        encoded(f"2026-11-22T00:00:00 {uuid.UUID(int=1)}"),  # a time without an offset is ambiguous
         encoded("2026-11-22T00:00:00+00:00 no-id"),
     ],
 )

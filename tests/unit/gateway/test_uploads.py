@@ -160,7 +160,7 @@ def test_a_fast_upload_is_not_evicted():
     async def run():
         with uploads_into(FakeStorage(), slots=1) as uploads:
             first = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
-            await asyncio.sleep(0)  # it has begun, a moment ago
+            await asyncio.sleep(0)  # it has begun
             with pytest.raises(Problem) as raised:
                 await uploads.store(make_request([JPEG], RAW))
             first.cancel()
@@ -184,7 +184,7 @@ def test_a_store_that_does_not_answer_is_reported_in_time_with_the_id():
     assert problem.code is Code.STORAGE_TIMEOUT
     assert problem.headers["Location"].endswith(problem.members["id"])
     assert "Retry-After" in problem.headers
-    [(_, key)] = storage.objects  # it came through in the end
+    [(_, key)] = storage.objects  # the late request stored it
     assert str(image_id_of(key)) == problem.members["id"]
 
 
@@ -222,7 +222,9 @@ def test_a_few_rejected_clients_retry_soon_and_many_are_spread():
     pauses = [retry_after.next_delay(4.0) for _ in range(500)]
     assert 1 in pauses
     assert 10 < max(pauses) <= 17
-    assert max(retry_after.next_delay(6.0) for _ in range(30)) > 5  # they are still about
+    assert (
+        max(retry_after.next_delay(6.0) for _ in range(30)) > 5
+    )  # the clients of the last window may still return
     assert {retry_after.next_delay(30.0) for _ in range(60)} == {1}
     retry_after = RetryAfterJitter(slots=1)
     assert max(retry_after.next_delay(0) for _ in range(5000)) == 30

@@ -29,9 +29,8 @@ def reconcile(
 ) -> None:
     """Compare both buckets with the database now, and repair what differs.
 
-    A running status tracker does it, as its loop always does, but at once and at full speed. Its log names each
-    image. The request survives a restart of the tracker. Ctrl-C cancels it after the current batch; what is
-    repaired stays repaired.
+    A running status tracker does the work, now and without its rate limit. Its log names each image. The request
+    survives a restart of the tracker. Ctrl-C cancels it after the current page; what was repaired stays repaired.
     """
     report = run_request(PATH, {"dry_run": dry_run}, describe_progress)
     if as_json:
@@ -44,7 +43,7 @@ def reconcile(
 
 
 def describe_progress(report: Report) -> str:
-    """Return how far a pass is."""
+    """Return the progress of a pass."""
     return f"{_compared(report)}, {sum(report['found'].values()):,} differ"
 
 

@@ -1,4 +1,4 @@
-"""``thumbmill retry``: have FAILED images processed again, each as a run of its own in its timeline."""
+"""``thumbmill retry``: process FAILED images again, each in a new run that its timeline shows."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -39,10 +39,10 @@ def retry(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report which images match.")] = False,
 ) -> None:
-    """Have FAILED images processed again, as their owners can one by one, at most 50 a second.
+    """Retry FAILED images, at most 50 a second.
 
-    A running status tracker does it. Each failure is retried once, however often this is started. The request
-    survives a restart of the tracker. Ctrl-C cancels it after the current page of images.
+    A running status tracker does the work. Each failure is retried once, however often this command runs. The
+    request survives a restart of the tracker. Ctrl-C cancels it after the current page of images.
     """
     filters = parse_filters(codes or [], since, ids or [], force=force)
     report = run_request(PATH, {"dry_run": dry_run, "force": force, **filters}, describe_progress)
@@ -60,7 +60,7 @@ def describe_progress(report: Report) -> str:
 def parse_filters(codes: list[str], since: str, ids: list[str], *, force: bool) -> dict[str, object]:
     """Return the filters for the tracker; end the program with a message if one is invalid."""
     if not (codes or since or ids):
-        exit_with("which images? Add --code, --since or --id", WRONG_USE)
+        exit_with("nothing selected: give --code, --since or --id", WRONG_USE)
     known = sorted(code.value for code in ErrorCode)
     if unknown := sorted(set(codes) - set(known)):
         exit_with(f"--code: unknown: {', '.join(unknown)}; known codes: {', '.join(known)}", WRONG_USE)

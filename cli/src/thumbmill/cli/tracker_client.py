@@ -1,4 +1,4 @@
-"""Requests to a running status tracker, by its admin port: create one, follow it to its end, cancel it."""
+"""Requests to the admin port of a running status tracker: create one, follow its progress, cancel it."""
 
 from collections.abc import Callable, Mapping
 from threading import Event
@@ -28,7 +28,7 @@ class TrackerClient:
     """Every method raises DependencyUnavailable if no tracker answers, DependencyRejected if it refuses."""
 
     def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
-        # A proxy that the environment names is meant for the internet.
+        # Ignore HTTP_PROXY: the tracker is not on the internet.
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport)
 
     def create(self, path: str, parameters: Mapping[str, object]) -> Request:
@@ -52,8 +52,8 @@ class TrackerClient:
             raise DependencyUnavailable(NAME, response.text.strip()[:200])
         if not response.is_success or not isinstance(answer, dict) or "state" not in answer:
             reason = answer.get("error") if isinstance(answer, dict) else ""
-            advice = reason or "does it have this version?"
-            raise DependencyRejected(NAME, f"it answers {response.status_code} to {method} {path}: {advice}")
+            advice = reason or "check that the tracker has the same version as this command"
+            raise DependencyRejected(NAME, f"{method} {path} returned {response.status_code}: {advice}")
         return answer
 
 
@@ -102,9 +102,7 @@ def follow(
     answered = shown = monotonic()
     with console.status("waiting for the tracker") as status:
         while True:
-            progress = (
-                describe(request["report"]) if request["report"] else "waiting until it is this request's turn"
-            )
+            progress = describe(request["report"]) if request["report"] else "waiting for earlier requests"
             status.update(f"{progress}; Ctrl-C cancels")
             if not console.is_terminal and monotonic() >= shown + STATUS_LINE_SECONDS:
                 shown = monotonic()

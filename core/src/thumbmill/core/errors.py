@@ -1,16 +1,16 @@
-"""The exceptions that handlers and adapters raise; ``messaging.retry_policy`` decides what follows from each."""
+"""The exceptions that handlers and adapters raise; ``messaging.retry_policy`` has the action for each."""
 
 from pydantic import ValidationError
 
 
-class RetryLater(Exception):  # noqa: N818 - a request to the runtime, not an error
+class RetryLater(Exception):  # noqa: N818 - a request to the consumer, not an error
     """The message cannot be handled now: deliver it later, at no cost in attempts."""
 
 
 class LaneBusy(RetryLater):
-    """Other messages of the same kind occupy the lane of this one: deliver it soon again.
+    """The lane of this message is full: deliver it again soon.
 
-    ``lane`` names it; the message carries the name from now on.
+    A lane is a group of messages of which only some may be handled at once. The message keeps its name in a header.
     """
 
     def __init__(self, reason: str, lane: str) -> None:
@@ -28,7 +28,7 @@ class DependencyUnavailable(Exception):  # noqa: N818
 
 
 class DependencyRejected(DependencyUnavailable):
-    """A server responds and rejects the request. Waiting may not help, so a service that starts exits with it."""
+    """A server responds and rejects the request. Waiting may not help: at its start, a service exits."""
 
 
 class MalformedEvent(Exception):  # noqa: N818

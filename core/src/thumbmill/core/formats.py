@@ -26,8 +26,8 @@ def _brands(text: str) -> frozenset[bytes]:
     return frozenset(brand.encode() for brand in text.split())
 
 
-# The brands are those of ISO/IEC 23008-12 (HEIF), 23000-22 (MIAF) and of AVIF 1.1, chapter 6. "mif1" means no more
-# than "an image": a file that also has a codec's brand is of that codec, so those come first.
+# The brands are those of ISO/IEC 23008-12 (HEIF), 23000-22 (MIAF) and of AVIF 1.1, chapter 6. "mif1" names
+# no codec, so the brands of codecs come first: a file may have both.
 SIGNATURES: tuple[Signature, ...] = (
     Signature("JPEG", "image/jpeg", rb"\xff\xd8\xff"),
     Signature("PNG", "image/png", rb"\x89PNG\r\n\x1a\n"),
@@ -35,7 +35,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature("WEBP", "image/webp", rb"RIFF....WEBP"),
     # Sizes and a hot spot, then the length of the next header: 12 in OS/2 1, up to 64 in OS/2 2, else 40 to 124.
     Signature("BMP", "image/bmp", rb"BM.{12}[\x0c\x10-\x40lx|]\0\0\0"),
-    # A few writers give the number after the byte order in the wrong one.
+    # After the byte order comes the number 42 or 43; a few writers store it in the other byte order.
     Signature("TIFF", "image/tiff", rb"II(?:[*+]\0|\0\*)|MM(?:\0[*+]|\*\0)"),
     Signature("AVIF", "image/avif", brands=_brands("avif avis MA1A MA1B")),
     Signature("HEIF", "image/heic", brands=_brands("heic heix heim heis hevc hevx hevm hevs")),

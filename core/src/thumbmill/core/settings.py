@@ -77,7 +77,7 @@ class StoreSettings(BaseSettings):
 
     minio_url: str = Field("http://127.0.0.1:9000", description="MinIO's S3 address, as services reach it")
     minio_access_key: str = Field(description="This service's MinIO user")
-    minio_secret_key: SecretStr = Field(description="Its secret")
+    minio_secret_key: SecretStr = Field(description="Secret key of that user")
     minio_region: str = Field("us-east-1", description="The region that requests are signed for")
 
     @field_validator("minio_url")
@@ -93,7 +93,7 @@ class BrokerSettings(BaseSettings):
     rabbitmq_port: int = Field(5672, ge=1, le=65535, description="RabbitMQ's AMQP port")
     rabbitmq_vhost: str = Field("/", description="RabbitMQ's virtual host")
     rabbitmq_user: str = Field(description="This service's RabbitMQ user")
-    rabbitmq_password: SecretStr = Field(description="Its password")
+    rabbitmq_password: SecretStr = Field(description="Password of that user")
 
 
 class ConsumerSettings(BrokerSettings):

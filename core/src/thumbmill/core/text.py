@@ -1,4 +1,4 @@
-"""Cleaning of untrusted text: file names, metadata of images, and whatever reaches a log or a terminal."""
+"""Cleaning of untrusted text: file names, metadata of images, and text for logs and terminals."""
 
 import re
 import unicodedata
@@ -35,14 +35,14 @@ def replace_unprintable(text: str, max_chars: int) -> str:
 
 
 def escape_unprintable(text: object) -> str:
-    """Return a text with unprintable characters as escapes, since a terminal obeys ESC; line breaks stay."""
+    """Return a text with unprintable characters as escapes, since a terminal interprets ESC; line breaks stay."""
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in str(text)
     )
 
 
 def escape_to_one_line(text: object) -> str:
-    """Return the same with escaped line breaks, so that it cannot pass for another line of a log."""
+    """Escape line breaks as well, so that a text cannot forge a line of a log."""
     return escape_unprintable(text).replace("\n", "\\n")
 
 

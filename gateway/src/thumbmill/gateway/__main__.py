@@ -53,7 +53,7 @@ async def _serve(settings: Settings) -> int:
         except (DependencyRejected, OSError) as error:
             log.critical("startup_failed", error=str(error))
             return 1
-        _allow_open_files(settings.max_connections)
+        _raise_open_file_limit(settings.max_connections)
         for message in unavailable.values():
             log.warning("dependency_unavailable", error=message)
         config = uvicorn.Config(
@@ -75,7 +75,7 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-def _allow_open_files(connections: int) -> None:
+def _raise_open_file_limit(connections: int) -> None:
     """Raise the limit of open files: each client connection needs a socket, and one to the object store."""
     wanted = 2 * connections + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -90,7 +90,7 @@ def _allow_open_files(connections: int) -> None:
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on all addresses of the host. Raise OSError that names the settings to change."""
+    """Listen on all addresses of the host. Raise an OSError that names the settings to change."""
     try:
         return listen(host, port, BACKLOG)
     except OSError as error:

@@ -56,7 +56,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(executor.close)
         storage = Storage(settings, connections=STORE_THREADS)
 
-        # No retries: a second PUT after a lost answer would be a second generation of the image.
+        # No retries: a second PUT after a lost response would be a second generation of the image.
         upload_storage = Storage(settings, connections=slots, retries=0)
         upload_executor = BoundedExecutor("minio", slots, deadline_seconds=settings.upload_deadline_seconds)
         stack.callback(upload_executor.close)

@@ -38,7 +38,7 @@ class Liveness:
         self.failure = ""
 
     async def watch(self) -> None:
-        """Check again and again until the task is cancelled."""
+        """Check at an interval until the task is cancelled."""
         since: float | None = None
         while True:
             await asyncio.sleep(self._check_seconds)
@@ -60,7 +60,7 @@ class Liveness:
             return False
         with suppress(DependencyUnavailable):
             await self._repository.check()
-        if self._database.last_acquired_at >= started:  # whatever the outcome of the query
+        if self._database.last_acquired_at >= started:  # even if the query failed
             return False
         try:
             await self._database.check_login()

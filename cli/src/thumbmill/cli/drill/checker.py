@@ -41,7 +41,7 @@ class Rows:
 class Checker:
     """Checks a system after all faults have ended, so it has to answer every request.
 
-    ``exclusive``: nobody else has used the system, so all of it is checked and not only the history's images.
+    ``exclusive``: no other client has used the system, so images that are not in the history are checked, too.
     """
 
     def __init__(self, access: Access, history: History, *, exclusive: bool) -> None:

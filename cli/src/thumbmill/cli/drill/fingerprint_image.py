@@ -1,4 +1,4 @@
-"""Images that show their own number as black and white fields, large enough to be read off a thumbnail."""
+"""Images that show their own number as black and white fields, large enough to be read from a thumbnail."""
 
 import io
 import random
@@ -30,7 +30,7 @@ def read_number(data: bytes) -> int | None:
     try:
         image = Image.open(io.BytesIO(data))
         fields = image.convert("L").resize((COLUMNS, ROWS), Image.Resampling.BOX).tobytes()
-    except Exception:  # noqa: BLE001 - whatever Pillow raises, this is not one of these images
+    except Exception:  # noqa: BLE001 - Pillow may raise anything for another file
         return None
     bits = sum((level > 127) << at for at, level in enumerate(fields))
     number = bits >> 16
@@ -54,7 +54,7 @@ def truncate(image: bytes) -> bytes:
 def inject_fault(image: bytes, fault: str) -> bytes:
     """Return a JPEG with a comment that makes a decoder ``crash``, ``spin`` or exhaust its ``memory``.
 
-    Only a thumbnailer that runs with injected faults obeys it.
+    Only a thumbnailer with injected faults reacts to it.
     """
     comment = b"thumbmill-fault:" + fault.encode()
     return image[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + image[2:]

@@ -1,4 +1,4 @@
-"""What the clients know: each operation, its response, and what each key may therefore contain."""
+"""The clients' operations with their responses, and what each key may contain according to them."""
 
 import threading
 import time

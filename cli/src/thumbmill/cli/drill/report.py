@@ -51,7 +51,7 @@ class CheckResult:
 
 
 def check_key(tracked: TrackedKey, row: Row | None) -> tuple[str, str] | None:
-    """Return the count and the description of what is wrong with a key's status; thumbnails are checked apart."""
+    """Return the count and the description of an error in a key's status; thumbnails are checked elsewhere."""
     contents = [content for content in tracked.possible_contents() if content]
     if row is None or row["status"] in {"AWAITING_UPLOAD", "EXPIRED", "DELETED"}:
         if None in tracked.possible_contents():
@@ -74,7 +74,7 @@ def check_key(tracked: TrackedKey, row: Row | None) -> tuple[str, str] | None:
 def unexpected_images(
     rows: Mapping[str, Row], tracked_keys: Iterable[TrackedKey], digest: Callable[[str], str | None]
 ) -> list[str]:
-    """Return those of the rows without a tracked key that no lost response explains.
+    """Return the rows without a tracked key that no lost response explains.
 
     An upload whose response was lost is recognized by its bytes; ``digest`` returns their SHA-256. A ticket whose
     response was lost explains any one unused ticket.

@@ -23,7 +23,7 @@ class Plan:
     clients: int
     settle_seconds: float
     faults: tuple[str, ...] = ("truncate",)  # of the bad images
-    exclusive: bool = False  # nobody else uses the system, so the checker may check all of it
+    exclusive: bool = False  # no other client uses the system, so the checker checks everything in it
 
 
 def run(access: Access, plan: Plan, history: History, meanwhile: Callable[[], object], log: Log) -> CheckResult:

@@ -76,7 +76,7 @@ def to_cloud_event(
 def _event_id(data: LifecycleEvent) -> uuid.UUID:
     """Return an id that depends on what happened and not on when, so that a repeated event has the same one.
 
-    Ids outlive names: two types keep in their ids the names that version 0.1 gave them.
+    The ids of two types contain the names that version 0.1 gave them, so that stored ids stay valid.
     """
     if isinstance(data, Watermark):
         return uuid.uuid4()  # each one is a new event
@@ -112,7 +112,7 @@ class _Envelope(FrozenModel):
 
 
 def parse_lifecycle_event(body: bytes) -> CloudEvent:
-    """Parse a message's body. Raise MalformedEvent, also for a type that this version does not know."""
+    """Parse a message's body. Raise MalformedEvent, even for a valid type that is newer than this version."""
     try:
         envelope = _Envelope.model_validate_json(body)
         event_type = envelope.type.removeprefix("thumbmill.").removesuffix(".v1")

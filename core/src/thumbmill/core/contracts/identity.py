@@ -28,7 +28,7 @@ _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 class ObjectVersion:
     """What the bucket holds under a key: another version under the same key is a new generation of the image.
 
-    An uploader can forge ETag and date, so versions are compared for equality alone, and never ordered.
+    An uploader can forge ETag and date, so versions are compared only for equality, never ordered.
     """
 
     etag: str
@@ -80,7 +80,7 @@ def image_id_of(key: str) -> uuid.UUID:
 def is_folder_marker(key: str, size: int) -> bool:
     """Return whether an object is a folder as consoles create it: empty, with a key that ends in a slash.
 
-    There is no image under such a key, also if there was one before.
+    There is no image under such a key, even if there was one before.
     """
     return size == 0 and key.endswith("/")
 
@@ -91,7 +91,7 @@ def event_id(*parts: object) -> uuid.UUID:
 
 
 def normalize_etag(etag: str) -> str:
-    """Return an ETag of the form that servers make; a hash of one that an uploader forged.
+    """Return an ETag as servers generate it, or a hash of any other, which an uploader has forged.
 
     Non-ASCII parts count as one character: MinIO's events show such bytes as U+FFFD or UTF-8, HEAD as Latin-1.
     """

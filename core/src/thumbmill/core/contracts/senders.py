@@ -1,4 +1,4 @@
-"""The senders of events: each event type is accepted from its own service alone.
+"""The senders of events: each event type is accepted only from its own service.
 
 A sender is a RabbitMQ user. Publishers name theirs in the property ``user_id``, and RabbitMQ rejects a message that
 names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id). MinIO cannot set it: its
@@ -36,7 +36,7 @@ def check_sender(event: CloudEvent, routing_key: str, sender: str, *, allow_unna
     """Raise MalformedEvent unless an event has the type of its routing key, and a sender that may publish it.
 
     ``sender`` is the user that RabbitMQ has verified, empty if the message names none. Such a message is accepted
-    by its routing key alone if ``allow_unnamed`` is set: versions before this check named no user.
+    by its routing key if ``allow_unnamed`` is set: versions before this check named no user.
     """
     if event.type.value != routing_key:
         raise MalformedEvent(f"its type is {event.type.value}, and its routing key {routing_key[:100]!r}")

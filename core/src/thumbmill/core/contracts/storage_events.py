@@ -32,10 +32,10 @@ _HANDLED_EVENTS = frozenset(
         "Removed:DeleteMarkerCreated",
     )
 )
-# Event ids outlive names: those of the targets as version 0.1 called them stay in the ids of stored events.
+# Event ids contain the names that version 0.1 gave the targets, so that ids of stored events stay valid.
 _TARGETS_IN_IDS = {"immediate": "instant", "durable": "ledger"}
 
-# Object metadata that the gateway writes; S3 allows ASCII alone, so the file name is percent-encoded.
+# Object metadata that the gateway writes; S3 allows only ASCII, so the file name is percent-encoded.
 FILE_NAME_METADATA = "file-name"
 TRACEPARENT_METADATA = "traceparent"
 

@@ -59,7 +59,7 @@ class DeadLetterReader:
                 method, properties, body = self._open().basic_get(queue)
             if method is None:
                 return
-            # A message that is dead-lettered again meanwhile is behind the others: it must not be read forever.
+            # Stop after the messages of the start: one that is dead-lettered again is at the end of the queue.
             remaining = method.message_count if remaining is None else remaining - 1
             yield RawDeadLetter(
                 queue=queue,

@@ -57,7 +57,7 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
 
 
 def _connection_error(error: AMQPError, broker: BrokerSettings) -> DependencyUnavailable:
-    """Return our error for a failed login. pika raises these also where RabbitMQ only closes the connection."""
+    """Return our error for a failed login. pika also raises these if RabbitMQ closes the connection."""
     message = str(error)
     if not _REJECTED.search(message) or "limit" in message:  # of connections
         return DependencyUnavailable("rabbitmq", message)
@@ -123,7 +123,7 @@ class Publisher:
     def message_count(self, queue: str) -> int:
         """Return the number of ready messages in a queue, without unacknowledged ones.
 
-        Raise DependencyUnavailable, also if the queue does not exist.
+        Raise DependencyUnavailable, for instance if the queue does not exist.
         """
         declared = self._with_reconnect(lambda channel: channel.queue_declare(queue, passive=True))
         return int(declared.method.message_count)

@@ -37,7 +37,7 @@ Probe = Callable[[], None]  # raises DependencyUnavailable
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message with the channel and the tag to acknowledge it by; the tag is valid on that channel alone."""
+    """A message with the channel and the tag to acknowledge it by; the tag is valid only on that channel."""
 
     message: Message
     channel: Any

@@ -85,7 +85,7 @@ class Storage:
     def head(self, bucket: str, key: str) -> ObjectMetadata:
         """Return the metadata of the object under a key.
 
-        Raise ObjectNotFoundError, also for a folder marker, DependencyUnavailable, DependencyRejected.
+        Raise ObjectNotFoundError (for a folder marker, too), DependencyUnavailable, DependencyRejected.
         """
         with self._request("HEAD", bucket, key) as response:
             return _parse_metadata(key, response.headers)
@@ -143,7 +143,7 @@ class Storage:
 
         Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
         """
-        with self._request("DELETE", bucket, key):  # minio-py rejects a key of white space alone
+        with self._request("DELETE", bucket, key):  # not by minio-py, which rejects a key of only white space
             pass
 
     def delete_all(self, bucket: str, keys: list[str]) -> None:

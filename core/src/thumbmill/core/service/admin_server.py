@@ -2,7 +2,7 @@
 
 A GET passes its query, a POST a small JSON object. A POST must declare ``application/json``: a web page in a
 browser cannot send that to another origin without permission. Every client that reaches the port may use the
-endpoints, so they must be harmless. Bind the port to loopback or to a network of the services alone.
+endpoints, so they must be harmless. Bind the port only to loopback or to the services' own network.
 """
 
 import json

@@ -29,14 +29,14 @@ PROBE_TIMEOUT_SECONDS = 4  # a server that has not responded by then is unavaila
 
 
 class Startup:
-    """The state of a service that starts, and what it waits for meanwhile."""
+    """The state of a service that is starting, and what it waits for."""
 
     def __init__(self) -> None:
         self._complete = Event()
         self._error: DependencyUnavailable | None = None
 
     def report_waiting(self, error: DependencyUnavailable | None) -> None:
-        """Record what the service waits for; None: for nothing any more."""
+        """Record what the service waits for; None if it no longer waits."""
         self._error = error
 
     def complete(self) -> None:
@@ -135,7 +135,7 @@ def find_unavailable(known: Mapping[str, str], probes: Mapping[str, "TimedProbe"
 
 
 class TimedProbe:
-    """A probe with a timeout, which runs once at a time.
+    """A probe with a timeout, of which one run is active at a time.
 
     Where packets are lost, a response may never come; later checks then wait for the same one.
     """

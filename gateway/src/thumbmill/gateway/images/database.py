@@ -109,7 +109,7 @@ class Database:
                 raise
 
     def _provides_connections(self) -> bool:
-        """Return whether the pool provided a connection lately, so that a timeout is a sign of load alone."""
+        """Return whether the pool provided a connection lately, so that a timeout means only load."""
         return time.monotonic() - self.last_acquired_at < POOL_TIMEOUT_SECONDS / 2
 
     async def check_login(self) -> None:
@@ -127,7 +127,7 @@ class Database:
     async def _fetch_with_retry(
         self, query: LiteralString, parameters: dict[str, Any], row_type: type[T]
     ) -> list[T]:
-        """Fetch, and retry on each pooled connection: after a server restart all are dead until tried once."""
+        """Fetch, and retry on each pooled connection: after a restart of the server, each one fails once."""
         for _ in range(CONNECTIONS):
             try:
                 return await self._fetch(query, parameters, row_type)

@@ -49,7 +49,7 @@ class ImageDelivery:
     async def respond(
         self, request: Request, image_id: uuid.UUID, type_: str, requested_content: str | None
     ) -> Response:
-        """Return the bytes of a variant, or 304. Raise Problem.
+        """Return the bytes of a variant, or a 304. Raise Problem.
 
         ``requested_content`` is the content id in the URL, if there is one.
         """

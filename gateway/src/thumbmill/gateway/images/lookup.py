@@ -39,7 +39,7 @@ class Lookup:
         structlog.contextvars.bind_contextvars(image_id=str(image_id))
         arrived_at = datetime.now(UTC)
         if image_id.version == 7:
-            row = await self._find_in_both(image_id, upload_key(image_id))
+            row = await self._find_in_database_and_bucket(image_id, upload_key(image_id))
             created_at = uuid7_timestamp(image_id)
             if row is None and (created_at is None or created_at > arrived_at + CLOCK_SKEW):
                 raise Problem(Code.IMAGE_NOT_FOUND)
@@ -51,7 +51,7 @@ class Lookup:
 
     async def find_by_key(self, key: str) -> ImageRow | None:
         """Return the image under an object key, if there is one."""
-        return await self._find_in_both(image_id_of(key), key)
+        return await self._find_in_database_and_bucket(image_id_of(key), key)
 
     async def wait_until_tracked(self, image_id: uuid.UUID) -> ImageRow:
         """Return an image once the tracker has recorded its object. Raise Problem as ``find`` does.
@@ -79,7 +79,7 @@ class Lookup:
             latest = await self.find(row.id)
         return latest
 
-    async def _find_in_both(self, image_id: uuid.UUID, key: str) -> ImageRow | None:
+    async def _find_in_database_and_bucket(self, image_id: uuid.UUID, key: str) -> ImageRow | None:
         row, _ = await self.repository.get(image_id)
         if row is not None and row.status not in WITHOUT_UPLOAD:
             return row

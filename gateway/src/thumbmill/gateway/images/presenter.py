@@ -56,9 +56,9 @@ def select_states(wanted: Collection[Status] | None, *, deleted: bool) -> frozen
     return None if states == frozenset(Status) else states
 
 
-def to_event_out(fact: TimelineEvent) -> TimelineEventOut:
+def to_event_out(event: TimelineEvent) -> TimelineEventOut:
     """Return the response for an event of the timeline."""
-    return TimelineEventOut.model_validate(fact, from_attributes=True)
+    return TimelineEventOut.model_validate(event, from_attributes=True)
 
 
 def variants_of(row: ImageRow) -> list[Variant]:
@@ -87,15 +87,15 @@ def content_type_of(row: ImageRow) -> str:
 
 
 def content_id(variant: Variant) -> str:
-    """Return the middle of a variant's key, which names its source and recipe. Equal ids mean equal bytes."""
+    """Return the part of a variant's key for the original's bytes and the presets; equal ids: equal bytes."""
     return variant.key.split("/")[1]
 
 
 def etag_of(row: ImageRow) -> str:
     """Return the ETag of an image's representation, which can change while the version of its row does not.
 
-    A row becomes EXPIRED by time alone, and an object can be in the bucket before the tracker records it. A new row
-    for a purged image starts again at version 0.
+    A row becomes EXPIRED without an update, and an object can be in the bucket before the tracker records it. A new
+    row for a purged image starts again at version 0.
     """
     untracked = f"-{row.untracked_version}" if row.untracked_version else ""
     return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{untracked}"'

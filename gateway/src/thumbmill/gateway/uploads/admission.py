@@ -1,7 +1,7 @@
 """Admission control: uploads are rejected while too many images wait for the thumbnailer, or one for too long.
 
 The tracker's rows show which images wait: the broker counts messages, not images, and does not report their age.
-The backlog is read once a second, whatever the number of uploads. While it cannot be read, uploads are accepted.
+The backlog is read once a second, for any number of uploads. While it cannot be read, uploads are accepted.
 """
 
 import asyncio

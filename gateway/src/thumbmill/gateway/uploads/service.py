@@ -59,7 +59,7 @@ class RetryAfterJitter:
 class UploadService:
     """Stores uploads in a bounded number of slots.
 
-    A slot is free again when the object store has finished with the upload, even if its client was answered before.
+    A slot is free again when the object store has finished with the upload, which may be after the response.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class UploadService:
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def store(self, request: Request) -> StoredImage:
-        """Store the file in the request body. Raise Problem, or ClientDisconnect if the client has left."""
+        """Store the file in the request body. Raise Problem, or ClientDisconnect if the client disconnects."""
         self._check_capacity(request)
         body = open_file_body(request.headers)
         upload = self._start(request)

@@ -1,4 +1,4 @@
-"""One object on its way into the bucket, of which little more than one part is in memory.
+"""Streams one file into the bucket, with little more than one part in memory.
 
 A small file is stored with one PUT after its last byte arrived. A larger one becomes a multipart upload, which is
 not an object until it is completed: a client that disconnects early leaves no object.
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class StreamingUpload:
-    """Stores an upload as its bytes arrive. Every Problem that it raises is the answer to the client."""
+    """Stores an upload as its bytes arrive. Each Problem that it raises is the response to the client."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class StreamingUpload:
         """Wait for the running request, then drop the parts of an unfinished multipart upload."""
         if self._request is not None:
             await asyncio.wait({self._request})
-            self._request.exception()  # its client has already been answered
+            self._request.exception()  # mark it as retrieved: the client already has its response
         if self._is_completed or not self._upload_id:
             return
         try:
