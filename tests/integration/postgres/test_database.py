@@ -90,14 +90,14 @@ def test_a_deadlock_is_retried_at_once(tracker, database, publications):
     tracker.handle([notification(), notification(key="another")], publications)
     first, second = sorted([ID, image_id_of("another")])
     tracker_facts = [event_factory.processing(), event_factory.processing(key="another")]
-    with closing(psycopg.connect(database.owner)) as enemy:
-        enemy.execute("SET deadlock_timeout = '10s'")  # so that the tracker is the victim
-        enemy.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [second])
+    with closing(psycopg.connect(database.owner)) as other:
+        other.execute("SET deadlock_timeout = '10s'")  # so that the tracker is the victim
+        other.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [second])
         waiting = Thread(target=tracker.record, args=(tracker_facts,))
         waiting.start()
-        wait_until(lambda: _is_blocked(database, "test"), 10, "the tracker to wait for the enemy")
-        enemy.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [first])  # returns once the victim is aborted
-        enemy.commit()
+        wait_until(lambda: _is_blocked(database, "test"), 10, "the tracker to wait for the other")
+        other.execute("SELECT FROM images WHERE id = %s FOR UPDATE", [first])  # returns once the victim is aborted
+        other.commit()
         waiting.join(20)
     assert {row["status"] for row in database.ask("SELECT status FROM images")} == {"PROCESSING"}
 

@@ -139,10 +139,10 @@ def test_times_are_utc_for_any_time_zone_of_the_session():
     names = ("created_at", "updated_at", "next_attempt_at", "expires_at")
     out = to_image_out(replace(DONE, **dict.fromkeys(names, there)), LINKS).model_dump(mode="json")
     assert {out[name] for name in names} == {"2026-11-22T00:00:00Z"}
-    fact = to_event_out(TimelineEvent(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(
+    event = to_event_out(TimelineEvent(ID, "image.done", None, there, there, "/thumbnailer", None)).model_dump(
         mode="json"
     )
-    assert {fact["occurred"], fact["recorded"]} == {"2026-11-22T00:00:00Z"}
+    assert {event["occurred"], event["recorded"]} == {"2026-11-22T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
