@@ -12,7 +12,7 @@ SERVICES = ("gateway", "thumbnailer", "status-tracker")
 
 @pytest.fixture
 def system(stack):
-    """A client of the system; what a test stopped or changed is restored when the test is over."""
+    """Yield a client of the system; what a test stopped or changed is restored when the test is over."""
     with closing(System(stack)) as system:
         yield system
     restore(stack)
@@ -27,7 +27,7 @@ def start_slow_fixtures(request):
 
 @pytest.fixture(scope="session")
 def lapsed_ticket(stack):
-    """A ticket whose form can be used for a second, and a minute later counts as expired."""
+    """Return a ticket whose form can be used for a second, and a minute later counts as expired."""
     with closing(System(stack)) as system, system.restarted("gateway", TICKET_LIFETIME_SECONDS="1"):
         return system.ticket()
 

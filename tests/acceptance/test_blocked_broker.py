@@ -57,7 +57,7 @@ def test_a_memory_alarm_of_the_broker(system, kind):
 
 @pytest.fixture
 def link(system):
-    """A proxy between MinIO and the broker."""
+    """Yield a proxy between MinIO and the broker."""
     proxy = Proxy(system.ports["RABBITMQ_PORT"]).start()
     urls = {name: url for name, url in system.stack.table["minio"].environment.items() if "_AMQP_URL_" in name}
     led = {name: url.replace(f":{proxy.target}", f":{proxy.port}") for name, url in urls.items()}

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not LIBRARIES, reason="needs Debian's package fa
 
 
 def clock(minutes):
-    """The settings of a process whose clock is wrong, while its monotonic clock is right."""
+    """Return the settings of a process whose clock is wrong, while its monotonic clock is right."""
     offset = f"{timedelta(minutes=minutes).total_seconds():+.0f}"
     return {"LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 

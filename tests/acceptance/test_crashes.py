@@ -125,7 +125,7 @@ def armed(stack, name, point, **environment):
 
 @contextmanager
 def gateway_dies(stack, point):
-    """The request in this block kills the gateway, so that it gets no response."""
+    """Have the request in this block kill the gateway, so that it gets no response."""
     with armed(stack, "gateway", point):
         stack.wait_ready("gateway")
         with pytest.raises(httpx.TransportError):

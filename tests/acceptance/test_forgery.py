@@ -22,7 +22,7 @@ NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer", "s3-upload
 
 
 def forging(system, etag=FORGED["X-Minio-Source-Etag"]):
-    """An S3 client that forges the modification time and the ETag of its objects."""
+    """Return an S3 client that forges the modification time and the ETag of its objects."""
 
     def forge(request, **_):
         for name, value in (FORGED | {"X-Minio-Source-Etag": etag}).items():

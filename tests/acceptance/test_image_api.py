@@ -14,7 +14,7 @@ IMAGES = "/api/v1/images"
 
 @pytest.fixture(scope="module")
 def done(stack):
-    """An image that is DONE."""
+    """Yield an image that is DONE."""
     with closing(System(stack)) as system:
         yield system.wait_status(system.post_form(photo(800, 600), name="Père Noël.jpg")["id"])
 

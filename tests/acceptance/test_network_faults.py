@@ -109,7 +109,7 @@ def test_a_variant_whose_upload_is_cut_off_does_not_exist(system):
 
 
 def shifted_noise():
-    """A PNG of 3 KB whose largest variant has tens: each row is the one above, a byte to the left.
+    """Return a PNG of 3 KB whose largest variant has tens: each row is the one above, a byte to the left.
 
     Made smaller, its rows no longer repeat, so that no way to write it is as short as the original.
     """

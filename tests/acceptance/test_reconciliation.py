@@ -23,7 +23,7 @@ HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 
 @pytest.fixture
 def hasty(system):
-    """A tracker that reconciles all the time."""
+    """Yield a tracker that reconciles all the time."""
     with system.restarted("status-tracker", **HASTY):
         yield system
 

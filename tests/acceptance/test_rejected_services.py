@@ -115,7 +115,7 @@ def remove_bucket(system, bucket):
 
 @pytest.fixture
 def empty_database(system):
-    """The URLs of a database without migrations, by role."""
+    """Yield the URLs of a database without migrations, by role."""
     with psycopg.connect(system.stack.endpoints.database(), autocommit=True) as owner:
         owner.execute("CREATE DATABASE unmigrated")
         yield lambda role: system.stack.endpoints.database(role).rpartition("/")[0] + "/unmigrated"

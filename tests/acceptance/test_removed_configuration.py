@@ -22,7 +22,7 @@ OFTEN = {"HEARTBEAT_INTERVAL_SECONDS": "1", "SWEEP_INTERVAL_SECONDS": "1", "SWEE
 
 @contextmanager
 def watching(system, describe=describe_minio_watch, begins="notifies both targets"):
-    """The provisioner, which stays with a system that `make up` or Compose has started."""
+    """Yield the provisioner, which stays with a system that `make up` or Compose has started."""
     row = describe(system.stack.installation)
     log = system.stack.log_path(row.name)
     with log.open("wb") as out:
@@ -41,7 +41,7 @@ def watching(system, describe=describe_minio_watch, begins="notifies both target
 
 @pytest.fixture
 def attentive(system):
-    """The tracker with short intervals, after a first heartbeat has passed."""
+    """Yield the tracker with short intervals, after a first heartbeat has passed."""
     with system.restarted("status-tracker", **OFTEN):
         yield system
     wait_until(lambda: readiness(system, TRACKER) == {}, what="the tracker to be ready")

@@ -65,7 +65,7 @@ ROUTES = {  # how to upload, and the resulting event
 
 @pytest.fixture(scope="module")
 def entered(stack):
-    """One rotated photo by each route; all at once, since DURABLE's event takes up to three seconds."""
+    """Return one rotated photo by each route; all at once, since DURABLE's event takes up to three seconds."""
     with closing(System(stack)) as system:
         return {
             name: enter(system, photo(800, 600, orientation=6, seed=number))

@@ -129,7 +129,7 @@ def test_the_gateways_memory_does_not_grow_with_the_file(system):
 
 @pytest.fixture(scope="module")
 def narrow(stack):
-    """A gateway that accepts 6 MiB, one upload at a time."""
+    """Yield a gateway that accepts 6 MiB, one upload at a time."""
     with closing(System(stack)) as system, system.restarted(
         "gateway", MAX_UPLOAD_BYTES=str(LIMIT), MAX_CONCURRENT_UPLOADS="1"
     ):  # fmt: skip

@@ -10,7 +10,7 @@ from tests.support.system import System
 
 @pytest.fixture
 def system(stack):
-    """A client of the system."""
+    """Yield a client of the system."""
     with closing(System(stack)) as system:
         yield system
     restore(stack)

@@ -13,14 +13,14 @@ from tests.support.messages import CLOUD_EVENT, wait_tracker
 from tests.support.waiting import wait_until
 
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
-SAYS = {
+PUBLISHED_BY = {
     "gateway": {"upload.requested", "image.retry_requested", "image.variants_missing"},
     "thumbnailer": {"image.processing", "image.retrying", "image.done", "image.failed", "image.removed"},
     "status-tracker": {"tracker.watermark"},
     "operator": {"image.redriven", "image.dropped"},
     "minio": set(),
 }
-EVERYTHING = sorted(set().union(*SAYS.values()) | {"tracker.repaired", "image.done.x", "anything"})
+EVERYTHING = sorted(set().union(*PUBLISHED_BY.values()) | {"tracker.repaired", "image.done.x", "anything"})
 
 EXCHANGES = ("storage.events", "image.lifecycle", "message.retry")
 DELAYS = ("5s", "30s", "5m")
@@ -38,12 +38,12 @@ QUEUES = [*FAMILIES["image_queue"], *FAMILIES["status_tracker"], "unrouted"]
 
 
 def is_refused(system, user, action):
-    """Return whether the broker denies it; any other error is one of the test."""
+    """Return whether the broker denies an action. Raise any other error."""
     with system.channel(user) as channel:
         try:
             action(channel)
-        except ChannelClosedByBroker as fault:
-            if fault.reply_code != 403:
+        except ChannelClosedByBroker as error:
+            if error.reply_code != 403:
                 raise
             return True
     return False
@@ -65,15 +65,15 @@ def test_a_user_publishes_its_own_events(system, user):
     refused = {
         key for key in EVERYTHING if is_refused(system, user, publishing("image.lifecycle", key, b"no event"))
     }
-    assert refused == set(EVERYTHING) - SAYS[user]
+    assert refused == set(EVERYTHING) - PUBLISHED_BY[user]
     wait_tracker(system)
     system.drain("status_tracker.dead")
 
 
 @pytest.mark.parametrize("user", USERS)
 def test_a_user_cannot_publish_as_another_user(system, user):
-    [key] = sorted(SAYS[user])[:1] or ["immediate"]
-    exchange = "image.lifecycle" if SAYS[user] else "storage.events"
+    [key] = sorted(PUBLISHED_BY[user])[:1] or ["immediate"]
+    exchange = "image.lifecycle" if PUBLISHED_BY[user] else "storage.events"
     for other in {*USERS, "admin"} - {user}:
         with system.channel(user) as channel, pytest.raises(ChannelClosedByBroker) as refusal:
             publishing(exchange, key, user_id=other)(channel)
@@ -113,14 +113,14 @@ def test_a_user_moves_messages_within_its_own_queues_only(system, user):
 
 @pytest.mark.parametrize("user", USERS)
 def test_no_user_publishes_to_the_default_exchange(system, user):
-    """By the default exchange: a user that may use it at all can write into every queue."""
+    """A user that may use the default exchange can write into every queue."""
     assert all(is_refused(system, user, publishing("", queue)) for queue in QUEUES)
 
 
 @pytest.mark.parametrize("user", USERS)
 def test_a_user_reads_its_own_queues_only(system, user):
     readable = READABLE.get(user, set())
-    queues = set(QUEUES) - {"image_queue", "status_tracker"}  # these have consumers; what is taken goes back
+    queues = set(QUEUES) - {"image_queue", "status_tracker"}  # which have consumers; messages are requeued
     read = {q for q in queues if not is_refused(system, user, lambda channel, q=q: channel.basic_get(q))}
     assert read == readable & queues
     for work in {"image_queue", "status_tracker"} - readable:
@@ -142,14 +142,14 @@ def test_a_user_declares_binds_and_deletes_its_own_queues_only(system, user):
     for exchange in {*EXCHANGES, "another"} - set(exchanges):
         declare = lambda channel, e=exchange: channel.exchange_declare(e, "topic", durable=True)  # noqa: E731
         assert is_refused(system, user, declare), exchange
-    for exchange in exchanges:  # which everybody who works with it puts back
+    for exchange in exchanges:  # which the services declare again
         declare = lambda channel, e=exchange: channel.exchange_declare(e, "topic", durable=True)  # noqa: E731
         assert not is_refused(system, user, declare), exchange
 
 
 @pytest.mark.parametrize("user", ["thumbnailer", "status-tracker"])
 def test_a_consumer_restores_all_of_its_queues(system, user):
-    """With its own login and nothing else; work queues are spared, since they are in use."""
+    """It needs only its own login. The work queues are not deleted, since they are in use."""
     work = "image_queue" if user == "thumbnailer" else "status_tracker"
     for queue in FAMILIES[work][1:]:
         with system.channel() as channel:
@@ -175,8 +175,8 @@ def test_a_consumer_restores_all_of_its_queues(system, user):
 # --- rejected by the tracker ---------------------------------------------------------------------------------
 
 
-def fact(kind, image, by, **data):
-    """A lifecycle event about an image, as anyone can forge it who knows the contract."""
+def forge(kind, image, by, **data):
+    """Return a lifecycle event about an image, as anyone can forge it who knows the contract."""
     return json.dumps(
         {
             "specversion": "1.0",
@@ -190,36 +190,36 @@ def fact(kind, image, by, **data):
     ).encode()
 
 
-def source_of(system, image):
+def object_version_of(system, image):
     [(object_version,)] = system.query("SELECT object_version FROM images WHERE id = %s", image["id"])
     etag, size, modified = object_version.split("/")
     return {"etag": etag, "size": int(size), "modified": int(modified)}
 
 
-def all_facts(system, image, by):
-    """Each type with content that would change the image or its timeline if it were accepted."""
-    about = {"object_version": source_of(system, image), "run_id": "9999"}
+def forge_events(system, image, by):
+    """Return an event of each type that would change the image or its timeline if it were accepted."""
+    about = {"object_version": object_version_of(system, image), "run_id": "9999"}
     variant = {"type": "thumbnail", "key": image_key(image), "width": 1, "height": 1, "bytes": 1}
     shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
     done = {**about, **shown, "variants": [{**variant, "content_type": "image/jpeg"}]}
     note = {"operator": "mallory", "queue": "image_queue", "code": "x", "run_id": "9999"}
     error = {"code": "empty_file", "detail": "forged", "retryable": False}
     return {
-        "upload.requested": fact(
+        "upload.requested": forge(
             "upload.requested", image, by, content_type="x/y", expires_at="2999-01-01T00:00:00Z"
         ),
-        "image.processing": fact("image.processing", image, by, **about, attempt=3),
-        "image.retrying": fact(
+        "image.processing": forge("image.processing", image, by, **about, attempt=3),
+        "image.retrying": forge(
             "image.retrying", image, by, **about, next_attempt_at="2999-01-01T00:00:00Z", reason="forged"
         ),
-        "image.done": fact("image.done", image, by, **done),
-        "image.failed": fact("image.failed", image, by, **about, error=error),
-        "image.removed": fact("image.removed", image, by, cause="forged"),
-        "image.redriven": fact("image.redriven", image, by, **note),
-        "image.dropped": fact("image.dropped", image, by, **note),
-        "image.retry_requested": fact("image.retry_requested", image, by, **about, after=""),
-        "image.variants_missing": fact("image.variants_missing", image, by, **about, missing=[image_key(image)]),
-        "tracker.repaired": fact("tracker.repaired", image, by, what="missed", run_id="9999"),
+        "image.done": forge("image.done", image, by, **done),
+        "image.failed": forge("image.failed", image, by, **about, error=error),
+        "image.removed": forge("image.removed", image, by, cause="forged"),
+        "image.redriven": forge("image.redriven", image, by, **note),
+        "image.dropped": forge("image.dropped", image, by, **note),
+        "image.retry_requested": forge("image.retry_requested", image, by, **about, after=""),
+        "image.variants_missing": forge("image.variants_missing", image, by, **about, missing=[image_key(image)]),
+        "tracker.repaired": forge("tracker.repaired", image, by, what="missed", run_id="9999"),
     }
 
 
@@ -228,7 +228,7 @@ def image_key(image):
 
 
 def make_image(system, seed=0):
-    """An image that is DONE, without further events."""
+    """Return an image that is DONE, without further events."""
     image = system.wait_status(system.post_form(photo(seed=seed))["id"])
     wait_until(
         lambda: system.timeline(image["id"]).count("storage.ObjectCreated:Put") == 2,
@@ -247,14 +247,14 @@ def test_an_event_must_match_its_routing_key(system, user):
     """The broker checks the routing key, the tracker the body: both must agree."""
     image = make_image(system)
     before = settled(system, image)
-    keys = [("image.lifecycle", key) for key in sorted(SAYS[user] - {"tracker.watermark"})]
+    keys = [("image.lifecycle", key) for key in sorted(PUBLISHED_BY[user] - {"tracker.watermark"})]
     keys += [("storage.events", "immediate")] if user == "minio" else []
     keys += [("message.retry", "status_tracker")] if user in {"operator", "status-tracker"} else []
     sent = 0
     for exchange, key in keys:
         for by in (f"/{user}", "/cli", "/thumbnailer"):
-            for kind, body in all_facts(system, image, by).items():
-                if kind == key and kind in SAYS[user]:
+            for kind, body in forge_events(system, image, by).items():
+                if kind == key and kind in PUBLISHED_BY[user]:
                     continue  # its own event
                 for named in (None, user):
                     forged = {"x-routing-key": kind, "x-exchange": "image.lifecycle", "x-author": "thumbnailer"}
@@ -265,7 +265,10 @@ def test_an_event_must_match_its_routing_key(system, user):
                     )
                     assert not is_refused(system, user, publish)
                     sent += 1
-    wait_until(lambda: system.message_count("status_tracker.dead") == sent, what=f"{sent} forged facts put aside")
+    wait_until(
+        lambda: system.message_count("status_tracker.dead") == sent,
+        what=f"{sent} forged events to be dead-lettered",
+    )
     assert settled(system, image) == before
     reasons = [headers["x-reason"] for _, headers in system.drain("status_tracker.dead")]
     assert all(reason.startswith("malformed event: ") for reason in reasons)
@@ -288,7 +291,7 @@ def test_a_storage_event_is_accepted_from_minio_only(system):
             "image.lifecycle", "upload.requested", body, content_type="application/json", headers=headers
         )
         assert not is_refused(system, "gateway", publish)
-    wait_until(lambda: system.message_count("status_tracker.dead") == 3, what="the forged events put aside")
+    wait_until(lambda: system.message_count("status_tracker.dead") == 3, what="the forged events")
     assert settled(system, image) == before
     system.drain("status_tracker.dead")
 
@@ -307,17 +310,20 @@ def test_a_thumbnailer_cannot_publish_another_image_s_variant_or_a_page(system):
     shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run_id": "9999"}
     wrong = [theirs, *({**own, "content_type": kind} for kind in ("text/html", "image/svg+xml", "IMAGE/JPEG", ""))]
     for variant in wrong:
-        body = fact(
+        body = forge(
             "image.done",
             image,
             "/thumbnailer",
-            object_version=source_of(system, image),
+            object_version=object_version_of(system, image),
             **shown,
             variants=[variant],
         )
         publish = publishing("image.lifecycle", "image.done", body, content_type=CLOUD_EVENT, user_id="thumbnailer")
         assert not is_refused(system, "thumbnailer", publish)
-    wait_until(lambda: system.message_count("status_tracker.dead") == len(wrong), what="the forged facts put aside")
+    wait_until(
+        lambda: system.message_count("status_tracker.dead") == len(wrong),
+        what="the forged events",
+    )
     assert settled(system, image) == before
     system.drain("status_tracker.dead")
 

@@ -47,7 +47,7 @@ def deaths(system):
 
 @pytest.fixture
 def unhurried(system):
-    """A thumbnailer with the CPU time of the defaults, not the two seconds of the tests."""
+    """Yield a thumbnailer with the CPU time of the defaults, not the two seconds of the tests."""
     with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS=""):
         yield
 

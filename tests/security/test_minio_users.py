@@ -62,7 +62,7 @@ def provision(system):
 
 
 def assert_useless(s3, image):
-    """No request that any of the users' policies allows with the user's own secret."""
+    """Check that every request is denied that the users' policies allow with the user's own secret."""
     others = {"Bucket": ORIGINALS, "Key": image["key"]}
     for attempt in (
         lambda: s3.get_object(**others),
@@ -84,7 +84,7 @@ def assert_useless(s3, image):
 
 @contextmanager
 def permissive(system, user):
-    """The user's policy as it was before: without what denies other keys than its secret."""
+    """Replace the user's policy by its earlier form, which does not deny other keys than its secret."""
     admin = root(system)
     policy = json.loads(admin.policy_info(user))
     policy = policy.get("Policy", policy)

@@ -91,7 +91,7 @@ def chunked(body, chance):
 
 
 def draw(chance):
-    """A request and its response."""
+    """Return a request and its response."""
     fields = chance.choice([b"", *UPGRADES.values()])
     match chance.randrange(4):
         case 0:

@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<operator>:-|:\?)?(?P<word>[^${}]*)
 
 @dataclass(frozen=True)
 class Tagged:
-    """A value that replaces (`!override`) or removes (`!reset`) what an earlier file says."""
+    """A value that replaces (`!override`) or removes (`!reset`) that of an earlier file."""
 
     tag: str
     value: Any
@@ -100,7 +100,7 @@ def read_dockerfile() -> tuple[dict[str, str], dict[str, Stage]]:
 
 
 def ancestry(stages: dict[str, Stage], name: str) -> list[Stage]:
-    """Return the stage and what it is built upon, the nearest first."""
+    """Return the stage and those that it is built from, the nearest first."""
     chain = [stages[name]]
     while chain[-1].source in stages:
         chain.append(stages[chain[-1].source])
@@ -108,7 +108,7 @@ def ancestry(stages: dict[str, Stage], name: str) -> list[Stage]:
 
 
 def last_instruction(stages: dict[str, Stage], name: str, word: str) -> str | None:
-    """Return what the image has of an instruction of which the last counts."""
+    """Return the value of an instruction of which the last one in an image's stages counts."""
     for stage in ancestry(stages, name):
         for found, rest in reversed(stage.instructions):
             if found == word:

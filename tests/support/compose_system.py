@@ -20,7 +20,7 @@ _ADVICE = "make test-compose needs a Docker engine, and Compose 2.24.4 or newer"
 
 @dataclass(frozen=True)
 class ComposeSystem:
-    """One project of Compose: what it is called, from which files, with which variables."""
+    """One project of Compose: its name, files, variables and ports."""
 
     project: str
     files: tuple[str, ...]
@@ -55,10 +55,10 @@ class ComposeSystem:
         }
 
     def wait_healthy(self) -> None:
-        """Wait until every container that is probed answers its probe."""
-        wait_until(lambda: not self._ill(), _START_SECONDS, "every container to be healthy")
+        """Wait until every container with a health check is healthy."""
+        wait_until(lambda: not self._unhealthy(), _START_SECONDS, "every container to be healthy")
 
-    def _ill(self) -> list[str]:
+    def _unhealthy(self) -> list[str]:
         states = {name: found["State"] for name, found in self.containers().items()}
         return [
             name
@@ -67,7 +67,7 @@ class ComposeSystem:
         ]
 
     def _environment(self) -> dict[str, str]:
-        """Return the caller's environment without what would change the files' meaning, but for the images."""
+        """Return the caller's environment without the variables that the files read, except ``*_IMAGE``."""
         text = "".join((CHECKOUT / name).read_text() for name in self.files)
         read = {name for name in re.findall(r"\$\{(\w+)", text) if not name.endswith("_IMAGE")}
         kept = {
@@ -78,7 +78,7 @@ class ComposeSystem:
 
 @contextmanager
 def run_compose(name: str, *files: str, **variables: str) -> Iterator[ComposeSystem]:
-    """Build, start and give a system that answers its probes; take it down with its volumes, whatever happens."""
+    """Build and start a system, and yield it when its probes succeed. Always remove it with its volumes."""
     require_compose()
     ports = free_ports()
     filled = {variable: value.format(**ports) for variable, value in variables.items()}
@@ -94,7 +94,7 @@ def run_compose(name: str, *files: str, **variables: str) -> Iterator[ComposeSys
 
 
 def require_compose() -> None:
-    """Fail with advice where there is no engine: whoever asks for this suite wants it to run."""
+    """Fail with advice if there is no engine. This suite runs only on request, so it must not be skipped."""
     try:
         for question in (["compose", "version"], ["info"]):
             answer = ask_docker(*question)

@@ -19,7 +19,7 @@ LOW_LIMIT = 3
 
 @contextmanager
 def denied(system: System, action: str) -> Iterator[None]:
-    """Revoke a permission of the thumbnailer's user, with the effect that a full store has on its own."""
+    """Revoke a permission of the thumbnailer's user for a while."""
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
     policy = json.loads((SHARED / "policies" / "thumbnailer.json").read_text())

@@ -14,7 +14,7 @@ _BLOCK = 1 << 20
 
 
 def webp(edge: int) -> bytes:
-    """A lossless WebP of one colour: any number of pixels in 34 bytes, since a code for one value takes no bits."""
+    """Return a lossless WebP of one colour: 34 bytes for any size, since a code for one value takes no bits."""
     sizes = (edge - 1) | (edge - 1) << 14
     stream = b"\x2f" + struct.pack("<I", sizes | 1 << 28) + bytes.fromhex("071011118888fe07")
     return _riff((b"VP8L", stream))
@@ -26,20 +26,20 @@ def _riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp_that_claims(width: int, height: int) -> bytes:
-    """A lossy WebP of 640 x 480 whose header says otherwise."""
+    """Return a lossy WebP of 640 x 480 whose header says otherwise."""
     data = bytearray(photo(kind="WEBP"))
     data[26:30] = struct.pack("<HH", width, height)
     return bytes(data)
 
 
 def animated_webp_that_claims(width: int, height: int) -> bytes:
-    """An animated WebP without a frame."""
+    """Return an animated WebP without a frame."""
     canvas = b"\2\0\0\0" + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     return _riff((b"VP8X", canvas), (b"ANIM", bytes(6)))
 
 
 def png(width: int, height: int, colour: int = 6) -> bytes:
-    """A PNG of zeros, all of them there: a megabyte takes a kilobyte."""
+    """Return a complete PNG of zeros: a megabyte of them takes a kilobyte."""
     size = height * (1 + width * (4 if colour == 6 else 3))
     return _png(width, height, colour, [(b"IDAT", deflate_zeros(size))])
 
@@ -50,7 +50,7 @@ def _png(width: int, height: int, colour: int, chunks: list[tuple[bytes, bytes]]
 
 
 def deflate_zeros(size: int) -> bytes:
-    """Compress zeros without having them: one block again and again."""
+    """Return compressed zeros: one compressed block, repeated, so that they need no memory."""
     block = _deflate(_BLOCK)
     adler = (size % 65521) << 16 | 1
     return b"\x78\x9c" + block * (size // _BLOCK) + _deflate(size % _BLOCK) + b"\x03\x00" + struct.pack(">I", adler)
@@ -63,18 +63,18 @@ def _deflate(size: int) -> bytes:
 
 
 def png_with_text(size: int, times: int = 1) -> bytes:
-    """A PNG of one pixel, and compressed texts."""
+    """Return a PNG of one pixel with compressed texts of this size."""
     text = (b"zTXt", b"Comment\0\0" + deflate_zeros(size))
     return _png(1, 1, 2, [text] * times + [(b"IDAT", zlib.compress(bytes(4)))])
 
 
 def png_with_profile(size: int) -> bytes:
-    """A PNG of one pixel whose colour profile is long."""
+    """Return a PNG of one pixel with a colour profile of this size."""
     return _png(1, 1, 2, [(b"iCCP", b"sRGB\0\0" + deflate_zeros(size)), (b"IDAT", zlib.compress(bytes(4)))])
 
 
 def jpeg_that_claims(width: int, height: int) -> bytes:
-    """A JPEG of 640 x 480 whose header says otherwise."""
+    """Return a JPEG of 640 x 480 whose header says otherwise."""
     data = bytearray(photo())
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">HH", height, width)
@@ -82,7 +82,7 @@ def jpeg_that_claims(width: int, height: int) -> bytes:
 
 
 def jpeg_of_scans(scans: int, edge: int = 2048) -> bytes:
-    """A progressive JPEG that refines nothing, again and again."""
+    """Return a progressive JPEG that repeats its last scan."""
     file = io.BytesIO()
     Image.new("L", (edge, edge), 90).save(file, "JPEG", progressive=True)
     data = file.getvalue()
@@ -91,7 +91,7 @@ def jpeg_of_scans(scans: int, edge: int = 2048) -> bytes:
 
 
 def gif(frames: int, edge: int = 1) -> bytes:
-    """A GIF whose frames are all alike."""
+    """Return a GIF whose frames are all alike."""
     file = io.BytesIO()
     Image.new("P", (edge, edge)).save(file, "GIF")
     data = file.getvalue()
@@ -100,26 +100,26 @@ def gif(frames: int, edge: int = 1) -> bytes:
 
 
 def gif_that_claims(width: int, height: int, top: int = 0) -> bytes:
-    """A GIF of hardly any data; ``top`` moves its frame down, beyond what the header says."""
+    """Return a GIF with few bytes of data; ``top`` moves its frame down, out of the logical screen."""
     screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
     return screen + b"," + struct.pack("<HHHHB", 0, top, width, height, 0) + b"\x02\x02\x44\x01\0;"
 
 
 def tiff_that_claims(width: int, height: int) -> bytes:
-    """A TIFF of eight bits of grey, and one strip of nothing."""
+    """Return an 8-bit grey TIFF with one strip of eight bytes."""
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 8}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     return b"II*\0\x10\0\0\0" + bytes(8) + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def bmp_that_claims(width: int, height: int) -> bytes:
-    """A BMP with its two headers alone."""
+    """Return the two headers of a BMP, without pixels."""
     info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info
 
 
 def heif_that_claims(width: int, height: int, kind: str) -> bytes:
-    """An AVIF or HEIF of 64 x 64 whose box of its size says otherwise."""
+    """Return an AVIF or HEIF of 64 x 64 whose ``ispe`` box says otherwise."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, kind)
     box = b"ispe" + bytes(4)
@@ -127,7 +127,7 @@ def heif_that_claims(width: int, height: int, kind: str) -> bytes:
 
 
 def documents() -> dict[str, bytes]:
-    """Documents that other programs would accept as images, and execute."""
+    """Return documents that other programs would accept as images, and execute."""
     return {
         "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
         "pdf": b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",
@@ -138,36 +138,36 @@ def documents() -> dict[str, bytes]:
     }
 
 
-# --- files of very many parts, and parts that claim more than the whole ------------------------------------------
+# --- files of very many parts, and frames larger than their file's header says -----------------------------------
 
 
 def jpeg_with_filler(count: int, filler: bytes = b"\xff") -> bytes:
-    """A JPEG with so many bytes of filler behind its first segment, where a decoder looks for the next."""
+    """Return a JPEG with fill bytes after its first segment, where a decoder looks for the next."""
     data = photo()
     first = 4 + int.from_bytes(data[4:6])
     return data[:first] + filler * count + data[first:]
 
 
 def jpeg_of_filler(count: int) -> bytes:
-    """A JPEG's first marker, and nothing but filler."""
+    """Return a JPEG's first marker and fill bytes."""
     return b"\xff\xd8" + b"\xff" * count
 
 
 def jpeg_of_segments(count: int) -> bytes:
-    """A JPEG with so many empty segments of some application in its header."""
+    """Return a JPEG with this many empty APP5 segments in its header."""
     data = photo()
     return data[:2] + b"\xff\xe5\0\2" * count + data[2:]
 
 
 def png_of_chunks(count: int, name: bytes = b"abCd", *, behind: bool = False) -> bytes:
-    """A PNG with so many empty chunks in front of its pixels, or behind."""
+    """Return a PNG with this many empty chunks before its image data, or ``behind`` it."""
     data = photo(kind="PNG")
     at = len(data) - 12 if behind else 33
     return data[:at] + chunk(name, b"") * count + data[at:]
 
 
 def apng_that_claims(width: int, height: int) -> bytes:
-    """A PNG of 640 x 480 with a frame of another size."""
+    """Return a PNG of 640 x 480 with a frame of another size."""
     data = photo(kind="PNG")
     control = chunk(b"acTL", struct.pack(">II", 2, 0))
     frame = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 10, 0, 0))
@@ -175,20 +175,20 @@ def apng_that_claims(width: int, height: int) -> bytes:
 
 
 def gif_with_frame(width: int, height: int, disposal: int = 2) -> bytes:
-    """A GIF of 10 x 10 whose frame is of another size, and asks for memory as soon as the file is opened."""
+    """Return a GIF of 10 x 10 whose frame has another size, which is allocated when the file is opened."""
     screen = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
     control = b"!\xf9\4" + bytes((disposal << 2, 0, 0, 0)) + b"\0"
     return screen + control + b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\0;"
 
 
 def webp_with_frame(width: int, height: int) -> bytes:
-    """An animated WebP of 10 x 10 with a frame of another size."""
+    """Return an animated WebP of 10 x 10 with a frame of another size."""
     frame = bytes(6) + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3] + bytes(4)
     return _riff((b"VP8X", b"\2\0\0\0\x09\0\0\x09\0\0"), (b"ANIM", bytes(6)), (b"ANMF", frame))
 
 
 def tiff_of_pages(count: int, order: str = "<") -> bytes:
-    """A TIFF of so many pages of one pixel, which all have the same."""
+    """Return a TIFF of this many pages, which share one pixel."""
     tags = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
     entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags.items())
     page = struct.pack(order + "H", len(tags)) + entries
@@ -199,7 +199,7 @@ def tiff_of_pages(count: int, order: str = "<") -> bytes:
 
 
 def tiff_with(tags: dict[int, tuple[int, int]]) -> bytes:
-    """A TIFF of one grey pixel with further tags: their counts, and values or offsets."""
+    """Return a TIFF of one grey pixel with further tags: their counts, and values or offsets."""
     plain = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
     all_tags = sorted(({tag: (1, value) for tag, value in plain.items()} | tags).items())
     entries = b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, (count, value) in all_tags)
@@ -207,18 +207,18 @@ def tiff_with(tags: dict[int, tuple[int, int]]) -> bytes:
 
 
 def heif_of_items(count: int, brand: bytes = b"heic") -> bytes:
-    """An AVIF or HEIF of so many items."""
+    """Return an AVIF or HEIF with this many items."""
     entry = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"hvc1\0")
     return _heif(brand, _box(b"iinf", b"\1\0\0\0" + struct.pack(">I", count) + entry * count))
 
 
 def heif_of_properties(count: int, brand: bytes = b"heic") -> bytes:
-    """An AVIF or HEIF of so many properties."""
+    """Return an AVIF or HEIF with this many properties."""
     return _heif(brand, _box(b"iprp", _box(b"ipco", _box(b"free", b"") * count)))
 
 
 def heif_of_grid(width: int, height: int, brand: bytes = b"avif") -> bytes:
-    """An AVIF or HEIF whose picture is a grid of tiles of such a size."""
+    """Return an AVIF or HEIF with a grid of tiles that claims this size."""
     entry = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"grid\0")
     info = _box(b"iinf", b"\0\0\0\0" + struct.pack(">H", 1) + entry)
     return _heif(brand, info, _box(b"idat", b"\0\1\xff\xff" + struct.pack(">II", width, height)))

@@ -14,13 +14,13 @@ ORIENTATION = 0x0112  # the EXIF tag
 
 
 def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes:
-    """An image whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes unique.
+    """Return an image whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes unique.
 
-    ``orientation`` is written as EXIF: the picture then shows turned or mirrored.
+    ``orientation`` is written as EXIF: the image is then displayed rotated or mirrored.
     """
-    picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
-    picture.paste((220, 20, 20), (0, 0, width // 2, height // 2))
-    picture.putpixel((width - 1, height - 1), (seed % 256, seed // 256 % 256, seed // 65536 % 256))
+    image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+    image.paste((220, 20, 20), (0, 0, width // 2, height // 2))
+    image.putpixel((width - 1, height - 1), (seed % 256, seed // 256 % 256, seed // 65536 % 256))
     options = {}
     if orientation != 1:
         exif = Image.Exif()
@@ -29,14 +29,14 @@ def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes
     if seed and kind == "JPEG":
         options["comment"] = f"seed {seed}".encode()
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def grain(size, spread, seed=0):
-    """Grey noise, the same at every run, since the effect of damage must not depend on the run.
+    """Return grey noise, the same in every run, since the effect of damage must not depend on the run.
 
-    ``spread`` is about its standard deviation, of 128 levels either way.
+    ``spread`` is about its standard deviation, in levels.
     """
     chance = random.Random(f"{size} {spread} {seed}")
     flat = Image.frombytes("L", size, chance.randbytes(size[0] * size[1]))
@@ -44,7 +44,7 @@ def grain(size, spread, seed=0):
 
 
 def travel_photo() -> bytes:
-    """A rotated photo with the metadata of a telephone: camera, lens, time and location."""
+    """Return a rotated photo with the metadata of a phone: camera, lens, time and location."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Fairphone", "FP4"
@@ -62,14 +62,14 @@ def travel_photo() -> bytes:
 
 
 def faulty_photo(fault: str) -> bytes:
-    """A good JPEG that makes the tests' faulty decoder crash, compute forever and the like."""
+    """Return a valid JPEG on which the tests' faulty decoder fails: it crashes, computes forever and the like."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64), (10, 120, 10)).save(file, "JPEG", comment=f"thumbmill-fault:{fault}".encode())
     return file.getvalue()
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The beginning of a PNG of any size, with hardly any pixels behind it."""
+    """Return a PNG of any size with few bytes of image data."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -79,7 +79,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def noise(width: int, height: int, seed: int = 0) -> bytes:
-    """A PNG that hardly compresses: a little over three bytes a pixel."""
+    """Return a PNG that hardly compresses: a little over three bytes a pixel."""
     file = io.BytesIO()
     Image.frombytes("RGB", (width, height), random.Random(seed).randbytes(3 * width * height)).save(
         file, "PNG", compress_level=1
@@ -89,12 +89,12 @@ def noise(width: int, height: int, seed: int = 0) -> bytes:
 
 def red_quarter(data: bytes) -> str:
     """Return where a photo's red quarter is: "left upper" as generated, elsewhere if it was rotated."""
-    picture = opened(data).convert("RGB")
+    image = opened(data).convert("RGB")
     found = [
         f"{side} {level}"
         for side, x in (("left", 1), ("right", 3))
         for level, y in (("upper", 1), ("lower", 3))
-        if _is_red(picture.getpixel((picture.width * x // 4, picture.height * y // 4)))
+        if _is_red(image.getpixel((image.width * x // 4, image.height * y // 4)))
     ]
     assert len(found) == 1, f"red quarters: {found}"
     return found[0]
@@ -107,6 +107,6 @@ def _is_red(pixel) -> bool:
 
 def opened(data: bytes) -> Image.Image:
     """Decode an image to its last byte; raise if it is not one."""
-    picture = Image.open(io.BytesIO(data))
-    picture.load()
-    return picture
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image

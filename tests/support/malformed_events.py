@@ -45,7 +45,7 @@ _WRONG_IN_ENVELOPE = [
     {"id": "no uuid"},
     {"type": "thumbmill.image.done.v1"},
     {"type": "thumbmill.image.done.v2"},
-    {"type": "somebody.elses"},
+    {"type": "another.system"},
     {"time": "yesterday"},
     {"subject": ""},
     {"data": None},
@@ -68,7 +68,7 @@ def make_malformed_events(count, seed):
 def make_foreign_events():
     """Yield bodies of valid events that do not concern the system."""
     changes = [
-        {("s3", "bucket", "name"): "somebody-elses"},
+        {("s3", "bucket", "name"): "another-bucket"},
         {("s3", "bucket", "name"): "images-processed"},
         *({("eventName",): f"s3:{name}"} for name in (
             "TestEvent", "ObjectAccessed:Get", "ObjectAccessed:Head", "ObjectCreated:PutTagging",
@@ -77,7 +77,7 @@ def make_foreign_events():
     ]  # fmt: skip
     bodies = [_changed(change) for change in changes]
     many = _recorded()
-    many["Records"][0]["s3"]["bucket"]["name"] = "somebody-elses"
+    many["Records"][0]["s3"]["bucket"]["name"] = "another-bucket"
     many["Records"] *= 100
     return [*bodies, json.dumps(many).encode()]
 
@@ -103,14 +103,14 @@ def cut_off(chance):
 
 
 def flipped(chance):
-    """A byte that is not UTF-8, somewhere."""
+    """Return a notification with a byte that is not UTF-8."""
     body = bytearray(RECORDED.read_bytes())
     body[chance.randrange(len(body))] = chance.randrange(0xF8, 0x100)
     return bytes(body)
 
 
 def marked(chance):
-    """Byte order marks and other encodings."""
+    """Return a notification with a byte order mark or in another encoding."""
     text = _numbered(chance)
     return chance.choice([b"\xef\xbb\xbf" + text.encode(), text.encode("utf-16"), text.encode("utf-32")])
 
@@ -123,12 +123,12 @@ def nested(chance):
 
 
 def duplicate_keys(chance):
-    """Duplicate keys, of which the last counts and is invalid."""
+    """Return a notification with duplicate keys, of which the last counts and is invalid."""
     return _numbered(chance)[:-1].encode() + f',"Records":{chance.choice(["[]", "null", "1", "[{}]"])}}}'.encode()
 
 
 def one_of_many(chance):
-    """A hundred records, one of them malformed."""
+    """Return a hundred records, one of them malformed."""
     body = _recorded()
     body["Records"] *= 100
     body["Records"][chance.randrange(100)] = {"eventName": f"s3:ObjectCreated:{chance.random()}"}
@@ -164,12 +164,12 @@ def _recorded():
 
 
 def _numbered(chance):
-    """A recorded notification that differs from all others."""
+    """Return a recorded notification that differs from all others."""
     return json.dumps(_recorded() | {"number": chance.random()})
 
 
 def _changed(changes, chance=None):
-    """A recorded notification with some values replaced; ``...`` removes one."""
+    """Return a recorded notification with some values replaced; ``...`` removes one."""
     body = _recorded() | ({"number": chance.random()} if chance else {})
     for (*way, last), value in changes.items():
         place = body if last == "Records" else body["Records"][0]

@@ -63,8 +63,7 @@ def listening(system: System, exchange, *keys):
 def post(system: System, messages):
     """Publish messages in order, each confirmed: unconfirmed ones may be lost when the connection closes.
 
-    Each goes out by the login of its user, as that of whom it is said to be; by the administrator's where it names
-    none.
+    Each is published by the user that it names, or else by the administrator.
     """
     with ExitStack() as open_:
         channels = {}

@@ -1,4 +1,4 @@
-"""Uses the system during an outage, and checks the end of each: all is DONE without an intervention."""
+"""Uploads during an outage, and the check that all of them are DONE afterwards without an intervention."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -12,7 +12,7 @@ _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 
 def rgb_profile(primaries, gamma=None) -> bytes:
-    """A display's profile; its curve is a power, or sRGB's."""
+    """Return an RGB profile; its curve is a power, or sRGB's."""
     tags = {name: _xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)}
     return _profile(b"RGB ", b"XYZ ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma)))
 
@@ -22,7 +22,7 @@ def gray_profile(gamma) -> bytes:
 
 
 def cmyk_profile(lab_of) -> bytes:
-    """A press's profile: ``lab_of`` gives the colour of each of the 16 prints of full or no C, M, Y, K."""
+    """Return a CMYK profile: ``lab_of`` gives the colour of each of the 16 mixtures of full or no C, M, Y, K."""
     straight = bytes(range(256))
     corners = [[n >> bit & 1 for bit in (3, 2, 1, 0)] for n in range(16)]
     table = b"".join(

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.images import opened, photo
 from tests.support.system import System
 
-_DONE_SECONDS = 60  # right after a restart, a first connection may have to be tried again
+_DONE_SECONDS = 60  # right after a restart, the first connection may fail
 
 
 @contextmanager

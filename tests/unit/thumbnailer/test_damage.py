@@ -183,7 +183,7 @@ def test_fill_bytes_before_the_end_are_not_damage(data, surplus):
 
 
 @pytest.mark.parametrize(("mode", "options"), [way for way in BASELINE if way[0] != "CMYK"], ids=str)
-@pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last picture" * 10])
+@pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last image" * 10])
 def test_junk_before_the_end_is_not_damage(mode, options, junk):
     data = written(noise(mode), **options)
     assert make(data[:-2] + junk + END).variants == make(data).variants
@@ -308,7 +308,7 @@ def test_a_file_without_its_last_bytes_is_decoded_and_marked_as_damaged(options,
     data = written(noise(size=(480, 360)), quality=85, **options)
     short = make(data[: -2 - lost].rstrip(b"\xff") + end)
     assert short.damaged
-    whole, shown = (opened(picture.variants[0].data) for picture in (make(data), short))
+    whole, shown = (opened(result.variants[0].data) for result in (make(data), short))
     box = ImageChops.difference(whole, shown).point(lambda level: 255 * (level > 16)).getbbox()
     left, upper, *_ = box or whole.size
     assert left >= whole.width - 16 * 7 - 8
@@ -336,10 +336,10 @@ def test_a_file_that_ends_in_its_last_refinement_scan_is_decoded_and_marked_as_d
 
 def halves(data, **kept):
     """Return whether an image is damaged, and the middle colours of the two halves of its variant."""
-    picture = make(data, **kept)
-    shown = Image.open(io.BytesIO(picture.variants[0].data)).convert("RGB")
+    result = make(data, **kept)
+    shown = Image.open(io.BytesIO(result.variants[0].data)).convert("RGB")
     width, height = shown.size
-    return picture.damaged, [shown.getpixel((width // 2, y)) for y in (height // 10, height * 9 // 10)]
+    return result.damaged, [shown.getpixel((width // 2, y)) for y in (height // 10, height * 9 // 10)]
 
 
 @pytest.mark.parametrize(

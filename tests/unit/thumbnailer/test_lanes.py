@@ -41,7 +41,7 @@ def test_a_slow_image_is_decoded_by_a_child_of_lower_priority():
     with decoders() as (decoder, _):
         ordinary, _ = started_since(earlier)
         assert decoder.decode(photo()).image.width == 640
-        assert slow_child(earlier) is None, "none is started for nothing"
+        assert slow_child(earlier) is None, "it starts with the first slow image"
         assert decoder.decode(png(*LARGE)).image.width == LARGE[0]
         child = slow_child(earlier)
         assert child not in (None, ordinary)
@@ -55,17 +55,17 @@ def test_slow_images_delay_no_ordinary_ones():
     """Endless images occupy the slow lane while ordinary ones pass, with one child for each lane."""
     with decoders(replace(STRICT, limits=replace(STRICT.limits, seconds=3000))) as (decoder, threads):
         endless = [threads.submit(decoder.decode, faulty_photo("spin"), slow=True) for _ in range(2)]
-        wait_until(lambda: is_full(decoder), 30, "slow pictures in hand")
+        wait_until(lambda: is_full(decoder), 30, "the slow lane to be full")
         assert [decoder.decode(photo(seed=n)).image.width for n in range(20)] == [640] * 20
-        assert not any(picture.done() for picture in endless)
+        assert not any(future.done() for future in endless)
         with pytest.raises(LaneBusy) as raised:
             decoder.decode(faulty_photo("spin"), slow=True)
         assert raised.value.lane == "slow"
         with pytest.raises(LaneBusy):
             decoder.check_slow_slot()
         decoder.__exit__()  # or it would wait for the endless ones
-        for picture in endless:
-            picture.exception(60)
+        for future in endless:
+            future.exception(60)
 
 
 def is_full(decoder):
@@ -78,7 +78,7 @@ def is_full(decoder):
 
 def test_a_slot_is_released_after_every_result():
     with decoders() as (decoder, _):
-        for data in (b"no picture", faulty_photo("crash"), faulty_photo("spin"), photo()) * 2:
+        for data in (b"not an image", faulty_photo("crash"), faulty_photo("spin"), photo()) * 2:
             result = decoder.decode(data, slow=True)
             assert isinstance(result, Rejected) or result.image.width == 640
             decoder.check_slow_slot()

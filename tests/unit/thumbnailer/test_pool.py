@@ -54,7 +54,7 @@ def test_an_image_is_returned_decoded_with_its_hash(decoder):
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"no picture", ErrorCode.UNSUPPORTED_FORMAT),
+        (b"not an image", ErrorCode.UNSUPPORTED_FORMAT),
         (photo()[:2000], ErrorCode.UNREADABLE_IMAGE),
         (png_header(30_000, 30_000), ErrorCode.IMAGE_TOO_LARGE),
     ],
@@ -82,11 +82,11 @@ def test_an_image_that_kills_its_child_gets_a_second_one_and_then_its_code(decod
     assert decoder.decode(photo()).image.width == 640
 
 
-def in_hand(decoder, data, threads):
-    """Give an image to a decoder with one child, and wait until the child has it."""
+def start_decoding(decoder, data, threads):
+    """Start decoding an image in a decoder with one child, and wait until the child has it."""
     idle = decoder._ordinary  # noqa: SLF001 - nothing else shows that an image is being decoded
     decoding = threads.submit(decoder.decode, data)
-    wait_until(idle.empty, 30, "a busy child")
+    wait_until(idle.empty, 30, "the child to be busy")
     return decoding
 
 
@@ -95,7 +95,7 @@ def test_a_decoder_closed_during_an_image_does_not_reject_it(fault):
     """A worker may be busy beyond the grace period of a stop: then another handles its image, at no cost."""
     with ThreadPoolExecutor(1) as threads:
         with Decoder(OPTIONS, children=1) as stopped:
-            decoding = in_hand(stopped, faulty_photo(fault), threads)
+            decoding = start_decoding(stopped, faulty_photo(fault), threads)
         assert isinstance(decoding.exception(60), DependencyUnavailable)
 
 
@@ -113,7 +113,7 @@ def test_a_decoder_closed_during_a_second_try_does_not_reject_the_image(monkeypa
     monkeypatch.setattr(ChildProcess, "decode", crash_first)
     with ThreadPoolExecutor(1) as threads:
         with Decoder(OPTIONS, children=1) as stopped:
-            decoding = in_hand(stopped, faulty_photo("hang"), threads)
+            decoding = start_decoding(stopped, faulty_photo("hang"), threads)
             assert second.wait(60)
         assert isinstance(decoding.exception(60), DependencyUnavailable)
 
@@ -123,9 +123,9 @@ def test_an_image_that_computes_forever_reaches_its_cpu_limit_in_both_lanes():
     with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, seconds=1)), children=1) as hasty:
         rejected = hasty.decode(faulty_photo("spin"))
         assert rejected.code is ErrorCode.DECODER_TIMEOUT
-        assert deaths() == before + 2, "an ordinary picture's share, and all that there is"
+        assert deaths() == before + 2, "one child of each lane"
         assert isinstance(hasty.decode(faulty_photo("spin"), slow=True), Rejected)
-        assert deaths() == before + 3, "what is known to be slow is tried once"
+        assert deaths() == before + 3, "a slow image is tried once"
         assert hasty.decode(photo()).image.width == 640
 
 
@@ -146,10 +146,10 @@ def test_a_stopped_or_killed_child_does_not_reject_an_image(number):
     earlier = children()
     with Decoder(IMPATIENT, children=1) as decoder, ThreadPoolExecutor(1) as threads:
         child, _ = started_since(earlier)
-        decoding = in_hand(decoder, faulty_photo("spin"), threads)
+        decoding = start_decoding(decoder, faulty_photo("spin"), threads)
         child.send_signal(number)
         assert isinstance(decoding.exception(60), DecoderInterruptedError)
-        wait_until(lambda: is_gone(child), 30, "the child's end")
+        wait_until(lambda: is_gone(child), 30, "the child to end")
         assert decoder.decode(photo()).image.width == 640
 
 
@@ -282,7 +282,7 @@ def test_an_image_is_not_rejected_if_no_child_starts_any_more(monkeypatch):
             error = running_error(running, faulty_photo("crash"))
         assert isinstance(error, DecoderUnavailableError)
         monkeypatch.undo()
-        wait_until(lambda: decodes(running), 10, "its recovery")
+        wait_until(lambda: decodes(running), 10, "the decoder to recover")
 
 
 def running_error(decoder, data):

@@ -17,27 +17,27 @@ ONE = "version: v1\npresets:\n  - name: a\n    width: 10\n"
 
 @pytest.fixture
 def load(tmp_path):
-    """Load what a file of this content says; faults come without the folder."""
+    """Return a function that loads a file of this content. Its errors do not contain the folder."""
 
     def load(content):
         path = tmp_path / "presets.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         try:
             return load_presets(path)
-        except PresetsError as fault:
-            raise PresetsError(str(fault).replace(f"{tmp_path}/", "")) from fault
+        except PresetsError as error:
+            raise PresetsError(str(error).replace(f"{tmp_path}/", "")) from error
 
     return load
 
 
-def faults(load, content):
+def errors_of(load, content):
     with pytest.raises(PresetsError) as caught:
         load(content)
     return str(caught.value).splitlines()
 
 
 def one(text, version="v1"):
-    """A file of one preset, whose fields begin in line 4."""
+    """Return a file of one preset, whose fields begin in line 4."""
     lines = "".join(f"    {line}\n" for line in text.splitlines())
     return f"version: {version}\npresets:\n  - name: a\n{lines}"
 
@@ -47,7 +47,7 @@ def test_the_default_presets():
     boxes = [(preset.name, preset.width, preset.height) for preset in presets.presets]
     assert boxes == [("thumbnail", 256, 256), ("small", 640, 640), ("large", 1600, 1600)]
     for name, width, height in boxes:
-        assert Preset(name, width, height) in presets.presets  # all else is as the class has it
+        assert Preset(name, width, height) in presets.presets  # all other fields have their defaults
 
 
 def test_every_field_can_be_set(load):
@@ -88,8 +88,8 @@ def test_colours_are_normalized(load, written, meant):
     "colour", ["#ab", "#abcd", "#abcde", "#1234567", "#123456789", "#ggg", "transparently", "fff"]
 )
 def test_an_invalid_colour_is_rejected(load, colour):
-    (fault,) = faults(load, one(f"width: 1\nbackground: '{colour}'"))
-    assert fault == f"presets.yaml:5: presets[0].background: {A_COLOUR}, is {colour}"
+    (error,) = errors_of(load, one(f"width: 1\nbackground: '{colour}'"))
+    assert error == f"presets.yaml:5: presets[0].background: {A_COLOUR}, is {colour}"
 
 
 def test_scalars_that_yaml_would_convert_stay_strings(load):
@@ -104,11 +104,11 @@ def test_a_version_fits_into_a_key(load, version):
     assert key.isascii()
 
 
-# --- faults --------------------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("width: 1\nquality: 300", 5, "presets[0].quality: must be 1 to 100, is 300"),
         ("width: 1\nquality: 0", 5, "presets[0].quality: must be 1 to 100, is 0"),
@@ -155,22 +155,22 @@ def test_a_version_fits_into_a_key(load, version):
         ("width: 1\n<<: {height: 2}", 5, "presets[0].<<: is not a known field"),
     ],
 )  # fmt: skip
-def test_an_error_names_its_line_and_field(load, text, line, told):
-    assert faults(load, one(text)) == [f"presets.yaml:{line}: {told}"]
+def test_an_error_names_its_line_and_field(load, text, line, message):
+    assert errors_of(load, one(text)) == [f"presets.yaml:{line}: {message}"]
 
 
 @pytest.mark.parametrize(
     "name", ["original", "Thumb", "a b", "-a", "a/b", "a_b", "ä", '""', "a" * 33, "../a", "a\\n"]
 )
 def test_a_name_is_valid_in_keys_and_urls(load, name):
-    (fault,) = faults(load, f"version: 1\npresets:\n- width: 1\n  name: {name}\n")
-    assert fault.startswith("presets.yaml:4: presets[0].name: must have 1 to 32 characters of a-z, 0-9 and -")
+    (error,) = errors_of(load, f"version: 1\npresets:\n- width: 1\n  name: {name}\n")
+    assert error.startswith("presets.yaml:4: presets[0].name: must have 1 to 32 characters of a-z, 0-9 and -")
 
 
 @pytest.mark.parametrize("version", ["V1", "a/b", "..", ".1", "-1", "a_b", "", "a" * 33, "[1]"])
 def test_a_version_is_valid_in_keys_and_urls(load, version):
-    (fault,) = faults(load, one("width: 1", version))
-    assert fault.startswith("presets.yaml:1: version: must ")
+    (error,) = errors_of(load, one("width: 1", version))
+    assert error.startswith("presets.yaml:1: version: must ")
 
 
 @pytest.mark.parametrize("kind", ["auto", "webp", "avif", "png"])
@@ -192,7 +192,7 @@ presets:
     height: 1
 another: 1
 """
-    places = [fault.split(": ")[:2] for fault in faults(load, content)]
+    places = [error.split(": ")[:2] for error in errors_of(load, content)]
     assert places == [
         ["presets.yaml:1", "version"],
         ["presets.yaml:4", "presets[0].width"],
@@ -206,7 +206,7 @@ another: 1
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "presets.yaml:1: must be a mapping of fields to values"),
         ("# nothing\n", "presets.yaml:1: must be a mapping of fields to values"),
@@ -226,13 +226,13 @@ another: 1
         (b"version: 1\npresets: \x01\n", "presets.yaml:2: special characters are not allowed"),
     ],
 )
-def test_an_invalid_file_names_the_reason(load, content, told):
-    assert faults(load, content) == [told]
+def test_an_invalid_file_names_the_reason(load, content, message):
+    assert errors_of(load, content) == [message]
 
 
 def test_a_hostile_file_is_rejected(load):
-    assert faults(load, "[" * 1000 + "]" * 1000) == ["presets.yaml:1: is nested too deeply"]
-    assert faults(load, "#" * 100_001) == [
+    assert errors_of(load, "[" * 1000 + "]" * 1000) == ["presets.yaml:1: is nested too deeply"]
+    assert errors_of(load, "#" * 100_001) == [
         "presets.yaml: is larger than 100000 bytes, the limit for a file of presets"
     ]
 
@@ -243,7 +243,7 @@ def test_twenty_presets_are_the_maximum(load, number):
     if number <= 20:
         assert len(load(content).presets) == number
     else:
-        assert faults(load, content) == ["presets.yaml:2: presets: must be a list of 1 to 20"]
+        assert errors_of(load, content) == ["presets.yaml:2: presets: must be a list of 1 to 20"]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

@@ -50,8 +50,8 @@ def test_a_child_is_replaced_by_the_spare_after_its_share_of_images():
         assert running.decode(photo()).image.width == 640
         assert total(RETIREMENTS) == retired + 1
         wait_until(lambda: is_gone(first), 10, "the end of the first")
-        assert started_since(earlier)[0] == spare, "which has a successor of its own by now"
-        assert read_limit(spare, "Max cpu time") > 0, "set when a picture came"
+        assert started_since(earlier)[0] == spare, "another spare has been started since"
+        assert read_limit(spare, "Max cpu time") > 0, "set with its first image"
         before = total(DECODER_DEATHS)
         for seed in range(10):
             assert running.decode(photo(seed=seed)).image.width == 640
@@ -139,22 +139,22 @@ def test_a_stalled_start_fails(monkeypatch, tmp_path):
         pass
 
 
-@pytest.mark.parametrize("fault", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
-def test_a_child_with_an_invalid_response_is_replaced(monkeypatch, fault):
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
+def test_a_child_with_an_invalid_response_is_replaced(monkeypatch, error):
     """After any error, since the next response on that socket could belong to another image."""
     earlier, before = children(), total(DECODER_DEATHS)
 
-    def stumble(*_):
-        raise fault("for the test")
+    def fail(*_):
+        raise error("for the test")
 
     with Decoder(OPTIONS, children=1) as running:
         started = started_since(earlier)
         with monkeypatch.context() as broken:
-            broken.setattr(process, "parse_response", stumble)
+            broken.setattr(process, "parse_response", fail)
             rejected = running.decode(photo())
         assert rejected.code is ErrorCode.DECODER_CRASHED
         assert total(DECODER_DEATHS) == before + 2
-        wait_until(lambda: all(map(is_gone, started)), 30, "the end of both")
+        wait_until(lambda: all(map(is_gone, started)), 30, "both children to end")
         assert running.decode(photo(700, 500)).image.width == 700
 
 

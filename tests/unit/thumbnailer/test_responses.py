@@ -35,9 +35,9 @@ def read(answer, parts=(JPEG, JPEG)):
 
 
 def test_a_valid_response_is_parsed():
-    told = read(with_details(gps={"latitude": 51.5, "longitude": 0}))
-    assert told.details.gps.latitude == 51.5
-    assert [each.preset for each in told.variants] == ["small", "large"]
+    image = read(with_details(gps={"latitude": 51.5, "longitude": 0}))
+    assert image.details.gps.latitude == 51.5
+    assert [each.preset for each in image.variants] == ["small", "large"]
     assert read(with_first(content_type="image/webp"), (WEBP, JPEG)).variants[0].extension == "webp"
 
 

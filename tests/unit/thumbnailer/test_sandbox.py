@@ -66,7 +66,7 @@ def test_threads_are_allowed_and_processes_denied():
 @pytest.mark.parametrize("user", [0, 65534])
 def test_threads_are_bounded(user):
     """As root, and as another user if this kernel supports it."""
-    told = run(
+    outcome = run(
         "import os\n"
         "from threading import Event, Thread\n"
         "from thumbmill.thumbnailer.sandbox import limits\n"
@@ -81,12 +81,12 @@ def test_threads_are_bounded(user):
         "    end.set()\n"
         "else: print('not counted here')\n"
     )
-    assert told in {"refused after 16", "not counted here"}
+    assert outcome in {"refused after 16", "not counted here"}
     if user == 0 and os.getuid() == 0:
-        assert told == "refused after 16"
+        assert outcome == "refused after 16"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_root_s_children_run_as_other_users_without_capabilities():
     earlier = children()
     with capture_logs() as lines, Decoder(OPTIONS, children=2) as decoder:
@@ -102,7 +102,7 @@ def test_root_s_children_run_as_other_users_without_capabilities():
     assert [line["event"] for line in lines] == ["decoder_confined"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="nobody but root has another user to become")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_root_without_cap_setuid_reports_it(monkeypatch):
     def refuse(_groups):
         raise PermissionError(1, "Operation not permitted")
@@ -203,7 +203,7 @@ INPUTS = [
 
 @pytest.fixture(scope="module")
 def confined():
-    """A new one for all images, so that no test depends on what another has imported."""
+    """Yield a new decoder, so that no test depends on what a child has imported for another."""
     with Decoder(make_options(*OUTPUTS, keep_gps=True), children=1) as decoder:
         yield decoder
 

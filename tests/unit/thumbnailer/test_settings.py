@@ -46,7 +46,7 @@ def test_twice_as_many_images_are_in_progress_as_there_are_decoders(environment)
     assert load(Settings).thumbnailer_decoders == count_cores()
     environment.setenv("THUMBNAILER_DECODERS", "3")
     environment.setenv("THUMBNAILER_PREFETCH", "")  # as a compose file passes variables that are not set
-    assert load(Settings).prefetch == 6 + 1 + 1, "and what may be in hand of slow pictures"
+    assert load(Settings).prefetch == 6 + 1 + 1, "and the slow images in progress"
     environment.setenv("THUMBNAILER_PREFETCH", "4")
     assert load(Settings).prefetch == 4
 

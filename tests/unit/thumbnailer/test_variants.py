@@ -186,7 +186,7 @@ def test_no_variant_is_made_from_an_enlarged_one():
 # --- animations ------------------------------------------------------------------------------------------------
 
 
-def film(kind, size=(400, 300), count=3):
+def animation(kind, size=(400, 300), count=3):
     frames = [Image.new("RGB", size, colour) for colour in (RED, GREEN, BLUE)][:count]
     return written(frames[0], kind, save_all=True, append_images=frames[1:], duration=[50, 70, 90][:count], loop=0)
 
@@ -194,7 +194,7 @@ def film(kind, size=(400, 300), count=3):
 @pytest.mark.parametrize("object_version", ["GIF", "WEBP", "PNG", "AVIF"])
 @pytest.mark.parametrize("wanted", ["auto", "webp", "avif", "png"])
 def test_an_animation_may_be_kept(object_version, wanted):
-    made = variant_of(film(object_version), Preset("p", 100, 100, animated="keep", format=wanted))
+    made = variant_of(animation(object_version), Preset("p", 100, 100, animated="keep", format=wanted))
     assert made.size == (100, 75)
     frames = [frame.convert("RGB").getpixel((50, 40)) for frame in ImageSequence.Iterator(made)]
     assert len(frames) == 3
@@ -202,7 +202,7 @@ def test_an_animation_may_be_kept(object_version, wanted):
 
 
 def test_a_kept_animation_keeps_its_durations():
-    made = variant_of(film("GIF"), Preset("p", 100, 100, animated="keep", format="webp"))
+    made = variant_of(animation("GIF"), Preset("p", 100, 100, animated="keep", format="webp"))
     times = []
     for number in range(made.n_frames):
         made.seek(number)
@@ -220,25 +220,25 @@ def test_an_image_of_one_frame_is_not_an_animation():
 def test_an_animation_may_be_rejected():
     rejecting = Preset("p", 100, 100, animated="reject")
     with pytest.raises(UndecodableImageError, match="animation of 3 frames") as raised:
-        process_image(film("GIF"), make_options(rejecting))
+        process_image(animation("GIF"), make_options(rejecting))
     assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
-    assert variant_of(film("GIF", count=1), rejecting).size == (100, 75)
+    assert variant_of(animation("GIF", count=1), rejecting).size == (100, 75)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
 def test_the_number_of_frames_is_limited(kind):
-    assert process_image(film(kind), make_options(frames=3)).details.frames == 3
+    assert process_image(animation(kind), make_options(frames=3)).details.frames == 3
     with pytest.raises(UndecodableImageError, match=r"limit of 2|more than 2") as raised:
-        process_image(film(kind), make_options(frames=2))
+        process_image(animation(kind), make_options(frames=2))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
 
 
 def test_the_pixels_of_all_kept_frames_are_limited():
     keeping = Preset("p", 100, 100, animated="keep")
-    process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300))
+    process_image(animation("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300))
     with pytest.raises(UndecodableImageError, match="exceed the limit of 359999 pixels for an animation") as raised:
-        process_image(film("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300 - 1))
+        process_image(animation("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300 - 1))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
     process_image(
-        film("GIF"), make_options(animation_pixels=1)
+        animation("GIF"), make_options(animation_pixels=1)
     )  # which does not matter where only the first frame is decoded

@@ -40,11 +40,11 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.original = None  # what the bucket holds
         self.processed = set()  # keys of variants
-        self.version = 1  # of what the thumbnailer makes
+        self.version = 1  # of the thumbnailer's presets
         self.row = None
         self.removal_known = False
         self.to_tracker = []  # events in flight
-        self.to_thumbnailer = []  # (run, attempt) in flight: a hint to ask the bucket
+        self.to_thumbnailer = []  # (run, attempt) of messages in flight
         self.numbers = itertools.count(1)
 
     # --- what clients do -----------------------------------------------------------------------------------
@@ -74,13 +74,13 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: self.to_tracker)
     @rule(data=st.data(), fate=st.sampled_from(["deliver", "deliver", "double", "lose"]))
-    def move_a_fact(self, data, fate):
+    def move_an_event(self, data, fate):
         self._move(self.to_tracker, self.record, data, fate)
 
     @precondition(lambda self: self.to_thumbnailer)
     @rule(data=st.data(), fate=st.sampled_from(["deliver", "deliver", "double", "lose"]))
     def move_a_notification(self, data, fate):
-        self._move(self.to_thumbnailer, self.make, data, fate)
+        self._move(self.to_thumbnailer, self.process, data, fate)
 
     def _move(self, queue, deliver, data, fate):
         message = queue.pop(data.draw(st.integers(0, len(queue) - 1)))
@@ -109,14 +109,14 @@ class World(RuleBasedStateMachine):
     def _thumbnail_of(self, object_version):
         return variant_key(ID, object_version.etag * 2, "thumbnail", str(self.version), "webp")
 
-    # --- the two ---------------------------------------------------------------------------------------------
+    # --- the tracker and the thumbnailer ----------------------------------------------------------------------
 
     def record(self, *events):
         self.row = fold(self.row, events, lambda: BucketState(self.original), removal_known=self.removal_known)
         self.removal_known |= any(event.is_removal for event in events)
 
-    def make(self, tries):
-        run_id, attempt = tries
+    def process(self, message):
+        run_id, attempt = message
         if self.original is None:
             self.processed.clear()
             self.to_tracker.append(payload(Removed(key=KEY, cause=str(next(self.numbers)))))
@@ -150,7 +150,7 @@ class World(RuleBasedStateMachine):
 
     def _settle(self):
         while self.to_tracker or self.to_thumbnailer:
-            for queue, deliver in ((self.to_thumbnailer, self.make), (self.to_tracker, self.record)):
+            for queue, deliver in ((self.to_thumbnailer, self.process), (self.to_tracker, self.record)):
                 while queue:
                     deliver(queue.pop())
 

@@ -30,9 +30,9 @@ LATER = at(300)
         ({"immediate": 15, "durable": 33}, 300, []),  # the last one may be lost
         ({"immediate": 0, "durable": 33}, 300, ["immediate"]),
         ({"immediate": 31, "durable": 3}, 300, ["durable"]),
-        ({}, 4, []),  # it cannot be known yet
-        ({}, 20, []),  # of the first alone one can
-        ({}, 21, ["immediate"]),  # DURABLE may be later
+        ({}, 4, []),  # the first heartbeat may still arrive
+        ({}, 20, []),  # one heartbeat is too few
+        ({}, 21, ["immediate"]),  # two of IMMEDIATE are due; DURABLE has more time
         ({}, 46, ["immediate", "durable"]),
     ],
 )

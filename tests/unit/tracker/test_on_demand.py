@@ -129,7 +129,7 @@ def test_invalid_parameters_are_rejected_before_anything_is_stored(path, paramet
         make_endpoints(lambda: pytest.fail("connected"))["POST", path](parameters)
 
 
-def test_a_request_is_stored_without_who_asked_and_shown_as_json(monkeypatch):
+def test_a_request_is_stored_and_shown_as_json(monkeypatch):
     stored = []
 
     class Repository:

@@ -100,7 +100,7 @@ def test_the_same_bytes_again_are_not_another_file():
     assert after(presigned_upload(AGAIN, target="durable"), row=row, seen=BucketState(AGAIN)) == row
 
 
-def lie(sha256, object_version=V1):
+def forged_done(sha256, object_version=V1):
     """Return a DONE event of other bytes with the same ETag and date."""
     event = done(object_version, key=OWN_KEY)
     return replace(event, payload=event.payload.model_copy(update={"sha256": sha256}))
@@ -110,13 +110,13 @@ def lie(sha256, object_version=V1):
 def test_other_bytes_under_a_forged_etag_are_another_file(object_version):
     row = after(presigned_upload(object_version), row=used(done(key=OWN_KEY)), seen=BucketState(object_version))
     assert row.status is not Status.DELETED
-    row = after(lie("f" * 64, object_version), row=row)
+    row = after(forged_done("f" * 64, object_version), row=row)
     assert (row.status, row.rejected_version, row.variants) == (Status.DELETED, object_version, ())
     assert after(done(object_version, key=OWN_KEY, run_id="2026"), row=row) == row
 
 
 def test_an_overwriting_form_stores_any_number_of_files():
-    row = after(lie("f" * 64, AGAIN), row=used(done(key=OWN_KEY)), seen=BucketState(AGAIN), overwrite=True)
+    row = after(forged_done("f" * 64, AGAIN), row=used(done(key=OWN_KEY)), seen=BucketState(AGAIN), overwrite=True)
     assert (row.status, row.sha256) == (Status.DONE, "f" * 64)
 
 

@@ -1,4 +1,4 @@
-"""What an event makes of an image's row, case by case; ``test_event_order`` has the orders of events."""
+"""How an event changes an image's row, case by case; ``test_event_order`` has the orders of events."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -29,11 +29,11 @@ from thumbmill.tracker.projection import apply, fold, needs_processing
 NO_OBJECT = BucketState(None)
 
 
-def never():
+def head_is_unexpected():
     raise AssertionError("the bucket was asked although that was not needed")
 
 
-def row_after(*events, head_object=never):
+def row_after(*events, head_object=head_is_unexpected):
     return fold(None, events, head_object)
 
 
@@ -109,13 +109,13 @@ def test_a_removal_of_an_existing_object_changes_nothing():
 def test_a_removal_deletes_and_a_later_event_adds_that_the_variants_are_removed():
     deleted = row_after(put(), done(), delete(), head_object=lambda: NO_OBJECT)
     assert (deleted.status, deleted.variants, deleted.variants_removed) == (Status.DELETED, (), False)
-    assert fold(deleted, [removed()], never).variants_removed
+    assert fold(deleted, [removed()], head_is_unexpected).variants_removed
 
 
 def test_a_removal_without_a_row_creates_none():
     assert row_after(delete(), removed(), delete(target="durable")) is None
     ticket = row_after(requested())
-    assert fold(ticket, [delete(), removed()], never) == ticket
+    assert fold(ticket, [delete(), removed()], head_is_unexpected) == ticket
 
 
 def test_a_first_event_after_a_removal_is_checked():
@@ -128,7 +128,7 @@ def test_a_restored_object_is_pending_again_even_if_it_is_the_same():
     deleted = row_after(put(), done(), delete(), removed(), head_object=lambda: NO_OBJECT)
     back = fold(deleted, [put()], lambda: BucketState(V1))
     assert (back.status, back.generation, back.variants_removed) == (Status.PENDING, 2, False)
-    assert fold(back, [done()], never).status is Status.DONE
+    assert fold(back, [done()], head_is_unexpected).status is Status.DONE
 
 
 def test_late_events_of_a_deleted_object_leave_it_deleted():
@@ -166,15 +166,15 @@ def test_done_beats_failed_and_everything_else(order):
 
 def test_only_a_later_run_starts_over():
     row = row_after(put(), failed(attempt=4))
-    assert fold(row, [processing(attempt=9)], never) == row
-    again = fold(row, [processing(run_id="2026")], never)
+    assert fold(row, [processing(attempt=9)], head_is_unexpected) == row
+    again = fold(row, [processing(run_id="2026")], head_is_unexpected)
     assert (again.status, again.attempts, again.error) == (Status.PROCESSING, 1, None)
 
 
 def test_a_done_image_stays_done_until_a_later_run_is_done():
     row = row_after(put(), done())
-    assert fold(row, [processing(run_id="2026"), failed(run_id="2026")], never) == row
-    assert fold(row, [done(run_id="2026")], never).run_id == "2026"
+    assert fold(row, [processing(run_id="2026"), failed(run_id="2026")], head_is_unexpected) == row
+    assert fold(row, [done(run_id="2026")], head_is_unexpected).run_id == "2026"
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_a_timeline_only_event_changes_nothing_and_needs_no_bucket_check(note):
     assert row_after(note) is None
     for events in ([requested()], [put()], [put(), failed()], [put(), done()]):
         row = row_after(*events)
-        assert fold(row, [note], never) == row
+        assert fold(row, [note], head_is_unexpected) == row
     deleted = row_after(put(), delete(), head_object=lambda: NO_OBJECT)
-    assert fold(deleted, [note], never) == deleted
+    assert fold(deleted, [note], head_is_unexpected) == deleted
 
 
 # --- what the thumbnailer still has to do --------------------------------------------------------------------
@@ -221,11 +221,11 @@ def test_a_buckets_event_needs_processing_until_the_thumbnailer_acts():
     assert not needs_processing(None, delete(target="durable"))
     deleted = row_after(put(), delete(), head_object=lambda: NO_OBJECT)
     assert needs_processing(deleted, delete(target="durable"))
-    assert not needs_processing(fold(deleted, [removed()], never), delete(target="durable"))
+    assert not needs_processing(fold(deleted, [removed()], head_is_unexpected), delete(target="durable"))
 
 
 def test_an_upload_after_its_own_removal_needs_processing_too():
     late = put(target="durable")
     deleted = fold(row_after(delete(target="durable")), [late], lambda: NO_OBJECT, removal_known=True)
     assert needs_processing(deleted, late)
-    assert not needs_processing(fold(deleted, [removed()], never), late)
+    assert not needs_processing(fold(deleted, [removed()], head_is_unexpected), late)

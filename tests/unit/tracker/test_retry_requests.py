@@ -29,12 +29,12 @@ from thumbmill.tracker.projection import fold
 EXHAUSTED = failed(attempt=4, code=ErrorCode.ATTEMPTS_EXHAUSTED)
 
 
-def never():
+def head_is_unexpected():
     raise AssertionError("the bucket was asked although that was not needed")
 
 
 def row_after(*events, row=None):
-    return fold(row, events, never)
+    return fold(row, events, head_is_unexpected)
 
 
 def test_a_retried_image_is_pending_in_a_run_of_its_own():

@@ -62,7 +62,7 @@ class Rows:
         return [row for row in behind if upto is None or row.id <= upto][: self.limit]
 
 
-def go_through(store, rows, restart=lambda: False):
+def run_pass(store, rows, restart=lambda: False):
     """Run a whole pass; return the drift in each bucket, and the largest number of objects in memory."""
     scanner, cursor, drifts, most = (
         Scanner(store, rows, 600),
@@ -122,7 +122,7 @@ def test_pages_find_what_a_single_comparison_finds(objects, known, made, named, 
             **{ORIGINALS_BUCKET: [ObjectSummary(*item) for item in objects.items()], VARIANTS_BUCKET: summaries},
         )
         restarts = data.draw(st.lists(st.booleans(), max_size=40))
-        drifts, _ = go_through(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
+        drifts, _ = run_pass(store, Rows(rows, limit), lambda: bool(restarts and restarts.pop()))
 
     assert sorted(drifts[ORIGINALS_BUCKET], key=str) == sorted(
         compare_originals([ObjectSummary(*item) for item in objects.items()], rows), key=str
@@ -145,14 +145,14 @@ def test_variants_of_images_smaller_than_a_page_are_no_suspected_drift(monkeypat
         for image_id, key in zip(ids, KEYS, strict=True)
     ]
     store = Store(4, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in KEYS], VARIANTS_BUCKET: summaries})
-    assert go_through(store, Rows(rows, 3))[0] == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
+    assert run_pass(store, Rows(rows, 3))[0] == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
 
 
 def test_a_thousand_objects_cost_a_call_and_memory_stays_that_of_two_pages():
     keys = [f"{n:06}" for n in range(20_000)]
     rows = [ExpectedObject(image_id_of(key), key, V1) for key in keys]
     store = Store(1000, **{ORIGINALS_BUCKET: [ObjectSummary(key, V1) for key in keys], VARIANTS_BUCKET: []})
-    drifts, most = go_through(store, Rows(rows, repository.ROWS))
+    drifts, most = run_pass(store, Rows(rows, repository.ROWS))
     assert drifts == {ORIGINALS_BUCKET: [], VARIANTS_BUCKET: []}
     assert len([call for call in store.calls if call[0] == ORIGINALS_BUCKET]) == 20
     assert all(token for bucket, _, token in store.calls[1:] if bucket == ORIGINALS_BUCKET), (

@@ -133,7 +133,7 @@ def test_an_operators_event_is_in_the_timeline():
     assert event.id != redriven("2026-11-22T09:00:00").id != dropped("2026-11-22T09:00:00").id
 
 
-# --- by what way, and of whom --------------------------------------------------------------------------------
+# --- exchanges and senders ---------------------------------------------------------------------------------------
 
 
 def test_the_buckets_events_come_by_their_own_exchange_and_sender():
