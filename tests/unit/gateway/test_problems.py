@@ -1,7 +1,7 @@
 import pytest
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.gateway.problems import PROBLEMS, Code, Problem, unavailable
+from thumbmill.gateway.problems import PROBLEMS, Code, Problem, dependency_problem
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -32,6 +32,6 @@ def test_every_503_has_a_retry_after(code):
 )
 @pytest.mark.parametrize("error", [DependencyUnavailable, DependencyRejected])
 def test_clients_see_which_dependency_is_unavailable_and_no_details(dependency, code, error):
-    problem = unavailable(error(dependency, "password authentication failed for 10.0.0.7"))
+    problem = dependency_problem(error(dependency, "password authentication failed for 10.0.0.7"))
     assert problem.code is code
     assert "10.0.0.7" not in str(problem.body())

@@ -1,4 +1,4 @@
-"""How a running command reacts to SIGINT (Ctrl-C) and SIGTERM."""
+"""Reactions of a running command to SIGINT (Ctrl-C) and SIGTERM."""
 
 import signal
 from collections.abc import Iterator

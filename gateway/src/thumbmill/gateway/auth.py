@@ -28,7 +28,7 @@ class ApiKeys:
     def verify_operator(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request may see operator data: metrics, API docs and the details of readiness.
 
-        The key is sent as for the API, or as the password of Basic authentication, which browsers ask for.
+        The key is sent as for the API, or as the password of Basic authentication, for which browsers prompt.
         """
         return not self._operators or _is_among(_key_in(headers), self._operators)
 

@@ -30,7 +30,7 @@ STORE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Services:
-    """What the routes use."""
+    """The services that the routes use."""
 
     settings: Settings
     api_keys: ApiKeys

@@ -199,7 +199,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's term
         return JSONResponse(self.body(), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
-def unavailable(error: DependencyUnavailable) -> Problem:
+def dependency_problem(error: DependencyUnavailable) -> Problem:
     """Return the problem for an unavailable dependency and log the cause, which clients do not see."""
     log.warning("dependency_unavailable", dependency=error.dependency, error=str(error))
     return Problem(_CODE_OF_DEPENDENCY.get(error.dependency, Code.INTERNAL_ERROR))
@@ -221,15 +221,15 @@ async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _handle_unavailable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DependencyUnavailable)  # noqa: S101 - registered for it
-    return await _handle_problem(request, unavailable(error))
+    return await _handle_problem(request, dependency_problem(error))
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    return await _handle_problem(request, invalid(error.errors()))
+    return await _handle_problem(request, validation_problem(error.errors()))
 
 
-def invalid(errors: Any) -> Problem:
+def validation_problem(errors: Any) -> Problem:
     """Return the problem that lists pydantic's validation errors."""
     invalid_values = [
         {"at": ".".join(str(step) for step in error["loc"]) or "body", "message": error["msg"]} for error in errors

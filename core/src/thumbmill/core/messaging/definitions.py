@@ -1,6 +1,6 @@
-"""RabbitMQ's definitions file: the topology with its policies, printed by ``python -m``.
+"""RabbitMQ's definitions file: the topology with its policies.
 
-``infra/rabbitmq/definitions.json`` is the output of ``python -m thumbmill.core.messaging.definitions``.
+``python -m thumbmill.core.messaging.definitions`` prints it, for ``infra/rabbitmq/definitions.json``.
 """
 
 import json
@@ -23,17 +23,17 @@ from thumbmill.core.messaging.topology import (
     tracker_queues,
 )
 
-# RabbitMQ 4 drops a message at its 20th delivery unless a limit is set; 3.10 does not accept -1, for no limit.
+# RabbitMQ 4 drops a message at its 20th delivery unless a limit is set; 3.10 rejects -1, which means no limit.
 DELIVERY_LIMIT = 1000
-# Each read of a dead letter costs a delivery, and at the limit it would be dropped: this one is never reached.
+# Each read of a dead letter counts as a delivery, and RabbitMQ would drop it at the limit: never reach this one.
 DEAD_LETTER_DELIVERY_LIMIT = 2_000_000_000
-# Versions before the delay queues dead-lettered through RETRY had these. What waits there returns within minutes; a
-# day later the broker deletes them.
+# Delay queues of versions that had no exchange RETRY. Their messages return within five minutes, and the broker
+# deletes the queues a day later.
 _FORMER_DELAY_QUEUES, _FORMER_DELAY_QUEUES_EXPIRE = r"\.retry\.(5s|30s|5m)$", 86_400_000  # milliseconds
 
 
 def definitions(vhost: str = "/", image_queue: str = IMAGE_QUEUE) -> dict[str, Any]:
-    """Return RabbitMQ's definitions except users, who are made from secrets by ``infra/rabbitmq/users.py``."""
+    """Return RabbitMQ's definitions without users; ``infra/rabbitmq/users.py`` makes those from secrets."""
     queues = [
         *thumbnailer_queues(image_queue).queues,
         *tracker_queues(image_queue).queues,
@@ -87,7 +87,7 @@ def _policies(vhost: str, image_queue: str) -> list[dict[str, Any]]:
         *(_work_queue_policy(vhost, queue) for queue in (image_queue, TRACKER_QUEUE)),
         _policy(vhost, "dead-limit", r"\.dead$", "queues", dead, priority=1),
         _policy(vhost, "former-delays", _FORMER_DELAY_QUEUES, "queues", former, priority=1),
-        # A policy and no argument: MinIO declares the exchange without arguments, and would be refused.
+        # A policy instead of an argument: MinIO declares the exchange without arguments, which would be refused.
         _policy(vhost, "alternate", rf"^{STORAGE_EVENTS}$", "exchanges", {"alternate-exchange": UNROUTED}),
     ]
 

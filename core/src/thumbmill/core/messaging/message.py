@@ -1,4 +1,4 @@
-"""A message as a handler gets it: the body, its origin, and what its headers record of earlier deliveries."""
+"""A message as a handler gets it: its body, its origin, and what its headers record about earlier deliveries."""
 
 import hmac
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A reader-writer lock: many threads at once, or one alone."""
+"""A reader-writer lock: many threads hold it at once, or one holds it exclusively."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

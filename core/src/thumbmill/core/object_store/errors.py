@@ -9,12 +9,12 @@ from thumbmill.core.object_store.http_client import Response
 
 _CODE = re.compile("<Code>(.+?)</Code>")
 _MESSAGE = re.compile("<Message>(.*?)</Message>")
-_ERROR_BYTES = 64 * 1024  # of an error response that are read; usual ones have 400
+_ERROR_BYTES = 64 * 1024  # read of an error response; most have 400
 # Codes of responses without a body. MinIO sends none for a key with `..` in it, either.
 _HEAD_CODES = {400: "InvalidRequest", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}
 _ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _TEMPORARY_CODES = {"ClientDisconnected", "RequestTimeout", "XMinioAdminBucketQuotaExceeded"}  # with a status 4xx
-_SKEWED_CODE, _MAX_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's own limit
+_SKEWED_CODE, _MAX_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's limit
 
 
 class ObjectNotFoundError(Exception):
@@ -58,7 +58,9 @@ def error_from_code(code: str, message: str, status: int, date: str, bucket: str
     if code == "NoSuchBucket":
         return DependencyRejected("minio", f"bucket {bucket!r} does not exist: run infra/minio/provision.py")
     if code == _SKEWED_CODE or (code in _ACCESS_CODES and _is_far_from_now(date)):
-        return DependencyRejected("minio", "the clocks of this machine and of MinIO differ by more than 15 minutes")
+        return DependencyRejected(
+            "minio", "the clocks of this machine and of MinIO differ by more than 15 minutes: set them"
+        )
     if code in _ACCESS_CODES:
         return DependencyRejected(
             "minio", f"{code}: check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and that user's policy"
@@ -75,7 +77,7 @@ def error_from_code(code: str, message: str, status: int, date: str, bucket: str
 def _is_far_from_now(date: str) -> bool:
     """Return whether a response's date differs from this machine's by more than MinIO accepts.
 
-    The response to HEAD has no body, and so no code for this reason.
+    A response to HEAD has no body, so its error code cannot tell this.
     """
     try:
         return bool(date) and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > _MAX_SKEW

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: health checks come every second."""
+        """Log nothing: health checks arrive every second."""
 
 
 def serve(

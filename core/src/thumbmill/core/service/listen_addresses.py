@@ -23,7 +23,7 @@ def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
                 for listener in listeners:
                     listener.close()
                 raise
-            unsupported = error  # a machine without IPv6 may resolve names to IPv6 addresses all the same
+            unsupported = error  # a machine without IPv6 may still resolve names to IPv6 addresses
     if unsupported and not listeners:
         raise unsupported
     return listeners

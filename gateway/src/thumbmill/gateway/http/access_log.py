@@ -1,4 +1,4 @@
-"""An access log line and a duration for each request, and a response where a handler failed."""
+"""An access log line and a duration for each request, and a response if a handler failed."""
 
 import time
 from functools import cache

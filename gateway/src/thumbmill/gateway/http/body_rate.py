@@ -1,6 +1,6 @@
 """Limits on how slowly a request body may arrive: a minimum rate over a window, and a deadline.
 
-Only the time spent waiting for the client counts. The object store's time for a part is not the client's.
+Only the time spent waiting for the client counts, not the time in which the object store receives a part.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from starlette.types import Message, Receive
 
 from thumbmill.gateway.problems import Code, Problem
 
-WINDOW_SECONDS = 30  # long enough for a phone that changes its cell
+WINDOW_SECONDS = 30  # long enough for a phone that switches between cells
 GRACE_SECONDS = 3  # before this time no body counts as slow
 
 

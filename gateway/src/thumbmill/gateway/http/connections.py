@@ -16,8 +16,8 @@ class Connection(Protocol):
 class ConnectionLimiter:
     """The open connections, up to a limit.
 
-    A new connection beyond the limit closes the oldest idle one: that client is silent, or keeps it for a later
-    request that it can send on another connection. So silent clients do not block others, however many there are.
+    A new connection beyond the limit closes the oldest idle one. Its client is silent, or can send a later request
+    on another connection. So silent clients do not block others, however many there are.
     """
 
     def __init__(self, limit: int) -> None:

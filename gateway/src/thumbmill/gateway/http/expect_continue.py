@@ -1,11 +1,11 @@
-"""``Expect: 100-continue`` where the response is sent before the body was requested."""
+"""``Expect: 100-continue`` if the response is sent before the body is requested."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinue:
-    """An ASGI middleware that closes the connection if the client may or may not still send its body.
+    """An ASGI middleware that closes the connection if it is unknown whether the client still sends its body.
 
     The server sends 100 Continue with the first ``receive``. A client that is answered without it may omit the body
     (RFC 9110, 10.1.1), so the next bytes could be that body or the next request.

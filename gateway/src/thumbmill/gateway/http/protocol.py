@@ -4,8 +4,8 @@ There are limits on the size and number of header and trailer fields, the time u
 complete, the pipelined requests on one connection, the time for input that nothing reads, and the number of
 connections. A request beyond a limit is answered with a problem, and its connection is closed. If the response to
 an earlier request is still being sent, the connection is closed after it without a problem, which the client
-would take for that response. The rate of a body is checked where the body is read (``body_rate.py``): time in
-which the gateway does not read is not the client's.
+would take for that response. ``body_rate.py`` checks the rate of a body where it
+is read, so that only the time in which the gateway reads counts.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MAX_HEAD_BYTES = 64 * 1024  # request line and headers; also the trailers
 MAX_FIELDS = 100  # in the headers, and in the trailers
 HEAD_TIMEOUT_SECONDS = 10  # from the first byte of a request, or from the start of the connection
 MAX_PIPELINED = 10  # requests on one connection that wait for the responses to earlier ones
-DRAIN_TIMEOUT_SECONDS = 30  # for the rest of a body whose request was already answered
+DRAIN_TIMEOUT_SECONDS = 30  # for the rest of a body after the response to its request
 MAX_DRAINS = 4  # connections with such bodies that are read at the same time
 WRITE_TIMEOUT_SECONDS = 30  # for a client to read what is in the socket's buffer
 CLOSE_TIMEOUT_SECONDS = 2  # for a client to read a problem: closing at once with unread input resets the connection
@@ -211,7 +211,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _on_head_timeout(self) -> None:
         self._read_timer = None
         if self._unparsed_bytes == 0 and (self.cycle is None or self.cycle.response_complete):
-            self.abort_connection()  # it sent nothing at all
+            self.abort_connection()  # the client sent nothing
         else:
             self._reject(Problem(Code.REQUEST_TIMEOUT))
 

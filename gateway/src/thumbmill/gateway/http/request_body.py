@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
-from thumbmill.gateway.problems import Code, Problem, invalid
+from thumbmill.gateway.problems import Code, Problem, validation_problem
 
 MAX_JSON_BYTES = 64 * 1024
 JSON_RATE_LIMITS = BodyRateLimits(deadline_seconds=30)
@@ -43,4 +43,4 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False)) from error
+        raise validation_problem(error.errors(include_url=False)) from error

@@ -44,7 +44,7 @@ class ImageDelivery:
     storage: Storage
     executor: BoundedExecutor
     tracker: TrackerClient
-    is_public: bool  # shared caches may store what needs no key
+    is_public: bool  # shared caches may store responses that need no key
 
     async def respond(
         self, request: Request, image_id: uuid.UUID, type_: str, requested_content: str | None

@@ -20,7 +20,7 @@ from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import sniff
 from thumbmill.gateway.metrics import UPLOAD_STORE_SECONDS
-from thumbmill.gateway.problems import Code, Problem, unavailable
+from thumbmill.gateway.problems import Code, Problem, dependency_problem
 
 log = structlog.get_logger()
 
@@ -139,7 +139,7 @@ class StreamingUpload:
         try:
             self._request.result()
         except DependencyUnavailable as error:
-            raise unavailable(error) from error
+            raise dependency_problem(error) from error
 
     # --- run in a thread: the results are read after the call has ended ------------------------------------
 
