@@ -1,1 +1,1 @@
-"""Public collections of pictures that decoders are tried on, and what is expected of each file."""
+"""Public collections of images that decoders are tested with, and the expected result of each file."""

@@ -52,8 +52,8 @@ def _apply_encoding(image: pyvips.Image, data: bytes) -> pyvips.Image:
 
 def difference(one: bytes, other: pyvips.Image) -> float:
     """Return the mean difference of a variant from an image of the same size, in levels of 255."""
-    ours = pyvips.Image.new_from_buffer(one, "")
-    return float((_weighted(ours) - _weighted(other)).abs().avg())
+    variant = pyvips.Image.new_from_buffer(one, "")
+    return float((_weighted(variant) - _weighted(other)).abs().avg())
 
 
 def _weighted(image: pyvips.Image) -> pyvips.Image:

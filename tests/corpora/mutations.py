@@ -46,7 +46,7 @@ def decode_all(decoder: Decoder, mutations: Iterator[Mutation], deaths: Callable
     """Decode each file and count the verdicts.
 
     Raise AssertionError, which names the mutation, for a file that crashes the decoder or costs more than two
-    processes: that would be a bug, ours or a library's. Raise DecoderUnavailableError.
+    processes: that would be a bug, of this project or of a library. Raise DecoderUnavailableError.
     """
     verdicts = Counter[str]()
     for mutation in mutations:

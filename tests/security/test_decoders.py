@@ -75,7 +75,7 @@ def test_slow_images_delay_no_others_and_are_done_in_turn(system, stack):
         try:
             for n in range(6):
                 system.put(f"slow/{n}.png", SLOW + bytes(n))
-            wait_until(lambda: settled(system, PORT).get("delay", 0) >= 4, 120, "those for whom there is no place")
+            wait_until(lambda: settled(system, PORT).get("delay", 0) >= 4, 120, "images without a free decoder")
             for n in range(10):
                 system.put(f"slow/good {n}.jpg", photo(seed=n))
             assert {system.wait_key(f"slow/good {n}.jpg", timeout=120)["attempts"] for n in range(10)} == {1}

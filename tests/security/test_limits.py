@@ -142,7 +142,7 @@ def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
         wait_until(lambda: store_connections(system) >= READERS, 60, "every reader to be served")
         assert system.http.get("/health").status_code == 200
         assert resident_bytes(system) - before < 100 * MIB
-    wait_until(lambda: store_connections(system) < READERS, 30, "the readers to be let go")
+    wait_until(lambda: store_connections(system) < READERS, 30, "the readers to be disconnected")
     with connected(system) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.send(request)

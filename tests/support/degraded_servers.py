@@ -33,7 +33,7 @@ def denied(system: System, action: str) -> Iterator[None]:
 
 @contextmanager
 def changed_secret(system: System, user: str) -> Iterator[None]:
-    """Change the secret of one of MinIO's users without telling its service."""
+    """Change the secret of one of MinIO's users without changing its service's settings."""
     keys = StaticProvider(system.secrets["MINIO_ROOT_USER"], system.secrets["MINIO_ROOT_PASSWORD"])
     admin = MinioAdmin(endpoint=f"127.0.0.1:{system.ports['MINIO_PORT']}", credentials=keys, secure=False)
     admin.user_add(user, "another-secret")

@@ -17,7 +17,7 @@ def run_stack(
 ) -> Iterator[Stack]:
     """Yield a running system, with settings for its services, and remove all of it afterwards.
 
-    To see a server's own words, print ``stack.log_tail(name)``.
+    To see a server's log, print ``stack.log_tail(name)``.
     """
     parent = CHECKOUT / ".local" / "tests"
     parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A client of the running system, as users and operators see it: HTTP, S3, AMQP, SQL, and none of our packages."""
+"""A client of the running system, as users and operators see it: HTTP, S3, AMQP, SQL, no package of the project."""
 
 import json
 import signal
@@ -207,7 +207,7 @@ class System:
 
     def keys(self, bucket, prefix=""):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [thing["Key"] for page in pages for thing in page.get("Contents", [])]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def multipart_uploads(self):
         """Return the keys of multipart uploads that are neither complete nor aborted."""

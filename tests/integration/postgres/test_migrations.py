@@ -99,11 +99,11 @@ def test_images_deleted_under_an_older_schema_retain_nothing_of_the_file(empty_d
         )
     monkeypatch.setattr(migrations, "migrations", lambda: steps)
     migrate(empty_database.owner)
-    told = {status: repr((empty_database.status(i), empty_database.timeline(i))) for status, i in ids.items()}
-    assert "jane" not in told["DELETED"]
-    assert "camera" not in told["DELETED"]
-    assert "'attempt': 1" in told["DELETED"]
-    assert told["DONE"].count("jane") == 3
+    texts = {status: repr((empty_database.status(i), empty_database.timeline(i))) for status, i in ids.items()}
+    assert "jane" not in texts["DELETED"]
+    assert "camera" not in texts["DELETED"]
+    assert "'attempt': 1" in texts["DELETED"]
+    assert texts["DONE"].count("jane") == 3
 
 
 def test_a_deleted_image_retains_what_the_migration_keeps():

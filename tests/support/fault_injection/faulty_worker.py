@@ -23,7 +23,7 @@ _REQUEST = re.compile(rb"\xff\xfe..thumbmill-fault:(\w+)", re.DOTALL)  # COM, le
 _CHUNK_BYTES = 64 * 1024 * 1024  # above malloc's threshold (sandbox/process.py): the kernel's zeroes cost no time
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000  # linux/fcntl.h
 _PTRACE_ATTACH = 16  # sys/ptrace.h
-_NOBODY = 2**22 + 1  # no process can have this number: an attempt that is not refused has no effect
+_NO_PROCESS = 2**22 + 1  # no process can have this number: an attempt that is not refused has no effect
 
 
 def main() -> None:
@@ -96,10 +96,10 @@ _ATTEMPTS: dict[str, Callable[[], object]] = {
     "list": lambda: list(Path("/").iterdir()),
     "unlink": lambda: Path("thumbmill-escaped").unlink(),
     "code": lambda: mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC),
-    "kill": lambda: os.kill(_NOBODY, signal.SIGKILL),
-    "tgkill": lambda: _call("tgkill", _NOBODY, _NOBODY, signal.SIGKILL),
-    "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, _NOBODY, None, None),
-    "prlimit": lambda: resource.prlimit(_NOBODY, resource.RLIMIT_CPU),
+    "kill": lambda: os.kill(_NO_PROCESS, signal.SIGKILL),
+    "tgkill": lambda: _call("tgkill", _NO_PROCESS, _NO_PROCESS, signal.SIGKILL),
+    "ptrace": lambda: _call("ptrace", _PTRACE_ATTACH, _NO_PROCESS, None, None),
+    "prlimit": lambda: resource.prlimit(_NO_PROCESS, resource.RLIMIT_CPU),
 }
 
 

@@ -1,4 +1,4 @@
-"""The guards that a drill can remove: each function exists, and its replacement does what the table says."""
+"""The guards that a drill can remove: each function exists, and its replacement does what the table states."""
 
 import shlex
 import subprocess

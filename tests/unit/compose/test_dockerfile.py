@@ -51,7 +51,7 @@ def test_a_running_image_has_an_unprivileged_user_and_no_build_tools(target):
 @pytest.mark.parametrize("target", RUNNING)
 def test_an_image_is_labelled(target):
     labels = " ".join(
-        rest for stage in ancestry(STAGES, target) for word, rest in stage.instructions if word == "LABEL"
+        rest for stage in ancestry(STAGES, target) for kind, rest in stage.instructions if kind == "LABEL"
     )
     names = ("title", "description", "version", "revision", "licenses")
     assert all(f"org.opencontainers.image.{name}=" in labels for name in names)
@@ -68,16 +68,16 @@ def test_an_image_starts_the_console_script_of_its_package(service):
     [program] = exec_form(last_instruction(STAGES, service, "ENTRYPOINT"))
     assert program in project["scripts"]
     [packages] = [
-        rest.split()[0].removeprefix("--from=") for word, rest in STAGES[service].instructions if word == "COPY"
+        rest.split()[0].removeprefix("--from=") for kind, rest in STAGES[service].instructions if kind == "COPY"
     ]
-    copies = " ".join(rest for word, rest in STAGES[packages].instructions if word == "COPY")
+    copies = " ".join(rest for kind, rest in STAGES[packages].instructions if kind == "COPY")
     assert f"/wheels/{project['name'].replace('-', '_')}-*" in copies
     assert f"requirements/{service}.txt" in copies
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
 def test_every_installed_package_is_locked_or_built_here(stage):
-    for word, command in stage.instructions:
-        if word == "RUN" and " install " in command and "pip " in command:
+    for kind, command in stage.instructions:
+        if kind == "RUN" and " install " in command and "pip " in command:
             assert "--require-hashes" in command or ("--no-deps" in command and "--no-index" in command)
         assert "apt-get" not in command

@@ -171,7 +171,7 @@ def test_missing_scans_are_detected():
 
 
 @all_jpeg_kinds
-@pytest.mark.parametrize("trailer", [b"a film \xff\xda\xff\xd9" * 90, bytes(5000), b"\xff\xd8\xff", b"\xff" * 9])
+@pytest.mark.parametrize("trailer", [b"a video \xff\xda\xff\xd9" * 90, bytes(5000), b"\xff\xd8\xff", b"\xff" * 9])
 def test_data_behind_the_end_are_ignored(data, trailer):
     assert not make(data + trailer).damaged
 
@@ -246,7 +246,7 @@ def test_a_missing_end_marker_is_not_damage(data, left):
         b"\x00\x00\x00",
         b"\xff\xff\xff",
         b"\xff\x00\xff\x00",
-        b"\xff\xe1\x00\x20" + written(Image.new("RGB", (8, 8), GREY))[:30] + b"and more than it says",
+        b"\xff\xe1\x00\x20" + written(Image.new("RGB", (8, 8), GREY))[:30] + b"and more than it has",
     ],
 )
 def test_junk_in_the_header_is_not_damage_and_hides_none(data, junk):

@@ -37,10 +37,10 @@ def test_details_contain_no_text_of_a_library(kind):
     data, chance = written(noise(), kind), random.Random(2)
     broken = [data[: len(data) * part // 10] for part in range(1, 10)]
     for _ in range(20):
-        spoilt = bytearray(data)
+        damaged = bytearray(data)
         for _ in range(50):
-            spoilt[chance.randrange(40, len(data))] = chance.randrange(256)
-        broken.append(bytes(spoilt))
+            damaged[chance.randrange(40, len(data))] = chance.randrange(256)
+        broken.append(bytes(damaged))
     rejected = [error for error in map(rejection, broken) if error and error.code is ErrorCode.UNREADABLE_IMAGE]
     assert rejected
     assert {error.detail for error in rejected} <= DETAILS

@@ -11,53 +11,53 @@ def pair():
 
 
 def test_a_frame_survives_the_socket():
-    ours, theirs = pair()
-    with ours, theirs, ThreadPoolExecutor(1) as thread:
+    local, remote = pair()
+    with local, remote, ThreadPoolExecutor(1) as thread:
         parts = [b"", b"x" * 3_000_000, b"y"]
-        sent = thread.submit(framing.send, ours, {"a": ["ö"]}, *parts)
-        assert framing.receive(theirs, 4_000_000) == ({"a": ["ö"]}, parts)
+        sent = thread.submit(framing.send, local, {"a": ["ö"]}, *parts)
+        assert framing.receive(remote, 4_000_000) == ({"a": ["ö"]}, parts)
         sent.result()
 
 
 def test_a_frame_that_is_too_long_is_rejected():
-    ours, theirs = pair()
-    with ours, theirs:
-        framing.send(ours, {}, b"12345")
+    local, remote = pair()
+    with local, remote:
+        framing.send(local, {}, b"12345")
         with pytest.raises(ValueError, match="5"):
-            framing.receive(theirs, 4)
+            framing.receive(remote, 4)
 
 
 def test_a_truncated_frame_raises():
-    ours, theirs = pair()
-    with ours, theirs:
-        ours.sendall(b"\0\0\0\x20{")
-        ours.close()
+    local, remote = pair()
+    with local, remote:
+        local.sendall(b"\0\0\0\x20{")
+        local.close()
         with pytest.raises(framing.ConnectionClosedError):
-            framing.receive(theirs, 100)
+            framing.receive(remote, 100)
 
 
 def test_a_check_can_end_a_wait():
-    ours, theirs = pair()
-    ours.settimeout(0.01)
+    local, remote = pair()
+    local.settimeout(0.01)
 
     def check():
         raise KeyboardInterrupt
 
-    with ours, theirs:
+    with local, remote:
         with pytest.raises(KeyboardInterrupt):
-            framing.receive(ours, 100, check)
+            framing.receive(local, 100, check)
         with pytest.raises(KeyboardInterrupt):
-            framing.send(ours, {}, bytes(10**8), check=check)
+            framing.send(local, {}, bytes(10**8), check=check)
 
 
 def test_a_truncated_frame_raises_with_a_check_too():
-    ours, theirs = pair()
-    ours.settimeout(0.01)
-    with ours, theirs:
-        theirs.sendall(b"\0\0\0\x20{")
-        theirs.close()
+    local, remote = pair()
+    local.settimeout(0.01)
+    with local, remote:
+        remote.sendall(b"\0\0\0\x20{")
+        remote.close()
         with pytest.raises(framing.ConnectionClosedError):
-            framing.receive(ours, 100, lambda: None)
+            framing.receive(local, 100, lambda: None)
 
 
 HEADERS = {
@@ -81,9 +81,9 @@ HEADERS = {
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_malformed_header_raises_value_error(name):
-    ours, theirs = pair()
-    with ours, theirs:
+    local, remote = pair()
+    with local, remote:
         head = HEADERS[name]
-        ours.sendall(len(head).to_bytes(4) + head)
+        local.sendall(len(head).to_bytes(4) + head)
         with pytest.raises(ValueError):  # noqa: PT011 - with any text
-            framing.receive(theirs, 2**20)
+            framing.receive(remote, 2**20)

@@ -70,8 +70,8 @@ def test_files_that_libjpeg_warns_about_are_left_to_it(seed, subsampling, restar
     start = data.index(b"\xff\xda")
     for _ in range(chance.choice([1, 1, 3, 100])):
         data[chance.randrange(start, len(data) - 2)] ^= 1 << chance.randrange(8)
-    ours = decode_dc_only(bytes(data))
-    assert ours is None or ours == decode_by_libjpeg(bytes(data))
+    pixels = decode_dc_only(bytes(data))
+    assert pixels is None or pixels == decode_by_libjpeg(bytes(data))
 
 
 def with_one_more_code(data, bits, symbol):

@@ -140,9 +140,9 @@ def test_libvips_shows_the_same(kind, bits):
     samples = np.dstack([to_samples(np.atleast_3d(part), bits) for part in parts])
     for options in layouts(bits, (False,)):
         data = tiffs.one(samples, bits, photometric, extra=extra, **options)
-        shown = libvips.render(data, (WIDTH, HEIGHT))
-        ours = process_image(data, LOSSLESS).variants[0].data
-        assert libvips.difference(ours, shown.image) <= 0.75, options
+        rendered = libvips.render(data, (WIDTH, HEIGHT))
+        variant = process_image(data, LOSSLESS).variants[0].data
+        assert libvips.difference(variant, rendered.image) <= 0.75, options
 
 
 @pytest.mark.parametrize("bits", [16, 32, 64])

@@ -31,11 +31,11 @@ def test_the_result_is_close_to_pillow_s(size, edge):
     data = webp(photo(size), quality=90)
     with Image.open(io.BytesIO(data)) as image:
         wanted = tuple(max(1, length * edge // max(size)) for length in size)
-        ours, pillows = decode_yuv_scaled(data, image, wanted), scale(image.convert("RGB"), wanted)
-    assert ours.size == wanted
-    difference = ImageStat.Stat(ImageChops.difference(ours, pillows))
+        scaled, expected = decode_yuv_scaled(data, image, wanted), scale(image.convert("RGB"), wanted)
+    assert scaled.size == wanted
+    difference = ImageStat.Stat(ImageChops.difference(scaled, expected))
     assert max(difference.rms) < 3
-    means = zip(ImageStat.Stat(ours).mean, ImageStat.Stat(pillows).mean, strict=True)
+    means = zip(ImageStat.Stat(scaled).mean, ImageStat.Stat(expected).mean, strict=True)
     assert all(abs(one - other) < 0.7 for one, other in means)
 
 

@@ -198,7 +198,7 @@ def test_a_later_run_that_fails_too_is_failed(order):
     assert (row.status, row.run_id, row.attempts) == (Status.FAILED, "1", 1)
 
 
-# --- what operators do with dead letters ---------------------------------------------------------------------
+# --- dead letters and operators ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("note", [redriven(), dropped()])

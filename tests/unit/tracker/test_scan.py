@@ -94,7 +94,7 @@ def variant(image_id, number, modified=0):
     )
 
 
-KEYS = [f"{word}{n}" for n in range(8) for word in ("a/", "A", "ä", "z", "uploads/")]
+KEYS = [f"{prefix}{n}" for n in range(8) for prefix in ("a/", "A", "ä", "z", "uploads/")]
 SOURCES = st.sampled_from([V1, V2])
 OBJECTS = st.dictionaries(st.sampled_from(KEYS), SOURCES, max_size=30)
 VARIANTS = st.dictionaries(st.sampled_from(KEYS), st.sets(st.integers(0, 9)), max_size=20)
