@@ -200,8 +200,8 @@ def forge_events(system, image, by):
     """Return an event of each type that would change the image or its timeline if it were accepted."""
     about = {"object_version": object_version_of(system, image), "run_id": "9999"}
     variant = {"type": "thumbnail", "key": image_key(image), "width": 1, "height": 1, "bytes": 1}
-    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
-    done = {**about, **shown, "variants": [{**variant, "content_type": "image/jpeg"}]}
+    details = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG"}
+    done = {**about, **details, "variants": [{**variant, "content_type": "image/jpeg"}]}
     note = {"operator": "mallory", "queue": "image_queue", "code": "x", "run_id": "9999"}
     error = {"code": "empty_file", "detail": "forged", "retryable": False}
     return {
@@ -304,18 +304,18 @@ def test_a_thumbnailer_cannot_publish_another_image_s_variant_or_a_page(system):
     victim = make_image(system, 1)
     image = make_image(system, 2)
     [(variants,)] = system.query("SELECT variants FROM images WHERE id = %s", victim["id"])
-    theirs = variants[0]
+    other = variants[0]
     before = settled(system, image)
-    own = {**theirs, "key": image_key(image)}
-    shown = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run_id": "9999"}
-    wrong = [theirs, *({**own, "content_type": kind} for kind in ("text/html", "image/svg+xml", "IMAGE/JPEG", ""))]
+    own = {**other, "key": image_key(image)}
+    details = {"sha256": "0" * 64, "width": 1, "height": 1, "format": "JPEG", "run_id": "9999"}
+    wrong = [other, *({**own, "content_type": kind} for kind in ("text/html", "image/svg+xml", "IMAGE/JPEG", ""))]
     for variant in wrong:
         body = forge(
             "image.done",
             image,
             "/thumbnailer",
             object_version=object_version_of(system, image),
-            **shown,
+            **details,
             variants=[variant],
         )
         publish = publishing("image.lifecycle", "image.done", body, content_type=CLOUD_EVENT, user_id="thumbnailer")

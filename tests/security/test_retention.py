@@ -37,8 +37,8 @@ def test_unused_tickets_do_not_grow_the_database_forever(system):
             "another client has its own limit"
         )
         wait_until(lambda: rows_of(system, given) == [0, 0], 60, "unused tickets to be purged")
-        shown = system.http.get(f"{IMAGES}/{given[0]}", headers={"X-API-Key": "a-key"})
-        assert problem(shown, 404) == "image_not_found"
+        response = system.http.get(f"{IMAGES}/{given[0]}", headers={"X-API-Key": "a-key"})
+        assert problem(response, 404) == "image_not_found"
 
 
 def test_without_keys_all_clients_share_one_limit(system):
@@ -86,11 +86,12 @@ def test_a_deleted_image_is_unknown_after_its_retention_and_late_events_change_n
 def storage_event(key, event):
     """Publish the event of an object once more."""
     etag, size, _ = event["object_version"].split("/")
-    thing = {
+    stored_object = {
         "key": key.replace("/", "%2F"),
         "size": int(size),
         "eTag": etag,
         "sequencer": event["data"]["sequencer"],
     }
-    record = {"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": "images-original"}, "object": thing}}
+    s3 = {"bucket": {"name": "images-original"}, "object": stored_object}
+    record = {"eventName": "s3:ObjectCreated:Put", "s3": s3}
     return {"EventName": "s3:ObjectCreated:Put", "Key": f"images-original/{key}", "Records": [record]}

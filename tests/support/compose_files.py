@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<operator>:-|:\?)?(?P<word>[^${}]*)\}")
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<operator>:-|:\?)?(?P<text>[^${}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def resolve(value: Any, **environment: str) -> Any:
     def fill(found: re.Match[str]) -> str:
         if given := environment.get(found["name"]):
             return given
-        return found["word"] if found["operator"] == ":-" else f"<{found['name']}>"
+        return found["text"] if found["operator"] == ":-" else f"<{found['name']}>"
 
     while (filled := _VARIABLE.sub(fill, value)) != value:  # from the innermost outwards
         value = filled
@@ -87,14 +87,14 @@ def read_dockerfile() -> tuple[dict[str, str], dict[str, Stage]]:
     arguments: dict[str, str] = {}
     stages: dict[str, Stage] = {}
     for line in lines:
-        word, _, rest = line.partition(" ")
-        if word == "FROM":
+        kind, _, rest = line.partition(" ")
+        if kind == "FROM":
             source, _, name = rest.partition(" AS ")
             stages[name] = Stage(name, source, [])
         elif stages:
-            stages[list(stages)[-1]].instructions.append((word, rest.strip()))
+            stages[list(stages)[-1]].instructions.append((kind, rest.strip()))
         else:
-            assert word == "ARG", line
+            assert kind == "ARG", line
             arguments.update([tuple(rest.split("=", 1))])
     return arguments, stages
 
@@ -107,23 +107,23 @@ def ancestry(stages: dict[str, Stage], name: str) -> list[Stage]:
     return chain
 
 
-def last_instruction(stages: dict[str, Stage], name: str, word: str) -> str | None:
+def last_instruction(stages: dict[str, Stage], name: str, kind: str) -> str | None:
     """Return the value of an instruction of which the last one in an image's stages counts."""
     for stage in ancestry(stages, name):
         for found, rest in reversed(stage.instructions):
-            if found == word:
+            if found == kind:
                 return rest
     return None
 
 
 def exec_form(instruction: str | None) -> list[str]:
-    """Return the words of ENTRYPOINT or CMD. Raise ValueError for the shell form, which lets no signal through."""
-    words: list[str] = json.loads(instruction or "[]")
-    return words
+    """Return the arguments of ENTRYPOINT or CMD. Raise ValueError for the shell form, which blocks signals."""
+    arguments: list[str] = json.loads(instruction or "[]")
+    return arguments
 
 
 def copied_from_context(stages: dict[str, Stage]) -> list[str]:
     """Return what any stage copies out of the checkout."""
-    copies = [shlex.split(rest) for stage in stages.values() for word, rest in stage.instructions if word == "COPY"]
-    own = [words for words in copies if not any(word.startswith("--from=") for word in words)]
-    return [word for words in own for word in words[:-1] if not word.startswith("--")]
+    copies = [shlex.split(rest) for stage in stages.values() for kind, rest in stage.instructions if kind == "COPY"]
+    own = [arguments for arguments in copies if not any(argument.startswith("--from=") for argument in arguments)]
+    return [argument for arguments in own for argument in arguments[:-1] if not argument.startswith("--")]

@@ -29,7 +29,7 @@ class ComposeSystem:
 
     def run(self, *arguments: str, progress: str = "quiet") -> str:
         """Run `docker compose ARGUMENTS`, its progress (if wanted) on the terminal, and return its output."""
-        files = [word for name in self.files for word in ("--file", str(CHECKOUT / name))]
+        files = [argument for name in self.files for argument in ("--file", str(CHECKOUT / name))]
         command = [
             _DOCKER,
             "compose",
@@ -47,7 +47,7 @@ class ComposeSystem:
         return ended.stdout
 
     def containers(self) -> dict[str, Any]:
-        """Return what `docker inspect` says of each service's container."""
+        """Return the output of `docker inspect` for each service's container."""
         ids = self.run("ps", "--all", "--quiet").split()
         inspected = ask_docker("inspect", *ids)
         return {

@@ -26,7 +26,7 @@ def _riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp_that_claims(width: int, height: int) -> bytes:
-    """Return a lossy WebP of 640 x 480 whose header says otherwise."""
+    """Return a lossy WebP of 640 x 480 whose header has another size."""
     data = bytearray(photo(kind="WEBP"))
     data[26:30] = struct.pack("<HH", width, height)
     return bytes(data)
@@ -74,7 +74,7 @@ def png_with_profile(size: int) -> bytes:
 
 
 def jpeg_that_claims(width: int, height: int) -> bytes:
-    """Return a JPEG of 640 x 480 whose header says otherwise."""
+    """Return a JPEG of 640 x 480 whose header has another size."""
     data = bytearray(photo())
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">HH", height, width)
@@ -119,7 +119,7 @@ def bmp_that_claims(width: int, height: int) -> bytes:
 
 
 def heif_that_claims(width: int, height: int, kind: str) -> bytes:
-    """Return an AVIF or HEIF of 64 x 64 whose ``ispe`` box says otherwise."""
+    """Return an AVIF or HEIF of 64 x 64 whose ``ispe`` box has another size."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, kind)
     box = b"ispe" + bytes(4)
@@ -138,7 +138,7 @@ def documents() -> dict[str, bytes]:
     }
 
 
-# --- files of very many parts, and frames larger than their file's header says -----------------------------------
+# --- files of very many parts, and frames larger than in their file's header -------------------------------------
 
 
 def jpeg_with_filler(count: int, filler: bytes = b"\xff") -> bytes:

@@ -156,9 +156,9 @@ class Harness:
         self.thumbnailer.handle(message(*records, attempt=attempt), self.publisher)
         return self.publisher.kinds
 
-    def fail(self, fault, *records, attempt=1, possible_poison=False):
+    def fail(self, error, *records, attempt=1, possible_poison=False):
         self.publisher.events.clear()
-        verdict = decide(fault, attempt=attempt, deferrals=0, possible_poison=possible_poison)
+        verdict = decide(error, attempt=attempt, deferrals=0, possible_poison=possible_poison)
         if verdict.is_failed_attempt:  # as the runtime does
             self.thumbnailer.on_failure(message(*records, attempt=attempt), verdict, self.publisher)
         return self.publisher.kinds
@@ -169,15 +169,15 @@ def harness():
     return Harness()
 
 
-def record(name, key, second, bucket=ORIGINALS_BUCKET, **thing):
+def record(name, key, second, bucket=ORIGINALS_BUCKET, **fields):
     sequencer = f"{second * 10**9:X}"
-    thing = {
+    stored_object = {
         "key": quote_plus(key),
         "sequencer": sequencer,
         "userMetadata": {"X-Amz-Meta-Traceparent": TRACE},
-        **thing,
+        **fields,
     }
-    return {"eventName": f"s3:{name}", "s3": {"bucket": {"name": bucket}, "object": thing}}
+    return {"eventName": f"s3:{name}", "s3": {"bucket": {"name": bucket}, "object": stored_object}}
 
 
 def created(data=b"one", key=KEY, etag=None, second=1_790_000_000, **changes):
