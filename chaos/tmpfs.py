@@ -1,7 +1,7 @@
-"""File systems in memory that can be filled, and that disappear with the process that mounted them.
+"""File systems in memory (tmpfs) that a drill can fill.
 
-They are mounted in a separate mount namespace, so nothing is left of them however a drill ends. That takes root, or
-a kernel that allows user namespaces.
+They are mounted in a separate mount namespace, so they disappear even if a drill is killed. That needs root, or a
+kernel that allows user namespaces.
 """
 
 import ctypes
@@ -31,9 +31,8 @@ class Disk:
         self.path.mkdir(parents=True, exist_ok=True)
         owner = f",uid={account.uid},gid={account.gid}" if account else ""
         _mount(self.path, f"size={_FREE},mode=700{owner}")
-        (self.path / "placeholder").write_bytes(
-            bytes(_PAGE)
-        )  # the usage must not be 0: a size limit of 0 means no limit
+        # The usage must not be 0, since a size limit of 0 means no limit.
+        (self.path / "placeholder").write_bytes(bytes(_PAGE))
 
     def fill(self, free_bytes: int) -> None:
         """Limit the size so that only this many bytes are free."""

@@ -239,6 +239,4 @@ def test_the_pixels_of_all_kept_frames_are_limited():
     with pytest.raises(UndecodableImageError, match="exceed the limit of 359999 pixels for an animation") as raised:
         process_image(animation("GIF"), make_options(keeping, animation_pixels=3 * 400 * 300 - 1))
     assert raised.value.code is ErrorCode.IMAGE_TOO_LARGE
-    process_image(
-        animation("GIF"), make_options(animation_pixels=1)
-    )  # which does not matter where only the first frame is decoded
+    process_image(animation("GIF"), make_options(animation_pixels=1))  # only the first frame is decoded

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 
 ORIGINALS_BUCKET = "images-original"
 VARIANTS_BUCKET = "images-processed"
-HEARTBEAT_KEY = (
-    ".thumbmill/heartbeat/"  # a folder marker; its events show the status tracker that notifications arrive
-)
+# A folder marker, whose events show the status tracker that notifications arrive.
+HEARTBEAT_KEY = ".thumbmill/heartbeat/"
 
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
 _UPLOAD_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")

@@ -220,9 +220,8 @@ class Storage:
             if not key or key.startswith("/"):  # MinIO removes the slash, and returns the object of another key
                 raise ValueError("a key must not be empty or start with a slash")
             with self._s3.request(method, bucket, key, headers, body) as response:
-                if (
-                    "x-amz-request-id" not in response.headers
-                ):  # another server's 404 does not mean that the object is missing
+                # A 404 of another server does not mean that the object is missing.
+                if "x-amz-request-id" not in response.headers:
                     raise DependencyUnavailable(
                         "minio", f"{response.status} from a server that is not an object store: check MINIO_URL"
                     )

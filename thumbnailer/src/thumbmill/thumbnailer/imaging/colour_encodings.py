@@ -48,9 +48,7 @@ class ColourEncoding:
     primaries: Chromaticities
     eotf: tuple[float, ...]  # the light of each level; 1 is white
     peak: float | None = None  # the peak luminance of an HDR image; 1 is white
-    is_scene_referred: bool = (
-        False  # HLG: the light is that of the scene, and the OOTF of a display is to be applied
-    )
+    is_scene_referred: bool = False  # HLG: the light is the scene's, to which a display's OOTF is applied
 
     @property
     def is_srgb(self) -> bool:

@@ -1,6 +1,6 @@
 """The headers and tables of a JPEG file (ITU-T T.81, annex B), for decoding DC coefficients.
 
-Only the kinds of files that photos usually are get through. Everything else raises UnsupportedJpegError.
+It supports the kinds of JPEG that cameras and most programs write. All others raise UnsupportedJpegError.
 """
 
 import array
@@ -111,7 +111,7 @@ def read_scans(file: JpegFile) -> Iterator[ScanHeader]:
 
 
 def note_progress(component: Component, scan: ScanHeader, *, is_progressive: bool) -> None:
-    """Note the bits of a component that a scan has. Raise UnsupportedJpegError unless they come next (G.1.1.1)."""
+    """Record which bits of a component a scan has. Raise UnsupportedJpegError unless they come next (G.1.1.1)."""
     ss, se, ah, al = scan.ss, scan.se, scan.ah, scan.al
     if is_progressive:
         has_dc = component.bit_positions[0] != _NOT_DECODED

@@ -4,30 +4,13 @@ import struct
 from dataclasses import dataclass
 
 from thumbmill.core.contracts.error_codes import ErrorCode
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import TYPE_BYTES
 from thumbmill.thumbnailer.imaging.model import Limits, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight.costs import check_size
 
 _MAX_ENTRIES = 4_096  # of an IFD; baseline ones have a dozen, those of DNG some hundred
 _MAX_VALUES = 1_000_000  # of a numeric tag: strips of one row each, or the smallest tiles of the largest image
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
-_TYPE_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,  # IFD, and those of BigTIFF
-}
 _SHORT, _BYTE_TYPES = 3, {1, 2, 6, 7}
 
 
@@ -70,7 +53,7 @@ def _check_entries(
         entry = first_entry + index * formats.entry_bytes
         tag, kind = struct.unpack_from(formats.byte_order + "HH", data, entry)
         (count,) = struct.unpack_from(formats.byte_order + formats.offset, data, entry + 4)
-        total_bytes += count * _TYPE_BYTES.get(kind, 0)
+        total_bytes += count * TYPE_BYTES.get(kind, 0)
         if kind not in _BYTE_TYPES and count > _MAX_VALUES:
             raise UndecodableImageError(
                 ErrorCode.IMAGE_TOO_LARGE, f"a TIFF tag of {count} values, more than {_MAX_VALUES}"

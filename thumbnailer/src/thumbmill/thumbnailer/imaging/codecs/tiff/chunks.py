@@ -1,7 +1,7 @@
 """The strips and tiles of a TIFF, decompressed.
 
 Compression that is independent of pixels is undone by Pillow's libtiff. It gets a grey TIFF with rows of bytes: the
-bytes of a chunk, with an IFD that is written here. So no tag of an untrusted file gets as far as libtiff.
+bytes of a chunk, with an IFD that is written here. So libtiff reads no tag of an untrusted file.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _REVERSED_BITS = np.packbits(np.unpackbits(np.arange(256, dtype="u1")[:, None], 
 
 
 def read_bands(data: bytes, layout: PixelLayout, first: int, rows: int) -> Iterator[Bytes]:
-    """Yield the rows of bytes of consecutive chunks, which have ``rows`` in all, in bands.
+    """Yield the rows of bytes of consecutive chunks, which have ``rows`` in all, in bands of about BAND_BYTES.
 
     Raise UndecodableImageError if data are missing or damaged, after what could be read before that.
     """

@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 256, 257
 
 _BIG_TIFF = 43  # in the header, where a classic TIFF has 42
 # Bytes of each field type, and NumPy's types of those that are integers (TIFF 6.0, page 15).
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _REDUCED_RESOLUTION, _TRANSPARENCY_MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0, page 36)
 _OLD_REDUCED_RESOLUTION = 2  # SubfileType
@@ -38,7 +38,7 @@ class Value:
 
     @property
     def count(self) -> int:
-        return len(self.data) // _SIZES[self.field_type]
+        return len(self.data) // TYPE_BYTES[self.field_type]
 
 
 class Ifd:
@@ -59,7 +59,7 @@ class Ifd:
     def value(self, tag: int) -> Value | None:
         """Return a tag's value; None if it is missing, has an unknown type or is not within the file."""
         field_type, count, offset = self._entries.get(tag, (0, 0, 0))
-        size = count * _SIZES.get(field_type, 0)
+        size = count * TYPE_BYTES.get(field_type, 0)
         data = self._tiff.data[offset : offset + size]
         return Value(field_type, data) if size and len(data) == size else None
 
@@ -118,7 +118,7 @@ class Tiff:
             range(begin, end, step), struct.iter_unpack(self._entry, self.data[begin:end]), strict=True
         ):
             value = at + step - inline
-            if number * _SIZES.get(field_type, 0) > inline:
+            if number * TYPE_BYTES.get(field_type, 0) > inline:
                 value = self._number(value, self._offset)
             entries.setdefault(tag, (field_type, number, value))  # of duplicate tags, libtiff takes the first
         next_offset = self._number(end, self._offset) if end + inline <= len(self.data) else 0

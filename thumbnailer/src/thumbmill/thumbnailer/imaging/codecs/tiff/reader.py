@@ -1,9 +1,9 @@
-"""TIFFs: their tags are always checked here, and their pixels are read here wherever Pillow is not good at that.
+"""TIFFs: checks the tags of every file, and decodes the files that Pillow does not decode correctly.
 
-Pillow has a table of kinds, decodes some of them wrong and calls all others damaged. So files whose compression is
-independent of pixels are read here (``layout`` has what is supported, ``samples`` how it is converted). YCbCr and
-compression of pixels, such as JPEG and fax, are left to libtiff by way of Pillow. So are plain 8-bit images, which
-Pillow decodes correctly and in half the time. It never gets an untrusted IFD, only one that is written here.
+Pillow supports a fixed list of pixel layouts, decodes some of them wrongly and reports all others as damaged. So
+files whose compression is independent of pixels are decoded here (``layout`` lists what is supported, ``samples``
+converts it). Pillow, and libtiff below it, decode YCbCr and compressed pixels, such as JPEG and fax. They also
+decode plain 8-bit images, correctly and in half the time. They get only IFDs that are written here.
 """
 
 from io import BytesIO
