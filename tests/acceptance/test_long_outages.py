@@ -16,7 +16,7 @@ from tests.support.outage_uploads import all_done_after
 from tests.support.system import System
 
 SECONDS = 120
-HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
+FREQUENT = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 RANKS = {"PENDING": 0, "PROCESSING": 1, "DONE": 2}
 # The allowed responses while a required server is unavailable; each states when to ask again.
 EXCUSES = {
@@ -85,7 +85,7 @@ class Client:
 @pytest.mark.parametrize("server", EXCUSES)
 def test_two_minutes_without_a_server(system, stack, server, capsys):
     client, stop = Client(stack, server), Event()
-    reconciling = system.restarted("status-tracker", **HASTY)  # MinIO forgets to announce what comes as it starts
+    reconciling = system.restarted("status-tracker", **FREQUENT)  # MinIO may lose events while it starts
     with closing(client.system), reconciling, all_done_after(system) as keys:
         with ThreadPoolExecutor(2) as pool:
             running = [pool.submit(client.upload, stop), pool.submit(client.ask, stop)]

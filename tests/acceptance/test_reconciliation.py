@@ -18,13 +18,13 @@ from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
 LOCK = 0x7468756D63  # Postgres's advisory lock, which one holds who reconciles
-HASTY = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
+FREQUENT = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 
 
 @pytest.fixture
-def hasty(system):
+def repairing(system):
     """Yield a tracker that reconciles all the time."""
-    with system.restarted("status-tracker", **HASTY):
+    with system.restarted("status-tracker", **FREQUENT):
         yield system
 
 
@@ -60,7 +60,7 @@ def test_lost_events_are_repaired(system):
         system.put("unheard.jpg", photo(orientation=3))
 
     act_unheard(system, upload, "unheard.jpg")
-    with system.restarted("status-tracker", **HASTY):
+    with system.restarted("status-tracker", **FREQUENT):
         done = system.wait_key("unheard.jpg", timeout=60)
         assert red_quarter(system.thumbnail(done["id"])) == "right lower"
         assert repairs(system, done["id"]) == ["missed"]
@@ -68,7 +68,7 @@ def test_lost_events_are_repaired(system):
         assert system.metric("STATUS_TRACKER_HEALTH_PORT", metric) == 1
 
     act_unheard(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="unheard.jpg"), "unheard.jpg")
-    with system.restarted("status-tracker", **HASTY):
+    with system.restarted("status-tracker", **FREQUENT):
         system.wait_status(done["id"], "DELETED", timeout=60)
         wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be deleted")
         assert "vanished" in repairs(system, done["id"])
@@ -83,11 +83,11 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
 
     act_unheard(system, upload, *keys)
     stack.restart(
-        "status-tracker", wait=False, command=crashing(stack, "status-tracker", "after_announce"), **HASTY
+        "status-tracker", wait=False, command=crashing(stack, "status-tracker", "after_announce"), **FREQUENT
     )
     assert stack.wait_exit("status-tracker", 60) == -signal.SIGKILL
-    stack.start("status-tracker", wait=False, **HASTY)
-    with another(system, "status-tracker", **HASTY):
+    stack.start("status-tracker", wait=False, **FREQUENT)
+    with another(system, "status-tracker", **FREQUENT):
         ids = [system.wait_key(key, timeout=60)["id"] for key in keys]
         wait_idle(system)
         for image_id in ids:
@@ -99,43 +99,43 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
         assert len(re.findall(rf"event_republished.*image_id={image_id}", announced)) <= 2, "republished too often"
 
 
-def test_a_lost_row_is_restored(hasty):
-    image = hasty.post_form(photo())
-    hasty.wait_status(image["id"])
-    wait_until(lambda: len(hasty.timeline(image["id"])) == 4, what="DURABLE's event, which would create a row")
-    hasty.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
-    wait_until(lambda: (hasty.image(image["id"]) or {}).get("status") == "DONE", 60, "the image to be DONE again")
-    assert repairs(hasty, image["id"]) == ["missed"]
+def test_a_lost_row_is_restored(repairing):
+    image = repairing.post_form(photo())
+    repairing.wait_status(image["id"])
+    wait_until(lambda: len(repairing.timeline(image["id"])) == 4, what="DURABLE's event, which would create a row")
+    repairing.query("DELETE FROM images WHERE id = %s RETURNING 1", image["id"])
+    wait_until(lambda: (repairing.image(image["id"]) or {}).get("status") == "DONE", 60, "DONE again")
+    assert repairs(repairing, image["id"]) == ["missed"]
 
 
-def test_missing_variants_are_restored_while_the_status_stays_done(hasty):
-    image = hasty.post_form(photo(orientation=3))
-    hasty.wait_status(image["id"])
-    keys = hasty.keys(PROCESSED, f"{image['id']}/")
+def test_missing_variants_are_restored_while_the_status_stays_done(repairing):
+    image = repairing.post_form(photo(orientation=3))
+    repairing.wait_status(image["id"])
+    keys = repairing.keys(PROCESSED, f"{image['id']}/")
     seen = set()
 
     def restored():
-        seen.add(hasty.image(image["id"])["status"])
-        return hasty.keys(PROCESSED, f"{image['id']}/") == keys
+        seen.add(repairing.image(image["id"])["status"])
+        return repairing.keys(PROCESSED, f"{image['id']}/") == keys
 
     for key in keys[:2]:
-        hasty.s3.delete_object(Bucket=PROCESSED, Key=key)
+        repairing.s3.delete_object(Bucket=PROCESSED, Key=key)
     wait_until(restored, 60, "the variants to be restored")
-    wait_repair(hasty, image["id"], "missing_variants")
-    wait_until(lambda: hasty.timeline(image["id"]).count("image.done") == 2, what="the second run's image.done")
+    wait_repair(repairing, image["id"], "missing_variants")
+    wait_until(lambda: repairing.timeline(image["id"]).count("image.done") == 2, what="the second run's image.done")
     assert seen == {"DONE"}
-    assert red_quarter(hasty.thumbnail(image["id"])) == "right lower"
+    assert red_quarter(repairing.thumbnail(image["id"])) == "right lower"
 
 
-def test_orphaned_variants_are_deleted(hasty):
-    image = hasty.post_form(photo())
-    hasty.wait_status(image["id"])
-    keys = hasty.keys(PROCESSED, f"{image['id']}/")
+def test_orphaned_variants_are_deleted(repairing):
+    image = repairing.post_form(photo())
+    repairing.wait_status(image["id"])
+    keys = repairing.keys(PROCESSED, f"{image['id']}/")
     old = f"{image['id']}/{'ab' * 8}-0.0/thumbnail.jpg"
-    hasty.s3.put_object(Bucket=PROCESSED, Key=old, Body=b"x")
-    wait_until(lambda: hasty.keys(PROCESSED, f"{image['id']}/") == keys, 60, "the old variant to be removed")
-    wait_repair(hasty, image["id"], "orphans")
-    assert hasty.image(image["id"])["status"] == "DONE"
+    repairing.s3.put_object(Bucket=PROCESSED, Key=old, Body=b"x")
+    wait_until(lambda: repairing.keys(PROCESSED, f"{image['id']}/") == keys, 60, "the old variant to be removed")
+    wait_repair(repairing, image["id"], "orphans")
+    assert repairing.image(image["id"])["status"] == "DONE"
 
 
 def test_the_command_has_a_dry_run_and_then_repairs(system):

@@ -48,7 +48,7 @@ def test_restarts_under_load_lose_and_repeat_nothing(system, stack):
             stored = len(keys)
             wait_until(lambda stored=stored: len(keys) >= stored + 10, what="some more uploads")
             if name == "thumbnailer":
-                large = put_many(system, "in-hand", photo(3000, 2000, kind="PNG"), count=6)
+                large = put_many(system, "in-flight", photo(3000, 2000, kind="PNG"), count=6)
                 wait_until(
                     lambda: system.metric("THUMBNAILER_HEALTH_PORT", IN_FLIGHT) >= 2, what="two messages in flight"
                 )

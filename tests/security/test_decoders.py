@@ -46,13 +46,13 @@ def deaths(system):
 
 
 @pytest.fixture
-def unhurried(system):
+def default_limits(system):
     """Yield a thumbnailer with the CPU time of the defaults, not the two seconds of the tests."""
     with system.restarted("thumbnailer", DECODE_TIMEOUT_SECONDS=""):
         yield
 
 
-def test_an_expensive_image_is_rejected_at_no_cost(system, unhurried):
+def test_an_expensive_image_is_rejected_at_no_cost(system, default_limits):
     before = deaths(system)
     for name, (data, _) in COSTLY.items():
         system.put(f"costly/{name}", data)

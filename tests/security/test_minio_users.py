@@ -24,7 +24,7 @@ SECRETS = {
     "upload-signer": "UPLOAD_SIGNER_SECRET_KEY",
     "s3-uploader": "S3_UPLOADER_SECRET_KEY",
 }
-WEEK = 7 * 24 * 3600  # seconds, the longest that MinIO gives out
+WEEK = 7 * 24 * 3600  # seconds, the longest that MinIO issues
 
 
 @pytest.fixture(params=SECRETS)

@@ -18,5 +18,5 @@ def wait_until(predicate: Callable[[], T], timeout: float = 30, what: str = "the
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:g} s in vain for {what}; last answer: {answer!r}")
+            raise AssertionError(f"waited {timeout:g} s for {what}; last result: {answer!r}")
         _TICK.wait(0.05)

@@ -44,9 +44,9 @@ def test_a_connection_with_lost_packets_times_out(repository):
 
 def test_no_server_is_unavailable_and_a_rejected_login_names_its_variable(database):
     no_server = "postgresql://status_tracker:x@127.0.0.1:1/thumbmill"
-    with pytest.raises(DependencyUnavailable) as away:
+    with pytest.raises(DependencyUnavailable) as caught:
         Repository(SecretStr(no_server), "test").ping()
-    assert not isinstance(away.value, DependencyRejected)
+    assert not isinstance(caught.value, DependencyRejected)
     wrong = database.tracker.replace("status_tracker:", "status_tracker:x")
     with pytest.raises(DependencyRejected, match="DATABASE_URL"):
         Repository(SecretStr(wrong), "test").ping()

@@ -27,7 +27,7 @@ EXHAUSTED = event_factory.failed(code=ErrorCode.ATTEMPTS_EXHAUSTED)
 OWN_ID = image_id_of(OWN_KEY)
 
 
-def away(*_, **__):
+def fail(*_, **__):
     raise DependencyUnavailable("rabbitmq")
 
 
@@ -76,7 +76,7 @@ def test_a_second_request_starts_no_second_run(tracker, database, publications):
 def test_a_retry_that_could_not_be_published_is_published_later(tracker, publications):
     request = lifecycle_message(event_factory.retry_requested("2026"))
     with pytest.raises(DependencyUnavailable):
-        tracker.handle([request], SimpleNamespace(publish=away))
+        tracker.handle([request], SimpleNamespace(publish=fail))
     tracker.handle([request], publications)
     assert publications.runs == ["2026"]
 
@@ -168,7 +168,7 @@ def test_a_rejected_object_is_deleted_and_recorded(tracker, database, bucket, pu
 @pytest.mark.usefixtures("used")
 def test_a_rejected_object_is_deleted_after_a_restart(tracker, database, bucket, publications):
     bucket.heads[OWN_KEY] = head(V2)
-    bucket.delete = away
+    bucket.delete = fail
     with pytest.raises(DependencyUnavailable):
         tracker.handle([form_notification(V2)], publications)
     del bucket.delete

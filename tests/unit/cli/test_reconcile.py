@@ -9,7 +9,7 @@ from thumbmill.cli import reconcile, tracker_client
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 
 KINDS = ("missed", "vanished", "stuck", "missing_variants", "orphans")
-AWAY = DependencyUnavailable("status-tracker", "connection refused")
+UNAVAILABLE = DependencyUnavailable("status-tracker", "connection refused")
 
 
 def report(*, changed=True, **found):
@@ -71,7 +71,7 @@ def test_for_programs_there_is_one_object(run):
 @pytest.mark.parametrize(
     ("answers", "code", "reason"),
     [
-        ([AWAY], 1, "STATUS_TRACKER_URL=http://127.0.0.1:8002"),
+        ([UNAVAILABLE], 1, "STATUS_TRACKER_URL=http://127.0.0.1:8002"),
         ([DependencyRejected("status-tracker", "it answers 404")], 1, "404"),
         ([state("running"), DependencyRejected("status-tracker", "it answers 404")], 1, "404"),
         ([state("failed", report(), "postgres is unavailable")], 1, "postgres is unavailable"),
@@ -92,12 +92,12 @@ def test_an_interrupt_cancels_the_request(run, tracker):
 
 
 def test_a_tracker_that_restarts_meanwhile_is_waited_for(run):
-    assert run(state("running", report()), AWAY, AWAY, done()).exit_code == 0
+    assert run(state("running", report()), UNAVAILABLE, UNAVAILABLE, done()).exit_code == 0
 
 
 def test_a_tracker_that_does_not_come_back_is_unavailable(run, monkeypatch):
     monkeypatch.setattr(tracker_client, "RESTART_SECONDS", -1.0)
-    result = run(state("running", report()), AWAY)
+    result = run(state("running", report()), UNAVAILABLE)
     assert (result.exit_code, "connection refused" in result.stderr) == (1, True)
 
 

@@ -16,7 +16,7 @@ BOUNDARY = b"xyz"
 
 
 def parse(body, sizes=(), boundary=BOUNDARY):
-    """Give the parts as (headers, content), and whether the body was complete."""
+    """Return the parts as (headers, content), and whether the body was complete."""
     parser, parts, ended, at = MultipartParser(boundary), [], False, 0
     sizes = [*sizes, len(body)] if sizes else [len(body)]
     for size in sizes:

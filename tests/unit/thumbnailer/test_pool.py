@@ -120,13 +120,13 @@ def test_a_decoder_closed_during_a_second_try_does_not_reject_the_image(monkeypa
 
 def test_an_image_that_computes_forever_reaches_its_cpu_limit_in_both_lanes():
     before = deaths()
-    with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, seconds=1)), children=1) as hasty:
-        rejected = hasty.decode(faulty_photo("spin"))
+    with Decoder(replace(OPTIONS, limits=replace(OPTIONS.limits, seconds=1)), children=1) as impatient:
+        rejected = impatient.decode(faulty_photo("spin"))
         assert rejected.code is ErrorCode.DECODER_TIMEOUT
         assert deaths() == before + 2, "one child of each lane"
-        assert isinstance(hasty.decode(faulty_photo("spin"), slow=True), Rejected)
+        assert isinstance(impatient.decode(faulty_photo("spin"), slow=True), Rejected)
         assert deaths() == before + 3, "a slow image is tried once"
-        assert hasty.decode(photo()).image.width == 640
+        assert impatient.decode(photo()).image.width == 640
 
 
 IMPATIENT = replace(OPTIONS, limits=replace(OPTIONS.limits, stall_seconds=1))

@@ -12,7 +12,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import apply, fold, needs_bucket_check
 
-UNHURRIED = settings(deadline=None)  # no time is asserted
+NO_DEADLINE = settings(deadline=None)  # no time is asserted
 TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
 
 EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
@@ -32,13 +32,13 @@ def test_every_order_ends_where_the_bucket_is(bucket):
         check_against(bucket, fold(None, order, lambda: bucket))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.permutations([*EVERYTHING, *EVERYTHING]), st.sampled_from(FINAL))
 def test_every_order_of_all_events_twice_ends_where_the_bucket_is(order, bucket):
     check_against(bucket, fold(None, order, lambda: bucket))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
 def test_an_event_applied_twice_changes_nothing_the_second_time(order, bucket):
     row = fold(None, order, lambda: bucket)
@@ -54,7 +54,7 @@ def test_an_event_applied_twice_changes_nothing_the_second_time(order, bucket):
         assert again == row
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.permutations(EVERYTHING), st.sampled_from(FINAL))
 def test_a_terminal_state_is_left_for_another_object_version_alone(order, bucket):
     row, removal_known = None, False
@@ -90,7 +90,7 @@ def histories(draw):
     return moments, draw(st.permutations(events)), draw(st.randoms(use_true_random=False))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(histories())
 def test_checks_that_see_intermediate_states_do_no_harm(history):
     moments, arriving, chance = history

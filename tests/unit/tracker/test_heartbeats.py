@@ -45,12 +45,12 @@ class World:
     """A bucket, a watermark and a clock."""
 
     def __init__(self):
-        self.now, self.returned, self.put_keys, self.away = NOON, NOON, [], False
+        self.now, self.returned, self.put_keys, self.unavailable = NOON, NOON, [], False
         storage = SimpleNamespace(put=self.put)
         self.heartbeats = Heartbeats(storage, self, clock=lambda: self.now)
 
     def put(self, bucket, key, data, _content_type):
-        if self.away:
+        if self.unavailable:
             raise DependencyUnavailable("minio")
         assert (bucket, data) == (ORIGINALS_BUCKET, b"")
         self.put_keys.append(key)
@@ -93,12 +93,12 @@ def test_a_standby_tracker_sends_and_reports_nothing():
 
 def test_a_heartbeat_that_was_not_stored_is_not_expected():
     world = World()
-    world.away = True
+    world.unavailable = True
     for _ in range(4):
         with pytest.raises(DependencyUnavailable):
             world.heartbeats.run_once()
     world.now = world.returned = LATER
-    world.away = False
+    world.unavailable = False
     world.turn()
     assert world.heartbeats.health() == ""
 
