@@ -102,7 +102,7 @@ def run(environment: Environment, arguments: argparse.Namespace, seed: int) -> C
         environment.route_through_proxies()
     remove_notification_rules(environment.stack, arguments.without)
 
-    def meanwhile() -> None:
+    def disturb() -> None:
         if arguments.scenario:
             with closing(ScenarioRunner(environment, arguments.without)) as runner:
                 for name in SCENARIOS if arguments.scenario == "all" else [arguments.scenario]:
@@ -114,7 +114,7 @@ def run(environment: Environment, arguments: argparse.Namespace, seed: int) -> C
 
     clients = 0 if arguments.scenario else arguments.clients
     plan = Plan(seed, clients, arguments.settle, IMAGE_FAULTS, exclusive=True)
-    result = session.run(environment.access, plan, environment.history, meanwhile, log)
+    result = session.run(environment.access, plan, environment.history, disturb, log)
     environment.record_exits()
     for description in environment.unexpected_exits:
         result.add_error("exited", description)

@@ -1,4 +1,4 @@
-"""``thumbmill drill`` against a running system: without losses, and with one that it must find."""
+"""``thumbmill drill`` against a running system: without losses, and with losses that it must find."""
 
 import re
 import signal

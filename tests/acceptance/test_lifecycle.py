@@ -62,7 +62,7 @@ def test_deleted_before_processing(system):
 
 
 def test_deleted_while_it_is_decoded(system):
-    image = system.post_form(photo(7000, 7000, kind="PNG"), name="large.png")  # takes its time
+    image = system.post_form(photo(7000, 7000, kind="PNG"), name="large.png")  # takes long to decode
     wait_until(lambda: (system.image(image["id"]) or {}).get("status") == "PROCESSING")
     with system.frozen("thumbnailer"):
         wait_tracker(system)

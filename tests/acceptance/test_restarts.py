@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 IN_FLIGHT = 'thumbmill_messages_in_progress{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
 GRACE_SECONDS = 120
-LARGE = photo(6000, 6000, kind="PNG")  # takes its time
+LARGE = photo(6000, 6000, kind="PNG")  # takes long to decode
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def patient_stop(system):
 @pytest.mark.parametrize(
     "lost", ["its connections are closed", pytest.param("its heartbeats are missed", marks=pytest.mark.long)]
 )
-def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
-    """Freeze a thumbnailer at work that another does meanwhile; one of its images is replaced."""
+def test_a_resumed_thumbnailer_changes_nothing_and_consumes_again(system, lost):
+    """Freeze a thumbnailer while another processes its images, of which one is replaced."""
     patient = {"DECODE_TIMEOUT_SECONDS": "30"}
     with system.restarted("thumbnailer", **patient):
         ids = [system.post_form(LARGE + bytes([n]), name="large.png")["id"] for n in range(2)]
@@ -93,7 +93,7 @@ def test_a_resumed_zombie_does_no_harm_and_works_again(system, lost):
                 )
         wait_until(
             lambda: system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_broker_reconnects_total"),
-            what="the zombie to notice its closed connection",
+            what="the resumed thumbnailer to notice its closed connection",
         )
         system.wait_status(system.post_form(photo())["id"])
     wait_idle(system)

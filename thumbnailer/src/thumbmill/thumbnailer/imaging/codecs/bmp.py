@@ -94,7 +94,7 @@ def _scale_to_bytes(numbers: np.ndarray, mask: int) -> np.ndarray:
 
 
 class _RunLengthDecoder(ImageFile.PyDecoder):
-    """A decoder of RLE8 and RLE4. Gaps are black, as in browsers, if the palette has black at all."""
+    """A decoder of RLE8 and RLE4. Gaps are black, as in browsers, if the palette contains black."""
 
     _pulls_fd = True
 

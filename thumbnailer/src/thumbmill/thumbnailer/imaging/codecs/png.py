@@ -1,7 +1,7 @@
 """PNGs: a decoder written in Rust, which reverses the filters with vector instructions, twice as fast as Pillow.
 
 It decodes the common kinds: a bit depth of 8, not interlaced, no tRNS chunk, a single frame. Pillow decodes all
-other kinds, and everything that this decoder rejects, so Pillow's verdict decides about FAILED.
+other kinds, and everything that this decoder rejects, so only Pillow decides which files are damaged.
 """
 
 from kornia_rs.io import decode_image_png_u8

@@ -1,8 +1,8 @@
 """Lossy WebPs, decoded to YUV planes, which are scaled before they are converted to RGB.
 
 Pillow reads every WebP as an animation: it converts each pixel to RGBA and composes a canvas of them, which takes
-twice as long as decoding and ten times the memory. So its own libwebp is called directly here, by a function that
-is as old as the library. All other kinds, and files that cannot be decoded, are left to Pillow.
+twice as long as decoding and ten times the memory. So Pillow's libwebp is called directly here, by a function that
+every version has. All other kinds, and files that cannot be decoded, are left to Pillow.
 """
 
 import ctypes
