@@ -18,8 +18,8 @@ from tests.support.system import System
 SECONDS = 120
 FREQUENT = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 RANKS = {"PENDING": 0, "PROCESSING": 1, "DONE": 2}
-# The allowed responses while a required server is unavailable; each states when to ask again.
-EXCUSES = {
+# The allowed error codes while a server is unavailable; each response has a Retry-After.
+ALLOWED_CODES = {
     "rabbitmq": {"broker_unavailable", "not_caught_up"},
     "minio": {"storage_unavailable", "storage_timeout"},
     "postgres": {"database_unavailable"},
@@ -45,7 +45,7 @@ class Client:
         try:
             self.system.put(key, photo(seed=number + 1))
         except (ClientError, BotoCoreError):
-            return "S3 failed"  # perhaps after storing it: no claim either way
+            return "S3 failed"  # the object may be stored or not, so its end is not checked
         self.keys.append(key)
         return "accepted"
 
@@ -55,16 +55,18 @@ class Client:
             self.keys.append(answer.json()["key"])
             self.ids.append(answer.json()["id"])
             return "accepted"
-        return self._excuse(answer)
+        return self._check_code(answer)
 
-    def ask(self, stop):
+    def poll(self, stop):
         chance = random.Random(self.name)
         with closing(System(self.system.stack)) as system:
             while not stop.wait(0.1):
                 if self.ids:
                     image_id = chance.choice(self.ids)
                     answer = system.http.get(f"/api/v1/images/{image_id}")
-                    self.counts[self._status(image_id, answer) if answer.is_success else self._excuse(answer)] += 1
+                    self.counts[
+                        self._status(image_id, answer) if answer.is_success else self._check_code(answer)
+                    ] += 1
 
     def _status(self, image_id, answer):
         rank = RANKS.get(answer.json()["status"], -1)
@@ -73,22 +75,22 @@ class Client:
         self._ranks[image_id] = rank
         return f"status {answer.json()['status']}"
 
-    def _excuse(self, answer):
+    def _check_code(self, answer):
         code = answer.json().get("code")
-        if answer.status_code != 503 or code not in EXCUSES[self.name] or "retry-after" not in answer.headers:
+        if answer.status_code != 503 or code not in ALLOWED_CODES[self.name] or "retry-after" not in answer.headers:
             self.wrong.append(f"{answer.status_code} {answer.text}")
         return f"503 {code}"
 
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("server", EXCUSES)
+@pytest.mark.parametrize("server", ALLOWED_CODES)
 def test_two_minutes_without_a_server(system, stack, server, capsys):
     client, stop = Client(stack, server), Event()
     reconciling = system.restarted("status-tracker", **FREQUENT)  # MinIO may lose events while it starts
     with closing(client.system), reconciling, all_done_after(system) as keys:
         with ThreadPoolExecutor(2) as pool:
-            running = [pool.submit(client.upload, stop), pool.submit(client.ask, stop)]
+            running = [pool.submit(client.upload, stop), pool.submit(client.poll, stop)]
             try:
                 Event().wait(10)
                 stack.stop(server)

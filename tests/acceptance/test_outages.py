@@ -32,8 +32,8 @@ def test_rabbitmq_unavailable(system, end):
         keys.append(posted["key"])
         assert system.send_form(used, photo()).status_code == 204
         keys.append(used["key"])
-        for unheard in (posted, used):
-            assert system.image(unheard["id"])["status"] == "PENDING"
+        for image in (posted, used):
+            assert system.image(image["id"])["status"] == "PENDING"
         assert problem(system.http.delete(f"/api/v1/images/{used['id']}"), 503) == "not_caught_up"
         ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg"})
         assert problem(ticket, 503) == "broker_unavailable"

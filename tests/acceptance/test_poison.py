@@ -27,7 +27,7 @@ KILLERS = {"crash": "decoder_crashed", "spin": "decoder_timeout", "memory": "dec
 
 
 def test_poison_among_good_images(system, stack):
-    pid, told_before = stack.pid("thumbnailer"), stack.log_path("thumbnailer").stat().st_size
+    pid, size_before = stack.pid("thumbnailer"), stack.log_path("thumbnailer").stat().st_size
     uploads = {f"poison/{name}": data for name, (data, _, _) in POISON.items()}
     uploads |= {f"poison/good {n}.jpg": photo(seed=n + 1) for n in range(GOOD)}
     keys = random.Random(1).sample(sorted(uploads), len(uploads))
@@ -53,7 +53,7 @@ def test_poison_among_good_images(system, stack):
 
     assert stack.pid("thumbnailer") == pid
     assert stack.is_running("thumbnailer")
-    log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
+    log = stack.log_path("thumbnailer").read_bytes()[size_before:].decode()
     assert log.count("decoder_died") == 6, "each of the three got a second try"
     for trouble in ("starting", "broker_lost", "Traceback"):
         assert trouble not in log
@@ -104,7 +104,7 @@ def test_one_slow_image_delays_no_other(system, stack):
 
 
 def test_children_are_replaced_without_an_effect_on_images(system, stack):
-    told_before = stack.log_path("thumbnailer").stat().st_size
+    size_before = stack.log_path("thumbnailer").stat().st_size
     with system.restarted("thumbnailer", DECODER_RETIREMENT="2"):
         keys = [f"retirement/{n}.jpg" for n in range(12)]
         for n, key in enumerate(keys):
@@ -113,6 +113,6 @@ def test_children_are_replaced_without_an_effect_on_images(system, stack):
         retired = system.metric("THUMBNAILER_HEALTH_PORT", "thumbmill_decoder_retirements_total")
         children = len(os.sched_getaffinity(0))
         assert retired >= (12 - 2 * children) / 2, "children are replaced after their share of images"
-        log = stack.log_path("thumbnailer").read_bytes()[told_before:].decode()
+        log = stack.log_path("thumbnailer").read_bytes()[size_before:].decode()
     assert log.count("decoder_confined") + log.count("decoder_unconfined") == 1, "logged once, not for each child"
     assert "decoder_died" not in log

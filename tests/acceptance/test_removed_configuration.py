@@ -47,7 +47,7 @@ def attentive(system):
     wait_until(lambda: readiness(system, TRACKER) == {}, what="the tracker to be ready")
 
 
-def take_rule(system):
+def remove_rule(system):
     system.s3.put_bucket_notification_configuration(Bucket=ORIGINALS, NotificationConfiguration={})
 
 
@@ -66,7 +66,7 @@ def test_without_the_bucket_s_notification_rule_the_tracker_reports_it_and_image
     assert len(whole) == 2
     log = system.stack.log_path("status-tracker")
     before = log.stat().st_size
-    take_rule(system)
+    remove_rule(system)
     try:
         system.put("unannounced.jpg", photo(seed=1))
         image = system.post_form(photo(seed=2))
@@ -100,7 +100,7 @@ def test_configuration_removed_from_minio_is_restored_by_the_provisioner(system)
         less = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{ORIGINALS}"]}
         admin.policy_add("gateway", policy={"Version": "2012-10-17", "Statement": [less]})
         wait_until(lambda: logged("restored: user gateway"), what="the policy to be complete again")
-        take_rule(system)
+        remove_rule(system)
         wait_until(lambda: len(rule(system)) == 2, what="the rule to be restored")
         wait_until(lambda: logged(f"restored: bucket {ORIGINALS} notifies both"), what="its log line")
     system.wait_status(system.post_form(photo(seed=4))["id"])

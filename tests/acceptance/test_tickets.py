@@ -63,7 +63,7 @@ def test_an_unused_ticket_cannot_be_deleted(system):
     system.wait_status(ticket["id"], "DELETED")
 
 
-def wait_withdrawn(system, ticket):
+def wait_rejected(system, ticket):
     """Wait until the tracker has removed the rejected object, without any trace."""
     image_id = ticket["id"]
     wait_until(lambda: "tracker.rejected" in system.timeline(image_id), 30, "the object to be rejected")
@@ -86,7 +86,7 @@ def test_a_used_ticket_does_not_accept_another_file(system, held):
         if not held:
             system.wait_status(ticket["id"])
         assert system.send_form(ticket, photo(seed=2, orientation=3)).status_code == 204
-    wait_withdrawn(system, ticket)
+    wait_rejected(system, ticket)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -97,7 +97,7 @@ def test_a_ticket_does_not_restore_a_deleted_image(system, seed):
     system.http.delete(f"{IMAGES}/{ticket['id']}")
     system.wait_status(ticket["id"], "DELETED")
     assert system.send_form(ticket, photo(seed=seed)).status_code == 204
-    wait_withdrawn(system, ticket)
+    wait_rejected(system, ticket)
     assert system.image(ticket["id"])["generation"] == 1
 
 
@@ -128,7 +128,7 @@ def test_a_ticket_accepts_another_file_if_a_setting_allows_it(system):
         system.http.delete(f"{IMAGES}/{ticket['id']}")
         system.wait_status(ticket["id"], "DELETED")
         assert system.send_form(ticket, photo(seed=5)).status_code == 204
-        wait_withdrawn(system, ticket)
+        wait_rejected(system, ticket)
 
 
 def test_a_ticket_used_after_the_tracker_expired_it(system):

@@ -16,13 +16,13 @@ from tests.support.waiting import wait_until
 POLLERS = 150
 STALLS = 3
 CONNECTIONS = 8  # that the gateway keeps to Postgres
-LONGER_THAN_AN_ANSWER = 5.2  # seconds: the gateway waits five for the database
+STALL_SECONDS = 5.2  # seconds: the gateway waits five for the database
 
 
-async def poll(port, path, seen):
-    """Request an image again and again on one connection."""
+async def poll(port, path, stop):
+    """Request an image repeatedly on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while not seen.is_set():
+    while not stop.is_set():
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
@@ -32,16 +32,16 @@ async def poll(port, path, seen):
 
 async def stall(system, path):
     """Poll as fast as possible, and freeze the gateway for seconds now and then."""
-    seen = asyncio.Event()
-    pollers = [asyncio.create_task(poll(system.ports["GATEWAY_PORT"], path, seen)) for _ in range(POLLERS)]
+    stop = asyncio.Event()
+    pollers = [asyncio.create_task(poll(system.ports["GATEWAY_PORT"], path, stop)) for _ in range(POLLERS)]
     for _ in range(STALLS):
-        await asyncio.sleep(0.7)  # in the midst of it
+        await asyncio.sleep(0.7)  # while all pollers have requests in flight
         system.stack.signal("gateway", signal.SIGSTOP)
         try:
-            await asyncio.sleep(LONGER_THAN_AN_ANSWER)  # its deadlines and the responses arrive at the same moment
+            await asyncio.sleep(STALL_SECONDS)  # its deadlines and the responses arrive at the same moment
         finally:
             system.stack.signal("gateway", signal.SIGCONT)
-    seen.set()
+    stop.set()
     await asyncio.gather(*pollers)
 
 
@@ -57,20 +57,20 @@ def test_an_overloaded_gateway_keeps_its_database_connections(system):
     assert system.http.get(path).status_code == 200
     assert system.http.get("/livez").status_code == 200
 
-    seen = threading.Event()
+    stop = threading.Event()
 
-    def look():
+    def read():
         with httpx.Client(base_url=system.http.base_url, timeout=30) as client:
-            while not seen.is_set():
+            while not stop.is_set():
                 client.get(path)
 
     url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
     with psycopg.connect(url) as locker, ThreadPoolExecutor(4 * CONNECTIONS) as pool:
         locker.execute("LOCK TABLE images")
         for _ in range(4 * CONNECTIONS):
-            pool.submit(look)
+            pool.submit(read)
         try:
             wait_until(lambda: waiting_queries(system) == CONNECTIONS, 30, "every connection to ask for the table")
         finally:
-            seen.set()
+            stop.set()
             locker.rollback()

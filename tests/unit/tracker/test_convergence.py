@@ -1,6 +1,6 @@
-"""A model: events are lost, doubled and shuffled; after reconciliation the row follows from the bucket.
+"""A model: events are lost, duplicated and shuffled; after reconciliation the row follows from the bucket.
 
-The rules are the program's own (``fold``, ``compare_*``, ``is_confirmed``); they act upon a set of lists.
+The rules are the program's own (``fold``, ``compare_*``, ``is_confirmed``); the bucket and the queues are lists.
 """
 
 import itertools
@@ -53,13 +53,13 @@ class World(RuleBasedStateMachine):
     def upload_or_delete(self, object_version, received):
         self.original = object_version
         if received:
-            self._tell_of(object_version)
+            self._announce(object_version)
 
     @rule()
     def ask_for_a_form(self):
         self.to_tracker.append(requested(key=KEY))
 
-    def _tell_of(self, object_version):
+    def _announce(self, object_version):
         number = f"{next(self.numbers):X}"
         for target in ("immediate", "durable"):
             event = (

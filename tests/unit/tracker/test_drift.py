@@ -1,4 +1,4 @@
-"""What a difference means: the whole table, and that a listing alone proves nothing."""
+"""Drift: what a difference between listing and rows means, and the second check that confirms it."""
 
 import pytest
 

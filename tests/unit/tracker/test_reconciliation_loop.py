@@ -7,7 +7,7 @@ from thumbmill.tracker.reconciliation.loop import Reconciler
 
 
 def test_the_publisher_of_an_idle_reconciler_answers_heartbeats(monkeypatch):
-    """Or the broker would close its connection, with an error in its log, after every pass."""
+    """Otherwise the broker would close its connection after every pass, with an error in its log."""
     monkeypatch.setattr(loop, "POLL_SECONDS", 0.01)
     stop = Event()
     reconciler = Reconciler(

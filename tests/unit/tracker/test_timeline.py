@@ -35,7 +35,7 @@ def test_both_targets_make_an_event_and_the_durable_one_names_its_counterpart():
     )
 
 
-def test_a_message_put_in_by_hand_counts_as_durable():
+def test_a_message_that_an_operator_put_into_the_queue_counts_as_durable():
     (event,) = read_message(Message.read(UPLOAD, "status_tracker", "application/json", {}))
     assert event.recorded_by == "durable"
 

@@ -1,8 +1,8 @@
 """Repairs drift, after a second check that precedes everything destructive.
 
-A comparison uses a listing and rows of different moments, and an event in flight can look like drift. So
-first the tracker must have seen every event published before the comparison (``CatchUpBarrier``). Then each case is
-decided by the present row and a HEAD: a listing may be old, or lack what lies below another object's key. These
+A comparison uses a listing and rows of different moments, and an event in flight can look like drift. So first the
+tracker must have seen every event published before the comparison (``CatchUpBarrier``). Then each case is decided
+by the present row and a HEAD: a listing may be old, or omit keys below another object's key (a/b below a). These
 races remain:
 
 - An upload or a removal after the check has its own event. It comes later, and the tracker asks the bucket then.
