@@ -13,7 +13,7 @@ from devstack.account import Account, change_user
 
 @dataclass(frozen=True)
 class Process:
-    """How to start, check and stop one process."""
+    """A process: how it is started, checked and stopped."""
 
     name: str
     command: Sequence[str]

@@ -14,7 +14,7 @@ SIGNATURE_BYTES = 64  # of the longest signature: a ``ftyp`` box with a dozen co
 
 @dataclass(frozen=True)
 class Signature:
-    """How the files of a format begin: with a pattern, or with a brand of an ISO base media file."""
+    """The first bytes of a format's files: a pattern, or a brand of an ISO base media file."""
 
     format: Format
     content_type: str

@@ -23,7 +23,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 
 class SettingsError(Exception):
-    """What is wrong with the environment, one line per variable."""
+    """An error of the environment; its text has one line per variable."""
 
 
 class FileSuffixSettingsSource(PydanticBaseSettingsSource):
@@ -49,7 +49,7 @@ class FileSuffixSettingsSource(PydanticBaseSettingsSource):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs. An empty variable counts as unset, so compose files can pass on all of them."""
+    """Settings of every service. An empty variable counts as unset, so compose files can pass on all of them."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -97,7 +97,7 @@ class BrokerSettings(BaseSettings):
 
 
 class ConsumerSettings(BrokerSettings):
-    """What a consuming service needs besides its connection."""
+    """Settings of a service that consumes messages."""
 
     rabbitmq_queue: str = Field(
         IMAGE_QUEUE, pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="The thumbnailer's work queue"

@@ -25,7 +25,7 @@ WAIT_SECONDS = 0.2  # at a time, so that a wait ends soon after a signal
 
 @dataclass
 class Tally:
-    """How many dead letters were read, and how many were redriven or dropped."""
+    """The numbers of dead letters that were read, and redriven or dropped."""
 
     seen: int = 0
     done: Counter[str] = field(default_factory=Counter)  # by code

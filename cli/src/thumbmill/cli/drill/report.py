@@ -1,4 +1,4 @@
-"""What counts as an error, and the table of a drill's counts. Pure."""
+"""The checks of a drill's images, and the table of its counts. Pure."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Why an image is FAILED: the codes that the API shows, and what each means.
+"""The error codes of FAILED images, as the API shows them, with a message for each.
 
 Decoder processes import this module, so it imports no pydantic.
 """

@@ -5,7 +5,7 @@ from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE, ErrorCode
 
 
 class Failure(FrozenModel):
-    """Why an image failed; the API shows it as ``error``."""
+    """The reason of a FAILED image; the API shows it as ``error``."""
 
     code: ErrorCode
     detail: str

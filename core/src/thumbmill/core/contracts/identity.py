@@ -1,6 +1,6 @@
 """The identity of an image: its id, the versions of its object, and the keys of its variants.
 
-All functions are pure functions of what the bucket holds, so every service computes the same result.
+All functions are pure and depend only on the bucket's content, so every service computes the same result.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """What the bucket holds under a key: another version under the same key is a new generation of the image.
+    """The version of the object under a key; another version is a new generation of the image.
 
     An uploader can forge ETag and date, so versions are compared only for equality, never ordered.
     """

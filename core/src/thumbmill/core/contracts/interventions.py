@@ -14,7 +14,7 @@ from thumbmill.core.contracts.image_details import SanitizedText
 
 
 class _OperatorEvent(FrozenModel):
-    """What an operator did with a dead letter about an image."""
+    """An operator's action on a dead letter about an image."""
 
     key: str
     operator: SanitizedText
@@ -57,7 +57,7 @@ class VariantsMissing(FrozenModel):
     key: str
     object_version: ObjectVersion
     missing: list[str] = Field(default_factory=list, max_length=20)  # keys of variants; empty: the original
-    run_id: str  # the time; what is made again belongs to this run
+    run_id: str  # the time; variants that are made again belong to this run
 
 
 class DriftRepaired(FrozenModel):
@@ -67,7 +67,7 @@ class DriftRepaired(FrozenModel):
     key: str
     object_version: ObjectVersion | None = None  # of the object, if there is one
     drift: str  # missed, vanished, stuck, missing_variants or orphans
-    run_id: str  # the time; what is made again belongs to this run
+    run_id: str  # the time; variants that are made again belong to this run
     missing: list[str] = Field(default_factory=list)  # keys of the variants that are made again
 
 

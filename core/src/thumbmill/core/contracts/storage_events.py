@@ -67,7 +67,7 @@ class StorageEvent(FrozenModel):
 
     @property
     def is_about_original(self) -> bool:
-        """Whether it is an upload or a removal of an original, and no other event of MinIO."""
+        """Whether it is an upload or a removal of an original."""
         return self.bucket == ORIGINALS_BUCKET and self.name in _HANDLED_EVENTS and self.key != HEARTBEAT_KEY
 
     @property

@@ -1,4 +1,4 @@
-"""What may be served as a variant of an image: one rule for events and for responses."""
+"""The check of a variant's key and content type, the same for events and for responses."""
 
 import uuid
 

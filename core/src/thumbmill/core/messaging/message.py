@@ -10,15 +10,15 @@ from thumbmill.core.contracts.senders import sign_dead_letter
 from thumbmill.core.messaging.retry_policy import POISON_THRESHOLD, Action, Disposition
 from thumbmill.core.messaging.topology import RETRY
 
-ATTEMPT = "x-attempt"  # our own header: RabbitMQ 4 ignores an x-death that a client sends
+ATTEMPT = "x-attempt"  # not x-death: RabbitMQ 4 ignores one that a client sends
 DEFERRALS = "x-deferrals"
 REASON = "x-reason"
 CODE = "x-error-code"
-# Of the first delivery; these three survive the way through a delay queue.
+# Of the first delivery; these three are copied through a delay queue.
 ROUTING_KEY = "x-routing-key"
 EXCHANGE = "x-exchange"
 SENDER = "x-author"
-SIGNATURE = "x-seal"  # of a dead letter: proves that its consumer wrote the three above
+SIGNATURE = "x-seal"  # of a dead letter: a signature by its consumer of the three above
 ORIGIN = (EXCHANGE, ROUTING_KEY, SENDER, SIGNATURE)  # what a redriven dead letter must have
 DEAD_LETTERED_AT = "x-died-at"  # of a dead letter: ISO 8601, UTC
 RUN_ID = "x-run"  # of a redriven message: the run that events about it belong to

@@ -24,7 +24,7 @@ POISON_THRESHOLD = 4  # earlier deliveries that ended without a decision: the fi
 
 
 class Action(StrEnum):
-    """What the consumer does with a delivery."""
+    """The consumer's action on a delivery."""
 
     ACK = "ack"
     DELAY = "delay"  # confirmed publish to a delay queue, then ack

@@ -53,7 +53,7 @@ class ConsumerHealth:
 
 
 class SessionSettings(Protocol):
-    """What a session needs of its consumer; ``Consumer`` describes each field."""
+    """The settings of a session; ``Consumer`` describes each."""
 
     queue_group: QueueGroup
     prefetch: int

@@ -1,4 +1,4 @@
-"""What routes depend on: the services of the application and the checks before each request.
+"""Dependencies of the routes: the services of the application, and the check of the API key.
 
 All of them are coroutines: FastAPI runs plain functions in a thread pool.
 """

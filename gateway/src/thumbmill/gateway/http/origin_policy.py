@@ -1,4 +1,4 @@
-"""Which web pages may send requests to the gateway: pure functions on a request's headers.
+"""Checks of the web page that sends a request, by the request's headers. Pure.
 
 A page of any site can make its visitor's browser send requests to loopback or to the visitor's own network. Without
 ``API_KEYS``, nothing else prevents this.
