@@ -134,7 +134,7 @@ def read(system, key):
 
 def check_all(system, objects, *, alone=True):
     """Check that every key ends as the bucket holds it; ``alone``: no variants of other objects are left."""
-    with suppress(AssertionError):  # the next lines report it better
+    with suppress(AssertionError):  # the comparison below reports more
         wait_until(lambda: not find_wrong(system, objects, alone=alone), 40)
     wait_idle(system)
     wrong = find_wrong(system, objects, alone=alone)

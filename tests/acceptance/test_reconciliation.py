@@ -17,7 +17,7 @@ from tests.support.processes import another
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
-LOCK = 0x7468756D63  # Postgres's advisory lock, which one holds who reconciles
+LOCK = 0x7468756D63  # the advisory lock of the tracker that reconciles
 FREQUENT = {"RECONCILE_INTERVAL_SECONDS": "1", "RECONCILE_AFTER_SECONDS": "5"}
 
 
@@ -36,10 +36,10 @@ def wait_repair(system, image_id, drift):
     wait_until(lambda: drift in repairs(system, image_id), 60, f"{drift} to be repaired")
 
 
-def act_unheard(system, act, *keys):
+def lose_events_of(system, act, *keys):
     """Change each of these keys in the bucket once, and lose all events of it: IMMEDIATE's and DURABLE's.
 
-    Others' late news may be on its way, too, so it is these keys' that is waited for.
+    Late events of other keys may arrive meanwhile, so this waits for the events of these keys.
     """
     awaited = Counter(dict.fromkeys(keys, 2))
     with (
@@ -57,17 +57,17 @@ def act_unheard(system, act, *keys):
 
 def test_lost_events_are_repaired(system):
     def upload():
-        system.put("unheard.jpg", photo(orientation=3))
+        system.put("no-events.jpg", photo(orientation=3))
 
-    act_unheard(system, upload, "unheard.jpg")
+    lose_events_of(system, upload, "no-events.jpg")
     with system.restarted("status-tracker", **FREQUENT):
-        done = system.wait_key("unheard.jpg", timeout=60)
+        done = system.wait_key("no-events.jpg", timeout=60)
         assert red_quarter(system.thumbnail(done["id"])) == "right lower"
         assert repairs(system, done["id"]) == ["missed"]
         metric = 'thumbmill_reconcile_repaired_total{drift="missed"}'
         assert system.metric("STATUS_TRACKER_HEALTH_PORT", metric) == 1
 
-    act_unheard(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="unheard.jpg"), "unheard.jpg")
+    lose_events_of(system, lambda: system.s3.delete_object(Bucket=ORIGINALS, Key="no-events.jpg"), "no-events.jpg")
     with system.restarted("status-tracker", **FREQUENT):
         system.wait_status(done["id"], "DELETED", timeout=60)
         wait_until(lambda: system.keys(PROCESSED, f"{done['id']}/") == [], what="its variants to be deleted")
@@ -81,7 +81,7 @@ def test_a_killed_reconciler_and_two_concurrent_ones_repair_everything_once(syst
         for number, key in enumerate(keys):
             system.put(key, photo(seed=number + 1))
 
-    act_unheard(system, upload, *keys)
+    lose_events_of(system, upload, *keys)
     stack.restart(
         "status-tracker", wait=False, command=crashing(stack, "status-tracker", "after_announce"), **FREQUENT
     )

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 POLLERS = 150
 STALLS = 3
 CONNECTIONS = 8  # that the gateway keeps to Postgres
-STALL_SECONDS = 5.2  # seconds: the gateway waits five for the database
+STALL_SECONDS = 5.2  # the gateway waits five for the database
 
 
 async def poll(port, path, stop):

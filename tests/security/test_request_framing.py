@@ -30,7 +30,7 @@ def send_in_segments(client, data, chance, most=6):
     cuts = sorted(chance.sample(range(1, len(data)), min(chance.randrange(most), len(data) - 1)))
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         client.send(data[start:end])
-        _GAP.wait(0.001)  # so that they arrive apart, mostly
+        _GAP.wait(0.001)  # so that most segments arrive separately
 
 
 JSON = b"Content-Type: application/json\r\n"

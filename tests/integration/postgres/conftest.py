@@ -16,11 +16,11 @@ from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.tracker.db.migrate import migrate
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
-from thumbmill.tracker.retention import Rules
+from thumbmill.tracker.retention import RetentionRules
 from thumbmill.tracker.watermarks import Watermarks
 
 # Most events of these tests are years old by their dates; none of them may count as purged.
-PATIENT = Rules(deleted=timedelta(days=36_500), expired=timedelta(days=36_500))
+PATIENT = RetentionRules(deleted=timedelta(days=36_500), expired=timedelta(days=36_500))
 _NUMBERS = itertools.count()
 
 

@@ -13,9 +13,9 @@ from tests.unit.tracker.event_factory import KEY
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.tracker import retention as retention_module
 from thumbmill.tracker.handler import Tracker
-from thumbmill.tracker.retention import Retention, Rules
+from thumbmill.tracker.retention import Retention, RetentionRules
 
-RULES = Rules()
+RULES = RetentionRules()
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
-from thumbmill.tracker.retention import Rules
+from thumbmill.tracker.retention import RetentionRules
 from thumbmill.tracker.timeline import RETAINED_DATA
 
 NO_OBJECT = BucketState(None)
-RULES = Rules()
+RULES = RetentionRules()
 EVERYTHING = [
     put(), processing(), retrying(), failed(), done(), delete(), removed(), requested(), redriven(), dropped(),
     retry_requested("2026"), missed("a"), drift_repaired("a"), presigned_upload(),

@@ -32,7 +32,7 @@ from thumbmill.tracker.on_demand.endpoints import make_endpoints
 from thumbmill.tracker.on_demand.retry import POLL_SECONDS, Retrier
 from thumbmill.tracker.queue_lengths import measure_queues, watched_queues
 from thumbmill.tracker.reconciliation.loop import make_reconciler
-from thumbmill.tracker.retention import INTERVAL_SECONDS, Retention, Rules
+from thumbmill.tracker.retention import INTERVAL_SECONDS, Retention, RetentionRules
 from thumbmill.tracker.settings import MigrationSettings, Settings
 from thumbmill.tracker.sweep import Sweep
 from thumbmill.tracker.watermarks import Watermarks
@@ -121,7 +121,7 @@ def _consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
     check_storage = partial(storage.check, ORIGINALS_BUCKET)
     watermarks = Watermarks()
     heartbeats = Heartbeats(storage, watermarks)
-    rules = Rules.from_settings(settings)
+    rules = RetentionRules.from_settings(settings)
 
     handler_repository = open_repository("handler")
     tracker = Tracker(

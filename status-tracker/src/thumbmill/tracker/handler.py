@@ -26,7 +26,7 @@ from thumbmill.tracker.metrics import CAUGHT_UP_TO, CONFLICTS, EVENTS
 from thumbmill.tracker.projection import fold, needs_processing
 from thumbmill.tracker.reconciliation.repository import ReconciliationRepository
 from thumbmill.tracker.republish import republish, republish_image
-from thumbmill.tracker.retention import Rules
+from thumbmill.tracker.retention import RetentionRules
 from thumbmill.tracker.timeline import ReceivedHeartbeat, ReceivedWatermark, TimelineEvent, read_message
 from thumbmill.tracker.watermarks import Watermarks
 
@@ -54,7 +54,7 @@ class Tracker:
         repository: Repository,
         storage: Storage,
         watermarks: Watermarks,
-        rules: Rules | None = None,
+        rules: RetentionRules | None = None,
         *,
         allow_unnamed: bool = False,
         on_heartbeat: Callable[[ReceivedHeartbeat], None] = lambda _: None,
@@ -62,7 +62,7 @@ class Tracker:
         self._repository = repository
         self._storage = storage
         self._watermarks = watermarks
-        self._rules = rules or Rules()
+        self._rules = rules or RetentionRules()
         self._allow_unnamed = allow_unnamed  # accept events that do not name their sender
         self._on_heartbeat = on_heartbeat
 

@@ -1,7 +1,7 @@
 """Purges rows of deleted images and of unused forms, each with its timeline, and stray events: those without a row.
 
-A purged ID is 404. ``Rules`` protects it from late events: an event that is old enough to belong to a purged row
-creates none, unless the bucket has an object under its key.
+A purged ID is 404. ``RetentionRules`` protects it from late events: an event that is old enough to belong to a
+purged row creates none, unless the bucket has an object under its key.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _START = (MIN_DATETIME, UUID(int=0))
 
 
 @dataclass(frozen=True)
-class Rules:
+class RetentionRules:
     """The settings for how long rows and forms are kept."""
 
     deleted: timedelta = timedelta(days=30)  # how long a row stays
@@ -36,7 +36,7 @@ class Rules:
     overwrite: bool = False  # whether a used form may store another file
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Rules":
+    def from_settings(cls, settings: Settings) -> "RetentionRules":
         return cls(
             deleted=timedelta(seconds=settings.deleted_retention_seconds),
             expired=timedelta(seconds=settings.expired_retention_seconds),
@@ -60,7 +60,7 @@ class Retention:
     """Purges in chunks. Belongs to one thread, as its repository does; any number of trackers may purge."""
 
     repository: Repository
-    rules: Rules
+    rules: RetentionRules
     _checked_up_to: tuple[datetime, UUID] = field(default=_START)  # of the stray events
 
     def run(self, stop: Event) -> int:

@@ -34,7 +34,7 @@ from thumbmill.tracker.reconciliation.drift import DriftKind
 from thumbmill.tracker.reconciliation.repair import Repairer
 from thumbmill.tracker.reconciliation.repository import Cursor, ReconciliationRepository
 from thumbmill.tracker.reconciliation.scan import Batch, Scanner
-from thumbmill.tracker.retention import Rules
+from thumbmill.tracker.retention import RetentionRules
 from thumbmill.tracker.settings import Settings
 from thumbmill.tracker.watermarks import Watermarks
 
@@ -155,7 +155,7 @@ def make_reconciler(
     images = ReconciliationRepository(repository)
     repairer = Repairer(
         repository=images,
-        tracker=Tracker(repository, storage, Watermarks(), Rules.from_settings(settings)),
+        tracker=Tracker(repository, storage, Watermarks(), RetentionRules.from_settings(settings)),
         storage=storage,
         publisher=publisher,
         barrier=CatchUpBarrier(images, stop, late_seconds),
