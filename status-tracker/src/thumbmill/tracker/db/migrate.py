@@ -61,7 +61,10 @@ def check_version(url: str) -> None:
         advice = "run `status-tracker migrate` with the owner's MIGRATION_DATABASE_URL"
         raise DependencyRejected("postgres", f"the schema is at {found}, this program needs {expected}: {advice}")
     if found > expected:
-        raise DependencyRejected("postgres", f"the schema is at {found}, newer than this program's {expected}")
+        advice = "install the version that migrated it"
+        raise DependencyRejected(
+            "postgres", f"the schema is at {found}, newer than this program's {expected}: {advice}"
+        )
 
 
 def _version(connection: Connection) -> int:

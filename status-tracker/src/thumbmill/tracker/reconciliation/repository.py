@@ -103,7 +103,7 @@ class ReconciliationRepository:
         with self._repository.connected() as connection:
             found = execute(connection, "read_progress").fetchone()
         if found is None:
-            raise LookupError("the table progress has lost its row")
+            raise LookupError("the table progress has lost its row: insert it as sql/schema.sql does")
         time: datetime = found["caught_up_to"]
         return time
 
@@ -115,7 +115,7 @@ class ReconciliationRepository:
         with self._repository.connected() as connection:
             found = execute(connection, "read_cursor").fetchone()
         if found is None:
-            raise LookupError("the table reconciliation has lost its row")
+            raise LookupError("the table reconciliation has lost its row: insert it as sql/schema.sql does")
         due_in, since_last_pass = float(found.pop("due_in")), found.pop("since_last_pass")
         cursor = Cursor(**found)
         if cursor.is_start and since_last_pass is not None:
