@@ -56,7 +56,7 @@ def read(folder: Path) -> list[Photo]:
     """Return the JPEGs of a folder, sorted by name. Raise SystemExit if there are none."""
     photos = [Photo(path, _pixels(path)) for path in sorted(folder.glob("*.jp*g"))]
     if not photos:
-        raise SystemExit(f"no JPEGs in {folder}: give another folder as --corpus, or delete it to collect it again")
+        raise SystemExit(f"no JPEGs in {folder}: give --corpus a folder of JPEGs")
     return photos
 
 

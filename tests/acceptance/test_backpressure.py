@@ -57,6 +57,6 @@ def test_over_a_limit_uploads_are_rejected_until_the_queue_is_shorter(system):
             assert refused.json()["detail"].startswith("an image has waited for ")
             system.stack.start("thumbnailer")
             wait_accepted(system)
-            system.stack.stop("thumbnailer")  # as the block outside expects it
+            system.stack.stop("thumbnailer")  # since the outer block starts it
     system.wait_status(first)
     system.wait_key("backpressure/another-route.jpg")

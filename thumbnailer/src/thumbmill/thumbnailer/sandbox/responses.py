@@ -72,7 +72,7 @@ def _parse_image(fields: dict[str, Any], parts: list[bytes], options: Processing
     variants = fields.pop("variants", None)
     names = [preset.name for preset in options.presets]
     if not isinstance(variants, list) or len(variants) != len(names) or len(parts) != len(names):
-        raise ValueError("the number of variants is not that of the presets")
+        raise ValueError(f"the response does not have one variant for each of the {len(names)} presets")
     if not all(isinstance(variant, dict) for variant in variants):
         raise ValueError("a variant is not an object")
     try:
@@ -90,5 +90,5 @@ def _parse_image(fields: dict[str, Any], parts: list[bytes], options: Processing
             raise ValueError(f"the bytes of a variant are not {variant.content_type}")
     sizes = [(image.width, image.height), *((variant.width, variant.height) for variant in image.variants)]
     if not all(0 < edge <= _MAX_EDGE for size in sizes for edge in size):
-        raise ValueError("an edge is out of range")
+        raise ValueError(f"an edge is not within 1 and {_MAX_EDGE} pixels")
     return image
