@@ -20,7 +20,7 @@ POLL_SECONDS = 0.5
 STATUS_LINE_SECONDS = 10.0  # between two lines of progress without a terminal
 OPEN_STATES = ("waiting", "running")
 
-Request = dict[str, Any]  # as the tracker describes it
+Request = dict[str, Any]  # the tracker's JSON about a request
 Report = dict[str, Any]
 
 

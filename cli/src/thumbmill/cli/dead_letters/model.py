@@ -35,7 +35,7 @@ class DeadLetter:
     raw: RawDeadLetter
     id: str
     queue: str  # the work queue that it was in
-    keys: tuple[str, ...]  # of its originals
+    keys: tuple[str, ...]  # object keys of its images
     code: str
     reason: str
     attempts: int

@@ -28,7 +28,7 @@ class Tally:
     """The numbers of dead letters that were read, and redriven or dropped."""
 
     seen: int = 0
-    done: Counter[str] = field(default_factory=Counter)  # by code
+    done: Counter[str] = field(default_factory=Counter)  # redriven or dropped, by error code
     interrupted: bool = False
 
     @property

@@ -48,7 +48,7 @@ class Clients:
     history: History
     seed: int
     folder: str  # prefix of the keys chosen here
-    faults: tuple[str, ...] = ("truncate",)  # of the bad images
+    faults: tuple[str, ...] = ("truncate",)  # kinds of bad images
     pause_seconds: float = 0.25
     stop: threading.Event = field(default_factory=threading.Event)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))

@@ -22,7 +22,7 @@ class Plan:
     seed: int  # of the clients' choices
     clients: int
     settle_seconds: float
-    faults: tuple[str, ...] = ("truncate",)  # of the bad images
+    faults: tuple[str, ...] = ("truncate",)  # kinds of bad images
     exclusive: bool = False  # no other client uses the system, so the checker checks everything in it
 
 

@@ -52,7 +52,7 @@ class Message:
     attempt: int = 1
     deferrals: int = 0  # delays that cost no attempt
     earlier_deliveries: int = 0  # of this message in this queue, without a decision
-    delivery_routing_key: str = ""  # of this delivery
+    delivery_routing_key: str = ""  # of this delivery, not of the first one
     delivery_limit_queue: str = ""  # the queue where the message reached RabbitMQ's delivery limit
     sticky_headers: Mapping[str, str] = field(default_factory=dict)
 

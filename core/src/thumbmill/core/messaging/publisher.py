@@ -59,7 +59,7 @@ def connect(broker: BrokerSettings, name: str) -> pika.BlockingConnection:
 def _connection_error(error: AMQPError, broker: BrokerSettings) -> DependencyUnavailable:
     """Return our error for a failed login. pika also raises these if RabbitMQ closes the connection."""
     message = str(error)
-    if not _REJECTED.search(message) or "limit" in message:  # of connections
+    if not _REJECTED.search(message) or "limit" in message:  # a connection limit is temporary
         return DependencyUnavailable("rabbitmq", message)
     if isinstance(error, ProbableAuthenticationError):
         return DependencyRejected("rabbitmq", "check RABBITMQ_USER and RABBITMQ_PASSWORD")

@@ -28,7 +28,7 @@ class BodyRateMonitor:
 
     def __init__(self, limits: BodyRateLimits) -> None:
         self._limits = limits
-        self._bytes = 0  # in this window
+        self._bytes = 0  # received in this window
         self._waited = 0.0  # seconds in this window, without the current wait
         self._waited_before = 0.0  # in earlier windows
         self._wait: asyncio.Timeout | None = None

@@ -57,8 +57,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limiter = limiter
         self._drains = drains
-        self._read_timer: TimerHandle | None = None  # for input
-        self._write_timer: TimerHandle | None = None  # for output
+        self._read_timer: TimerHandle | None = None  # ends the wait for input
+        self._write_timer: TimerHandle | None = None  # ends the wait for the client to read
         self._ignores_input = False  # further input is dropped
         self._in_head = True  # also between two requests
         self._unparsed_bytes = 0  # since the parser last made progress

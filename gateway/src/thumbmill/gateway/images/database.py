@@ -31,7 +31,7 @@ CONNECTIONS = 8
 MAX_WAITING = 400  # queries; about as many as a busy machine serves within POOL_TIMEOUT_SECONDS
 POOL_TIMEOUT_SECONDS = 3  # to get a connection
 STATEMENT_TIMEOUT_SECONDS = 4  # for the server's work on one query; roles.sh sets the same for the role
-QUERY_TIMEOUT_SECONDS = 5  # in all
+QUERY_TIMEOUT_SECONDS = 5  # for the connection and the query together
 _CONNECT_OPTIONS: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": POOL_TIMEOUT_SECONDS,
