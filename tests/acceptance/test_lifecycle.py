@@ -21,7 +21,7 @@ def in_flight(system):
     return system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_messages_in_progress{queue="image_queue"}')
 
 
-def assert_gone(system, image):
+def assert_deleted(system, image):
     """Check the API's representation of a deleted image."""
     observed = system.image(image["id"])
     assert (observed["status"], observed["variants"], observed["error"]) == ("DELETED", [], None)
@@ -36,7 +36,7 @@ def test_deleted_after_processing(system):
     system.wait_status(image["id"], "DELETED", timeout=10)
     timeline = system.wait_removed(image["id"])
     assert "storage.ObjectRemoved:Delete" in timeline
-    assert_gone(system, image)
+    assert_deleted(system, image)
     for variant in image["variants"]:
         assert system.http.get(variant["url"]).status_code == 410
     delete(system, image["id"])  # repeating it is no error
@@ -47,7 +47,7 @@ def test_deleted_by_an_s3_client(system):
     image = system.wait_key("deleted/by-s3.jpg")
     system.s3.delete_object(Bucket="images-original", Key=image["key"])
     system.wait_removed(image["id"])
-    assert_gone(system, image)
+    assert_deleted(system, image)
 
 
 def test_deleted_before_processing(system):
@@ -58,7 +58,7 @@ def test_deleted_before_processing(system):
         system.wait_status(image["id"], "DELETED")
     timeline = system.wait_removed(image["id"])
     assert not {"image.processing", "image.done", "image.failed"} & set(timeline)
-    assert_gone(system, image)
+    assert_deleted(system, image)
 
 
 def test_deleted_while_it_is_decoded(system):
@@ -74,7 +74,7 @@ def test_deleted_while_it_is_decoded(system):
     timeline = system.wait_removed(image["id"])
     assert "image.processing" in timeline
     assert not {"image.done", "image.failed"} & set(timeline)
-    assert_gone(system, image)
+    assert_deleted(system, image)
 
 
 @pytest.mark.parametrize("point", ["after_fetch", "after_put", "before_publish", "after_publish"])
@@ -88,7 +88,7 @@ def test_deleted_while_a_killed_thumbnailer_is_down(system, point):
     system.wait_status(image["id"], "DELETED")
     system.stack.start("thumbnailer")
     system.wait_removed(image["id"])
-    assert_gone(system, image)
+    assert_deleted(system, image)
 
 
 def test_replaced_while_a_killed_thumbnailer_is_down(system):

@@ -61,7 +61,7 @@ def provision(system):
     return ended.stdout
 
 
-def assert_useless(s3, image):
+def assert_denied(s3, image):
     """Check that every request is denied that the users' policies allow with the user's own secret."""
     others = {"Bucket": ORIGINALS, "Key": image["key"]}
     for attempt in (
@@ -125,7 +125,7 @@ def test_temporary_keys_give_no_access(system, user, image):
         return  # a newer build that issues none
     stolen = keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
     s3 = client(system, "s3", *stolen)
-    assert_useless(s3, image)
+    assert_denied(s3, image)
     if user in {"gateway", "thumbnailer", "status-tracker"}:
         with permissive(system, user):  # or the test would prove nothing
             assert s3.list_objects_v2(Bucket=ORIGINALS)["KeyCount"]
@@ -137,7 +137,7 @@ def test_an_earlier_service_account_gives_no_access_and_is_removed(system, user,
         own = admin_as(system, user, system.secrets[SECRETS[user]])
         own.add_service_account(access_key=name, secret_key=secret)
     try:
-        assert_useless(client(system, "s3", name, secret), image)
+        assert_denied(client(system, "s3", name, secret), image)
         assert f"user {user} had the service account {name}: removed" in provision(system)
         assert name not in root(system).list_service_account(user)
     finally:
@@ -170,6 +170,6 @@ def test_a_changed_secret_invalidates_the_old_one(system, user, image):
     old = system.secrets[SECRETS[user]]
     root(system).user_add(user, "another-secret-for-a-while")
     try:
-        assert_useless(client(system, "s3", user, old), image)
+        assert_denied(client(system, "s3", user, old), image)
     finally:
         provision(system)

@@ -48,9 +48,9 @@ def low_delivery_limit(system: System) -> Iterator[None]:
     """Have the broker dead-letter a message of the image queue after a few deliveries instead of a thousand."""
     api = f"http://127.0.0.1:{system.ports['RABBITMQ_MANAGEMENT_PORT']}/api/policies/%2F"
     with httpx.Client(auth=("admin", system.secrets["RABBITMQ_ADMIN_PASSWORD"])) as client:
-        ours = next(p for p in client.get(api).json() if p["pattern"] == "^image_queue$")
-        lower = ours["definition"] | {"delivery-limit": LOW_LIMIT}
-        put = {"pattern": ours["pattern"], "apply-to": "queues", "priority": 9, "definition": lower}
+        policy = next(p for p in client.get(api).json() if p["pattern"] == "^image_queue$")
+        lower = policy["definition"] | {"delivery-limit": LOW_LIMIT}
+        put = {"pattern": policy["pattern"], "apply-to": "queues", "priority": 9, "definition": lower}
         client.put(f"{api}/low-limit", json=put).raise_for_status()
         try:
             yield

@@ -32,7 +32,7 @@ def url(fresh):
 
 
 @dataclass
-class Nap:
+class Pause:
     pause: str
     pid: int
 
@@ -40,7 +40,7 @@ class Nap:
 async def serve_at_once(database):
     """Return how many connections Postgres works on at the same time."""
     nap = "SELECT pg_sleep(0.2)::text AS pause, pg_backend_pid() AS pid"
-    rows = await asyncio.gather(*[database.fetch_all(nap, {}, Nap) for _ in range(4 * CONNECTIONS)])
+    rows = await asyncio.gather(*[database.fetch_all(nap, {}, Pause) for _ in range(4 * CONNECTIONS)])
     return len({row[0].pid for row in rows})
 
 
@@ -81,7 +81,7 @@ def test_no_query_takes_longer_than_the_statement_timeout(url):
 
     async def run():
         async with opened(url) as database:
-            await database.fetch_all("SELECT pg_sleep(60)::text AS pause, 0 AS pid", {}, Nap)
+            await database.fetch_all("SELECT pg_sleep(60)::text AS pause, 0 AS pid", {}, Pause)
 
     with pytest.raises(DependencyUnavailable, match="statement timeout"):
         asyncio.run(run())
@@ -108,7 +108,7 @@ def test_a_busy_database_is_not_reported_as_unavailable(url):
     async def run():
         nap = "SELECT pg_sleep(0.5)::text AS pause, pg_backend_pid() AS pid"  # 48 are served in time
         async with opened(url) as database:
-            asked = [database.fetch_all(nap, {}, Nap) for _ in range(MAX_WAITING // 2)]
+            asked = [database.fetch_all(nap, {}, Pause) for _ in range(MAX_WAITING // 2)]
             return await asyncio.gather(*asked, return_exceptions=True)
 
     dependencies = [answer.dependency for answer in asyncio.run(run()) if isinstance(answer, DependencyUnavailable)]

@@ -168,7 +168,7 @@ def test_an_object_below_another_objects_key_is_not_listed_and_stays(world):
     assert world.row(image_id_of("a/b"))["status"] == "DONE"
 
 
-class LyingStore(Storage):
+class IncompleteStore(Storage):
     """Lists fewer objects than there are, as a cache or a lost drive would."""
 
     def list_page(self, bucket, *, after="", token=""):
@@ -180,11 +180,11 @@ class LyingStore(Storage):
 def test_an_empty_listing_changes_nothing(world):
     world.make_done(KEY)
     before = world.everything()
-    assert world.reconcile(storage=LyingStore(world.settings)) == {}
+    assert world.reconcile(storage=IncompleteStore(world.settings)) == {}
     assert world.everything() == before
 
 
-class AwayStore(Storage):
+class UnavailableStore(Storage):
     """Lists, and is unavailable for requests about one object."""
 
     def head(self, bucket, key):
@@ -198,7 +198,7 @@ def test_an_unavailable_store_changes_nothing(world):
     wait_for_age(world)
     before = world.everything()
     with pytest.raises(DependencyUnavailable):
-        world.reconcile(storage=AwayStore(world.settings))
+        world.reconcile(storage=UnavailableStore(world.settings))
     assert world.everything() == before
 
 

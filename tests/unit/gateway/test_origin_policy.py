@@ -2,7 +2,7 @@ import pytest
 
 from thumbmill.gateway.http.origin_policy import is_allowed_host, is_cross_origin_write
 
-OURS = frozenset({"images.example.org"})
+ALLOWED_HOSTS = frozenset({"images.example.org"})
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ OURS = frozenset({"images.example.org"})
      "images.example.org", "Images.Example.org.:443", "gateway:8000", "my-machine", "thumbmill_gateway.:80"],
 )  # fmt: skip
 def test_allowed_hosts(host):
-    assert is_allowed_host(host, OURS)
+    assert is_allowed_host(host, ALLOWED_HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_allowed_hosts(host):
      "[evil.example]", "", "a b"],
 )  # fmt: skip
 def test_other_hosts_are_rejected(host):
-    assert not is_allowed_host(host, OURS)
+    assert not is_allowed_host(host, ALLOWED_HOSTS)
 
 
 @pytest.mark.parametrize(

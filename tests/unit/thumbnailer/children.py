@@ -12,10 +12,10 @@ from tests.support.waiting import wait_until
 
 
 def children():
-    return {process.pid for process in psutil.Process().children() if not is_gone(process)}
+    return {process.pid for process in psutil.Process().children() if not has_ended(process)}
 
 
-def is_gone(process):
+def has_ended(process):
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

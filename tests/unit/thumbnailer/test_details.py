@@ -243,7 +243,7 @@ def test_the_thumbhash_equals_that_of_the_reference_implementation(expected, pix
     _, thumbhash = make_placeholders(image.convert("RGB") if opaque else image)
     thumbhash, reference = base64.b64decode(thumbhash), base64.b64decode(expected)
     assert len(thumbhash) == len(reference)
-    # Ours rounds the channels to whole levels before the transform.
+    # The thumbnailer rounds the channels to whole levels before the transform.
     assert levels(thumbhash) == pytest.approx(levels(reference), abs=1)
 
 

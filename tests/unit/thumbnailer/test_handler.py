@@ -64,17 +64,17 @@ class Bucket:
     @contextmanager
     def _called(self, call):
         self.calls.append(call)
-        self._carry_out(call, after=False)
+        self._run_plans(call, after=False)
         yield
-        self._carry_out(call, after=True)
+        self._run_plans(call, after=True)
 
-    def _carry_out(self, call, *, after):
+    def _run_plans(self, call, *, after):
         for plan in self._plans:
             if plan["call"] == call and plan["after"] is after and plan["times"]:
                 plan["times"] -= 1
                 plan["do"]()
 
-    def _look_up(self, bucket, key):
+    def _find(self, bucket, key):
         if "//" in key:
             raise InvalidKeyError(key)
         if (bucket, key) not in self.objects:
@@ -87,12 +87,12 @@ class Bucket:
 
     def head(self, bucket, key):
         with self._called("head"):
-            return self._look_up(bucket, key)[1]
+            return self._find(bucket, key)[1]
 
     @contextmanager
     def open(self, bucket, key, *, etag=None):
         with self._called("open"):
-            data, head = self._look_up(bucket, key)
+            data, head = self._find(bucket, key)
             if etag and head.object_version.etag != etag:
                 raise PreconditionFailedError(key)
         yield head, BytesIO(data)

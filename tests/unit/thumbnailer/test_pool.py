@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.support.images import faulty_photo, photo, png_header
 from tests.support.waiting import wait_until
-from tests.unit.thumbnailer.children import busy_neighbours, children, is_gone, started_since, total
+from tests.unit.thumbnailer.children import busy_neighbours, children, has_ended, started_since, total
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.errors import DependencyUnavailable
@@ -149,7 +149,7 @@ def test_a_stopped_or_killed_child_does_not_reject_an_image(number):
         decoding = start_decoding(decoder, faulty_photo("spin"), threads)
         child.send_signal(number)
         assert isinstance(decoding.exception(60), DecoderInterruptedError)
-        wait_until(lambda: is_gone(child), 30, "the child to end")
+        wait_until(lambda: has_ended(child), 30, "the child to end")
         assert decoder.decode(photo()).image.width == 640
 
 
@@ -205,8 +205,8 @@ def test_an_accepted_image_fits_into_the_memory(kind, mode, options):
 
 def test_a_decoder_of_the_service_ignores_requests_to_fail(faulty_decoders, monkeypatch):
     monkeypatch.setattr("thumbmill.thumbnailer.sandbox.process.WORKER", faulty_decoders)
-    with Decoder(make_options(), children=1) as sober:
-        assert sober.decode(faulty_photo("crash")).image.width == 64
+    with Decoder(make_options(), children=1) as normal:
+        assert normal.decode(faulty_photo("crash")).image.width == 64
 
 
 def test_a_child_that_died_while_idle_costs_the_next_image_no_try():
@@ -214,7 +214,7 @@ def test_a_child_that_died_while_idle_costs_the_next_image_no_try():
     with Decoder(OPTIONS, children=1) as lonely:
         for process in started_since(earlier):  # even if it happened to the spare as well
             process.kill()
-            wait_until(lambda process=process: is_gone(process), 10, "its death")
+            wait_until(lambda process=process: has_ended(process), 10, "its death")
         before = deaths()
         assert lonely.decode(photo()).image.width == 640
         assert deaths() == before
@@ -273,11 +273,11 @@ def test_a_killer_does_not_affect_other_images(decoder):
 
 
 def test_an_image_is_not_rejected_if_no_child_starts_any_more(monkeypatch):
-    def start_in_vain(*_):
+    def fail_to_start(*_):
         raise DecoderUnavailableError("for the test")
 
     with Decoder(OPTIONS, children=1) as running:
-        monkeypatch.setattr(ChildProcess, "__init__", start_in_vain)
+        monkeypatch.setattr(ChildProcess, "__init__", fail_to_start)
         for _ in range(2):  # the spare, and then nothing
             error = running_error(running, faulty_photo("crash"))
         assert isinstance(error, DecoderUnavailableError)

@@ -14,7 +14,7 @@ from PIL import Image
 from devstack.installation import CHECKOUT
 from tests.support.images import faulty_photo, photo
 from tests.support.waiting import wait_until
-from tests.unit.thumbnailer.children import children, is_gone, read_limit, read_status, started_since, total
+from tests.unit.thumbnailer.children import children, has_ended, read_limit, read_status, started_since, total
 from tests.unit.thumbnailer.options import make_options
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.thumbnailer.metrics import DECODER_DEATHS, RETIREMENTS
@@ -49,7 +49,7 @@ def test_a_child_is_replaced_by_the_spare_after_its_share_of_images():
         assert total(RETIREMENTS) == retired
         assert running.decode(photo()).image.width == 640
         assert total(RETIREMENTS) == retired + 1
-        wait_until(lambda: is_gone(first), 10, "the end of the first")
+        wait_until(lambda: has_ended(first), 10, "the end of the first")
         assert started_since(earlier)[0] == spare, "another spare has been started since"
         assert read_limit(spare, "Max cpu time") > 0, "set with its first image"
         before = total(DECODER_DEATHS)
@@ -154,7 +154,7 @@ def test_a_child_with_an_invalid_response_is_replaced(monkeypatch, error):
             rejected = running.decode(photo())
         assert rejected.code is ErrorCode.DECODER_CRASHED
         assert total(DECODER_DEATHS) == before + 2
-        wait_until(lambda: all(map(is_gone, started)), 30, "both children to end")
+        wait_until(lambda: all(map(has_ended, started)), 30, "both children to end")
         assert running.decode(photo(700, 500)).image.width == 700
 
 
@@ -183,4 +183,4 @@ def test_a_child_dies_with_its_parent(tmp_path):
         )
         wait_until(lambda: all(child.status() == psutil.STATUS_SLEEPING for child in pair), 10, "them at rest")
         parent.kill()
-    wait_until(lambda: all(map(is_gone, pair)), 10, "the children's death")
+    wait_until(lambda: all(map(has_ended, pair)), 10, "the children's death")
