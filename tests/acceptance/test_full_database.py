@@ -14,7 +14,7 @@ FULL = """
     CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON events EXECUTE FUNCTION refuse();
     CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON images EXECUTE FUNCTION refuse();
 """
-RELEASED = 'thumbmill_deliveries_total{action="release",queue="status_tracker"}'
+RELEASED = 'thumbmill_deliveries_total{action="requeue",queue="status_tracker"}'
 
 
 @contextmanager

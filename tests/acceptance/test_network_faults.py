@@ -92,11 +92,11 @@ def test_a_connection_that_drops_everything_beyond_all_timeouts(system, link, mo
 def test_a_variant_whose_upload_is_cut_off_does_not_exist(system):
     """Nothing is stored of it, and the image is DONE only when all of them are there."""
     link = ("thumbnailer", "minio")
-    released = 'thumbmill_deliveries_total{action="release",queue="image_queue"}'
+    requeued = 'thumbmill_deliveries_total{action="requeue",queue="image_queue"}'
     with proxied(system, [link]) as proxies:
         proxies[link].mode = "cut"  # a few KB get through, so the original does
         image_id = system.post_form(shifted_noise(), name="noise.png")["id"]
-        wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", released) >= 2, what="two failed attempts")
+        wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", requeued) >= 2, what="two failed attempts")
         stored = system.keys(PROCESSED, f"{image_id}/")
         assert not [key for key in stored if "/large." in key]
         assert all(opened(system.s3.get_object(Bucket=PROCESSED, Key=key)["Body"].read()) for key in stored)

@@ -75,7 +75,7 @@ def test_an_invalid_file_is_rejected_with_every_line(system, presets):
     code, output = system.run_to_end("thumbnailer", PRESETS_FILE=str(presets))
     assert code == 2, output
     assert f"PRESETS_FILE: {presets}:5: presets[2].width: must be 1 to 16383, is 0" in output
-    assert f"{presets}:6: presets[3].heigth: there is no such field" in output
+    assert f"{presets}:6: presets[3].heigth: is not a known field" in output
     assert "Traceback" not in output
 
 

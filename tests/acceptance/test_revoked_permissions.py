@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 def test_a_permission_revoked_for_a_while_costs_no_attempt(system, action):
     with denied(system, action):
         image = system.post_form(photo(orientation=3))
-        refused = 'thumbmill_deliveries_total{action="release",queue="image_queue"}'
+        refused = 'thumbmill_deliveries_total{action="requeue",queue="image_queue"}'
         before = system.metric("THUMBNAILER_HEALTH_PORT", refused)
         wait_until(lambda: system.metric("THUMBNAILER_HEALTH_PORT", refused) >= before + 2)
         assert system.image(image["id"])["status"] in {"PENDING", "PROCESSING"}
