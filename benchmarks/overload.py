@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ import uvloop
 from benchmarks.accounting import Part, machine_seconds, parts_of
 from benchmarks.backlog_clients import add_comment, draw_image
 from benchmarks.installation import log, running_system
-from benchmarks.overload_clients import Client, Tally, get, poll, post, upload
+from benchmarks.overload_clients import Client, Tally, get, post, upload
+from benchmarks.overload_pollers import Pollers
 from devstack.stack import Stack
 
 API = "/api/v1/images"
@@ -40,6 +40,7 @@ class Overload:
     seconds: float = 0.0  # until the last upload was accepted
     recovery_seconds: float = 0.0  # until responses were as fast as before
     cpu_seconds: dict[str, float] = field(default_factory=dict)  # of each part, during the uploads
+    clients: float = 0.0  # CPU seconds of the benchmark's clients, during the uploads
     others: float = 0.0  # share of the machine's CPU time that neither the system nor the benchmark used
 
 
@@ -49,38 +50,31 @@ async def overload(stack: Stack, *, uploads: int, pollers: int, body_bytes: int)
     run, base = Overload(), draw_image()
     path = await upload_one(port, base)
     log(f"{pollers} pollers for {IDLE_SECONDS:g} s")
-    async with asyncio.TaskGroup() as tasks:
-        stop = start_polling(tasks, port, path, pollers, run.before)
-        await asyncio.sleep(IDLE_SECONDS)
-        stop.set()
+    run.before = await poll_alone(port, path, pollers)
+    bodies = [add_comment(base, f"{number}").ljust(body_bytes, b"\0") for number in range(uploads)]
     log(f"{uploads} uploads of {body_bytes} bytes at the same time")
-    parts, me = parts_of(stack), Part((os.getpid(),))
+    polling = Pollers(port, path, pollers)
+    parts, me = parts_of(stack), Part((os.getpid(), polling.pid))
     before = {name: part.cpu_seconds() for name, part in parts.items()}
     own, machine = me.own_cpu_seconds(), machine_seconds()
-    async with asyncio.TaskGroup() as tasks:
-        stop = start_polling(tasks, port, path, pollers, run.during)
-        started = time.perf_counter()
-        bodies = [add_comment(base, f"{number}").ljust(body_bytes, b"\0") for number in range(uploads)]
-        await asyncio.gather(*[upload(port, body, run.accepted, run.rejected) for body in bodies])
-        run.seconds = time.perf_counter() - started
-        stop.set()
-    run.recovery_seconds = await recover(port, path)
+    started = time.perf_counter()
+    await asyncio.gather(*[upload(port, body, run.accepted, run.rejected) for body in bodies])
+    run.seconds = time.perf_counter() - started
     run.cpu_seconds = {name: part.cpu_seconds() - before[name] for name, part in parts.items()}
     own, machine = me.own_cpu_seconds() - own, machine_seconds() - machine
+    run.clients = own
     run.others = max(0.0, machine - own - sum(run.cpu_seconds.values())) / machine
-    async with asyncio.TaskGroup() as tasks:
-        stop = start_polling(tasks, port, path, pollers, run.after)
-        await asyncio.sleep(IDLE_SECONDS)
-        stop.set()
+    run.during = polling.stop()
+    run.recovery_seconds = await recover(port, path)
+    run.after = await poll_alone(port, path, pollers)
     return run
 
 
-def start_polling(tasks: asyncio.TaskGroup, port: int, path: str, pollers: int, tally: Tally) -> asyncio.Event:
-    """Start clients that poll once a second, as Retry-After demands. Return the event that stops them."""
-    stop = asyncio.Event()
-    for _ in range(pollers):
-        tasks.create_task(poll(port, path, tally, stop, every=1.0, after=random.random()))  # noqa: S311
-    return stop
+async def poll_alone(port: int, path: str, pollers: int) -> Tally:
+    """Poll without uploads for IDLE_SECONDS and return the measurements."""
+    polling = Pollers(port, path, pollers)
+    await asyncio.sleep(IDLE_SECONDS)
+    return polling.stop()
 
 
 async def recover(port: int, path: str) -> float:
@@ -129,7 +123,7 @@ def render(run: Overload) -> str:
             *lines,
             "",
             f"All uploads accepted after {run.seconds:.1f} s, normal speed {run.recovery_seconds:.2f} s later.",
-            f"CPU-seconds: {cpu}; CPU share of others {run.others:.2f}.",
+            f"CPU-seconds: {cpu}, the clients {run.clients:.1f}; CPU share of others {run.others:.2f}.",
         ]
     )
 
