@@ -34,9 +34,8 @@ class Consumer:
 
     ``handle`` gets up to ``batch`` messages at once; ``retry_policy`` lists the exceptions that it may raise. If a
     batch fails, its messages are handled again one by one, so that only the failing one is retried. ``on_failure``
-    is called after a failed attempt, before the message is delayed or dead-lettered. ``probes``, by dependency,
-    check whether it is available again. ``batch_delay`` gets the number of messages that have just arrived, and
-    returns the seconds to wait for more.
+    is called after a failed attempt, before the message is delayed or dead-lettered. ``probes`` check whether a
+    dependency is available again. ``batch_delay`` maps the number of messages just arrived to seconds to wait.
     """
 
     name: str  # of the connection in RabbitMQ's management UI
