@@ -148,6 +148,21 @@ def test_an_image_in_a_long_queue_is_not_stuck_unless_later_ones_are_processed(w
     assert world.reconcile() == {"stuck": 1}
 
 
+def test_an_image_whose_message_may_be_delayed_is_not_stuck(world):
+    object_version = world.put(KEY)
+    world.record(event_factory.put(object_version, key=KEY), event_factory.processing(object_version, key=KEY))
+    world.drain_image_queue()
+    grow_old(world)
+    with world.system.channel() as channel:
+        channel.basic_publish("", "image_queue.delay.5m", b"waits for a slow slot")
+        try:
+            wait_until(lambda: world.system.message_count("image_queue.delay.5m") == 1, what="the delayed message")
+            assert world.reconcile() == {}
+        finally:
+            channel.queue_purge("image_queue.delay.5m")
+    assert world.reconcile() == {"stuck": 1}
+
+
 def test_nothing_is_stuck_while_its_events_may_be_in_flight(world):
     world.record(event_factory.put(world.put(KEY), key=KEY))
     world.drain_image_queue()

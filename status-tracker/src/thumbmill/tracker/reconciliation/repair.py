@@ -27,6 +27,8 @@ from thumbmill.core.contracts.identity import VARIANTS_BUCKET, ObjectVersion, up
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.messaging.retry_policy import DELAYS
+from thumbmill.core.messaging.topology import delay_queue_name
 from thumbmill.core.object_store.errors import InvalidKeyError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.tracker.background import ShutdownRequested
@@ -101,7 +103,12 @@ class Repairer:
     def repair_stuck(self) -> None:
         """Republish the events of images that make no progress. Raise DependencyUnavailable."""
         idle = self.publisher.message_count(self.image_queue) == 0
-        for row in self.repository.claim_stuck(self.age, MAX_STUCK, idle=idle, keep=not self.dry_run):
+        delay_queues = [delay_queue_name(self.image_queue, delay) for delay in DELAYS]
+        delayed = any(self.publisher.message_count(queue) for queue in delay_queues)
+        claimed = self.repository.claim_stuck(
+            self.age, MAX_STUCK, idle=idle, delayed=delayed, keep=not self.dry_run
+        )
+        for row in claimed:
             event = make_drift_event(DriftKind.STUCK, row.key, row.object_version, by=RECORDED_BY)
             if self.dry_run or republish_image(
                 row, self.tracker, self.storage, self.publisher, by=RECORDED_BY, timeline_events=(event,)

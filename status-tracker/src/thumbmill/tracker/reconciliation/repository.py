@@ -86,16 +86,18 @@ class ReconciliationRepository:
         with self._repository.connected() as connection:
             return execute(connection, "claim", id=image_id, age=age).fetchone() is not None
 
-    def claim_stuck(self, age: timedelta, limit: int, *, idle: bool, keep: bool = True) -> list[ImageRecord]:
+    def claim_stuck(
+        self, age: timedelta, limit: int, *, idle: bool, delayed: bool, keep: bool = True
+    ) -> list[ImageRecord]:
         """Claim images that make no progress, for ``age``; without ``keep`` only return them.
 
-        ``idle``: the image queue is empty.
+        ``idle``: the image queue is empty. ``delayed``: messages wait in its delay queues.
         """
         with (
             self._repository.connected() as connection,
             connection.transaction(force_rollback=not keep),
         ):
-            found = execute(connection, "claim_stuck", age=age, limit=limit, idle=idle)
+            found = execute(connection, "claim_stuck", age=age, limit=limit, idle=idle, delayed=delayed)
             return [to_image_record(record) for record in found]
 
     def caught_up_to(self) -> datetime:

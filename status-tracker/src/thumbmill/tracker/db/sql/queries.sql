@@ -201,7 +201,8 @@ RETURNING id;
 -- name: claim_stuck
 -- Images that the thumbnailer should have finished long ago, claimed as by the sweep. Their age ends at the time up to
 -- which the tracker has seen all events. While messages wait in the image queue, only images whose message cannot be
--- among them: an image whose events came much later has been processed.
+-- among them: an image whose events came much later has been processed. While messages wait in the delay queues, no image
+-- that is PROCESSING: one that waits for a slow slot would be decoded again and again, and so never have its turn.
 WITH seen AS (
     SELECT least(clock_timestamp(), caught_up_to) - %(age)s AS upto
     FROM progress
@@ -231,6 +232,7 @@ WHERE id IN (
     WHERE (status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed))
         AND greatest(updated_at, next_attempt_at, republished_at) < (SELECT upto FROM seen)
         AND (%(idle)s OR greatest(updated_at, republished_at) < (SELECT recorded FROM queue_head) - %(age)s)
+        AND NOT (%(delayed)s AND status = 'PROCESSING')
     ORDER BY updated_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
