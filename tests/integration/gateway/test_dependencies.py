@@ -181,7 +181,7 @@ def test_a_missing_bucket_is_named(system):
     finally:
         system.s3.create_bucket(Bucket="images-processed")
     assert ended.returncode == 1
-    assert "no bucket 'images-processed'" in ended.stdout
+    assert "bucket 'images-processed' does not exist" in ended.stdout
     system.wait_until_ready()
 
 
