@@ -156,7 +156,7 @@ def test_extra_policies_of_a_user_are_removed_and_others_stay(system):
     try:
         output = provision(system)
         assert "user gateway was in the group friends: removed" in output
-        assert "user thumbnailer had the policies readwrite: taken away" in output
+        assert "user thumbnailer had the policies readwrite: detached" in output
         assert json.loads(admin.group_info("friends"))["members"] == ["colleague"]
         assert "colleagues" in admin.list_service_account("colleague")
         assert "readonly" in admin.user_info("colleague")
