@@ -15,7 +15,7 @@ _DONE_SECONDS = 60  # right after a restart, the first connection may fail
 def open_client(ports: Mapping[str, int], user: str, password: str, api_key: str = "") -> Iterator[System]:
     """Yield a client of the published ports; its only secrets are MinIO's login and the API key."""
     secrets = {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password}
-    system = System(SimpleNamespace(site=SimpleNamespace(ports=ports, secrets=secrets)))
+    system = System(SimpleNamespace(installation=SimpleNamespace(ports=ports, secrets=secrets)))
     if api_key:
         system.http.headers["X-API-Key"] = api_key
     try:
