@@ -1,10 +1,8 @@
 """Records ``data/notifications``: the notifications of a MinIO bucket, unchanged, as test data for their parsers.
 
-Run it when MinIO changes, and look at what git shows: ``PYTHONPATH=tests:infra .venv/bin/python -m
-support.recorder``. The tests' expected ETags and dates change with it.
+Run it when MinIO changes, and look at what git shows: ``.venv/bin/python -m
+tests.support.record_fixtures``. The tests' expected ETags and dates change with it.
 """
-
-from pathlib import Path
 
 import boto3
 import httpx
@@ -12,17 +10,10 @@ from botocore.config import Config
 
 from tests.support.images import photo
 from tests.support.messages import listening
+from tests.support.notifications import DATA, FORM_KEY, ODD_KEY, OWN_KEY, TRACEPARENT
 from tests.support.stack import run_stack
 from tests.support.system import ORIGINALS, System
 
-DATA = Path(__file__).parent / "data" / "notifications"
-ODD_KEY = (
-    "holiday/ä b+c 100% \"q\" 'x' <i>&#?=;:@,$~|^`[]{}!*() \\ %2F "
-    "\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT} \N{RIGHT-TO-LEFT OVERRIDE}txt.jpg "
-)
-OWN_KEY = "uploads/019b2f1c-0f5e-7c3a-8a52-3f0d9a1e77aa/original"
-FORM_KEY = "uploads/019b2f1c-1111-7c3a-8a52-3f0d9a1e77bb/original"
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 JPEG, PNG = photo(64, 48), photo(64, 48, kind="PNG")
 
 

@@ -1,9 +1,10 @@
 """Messages that the tracker receives in these tests, from the bucket and the services."""
 
+from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
 from thumbmill.core.contracts.events import Watermark
-from thumbmill.core.contracts.identity import image_id_of
+from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import LIFECYCLE
 from thumbmill.core.object_store.store import ObjectMetadata
@@ -35,3 +36,14 @@ def lifecycle_message(event):
 def watermark_message(at):
     body = to_cloud_event(Watermark(), by="status-tracker", now=at).to_json()
     return Message(body, "tracker.watermark", CONTENT_TYPE, exchange=LIFECYCLE, sender="status-tracker")
+
+
+def record_processed_images(tracker, publications):
+    """Record an image that is PROCESSING, one that is DONE and one that is FAILED."""
+    keys = [upload_key(new_image_id()) for _ in range(3)]
+    events = [
+        event_factory.processing(key=keys[0]),
+        event_factory.done(key=keys[1]),
+        event_factory.failed(key=keys[2]),
+    ]
+    tracker.handle([*(notification(key=key) for key in keys), *map(lifecycle_message, events)], publications)

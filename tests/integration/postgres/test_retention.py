@@ -7,7 +7,13 @@ from threading import Event
 import psycopg
 import pytest
 
-from tests.integration.postgres.messages import ID, lifecycle_message, notification, removal_message
+from tests.integration.postgres.messages import (
+    ID,
+    lifecycle_message,
+    notification,
+    record_processed_images,
+    removal_message,
+)
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
@@ -102,13 +108,7 @@ def test_unused_forms_are_purged_after_their_retention(tracker, database, public
 
 
 def test_existing_images_stay_at_any_age(tracker, database, publications, retention):
-    keys = [upload_key(new_image_id()) for _ in range(3)]
-    events = [
-        event_factory.processing(key=keys[0]),
-        event_factory.done(key=keys[1]),
-        event_factory.failed(key=keys[2]),
-    ]
-    tracker.handle([*(notification(key=key) for key in keys), *map(lifecycle_message, events)], publications)
+    record_processed_images(tracker, publications)
     for column in ("updated_at", "created_at"):
         age(database, 100 * RULES.deleted, column=column)
     age(database, 100 * RULES.deleted, "events", "recorded")

@@ -8,7 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
-from tests.integration.postgres.messages import ID, head, lifecycle_message, notification, removal_message
+from tests.integration.postgres.messages import (
+    ID,
+    head,
+    lifecycle_message,
+    notification,
+    record_processed_images,
+    removal_message,
+)
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1, V2
 from thumbmill.core.contracts.identity import new_image_id, upload_key
@@ -44,13 +51,7 @@ def test_the_sweep_republishes_unprocessed_images_once(tracker, sweep, database,
 
 
 def test_the_sweep_leaves_processed_images_alone(tracker, sweep, database, publications):
-    keys = [upload_key(new_image_id()) for _ in range(3)]
-    events = [
-        event_factory.processing(key=keys[0]),
-        event_factory.done(key=keys[1]),
-        event_factory.failed(key=keys[2]),
-    ]
-    tracker.handle([*(notification(key=key) for key in keys), *map(lifecycle_message, events)], publications)
+    record_processed_images(tracker, publications)
     tracker.handle([lifecycle_message(event_factory.requested(key="a ticket"))], publications)
     grow_old(database)
     assert sweep.run() == 0

@@ -2,26 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.notifications import DATA, FORM_KEY, ODD_KEY, OWN_KEY, TRACEPARENT
 from thumbmill.core.contracts.identity import ObjectVersion, event_id, image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import MalformedEvent
 
-DATA = Path(__file__).parents[2] / "support" / "data" / "notifications"
-
-ODD_KEY = (
-    "holiday/ä b+c 100% \"q\" 'x' <i>&#?=;:@,$~|^`[]{}!*() \\ %2F "
-    "\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT} \N{RIGHT-TO-LEFT OVERRIDE}txt.jpg "
-)
-OWN_KEY = "uploads/019b2f1c-0f5e-7c3a-8a52-3f0d9a1e77aa/original"
-FORM_KEY = "uploads/019b2f1c-1111-7c3a-8a52-3f0d9a1e77bb/original"
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 JPEG = "9235a03ed19647ea1504bfe080649fd4"
 EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 

@@ -4,13 +4,12 @@ import struct
 from dataclasses import dataclass
 
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import TYPE_BYTES
+from thumbmill.thumbnailer.imaging.codecs.tiff.ifd import HEIGHT, MAX_ENTRIES, TYPE_BYTES, WIDTH
+from thumbmill.thumbnailer.imaging.codecs.tiff.tags import TILE_LENGTH, TILE_WIDTH
 from thumbmill.thumbnailer.imaging.model import Limits, UndecodableImageError
 from thumbmill.thumbnailer.imaging.preflight.costs import check_size
 
-_MAX_ENTRIES = 4_096  # of an IFD; baseline ones have a dozen, those of DNG some hundred
 _MAX_VALUES = 1_000_000  # of a numeric tag: strips of one row each, or the smallest tiles of the largest image
-_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
 _SHORT, _BYTE_TYPES = 3, {1, 2, 6, 7}
 
 
@@ -31,7 +30,7 @@ def check_first_ifd(data: bytes, limits: Limits, *, slow: bool) -> None:
     try:
         (offset,) = struct.unpack_from(formats.byte_order + formats.offset, data, formats.first_offset)
         (entries,) = struct.unpack_from(formats.byte_order + formats.entry_count, data, offset)
-        if entries <= _MAX_ENTRIES:
+        if entries <= MAX_ENTRIES:
             first_entry = offset + struct.calcsize(formats.byte_order + formats.entry_count)
             _check_entries(data, first_entry, entries, formats, limits, slow=slow)
     except (struct.error, OverflowError):  # the latter for an offset beyond the address space
@@ -65,6 +64,6 @@ def _check_entries(
         raise UndecodableImageError(
             ErrorCode.UNREADABLE_IMAGE, "the TIFF tags declare more bytes than the file has"
         )
-    for width, height in ((_WIDTH, _HEIGHT), (_TILE_WIDTH, _TILE_HEIGHT)):
+    for width, height in ((WIDTH, HEIGHT), (TILE_WIDTH, TILE_LENGTH)):
         if width in numbers and height in numbers:
             check_size((numbers[width], numbers[height]), "TIFF", limits, slow=slow)

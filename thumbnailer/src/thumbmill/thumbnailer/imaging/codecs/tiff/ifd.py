@@ -23,7 +23,7 @@ TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _REDUCED_RESOLUTION, _TRANSPARENCY_MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0, page 36)
 _OLD_REDUCED_RESOLUTION = 2  # SubfileType
-_MAX_ENTRIES = 4096  # of an IFD; baseline ones have a dozen, DNG's some hundred
+MAX_ENTRIES = 4096  # of an IFD; baseline ones have a dozen, DNG's some hundred
 _MAX_IFDS_TO_MAIN = 32  # that are searched for the main image; cameras write up to six
 
 Numbers = NDArray[np.integer]
@@ -110,7 +110,7 @@ class Tiff:
         step = struct.calcsize(self._entry)
         end = begin + count * step
         self._bytes_left -= end - offset
-        if not 0 < count <= _MAX_ENTRIES or end > len(self.data) or self._bytes_left < 0:
+        if not 0 < count <= MAX_ENTRIES or end > len(self.data) or self._bytes_left < 0:
             raise UndecodableImageError(ErrorCode.UNREADABLE_IMAGE, f"there is no TIFF directory at byte {offset}")
         inline = struct.calcsize(self._offset)
         entries = dict[int, tuple[int, int, int]]()
