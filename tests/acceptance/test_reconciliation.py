@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections import Counter
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -164,29 +165,32 @@ def open_requests(system):
     return system.query("SELECT 1 FROM operator_requests WHERE state IN ('waiting', 'running')")
 
 
-def test_the_command_waits_for_a_running_pass_and_can_be_interrupted(system):
+@contextmanager
+def waiting_request(system):
+    """Request a reconciliation while another connection holds the lock; yield the program and that connection."""
     url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
-    with psycopg.connect(url) as another:
-        another.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    with psycopg.connect(url) as lock_holder:
+        lock_holder.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         with running(system, "reconcile") as program:
             wait_until(lambda: open_requests(system), what="the request to be stored")
-            program.send_signal(signal.SIGINT)
-            out, err = program.communicate(timeout=30)
+            yield program, lock_holder
+
+
+def test_the_command_waits_for_a_running_pass_and_can_be_interrupted(system):
+    with waiting_request(system) as (program, _):
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=30)
     assert program.returncode == 130, out + err
     assert not open_requests(system), "it is cancelled"
     assert "compared" in thumbmill(system, "reconcile")
 
 
 def test_a_request_survives_its_tracker(system):
-    url = database_url(system.stack.installation, OWNER, system.secrets["POSTGRES_PASSWORD"])
-    with psycopg.connect(url) as another:
-        another.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        with running(system, "reconcile") as program:
-            wait_until(lambda: open_requests(system), what="the request to be stored")
-            system.stack.kill("status-tracker")
-            another.close()
-            system.stack.restart("status-tracker")
-            out, err = program.communicate(timeout=60)
+    with waiting_request(system) as (program, lock_holder):
+        system.stack.kill("status-tracker")
+        lock_holder.close()
+        system.stack.restart("status-tracker")
+        out, err = program.communicate(timeout=60)
     assert program.returncode == 0, out + err
     assert "compared" in out
 
