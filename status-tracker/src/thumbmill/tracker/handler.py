@@ -143,8 +143,8 @@ class Tracker:
             [row for id_, row in after.items() if row is not None and row != before.get(id_)],
             deleted,
         )
-        if new := {id_ for id_ in deleted if id_ not in before or before[id_].status is not Status.DELETED}:
-            unit_of_work.forget_personal(new)
+        if forgotten := {id_ for id_ in deleted if _is_forgotten(before.get(id_), after[id_])}:
+            unit_of_work.forget_personal(forgotten)
         return after
 
     def _make_head_object(self, key: str) -> Callable[[], BucketState]:
@@ -165,6 +165,13 @@ class Tracker:
     def _reprocessor(self, publisher: Publisher) -> Reprocessor:
         repository = ReconciliationRepository(self._repository)
         return Reprocessor(self, repository, self._storage, publisher, RECORDED_BY)
+
+
+def _is_forgotten(before: ImageRecord | None, after: ImageRecord | None) -> bool:
+    """Return whether a deleted image has just lost personal data: with its object, or with its key later."""
+    if before is None or after is None or before.status is not Status.DELETED:
+        return True
+    return before.key != after.key
 
 
 def _is_kept_without_row(event: TimelineEvent) -> bool:

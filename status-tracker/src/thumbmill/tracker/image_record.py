@@ -31,6 +31,7 @@ class ImageRecord:
     version: int = 0  # of the row in the database
     presigned_upload: str | None = None  # ETag/bytes/SHA-256 of what the form stored; SPENT once that was deleted
     rejected_version: ObjectVersion | None = None  # an object that is being deleted, and counts as missing
+    batch: str | None = None  # the label that its client gave to a batch of uploads
 
     # What the thumbnailer published about this object version.
     run_id: str = ""

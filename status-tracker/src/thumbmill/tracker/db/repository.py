@@ -16,6 +16,7 @@ from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
+from thumbmill.tracker.changes import CLEARED_DATA, find_change
 from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translate_errors
 from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
@@ -103,7 +104,7 @@ class Repository:
         with self.connected() as connection, connection.transaction():
             ids = [record["id"] for record in execute(connection, statement, **values)]
             if ids:
-                execute(connection, "purge_images", ids=ids)
+                execute(connection, "purge_images", ids=ids, cleared=_json(CLEARED_DATA))
         return len(ids)
 
     def _open(self) -> Connection:
@@ -117,11 +118,14 @@ class UnitOfWork:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._locked: dict[UUID, ImageRecord] = {}
 
     def lock_images(self, ids: Iterable[UUID]) -> dict[UUID, ImageRecord]:
         """Return the rows that exist, and lock them against other writers."""
         found = execute(self._connection, "lock_images", ids=list(ids))
-        return {record["id"]: to_image_record(record) for record in found}
+        locked = {record["id"]: to_image_record(record) for record in found}
+        self._locked |= locked
+        return locked
 
     def find_removals(self, ids: Iterable[UUID]) -> set[UUID]:
         """Return which of these images have a removal in their timeline."""
@@ -132,23 +136,38 @@ class UnitOfWork:
         return self._find("find_events", ids)
 
     def forget_personal(self, ids: Iterable[UUID]) -> None:
-        """Remove the file's name and what was found in the file from these images' timelines."""
-        execute(self._connection, "forget_personal", ids=list(ids), retained=sorted(RETAINED_DATA))
+        """Remove the file's name and what was found in the file from these images' timelines and changes."""
+        execute(
+            self._connection,
+            "forget_personal",
+            ids=list(ids),
+            retained=sorted(RETAINED_DATA),
+            cleared=_json(CLEARED_DATA),
+        )
 
     def write(
         self, events: Iterable[TimelineEvent], rows: Iterable[ImageRecord], deleted: Container[UUID] = ()
     ) -> None:
         """Add events to the timeline unless it has them; write rows that are new (version 0) or changed.
 
-        Of an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer
-        changed one of the rows since it was read.
+        A row that is shown differently than the locked one becomes a change in the feed, by the same statement. Of
+        an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer changed
+        one of the rows since it was read.
         """
         # In one order for every writer, so that no two can wait for each other.
         ordered = sorted(events, key=lambda event: event.id)
         event_records = [_event_record(event, deleted=event.image_id in deleted) for event in ordered]
-        image_records = [_image_record(row) for row in sorted(rows, key=lambda row: row.id)]
+        ordered_rows = sorted(rows, key=lambda row: row.id)
+        image_records = [_image_record(row) for row in ordered_rows]
+        found = ((row.id, find_change(self._locked.get(row.id), row)) for row in ordered_rows)
+        changes = {image_id: change for image_id, change in found if change}
         result = execute(
-            self._connection, "write", events=_json(event_records), images=_json(image_records)
+            self._connection,
+            "write",
+            events=_json(event_records),
+            images=_json(image_records),
+            changed=list(changes),
+            types=[change.value for change in changes.values()],
         ).fetchone()
         if result is None or result["written"] != len(image_records):
             raise ConflictError(f"{result} of {len(image_records)} rows")
@@ -199,7 +218,7 @@ def _event_record(event: TimelineEvent, *, deleted: bool) -> dict[str, Any]:
     }
 
 
-def _json(records: list[dict[str, Any]]) -> str:
+def _json(records: object) -> str:
     """Return rows as one parameter, without NUL: Postgres rejects it, and a file name may contain it."""
     text = to_json(records).decode()
     return _NUL.sub(lambda found: found[1] or "\\ufffd", text) if "\\u0000" in text else text

@@ -1,7 +1,7 @@
 -- name: image_columns
 id, key, status, object_version, generation, file_name, content_type, expires_at, variants_removed, version,
     presigned_upload, rejected_version, run_id, attempts, next_attempt_at, error, format, width, height, sha256,
-    variants, missing, details, damaged, created_at
+    variants, missing, details, damaged, created_at, batch
 
 -- name: request_columns
 id, kind, parameters, dry_run, requested_by, requested_at, state, report, position, error
@@ -22,43 +22,71 @@ WHERE image_id = ANY(%(ids)s) AND (type LIKE 'storage.ObjectRemoved:%%' OR type 
 
 -- name: write
 -- A whole batch in one round trip: events that the timeline does not have yet, rows that are new (version 0) and rows
--- that changed. If fewer rows are written than given, another writer was first, and the batch must be redone.
-WITH added_events AS (
+-- that changed, and the changes that readers of the feed see (`changed`, with their types). If fewer rows are written
+-- than given, another writer was first, and the batch must be redone. The lock of feed's row is taken before any other
+-- in this statement, and kept to the end of the transaction; without a change to number it is not taken.
+WITH head AS (
+    UPDATE feed
+    SET last = last + cardinality(%(changed)s::uuid[])
+    WHERE cardinality(%(changed)s::uuid[]) > 0
+    RETURNING last
+),
+numbered AS (
+    SELECT image_id, type, head.last - cardinality(%(changed)s::uuid[]) + position AS seq
+    FROM head, unnest(%(changed)s::uuid[], %(types)s::text[]) WITH ORDINALITY AS changed (image_id, type, position)
+),
+given AS (
+    SELECT new.*, numbered.seq
+    FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb) AS new
+    LEFT JOIN numbered ON numbered.image_id = new.id
+),
+added AS (
+    -- The version continues that of changes of a purged image with the same key, which readers may know.
+    INSERT INTO images (id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
+        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
+        presigned_upload, rejected_version, expires_at, created_at, batch, change, updated_at, version)
+    SELECT id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
+        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
+        presigned_upload, rejected_version, expires_at, created_at, batch, seq, clock_timestamp(),
+        1 + coalesce((SELECT max(version) FROM changes WHERE image_id = given.id), 0)
+    FROM given
+    WHERE version = 0
+    ON CONFLICT (id) DO NOTHING
+    RETURNING *
+),
+updated AS (
+    UPDATE images
+    SET key = new.key, status = new.status, object_version = new.object_version, size = new.size,
+        generation = new.generation, file_name = new.file_name, content_type = new.content_type, run_id = new.run_id,
+        attempts = new.attempts, next_attempt_at = new.next_attempt_at, error = new.error, format = new.format,
+        width = new.width, height = new.height, sha256 = new.sha256, variants = new.variants, missing = new.missing,
+        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed,
+        presigned_upload = new.presigned_upload, rejected_version = new.rejected_version, expires_at = new.expires_at,
+        batch = new.batch, change = coalesce(new.seq, images.change), updated_at = clock_timestamp(),
+        version = new.version + 1
+    FROM given AS new
+    WHERE images.id = new.id AND images.version = new.version AND new.version > 0
+    RETURNING images.*
+),
+written AS (
+    SELECT * FROM added
+    UNION ALL
+    SELECT * FROM updated
+),
+added_changes AS (
+    INSERT INTO changes (seq, image_id, version, generation, type, batch, at, data)
+    SELECT seq, image_id, version, generation, type, batch, updated_at,
+        to_jsonb(written) - '{variants_removed,presigned_upload,rejected_version,republished_at,change}'::text[]
+    FROM written
+    JOIN numbered ON numbered.image_id = written.id
+),
+added_events AS (
     INSERT INTO events (id, image_id, type, object_version, occurred, recorded_by, data)
     SELECT id, image_id, type, object_version, occurred, recorded_by, data
     FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
     ON CONFLICT (id) DO NOTHING
-),
-given AS (
-    SELECT *
-    FROM jsonb_populate_recordset(NULL::images, %(images)s::jsonb)
-),
-added AS (
-    INSERT INTO images (id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        presigned_upload, rejected_version, expires_at, created_at, updated_at, version)
-    SELECT id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
-        next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        presigned_upload, rejected_version, expires_at, created_at, clock_timestamp(), 1
-    FROM given
-    WHERE version = 0
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id
-),
-changed AS (
-    UPDATE images
-    SET key = new.key, status = new.status, object_version = new.object_version, size = new.size,
-        generation = new.generation, file_name = new.file_name, content_type = new.content_type, run_id = new.run_id, attempts = new.attempts,
-        next_attempt_at = new.next_attempt_at, error = new.error, format = new.format, width = new.width,
-        height = new.height, sha256 = new.sha256, variants = new.variants, missing = new.missing,
-        details = new.details, damaged = new.damaged, variants_removed = new.variants_removed,
-        presigned_upload = new.presigned_upload, rejected_version = new.rejected_version, expires_at = new.expires_at,
-        updated_at = clock_timestamp(), version = new.version + 1
-    FROM given AS new
-    WHERE images.id = new.id AND images.version = new.version AND new.version > 0
-    RETURNING images.id
 )
-SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM changed) AS written;
+SELECT (SELECT count(*) FROM written) AS written, (SELECT pg_notify('changes', last::text) FROM head);
 
 -- name: failed_images
 -- By ID, so that a page continues where the last one ended.
@@ -70,7 +98,13 @@ ORDER BY id
 LIMIT %(limit)s;
 
 -- name: forget_personal
--- Only the data that a deleted image retains.
+-- Only the data that a deleted image retains, in its timeline and in the feed.
+WITH cleared_changes AS (
+    UPDATE changes
+    SET data = changes.data || %(cleared)s::jsonb || CASE WHEN images.key = '' THEN '{"key": ""}' ELSE '{}' END::jsonb
+    FROM images
+    WHERE changes.image_id = ANY(%(ids)s) AND images.id = changes.image_id
+)
 UPDATE events
 SET data = (
     SELECT coalesce(jsonb_object_agg(name, value), '{}')
@@ -101,11 +135,16 @@ LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: purge_images
--- Rows that this transaction has locked, with their timelines.
+-- Rows that this transaction has locked, with their timelines. Their changes stay in the feed, without what was in them.
 WITH purged AS (
     DELETE FROM images
     WHERE id = ANY(%(ids)s)
     RETURNING id
+),
+cleared_changes AS (
+    UPDATE changes
+    SET data = data || %(cleared)s::jsonb || '{"key": ""}'
+    WHERE image_id IN (SELECT id FROM purged)
 )
 DELETE FROM events
 WHERE image_id IN (SELECT id FROM purged);

@@ -9,7 +9,9 @@ CREATE TABLE schema_migrations (
 CREATE TABLE images (
     id uuid PRIMARY KEY,                    -- a function of the key
     key text NOT NULL,
-    status text NOT NULL CHECK (status IN ('AWAITING_UPLOAD', 'PENDING', 'PROCESSING', 'DONE', 'FAILED', 'DELETED')),
+    status text NOT NULL CHECK (
+        status IN ('AWAITING_UPLOAD', 'EXPIRED', 'PENDING', 'PROCESSING', 'DONE', 'FAILED', 'DELETED')
+    ),
     object_version text,                    -- ETag/bytes/seconds since 1970; null: there never was an object
     size bigint,                            -- bytes
     generation integer NOT NULL,
@@ -35,7 +37,9 @@ CREATE TABLE images (
     missing jsonb NOT NULL DEFAULT '[]',    -- keys of variants that are missing and being generated again
     presigned_upload text,                  -- ETag/bytes/SHA-256 of what the form stored; `spent`: it stores nothing more
     rejected_version text,                  -- an object under the key that counts as missing
-    CHECK ((status = 'AWAITING_UPLOAD') = (object_version IS NULL))
+    batch text,                             -- the label that its client gave to a batch of uploads
+    change bigint,                          -- seq of its last change; null: none since the feed exists
+    CHECK ((status IN ('AWAITING_UPLOAD', 'EXPIRED')) = (object_version IS NULL))
 );
 
 CREATE INDEX images_newest ON images (created_at DESC, id DESC);
@@ -49,7 +53,9 @@ CREATE INDEX images_live_by_key ON images (key COLLATE "C")
 
 -- Rows to purge, the oldest first.
 CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
-CREATE INDEX images_awaiting ON images (expires_at) WHERE status = 'AWAITING_UPLOAD';
+CREATE INDEX images_awaiting ON images (expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
+
+CREATE INDEX images_of_batch ON images (batch, created_at DESC, id DESC) WHERE batch IS NOT NULL;
 
 CREATE TABLE events (
     id uuid PRIMARY KEY,                    -- a function of the event, so an event that comes twice is one row
@@ -68,6 +74,32 @@ CREATE INDEX events_of_image ON events (image_id, recorded);
 CREATE INDEX events_strays ON events (recorded, id)
     WHERE type IN ('image.removed', 'image.redriven', 'image.dropped', 'image.retry_requested', 'image.variants_missing')
         OR starts_with(type, 'storage.ObjectRemoved:');
+
+-- Each writer of changes locks this row until it commits. So seq has no gaps, and grows in the order of commits: a
+-- reader that continues after the last seq it saw misses nothing. A sequence would not do: numbers are taken in
+-- another order than transactions commit in.
+CREATE TABLE feed (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch text NOT NULL,                    -- new after a restore: the same numbers then name other changes
+    last bigint NOT NULL,                   -- seq of the newest change; 0: there was none
+    oldest bigint NOT NULL                  -- seq of the oldest that is kept; last + 1: none is
+);
+
+INSERT INTO feed (epoch, last, oldest) VALUES (left(md5(gen_random_uuid()::text), 8), 0, 1);
+
+CREATE TABLE changes (
+    seq bigint PRIMARY KEY,
+    image_id uuid NOT NULL,                 -- no foreign key: changes may outlive their image
+    version bigint NOT NULL,                -- of the image
+    generation integer NOT NULL,
+    type text NOT NULL,                     -- image.awaiting_upload, .pending, .processing, .retrying, .done, …
+    batch text,
+    at timestamptz NOT NULL,
+    data jsonb NOT NULL,                    -- the image after the change, as image_status shows it
+    UNIQUE (image_id, version)
+);
+
+CREATE INDEX changes_of_batch ON changes (batch, seq) WHERE batch IS NOT NULL;
 
 CREATE TABLE progress (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -108,7 +140,8 @@ CREATE TABLE operator_requests (
 
 CREATE INDEX operator_requests_open ON operator_requests (kind, id) WHERE state IN ('waiting', 'running');
 
--- An upload that was accepted in the form's last moment may still be sending its bytes, hence the minute.
+-- An unused form is stored as EXPIRED once that is recorded as an event; until then this view shows it. An upload that
+-- was accepted in the form's last moment may still be sending its bytes, hence the minute.
 CREATE VIEW image_status AS
 SELECT
     id, key,
@@ -116,16 +149,27 @@ SELECT
         WHEN status = 'AWAITING_UPLOAD' AND now() > expires_at + interval '1 minute' THEN 'EXPIRED'
         ELSE status
     END AS status,
-    status AS stored_status,                -- without EXPIRED: has an index
+    status AS stored_status,                -- has an index
     file_name, content_type, size, object_version, generation, format, width, height, sha256, variants,
     attempts, next_attempt_at, error, created_at, updated_at, expires_at, version,
     details, damaged,
-    run_id, missing
+    run_id, missing,
+    batch, (SELECT epoch FROM feed) || '-' || change AS event_id
 FROM images;
 
 CREATE VIEW image_timeline AS
 SELECT image_id, id, type, object_version, occurred, recorded, recorded_by, data
 FROM events;
+
+CREATE VIEW image_changes AS
+SELECT
+    seq, event_id, image_id, version, generation, type, batch, at,
+    data || jsonb_build_object('event_id', event_id) AS data
+FROM (SELECT *, (SELECT epoch FROM feed) || '-' || seq AS event_id FROM changes) AS numbered;
+
+CREATE VIEW feed_head AS
+SELECT epoch, last, oldest
+FROM feed;
 
 CREATE VIEW tracker_progress AS
 SELECT caught_up_to
@@ -135,8 +179,11 @@ FROM progress;
 GRANT SELECT, INSERT, UPDATE, DELETE ON images TO status_tracker;
 GRANT SELECT, INSERT, DELETE ON events TO status_tracker;
 GRANT UPDATE (data) ON events TO status_tracker;
+GRANT SELECT, UPDATE ON feed TO status_tracker;
+GRANT SELECT, INSERT, DELETE ON changes TO status_tracker;
+GRANT UPDATE (data) ON changes TO status_tracker; -- personal data is removed with its image
 GRANT SELECT, UPDATE ON progress TO status_tracker;
 GRANT SELECT, UPDATE ON reconciliation TO status_tracker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON operator_requests TO status_tracker;
 GRANT SELECT ON schema_migrations TO status_tracker;
-GRANT SELECT ON image_status, image_timeline, tracker_progress TO gateway;
+GRANT SELECT ON image_status, image_timeline, image_changes, feed_head, tracker_progress TO gateway;
