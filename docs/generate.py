@@ -21,7 +21,7 @@ from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE
 from thumbmill.core.contracts.events import LifecycleEvent
 from thumbmill.core.contracts.senders import SENDERS
 from thumbmill.gateway import metrics as gateway_metrics
-from thumbmill.gateway.api import health, legacy, routes
+from thumbmill.gateway.api import health, legacy, routes, session
 from thumbmill.gateway.problems import PROBLEMS
 from thumbmill.gateway.settings import Settings as GatewaySettings
 from thumbmill.thumbnailer import metrics as thumbnailer_metrics
@@ -113,7 +113,7 @@ This page is generated from the code by `make docs`.
 
 A running gateway serves the complete description at `/docs` and `/openapi.json`: parameters, bodies, responses and
 examples. Errors are [problems with a code](errors.md#http-problems). Where `API_KEYS` is set, clients send a key as
-`X-API-Key`, as a bearer token, or in a browser as the password.
+`X-API-Key`, as a bearer token, or in a browser as the password. A page [has a session](../how-to/use-in-a-browser.md).
 
 | method | path | what it does |
 |---|---|---|"""
@@ -185,7 +185,14 @@ def events_page() -> str:
 def api_page() -> str:
     """Describe the API's addresses."""
     lines = [_API]
-    for router in (routes.uploads, routes.images, legacy.router, health.router):
+    routers = (
+        routes.uploads,
+        routes.images,
+        legacy.router,
+        session.router,
+        health.router,
+    )
+    for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute) and (route.include_in_schema or route.path == "/metrics"):
                 [method] = route.methods or ()

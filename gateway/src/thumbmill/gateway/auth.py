@@ -1,16 +1,35 @@
-"""API keys: who may call the API."""
+"""API keys, and the sessions that they open in a browser: who may call the API."""
 
 import hashlib
 import hmac
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+SESSION_LIFETIME = timedelta(days=7)
+_SESSION_CONTEXT = b"thumbmill session 1"  # raise the number to end all sessions
+
+
+@dataclass(frozen=True)
+class Session:
+    """A browser that was given access with an API key."""
+
+    client: str  # the name of the key's client
+    expires_at: datetime
 
 
 class ApiKeys:
-    """The keys that give access to the API. Without keys, access is anonymous."""
+    """The keys that give access to the API. Without keys, access is anonymous.
+
+    A session's token is its expiry and an HMAC of it under a secret derived from the API key. So every gateway
+    accepts it, nothing is stored, and it ends when the key is removed.
+    """
 
     def __init__(self, keys: Iterable[str], monitoring_key: str = "") -> None:
+        keys = list(keys)
         self._digests = [_digest(key) for key in keys]
+        self._session_secrets = {self.client_name(key): _session_secret(key) for key in keys}
         self._operators = [*self._digests, *([_digest(monitoring_key)] if monitoring_key else [])]
 
     @property
@@ -25,12 +44,36 @@ class ApiKeys:
         """Return whether this is one of the keys."""
         return _is_among(key, self._digests)
 
-    def verify_operator(self, headers: Mapping[str, str]) -> bool:
+    def verify_operator(self, headers: Mapping[str, str], session_token: str = "") -> bool:
         """Return whether a request may see operator data: metrics, API docs and the details of readiness.
 
         The key is sent as for the API, or as the password of Basic authentication, for which browsers prompt.
         """
-        return not self._operators or _is_among(_key_in(headers), self._operators)
+        if not self._operators or _is_among(_key_in(headers), self._operators):
+            return True
+        return self.find_session(session_token, datetime.now(UTC)) is not None
+
+    def open_session(self, key: str, now: datetime) -> tuple[str, Session]:
+        """Return the token of a new session for the client with this valid key, and the session."""
+        client = self.client_name(key)
+        expires_at = (now + SESSION_LIFETIME).replace(microsecond=0)
+        expiry = f"{expires_at.timestamp():.0f}"
+        return f"{expiry}.{_sign(self._session_secrets[client], expiry)}", Session(client, expires_at)
+
+    def find_session(self, token: str, now: datetime) -> Session | None:
+        """Return the session of a token, or None if it has expired or no present key has signed it."""
+        expiry, _, signature = token.partition(".")
+        given = signature.encode(errors="replace")
+        # Compare with the signature of every key, as verify() does.
+        clients = [
+            client
+            for client, secret in self._session_secrets.items()
+            if hmac.compare_digest(given, _sign(secret, expiry).encode())
+        ]
+        if not clients:
+            return None
+        expires_at = datetime.fromtimestamp(int(expiry), UTC)  # signed, so it is a number
+        return Session(clients[0], expires_at) if now < expires_at else None
 
 
 def _key_in(headers: Mapping[str, str]) -> str:
@@ -49,6 +92,14 @@ def _is_among(key: str, digests: Iterable[bytes]) -> bool:
     """Compare with every key, each in constant time, so that the response time reveals nothing."""
     digest = _digest(key)
     return any([hmac.compare_digest(digest, known) for known in digests])  # noqa: C419 - compare all of them
+
+
+def _session_secret(key: str) -> bytes:
+    return hmac.digest(key.encode(), _SESSION_CONTEXT, "sha256")
+
+
+def _sign(secret: bytes, text: str) -> str:
+    return hmac.digest(secret, text.encode(errors="replace"), "sha256").hex()
 
 
 def _digest(key: str) -> bytes:

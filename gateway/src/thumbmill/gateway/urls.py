@@ -4,6 +4,7 @@ import uuid
 from urllib.parse import quote
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 API = "/api/v1"
 BASE = "thumbmill.base_url"  # key in the ASGI scope: the base URL according to a trusted proxy
@@ -24,7 +25,11 @@ class Links:
         return f"{url}?v={quote(content_id, safe='')}" if content_id else url
 
 
+def base_url(connection: HTTPConnection, public_url: str) -> str:
+    """Return PUBLIC_URL, the URL that a trusted proxy reported, or the URL of the request, without its path."""
+    return public_url or connection.scope.get(BASE) or str(connection.base_url)
+
+
 def links_of(request: Request) -> Links:
-    """Return links below PUBLIC_URL, the URL that a trusted proxy reported, or the URL of the request."""
-    public_url: str = request.app.state.services.settings.public_url
-    return Links(public_url or request.scope.get(BASE) or str(request.base_url))
+    """Return links below the gateway's base URL."""
+    return Links(base_url(request, request.app.state.services.settings.public_url))

@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 
 from thumbmill.gateway import problems
-from thumbmill.gateway.api import health, legacy, openapi, routes
+from thumbmill.gateway.api import health, legacy, openapi, routes, session
 from thumbmill.gateway.api.dependencies import require_api_key
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.container import Services
@@ -39,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
+    app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
     app.include_router(health.router)
     app.add_api_route("/", _redirect_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)

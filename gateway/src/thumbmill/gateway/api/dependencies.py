@@ -1,19 +1,24 @@
-"""Dependencies of the routes: the services of the application, and the check of the API key.
+"""Dependencies of the routes: the services of the application, and the checks of API key and session.
 
 All of them are coroutines: FastAPI runs plain functions in a thread pool.
 """
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.container import Services
+from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_own_page
+from thumbmill.gateway.http.session_cookie import COOKIE, read_token
 from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.urls import base_url
 
 _API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of the keys in `API_KEYS`")
 _BEARER = HTTPBearer(auto_error=False, description="One of the keys in `API_KEYS`")
+_COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="Session of a browser (`POST /api/v1/session`)")
 
 
 async def get_services(request: Request) -> Services:
@@ -25,17 +30,49 @@ async def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-async def require_api_key(
+@dataclass(frozen=True)
+class Client:
+    """A client that may use the API."""
+
+    name: str  # "" without API keys
+    session_expires_at: datetime | None = None  # set if it showed no key, but a session
+
+
+async def identify_client(
     request: Request,
+    services: ServicesDep,
     api_key: Annotated[str | None, Security(_API_KEY)] = None,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
-) -> None:
-    """Raise Problem (401) unless the request has a valid key, or no key is required."""
-    api_keys: ApiKeys = request.app.state.services.api_keys
-    request.state.client = ""
+    _: Annotated[str | None, Security(_COOKIE)] = None,  # for the API docs: over HTTPS the name has a prefix
+) -> Client | None:
+    """Return the client that sends a request, or None if it has no access. A key is preferred to a session."""
+    api_keys = services.api_keys
     if api_keys.allows_anonymous:
-        return
-    key = api_key or (bearer.credentials if bearer else "")
-    if not api_keys.verify(key):
+        return Client("")
+    if key := api_key or (bearer.credentials if bearer else ""):
+        return Client(api_keys.client_name(key)) if api_keys.verify(key) else None
+    session = api_keys.find_session(read_token(request, services.settings.public_url), datetime.now(UTC))
+    return Client(session.client, session.expires_at) if session else None
+
+
+ClientDep = Annotated[Client | None, Depends(identify_client)]
+
+
+async def require_api_key(request: Request, services: ServicesDep, client: ClientDep) -> None:
+    """Raise Problem (401) unless the request has a valid key or session, or no key is required."""
+    if client is None:
         raise Problem(Code.UNAUTHORIZED)
-    request.state.client = api_keys.client_name(key)
+    if client.session_expires_at and request.method not in SAFE_METHODS:
+        _check_own_page(request, services)
+    request.state.client = client.name
+
+
+async def require_own_page(request: Request, services: ServicesDep) -> None:
+    """Raise Problem (403) if a page of another origin sends the request, even one that may use the API."""
+    if request.headers.get("origin") or request.headers.get("sec-fetch-site"):
+        _check_own_page(request, services)
+
+
+def _check_own_page(request: Request, services: Services) -> None:
+    if not is_own_page(request.headers, base_url(request, services.settings.public_url)):
+        raise Problem(Code.CROSS_ORIGIN, "a session can be used only by pages of the gateway itself")

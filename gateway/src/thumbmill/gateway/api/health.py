@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.http.session_cookie import read_token
 
 router = APIRouter(tags=["health"])
 
@@ -31,7 +32,8 @@ async def readyz(request: Request, services: ServicesDep) -> JSONResponse:
     """
     report = await services.readiness.check()
     status = {"status": "not ready" if report.unavailable else "ok"}
-    is_operator = services.api_keys.verify_operator(request.headers)
+    token = read_token(request, services.settings.public_url)
+    is_operator = services.api_keys.verify_operator(request.headers, token)
     details = {"unavailable": report.unavailable, "degraded": report.degraded} if is_operator else {}
     return JSONResponse({**status, **details}, 503 if report.unavailable else 200)
 

@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel
+
 from thumbmill.gateway.problems import MEDIA_TYPE, PROBLEMS, Code, Problem
-from thumbmill.gateway.uploads.presigned import PresignedUploadRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -24,13 +25,15 @@ UPLOAD_BODY = {
     }
 }
 
-# Declared here, because the route reads its body itself: FastAPI reads a body parameter before it checks the key.
-PRESIGNED_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": PresignedUploadRequest.model_json_schema()}},
-    }
-}
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the OpenAPI declaration of a body that the route reads itself.
+
+    FastAPI would read a body parameter before it checks the key.
+    """
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
 
 _PROBLEM_SCHEMA = {
     "type": "object",
@@ -94,6 +97,7 @@ PRESIGNED = problem_responses(
     Code.TOO_MANY_WAITING,
     Code.TOO_MANY_TICKETS,
 )
+SESSION = problem_responses(Code.CROSS_ORIGIN, Code.BODY_TOO_LARGE, Code.INVALID_REQUEST)
 LIST = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
 IMAGE = _NOT_MODIFIED | problem_responses(*_LOOKUP)
 TIMELINE = problem_responses(*_LOOKUP)

@@ -33,7 +33,12 @@ async def upload_image(request: Request, response: Response, services: ServicesD
     return Accepted.model_validate({**vars(stored), "url": url})
 
 
-@uploads.post("/uploads", status_code=201, openapi_extra=openapi.PRESIGNED_BODY, responses=openapi.PRESIGNED)
+@uploads.post(
+    "/uploads",
+    status_code=201,
+    openapi_extra=openapi.json_body(PresignedUploadRequest),
+    responses=openapi.PRESIGNED,
+)
 async def create_presigned_upload(request: Request, response: Response, services: ServicesDep) -> PresignedUpload:
     """Create a ticket: a form that uploads one file directly to the object store until `expires_at`."""
     services.admission.check_capacity("uploads")

@@ -44,6 +44,18 @@ def is_cross_origin_write(method: str, headers: Mapping[str, str], trusted: Coll
     return bool(origin) and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
+def is_own_page(headers: Mapping[str, str], own_url: str) -> bool:
+    """Return whether a page of the gateway itself sends a request.
+
+    A cookie needs this for requests that change something: a browser adds cookies to the requests of other pages,
+    too, and SameSite=Strict stops only those of other sites, not of another port or a neighbouring host name.
+    """
+    if site := headers.get("sec-fetch-site", ""):
+        return site == "same-origin"
+    own = urlsplit(own_url)
+    return headers.get("origin", "").lower() == f"{own.scheme}://{own.netloc}".lower()
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
