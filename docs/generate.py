@@ -1,13 +1,13 @@
 """Writes the pages of docs/reference/ that follow from the code: ``make docs``. A test holds them equal to it."""
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from fastapi.routing import APIRoute
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -21,7 +21,8 @@ from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE
 from thumbmill.core.contracts.events import LifecycleEvent
 from thumbmill.core.contracts.senders import SENDERS
 from thumbmill.gateway import metrics as gateway_metrics
-from thumbmill.gateway.api import health, legacy, routes, session
+from thumbmill.gateway.api import health
+from thumbmill.gateway.api.app import create_routes
 from thumbmill.gateway.problems import PROBLEMS
 from thumbmill.gateway.settings import Settings as GatewaySettings
 from thumbmill.thumbnailer import metrics as thumbnailer_metrics
@@ -111,9 +112,10 @@ _API = """\
 
 This page is generated from the code by `make docs`.
 
-A running gateway serves the complete description at `/docs` and `/openapi.json`: parameters, bodies, responses and
-examples. Errors are [problems with a code](errors.md#http-problems). Where `API_KEYS` is set, clients send a key as
-`X-API-Key`, as a bearer token, or in a browser as the password. A page [has a session](../how-to/use-in-a-browser.md).
+A running gateway serves the complete description at `/docs` and `/openapi.json`, which is [openapi.json](openapi.json)
+here: parameters, bodies, responses and examples. Errors are [problems with a code](errors.md#http-problems). Where
+`API_KEYS` is set, clients send a key as `X-API-Key`, as a bearer token, or in a browser as the password. A page
+[has a session](../how-to/use-in-a-browser.md).
 
 | method | path | what it does |
 |---|---|---|"""
@@ -185,20 +187,18 @@ def events_page() -> str:
 def api_page() -> str:
     """Describe the API's addresses."""
     lines = [_API]
-    routers = (
-        routes.uploads,
-        routes.images,
-        legacy.router,
-        session.router,
-        health.router,
-    )
-    for router in routers:
-        for route in router.routes:
-            if isinstance(route, APIRoute) and (route.include_in_schema or route.path == "/metrics"):
-                [method] = route.methods or ()
-                lines.append(f"| {method} | `{route.path}` | {_cell(_summary(route.endpoint))} |")
+    for path, methods in create_routes().openapi()["paths"].items():
+        for method, operation in methods.items():
+            text = " ".join(operation["description"].partition("\n\n")[0].split())
+            lines.append(f"| {method.upper()} | `{path}` | {_cell(text)} |")
+    lines.append(f"| GET | `/metrics` | {_cell(_summary(health.metrics))} |")
     lines.append(_API_END)
     return _page(lines)
+
+
+def openapi_document() -> str:
+    """Return the description of the API, from which the web console's types are made."""
+    return json.dumps(create_routes().openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -207,6 +207,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "events.md": events_page,
     "api.md": api_page,
+    "openapi.json": openapi_document,
 }
 
 

@@ -27,20 +27,26 @@ Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. 
 _EXPOSED_HEADERS = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application. The caller created the services and closes them."""
+def create_routes() -> FastAPI:
+    """Return the application with its routes only, as OpenAPI describes it; it can answer no request."""
     # FastAPIOffline serves the scripts of the API docs itself: many installations cannot reach a CDN.
     app = FastAPIOffline(
         redoc_url=None, title="Thumbmill", description=_DESCRIPTION, version="1", redirect_slashes=False
     )
-    app.state.services = services
-    problems.install_handlers(app)
     checks = [Depends(require_api_key), Depends(reject_unknown_parameters)]
     app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
     app.include_router(health.router)
+    return app
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application. The caller created the services and closes them."""
+    app = create_routes()
+    app.state.services = services
+    problems.install_handlers(app)
     app.add_api_route("/", _redirect_to_docs, include_in_schema=False)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)

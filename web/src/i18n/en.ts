@@ -1,0 +1,100 @@
+/** The texts in English, by page. Other languages have the same keys. */
+
+/** A text, or its forms for one and for several. */
+export type Text = string | { readonly one: string; readonly other: string };
+
+export const en = {
+  // Frame
+  "app.name": "Thumbmill",
+  "app.skip": "Skip to the content",
+  "app.menu": "More",
+  "nav.label": "Pages",
+  "nav.gallery": "Gallery",
+  "nav.upload": "Upload",
+  "nav.failures": "Failures",
+  "nav.pipeline": "Pipeline",
+  "nav.reconcile": "Reconcile",
+  "nav.events": "Events",
+  "nav.settings": "Settings",
+  "nav.help": "Keyboard shortcuts",
+  "page.notFound": "There is no page at this address",
+  "page.notFound.hint": "The link may be old, or a letter is missing.",
+  "page.stub": "This page is being built.",
+
+  // Live connection
+  "live.connecting": "Connecting",
+  "live.live": "Live",
+  "live.delayed": "Delayed by {lag}",
+  "live.polling": "Polling",
+  "live.paused": "Paused",
+  "live.offline": "Offline",
+  "live.pause": "Pause updates",
+  "live.resume": "Resume updates",
+  "live.connecting.hint": "Opening the stream of changes.",
+  "live.live.hint": "Changes appear as they happen.",
+  "live.delayed.hint": "The status tracker is behind: what you see is older than it looks.",
+  "live.polling.hint": "A proxy holds the stream back. Changes are fetched in turns instead; nothing is lost.",
+  "live.paused.hint": "This page does not change until you resume.",
+  "live.offline.hint": "The gateway does not answer. This page tries again by itself.",
+
+  // States of an image
+  "status.AWAITING_UPLOAD": "Awaiting upload",
+  "status.PENDING": "Waiting",
+  "status.PROCESSING": "Processing",
+  "status.RETRYING": "Retrying",
+  "status.DONE": "Done",
+  "status.FAILED": "Failed",
+  "status.EXPIRED": "Expired",
+  "status.DELETED": "Deleted",
+
+  // Common
+  "common.copy": "Copy",
+  "common.copied": "Copied",
+  "common.cancel": "Cancel",
+  "common.close": "Close",
+  "common.retry": "Try again",
+  "common.loading": "Loading",
+  "common.more": "Show more",
+  "common.code": "Code",
+  "common.unknownFile": "Unnamed file",
+
+  // Problems
+  "problem.title": "That did not work",
+  "problem.unreachable": "The gateway does not answer. Check that it is running: make status",
+  "problem.unauthorized": "This system needs an API key.",
+
+  // Login
+  "login.title": "Log in",
+  "login.hint": "Enter one of the keys in API_KEYS. This browser keeps it as a cookie that scripts cannot read.",
+  "login.key": "API key",
+  "login.submit": "Log in",
+  "login.wrong": "This key is not valid.",
+  "login.logout": "Log out",
+
+  // Gallery
+  "gallery.title": "Gallery",
+
+  // Image
+  "image.title": "Image",
+
+  // Failures
+  "failures.title": "Failures",
+
+  // Pipeline
+  "pipeline.title": "Pipeline",
+
+  // Reconcile
+  "reconcile.title": "Reconcile",
+
+  // Events
+  "events.title": "Events",
+
+  // Upload
+  "upload.title": "Upload",
+
+  // Settings
+  "settings.title": "Settings",
+} as const satisfies Record<string, Text>;
+
+export type Key = keyof typeof en;
+export type Texts = Readonly<Record<Key, Text>>;

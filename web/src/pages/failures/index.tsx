@@ -1,0 +1,12 @@
+import type { JSX } from "preact";
+
+import { EmptyState, Page } from "../../components";
+import { t } from "../../i18n";
+
+export default function Failures(): JSX.Element {
+  return (
+    <Page title={t("failures.title")}>
+      <EmptyState icon="clock" title={t("page.stub")} />
+    </Page>
+  );
+}

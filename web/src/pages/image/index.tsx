@@ -1,0 +1,12 @@
+import type { JSX } from "preact";
+
+import { EmptyState, Page } from "../../components";
+import { t } from "../../i18n";
+
+export default function Image(): JSX.Element {
+  return (
+    <Page title={t("image.title")}>
+      <EmptyState icon="clock" title={t("page.stub")} />
+    </Page>
+  );
+}

@@ -1,0 +1,19 @@
+/// <reference types="vitest/config" />
+import { defineConfig } from "vite";
+
+// Relative addresses: the gateway may stand behind a path prefix, which it puts into index.html (api/console.py).
+export default defineConfig(({ command }) => ({
+  base: command === "build" ? "./" : "/ui/",
+  build: {
+    target: "baseline-widely-available",
+    assetsInlineLimit: 0, // a data: address would need an exception in the Content-Security-Policy
+    modulePreload: { polyfill: false }, // it would be an inline script
+    sourcemap: false,
+  },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  server: {
+    // `npm run dev` next to a running `make up`.
+    proxy: { "^/(api|readyz|openapi.json|docs)": { target: "http://127.0.0.1:8000", changeOrigin: true } },
+  },
+  test: { include: ["tests/**/*.test.ts"] },
+}));
