@@ -1,16 +1,22 @@
 """Servers and services stop and return: uploads made meanwhile are DONE without an intervention."""
 
+import io
 import itertools
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import pytest
+import urllib3
+from minio import Minio
+from minio.error import MinioException
+from urllib3.exceptions import HTTPError
 
 from devstack.probes import answers_http
 from tests.support.degraded_servers import rabbitmqctl
 from tests.support.images import photo
 from tests.support.outage_uploads import COUNT, all_done_after, put_many, readiness, wait_unavailable
-from tests.support.system import problem
+from tests.support.system import ORIGINALS, problem
 from tests.support.waiting import wait_until
 
 SERVICES = ("status-tracker", "thumbnailer", "gateway")
@@ -104,6 +110,37 @@ def test_minio_killed_while_the_thumbnailer_works(system):
         finished = [key for key in keys if system.image_of(key)["status"] == "DONE"]
         assert len(finished) < COUNT, "too late: all images were done before the store stopped"
         system.stack.start("minio")
+
+
+def test_uploads_accepted_while_minio_starts_have_their_events(system):
+    with all_done_after(system) as keys:
+        for start in range(2):
+            system.stack.kill("minio")
+            system.stack.start("minio", wait=False)
+            with ThreadPoolExecutor(2) as pool:
+                uploads = pool.map(lambda name: upload_until_accepted(system, name), (f"{start}-a", f"{start}-b"))
+                keys.extend(key for accepted in uploads for key in accepted)
+            system.stack.wait_ready("minio")
+
+
+def upload_until_accepted(system, name):
+    """Upload without a pause until five uploads were accepted; return their keys."""
+    endpoint = f"127.0.0.1:{system.ports['MINIO_PORT']}"
+    data = photo()
+    secret = system.secrets["S3_UPLOADER_SECRET_KEY"]
+    with urllib3.PoolManager(retries=False, timeout=30) as pool:
+        client = Minio(endpoint, "s3-uploader", secret, secure=False, region="us-east-1", http_client=pool)
+        keys = (f"starting/{name}/{number}.jpg" for number in range(100_000))
+        return list(islice((key for key in keys if is_accepted(client, key, data)), 5))
+
+
+def is_accepted(client, key, data):
+    """Upload an object; return whether the store accepted it."""
+    try:
+        client.put_object(ORIGINALS, key, io.BytesIO(data), len(data))
+    except (HTTPError, MinioException):
+        return False
+    return True
 
 
 def test_an_unresponsive_store_does_not_block_other_requests(system):

@@ -92,6 +92,10 @@ def test_events_are_sent_before_the_upload_is_answered():
     assert VARIABLES["MINIO_API_SYNC_EVENTS"] == "on"
 
 
+def test_uploads_wait_until_the_notification_rules_are_loaded():
+    assert VARIABLES["MINIO_SYNC_BOOT"] == "on"
+
+
 def test_no_event_name_contains_a_wildcard():
     assert not [event for event in PROVISION["EVENTS"] if "*" in event]
 
