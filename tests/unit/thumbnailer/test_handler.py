@@ -1,5 +1,6 @@
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -134,7 +135,8 @@ class Harness:
     def __init__(self):
         self.bucket = Bucket()
         self.publisher = Publisher()
-        self.thumbnailer = Thumbnailer(self.bucket, VariantStore(self.bucket, "v7"), self, MAX_BYTES)
+        variants = VariantStore(self.bucket, "v7", ThreadPoolExecutor(2))  # has no thread before its first call
+        self.thumbnailer = Thumbnailer(self.bucket, variants, self, MAX_BYTES)
         self.results, self.turns, self.slow = [], [], []
 
     def check_slow_slot(self):

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from threading import Event
@@ -62,14 +63,15 @@ def run(settings: Settings) -> int:
 
 def consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
     """Create all parts and consume until stopped; the parts are closed in reverse order."""
-    storage = Storage(settings, connections=2 * settings.prefetch)
+    storage = Storage(settings, connections=3 * settings.prefetch)
     decoder = Decoder(
         settings.processing_options,
         settings.thumbnailer_decoders,
         settings.decoder_retirement,
         settings.slow_decoders,
     )
-    variants = VariantStore(storage, settings.presets.key_version)
+    executor = resources.enter_context(ThreadPoolExecutor(2 * settings.prefetch, "variants"))
+    variants = VariantStore(storage, settings.presets.key_version, executor)
     thumbnailer = Thumbnailer(storage, variants, decoder, settings.max_upload_bytes)
     check_storage = partial(storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET)
     consumer = Consumer(

@@ -1,6 +1,7 @@
 """The variants of an image in images-processed."""
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,10 +19,17 @@ class VariantStore:
 
     storage: Storage
     version: str  # of the presets and the recipe; part of every key
+    executor: Executor  # stores the variants of one image at the same time
 
     def put_all(self, original_key: str, decoded: Decoded) -> list[Variant]:
-        """Store every variant. Raise DependencyUnavailable."""
-        return [self._put(original_key, decoded.sha256, variant) for variant in decoded.image.variants]
+        """Store every variant, at the same time. Raise DependencyUnavailable once none is being stored."""
+        first, *others = decoded.image.variants
+        requests = [self.executor.submit(self._put, original_key, decoded.sha256, other) for other in others]
+        try:
+            stored = self._put(original_key, decoded.sha256, first)  # here: a single variant costs no other thread
+        finally:
+            wait(requests)
+        return [stored, *(request.result() for request in requests)]
 
     def delete(self, variants: Iterable[Variant]) -> None:
         """Delete these variants. Raise DependencyUnavailable."""
