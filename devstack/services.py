@@ -51,6 +51,8 @@ def _describe_gateway(installation: Installation) -> Process:
         "MINIO_PUBLIC_URL": f"http://127.0.0.1:{installation.ports['MINIO_PORT']}",
         "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
         "UPLOAD_SIGNER_SECRET_KEY": installation.secrets["UPLOAD_SIGNER_SECRET_KEY"],
+        "PART_SIGNER_ACCESS_KEY": "part-signer",
+        "PART_SIGNER_SECRET_KEY": installation.secrets["PART_SIGNER_SECRET_KEY"],
     }
     return _describe(installation, "gateway", [_script("gateway")], port, settings)
 

@@ -15,6 +15,7 @@ PASSWORDS = (
     "minio_root_password",
     "gateway_minio_secret_key",
     "upload_signer_secret_key",
+    "part_signer_secret_key",
     "thumbnailer_minio_secret_key",
     "status_tracker_minio_secret_key",
     "s3_uploader_secret_key",

@@ -29,6 +29,7 @@ POLICIES = Path(__file__).parent / "policies"
 SECRETS = {
     "gateway": "GATEWAY_MINIO_SECRET_KEY",
     "upload-signer": "UPLOAD_SIGNER_SECRET_KEY",
+    "part-signer": "PART_SIGNER_SECRET_KEY",
     "thumbnailer": "THUMBNAILER_MINIO_SECRET_KEY",
     "status-tracker": "STATUS_TRACKER_MINIO_SECRET_KEY",
     "s3-uploader": "S3_UPLOADER_SECRET_KEY",  # for people and programs that upload by S3

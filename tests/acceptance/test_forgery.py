@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 FORGED = {"X-Minio-Source-Mtime": "2200-01-01T00:00:00Z", "X-Minio-Source-Etag": "deadbeef"}
 
 # Every access key that a service holds or that shows in a form or a signed URL; MinIO takes them for its own users.
-NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer", "s3-uploader")
+NAMES = ("gateway", "thumbnailer", "status-tracker", "upload-signer", "part-signer", "s3-uploader")
 
 
 # --- the identity of an object ----------------------------------------------------------------------------

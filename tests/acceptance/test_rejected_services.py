@@ -33,6 +33,14 @@ def refusals(system, name):
             },
             "UPLOAD_SIGNER_ACCESS_KEY",
         ),
+        ({"PART_SIGNER_SECRET_KEY": "wrong-secret"}, "PART_SIGNER_SECRET_KEY"),
+        (
+            {
+                "PART_SIGNER_ACCESS_KEY": "upload-signer",
+                "PART_SIGNER_SECRET_KEY": system.secrets["UPLOAD_SIGNER_SECRET_KEY"],
+            },
+            "PART_SIGNER_ACCESS_KEY",
+        ),
     ]
     return [
         ({"MINIO_SECRET_KEY": "wrong-secret"}, "MINIO_SECRET_KEY"),

@@ -22,6 +22,7 @@ SECRETS = {
     "thumbnailer": "THUMBNAILER_MINIO_SECRET_KEY",
     "status-tracker": "STATUS_TRACKER_MINIO_SECRET_KEY",
     "upload-signer": "UPLOAD_SIGNER_SECRET_KEY",
+    "part-signer": "PART_SIGNER_SECRET_KEY",
     "s3-uploader": "S3_UPLOADER_SECRET_KEY",
 }
 WEEK = 7 * 24 * 3600  # seconds, the longest that MinIO issues

@@ -92,7 +92,8 @@ def test_every_variable_is_a_setting(services, name):
 
 # Set by the file itself, because they follow from its servers, networks and mounts.
 DECIDED = {
-    *("MINIO_URL", "MINIO_REGION", "MINIO_ACCESS_KEY", "UPLOAD_SIGNER_ACCESS_KEY", "PRESETS_FILE"),
+    *("MINIO_URL", "MINIO_REGION", "MINIO_ACCESS_KEY", "PRESETS_FILE"),
+    *("UPLOAD_SIGNER_ACCESS_KEY", "PART_SIGNER_ACCESS_KEY"),
     *("RABBITMQ_HOST", "RABBITMQ_PORT", "RABBITMQ_VHOST", "RABBITMQ_USER", "STATUS_TRACKER_URL"),
     "RABBITMQ_QUEUE",  # definitions.json names the queue, and binds it
     *("GATEWAY_HOST", "GATEWAY_PORT", "HEALTH_HOST", "HEALTH_PORT"),

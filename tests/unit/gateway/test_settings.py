@@ -11,6 +11,8 @@ REQUIRED = {
     "DATABASE_URL": "postgresql://gateway:database-secret@db/thumbmill",
     "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
     "UPLOAD_SIGNER_SECRET_KEY": "signer-secret",
+    "PART_SIGNER_ACCESS_KEY": "part-signer",
+    "PART_SIGNER_SECRET_KEY": "part-secret",
 }
 
 
@@ -108,6 +110,8 @@ def test_forms_are_signed_by_the_signer_for_the_public_url_of_minio(monkeypatch)
     assert signer.minio_url == settings.minio_url
     assert signer.minio_access_key == "upload-signer"
     assert signer.minio_secret_key.get_secret_value() == "signer-secret"
+    assert settings.part_signer.minio_access_key == "part-signer"
+    assert settings.part_signer.minio_secret_key.get_secret_value() == "part-secret"
 
 
 def test_no_secret_is_logged(monkeypatch):

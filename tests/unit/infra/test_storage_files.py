@@ -23,7 +23,7 @@ def test_every_user_has_a_policy():
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_every_statement_is_limited_to_one_way_of_signing(name):
-    signing = "POST" if name == "upload-signer" else "REST-HEADER"
+    signing = {"upload-signer": "POST", "part-signer": "REST-QUERY-STRING"}.get(name, "REST-HEADER")
     for statement in allowing(name):
         assert statement["Condition"] == {"StringEquals": {"s3:authType": signing}}
 
@@ -41,8 +41,9 @@ def rights(name):
     }
 
 
-def test_the_upload_signer_may_only_put_uploads():
-    assert rights("upload-signer") == {("s3:PutObject", "images-original/uploads/*")}
+@pytest.mark.parametrize("name", ["upload-signer", "part-signer"])
+def test_the_signers_may_only_put_uploads(name):
+    assert rights(name) == {("s3:PutObject", "images-original/uploads/*")}
 
 
 def test_only_the_thumbnailer_writes_variants():

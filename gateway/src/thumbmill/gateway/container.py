@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.executor import BoundedExecutor
@@ -75,6 +76,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(publisher_executor.close)
         stack.push_async_callback(_close_publisher, publisher, publisher_executor)
         signer = Storage(settings.signer, connections=1)
+        part_signer = PartSigner(settings.part_signer, settings.form_url)
         presigned_uploads = PresignedUploads(
             signer=signer,
             publisher=publisher,
@@ -113,7 +115,9 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             storage=storage,
             executor=executor,
             liveness=liveness,
-            readiness=Readiness(settings, database, repository, storage, signer, executor, publisher_executor),
+            readiness=Readiness(
+                settings, database, repository, storage, signer, part_signer, executor, publisher_executor
+            ),
         )
 
 

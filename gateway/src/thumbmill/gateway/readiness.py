@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.publisher import connect
+from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images.database import Database
@@ -37,6 +38,7 @@ class Readiness:
     repository: ImageRepository
     storage: Storage
     signer: Storage
+    part_signer: PartSigner
     executor: BoundedExecutor
     publisher_executor: BoundedExecutor
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -67,6 +69,7 @@ class Readiness:
             "postgres": self.database.check_login(),
             "minio": self.executor.run(self.storage.check, ORIGINALS_BUCKET, VARIANTS_BUCKET),
             "minio (upload forms)": self._check_signer(),
+            "minio (parts)": self._check_part_signer(),
             "rabbitmq": self._check_broker(),
         }
         results = await asyncio.gather(*checks.values(), return_exceptions=True)
@@ -82,6 +85,13 @@ class Readiness:
             await self.executor.run(self.signer.verify_presigned_post, ORIGINALS_BUCKET, "uploads/check")
         except DependencyRejected as error:
             advice = "check UPLOAD_SIGNER_ACCESS_KEY, UPLOAD_SIGNER_SECRET_KEY and the policy of that user"
+            raise DependencyRejected("minio", f"{error}: {advice}") from error
+
+    async def _check_part_signer(self) -> None:
+        try:
+            await self.executor.run(self.part_signer.verify, ORIGINALS_BUCKET, "uploads/check")
+        except DependencyRejected as error:
+            advice = "check PART_SIGNER_ACCESS_KEY, PART_SIGNER_SECRET_KEY and the policy of that user"
             raise DependencyRejected("minio", f"{error}: {advice}") from error
 
     async def _check_store(self) -> None:

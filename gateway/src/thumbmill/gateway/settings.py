@@ -103,6 +103,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         description="Access key of the MinIO user that signs upload forms and has no other rights"
     )
     upload_signer_secret_key: SecretStr = Field(description="Secret key of that user")
+    part_signer_access_key: str = Field(
+        description="Access key of the MinIO user that signs parts of resumable uploads and has no other rights"
+    )
+    part_signer_secret_key: SecretStr = Field(description="Secret key of that user")
 
     @field_validator("gateway_host")
     @classmethod
@@ -193,10 +197,18 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     @property
     def signer(self) -> StoreSettings:
         """Connection settings of the MinIO user that signs upload forms."""
+        return self._store_as(self.upload_signer_access_key, self.upload_signer_secret_key)
+
+    @property
+    def part_signer(self) -> StoreSettings:
+        """Connection settings of the MinIO user that signs parts."""
+        return self._store_as(self.part_signer_access_key, self.part_signer_secret_key)
+
+    def _store_as(self, access_key: str, secret_key: SecretStr) -> StoreSettings:
         return StoreSettings(
             minio_url=self.minio_url,
-            minio_access_key=self.upload_signer_access_key,
-            minio_secret_key=self.upload_signer_secret_key,
+            minio_access_key=access_key,
+            minio_secret_key=secret_key,
             minio_region=self.minio_region,
         )
 

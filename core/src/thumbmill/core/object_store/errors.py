@@ -1,8 +1,14 @@
 """The exceptions for S3 error codes: one mapping for minio-py's exceptions and for HTTP responses."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from xml.etree.ElementTree import ParseError
+
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import HTTPError
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.object_store.http_client import Response
@@ -23,6 +29,10 @@ class ObjectNotFoundError(Exception):
 
 class PreconditionFailedError(Exception):
     """The object is not the requested version."""
+
+
+class UploadNotFoundError(Exception):
+    """There is no multipart upload with this id: it was completed or canceled, or has expired."""
 
 
 class InvalidKeyError(Exception):
@@ -53,6 +63,8 @@ def error_from_code(code: str, message: str, status: int, date: str, bucket: str
     """
     if code in {"NoSuchKey", "NoSuchObject"}:
         return ObjectNotFoundError(key)
+    if code == "NoSuchUpload":
+        return UploadNotFoundError(key)
     if code == "PreconditionFailed":
         return PreconditionFailedError(key)
     if code == "NoSuchBucket":
@@ -83,3 +95,23 @@ def _is_far_from_now(date: str) -> bool:
         return bool(date) and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > _MAX_SKEW
     except (ValueError, TypeError):
         return False
+
+
+@contextmanager
+def map_errors(key: str | None = None) -> Iterator[None]:
+    """Replace the exceptions of a request with ours; ``key`` is None if it is not about one object."""
+    try:
+        yield
+    except S3Error as error:
+        response = error.response
+        status, date = (response.status, response.headers.get("Date", "")) if response is not None else (0, "")
+        code, message, bucket = error.code or "", error.message or "", error.bucket_name or ""
+        raise error_from_code(code, message, status, date, bucket, key) from error
+    except (HTTPError, OSError, InvalidResponseError, ServerError) as error:
+        raise DependencyUnavailable("minio", error) from error
+    except (ParseError, UnicodeDecodeError, OverflowError) as error:
+        raise DependencyUnavailable("minio", f"its response cannot be parsed: {error!r}") from error
+    except (MinioException, ValueError) as error:
+        if key is None:
+            raise DependencyUnavailable("minio", error) from error
+        raise InvalidKeyError(str(error)) from error

@@ -180,11 +180,17 @@ class S3Client:
     def _signing_key_of(self, date: str) -> bytes:
         known, key = self._signing_key
         if known != date:
-            key = f"AWS4{self._credentials.secret_key}".encode()
-            for part in (date, self._credentials.region, "s3", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
+            key = derive_signing_key(self._credentials, date)
             self._signing_key = date, key
         return key
+
+
+def derive_signing_key(credentials: Credentials, date: str) -> bytes:
+    """Return the key that signs the requests of a date (``20261129``)."""
+    key = f"AWS4{credentials.secret_key}".encode()
+    for part in (date, credentials.region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _is_signed(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Pages of a bucket's listing (ListObjectsV2), parsed."""
+"""Entries of the store's listings; pages of a bucket's listing (ListObjectsV2), parsed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +28,15 @@ class ListPage:
     objects: list[ObjectSummary]
     token: str
     server_time: int  # seconds since 1970, by MinIO's clock, which also dates the objects
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of a multipart upload that is not completed."""
+
+    number: int
+    etag: str
+    size: int
 
 
 def parse_list_page(body: bytes, headers: Mapping[str, str]) -> ListPage:

@@ -9,24 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
 from minio.datatypes import Part, PostPolicy
 from minio.deleteobjects import DeleteObject
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from urllib3.exceptions import HTTPError
 
 from thumbmill.core.contracts.identity import ObjectVersion, is_folder_marker, normalize_etag
 from thumbmill.core.contracts.storage_events import read_file_name
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.object_store.errors import (
-    InvalidKeyError,
     ObjectNotFoundError,
     PreconditionFailedError,
-    error_from_code,
     find_error_code,
+    map_errors,
     read_error,
 )
 from thumbmill.core.object_store.http_client import (
@@ -37,7 +33,7 @@ from thumbmill.core.object_store.http_client import (
     Response,
     S3Client,
 )
-from thumbmill.core.object_store.listing import ListPage, parse_list_page
+from thumbmill.core.object_store.listing import ListPage, StoredPart, parse_list_page
 from thumbmill.core.settings import StoreSettings
 
 
@@ -107,7 +103,7 @@ class Storage:
 
     def list_keys(self, bucket: str, prefix: str) -> list[str]:
         """Return the keys with a prefix. Raise DependencyUnavailable, DependencyRejected."""
-        with _map_errors():
+        with map_errors():
             found = self._minio.list_objects(bucket, prefix=prefix, recursive=True)
             return [entry.object_name for entry in found if entry.object_name]
 
@@ -121,7 +117,7 @@ class Storage:
         """
         start = {"continuation-token": token} if token else {"start-after": after} if after else {}
         query: Any = {"list-type": "2", "prefix": "", "max-keys": "1000", "encoding-type": "url", **start}
-        with _map_errors():
+        with map_errors():
             response = self._minio._execute("GET", bucket, query_params=query)  # noqa: SLF001 - it has no public method for a page
             return parse_list_page(response.data, response.headers)
 
@@ -148,7 +144,7 @@ class Storage:
 
     def delete_all(self, bucket: str, keys: list[str]) -> None:
         """Delete many objects. Raise DependencyUnavailable, DependencyRejected if any of them is not deleted."""
-        with _map_errors():
+        with map_errors():
             for error in self._minio.remove_objects(bucket, [DeleteObject(key) for key in keys]):
                 raise DependencyUnavailable("minio", f"{error.code} deleting {error.name}")
 
@@ -161,26 +157,45 @@ class Storage:
         Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
         """
         headers: Any = {"Content-Type": content_type, **{f"X-Amz-Meta-{k}": v for k, v in metadata.items()}}
-        with _map_errors(key):
+        with map_errors(key):
             return str(self._minio._create_multipart_upload(bucket, key, headers))  # noqa: SLF001
 
     def upload_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> Part:
         """Upload a part; numbers start at 1. Raise DependencyUnavailable, DependencyRejected."""
-        with _map_errors(key):
+        with map_errors(key):
             etag = self._minio._upload_part(bucket, key, data, None, upload, number)  # noqa: SLF001
             return Part(number, str(etag))
 
     def complete_multipart_upload(self, bucket: str, key: str, upload: str, parts: list[Part]) -> str:
-        """Join the parts into an object and return its ETag. Raise DependencyUnavailable, DependencyRejected."""
-        with _map_errors(key):
+        """Join the parts into an object and return its ETag.
+
+        Raise UploadNotFoundError (also after it was completed), InvalidKeyError for parts that cannot be joined,
+        DependencyUnavailable, DependencyRejected.
+        """
+        with map_errors(key):
             done = self._minio._complete_multipart_upload(bucket, key, upload, parts)  # noqa: SLF001
             if not done.etag:  # S3 may respond with 200 and an error in the body
                 raise DependencyUnavailable("minio", "it did not complete the upload")
             return str(done.etag)
 
+    def list_parts(self, bucket: str, key: str, upload: str) -> list[StoredPart]:
+        """Return the parts that were uploaded so far, by number.
+
+        Raise UploadNotFoundError, DependencyUnavailable, DependencyRejected.
+        """
+        parts: list[StoredPart] = []
+        marker = None
+        while True:
+            with map_errors(key):
+                page = self._minio._list_parts(bucket, key, upload, part_number_marker=marker)  # noqa: SLF001
+            parts += [StoredPart(part.part_number, part.etag, part.size or 0) for part in page.parts]
+            if not page.is_truncated:
+                return parts
+            marker = page.next_part_number_marker
+
     def abort_multipart_upload(self, bucket: str, key: str, upload: str) -> None:
-        """Cancel a multipart upload. Raise DependencyUnavailable, DependencyRejected."""
-        with _map_errors(key):
+        """Cancel a multipart upload; a missing one is no error. Raise DependencyUnavailable, DependencyRejected."""
+        with map_errors(key):
             self._minio._abort_multipart_upload(bucket, key, upload)  # noqa: SLF001
 
     # --- presigned forms -----------------------------------------------------------------------------------
@@ -202,7 +217,7 @@ class Storage:
         Raise DependencyRejected if the store rejects the signature, DependencyUnavailable if it does not respond.
         """
         fields = self.presign_post(bucket, key, "image/jpeg", 1, timedelta(minutes=5))
-        with _map_errors():
+        with map_errors():
             response = self._http.request(
                 "POST", f"{self._url}/{bucket}", fields={**fields, "file": ("empty", b"")}
             )
@@ -216,7 +231,7 @@ class Storage:
     def _request(
         self, method: str, bucket: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Iterator[Response]:
-        with _map_errors(key):
+        with map_errors(key):
             if not key or key.startswith("/"):  # MinIO removes the slash, and returns the object of another key
                 raise ValueError("a key must not be empty or start with a slash")
             with self._s3.request(method, bucket, key, headers, body) as response:
@@ -237,7 +252,7 @@ class Storage:
         Raise DependencyUnavailable, or DependencyRejected if waiting would not help.
         """
         for bucket in buckets:
-            with _map_errors():
+            with map_errors():
                 if not self._minio.bucket_exists(bucket):
                     raise DependencyRejected(
                         "minio", f"bucket {bucket!r} does not exist: run infra/minio/provision.py"
@@ -245,37 +260,17 @@ class Storage:
 
     def is_versioned(self, bucket: str) -> bool:
         """Return whether versioning is on. Raise DependencyUnavailable, DependencyRejected."""
-        with _map_errors():
+        with map_errors():
             return self._minio.get_bucket_versioning(bucket).status == "Enabled"
 
     def ping(self) -> None:
         """Send MinIO a health check. Raise DependencyUnavailable."""
-        with _map_errors():
+        with map_errors():
             response = self._http.request(
                 "GET", f"{self._url}/minio/health/ready", timeout=CONNECT_SECONDS, retries=False
             )
             if response.status != 200:
                 raise DependencyUnavailable("minio", f"its health check responded with status {response.status}")
-
-
-@contextmanager
-def _map_errors(key: str | None = None) -> Iterator[None]:
-    """Replace the exceptions of a request with ours; ``key`` is None if it is not about one object."""
-    try:
-        yield
-    except S3Error as error:
-        response = error.response
-        status, date = (response.status, response.headers.get("Date", "")) if response is not None else (0, "")
-        code, message, bucket = error.code or "", error.message or "", error.bucket_name or ""
-        raise error_from_code(code, message, status, date, bucket, key) from error
-    except (HTTPError, OSError, InvalidResponseError, ServerError) as error:
-        raise DependencyUnavailable("minio", error) from error
-    except (ParseError, UnicodeDecodeError, OverflowError) as error:
-        raise DependencyUnavailable("minio", f"its response cannot be parsed: {error!r}") from error
-    except (MinioException, ValueError) as error:
-        if key is None:
-            raise DependencyUnavailable("minio", error) from error
-        raise InvalidKeyError(str(error)) from error
 
 
 def _parse_metadata(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
