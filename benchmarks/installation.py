@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,18 @@ QUIET = {"LOG_FORMAT": "json", "LOG_LEVEL": "warning", "MAX_TICKETS_PER_MINUTE":
 
 
 @contextmanager
-def running_system(settings: dict[str, str]) -> Iterator[Stack]:
-    """Start a system with quiet logs and these settings, and stop it after the block."""
+def running_system(
+    settings: dict[str, str], *, prepare: Callable[[Stack], None] = lambda _: None
+) -> Iterator[Stack]:
+    """Start a system with quiet logs and these settings, and stop it after the block.
+
+    ``prepare`` may change its processes before they start.
+    """
     forget_libpq_variables()
     directory = Path(tempfile.mkdtemp(prefix="thumbmill-bench-", dir="/var/tmp"))
     directory.chmod(0o755)  # the servers' account has to enter it
     stack = Stack(directory, free_ports(), QUIET | settings, log=log)
+    prepare(stack)
     try:
         stack.up()
         yield stack

@@ -1,0 +1,1 @@
+"""The path of one photo on an idle system, hop by hop."""
