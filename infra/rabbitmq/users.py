@@ -32,7 +32,7 @@ _ALL, _NONE = ".*", "^$"
 _LIFECYCLE_KEYS = {
     "gateway": r"^(upload\.requested|image\.(retry_requested|variants_missing))$",
     "thumbnailer": r"^image\.(processing|retrying|done|failed|removed)$",
-    "status-tracker": r"^tracker\.watermark$",
+    "status-tracker": r"^(upload\.expired|tracker\.watermark)$",
     "operator": r"^image\.(redriven|dropped)$",
 }
 

@@ -200,7 +200,9 @@ def test_an_unused_ticket_expires(system, lapsed_ticket):
     assert image_id in {item["id"] for item in listed}
     waiting = system.http.get(IMAGES, params={"status": "AWAITING_UPLOAD"}).json()["items"]
     assert image_id not in {item["id"] for item in waiting}
-    assert system.timeline(image_id) == ["upload.requested"]
+    wait_until(lambda: len(system.timeline(image_id)) > 1, what="the sweep to record it")
+    assert system.timeline(image_id) == ["upload.requested", "upload.expired"]
+    system.wait_status(image_id, "EXPIRED")
 
 
 @pytest.mark.parametrize("content_type", ["image/jpg", "IMAGE/JPEG", "image/pjpeg; q=1"])

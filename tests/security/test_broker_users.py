@@ -16,7 +16,7 @@ USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
 PUBLISHED_BY = {
     "gateway": {"upload.requested", "image.retry_requested", "image.variants_missing"},
     "thumbnailer": {"image.processing", "image.retrying", "image.done", "image.failed", "image.removed"},
-    "status-tracker": {"tracker.watermark"},
+    "status-tracker": {"upload.expired", "tracker.watermark"},
     "operator": {"image.redriven", "image.dropped"},
     "minio": set(),
 }
@@ -208,6 +208,7 @@ def forge_events(system, image, by):
         "upload.requested": forge(
             "upload.requested", image, by, content_type="x/y", expires_at="2999-01-01T00:00:00Z"
         ),
+        "upload.expired": forge("upload.expired", image, by, expires_at="2026-01-01T00:00:00Z"),
         "image.processing": forge("image.processing", image, by, **about, attempt=3),
         "image.retrying": forge(
             "image.retrying", image, by, **about, next_attempt_at="2999-01-01T00:00:00Z", reason="forged"

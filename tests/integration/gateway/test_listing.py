@@ -51,14 +51,15 @@ def test_lists_of_several_states_and_without_deleted_images(fresh, client):
         {"status": "AWAITING_UPLOAD", "object_version": None, "expires_at": now + timedelta(hours=1)},
         {"status": "FAILED"},
         {"status": "AWAITING_UPLOAD", "object_version": None, "expires_at": now - timedelta(hours=1)},
+        {"status": "EXPIRED", "object_version": None, "expires_at": now - timedelta(hours=2)},
     ]
-    shown = ["DONE", "DELETED", "AWAITING_UPLOAD", "FAILED", "EXPIRED"]
+    shown = ["DONE", "DELETED", "AWAITING_UPLOAD", "FAILED", "EXPIRED", "EXPIRED"]
     ids = [
-        str(fresh.put_row(created_at=now - timedelta(minutes=number), **kinds[number % 5])) for number in range(20)
+        str(fresh.put_row(created_at=now - timedelta(minutes=number), **kinds[number % 6])) for number in range(18)
     ]
 
     def of(*states):
-        return [image_id for number, image_id in enumerate(ids) if shown[number % 5] in states]
+        return [image_id for number, image_id in enumerate(ids) if shown[number % 6] in states]
 
     assert walk(client) == walk(client, deleted=True) == ids
     assert walk(client, deleted=False) == of("DONE", "AWAITING_UPLOAD", "FAILED", "EXPIRED")

@@ -52,11 +52,15 @@ class Publications:
 
     bodies: list
     runs: list = field(default_factory=list)  # of what belongs to one
+    events: list = field(default_factory=list)
 
     def publish(self, exchange, key, body, *, headers):
         assert (exchange, key) == ("storage.events", "republished")
         self.bodies.append(body)
         self.runs += [headers["x-run"]] if headers else []
+
+    def publish_event(self, event):
+        self.events.append(event)
 
     def message_count(self, queue):
         assert queue == "image_queue"

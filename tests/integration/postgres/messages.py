@@ -24,8 +24,9 @@ def notification(object_version=V1, target="immediate", key=KEY):
 REMOVAL = make_removal_body(KEY)  # once, since it is named after its moment
 
 
-def removal_message(target="immediate"):
-    return Message(REMOVAL, target, "application/json")
+def removal_message(target="immediate", key=KEY):
+    body = REMOVAL if key == KEY else make_removal_body(key)
+    return Message(body, target, "application/json")
 
 
 def lifecycle_message(event):

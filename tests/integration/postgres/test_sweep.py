@@ -1,7 +1,7 @@
 """The sweep republishes events of unprocessed images, once."""
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -18,8 +18,13 @@ from tests.integration.postgres.messages import (
 )
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1, V2
-from thumbmill.core.contracts.identity import new_image_id, upload_key
+from thumbmill.core.contracts.base import EventType
+from thumbmill.core.contracts.cloud_event import CONTENT_TYPE
+from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
+from thumbmill.core.contracts.senders import TRACKER
 from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.messaging.message import Message
+from thumbmill.core.messaging.topology import LIFECYCLE
 from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.sweep import Sweep
@@ -92,6 +97,36 @@ def test_the_sweep_has_variants_of_deleted_images_removed(tracker, sweep, databa
     tracker.handle([lifecycle_message(event_factory.removed())], publications)
     grow_old(database)
     assert sweep.run() == 0
+
+
+def test_the_sweep_publishes_that_a_form_expired_unused(tracker, sweep, database, publications):
+    now = datetime.now(UTC)
+    ages = {upload_key(new_image_id()): age for age in (timedelta(seconds=50), timedelta(minutes=2))}
+    for key, age in ages.items():
+        tracker.handle([lifecycle_message(event_factory.requested(key=key, expires_at=now - age))], publications)
+    fresh, over = (image_id_of(key) for key in ages)
+    sweep.run()
+    sweep.run()
+    [event] = publications.events
+    assert (event.type, event.image_id) == (EventType.EXPIRED, over)
+
+    message = Message(event.to_json(), event.type, CONTENT_TYPE, exchange=LIFECYCLE, sender=TRACKER)
+    tracker.handle([message, message], publications)
+    assert [database.status(image_id)["stored_status"] for image_id in (fresh, over)] == [
+        "AWAITING_UPLOAD",
+        "EXPIRED",
+    ]
+    assert [entry["type"] for entry in database.timeline(over)] == ["upload.requested", "upload.expired"]
+    changes = database.ask("SELECT type, data ->> 'status' AS status FROM changes WHERE image_id = %s", [over])
+    assert changes[1:] == [{"type": "image.expired", "status": "EXPIRED"}]
+    grow_old(database)
+    sweep.run()
+    assert publications.events == [event]
+
+    tracker.handle([notification(key=upload_key(over))], publications)  # accepted in the form's last moment
+    assert database.status(over)["status"] == "PENDING"
+    tracker.handle([message], publications)
+    assert database.status(over)["status"] == "PENDING"
 
 
 def test_two_sweeps_share_the_work(tracker, repository, database, publications):

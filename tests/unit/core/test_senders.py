@@ -6,6 +6,7 @@ from tests.unit.tracker.event_factory import (
     KEY,
     done,
     dropped,
+    expired,
     failed,
     processing,
     redriven,
@@ -21,10 +22,8 @@ from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.errors import MalformedEvent
 
 USERS = (GATEWAY, THUMBNAILER, TRACKER, OPERATOR, "minio", "admin")
-EVENTS = [
-    parse_lifecycle_event(made.body)
-    for made in (requested(), processing(), retrying(), done(), failed(), removed(), redriven(), dropped())
-]
+MAKERS = (requested, expired, processing, retrying, done, failed, removed, redriven, dropped)
+EVENTS = [parse_lifecycle_event(make().body) for make in MAKERS]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type.value)

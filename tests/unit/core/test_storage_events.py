@@ -50,6 +50,25 @@ def read(name):
     return event
 
 
+@pytest.mark.parametrize(
+    ("label", "batch"),
+    [
+        ("b-1_X", "b-1_X"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, None),
+        ("", None),
+        ("a b", None),
+        ("é", None),
+        ("a\n", None),
+    ],
+)
+def test_a_batch_is_a_label_in_the_metadata(label, batch):
+    body = json.loads(sample("put"))
+    body["Records"][0]["s3"]["object"]["userMetadata"]["X-Amz-Meta-Batch"] = label
+    [event] = parse_storage_events(json.dumps(body).encode())
+    assert event.batch == batch
+
+
 @pytest.mark.parametrize(("recorded", "name", "key", "etag", "size", "file_name"), UPLOADS)
 def test_an_upload(recorded, name, key, etag, size, file_name):
     event = read(recorded)

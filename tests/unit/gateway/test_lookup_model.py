@@ -20,7 +20,7 @@ from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.tracker.image_record import BucketState
 from thumbmill.tracker.projection import fold
 
-ORDER = ("AWAITING_UPLOAD", "PENDING", "PROCESSING", "FAILED", "DONE", "DELETED")  # of one generation
+ORDER = ("AWAITING_UPLOAD", "EXPIRED", "PENDING", "PROCESSING", "FAILED", "DONE", "DELETED")  # of one generation
 KEY = upload_key(new_image_id())
 
 
@@ -57,6 +57,11 @@ class StatusModel(RuleBasedStateMachine):
         self.in_flight += [event_factory.delete(number, key=KEY, target=target) for target in notified]
 
     # --- actions of the services ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.row and self.row.status == "AWAITING_UPLOAD")
+    @rule()
+    def sweep(self):
+        self.in_flight.append(event_factory.expired(key=KEY))
 
     @precondition(lambda self: self.original)
     @rule(ends=st.sampled_from([event_factory.done, event_factory.failed]), attempt=st.integers(1, 2))

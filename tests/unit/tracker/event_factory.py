@@ -11,6 +11,7 @@ from thumbmill.core.contracts.events import (
     Processing,
     Removed,
     Retrying,
+    UploadExpired,
     UploadRequested,
     Variant,
 )
@@ -149,9 +150,17 @@ def removed(cause: str = "17A", *, key: str = KEY) -> TimelineEvent:
     return payload(Removed(key=key, cause=cause))
 
 
-def requested(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes=15)) -> TimelineEvent:
-    ticket = UploadRequested(key=key, file_name="a.jpg", content_type="image/jpeg", expires_at=expires_at)
+def requested(
+    *, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes=15), batch: str | None = None
+) -> TimelineEvent:
+    ticket = UploadRequested(
+        key=key, file_name="a.jpg", content_type="image/jpeg", expires_at=expires_at, batch=batch
+    )
     return payload(ticket, by="gateway")
+
+
+def expired(*, key: str = KEY) -> TimelineEvent:
+    return payload(UploadExpired(key=key, expires_at=NOON + timedelta(minutes=15)), by="status-tracker")
 
 
 def payload(data: LifecycleEvent, *, by: str = "thumbnailer") -> TimelineEvent:

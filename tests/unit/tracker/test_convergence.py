@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from tests.unit.tracker.event_factory import delete, payload, put, requested
+from tests.unit.tracker.event_factory import delete, expired, payload, put, requested
 from thumbmill.core.contracts.events import Done, Processing, Removed, Variant
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of, variant_key
 from thumbmill.core.contracts.status import Status
@@ -58,6 +58,11 @@ class World(RuleBasedStateMachine):
     @rule()
     def ask_for_a_form(self):
         self.to_tracker.append(requested(key=KEY))
+
+    @precondition(lambda self: self.row and self.row.status is Status.AWAITING_UPLOAD)
+    @rule()
+    def sweep(self):
+        self.to_tracker.append(expired(key=KEY))
 
     def _announce(self, object_version):
         number = f"{next(self.numbers):X}"
@@ -187,7 +192,7 @@ class World(RuleBasedStateMachine):
 
     def _check(self):
         if self.original is None:
-            assert self.row is None or self.row.status in {Status.DELETED, Status.AWAITING_UPLOAD}
+            assert self.row is None or self.row.status in {Status.DELETED, Status.AWAITING_UPLOAD, Status.EXPIRED}
             assert not self.processed
             return
         assert (self.row.status, self.row.object_version) == (Status.DONE, self.original)

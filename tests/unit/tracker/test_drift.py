@@ -95,10 +95,8 @@ VANISHED = Drift(DriftKind.VANISHED, ID, KEY, V1)
 MISSING = Drift(DriftKind.MISSING_VARIANTS, ID, KEY, V1, missing=(LARGE,))
 ORPHANS = Drift(DriftKind.ORPHANS, ID, "", variants=(listed(LARGE),))
 NO_ROW = None
-AWAITED, PENDING, PROCESSING, DONE, FAILED, DELETED = (
-    row(status, None if status is Status.AWAITING_UPLOAD else V1)
-    for status in Status
-    if status is not Status.EXPIRED  # which is never stored
+AWAITED, PENDING, PROCESSING, DONE, FAILED, EXPIRED, DELETED = (
+    row(status, None if status in {Status.AWAITING_UPLOAD, Status.EXPIRED} else V1) for status in Status
 )
 NEWER = row(Status.DONE, V2)
 
@@ -106,13 +104,13 @@ NEWER = row(Status.DONE, V2)
 @pytest.mark.parametrize(
     ("drift", "rows", "original", "true"),
     [
-        (MISSED, [NO_ROW, AWAITED, DELETED, NEWER], V1, True),
+        (MISSED, [NO_ROW, AWAITED, EXPIRED, DELETED, NEWER], V1, True),
         (MISSED, [PENDING, PROCESSING, DONE, FAILED], V1, False),  # its event came meanwhile
         (MISSED, [NO_ROW, AWAITED, DELETED, PENDING, DONE, NEWER], V2, False),  # a newer one has its own event
         (MISSED, [NO_ROW, AWAITED, DELETED, PENDING, DONE, NEWER], None, False),
         (VANISHED, [PENDING, PROCESSING, DONE, FAILED], None, True),
         (VANISHED, [PENDING, PROCESSING, DONE, FAILED, DELETED, NO_ROW], V1, False),  # the listing lacked it
-        (VANISHED, [NO_ROW, AWAITED, DELETED, NEWER], None, False),
+        (VANISHED, [NO_ROW, AWAITED, EXPIRED, DELETED, NEWER], None, False),
         (MISSING, [DONE], V1, True),
         (MISSING, [DONE], None, False),  # vanished, which is another case
         (MISSING, [DONE], V2, False),

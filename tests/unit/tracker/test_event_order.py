@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tracker.event_factory import V1, V2, delete, done, failed, processing, put, removed, requested
+from tests.unit.tracker.event_factory import (
+    V1,
+    V2,
+    delete,
+    done,
+    expired,
+    failed,
+    processing,
+    put,
+    removed,
+    requested,
+)
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.image_record import BucketState
@@ -15,7 +26,7 @@ from thumbmill.tracker.projection import apply, fold, needs_bucket_check
 NO_DEADLINE = settings(deadline=None)  # no time is asserted
 TERMINAL = {Status.DONE, Status.FAILED, Status.DELETED}
 
-EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested()]
+EVERYTHING = [put(V1), put(V2), delete(), done(V1), done(V2), removed(), failed(V1), requested(), expired()]
 FINAL = [BucketState(None), BucketState(V1), BucketState(V2)]
 
 

@@ -14,6 +14,7 @@ from tests.unit.tracker.event_factory import (
     done,
     drift_repaired,
     dropped,
+    expired,
     failed,
     missed,
     presigned_upload,
@@ -35,8 +36,8 @@ from thumbmill.tracker.timeline import RETAINED_DATA
 NO_OBJECT = BucketState(None)
 RULES = RetentionRules()
 EVERYTHING = [
-    put(), processing(), retrying(), failed(), done(), delete(), removed(), requested(), redriven(), dropped(),
-    retry_requested("2026"), missed("a"), drift_repaired("a"), presigned_upload(),
+    put(), processing(), retrying(), failed(), done(), delete(), removed(), requested(), expired(), redriven(),
+    dropped(), retry_requested("2026"), missed("a"), drift_repaired("a"), presigned_upload(),
 ]  # fmt: skip
 
 

@@ -158,7 +158,7 @@ class Tracker:
                 return BucketState(None)
             except InvalidKeyError as error:
                 raise MalformedEvent(f"no object can have the key {key[:100]!r}: {error}") from error
-            return BucketState(head.object_version, head.content_type, head.file_name)
+            return BucketState(head.object_version, head.content_type, head.file_name, head.batch)
 
         return head_object
 

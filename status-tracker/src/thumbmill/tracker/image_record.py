@@ -64,3 +64,4 @@ class BucketState:
     object_version: ObjectVersion | None
     content_type: str | None = None
     file_name: str | None = None
+    batch: str | None = None

@@ -2,8 +2,9 @@
 
     upload.requested          ObjectCreated            image.processing          image.done
     ---------------> AWAITING_UPLOAD -----> PENDING -----------> PROCESSING -----------> DONE
-                                              ^ ^                     |  image.failed
-              another object under the key:   | |                     +----------------> FAILED
+                       | upload.expired       ^ ^                     |  image.failed
+                       +-> EXPIRED            | |                     +----------------> FAILED
+              another object under the key:   | |
               a new generation of any state --+ |
                                                 +-- an object again --- DELETED <-- ObjectRemoved, from any state
 
@@ -15,7 +16,7 @@ HEAD, since that is the common path, unless a removal came before it.
 
 from collections.abc import Callable, Iterable
 
-from thumbmill.core.contracts.events import Done, Removed, UploadRequested
+from thumbmill.core.contracts.events import Done, Removed, UploadExpired, UploadRequested
 from thumbmill.core.contracts.interventions import DriftRepaired, RequestEvent, RetryRequested, TimelineOnlyEvent
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import StorageEvent
@@ -23,6 +24,8 @@ from thumbmill.tracker import transitions
 from thumbmill.tracker.image_record import BucketState, ImageRecord
 from thumbmill.tracker.presigned_uploads import is_rejected
 from thumbmill.tracker.timeline import TimelineEvent
+
+_WITHOUT_OBJECT = UploadRequested | UploadExpired | RequestEvent | TimelineOnlyEvent  # they depend on no object
 
 
 def fold(
@@ -52,7 +55,7 @@ def needs_bucket_check(
     row: ImageRecord | None, event: TimelineEvent, *, removal_known: bool, overwrite: bool = False
 ) -> bool:
     """Return whether the effect of an event depends on what is in the bucket."""
-    if isinstance(event.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
+    if isinstance(event.payload, _WITHOUT_OBJECT):
         return False
     if row is None or row.object_version is None:
         return removal_known and event.object_version is not None
@@ -69,7 +72,7 @@ def apply(
     row: ImageRecord | None, event: TimelineEvent, bucket: BucketState | None = None, *, overwrite: bool = False
 ) -> ImageRecord | None:
     """Return the row after an event; the same row if nothing changes, None if there is no such image."""
-    if isinstance(event.payload, UploadRequested | RequestEvent | TimelineOnlyEvent):
+    if isinstance(event.payload, _WITHOUT_OBJECT):
         return _apply_request(row, event)
     if row is None or row.object_version is None:
         if event.object_version is None:
@@ -98,6 +101,8 @@ def _apply_request(row: ImageRecord | None, event: TimelineEvent) -> ImageRecord
     match event.payload:
         case UploadRequested():
             return transitions.apply_upload_request(row, event, event.payload)
+        case UploadExpired():
+            return transitions.apply_upload_expiry(row)
         case RetryRequested():
             return transitions.apply_retry_request(row, event.payload)
         case DriftRepaired():
@@ -113,7 +118,7 @@ def _apply_to_own_version(row: ImageRecord, event: TimelineEvent, *, overwrite: 
         row = transitions.check_uploaded_bytes(row, event.payload, overwrite=overwrite)
         if row.status is Status.DELETED:
             return row
-    if isinstance(event.payload, StorageEvent | Removed | UploadRequested | RequestEvent | TimelineOnlyEvent):
+    if isinstance(event.payload, StorageEvent | Removed | _WITHOUT_OBJECT):
         return row
     after = transitions.apply_progress(row, event.payload)
     return after if after.rank > row.rank else row

@@ -8,7 +8,14 @@ from uuid import UUID
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, CloudEvent, parse_lifecycle_event, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.contracts.events import Failed, ProgressEvent, Removed, UploadRequested, Watermark
+from thumbmill.core.contracts.events import (
+    Failed,
+    ProgressEvent,
+    Removed,
+    UploadExpired,
+    UploadRequested,
+    Watermark,
+)
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
 from thumbmill.core.contracts.interventions import Dropped, Redriven, RequestEvent, TimelineOnlyEvent
@@ -23,7 +30,9 @@ MAX_KEY_BYTES = 1024  # S3's limit
 _FORM_UPLOAD = "ObjectCreated:Post"
 STORAGE = "storage."  # the prefix of a bucket's event in the timeline: storage.ObjectCreated:Put
 
-Payload = StorageEvent | UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent
+Payload = (
+    StorageEvent | UploadRequested | UploadExpired | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent
+)
 
 # What remains of an event's data when its image is deleted: what was done, and nothing of the file, its name or its
 # content. Migration 0004 has the same list, but for two names that migration 0005 changed.
@@ -51,7 +60,7 @@ class TimelineEvent:
     @property
     def object_version(self) -> ObjectVersion | None:
         """The object that the event is about; None for events about no object or about its absence."""
-        if isinstance(self.payload, UploadRequested | Removed | Redriven | Dropped):
+        if isinstance(self.payload, UploadRequested | UploadExpired | Removed | Redriven | Dropped):
             return None
         return self.payload.object_version
 
@@ -70,6 +79,10 @@ class TimelineEvent:
             if isinstance(self.payload, StorageEvent | UploadRequested | ProgressEvent)
             else None
         )
+
+    @property
+    def batch(self) -> str | None:
+        return self.payload.batch if isinstance(self.payload, StorageEvent | UploadRequested) else None
 
     @property
     def is_removal(self) -> bool:

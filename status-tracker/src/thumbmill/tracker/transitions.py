@@ -36,6 +36,13 @@ def apply_upload_request(row: ImageRecord | None, event: TimelineEvent, request:
     return replace(fill_missing(row, event), expires_at=expires_at)
 
 
+def apply_upload_expiry(row: ImageRecord | None) -> ImageRecord | None:
+    """Mark an image as EXPIRED, unless something was uploaded at the last moment."""
+    if row is None or row.status is not Status.AWAITING_UPLOAD:
+        return row
+    return replace(row, status=Status.EXPIRED)
+
+
 def apply_retry_request(row: ImageRecord | None, request: RetryRequested) -> ImageRecord | None:
     """Make a FAILED image PENDING again, if the request is about that failure."""
     if row is None or row.status is not Status.FAILED or row.error is None:
@@ -92,6 +99,7 @@ def reconcile_with_bucket(
         variants_removed=False,
         content_type=bucket.content_type,
         file_name=bucket.file_name or row.file_name,
+        batch=bucket.batch or row.batch,
     )
 
 
@@ -129,10 +137,14 @@ def fill_missing(row: ImageRecord, event: TimelineEvent) -> ImageRecord:
     presigned_upload = row.presigned_upload
     if event.is_form_upload and not (presigned_upload and matches(presigned_upload, event)):
         presigned_upload = fingerprint(event)
-    file_name, content_type = row.file_name or event.file_name, row.content_type or event.content_type
-    if (file_name, content_type, presigned_upload) == (row.file_name, row.content_type, row.presigned_upload):
-        return row
-    return replace(row, file_name=file_name, content_type=content_type, presigned_upload=presigned_upload)
+    filled = replace(
+        row,
+        file_name=row.file_name or event.file_name,
+        content_type=row.content_type or event.content_type,
+        batch=row.batch or event.batch,
+        presigned_upload=presigned_upload,
+    )
+    return row if filled == row else filled
 
 
 def apply_progress(row: ImageRecord, progress: ProgressEvent) -> ImageRecord:

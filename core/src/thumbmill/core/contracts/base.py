@@ -15,6 +15,7 @@ class EventType(StrEnum):
     """The types of lifecycle events, which are also their routing keys on ``image.lifecycle``."""
 
     REQUESTED = "upload.requested"
+    EXPIRED = "upload.expired"
     PROCESSING = "image.processing"
     RETRYING = "image.retrying"
     DONE = "image.done"

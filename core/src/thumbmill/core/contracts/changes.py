@@ -1,7 +1,7 @@
 """The feed of changes: what the tracker records whenever the shown state of an image changes.
 
-A change is named by its event id ``<epoch>-<seq>``: ``seq`` has no gaps and grows in the order of commits. The epoch
-is new after a database was restored from a backup, since the same numbers then name other changes.
+A change is named by its event id ``<epoch>-<seq>``: ``seq`` has no gaps and grows in the order of commits. The
+epoch is new after a database was restored from a backup, since the same numbers then name other changes.
 """
 
 from enum import StrEnum

@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
-from thumbmill.core.contracts.events import LifecycleEvent, Removed, UploadRequested, Watermark
+from thumbmill.core.contracts.events import LifecycleEvent, Removed, UploadExpired, UploadRequested, Watermark
 from thumbmill.core.contracts.identity import event_id, image_id_of
 from thumbmill.core.contracts.interventions import (
     DriftRepaired,
@@ -82,7 +82,7 @@ def _event_id(data: LifecycleEvent) -> uuid.UUID:
         return uuid.uuid4()  # each one is a new event
     image_id = image_id_of(data.key)
     match data:
-        case UploadRequested():
+        case UploadRequested() | UploadExpired():
             return event_id(data.key, data.type.value)
         case Removed():
             return event_id(image_id, data.cause, data.type.value)

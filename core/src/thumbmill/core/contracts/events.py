@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
+from thumbmill.core.contracts.batch import Batch
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.image_details import ImageDetails
@@ -38,6 +39,15 @@ class UploadRequested(FrozenModel):
     key: str
     file_name: FileName | None = None
     content_type: str
+    expires_at: datetime
+    batch: Batch = None  # the client's label of uploads that belong together
+
+
+class UploadExpired(FrozenModel):
+    """A presigned form expired, and nothing had been uploaded with it."""
+
+    type: Literal[EventType.EXPIRED] = EventType.EXPIRED
+    key: str
     expires_at: datetime
 
 
@@ -110,4 +120,6 @@ class Watermark(FrozenModel):
 
 ProgressEvent = Processing | Retrying | Done | Failed
 # Requests for a new run, and events that change no state: dead letters, repairs and rejected objects.
-LifecycleEvent = UploadRequested | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | Watermark
+LifecycleEvent = (
+    UploadRequested | UploadExpired | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | Watermark
+)

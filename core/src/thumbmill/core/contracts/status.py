@@ -11,5 +11,5 @@ class Status(StrEnum):
     PROCESSING = "PROCESSING"
     DONE = "DONE"
     FAILED = "FAILED"
-    EXPIRED = "EXPIRED"  # never stored: the view image_status shows it for a form whose time is over
+    EXPIRED = "EXPIRED"  # the form expired unused; shown by the view image_status from that moment, and stored soon
     DELETED = "DELETED"

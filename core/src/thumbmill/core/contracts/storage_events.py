@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 from pydantic import Field, ValidationError
 
 from thumbmill.core.contracts.base import FrozenModel
+from thumbmill.core.contracts.batch import BATCH_METADATA, valid_batch
 from thumbmill.core.contracts.identity import (
     HEARTBEAT_KEY,
     ORIGINALS_BUCKET,
@@ -56,6 +57,7 @@ class StorageEvent(FrozenModel):
     file_name: str | None
     traceparent: str | None
     occurred: datetime
+    batch: str | None = None
 
     @property
     def image_id(self) -> uuid.UUID:
@@ -135,6 +137,7 @@ def _from_record(record: _Record) -> StorageEvent:
         file_name=read_file_name(metadata),
         traceparent=trace if is_traceparent(trace := metadata.get(TRACEPARENT_METADATA, "")) else None,
         occurred=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+        batch=valid_batch(metadata.get(BATCH_METADATA)),
     )
 
 

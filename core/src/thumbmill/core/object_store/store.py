@@ -15,6 +15,7 @@ from minio import Minio
 from minio.datatypes import Part, PostPolicy
 from minio.deleteobjects import DeleteObject
 
+from thumbmill.core.contracts.batch import BATCH_METADATA, valid_batch
 from thumbmill.core.contracts.identity import ObjectVersion, is_folder_marker, normalize_etag
 from thumbmill.core.contracts.storage_events import read_file_name
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
@@ -49,6 +50,10 @@ class ObjectMetadata:
     @property
     def file_name(self) -> str | None:
         return read_file_name(self.metadata)
+
+    @property
+    def batch(self) -> str | None:
+        return valid_batch(self.metadata.get(BATCH_METADATA))
 
 
 class Storage:

@@ -152,10 +152,10 @@ class ImageRepository:
 def _stored_states(states: Collection[str]) -> list[tuple[str, str | None]]:
     """Return each stored state, with the state to filter by where a stored state can be shown as two.
 
-    EXPIRED is stored as AWAITING_UPLOAD. If both are wanted, the stored state suffices.
+    EXPIRED is stored as AWAITING_UPLOAD until the tracker has recorded it.
     """
+    groups: list[tuple[str, str | None]] = [(state, None) for state in states if state != "AWAITING_UPLOAD"]
     presigned_uploads = {"AWAITING_UPLOAD", "EXPIRED"} & set(states)
-    groups: list[tuple[str, str | None]] = [(state, None) for state in states if state not in presigned_uploads]
     if presigned_uploads:
         groups.append(("AWAITING_UPLOAD", None if len(presigned_uploads) == 2 else presigned_uploads.pop()))
     return groups

@@ -69,6 +69,12 @@ class Repository:
             records = execute(self._open(), "claim_overdue", age=age, limit=limit)
             return [to_image_record(record) for record in records]
 
+    def claim_expired(self, age: timedelta, limit: int) -> list[ImageRecord]:
+        """Claim images whose form expired unused, for ``age``."""
+        with translate_errors():
+            records = execute(self._open(), "claim_expired", age=age, limit=limit)
+            return [to_image_record(record) for record in records]
+
     def purge_deleted(self, age: timedelta, form_age: timedelta, limit: int) -> int:
         """Purge rows that have been DELETED for ``age``, with their timelines, and return their number.
 
@@ -150,9 +156,9 @@ class UnitOfWork:
     ) -> None:
         """Add events to the timeline unless it has them; write rows that are new (version 0) or changed.
 
-        A row that is shown differently than the locked one becomes a change in the feed, by the same statement. Of
-        an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer changed
-        one of the rows since it was read.
+        A row that is shown differently than the locked one becomes a change in the feed, by the same statement.
+        Of an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer
+        changed one of the rows since it was read.
         """
         # In one order for every writer, so that no two can wait for each other.
         ordered = sorted(events, key=lambda event: event.id)

@@ -129,7 +129,7 @@ FOR UPDATE SKIP LOCKED;
 -- Those to purge whose form was never used.
 SELECT id
 FROM images
-WHERE status = 'AWAITING_UPLOAD' AND expires_at < clock_timestamp() - %(age)s
+WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED') AND expires_at < clock_timestamp() - %(age)s
 ORDER BY expires_at
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
@@ -199,6 +199,21 @@ WHERE id IN (
         AND updated_at < clock_timestamp() - %(age)s
         AND (republished_at IS NULL OR republished_at < clock_timestamp() - %(age)s)
     ORDER BY updated_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING {image_columns};
+
+-- name: claim_expired
+-- Images whose form expired unused, which the view image_status shows already. Claimed as by claim_overdue.
+UPDATE images
+SET republished_at = clock_timestamp()
+WHERE id IN (
+    SELECT id
+    FROM images
+    WHERE status = 'AWAITING_UPLOAD' AND expires_at < clock_timestamp() - interval '1 minute'
+        AND (republished_at IS NULL OR republished_at < clock_timestamp() - %(age)s)
+    ORDER BY expires_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )

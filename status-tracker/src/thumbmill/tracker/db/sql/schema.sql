@@ -53,7 +53,7 @@ CREATE INDEX images_live_by_key ON images (key COLLATE "C")
 
 -- Rows to purge, the oldest first.
 CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
-CREATE INDEX images_awaiting ON images (expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
+CREATE INDEX images_awaiting ON images (status, expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
 
 CREATE INDEX images_of_batch ON images (batch, created_at DESC, id DESC) WHERE batch IS NOT NULL;
 

@@ -14,7 +14,7 @@ ALTER TABLE images
     ),
     ADD CONSTRAINT images_check CHECK ((status IN ('AWAITING_UPLOAD', 'EXPIRED')) = (object_version IS NULL));
 DROP INDEX images_awaiting;
-CREATE INDEX images_awaiting ON images (expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
+CREATE INDEX images_awaiting ON images (status, expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
 CREATE INDEX images_of_batch ON images (batch, created_at DESC, id DESC) WHERE batch IS NOT NULL;
 
 -- Each writer of changes locks this row until it commits. So seq has no gaps, and grows in the order of commits: a
