@@ -1,7 +1,9 @@
 # All images of this project. compose.yaml builds them by target; `docker build --target gateway .` builds one.
 #
 #   base                                       Python, the same in every stage: virtual environments are copied
-#   builder                                    pip and the build backend, in no image that runs
+#   builder                                    pip, in no image that runs
+#   build-tools                                the build backend, a C compiler, Node.js
+#   console                                    the web console, from web/
 #   wheels                                     the project's packages
 #   gateway|thumbnailer|tracker|cli-packages   a program's locked dependencies, then its wheels
 #   runtime                                    base without pip, with an account that owns nothing
@@ -25,11 +27,23 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 RUN python -m venv --without-pip /app/.venv
 
 
-FROM builder AS wheels
+FROM builder AS build-tools
 COPY requirements/build.txt requirements/
 RUN pip install --require-hashes --requirement requirements/build.txt
+
+
+# The same command as `make web`: Node.js is a Python package, and the types of requests come from the API's description.
+FROM build-tools AS console
+COPY devstack devstack
+COPY docs/reference/openapi.json docs/reference/
+COPY web web
+RUN python -m devstack web
+
+
+FROM build-tools AS wheels
 COPY core core
 COPY gateway gateway
+COPY --from=console /build/gateway/src/thumbmill/gateway/web gateway/src/thumbmill/gateway/web
 COPY thumbnailer thumbnailer
 COPY status-tracker status-tracker
 COPY cli cli

@@ -12,7 +12,7 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
-	bench-reconcile bench-backlog bench-overload drill fuzz corpora sbom release docs lint lock
+	bench-reconcile bench-backlog bench-overload drill fuzz corpora sbom release web web-check docs lint lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,13 +80,19 @@ corpora: venv  ## decode public and mutated images, and write docs/formats.md
 sbom:  ## write an SBOM of each image's Python packages to .local/sbom (some minutes)
 	$(PYTHON) infra/supply/sbom.py
 
-release: venv  ## build wheels and sdists into dist, and try each program from its wheel
+release: web  ## build wheels and sdists into dist, and try each program from its wheel
 	$(BIN)/python infra/supply/release.py
+
+web: venv  ## build the web console if its sources changed
+	@$(BIN)/python -m devstack web
+
+web-check: venv  ## check the types of the web console and run its unit tests
+	@$(BIN)/python -m devstack web --check
 
 docs: venv  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
 
-lint: venv  ## ruff, mypy, import-linter
+lint: venv web-check  ## ruff, mypy, import-linter; types and unit tests of the web console
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

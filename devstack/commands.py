@@ -14,7 +14,7 @@ from types import FrameType
 from devstack.account import remove_data
 from devstack.console import follow_logs, log, printable
 from devstack.errors import LaunchError
-from devstack.install import install_servers, make_environment
+from devstack.install import install_browser, install_servers, make_environment
 from devstack.installation import CHECKOUT
 from devstack.polling import pause
 from devstack.ports import DEFAULTS, OFFSET, ports_from, require_free
@@ -24,6 +24,7 @@ from devstack.running import LAUNCHER, find_running, recorded, require_running
 from devstack.smoke import run_smoke
 from devstack.stack import Stack, describe_exit, stop_stale_processes
 from devstack.supervision import supervise
+from devstack.web_build import build_console, check_console, try_to_build_console
 
 WATCHERS = ("minio-watch", "rabbitmq-watch")
 DIRECTORY = CHECKOUT / ".local"
@@ -44,7 +45,9 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("venv", help="create the virtual environment .venv from requirements/dev.txt")
-    commands.add_parser("setup", help="install RabbitMQ and PostgreSQL if missing, and build MinIO once")
+    commands.add_parser("setup", help="install servers and Chromium if missing; build MinIO and the web console")
+    web = commands.add_parser("web", help="build the web console if its sources changed")
+    web.add_argument("--check", action="store_true", help="check its types and run its unit tests instead")
     up = commands.add_parser("up", help="start everything in the foreground; Ctrl-C stops it")
     up.add_argument("--backing", action="store_true", help="start only MinIO, RabbitMQ and Postgres, provisioned")
     commands.add_parser("down", help="stop a running `up` from another terminal")
@@ -68,6 +71,10 @@ def _run(arguments: argparse.Namespace) -> int:
             make_environment(log)
         case "setup":
             install_servers(log)
+            install_browser(log)
+            build_console(log)
+        case "web":
+            (check_console if arguments.check else build_console)(log)
         case "up":
             return up(backing_only=arguments.backing)
         case "down":
@@ -89,6 +96,7 @@ def up(*, backing_only: bool) -> int:
         stop_stale_processes(DIRECTORY, log)
         require_free(ports)  # before anything is downloaded or built
         install_servers(log)
+        try_to_build_console(log)
         stack = Stack(DIRECTORY, ports, log=log)
         started = time.monotonic()
         try:

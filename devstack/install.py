@@ -25,6 +25,11 @@ def install_servers(log: Callable[[str], None]) -> None:
     build_minio(log)
 
 
+def install_browser(log: Callable[[str], None]) -> None:
+    """Install Debian's Chromium for the tests of the web console if it is missing. Raise LaunchError."""
+    _install_packages([] if shutil.which("chromium") else ["chromium"], log)
+
+
 def make_environment(log: Callable[[str], None]) -> None:
     """Create the virtual environment from the locked requirements, with our packages installed as editable."""
     require_linux()

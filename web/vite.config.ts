@@ -5,6 +5,8 @@ import { defineConfig } from "vite";
 export default defineConfig(({ command }) => ({
   base: command === "build" ? "./" : "/ui/",
   build: {
+    outDir: "../gateway/src/thumbmill/gateway/web", // the gateway's package; not in git
+    emptyOutDir: true,
     target: "baseline-widely-available",
     assetsInlineLimit: 0, // a data: address would need an exception in the Content-Security-Policy
     modulePreload: { polyfill: false }, // it would be an inline script

@@ -1,8 +1,9 @@
-"""Print docs/licences.md: the licences of the images' Python packages, from the packages' metadata.
+"""Print docs/licences.md: the licences of the packages in the images, from the packages' metadata.
 
 Run it in the project's environment, which has every locked package: python infra/supply/licences.py
 """
 
+import json
 import re
 import sys
 from collections import defaultdict
@@ -33,6 +34,15 @@ distributes these, too.
 | package | version | licence | images |
 |---|---|---|---|"""
 
+_CONSOLE = """
+## Web console
+
+The JavaScript packages whose code is in the web console, which the gateway's image contains. The packages that only
+build or test it are not.
+
+| package | version | licence |
+|---|---|---|"""
+
 
 class LicenceError(Exception):
     """A locked package is not installed, or its metadata has no licence."""
@@ -61,7 +71,21 @@ def make_page() -> str:
         f"| {name} | {', '.join(sorted(versions[name]))} | {find_licence(name)} | {', '.join(images[name])} |"
         for name in sorted(versions)
     ]
-    return "\n".join([_INTRODUCTION, *rows])
+    console = [f"| {name} | {version} | {licence} |" for name, version, licence in read_npm_lock()]
+    return "\n".join([_INTRODUCTION, *rows, _CONSOLE, *console])
+
+
+def read_npm_lock() -> list[tuple[str, str, str]]:
+    """Return name, version and licence of each package that is bundled into the web console. Raise LicenceError."""
+    lock = json.loads((CHECKOUT / "web" / "package-lock.json").read_text(encoding="utf-8"))
+    found = []
+    for path, package in lock["packages"].items():
+        name = path.rpartition("node_modules/")[2]
+        if name and not package.get("dev"):
+            if "license" not in package:
+                raise LicenceError(f"web/package-lock.json has no licence for {name}")
+            found.append((name, package["version"], package["license"]))
+    return sorted(found)
 
 
 def read_lock(path: Path) -> list[tuple[str, str]]:

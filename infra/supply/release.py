@@ -68,7 +68,7 @@ def build(package: str, directory: Path) -> Path:
 
 
 def check_contents(wheels: dict[str, Path]) -> None:
-    """Raise ReleaseError if two wheels have a file in common, or one lacks its licence.
+    """Raise ReleaseError if two wheels have a file in common, one lacks its licence, or the gateway's the console.
 
     The packages share the namespace ``thumbmill``, which works only while none has an ``__init__.py`` for it.
     """
@@ -83,6 +83,8 @@ def check_contents(wheels: dict[str, Path]) -> None:
         for licence in ("LICENSE", "NOTICE"):
             if not any(name.endswith(f"/licenses/{licence}") for name in names):
                 raise ReleaseError(f"{wheel.name} lacks {licence}")
+        if package == "gateway" and "thumbmill/gateway/web/index.html" not in names:
+            raise ReleaseError(f"{wheel.name} lacks the web console: run `make web`")
 
 
 def try_program(package: str, wheels: dict[str, Path]) -> None:

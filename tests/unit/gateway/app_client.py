@@ -45,6 +45,7 @@ def call(
     public_url="",
     proxies=(),
     monitoring_key="",
+    console=None,
     **request,
 ):
     async def run():
@@ -64,6 +65,7 @@ def call(
                     repository=BrokenRepository(),
                     liveness=Namespace(failure=stuck),
                     readiness=Ready(),
+                    console=console,
                 )
             )
             transport = httpx.ASGITransport(app)

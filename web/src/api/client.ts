@@ -1,4 +1,4 @@
-/** The client of the API. Its types come from docs/reference/openapi.json (`npm run types`). */
+/** The client of the API. Its types come from docs/reference/openapi.json (`make docs`). */
 
 import createClient, { type FetchResponse } from "openapi-fetch";
 

@@ -24,6 +24,7 @@ from thumbmill.gateway.settings import Settings
 from thumbmill.gateway.uploads.admission import AdmissionControl
 from thumbmill.gateway.uploads.presigned import PUBLISH_SECONDS, PresignedUploads
 from thumbmill.gateway.uploads.service import UploadService
+from thumbmill.gateway.web_console import Console, load_console
 
 STORE_THREADS = 16  # for requests to the object store other than uploads
 STORE_SECONDS = 10
@@ -46,6 +47,7 @@ class Services:
     executor: BoundedExecutor
     liveness: Liveness
     readiness: Readiness
+    console: Console | None
 
 
 @asynccontextmanager
@@ -118,6 +120,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             readiness=Readiness(
                 settings, database, repository, storage, signer, part_signer, executor, publisher_executor
             ),
+            console=load_console(settings),
         )
 
 

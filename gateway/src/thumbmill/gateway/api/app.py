@@ -1,12 +1,11 @@
 """The FastAPI application: routes, error handlers and middleware."""
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 
 from thumbmill.gateway import problems
-from thumbmill.gateway.api import health, legacy, openapi, routes, session
+from thumbmill.gateway.api import console, health, legacy, openapi, routes, session
 from thumbmill.gateway.api.dependencies import require_api_key
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.container import Services
@@ -47,7 +46,7 @@ def create_app(services: Services) -> FastAPI:
     app = create_routes()
     app.state.services = services
     problems.install_handlers(app)
-    app.add_api_route("/", _redirect_to_docs, include_in_schema=False)
+    console.add_console(app, services.console)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
     app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)
@@ -63,7 +62,3 @@ def create_app(services: Services) -> FastAPI:
             expose_headers=_EXPOSED_HEADERS,
         )
     return app
-
-
-async def _redirect_to_docs(request: Request) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
