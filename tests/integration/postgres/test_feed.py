@@ -2,9 +2,11 @@
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from tests.integration.postgres.messages import ID, REMOVAL, head, lifecycle_message, notification, removal_message
 from tests.unit.tracker import event_factory
@@ -13,8 +15,12 @@ from thumbmill.core.contracts.batch import BATCH_METADATA
 from thumbmill.core.contracts.changes import CHANNEL, ChangeType
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
 from thumbmill.core.messaging.message import Message
+from thumbmill.tracker import retention
 from thumbmill.tracker.db.connection import ConflictError
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.on_demand.endpoints import make_endpoints
 from thumbmill.tracker.republish import make_upload_body
+from thumbmill.tracker.retention import Retention, RetentionRules
 
 OTHER = "another/one.jpg"
 
@@ -113,6 +119,41 @@ def test_the_version_of_an_image_that_was_purged_goes_on(tracker, repository, da
     assert OTHER not in repr(feed(database, "data"))
     tracker.handle([notification(key=OTHER)], publications)
     assert feed(database, "seq", "version", "type") == [(1, 1, "image.awaiting_upload"), (2, 2, "image.pending")]
+
+
+# --- the beginning of the feed, and its epoch ------------------------------------------------------------------
+
+
+def test_old_changes_are_pruned_from_the_beginning(tracker, repository, database, publications, monkeypatch):
+    monkeypatch.setattr(retention, "CHANGES", 2)
+    keys = [upload_key(new_image_id()) for _ in range(6)]
+    tracker.handle([notification(key=key) for key in keys], publications)
+    database.ask("UPDATE changes SET at = at - interval '15 days' WHERE seq NOT IN (4, 6)")
+    pruning = Retention(repository, RetentionRules())
+    assert pruning.run(Event()) == 3
+    assert [seq for (seq,) in feed(database, "seq")] == [4, 5, 6], "a younger one keeps what came after it"
+    assert head_of(database)["oldest"] == 4
+    database.ask("UPDATE changes SET at = at - interval '15 days'")
+    assert pruning.run(Event()) == 3
+    assert (head_of(database)["oldest"], head_of(database)["last"]) == (7, 6)
+    tracker.handle([lifecycle_message(event_factory.done(key=keys[0]))], publications)
+    assert [seq for (seq,) in feed(database, "seq")] == [7]
+
+
+def test_a_renewed_feed_continues_with_another_epoch(tracker, database, publications):
+    tracker.handle([notification()], publications)
+    before = head_of(database)
+    endpoints = make_endpoints(lambda: Repository(SecretStr(database.tracker), "admin port"))
+    with closing(psycopg.connect(database.gateway, autocommit=True)) as reader:
+        reader.execute(f"LISTEN {CHANNEL}")
+        renewed = endpoints["POST", "/feed/renew"]({"operator": "ada"})
+        assert [notify.payload for notify in reader.notifies(timeout=10, stop_after=1)] == ["1"]
+    after = head_of(database)
+    assert after["epoch"] != before["epoch"]
+    assert renewed == {"state": "done", "epoch": after["epoch"], "last": 1}
+    assert database.status(ID)["event_id"] == f"{after['epoch']}-1"
+    tracker.handle([lifecycle_message(event_factory.done())], publications)
+    assert [seq for (seq,) in feed(database, "seq")] == [1, 2]
 
 
 # --- batches -------------------------------------------------------------------------------------------------

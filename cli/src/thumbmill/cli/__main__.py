@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from thumbmill.cli import feed
 from thumbmill.cli.dead_letters import commands
 from thumbmill.cli.drill.command import drill
 from thumbmill.cli.reconcile import reconcile
@@ -19,6 +20,7 @@ app = typer.Typer(
     "3 nothing found, 130 interrupted.",
 )
 app.add_typer(commands.app, name="dead")
+app.add_typer(feed.app, name="feed")
 app.command()(drill)
 app.command()(reconcile)
 app.command()(retry)

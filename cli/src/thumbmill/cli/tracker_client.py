@@ -40,6 +40,9 @@ class TrackerClient:
     def cancel(self, path: str, request_id: int) -> Request:
         return self._send("POST", f"{path}/cancel", json={"id": request_id})
 
+    def renew_feed(self, operator: str) -> Request:
+        return self._send("POST", "/feed/renew", json={"operator": operator})
+
     def _send(self, method: str, path: str, **content: Any) -> Request:
         try:
             response = self._http.request(method, path, **content)

@@ -1,4 +1,4 @@
-"""Purges rows of deleted images and of unused forms, each with its timeline, and stray events: those without a row.
+"""Purges rows of deleted images and of unused forms with their timelines, events without a row, and old changes.
 
 A purged ID is 404. ``RetentionRules`` protects it from late events: an event that is old enough to belong to a
 purged row creates none, unless the bucket has an object under its key.
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 CHUNK = 200  # images in one transaction, which locks their rows for some milliseconds
 STRAYS = 1000  # events checked in one statement
+CHANGES = 2000  # deleted in one transaction
 MAX_CHUNKS = 50  # in one run
 INTERVAL_SECONDS = 10.0
 _START = (MIN_DATETIME, UUID(int=0))
@@ -33,6 +34,7 @@ class RetentionRules:
 
     deleted: timedelta = timedelta(days=30)  # how long a row stays
     expired: timedelta = timedelta(days=1)
+    changes: timedelta = timedelta(days=14)  # how long the feed goes back
     overwrite: bool = False  # whether a used form may store another file
 
     @classmethod
@@ -40,6 +42,7 @@ class RetentionRules:
         return cls(
             deleted=timedelta(seconds=settings.deleted_retention_seconds),
             expired=timedelta(seconds=settings.expired_retention_seconds),
+            changes=timedelta(days=settings.changes_keep_days),
             overwrite=settings.form_overwrite,
         )
 
@@ -66,7 +69,13 @@ class Retention:
     def run(self, stop: Event) -> int:
         """Purge what is due, at most MAX_CHUNKS chunks of a kind. Return how many. Raise DependencyUnavailable."""
         total = 0
-        for kind, purge in (("deleted", self._deleted), ("expired", self._expired), ("stray", self._strays)):
+        kinds = {
+            "deleted": self._deleted,
+            "expired": self._expired,
+            "stray": self._strays,
+            "change": self._changes,
+        }
+        for kind, purge in kinds.items():
             for _ in range(MAX_CHUNKS):
                 if stop.is_set():
                     return total
@@ -91,3 +100,7 @@ class Retention:
         purged, reached = self.repository.purge_stray_events(self.rules.deleted, self._checked_up_to, STRAYS)
         self._checked_up_to = reached or _START
         return purged, reached is None
+
+    def _changes(self) -> tuple[int, bool]:
+        purged = self.repository.prune_changes(self.rules.changes, CHANGES)
+        return purged, purged < CHANGES

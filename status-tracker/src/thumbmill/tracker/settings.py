@@ -31,6 +31,9 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     expired_retention_seconds: float = Field(
         86_400, gt=0, description="How long an unused ticket is reported as EXPIRED before its ID is unknown"
     )
+    changes_keep_days: float = Field(
+        14, gt=0, description="How long changes stay in the feed; a client that was away for longer starts anew"
+    )
     form_overwrite: bool = Field(
         default=False, description="Let a used form store another file in place of the first"
     )

@@ -96,6 +96,20 @@ class Repository:
             ).fetchone()
         return (int(found["purged"]), (found["recorded"], found["id"])) if found else (0, None)
 
+    def prune_changes(self, age: timedelta, limit: int) -> int:
+        """Delete changes that are older than ``age`` from the beginning of the feed, and return their number."""
+        with self.connected() as connection, connection.transaction():
+            moved = execute(connection, "move_oldest", age=age, limit=limit).fetchone()
+            return execute(connection, "prune_changes", oldest=moved["oldest"]).rowcount if moved else 0
+
+    def renew_feed(self) -> tuple[str, int]:
+        """Give the feed a new epoch. Return it, and the seq of the last change."""
+        with self.connected() as connection:
+            found = execute(connection, "renew_feed").fetchone()
+        if found is None:
+            raise LookupError("the table feed has lost its row: insert it as sql/schema.sql does")
+        return found["epoch"], found["last"]
+
     def ping(self) -> None:
         """Execute a statement that needs no table."""
         with translate_errors():

@@ -1,12 +1,14 @@
-"""The admin port's endpoints for requests of operators: create one, read its progress, cancel it.
+"""The admin port's endpoints for requests of operators: create one, read its progress, cancel it; renew the feed.
 
-A request only does earlier what the tracker or an image's owner could do anyway, so the port needs no secret.
+A request only does earlier what the tracker or an image's owner could do anyway, and a renewed feed makes its
+readers fetch again what they have. So the port needs no secret.
 """
 
 from collections.abc import Callable
 from contextlib import closing
 from typing import TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from thumbmill.core.errors import one_line_error
@@ -16,17 +18,22 @@ from thumbmill.tracker.on_demand.repository import RequestRepository
 from thumbmill.tracker.on_demand.request import OperatorRequest, RequestKind
 from thumbmill.tracker.on_demand.retry import RetryParameters
 
+log = structlog.get_logger()
+
 T = TypeVar("T", bound=BaseModel)
 
 PATHS = {RequestKind.RECONCILIATION: "/reconciliation", RequestKind.RETRY: "/retry"}
 
 
-class ReconciliationParameters(BaseModel):
-    """How to reconcile, and who asks for it."""
-
+class _Operator(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operator: str = Field("unknown", min_length=1, max_length=200)
+
+
+class ReconciliationParameters(_Operator):
+    """How to reconcile, and who asks for it."""
+
     dry_run: StrictBool = False
 
 
@@ -49,7 +56,19 @@ def make_endpoints(connect: Callable[[], Repository]) -> Endpoints:
         endpoints["POST", path] = _make_create(kind, connect)
         endpoints["GET", path] = _make_read(kind, connect)
         endpoints["POST", f"{path}/cancel"] = _make_cancel(kind, connect)
+    endpoints["POST", "/feed/renew"] = _make_renew_feed(connect)
     return endpoints
+
+
+def _make_renew_feed(connect: Callable[[], Repository]) -> JsonEndpoint:
+    def renew(json: Json) -> Json:
+        operator = _validate(_Operator, json).operator
+        with closing(connect()) as repository:
+            epoch, last = repository.renew_feed()
+        log.warning("feed_renewed", epoch=epoch, last=last, operator=operator)
+        return {"state": "done", "epoch": epoch, "last": last}
+
+    return renew
 
 
 def _make_create(kind: RequestKind, connect: Callable[[], Repository]) -> JsonEndpoint:

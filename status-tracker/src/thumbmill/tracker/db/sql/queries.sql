@@ -176,6 +176,27 @@ FROM page
 ORDER BY recorded DESC, id DESC
 LIMIT 1;
 
+-- name: move_oldest
+-- Before changes are deleted: so pruning locks feed's row first, as writers of changes do. Only the old changes at the
+-- beginning of a page, so that a clock that was ahead for a while takes nothing away that is younger.
+UPDATE feed
+SET oldest = page.upto
+FROM (
+    SELECT coalesce(min(seq) FILTER (WHERE at >= clock_timestamp() - %(age)s), max(seq) + 1) AS upto
+    FROM (SELECT seq, at FROM changes ORDER BY seq LIMIT %(limit)s) AS first
+) AS page
+WHERE feed.oldest < page.upto
+RETURNING oldest;
+
+-- name: prune_changes
+DELETE FROM changes
+WHERE seq < %(oldest)s;
+
+-- name: renew_feed
+UPDATE feed
+SET epoch = left(md5(gen_random_uuid()::text), 8)
+RETURNING epoch, last, pg_notify('changes', last::text);
+
 -- name: find_events
 SELECT id
 FROM events
