@@ -3,8 +3,8 @@
 from tests.unit.tracker import event_factory
 from tests.unit.tracker.event_factory import KEY, V1
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
-from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import image_id_of, new_image_id, upload_key
+from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import LIFECYCLE
 from thumbmill.core.object_store.store import ObjectMetadata

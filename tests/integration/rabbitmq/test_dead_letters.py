@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from tests.support.waiting import wait_until
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.interventions import Redriven
+from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.dead_letters import DeadLetterReader
 from thumbmill.core.messaging.definitions import DEAD_LETTER_DELIVERY_LIMIT

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from thumbmill.core.contracts.cloud_event import parse_lifecycle_event, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
-from thumbmill.core.contracts.events import Done, EventType, Failed, Processing, Removed, Watermark
+from thumbmill.core.contracts.events import Done, EventType, Failed, Processing, Removed
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, event_id, image_id_of, new_image_id, upload_key
 from thumbmill.core.contracts.image_details import GeoPoint, ImageDetails
 from thumbmill.core.contracts.interventions import DriftRepaired, ObjectRejected
+from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.errors import MalformedEvent
 
 VERSION = ObjectVersion("d41d8cd98f00b204e9800998ecf8427e", 12, 1790000000)

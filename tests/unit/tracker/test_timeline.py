@@ -4,9 +4,9 @@ import pytest
 
 from tests.unit.tracker.event_factory import KEY, V1, done, dropped, redriven
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
-from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import BrokerCredentials, Message
 from thumbmill.core.messaging.topology import LIFECYCLE, RETRY, STORAGE_EVENTS

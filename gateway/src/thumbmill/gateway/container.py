@@ -19,6 +19,10 @@ from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
 from thumbmill.gateway.liveness import Liveness
+from thumbmill.gateway.operations.orders import Orders
+from thumbmill.gateway.operations.repository import OperationsRepository
+from thumbmill.gateway.operations.summary import Summaries
+from thumbmill.gateway.operations.system import SystemReports
 from thumbmill.gateway.readiness import Readiness
 from thumbmill.gateway.settings import Settings
 from thumbmill.gateway.uploads.admission import AdmissionControl
@@ -28,6 +32,16 @@ from thumbmill.gateway.web_console import Console, load_console
 
 STORE_THREADS = 16  # for requests to the object store other than uploads
 STORE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the routes for operators use."""
+
+    repository: OperationsRepository
+    summaries: Summaries
+    system: SystemReports
+    orders: Orders
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class Services:
     liveness: Liveness
     readiness: Readiness
     console: Console | None
+    operations: Operations
 
 
 @asynccontextmanager
@@ -104,6 +119,10 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_cancel, asyncio.create_task(admission.watch()))
         api_keys = ApiKeys(settings.keys, settings.monitoring_key.get_secret_value())
         lookup = Lookup(repository, storage, executor)
+        readiness = Readiness(
+            settings, database, repository, storage, signer, part_signer, executor, publisher_executor
+        )
+        operations = OperationsRepository(database)
         yield Services(
             settings=settings,
             api_keys=api_keys,
@@ -117,8 +136,12 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             storage=storage,
             executor=executor,
             liveness=liveness,
-            readiness=Readiness(
-                settings, database, repository, storage, signer, part_signer, executor, publisher_executor
+            readiness=readiness,
+            operations=Operations(
+                repository=operations,
+                summaries=Summaries(operations),
+                system=SystemReports(operations, readiness, operator_actions=settings.operator_actions),
+                orders=Orders(operations, publisher, publisher_executor, settings.operator_actions),
             ),
             console=load_console(settings),
         )

@@ -31,8 +31,10 @@ class Code(StrEnum):
     UNKNOWN_PARAMETER = "unknown_parameter"
     UNAUTHORIZED = "unauthorized"
     CROSS_ORIGIN = "cross_origin"
+    OPERATOR_ACTIONS_OFF = "operator_actions_off"
     NOT_FOUND = "not_found"
     IMAGE_NOT_FOUND = "image_not_found"
+    ORDER_NOT_FOUND = "order_not_found"
     VARIANT_NOT_FOUND = "variant_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UPLOAD_STALLED = "upload_stalled"
@@ -83,8 +85,13 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         403,
         "Pages of other origins may not change anything. Add the origin to CORS_ALLOW_ORIGINS to allow it.",
     ),
+    Code.OPERATOR_ACTIONS_OFF: (
+        403,
+        "The orders of operators are switched off on this gateway (OPERATOR_ACTIONS).",
+    ),
     Code.NOT_FOUND: (404, "There is no resource at this URL."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),
+    Code.ORDER_NOT_FOUND: (404, "There is no order or run with this id."),
     Code.VARIANT_NOT_FOUND: (404, "The image has no variant of this type."),
     Code.METHOD_NOT_ALLOWED: (405, "This endpoint does not support this method."),
     Code.UPLOAD_STALLED: (408, "The request body arrived too slowly. Send the request again."),
@@ -131,7 +138,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.DATABASE_UNAVAILABLE: (503, "The database is unavailable. Try again later."),
     Code.BROKER_UNAVAILABLE: (
         503,
-        "The message broker is unavailable, so tickets and retries are not possible. Try again later.",
+        "The message broker is unavailable, so tickets, retries and orders are not possible. Try again later.",
     ),
     Code.NOT_CAUGHT_UP: (
         503,

@@ -93,6 +93,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     retry_interval_seconds: float = Field(
         60, ge=0, description="Minimum time between a failed retry of an image and the next retry"
     )
+    operator_actions: bool = Field(
+        default=True,
+        description="Allow clients of the API and the web console to order reconciliations and redrives",
+    )
     max_queued_images: int = Field(
         0, ge=0, le=10_000_000, description="Reject uploads with a 503 while more images are waiting; 0: no limit"
     )

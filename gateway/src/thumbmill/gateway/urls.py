@@ -16,6 +16,10 @@ class Links:
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
 
+    @property
+    def api(self) -> str:
+        return f"{self._base}{API}"
+
     def image(self, image_id: uuid.UUID) -> str:
         return f"{self._base}{API}/images/{image_id}"
 

@@ -27,7 +27,14 @@ from thumbmill.tracker.projection import fold, needs_processing
 from thumbmill.tracker.reconciliation.repository import ReconciliationRepository
 from thumbmill.tracker.republish import republish, republish_image
 from thumbmill.tracker.retention import RetentionRules
-from thumbmill.tracker.timeline import ReceivedHeartbeat, ReceivedWatermark, TimelineEvent, read_message
+from thumbmill.tracker.system_events import record_system_events
+from thumbmill.tracker.timeline import (
+    ReceivedHeartbeat,
+    ReceivedSystemEvent,
+    ReceivedWatermark,
+    TimelineEvent,
+    read_message,
+)
 from thumbmill.tracker.watermarks import Watermarks
 
 MAX_ATTEMPTS = 5  # for a batch that conflicts with another writer
@@ -77,8 +84,10 @@ class Tracker:
         events = [item for item in received if isinstance(item, TimelineEvent)]
         for heartbeat in (item for item in received if isinstance(item, ReceivedHeartbeat)):
             self._on_heartbeat(heartbeat)
+        system_events = [item for item in received if isinstance(item, ReceivedSystemEvent)]
         marks = [item for item in received if isinstance(item, ReceivedWatermark)]
         with self._watermarks.track(marks) as caught_up_to:
+            record_system_events(self._repository, system_events)
             self.run_follow_ups(self.record(events, caught_up_to), publisher)
             for event in events:
                 if isinstance(event.payload, VariantsMissing):

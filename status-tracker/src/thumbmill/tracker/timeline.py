@@ -14,13 +14,13 @@ from thumbmill.core.contracts.events import (
     Removed,
     UploadExpired,
     UploadRequested,
-    Watermark,
 )
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
 from thumbmill.core.contracts.interventions import Dropped, Redriven, RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
+from thumbmill.core.contracts.system_events import Order, SystemEvent, Watermark, WorkerAlive
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.topology import DURABLE, IMMEDIATE, LIFECYCLE, STORAGE_EVENTS, dead_letter_queue_name
@@ -133,9 +133,19 @@ class ReceivedWatermark:
     time: datetime
 
 
-def read_message(
-    message: Message, *, allow_unnamed: bool = False
-) -> list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat]:
+@dataclass(frozen=True, slots=True)
+class ReceivedSystemEvent:
+    """A heartbeat of a worker, or an order of an operator."""
+
+    id: UUID
+    time: datetime  # by its sender, but never later than now
+    data: WorkerAlive | Order
+
+
+Received = TimelineEvent | ReceivedWatermark | ReceivedHeartbeat | ReceivedSystemEvent
+
+
+def read_message(message: Message, *, allow_unnamed: bool = False) -> list[Received]:
     """Return a message's events; events about other objects are counted and left out.
 
     Raise MalformedEvent, also for an event on the wrong exchange, or from a sender that may not publish it.
@@ -154,7 +164,7 @@ def read_message(
         raise MalformedEvent(f"RabbitMQ's user {message.sender!r} may not publish the bucket's events")
     # A message that an operator put into the queue counts as DURABLE's: a missing counterpart is republished.
     target = IMMEDIATE if message.routing_key == IMMEDIATE else DURABLE
-    received: list[TimelineEvent | ReceivedWatermark | ReceivedHeartbeat] = []
+    received: list[Received] = []
     for event in parse_storage_events(message.body):
         if event.is_about_original:
             received.append(from_storage_event(event, target, message.body))
@@ -213,11 +223,13 @@ def _fail_after_delivery_limit(message: Message) -> Iterator[TimelineEvent]:
             yield from_lifecycle_event(to_cloud_event(failed, by="rabbitmq"), failed, message.body)
 
 
-def _read_lifecycle(message: Message, *, allow_unnamed: bool) -> TimelineEvent | ReceivedWatermark:
+def _read_lifecycle(message: Message, *, allow_unnamed: bool) -> Received:
     event = parse_lifecycle_event(message.body)
     check_sender(event, message.routing_key, message.sender, allow_unnamed=allow_unnamed)
     if isinstance(event.data, Watermark):
         return ReceivedWatermark(event.id, event.time)
+    if isinstance(event.data, SystemEvent):
+        return ReceivedSystemEvent(event.id, _not_later_than_now(event.time), event.data)
     return from_lifecycle_event(event, event.data, message.body)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.events import Watermark
+from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.tracker.timeline import ReceivedWatermark
 

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, parse_lifecycle_event
-from thumbmill.core.contracts.events import Watermark
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of
 from thumbmill.core.contracts.storage_events import parse_storage_events
+from thumbmill.core.contracts.system_events import SystemEvent
 from thumbmill.core.errors import MalformedEvent
 from thumbmill.core.messaging.dead_letters import RawDeadLetter
 from thumbmill.core.messaging.message import (
@@ -87,7 +87,7 @@ def _find_keys(raw: RawDeadLetter) -> tuple[str, ...]:
     try:
         if raw.content_type == CONTENT_TYPE:
             data = parse_lifecycle_event(raw.body).data
-            return () if isinstance(data, Watermark) else (data.key,)
+            return () if isinstance(data, SystemEvent) else (data.key,)
         events = parse_storage_events(raw.body)
     except MalformedEvent:
         return ()

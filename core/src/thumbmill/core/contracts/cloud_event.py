@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
-from thumbmill.core.contracts.events import LifecycleEvent, Removed, UploadExpired, UploadRequested, Watermark
+from thumbmill.core.contracts.events import LifecycleEvent, Removed, UploadExpired, UploadRequested
 from thumbmill.core.contracts.identity import event_id, image_id_of
 from thumbmill.core.contracts.interventions import (
     DriftRepaired,
@@ -18,6 +18,7 @@ from thumbmill.core.contracts.interventions import (
     RetryRequested,
     VariantsMissing,
 )
+from thumbmill.core.contracts.system_events import SystemEvent
 from thumbmill.core.errors import MalformedEvent, one_line_error
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -25,7 +26,7 @@ _LIFECYCLE: TypeAdapter[LifecycleEvent] = TypeAdapter(Annotated[LifecycleEvent, 
 
 
 class CloudEvent(FrozenModel):
-    """A lifecycle event with its envelope; ``subject`` is the image's id."""
+    """A lifecycle event with its envelope; ``subject`` is the image's id, empty for a system event."""
 
     id: uuid.UUID
     source: str  # the producer: /thumbnailer
@@ -67,7 +68,7 @@ def to_cloud_event(
         id=_event_id(data),
         source=f"/{by}",
         time=now or datetime.now(UTC),
-        subject="" if isinstance(data, Watermark) else str(image_id_of(data.key)),
+        subject="" if isinstance(data, SystemEvent) else str(image_id_of(data.key)),
         traceparent=traceparent,
         data=data,
     )
@@ -78,7 +79,7 @@ def _event_id(data: LifecycleEvent) -> uuid.UUID:
 
     The ids of two types contain the names that version 0.1 gave them, so that stored ids stay valid.
     """
-    if isinstance(data, Watermark):
+    if isinstance(data, SystemEvent):
         return uuid.uuid4()  # each one is a new event
     image_id = image_id_of(data.key)
     match data:
@@ -117,7 +118,7 @@ def parse_lifecycle_event(body: bytes) -> CloudEvent:
         envelope = _Envelope.model_validate_json(body)
         event_type = envelope.type.removeprefix("thumbmill.").removesuffix(".v1")
         data = _LIFECYCLE.validate_python({**envelope.data, "type": event_type})
-        if not isinstance(data, Watermark) and str(image_id_of(data.key)) != envelope.subject:
+        if not isinstance(data, SystemEvent) and str(image_id_of(data.key)) != envelope.subject:
             raise MalformedEvent(f"subject {envelope.subject!r} is not the id of key {data.key!r}")
     except (ValidationError, ValueError) as error:
         raise MalformedEvent(one_line_error(error)) from error

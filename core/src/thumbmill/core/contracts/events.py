@@ -15,6 +15,7 @@ from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.interventions import RequestEvent, TimelineOnlyEvent
+from thumbmill.core.contracts.system_events import SystemEvent
 from thumbmill.core.contracts.variants import find_variant_error
 from thumbmill.core.text import sanitize_file_name
 
@@ -112,14 +113,8 @@ class Removed(FrozenModel):
     cause: str  # the sequencer of the bucket event that reported the removal
 
 
-class Watermark(FrozenModel):
-    """A message from the tracker to its own queue; it arrives after everything published before its ``time``."""
-
-    type: Literal[EventType.WATERMARK] = EventType.WATERMARK
-
-
 ProgressEvent = Processing | Retrying | Done | Failed
 # Requests for a new run, and events that change no state: dead letters, repairs and rejected objects.
 LifecycleEvent = (
-    UploadRequested | UploadExpired | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | Watermark
+    UploadRequested | UploadExpired | ProgressEvent | Removed | RequestEvent | TimelineOnlyEvent | SystemEvent
 )

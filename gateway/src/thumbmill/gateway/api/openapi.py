@@ -5,6 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from thumbmill.gateway.operations.models import (
+    ImageRedriveRequest,
+    ReconciliationRequest,
+    RedriveAccepted,
+    RedriveRequest,
+)
 from thumbmill.gateway.problems import MEDIA_TYPE, PROBLEMS, Code, Problem
 
 Responses = dict[int | str, dict[str, Any]]
@@ -26,14 +32,19 @@ UPLOAD_BODY = {
 }
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return the OpenAPI declaration of a body that the route reads itself.
 
     FastAPI would read a body parameter before it checks the key.
     """
-    content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # those that responses have, too, are components already
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
+
+RECONCILIATION_BODY = json_body(ReconciliationRequest, required=False)
+REDRIVE_BODY = json_body(RedriveRequest)
+IMAGE_REDRIVE_BODY = json_body(ImageRedriveRequest, required=False)
 
 _PROBLEM_SCHEMA = {
     "type": "object",
@@ -116,3 +127,27 @@ RETRY = problem_responses(
     Code.BROKER_UNAVAILABLE,
 )
 DELETE = problem_responses(*_LOOKUP, Code.TICKET_NOT_USED)
+SUMMARY = problem_responses(Code.DATABASE_UNAVAILABLE)
+ORDER_STATE = problem_responses(Code.ORDER_NOT_FOUND, Code.DATABASE_UNAVAILABLE)
+ORDER = problem_responses(
+    Code.OPERATOR_ACTIONS_OFF,
+    Code.BODY_TOO_LARGE,
+    Code.INVALID_REQUEST,
+    Code.DATABASE_UNAVAILABLE,
+    Code.BROKER_UNAVAILABLE,
+)
+REDRIVES: Responses = {
+    200: {"model": RedriveAccepted, "description": "A dry run, or nothing matches"},
+    **ORDER,
+}
+IMAGE_REDRIVE = problem_responses(
+    *_LOOKUP,
+    Code.OPERATOR_ACTIONS_OFF,
+    Code.BODY_TOO_LARGE,
+    Code.INVALID_REQUEST,
+    Code.NOT_FAILED,
+    Code.NOT_RETRYABLE,
+    Code.ALREADY_RUNNING,
+    Code.GONE,
+    Code.BROKER_UNAVAILABLE,
+)

@@ -48,10 +48,15 @@ class TrackerClient:
         """Request a retry. Raise Problem if the image cannot be retried, DependencyUnavailable without a broker."""
         now = datetime.now(UTC)
         check_retryable(row, now, self.retry_seconds)
-        object_version = ObjectVersion.parse(row.object_version or "")
-        request = RetryRequested(
-            key=row.key, object_version=object_version, after=row.run_id, run_id=next_run_id(row.run_id, now)
-        )
+        await self._publish(_make_retry(row, now), traceparent)
+
+    async def request_redrive(self, row: ImageRow, traceparent: str, *, operator: str, force: bool) -> None:
+        """Request a retry for an operator, without a pause after the last one; with ``force`` for any error.
+
+        Raise Problem if the image cannot be retried, DependencyUnavailable without a broker.
+        """
+        check_failed(row, force=force)
+        request = _make_retry(row, datetime.now(UTC), operator=operator, forced=force)
         await self._publish(request, traceparent)
 
     def report_missing(self, row: ImageRow, keys: Sequence[str], traceparent: str) -> None:
@@ -94,11 +99,21 @@ class TrackerClient:
         TRACKER_REQUESTS.labels(request.type.value).inc()
 
 
-def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
-    """Raise Problem if the image cannot be retried now.
+def _make_retry(
+    row: ImageRow, now: datetime, *, operator: str | None = None, forced: bool = False
+) -> RetryRequested:
+    return RetryRequested(
+        key=row.key,
+        object_version=ObjectVersion.parse(row.object_version or ""),
+        after=row.run_id,
+        run_id=next_run_id(row.run_id, now),
+        operator=operator,
+        forced=forced,
+    )
 
-    The first failure may be retried at once, later ones ``seconds`` after they occurred.
-    """
+
+def check_failed(row: ImageRow, *, force: bool = False) -> None:
+    """Raise Problem unless the image is FAILED, and a retry can help; ``force`` leaves out the latter."""
     if row.status == Status.DELETED:
         raise Problem(Code.GONE)
     if row.status in _RUNNING:
@@ -106,8 +121,16 @@ def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
     if row.status != Status.FAILED or row.error is None or row.object_version is None:
         raise Problem(Code.NOT_FAILED, f"the image is {row.status}")
     failure = Failure.model_validate(row.error)
-    if not failure.retryable:
+    if not (failure.retryable or force):
         raise Problem(Code.NOT_RETRYABLE, f"the image failed with {failure.code.value}")
+
+
+def check_retryable(row: ImageRow, now: datetime, seconds: float) -> None:
+    """Raise Problem if the image cannot be retried now.
+
+    The first failure may be retried at once, later ones ``seconds`` after they occurred.
+    """
+    check_failed(row)
     remaining = seconds - (now - row.updated_at).total_seconds() if row.run_id else 0
     if remaining > 0:
         headers = {"Retry-After": str(max(1, round(remaining + 0.5)))}

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -11,6 +12,7 @@ from thumbmill.tracker.on_demand.request import OperatorRequest, Progress, Reque
 
 MAX_OPEN = 20  # requests that wait or run, of all kinds together
 KEPT = timedelta(days=30)  # how long a finished request stays
+_TOO_MANY = f"{MAX_OPEN} requests are open: wait for them, or cancel some"
 
 
 class TooManyRequestsError(ValueError):
@@ -37,8 +39,23 @@ class RequestRepository:
             age=KEPT,
         )
         if found is None:
-            raise TooManyRequestsError(f"{MAX_OPEN} requests are open: wait for them, or cancel some")
+            raise TooManyRequestsError(_TOO_MANY)
         return found
+
+    def add_order(
+        self, event_id: UUID, kind: RequestKind, parameters: dict[str, Any], *, dry_run: bool, requested_by: str
+    ) -> None:
+        """Add the request of a message, once. If MAX_OPEN are open, it is added as FAILED, with the reason."""
+        self._execute(
+            "add_order",
+            event_id=event_id,
+            kind=kind.value,
+            parameters=to_json(parameters).decode(),
+            dry_run=dry_run,
+            requested_by=requested_by,
+            limit=MAX_OPEN,
+            error=_TOO_MANY,
+        )
 
     def find(self, kind: RequestKind, request_id: int | None = None) -> OperatorRequest | None:
         """Return a request by its ID, or the latest of its kind."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
 from thumbmill.core.contracts.interventions import RetryRequested, next_run_id
+from thumbmill.core.contracts.system_events import REDRIVES_PER_SECOND
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.tracker.background import ShutdownRequested
 from thumbmill.tracker.db.connection import execute
@@ -31,7 +32,6 @@ from thumbmill.tracker.timeline import from_lifecycle_event
 RECORDED_BY = "cli"  # as the timeline shows it
 PAGE = 50  # rows at once: progress is saved, and a cancelled request ends, after a second
 MAX_SHOWN = 100  # images that a report names
-PER_SECOND = 50
 POLL_SECONDS = 1.0  # until requests are checked again
 LOCK = 0x7468756D64  # an arbitrary number that nothing else uses
 _FIRST = UUID(int=0)
@@ -45,6 +45,7 @@ class RetryParameters(BaseModel):
     codes: frozenset[ErrorCode] = frozenset()
     ids: frozenset[UUID] = frozenset()
     since: datetime | None = None  # when they failed
+    until: datetime | None = None
     operator: str = Field(min_length=1, max_length=200)
     dry_run: StrictBool = False
     force: StrictBool = False
@@ -105,7 +106,7 @@ class Retrier:
             for row in page:
                 if not dry_run:
                     self._retry(row, parameters)
-                    if self.stop.wait(1 / PER_SECOND):
+                    if self.stop.wait(1 / REDRIVES_PER_SECOND):
                         raise ShutdownRequested
                 report.add(row)
             last = page[-1].id
@@ -124,6 +125,7 @@ class Retrier:
                 codes=[code.value for code in codes],
                 ids=list(parameters.ids) or None,
                 since=parameters.since or MIN_DATETIME,
+                until=parameters.until,
                 limit=PAGE,
             )
             return [to_image_record(record) for record in found]

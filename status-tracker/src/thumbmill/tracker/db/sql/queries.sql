@@ -93,6 +93,7 @@ SELECT (SELECT count(*) FROM written) AS written, (SELECT pg_notify('changes', l
 SELECT {image_columns}
 FROM images
 WHERE status = 'FAILED' AND id > %(after)s AND error ->> 'code' = ANY(%(codes)s) AND updated_at >= %(since)s
+    AND (%(until)s::timestamptz IS NULL OR updated_at <= %(until)s)
     AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
 ORDER BY id
 LIMIT %(limit)s;
@@ -341,6 +342,36 @@ SELECT %(kind)s, %(parameters)s::jsonb, %(dry_run)s, %(requested_by)s
 WHERE (SELECT count(*) FROM operator_requests WHERE state IN ('waiting', 'running')) < %(limit)s
 RETURNING {request_columns};
 
+-- name: add_order
+-- The request of a message, which may come twice.
+INSERT INTO operator_requests (event_id, kind, parameters, dry_run, requested_by, state, error)
+SELECT %(event_id)s, %(kind)s, %(parameters)s::jsonb, %(dry_run)s, %(requested_by)s,
+    CASE WHEN accepted THEN 'waiting' ELSE 'failed' END, CASE WHEN accepted THEN '' ELSE %(error)s END
+FROM (
+    SELECT count(*) < %(limit)s AS accepted FROM operator_requests WHERE state IN ('waiting', 'running')
+) AS open
+ON CONFLICT (event_id) DO NOTHING
+RETURNING {request_columns};
+
+-- name: save_worker
+-- An older heartbeat may be delivered again.
+INSERT INTO workers (id, host, process_id, version, started_at, last_seen, interval_seconds, decoders, slow_decoders,
+    in_flight, presets)
+VALUES (%(id)s, %(host)s, %(process_id)s, %(version)s, %(started_at)s, %(last_seen)s, %(interval_seconds)s,
+    %(decoders)s, %(slow_decoders)s, %(in_flight)s, %(presets)s)
+ON CONFLICT (id) DO UPDATE
+SET last_seen = excluded.last_seen, in_flight = excluded.in_flight
+WHERE workers.last_seen < excluded.last_seen;
+
+-- name: remove_worker
+DELETE FROM workers
+WHERE id = %(id)s;
+
+-- name: expire_workers
+-- Those whose heartbeats stopped, after operators had time to see it.
+DELETE FROM workers
+WHERE last_seen + 3 * interval_seconds * interval '1 second' < clock_timestamp() - %(age)s;
+
 -- name: find_request
 -- By its ID, or the latest.
 SELECT {request_columns}
@@ -352,7 +383,7 @@ LIMIT 1;
 -- name: start_request
 -- The oldest that is open: one that runs already was left by a tracker that died.
 UPDATE operator_requests
-SET state = 'running', updated_at = clock_timestamp()
+SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
 WHERE id = (SELECT min(id) FROM operator_requests WHERE kind = %(kind)s AND state IN ('waiting', 'running'))
 RETURNING {request_columns};
 

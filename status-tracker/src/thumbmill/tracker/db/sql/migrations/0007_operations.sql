@@ -1,0 +1,160 @@
+-- What operators see: workers, queues, dead letters, the runs of reconciliation, and the images of a redrive.
+
+SET LOCAL statement_timeout = 0;            -- an index of ten million rows takes its time
+
+-- Failures by age, for the summary and for the preview of a redrive.
+CREATE INDEX images_failed ON images (updated_at) WHERE status = 'FAILED';
+
+ALTER TABLE operator_requests
+    ADD COLUMN event_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE, -- of the message; it may come twice
+    ADD COLUMN started_at timestamptz;
+
+-- The images that a request of the kind `retry` has processed again.
+CREATE TABLE redriven (
+    request bigint NOT NULL REFERENCES operator_requests ON DELETE CASCADE,
+    image_id uuid NOT NULL,
+    generation integer NOT NULL,
+    code text NOT NULL,                     -- why it had failed
+    run_id text NOT NULL,                   -- of the run that was requested
+    PRIMARY KEY (request, image_id)
+);
+
+-- Passes of the tracker's own schedule; those that operators request are rows of operator_requests.
+CREATE TABLE reconciliation_passes (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    began timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended timestamptz,
+    objects bigint NOT NULL DEFAULT 0,      -- compared
+    found jsonb NOT NULL DEFAULT '{}'       -- number of images by the kind of drift
+);
+
+CREATE INDEX reconciliation_passes_newest ON reconciliation_passes (began DESC);
+
+ALTER TABLE reconciliation ADD COLUMN pass uuid; -- the present one
+
+CREATE TABLE reconciled (
+    run_id uuid NOT NULL,                   -- a pass, or the event_id of a request
+    image_id uuid NOT NULL,
+    drift text NOT NULL,
+    repaired boolean NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run_id, image_id, drift)
+);
+
+-- One row for each running thumbnailer, and for those whose heartbeats stopped lately.
+CREATE TABLE workers (
+    id uuid PRIMARY KEY,                    -- of the process, chosen at its start
+    host text NOT NULL,
+    process_id integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
+    interval_seconds float NOT NULL,        -- between two of its heartbeats
+    decoders integer NOT NULL,
+    slow_decoders integer NOT NULL,
+    in_flight integer NOT NULL,             -- images
+    presets text NOT NULL                   -- their version, as in the keys of variants
+);
+
+CREATE TABLE queues (
+    name text PRIMARY KEY,
+    ready bigint NOT NULL,                  -- messages
+    measured_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The first messages of each dead letter queue, as the tracker read them last.
+CREATE TABLE dead_letters (
+    queue text NOT NULL,
+    position integer NOT NULL,
+    image_id uuid,                          -- null: about no image, or malformed
+    object_version text,
+    run_id text NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    dead_lettered_at timestamptz,
+    PRIMARY KEY (queue, position)
+);
+
+CREATE VIEW worker_status AS
+SELECT
+    id, host, process_id, version, started_at, last_seen, decoders, slow_decoders, in_flight, presets,
+    last_seen + 3 * interval_seconds * interval '1 second' < (SELECT caught_up_to FROM progress) AS missing
+FROM workers;
+
+CREATE VIEW queue_status AS
+SELECT name, ready, measured_at
+FROM queues;
+
+-- Superseded: a later run, another object or a deletion has decided about its image.
+CREATE VIEW dead_letter_status AS
+SELECT
+    queue, position, image_id, code, reason, dead_lettered_at,
+    coalesce(
+        images.status = 'DELETED' OR images.object_version <> dead_letters.object_version
+        OR images.run_id > dead_letters.run_id COLLATE "C",
+        false
+    ) AS superseded
+FROM dead_letters
+LEFT JOIN images ON images.id = dead_letters.image_id AND dead_letters.object_version IS NOT NULL;
+
+CREATE VIEW reconciliation_runs AS
+SELECT
+    event_id AS id, state, dry_run, requested_by, requested_at, started_at,
+    CASE WHEN state NOT IN ('waiting', 'running') THEN updated_at END AS ended_at,
+    coalesce((report ->> 'originals')::bigint + (report ->> 'variants')::bigint, 0) AS objects,
+    coalesce(report -> 'found', '{}') AS found, error
+FROM operator_requests
+WHERE kind = 'reconciliation'
+UNION ALL
+SELECT
+    id, CASE WHEN ended IS NULL THEN 'running' ELSE 'done' END, false, '', began, began, ended, objects, found, ''
+FROM reconciliation_passes;
+
+CREATE VIEW reconciled_images AS
+SELECT reconciled.run_id, image_id, drift, found_at, repaired, nullif(image_status.key, '') AS key, image_status.status
+FROM reconciled
+LEFT JOIN image_status ON image_status.id = image_id;
+
+-- What became of each image of a redrive. Before its run begins, its run_id is an earlier one.
+CREATE VIEW redriven_images AS
+SELECT
+    operator_requests.event_id AS redrive_id, image_id, redriven.code, image_status.status,
+    image_status.error ->> 'code' AS error,
+    CASE
+        WHEN image_status.id IS NULL OR image_status.generation <> redriven.generation
+            OR image_status.run_id > redriven.run_id COLLATE "C" OR image_status.status = 'DELETED' THEN 'superseded'
+        WHEN image_status.run_id < redriven.run_id COLLATE "C" THEN 'in_progress'
+        WHEN image_status.status IN ('DONE', 'FAILED') THEN lower(image_status.status)
+        ELSE 'in_progress'
+    END AS result
+FROM redriven
+JOIN operator_requests ON operator_requests.id = redriven.request
+LEFT JOIN image_status ON image_status.id = image_id;
+
+CREATE VIEW redrives AS
+SELECT
+    event_id AS id, state, dry_run, requested_by, requested_at, started_at,
+    CASE WHEN state NOT IN ('waiting', 'running') THEN updated_at END AS ended_at, parameters, error,
+    CASE WHEN dry_run THEN coalesce((report ->> 'found')::bigint, 0) ELSE results.redriven END AS redriven,
+    results.done, results.failed, results.in_progress, results.superseded
+FROM operator_requests
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS redriven,
+        count(*) FILTER (WHERE result = 'done') AS done,
+        count(*) FILTER (WHERE result = 'failed') AS failed,
+        count(*) FILTER (WHERE result = 'in_progress') AS in_progress,
+        count(*) FILTER (WHERE result = 'superseded') AS superseded
+    FROM redriven_images
+    WHERE redrive_id = event_id
+) AS results
+WHERE kind = 'retry';
+
+GRANT SELECT, INSERT ON redriven TO status_tracker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON reconciliation_passes TO status_tracker;
+GRANT SELECT, INSERT, DELETE ON reconciled TO status_tracker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON workers, queues TO status_tracker;
+GRANT SELECT, INSERT, DELETE ON dead_letters TO status_tracker;
+GRANT SELECT ON dead_letter_status TO status_tracker;
+GRANT SELECT ON worker_status, queue_status, dead_letter_status, reconciliation_runs, reconciled_images, redrives,
+    redriven_images TO gateway;
