@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, on pages of the web console. What the browser complains about fails a test."""
+"""Debian's Chromium on the web console, driven by Playwright. What the browser complains about fails a test."""
 
 import os
 import re

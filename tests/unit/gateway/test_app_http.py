@@ -40,7 +40,9 @@ def test_openapi_lists_problems_with_examples():
     assert set(upload["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     assert {"202", "400", "401", "413", "415", "503"} <= set(upload["responses"])
     examples = upload["responses"]["503"]["content"]["application/problem+json"]["examples"]
-    assert examples["storage_timeout"]["value"]["code"] == "storage_timeout"
+    assert examples["storage_timeout"] == {"$ref": "#/components/examples/storage_timeout"}
+    assert document["components"]["examples"]["storage_timeout"]["value"]["code"] == "storage_timeout"
+    assert "storage_timeout" in document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     variant = document["paths"]["/api/v1/images/{image_id}/variants/{type}"]["get"]
     assert "410" in variant["responses"]
 

@@ -5,7 +5,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from thumbmill.gateway import problems
-from thumbmill.gateway.api import console, health, legacy, openapi, operations, routes, session
+from thumbmill.gateway.api import console, health, legacy, limits, openapi, operations, routes, session
 from thumbmill.gateway.api.dependencies import require_api_key
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.container import Services
@@ -36,9 +36,11 @@ def create_routes() -> FastAPI:
     app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(operations.router, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(limits.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
     app.include_router(health.router)
+    openapi.describe(app)
     return app
 
 

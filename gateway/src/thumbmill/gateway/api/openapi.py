@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from thumbmill.gateway.operations.models import (
@@ -69,13 +70,32 @@ def problem_responses(*codes: Code) -> Responses:
     for code in codes:
         status, title = PROBLEMS[code]
         response = responses.setdefault(
-            status, {"description": title, "content": {MEDIA_TYPE: {"schema": _PROBLEM_SCHEMA, "examples": {}}}}
+            status, {"description": title, "content": {MEDIA_TYPE: {"schema": _reference("schemas", "Problem")}}}
         )
-        examples = response["content"][MEDIA_TYPE]["examples"]
-        examples[code.value] = {"summary": title, "value": Problem(code).body()}
+        examples = response["content"][MEDIA_TYPE].setdefault("examples", {})
+        examples[code.value] = _reference("examples", code.value)
         if len(examples) > 1:
             response["description"] = HTTPStatus(status).phrase
     return responses
+
+
+def describe(app: FastAPI) -> None:
+    """Add what `problem_responses` refers to, once, to the description that FastAPI generates."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        components = (description := generate()).setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+        components["examples"] = {
+            code.value: {"summary": title, "value": Problem(code).body()} for code, (_, title) in PROBLEMS.items()
+        }
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI documents
+
+
+def _reference(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 _LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
