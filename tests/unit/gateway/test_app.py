@@ -79,7 +79,7 @@ def test_every_error_is_a_problem(method, path, status, code):
     ("method", "path", "detail"),
     [
         ("GET", "/api/v1/images?Status=DONE&x[]=1", "Status, x[]: allowed: cursor, deleted, key, limit, status"),
-        ("POST", "/api/v1/images?file_name=a.jpg", f"file_name: {NONE}"),
+        ("POST", "/api/v1/images?file_name=a.jpg", "file_name: allowed: batch"),
         ("POST", "/api/v1/uploads?content_type=image/png", f"content_type: {NONE}"),
         (
             "GET",

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from thumbmill.core.contracts.storage_events import read_file_name
 from thumbmill.gateway.images.delivery import attachment, is_not_modified
 from thumbmill.gateway.tracing import traceparent_of
-from thumbmill.gateway.uploads.streaming_upload import encode_name
+from thumbmill.gateway.uploads.object_metadata import encode_name
 from thumbmill.gateway.urls import Links
 
 ID = uuid.UUID("01a2019e-dd49-7c49-9ece-607b56bd764f")

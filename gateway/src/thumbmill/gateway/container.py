@@ -26,12 +26,16 @@ from thumbmill.gateway.operations.system import SystemReports
 from thumbmill.gateway.readiness import Readiness
 from thumbmill.gateway.settings import Settings
 from thumbmill.gateway.uploads.admission import AdmissionControl
-from thumbmill.gateway.uploads.presigned import PUBLISH_SECONDS, PresignedUploads
+from thumbmill.gateway.uploads.parts import PartUploads
+from thumbmill.gateway.uploads.presigned import PresignedUploads
 from thumbmill.gateway.uploads.service import UploadService
+from thumbmill.gateway.uploads.tickets import PUBLISH_SECONDS, Tickets
+from thumbmill.gateway.uploads.upload_tokens import UploadTokens
 from thumbmill.gateway.web_console import Console, load_console
 
 STORE_THREADS = 16  # for requests to the object store other than uploads
 STORE_SECONDS = 10
+PART_THREADS = 8  # to start, list, complete and abort uploads in parts
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Services:
     admission: AdmissionControl
     uploads: UploadService
     presigned_uploads: PresignedUploads
+    part_uploads: PartUploads
     repository: ImageRepository
     lookup: Lookup
     tracker: TrackerClient
@@ -94,18 +99,28 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_close_publisher, publisher, publisher_executor)
         signer = Storage(settings.signer, connections=1)
         part_signer = PartSigner(settings.part_signer, settings.form_url)
+        tickets = Tickets(publisher, publisher_executor, RateLimiter(settings.max_tickets_per_minute))
         presigned_uploads = PresignedUploads(
             signer=signer,
-            publisher=publisher,
-            publisher_executor=publisher_executor,
+            tickets=tickets,
             form_url=settings.form_url,
             lifetime=timedelta(seconds=settings.ticket_lifetime_seconds),
             max_bytes=settings.max_upload_bytes,
-            rate_limiter=RateLimiter(settings.max_tickets_per_minute),
+        )
+        # Threads of their own: while the broker accepts nothing, MinIO answers a completion late.
+        part_executor = BoundedExecutor("minio", PART_THREADS, deadline_seconds=STORE_SECONDS)
+        stack.callback(part_executor.close)
+        part_uploads = PartUploads(
+            storage=Storage(settings, connections=PART_THREADS, retries=0),
+            executor=part_executor,
+            signer=part_signer,
+            tickets=tickets,
+            tokens=UploadTokens(settings.part_signer_secret_key.get_secret_value()),
+            max_bytes=settings.max_upload_bytes,
         )
         tracker = TrackerClient(publisher, publisher_executor, settings.retry_interval_seconds)
         stack.push_async_callback(tracker.close)
-        stack.push_async_callback(_cancel, asyncio.create_task(presigned_uploads.keep_alive()))
+        stack.push_async_callback(_cancel, asyncio.create_task(tickets.keep_alive()))
 
         database = Database(settings.database_url.get_secret_value())
         stack.push_async_callback(database.close)
@@ -129,6 +144,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             admission=admission,
             uploads=uploads,
             presigned_uploads=presigned_uploads,
+            part_uploads=part_uploads,
             repository=repository,
             lookup=lookup,
             tracker=tracker,

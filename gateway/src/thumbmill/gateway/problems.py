@@ -32,10 +32,12 @@ class Code(StrEnum):
     UNAUTHORIZED = "unauthorized"
     CROSS_ORIGIN = "cross_origin"
     OPERATOR_ACTIONS_OFF = "operator_actions_off"
+    KEY_NOT_ALLOWED = "key_not_allowed"
     NOT_FOUND = "not_found"
     IMAGE_NOT_FOUND = "image_not_found"
     ORDER_NOT_FOUND = "order_not_found"
     VARIANT_NOT_FOUND = "variant_not_found"
+    UPLOAD_NOT_FOUND = "upload_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UPLOAD_STALLED = "upload_stalled"
     REQUEST_TIMEOUT = "request_timeout"
@@ -44,7 +46,9 @@ class Code(StrEnum):
     NOT_FAILED = "not_failed"
     NOT_RETRYABLE = "not_retryable"
     ALREADY_RUNNING = "already_running"
+    INVALID_PARTS = "invalid_parts"
     GONE = "gone"
+    UPLOAD_EXPIRED = "upload_expired"
     FILE_TOO_LARGE = "file_too_large"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_FORMAT = "unsupported_format"
@@ -89,10 +93,15 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         403,
         "The orders of operators are switched off on this gateway (OPERATOR_ACTIONS).",
     ),
+    Code.KEY_NOT_ALLOWED: (403, "The key is not the one that this upload was started with."),
     Code.NOT_FOUND: (404, "There is no resource at this URL."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),
     Code.ORDER_NOT_FOUND: (404, "There is no order or run with this id."),
     Code.VARIANT_NOT_FOUND: (404, "The image has no variant of this type."),
+    Code.UPLOAD_NOT_FOUND: (
+        404,
+        "There is no unfinished upload with this id: it was aborted, or has expired. Start a new one.",
+    ),
     Code.METHOD_NOT_ALLOWED: (405, "This endpoint does not support this method."),
     Code.UPLOAD_STALLED: (408, "The request body arrived too slowly. Send the request again."),
     Code.REQUEST_TIMEOUT: (408, "The request headers did not arrive in time. Send the request again."),
@@ -104,7 +113,12 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.NOT_FAILED: (409, "Only an image in the state FAILED can be retried."),
     Code.NOT_RETRYABLE: (409, "The same bytes would fail in the same way again. Upload another file."),
     Code.ALREADY_RUNNING: (409, "The image is already being processed. Check its status."),
+    Code.INVALID_PARTS: (
+        409,
+        "The uploaded parts do not make up the file. Upload the parts that the detail names, then complete again.",
+    ),
     Code.GONE: (410, "The image was deleted."),
+    Code.UPLOAD_EXPIRED: (410, "The time in which this upload could be continued has ended. Start a new one."),
     Code.FILE_TOO_LARGE: (413, "The file is larger than the limit."),
     Code.BODY_TOO_LARGE: (413, "The request body is larger than the limit."),
     Code.UNSUPPORTED_FORMAT: (

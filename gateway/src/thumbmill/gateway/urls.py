@@ -23,6 +23,10 @@ class Links:
     def image(self, image_id: uuid.UUID) -> str:
         return f"{self._base}{API}/images/{image_id}"
 
+    def upload(self, image_id: uuid.UUID, step: str, upload_id: str) -> str:
+        """Return the URL of a step (``parts`` or ``complete``) of a resumable upload."""
+        return f"{self._base}{API}/uploads/{image_id}/{step}?upload_id={quote(upload_id, safe='')}"
+
     def variant(self, image_id: uuid.UUID, type_: str, content_id: str = "") -> str:
         """Return the URL of a variant. With a content id, the response can be cached forever."""
         url = f"{self.image(image_id)}/variants/{quote(type_, safe='')}"

@@ -165,20 +165,21 @@ class Storage:
         with map_errors(key):
             return str(self._minio._create_multipart_upload(bucket, key, headers))  # noqa: SLF001
 
-    def upload_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> Part:
+    def upload_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> StoredPart:
         """Upload a part; numbers start at 1. Raise DependencyUnavailable, DependencyRejected."""
         with map_errors(key):
             etag = self._minio._upload_part(bucket, key, data, None, upload, number)  # noqa: SLF001
-            return Part(number, str(etag))
+            return StoredPart(number, str(etag), len(data))
 
-    def complete_multipart_upload(self, bucket: str, key: str, upload: str, parts: list[Part]) -> str:
+    def complete_multipart_upload(self, bucket: str, key: str, upload: str, parts: list[StoredPart]) -> str:
         """Join the parts into an object and return its ETag.
 
         Raise UploadNotFoundError (also after it was completed), InvalidKeyError for parts that cannot be joined,
         DependencyUnavailable, DependencyRejected.
         """
         with map_errors(key):
-            done = self._minio._complete_multipart_upload(bucket, key, upload, parts)  # noqa: SLF001
+            joined = [Part(part.number, part.etag) for part in parts]
+            done = self._minio._complete_multipart_upload(bucket, key, upload, joined)  # noqa: SLF001
             if not done.etag:  # S3 may respond with 200 and an error in the body
                 raise DependencyUnavailable("minio", "it did not complete the upload")
             return str(done.etag)

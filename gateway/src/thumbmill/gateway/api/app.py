@@ -5,7 +5,18 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from thumbmill.gateway import problems
-from thumbmill.gateway.api import console, health, legacy, limits, openapi, operations, routes, session
+from thumbmill.gateway.api import (
+    companion,
+    console,
+    health,
+    legacy,
+    limits,
+    openapi,
+    operations,
+    parts,
+    routes,
+    session,
+)
 from thumbmill.gateway.api.dependencies import require_api_key
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.container import Services
@@ -37,6 +48,8 @@ def create_routes() -> FastAPI:
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(operations.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(limits.router, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(parts.router, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(companion.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
     app.include_router(health.router)

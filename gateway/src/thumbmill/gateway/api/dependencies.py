@@ -11,7 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from thumbmill.gateway.container import Services
-from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_own_page
+from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_token
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import base_url
@@ -71,6 +71,12 @@ async def require_own_page(request: Request, services: ServicesDep) -> None:
     """Raise Problem (403) if a page of another origin sends the request, even one that may use the API."""
     if request.headers.get("origin") or request.headers.get("sec-fetch-site"):
         _check_own_page(request, services)
+
+
+async def reject_other_pages(request: Request, services: ServicesDep) -> None:
+    """Raise Problem (403) for a page of an untrusted origin, also if it sends a GET that changes something."""
+    if is_cross_origin_write("POST", request.headers, services.settings.trusted_origins):
+        raise Problem(Code.CROSS_ORIGIN)
 
 
 def _check_own_page(request: Request, services: Services) -> None:

@@ -5,11 +5,12 @@ import uuid
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from thumbmill.core.contracts.batch import valid_batch
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import ServicesDep
-from thumbmill.gateway.problems import Problem
+from thumbmill.gateway.problems import Code, Problem
 
 router = APIRouter(tags=["legacy"])
 
@@ -31,11 +32,14 @@ class LegacyUpload(BaseModel):
     responses=openapi.LEGACY_UPLOAD,
 )
 @router.post("/upload-image", include_in_schema=False)
-async def upload_image(request: Request, services: ServicesDep) -> LegacyUpload:
+async def upload_image(request: Request, services: ServicesDep, batch: str | None = None) -> LegacyUpload:
     """Upload an image as a form with a field `file`. Every client error is a 400."""
     services.admission.check_capacity("upload-image")
+    if batch and not valid_batch(batch):
+        detail = "batch: must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
+        raise Problem(Code.INVALID_REQUEST, detail, status=400)
     try:
-        stored = await services.uploads.store(request)
+        stored = await services.uploads.store(request, batch)
     except Problem as problem:
         if problem.is_client_error:
             problem.status = 400

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import Path, Query, Request
 
+from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.uploads.upload_tokens import MAX_TOKEN_CHARACTERS
 
 StatusFilter = Annotated[
     list[Status] | None, Query(max_length=20, description="Return only images in this state; repeatable")
@@ -16,6 +18,10 @@ KeyFilter = Annotated[
 ]
 Cursor = Annotated[str | None, Query(max_length=200, description="The value of `next` in the previous page")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of images in the page")]
+Batch = Annotated[str | None, Query(pattern=BATCH_PATTERN, description="Label of uploads that belong together")]
+UploadId = Annotated[
+    str, Query(max_length=MAX_TOKEN_CHARACTERS, description="The value of `upload_id` when the upload was started")
+]
 Variant = Annotated[str, Path(alias="type", description="`original`, or the name of a preset")]
 ContentId = Annotated[
     str | None, Query(max_length=100, description="Id of the content; the response can then be cached forever")

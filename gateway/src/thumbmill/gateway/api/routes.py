@@ -9,6 +9,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_not_modified
 from thumbmill.gateway.images.models import Accepted, DeletionAccepted, ImageOut, ImagePage, RetryAccepted, Timeline
@@ -17,7 +18,7 @@ from thumbmill.gateway.images.presenter import image_headers, select_states, to_
 from thumbmill.gateway.images.states import WITHOUT_UPLOAD
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of
-from thumbmill.gateway.uploads.presigned import PresignedUpload, PresignedUploadRequest
+from thumbmill.gateway.uploads.presigned import PresignedUpload
 from thumbmill.gateway.urls import API, links_of
 
 uploads = APIRouter(prefix=API, tags=["upload"])
@@ -25,10 +26,12 @@ images = APIRouter(prefix=f"{API}/images", tags=["images"])
 
 
 @uploads.post("/images", status_code=202, openapi_extra=openapi.UPLOAD_BODY, responses=openapi.UPLOAD)
-async def upload_image(request: Request, response: Response, services: ServicesDep) -> Accepted:
+async def upload_image(
+    request: Request, response: Response, services: ServicesDep, batch: params.Batch = None
+) -> Accepted:
     """Upload an image, as a form with a field `file` or as the raw bytes with an `image/*` content type."""
     services.admission.check_capacity("images")
-    stored = await services.uploads.store(request)
+    stored = await services.uploads.store(request, batch)
     response.headers["Location"] = url = links_of(request).image(stored.id)
     return Accepted.model_validate({**vars(stored), "url": url})
 
@@ -36,15 +39,24 @@ async def upload_image(request: Request, response: Response, services: ServicesD
 @uploads.post(
     "/uploads",
     status_code=201,
-    openapi_extra=openapi.json_body(PresignedUploadRequest),
+    openapi_extra=openapi.json_body(UploadRequest),
     responses=openapi.PRESIGNED,
 )
-async def create_presigned_upload(request: Request, response: Response, services: ServicesDep) -> PresignedUpload:
-    """Create a ticket: a form that uploads one file directly to the object store until `expires_at`."""
+async def create_presigned_upload(
+    request: Request, response: Response, services: ServicesDep
+) -> PresignedUpload | PartsUpload:
+    """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store."""
     services.admission.check_capacity("uploads")
-    wanted = await read_json(request, PresignedUploadRequest)
-    upload = await services.presigned_uploads.create(wanted, traceparent_of(request), request.state.client)
-    response.headers["Location"] = links_of(request).image(upload.id)
+    wanted, links = await read_json(request, UploadRequest), links_of(request)
+    upload: PresignedUpload | PartsUpload
+    if wanted.method == "parts":
+        started = await services.part_uploads.start(
+            wanted, wanted.bytes, traceparent_of(request), request.state.client
+        )
+        upload = to_parts_upload(started, links)
+    else:
+        upload = await services.presigned_uploads.create(wanted, traceparent_of(request), request.state.client)
+    response.headers["Location"] = links.image(upload.id)
     return upload
 
 

@@ -32,14 +32,14 @@ async def read_body(receive: Receive, max_bytes: int, monitor: BodyRateMonitor) 
             raise Problem(Code.BODY_TOO_LARGE, f"the limit is {max_bytes} bytes")
 
 
-async def read_json(request: Request, model: type[Model]) -> Model:
+async def read_json(request: Request, model: type[Model], max_bytes: int = MAX_JSON_BYTES) -> Model:
     """Read a small JSON body and validate it. Raise Problem, ClientDisconnect.
 
     FastAPI would read a body parameter before it runs any dependency: without these limits, and before the API
     key is checked.
     """
     monitor = BodyRateMonitor(JSON_RATE_LIMITS)
-    body = b"".join([chunk async for chunk in read_body(request.receive, MAX_JSON_BYTES, monitor)])
+    body = b"".join([chunk async for chunk in read_body(request.receive, max_bytes, monitor)])
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:

@@ -83,11 +83,11 @@ class UploadService:
         self._receiving: set[BodyRateMonitor] = set()
         self._aborting: set[asyncio.Task[None]] = set()
 
-    async def store(self, request: Request) -> StoredImage:
+    async def store(self, request: Request, batch: str | None = None) -> StoredImage:
         """Store the file in the request body. Raise Problem, or ClientDisconnect if the client disconnects."""
         self._check_capacity(request)
         body = open_file_body(request.headers)
-        upload = self._start(request)
+        upload = self._start(request, batch)
         monitor = BodyRateMonitor(self._rate_limits)
         self._receiving.add(monitor)
         try:
@@ -140,7 +140,7 @@ class UploadService:
         slowest.evict()
         return True
 
-    def _start(self, request: Request) -> StreamingUpload:
+    def _start(self, request: Request, batch: str | None) -> StreamingUpload:
         self._used_slots += 1
         UPLOADS_RUNNING.inc()
         return StreamingUpload(
@@ -149,6 +149,7 @@ class UploadService:
             max_bytes=self._max_bytes,
             deadline_seconds=self._deadline_seconds,
             traceparent=traceparent_of(request),
+            batch=batch,
         )
 
     def _end(self, upload: StreamingUpload) -> None:

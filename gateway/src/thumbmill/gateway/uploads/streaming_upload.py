@@ -8,12 +8,10 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote
 
 import structlog
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
-from thumbmill.core.contracts.storage_events import FILE_NAME_METADATA, TRACEPARENT_METADATA
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.formats import SIGNATURE_BYTES
 from thumbmill.core.object_store.store import Storage
@@ -21,11 +19,11 @@ from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import sniff
 from thumbmill.gateway.metrics import UPLOAD_STORE_SECONDS
 from thumbmill.gateway.problems import Code, Problem, dependency_problem
+from thumbmill.gateway.uploads.object_metadata import object_metadata
 
 log = structlog.get_logger()
 
 PART_BYTES = 5 * 1024 * 1024  # S3's minimum for every part but the last
-_MAX_NAME_BYTES = 1200  # S3 allows 2 KiB of metadata in all, and percent-encoding triples a name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,12 +40,14 @@ class StreamingUpload:
         max_bytes: int,
         deadline_seconds: float,
         traceparent: str,
+        batch: str | None = None,
     ) -> None:
         self._storage = storage
         self._executor = executor
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._traceparent = traceparent
+        self._batch = batch
         self._buffer = bytearray()  # not a list of chunks: a client may send single bytes
         self._upload_id = ""
         self._parts: list[Any] = []
@@ -122,8 +122,7 @@ class StreamingUpload:
         structlog.contextvars.bind_contextvars(image_id=str(self.image_id))
 
     def _metadata(self, file_name: str | None) -> dict[str, str]:
-        named = {FILE_NAME_METADATA: encode_name(file_name)} if file_name else {}
-        return {TRACEPARENT_METADATA: self._traceparent, **named}
+        return object_metadata(file_name, self._traceparent, self._batch)
 
     def _take_buffer(self) -> bytes:
         data = bytes(self._buffer)
@@ -158,10 +157,3 @@ class StreamingUpload:
     def _complete_multipart_upload(self) -> None:
         self._storage.complete_multipart_upload(ORIGINALS_BUCKET, self.key, self._upload_id, self._parts)
         self._is_completed = True
-
-
-def encode_name(file_name: str) -> str:
-    """Percent-encode a file name for object metadata, which is ASCII, and cut it to the allowed size."""
-    while len(quoted := quote(file_name, safe="", errors="replace")) > _MAX_NAME_BYTES:
-        file_name = file_name[:-1]
-    return quoted

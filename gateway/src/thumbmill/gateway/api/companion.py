@@ -1,0 +1,204 @@
+"""Uploads as Uppy's server (Companion) offers them, so that the published ``@uppy/aws-s3`` works unmodified.
+
+A page needs no more than ``new Uppy().use(AwsS3, {companionEndpoint: "/api/v1"})``. Names and shapes of these
+endpoints are Companion's. The plugin sends no headers of its own: the page uses the cookie of a session.
+"""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from thumbmill.core.contracts.batch import BATCH_PATTERN
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key
+from thumbmill.gateway.api import openapi
+from thumbmill.gateway.api.dependencies import ServicesDep, reject_other_pages
+from thumbmill.gateway.api.parts import MAX_COMPLETE_BYTES
+from thumbmill.gateway.container import Services
+from thumbmill.gateway.http.request_body import read_json
+from thumbmill.gateway.problems import Code, Problem, validation_problem
+from thumbmill.gateway.tracing import traceparent_of
+from thumbmill.gateway.uploads.part_sizes import MAX_PARTS
+from thumbmill.gateway.uploads.parts import URL_LIFETIME
+from thumbmill.gateway.uploads.tickets import FileDescription
+from thumbmill.gateway.uploads.upload_tokens import UploadToken
+from thumbmill.gateway.urls import API, links_of
+
+# Some of these change something by GET, as Companion's do, so pages of other origins may not send them either.
+router = APIRouter(prefix=f"{API}/s3", tags=["uppy"], dependencies=[Depends(reject_other_pages)])
+
+Key = Annotated[str, Query(max_length=1024, description="The value of `key` when the upload was started")]
+FileName = Annotated[str, Query(min_length=1, max_length=1000, description="Name of the file")]
+ContentType = Annotated[str, Query(alias="type", max_length=200, description="Content type of the file")]
+PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS)]
+Numbers = Annotated[
+    str, Query(alias="partNumbers", pattern=r"^\d{1,5}(,\d{1,5}){0,99}$", description="Numbers, comma separated")
+]
+
+
+class Metadata(BaseModel):
+    """What is read of a file's metadata in Uppy; the rest is ignored."""
+
+    size: int | None = Field(None, ge=1, description="Size of the file: then the object store checks each part's")
+    batch: str | None = Field(None, pattern=BATCH_PATTERN, description="Label of uploads that belong together")
+
+
+class MultipartRequest(BaseModel):
+    """The file that Uppy is going to upload in parts."""
+
+    filename: str = Field(min_length=1, max_length=1000)
+    type: str = Field(max_length=200)
+    metadata: Metadata = Metadata(size=None, batch=None)
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _replace_null(cls, metadata: Any) -> Any:
+        return metadata or {}
+
+
+class FormParameters(BaseModel):
+    """Where and how to POST a file."""
+
+    method: str = "POST"
+    url: str
+    fields: dict[str, str]
+    expires: int = Field(description="Seconds")
+
+
+class Multipart(BaseModel):
+    """A started upload."""
+
+    key: str
+    uploadId: str  # noqa: N815 - Companion's names, here and below
+    bucket: str = ORIGINALS_BUCKET
+    id: uuid.UUID = Field(description="Id of the image")
+
+
+class StoredPartOut(BaseModel):
+    """A part that the object store has."""
+
+    PartNumber: int
+    ETag: str
+    Size: int
+
+
+class SignedPart(BaseModel):
+    """Where to PUT a part."""
+
+    url: str
+    expires: int = Field(description="Seconds")
+
+
+class SignedParts(BaseModel):
+    """Where to PUT parts, by number."""
+
+    presignedUrls: dict[int, str]  # noqa: N815
+
+
+class CompletedPart(BaseModel):
+    """A part as the object store answered it."""
+
+    PartNumber: PartNumber
+    ETag: str = Field(max_length=100)
+
+
+class MultipartCompletion(BaseModel):
+    """All parts of the file."""
+
+    parts: list[CompletedPart] = Field(max_length=MAX_PARTS)
+
+
+class Completed(BaseModel):
+    """An image that is stored and will be processed."""
+
+    location: str = Field(description="URL of the image in this API")
+    key: str
+    bucket: str = ORIGINALS_BUCKET
+    id: uuid.UUID = Field(description="Id of the image")
+
+
+def find_upload(services: Services, upload_id: str, key: str) -> UploadToken:
+    """Return the upload with this id and key. Raise Problem for any other key: Companion accepts all of them."""
+    image_id = image_id_of(key)
+    if key != upload_key(image_id):
+        raise Problem(Code.KEY_NOT_ALLOWED)
+    token = services.part_uploads.tokens.decode(upload_id)
+    if token.image_id != image_id:
+        raise Problem(Code.KEY_NOT_ALLOWED)
+    return token
+
+
+@router.get("/params", responses=openapi.PRESIGNED)
+async def get_form(
+    request: Request, services: ServicesDep, filename: FileName, type_: ContentType = ""
+) -> FormParameters:
+    """Create a ticket for a file that Uppy uploads in one request."""
+    services.admission.check_capacity("uploads")
+    metadata = read_metadata({"batch": request.query_params.get("metadata[batch]")})
+    file = FileDescription(content_type=type_, file_name=filename, batch=metadata.batch)
+    upload = await services.presigned_uploads.create(file, traceparent_of(request), request.state.client)
+    expires = int(services.presigned_uploads.lifetime.total_seconds())
+    return FormParameters(url=upload.form.url, fields=upload.form.fields, expires=expires)
+
+
+@router.post("/multipart", openapi_extra=openapi.json_body(MultipartRequest), responses=openapi.PRESIGNED)
+async def start_multipart(request: Request, services: ServicesDep) -> Multipart:
+    """Start an upload in parts."""
+    services.admission.check_capacity("uploads")
+    wanted = await read_json(request, MultipartRequest)
+    file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=wanted.metadata.batch)
+    started = await services.part_uploads.start(
+        file, wanted.metadata.size, traceparent_of(request), request.state.client
+    )
+    return Multipart(key=started.key, uploadId=started.upload_id, id=started.id)
+
+
+@router.get("/multipart/{upload_id}", responses=openapi.PARTS)
+async def list_parts(services: ServicesDep, upload_id: str, key: Key) -> list[StoredPartOut]:
+    """List the parts that the object store has."""
+    parts = await services.part_uploads.list_parts(find_upload(services, upload_id, key))
+    return [StoredPartOut(PartNumber=part.number, ETag=part.etag, Size=part.size) for part in parts]
+
+
+@router.get("/multipart/{upload_id}/batch", responses=openapi.PARTS)
+async def sign_parts(services: ServicesDep, upload_id: str, key: Key, part_numbers: Numbers) -> SignedParts:
+    """Get URLs to PUT several parts to."""
+    numbers = [int(number) for number in part_numbers.split(",")]
+    signed = services.part_uploads.sign(find_upload(services, upload_id, key), numbers)
+    return SignedParts(presignedUrls={number: url for number, (url, _) in signed.items()})
+
+
+@router.get("/multipart/{upload_id}/{number}", responses=openapi.PARTS)
+async def sign_part(services: ServicesDep, upload_id: str, number: int, key: Key) -> SignedPart:
+    """Get the URL to PUT a part to."""
+    signed = services.part_uploads.sign(find_upload(services, upload_id, key), [number])
+    return SignedPart(url=signed[number][0], expires=int(URL_LIFETIME.total_seconds()))
+
+
+@router.post(
+    "/multipart/{upload_id}/complete",
+    openapi_extra=openapi.json_body(MultipartCompletion),
+    responses=openapi.COMPLETE,
+)
+async def complete_multipart(request: Request, services: ServicesDep, upload_id: str, key: Key) -> Completed:
+    """Join the parts into the image. Repetitions have no effect and the same response."""
+    token = find_upload(services, upload_id, key)
+    listed = await read_json(request, MultipartCompletion, MAX_COMPLETE_BYTES)
+    stored = await services.part_uploads.complete(token, {part.PartNumber: part.ETag for part in listed.parts})
+    return Completed(location=links_of(request).image(stored.id), key=stored.key, id=stored.id)
+
+
+@router.delete("/multipart/{upload_id}", responses=openapi.ABORT)
+async def abort_multipart(services: ServicesDep, upload_id: str, key: Key) -> dict[str, str]:
+    """Drop the uploaded parts."""
+    await services.part_uploads.abort(find_upload(services, upload_id, key))
+    return {}
+
+
+def read_metadata(values: dict[str, str | None]) -> Metadata:
+    """Validate the metadata in a query. Raise Problem."""
+    try:
+        return Metadata.model_validate(values)
+    except ValidationError as error:
+        raise validation_problem(error.errors(include_url=False)) from error

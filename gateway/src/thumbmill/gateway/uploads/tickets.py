@@ -1,0 +1,71 @@
+"""Tickets: permissions to upload one file directly to the object store. Their limits, and their announcement."""
+
+import asyncio
+from dataclasses import dataclass
+from math import ceil
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from thumbmill.core.contracts.batch import BATCH_PATTERN
+from thumbmill.core.contracts.cloud_event import to_cloud_event
+from thumbmill.core.contracts.events import UploadRequested
+from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.core.messaging.publisher import Publisher
+from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
+from thumbmill.gateway.http.rate_limiter import RateLimiter
+from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
+from thumbmill.gateway.problems import Code, Problem
+
+KEEP_ALIVE_SECONDS = 5
+PUBLISH_SECONDS = 10  # a broker with a resource alarm accepts a publish and does not confirm it
+
+BatchLabel = Annotated[str, Field(pattern=BATCH_PATTERN)]
+
+
+class FileDescription(BaseModel):
+    """The file that a client is going to upload."""
+
+    content_type: str = Field(
+        description="Content type of the file; only the types of supported formats are accepted",
+        examples=["image/jpeg"],
+    )
+    file_name: str | None = Field(None, max_length=1000, examples=["cat.jpg"])
+    batch: BatchLabel | None = Field(
+        None, description="Label of uploads that belong together", examples=["album-7"]
+    )
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Checks what a ticket is requested for, and announces each to the tracker before it is returned."""
+
+    publisher: Publisher
+    publisher_executor: BoundedExecutor
+    rate_limiter: RateLimiter
+
+    def admit(self, content_type: str, client: str) -> str:
+        """Return the canonical content type. Raise Problem if it is not supported, or too many were requested."""
+        normalized = normalize_content_type(content_type)
+        if normalized not in SUPPORTED:
+            raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type: must be one of {', '.join(SUPPORTED)}")
+        if wait := self.rate_limiter.acquire(client):
+            headers = {"Retry-After": str(ceil(wait))}
+            raise Problem(Code.TOO_MANY_TICKETS, f"try again in {ceil(wait)} s", headers=headers)
+        return normalized
+
+    async def announce(self, requested: UploadRequested, traceparent: str) -> None:
+        """Publish a ticket, with a publisher confirm. Raise DependencyUnavailable."""
+        event = to_cloud_event(requested, by="gateway", traceparent=traceparent)
+        await self.publisher_executor.run(self.publisher.publish_event, event)
+        PRESIGNED_UPLOADS.inc()
+
+    async def keep_alive(self) -> None:
+        """Answer the broker's heartbeats until the task is cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            try:
+                await self.publisher_executor.run(self.publisher.keep_alive)
+            except DependencyUnavailable:
+                continue  # the next request for a ticket reports it
