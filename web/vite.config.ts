@@ -9,7 +9,8 @@ export default defineConfig(({ command }) => ({
     emptyOutDir: true,
     target: "baseline-widely-available",
     assetsInlineLimit: 0, // a data: address would need an exception in the Content-Security-Policy
-    modulePreload: { polyfill: false }, // it would be an inline script
+    modulePreload: false,
+    cssCodeSplit: false, // one file of some 5 KB, instead of a script that loads the styles of each page
     sourcemap: false,
   },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },

@@ -5,6 +5,7 @@ import type { ComponentChildren, JSX } from "preact";
 
 import { announcement } from "./announce";
 import { Button, Icon, type IconName } from "./components";
+import { DropAnywhere } from "./drop-anywhere";
 import { formatDuration, t } from "./i18n";
 import type { Key } from "./i18n/en";
 import { connection, held, pause, paused, resume } from "./live";
@@ -46,6 +47,7 @@ export function Layout({ children }: { children: ComponentChildren }): JSX.Eleme
           {children}
         </main>
       </div>
+      <DropAnywhere />
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement.value}
       </div>
