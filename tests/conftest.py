@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from devstack.postgres import forget_libpq_variables
 from tests.support.fault_injection.launch import inject
+from tests.support.service_logs import ServiceLogs
 from tests.support.stack import run_stack
 
 # No test may depend on how busy a machine is, or fail by chance without a change. `--hypothesis-profile=search`
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def stack():
+def stack(request):
     """The whole system on ports and data of its own; a test that breaks it must restore it.
 
     Images may ask a decoder to fail, and a decoder gets two seconds of CPU time, so that one that
@@ -48,6 +49,7 @@ def stack():
     """
     rarely = {"RECONCILE_INTERVAL_SECONDS": "86400", "HEARTBEAT_INTERVAL_SECONDS": "86400"}
     with run_stack(prepare=have_faulty_decoders, DECODE_TIMEOUT_SECONDS="2", **rarely) as running:
+        request.config.pluginmanager.register(ServiceLogs(running))
         yield running
 
 

@@ -4,6 +4,7 @@ import io
 import random
 import struct
 import zlib
+from functools import cache
 
 from PIL import ExifTags, Image
 from pillow_heif import register_heif_opener
@@ -13,6 +14,7 @@ register_heif_opener()  # tests write HEIC too
 ORIENTATION = 0x0112  # the EXIF tag
 
 
+@cache
 def photo(width=640, height=480, *, orientation=1, kind="JPEG", seed=0) -> bytes:
     """Return an image whose left upper quarter is red and the rest a gradient; ``seed`` makes its bytes unique.
 
@@ -78,6 +80,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
+@cache
 def noise(width: int, height: int, seed: int = 0) -> bytes:
     """Return a PNG that hardly compresses: a little over three bytes a pixel."""
     file = io.BytesIO()

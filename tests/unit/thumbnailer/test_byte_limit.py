@@ -2,6 +2,7 @@
 
 import io
 import random
+from functools import cache
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
@@ -61,10 +62,15 @@ ORIGINALS = {
 }
 
 
+@cache
+def original(name):
+    return ORIGINALS[name]()
+
+
 @pytest.mark.parametrize("wanted", ["auto", "webp"])
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_no_variant_is_larger_than_its_original(name, wanted):
-    data = ORIGINALS[name]()
+    data = original(name)
     presets = [Preset(preset.name, preset.width, preset.height, format=wanted) for preset in THREE]
     sizes = {variant.preset: len(variant.data) for variant in variants_of(data, *presets)}
     # A bilevel page needs more bits for each pixel when it is reduced: this is the limit of the rule.
@@ -73,7 +79,7 @@ def test_no_variant_is_larger_than_its_original(name, wanted):
 
 @pytest.mark.parametrize("name", ["a photo of usual quality", "a photo of low quality"])
 def test_a_jpeg_stays_a_jpeg_with_a_lower_quality(name):
-    data = ORIGINALS[name]()
+    data = original(name)
     (variant,) = variants_of(data, Preset("p", width=1600, format="jpeg"))
     assert variant.content_type == "image/jpeg"
     assert len(variant.data) <= 1.1 * len(data)
@@ -81,7 +87,7 @@ def test_a_jpeg_stays_a_jpeg_with_a_lower_quality(name):
 
 @pytest.mark.parametrize("name", ["a fax", "a drawing"])
 def test_the_smaller_variant_looks_like_the_original(name):
-    data = ORIGINALS[name]()
+    data = original(name)
     lossless, variant = variants_of(data, Preset("exact", 1600, 1600, format="png"), Preset("p", 1600, 1600))
     assert len(variant.data) <= len(data)
     one, other = opened(lossless.data).convert("RGB"), opened(variant.data).convert("RGB")
@@ -107,7 +113,7 @@ def test_a_smaller_variant_keeps_its_alpha():
 
 
 def test_encoding_within_the_limit_is_deterministic():
-    data = ORIGINALS["a fax"]()
+    data = original("a fax")
     assert variants_of(data, *THREE) == variants_of(data, *THREE)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 import re
+from functools import cache, lru_cache
 
 import pytest
 import simplejpeg
@@ -41,6 +42,12 @@ def written(image, kind="JPEG", **options):
     return file.getvalue()
 
 
+@cache
+def noisy(mode="RGB", size=(700, 500), kind="JPEG", **options):
+    return written(noise(mode, size), kind, **options)
+
+
+@lru_cache(64)
 def make(data, **kept):
     return process_image(data, make_options(FULL_SIZE, **kept))
 
@@ -72,7 +79,7 @@ BASELINE = [
 ]
 JPEG_KINDS = [*BASELINE, ("RGB", {"progressive": True}), ("L", {"progressive": True})]
 all_jpeg_kinds = pytest.mark.parametrize(
-    "data", [written(noise(mode), **options) for mode, options in JPEG_KINDS], ids=map(str, JPEG_KINDS)
+    "data", [noisy(mode, **options) for mode, options in JPEG_KINDS], ids=map(str, JPEG_KINDS)
 )
 
 
@@ -89,7 +96,7 @@ def test_truncated_data_are_detected(data, part, end):
 @pytest.mark.parametrize("options", [options for mode, options in BASELINE if mode == "RGB"], ids=str)
 @pytest.mark.parametrize("end", [b"", END])
 def test_more_than_a_few_missing_blocks_are_detected(options, end):
-    assert rejected(truncate(written(noise(), **options), 0.98) + end)
+    assert rejected(truncate(noisy(**options), 0.98) + end)
 
 
 @pytest.mark.parametrize("damage", ["flip a bit", "lose a byte", "lose bytes", "gain bytes"])
@@ -148,20 +155,20 @@ def test_a_stray_marker_in_the_data_is_detected(data):
 
 @pytest.mark.parametrize("lost", [1, 3, 8])
 def test_lost_restart_intervals_are_detected(lost):
-    data = written(noise(), restart_marker_rows=1)
+    data = noisy(restart_marker_rows=1)
     ends = [found.end() for found in re.finditer(rb"\xff[\xd0-\xd7]", data[first_scan(data) :])]
     first, last = (first_scan(data) + ends[at] for at in (5, 5 + lost))
     assert rejected(data[:first] + data[last:])
 
 
 def test_restart_markers_in_the_wrong_order_are_detected():
-    data = written(noise(), restart_marker_rows=1)
+    data = noisy(restart_marker_rows=1)
     assert rejected(data.replace(b"\xff\xd2", b"\xff\xd5", 1))
 
 
 def test_missing_scans_are_detected():
     """libjpeg does not warn: the image is only blurred."""
-    data = written(noise(), progressive=True)
+    data = noisy(progressive=True)
     scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
     assert len(scans) == 10
     assert all(rejected(data[:start] + END) for start in scans[1:])
@@ -185,7 +192,7 @@ def test_fill_bytes_before_the_end_are_not_damage(data, surplus):
 @pytest.mark.parametrize(("mode", "options"), [way for way in BASELINE if way[0] != "CMYK"], ids=str)
 @pytest.mark.parametrize("junk", [b"sixteen bytes it", b"\xa5" * 200, b"of a webcam's last image" * 10])
 def test_junk_before_the_end_is_not_damage(mode, options, junk):
-    data = written(noise(mode), **options)
+    data = noisy(mode, **options)
     assert make(data[:-2] + junk + END).variants == make(data).variants
     assert not make(data[:-2] + junk + END).damaged
 
@@ -197,7 +204,7 @@ def test_a_sector_of_junk_before_the_end_is_damage(data):
 
 @pytest.mark.parametrize("surplus", [b"\x01", b"abc"])
 def test_a_few_surplus_bytes_before_a_restart_marker_are_not_damage(surplus):
-    data = written(noise(), restart_marker_rows=1)
+    data = noisy(restart_marker_rows=1)
     odd = re.sub(rb"(\xff[\xd0-\xd7])", lambda marker: surplus + marker[0], data[first_scan(data) :])
     assert make(data[: first_scan(data)] + odd).variants == make(data).variants
     assert rejected(data[: first_scan(data)] + odd.replace(surplus, surplus * 20, 2))
@@ -209,7 +216,7 @@ SEQUENTIAL = pytest.mark.parametrize(("mode", "options"), BASELINE, ids=str)
 @SEQUENTIAL
 def test_a_sequential_scan_may_declare_any_spectral_selection(mode, options):
     """Samsung's phones write zeros, where T.81 requires 0, 63, 0."""
-    data = written(noise(mode), **options)
+    data = noisy(mode, **options)
     start = first_scan(data)
     odd = data[: start - 3] + bytes(3) + data[start:]
     assert make(odd) == make(data)
@@ -219,7 +226,7 @@ def test_a_sequential_scan_may_declare_any_spectral_selection(mode, options):
 @SEQUENTIAL
 @pytest.mark.parametrize("transform", [3, 7, 255])
 def test_fields_without_a_meaning_are_not_damage(mode, options, transform):
-    data = written(noise(mode), **options)
+    data = noisy(mode, **options)
     usual, odd = (
         b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((number,))
         for number in (2 if mode == "CMYK" else 1, transform)
@@ -293,7 +300,7 @@ def test_the_pixels_are_the_same_as_pillow_s(data, scale):
 
 def test_tiny_images_are_decoded_at_full_scale():
     for edge in range(1, 18):
-        data = written(noise(size=(edge, 2 * edge)))
+        data = noisy(size=(edge, 2 * edge))
         decoded = decode(open_image(data), data, open_image(data).size, 8).image
         assert decoded.convert("RGB").tobytes() == Image.open(io.BytesIO(data)).tobytes()
 
@@ -305,7 +312,7 @@ def test_tiny_images_are_decoded_at_full_scale():
 @pytest.mark.parametrize("lost", [1, 2, 5, 12, 20])
 @pytest.mark.parametrize("end", [b"", END])
 def test_a_file_without_its_last_bytes_is_decoded_and_marked_as_damaged(options, lost, end):
-    data = written(noise(size=(480, 360)), quality=85, **options)
+    data = noisy(size=(480, 360), quality=85, **options)
     short = make(data[: -2 - lost].rstrip(b"\xff") + end)
     assert short.damaged
     whole, shown = (opened(result.variants[0].data) for result in (make(data), short))
@@ -322,7 +329,7 @@ def test_a_small_image_must_have_all_its_blocks():
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_file_that_ends_in_its_last_refinement_scan_is_decoded_and_marked_as_damaged(mode):
-    data = written(noise(mode), progressive=True)
+    data = noisy(mode, progressive=True)
     last = data.rindex(b"\xff\xda")
     for length in (last + 20, len(data) - 200, len(data) - 3):
         assert make(data[:length].rstrip(b"\xff")).damaged
@@ -373,14 +380,14 @@ def test_a_damaged_jpeg_is_kept_if_the_options_ask_for_it(data, end):
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP"])
 def test_half_an_image_is_kept_if_the_options_ask_for_it(kind):
-    data = written(noise("P"), kind)
+    data = noisy("P", kind=kind)
     assert rejected(data[: len(data) // 2])
     assert make(data[: len(data) // 2], keep_damaged=True).damaged
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF"])
 def test_a_file_without_any_pixel_is_rejected(kind):
-    data = written(noise(), kind)
+    data = noisy(kind=kind)
     for length in (20, 40, 60):
         with pytest.raises(UndecodableImageError):
             make(data[:length], keep_damaged=True)
@@ -390,7 +397,7 @@ def test_a_file_without_any_pixel_is_rejected(kind):
 @pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xc2", b"\xff\xc4"])
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_segment_that_is_too_short_does_not_crash_the_decoder(marker, length, kept):
-    data = bytearray(written(noise(size=(64, 48)), progressive=True))
+    data = bytearray(noisy(size=(64, 48), progressive=True))
     at = data.index(marker) + 2
     data[at : at + 2] = length.to_bytes(2)
     with contextlib.suppress(UndecodableImageError):  # any other exception would be a bug

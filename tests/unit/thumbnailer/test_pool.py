@@ -192,15 +192,24 @@ HUNGRY = [
 ]
 
 
+MEMORY = 256 * 2**20
+
+
+@pytest.fixture(scope="module")
+def small_decoder():
+    with Decoder(make_options(pixels=10**8, memory_bytes=MEMORY, seconds=20), children=1) as running:
+        yield running
+
+
 @pytest.mark.parametrize(("kind", "mode", "options"), HUNGRY, ids=[kind for kind, *_ in HUNGRY])
-def test_an_accepted_image_fits_into_the_memory(kind, mode, options):
-    memory = 256 * 2**20
+def test_an_accepted_image_fits_into_the_memory(small_decoder, kind, mode, options):
     per_pixel = FORMATS[kind].memory_bytes + (6 if kind == "BMP" else 1)
-    edge = int(((memory - 208 * 2**20) / per_pixel) ** 0.5)
+    edge = int(((MEMORY - 208 * 2**20) / per_pixel) ** 0.5)
     file = io.BytesIO()
     Image.new(mode, (edge, edge), 1).save(file, kind, **options)
-    with Decoder(make_options(pixels=10**8, memory_bytes=memory, seconds=20), children=1) as small:
-        assert small.decode(file.getvalue()).image.width == edge
+    before = deaths()
+    assert small_decoder.decode(file.getvalue()).image.width == edge
+    assert deaths() == before
 
 
 def test_a_decoder_of_the_service_ignores_requests_to_fail(faulty_decoders, monkeypatch):
@@ -261,7 +270,7 @@ def test_many_threads_share_few_children(decoder):
 
 
 def test_a_killer_does_not_affect_other_images(decoder):
-    jobs = [faulty_photo("crash") if n % 5 == 0 else photo(seed=n) for n in range(30)]
+    jobs = [faulty_photo("crash") if n % 5 == 0 else photo(seed=n) for n in range(15)]
 
     def outcome(data):
         result = decoder.decode(data)
@@ -269,7 +278,7 @@ def test_a_killer_does_not_affect_other_images(decoder):
 
     with ThreadPoolExecutor(4) as threads:
         outcomes = list(threads.map(outcome, jobs))
-    assert outcomes == [ErrorCode.DECODER_CRASHED if n % 5 == 0 else 640 for n in range(30)]
+    assert outcomes == [ErrorCode.DECODER_CRASHED if n % 5 == 0 else 640 for n in range(15)]
 
 
 def test_an_image_is_not_rejected_if_no_child_starts_any_more(monkeypatch):

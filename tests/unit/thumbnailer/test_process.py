@@ -125,8 +125,8 @@ def program(path, *lines):
 
 
 def test_a_slow_start_is_accepted_while_it_computes(monkeypatch, tmp_path):
-    slow = program(tmp_path / "python", "i=0", "while [ $i -lt 2000000 ]; do i=$((i + 1)); done")
-    monkeypatch.setattr(process, "START_STALL_SECONDS", 1)
+    slow = program(tmp_path / "python", "i=0", "while [ $i -lt 1000000 ]; do i=$((i + 1)); done")
+    monkeypatch.setattr(process, "START_STALL_SECONDS", 0.5)
     monkeypatch.setattr(sys, "executable", slow)
     with Decoder(OPTIONS, children=1) as running:
         assert running.decode(photo()).image.width == 640
@@ -139,7 +139,7 @@ def test_a_stalled_start_fails(monkeypatch, tmp_path):
         pass
 
 
-@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError])
+@pytest.mark.parametrize("error", [ValueError, RecursionError])
 def test_a_child_with_an_invalid_response_is_replaced(monkeypatch, error):
     """After any error, since the next response on that socket could belong to another image."""
     earlier, before = children(), total(DECODER_DEATHS)
