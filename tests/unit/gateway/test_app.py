@@ -78,13 +78,17 @@ def test_every_error_is_a_problem(method, path, status, code):
 @pytest.mark.parametrize(
     ("method", "path", "detail"),
     [
-        ("GET", "/api/v1/images?Status=DONE&x[]=1", "Status, x[]: allowed: cursor, deleted, key, limit, status"),
-        ("POST", "/api/v1/images?file_name=a.jpg", "file_name: allowed: batch"),
+        (
+            "GET",
+            "/api/v1/images?Status=DONE&x[]=1",
+            "Status, x[]: allowed: batch, cursor, deleted, key, limit, status",
+        ),
+        ("POST", "/api/v1/images?file_name=a.jpg", "file_name: allowed: batch, wait"),
         ("POST", "/api/v1/uploads?content_type=image/png", f"content_type: {NONE}"),
         (
             "GET",
             f"{IMAGE}?v=1",
-            f"v: {NONE}",
+            "v: allowed: wait",
         ),
         (
             "HEAD",
@@ -95,7 +99,7 @@ def test_every_error_is_a_problem(method, path, status, code):
         (
             "DELETE",
             f"{IMAGE}?force",
-            f"force: {NONE}",
+            "force: allowed: wait",
         ),
     ],
 )

@@ -22,6 +22,7 @@ from thumbmill.gateway.api.app import create_app
 from thumbmill.gateway.container import create_services
 from thumbmill.gateway.http.connections import ConnectionLimiter
 from thumbmill.gateway.http.protocol import protocol_for
+from thumbmill.gateway.live.hub import Hub
 from thumbmill.gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -71,8 +72,20 @@ async def _serve(settings: Settings) -> int:
         )
         addresses = ", ".join(f"http://{address_of(listener)}" for listener in listeners)
         log.info("serving", address=addresses, docs="/docs")
-        await uvicorn.Server(config).serve(sockets=listeners)
+        await _Server(config, services.hub).serve(sockets=listeners)
     return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams first when it stops: uvicorn would wait for them as for responses that end on their own."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.close()
+        await super().shutdown(sockets)
 
 
 def _raise_open_file_limit(connections: int) -> None:

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
+from thumbmill.core.contracts.changes import CHANNEL
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
@@ -18,6 +20,11 @@ from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
+from thumbmill.gateway.live.batches import Batches
+from thumbmill.gateway.live.changes import ChangeFeed
+from thumbmill.gateway.live.hub import Hub
+from thumbmill.gateway.live.streams import Streams
+from thumbmill.gateway.live.waits import Waits
 from thumbmill.gateway.liveness import Liveness
 from thumbmill.gateway.operations.orders import Orders
 from thumbmill.gateway.operations.repository import OperationsRepository
@@ -64,6 +71,10 @@ class Services:
     delivery: ImageDelivery
     storage: Storage
     executor: BoundedExecutor
+    hub: Hub
+    streams: Streams
+    waits: Waits
+    batches: Batches
     liveness: Liveness
     readiness: Readiness
     console: Console | None
@@ -138,6 +149,9 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             settings, database, repository, storage, signer, part_signer, executor, publisher_executor
         )
         operations = OperationsRepository(database)
+        feed = ChangeFeed(database)
+        hub = Hub(feed, partial(database.listen, CHANNEL), max_connections=settings.live_connections)
+        stack.push_async_callback(_cancel, asyncio.create_task(hub.run()))
         yield Services(
             settings=settings,
             api_keys=api_keys,
@@ -151,6 +165,10 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             delivery=ImageDelivery(lookup, storage, executor, tracker, is_public=api_keys.allows_anonymous),
             storage=storage,
             executor=executor,
+            hub=hub,
+            streams=Streams(hub, feed, lookup),
+            waits=Waits(hub),
+            batches=Batches(database),
             liveness=liveness,
             readiness=readiness,
             operations=Operations(

@@ -6,10 +6,19 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 REQUEST_SECONDS = Histogram(
     "thumbmill_http_request_seconds",
-    "Time to answer an HTTP request, by the pattern of its route",
+    "Time to answer an HTTP request, by the pattern of its route; without streams and waits",
     ["method", "route", "status"],
     buckets=_BUCKETS,
 )
+LIVE_CONNECTIONS = Gauge(
+    "thumbmill_live_connections", "Open streams, and requests that wait for a change", ["kind"]
+)
+LIVE_CONNECTIONS_REJECTED = Counter(
+    "thumbmill_live_connections_rejected",
+    "Streams rejected, and waits cut to nothing, because of `MAX_LIVE_CONNECTIONS` or the gateway's stop",
+    ["kind"],
+)
+SLOW_STREAMS = Counter("thumbmill_slow_streams", "Streams closed because their client read too slowly")
 UPLOADS = Counter(
     "thumbmill_uploads", "Uploads by outcome: stored, client_disconnected, or the code of a problem", ["outcome"]
 )

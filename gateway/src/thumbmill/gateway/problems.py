@@ -63,6 +63,7 @@ class Code(StrEnum):
     VARIANT_LOST = "variant_lost"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_REQUESTS = "too_many_requests"
+    TOO_MANY_STREAMS = "too_many_streams"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TOO_MANY_WAITING = "too_many_waiting"
     STORAGE_TIMEOUT = "storage_timeout"
@@ -142,6 +143,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.HEADERS_TOO_LARGE: (431, "The headers or trailers exceed the limit of 64 KiB and 100 fields."),
     Code.TOO_MANY_CONNECTIONS: (503, "The gateway has reached its limit of connections. Try again later."),
     Code.TOO_MANY_REQUESTS: (503, "The gateway has more requests than it can answer in time. Try again later."),
+    Code.TOO_MANY_STREAMS: (503, "The gateway has reached its limit of streams. Try again later, or poll."),
     Code.TOO_MANY_UPLOADS: (503, "The gateway has reached its limit of concurrent uploads. Try again later."),
     Code.TOO_MANY_WAITING: (503, "Too many images wait to be processed. Try again later."),
     Code.STORAGE_TIMEOUT: (

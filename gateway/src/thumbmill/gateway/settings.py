@@ -63,7 +63,14 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         ),
     )
     max_connections: int = Field(
-        1000, ge=10, le=50_000, description="Maximum of open connections; a new one closes the oldest idle one"
+        2000, ge=10, le=50_000, description="Maximum of open connections; a new one closes the oldest idle one"
+    )
+    max_live_connections: int = Field(
+        1000,
+        ge=0,
+        le=50_000,
+        description="Maximum of streams, and of requests that wait for a change, together; at most half of "
+        "`MAX_CONNECTIONS`, so that they never block other requests",
     )
     min_body_rate: float = Field(
         1024,
@@ -192,6 +199,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         """Origins whose pages may send requests that change something."""
         own = urlsplit(self.public_url)
         return frozenset({*(origin.lower() for origin in self.origins), f"{own.scheme}://{own.netloc}".lower()})
+
+    @property
+    def live_connections(self) -> int:
+        return min(self.max_live_connections, self.max_connections // 2)
 
     @property
     def form_url(self) -> str:

@@ -14,18 +14,18 @@ class Links:
     """Absolute URLs below one base URL."""
 
     def __init__(self, base: str) -> None:
-        self._base = base.rstrip("/")
+        self.base = base.rstrip("/")
 
     @property
     def api(self) -> str:
-        return f"{self._base}{API}"
+        return f"{self.base}{API}"
 
     def image(self, image_id: uuid.UUID) -> str:
-        return f"{self._base}{API}/images/{image_id}"
+        return f"{self.base}{API}/images/{image_id}"
 
     def upload(self, image_id: uuid.UUID, step: str, upload_id: str) -> str:
         """Return the URL of a step (``parts`` or ``complete``) of a resumable upload."""
-        return f"{self._base}{API}/uploads/{image_id}/{step}?upload_id={quote(upload_id, safe='')}"
+        return f"{self.base}{API}/uploads/{image_id}/{step}?upload_id={quote(upload_id, safe='')}"
 
     def variant(self, image_id: uuid.UUID, type_: str, content_id: str = "") -> str:
         """Return the URL of a variant. With a content id, the response can be cached forever."""

@@ -11,6 +11,7 @@ from thumbmill.gateway.api import (
     health,
     legacy,
     limits,
+    live,
     openapi,
     operations,
     parts,
@@ -34,7 +35,15 @@ Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. 
 
 
 # Headers that scripts of a page may read, in addition to the safelisted ones (Cache-Control, Content-Type, …).
-_EXPOSED_HEADERS = ("Allow", "Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+_EXPOSED_HEADERS = (
+    "Allow",
+    "Content-Disposition",
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    "WWW-Authenticate",
+)
 
 
 def create_routes() -> FastAPI:
@@ -50,6 +59,7 @@ def create_routes() -> FastAPI:
     app.include_router(limits.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(parts.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(companion.router, dependencies=checks[:1], responses=openapi.COMMON)
+    app.include_router(live.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
     app.include_router(health.router)

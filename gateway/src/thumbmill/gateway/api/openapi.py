@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from thumbmill.gateway.images.models import ImageOut
 from thumbmill.gateway.operations.models import (
     ImageRedriveRequest,
     ReconciliationRequest,
@@ -102,6 +103,7 @@ _LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, 
 _NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 
 COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
+UPLOADED: Responses = {201: {"model": ImageOut, "description": "The image is DONE or FAILED (`Prefer: wait`)"}}
 UPLOAD = problem_responses(
     Code.MISSING_FILE,
     Code.EMPTY_FILE,
@@ -138,6 +140,17 @@ SESSION = problem_responses(Code.CROSS_ORIGIN, Code.BODY_TOO_LARGE, Code.INVALID
 LIST = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
 IMAGE = _NOT_MODIFIED | problem_responses(*_LOOKUP)
 TIMELINE = problem_responses(*_LOOKUP)
+_STREAM: Responses = {
+    200: {"description": "Server-sent events until the client disconnects", "content": {"text/event-stream": {}}}
+}
+STREAM = _STREAM | problem_responses(Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS, Code.DATABASE_UNAVAILABLE)
+IMAGE_STREAM = (
+    _STREAM
+    | {204: {"description": "The client has seen the final state, so it need not reconnect"}}
+    | problem_responses(*_LOOKUP, Code.TOO_MANY_STREAMS)
+)
+CHANGES = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE)
+BATCH = _NOT_MODIFIED | problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE)
 VARIANT: Responses = (
     {200: {"description": "The bytes of the image", "content": {"image/*": {}}}}
     | _NOT_MODIFIED

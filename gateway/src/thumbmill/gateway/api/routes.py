@@ -10,6 +10,7 @@ from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import ServicesDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
+from thumbmill.gateway.api.waiting import WaitSeconds, read_image, respond_to_upload, wait_until_deleted
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_not_modified
 from thumbmill.gateway.images.models import Accepted, DeletionAccepted, ImageOut, ImagePage, RetryAccepted, Timeline
@@ -25,15 +26,25 @@ uploads = APIRouter(prefix=API, tags=["upload"])
 images = APIRouter(prefix=f"{API}/images", tags=["images"])
 
 
-@uploads.post("/images", status_code=202, openapi_extra=openapi.UPLOAD_BODY, responses=openapi.UPLOAD)
+@uploads.post(
+    "/images",
+    status_code=202,
+    response_model=Accepted,
+    openapi_extra=openapi.UPLOAD_BODY,
+    responses=openapi.UPLOADED | openapi.UPLOAD,
+)
 async def upload_image(
-    request: Request, response: Response, services: ServicesDep, batch: params.Batch = None
-) -> Accepted:
-    """Upload an image, as a form with a field `file` or as the raw bytes with an `image/*` content type."""
+    request: Request, services: ServicesDep, wait: WaitSeconds, batch: params.Batch = None
+) -> Response:
+    """Upload an image, as a form with a field `file` or as the raw bytes with an `image/*` content type.
+
+    With `Prefer: wait=N`, the response waits up to N seconds: 201 with the image once it is DONE or FAILED, else
+    202.
+    """
     services.admission.check_capacity("images")
     stored = await services.uploads.store(request, batch)
-    response.headers["Location"] = url = links_of(request).image(stored.id)
-    return Accepted.model_validate({**vars(stored), "url": url})
+    url = links_of(request).image(stored.id)
+    return await respond_to_upload(request, services, Accepted.model_validate({**vars(stored), "url": url}), wait)
 
 
 @uploads.post(
@@ -67,6 +78,7 @@ async def list_images(
     status: params.StatusFilter = None,
     deleted: params.IncludeDeleted = True,  # noqa: FBT002 - a query parameter
     key: params.KeyFilter = None,
+    batch: params.BatchFilter = None,
     cursor: params.Cursor = None,
     limit: params.Limit = 50,
 ) -> ImagePage:
@@ -76,21 +88,27 @@ async def list_images(
     """
     states, next_cursor = select_states(status, deleted=deleted), None
     if key is None:
-        rows, next_cursor = await read_page(services.repository, states, cursor, limit)
+        rows, next_cursor = await read_page(services.repository, states, batch, cursor, limit)
     else:
         row = await services.lookup.find_by_key(key)
-        rows = [row] if row and (states is None or row.status in states) else []
+        is_wanted = row and (states is None or row.status in states) and (batch is None or row.batch == batch)
+        rows = [row] if row and is_wanted else []
     links = links_of(request)
     return ImagePage(items=[to_image_out(row, links) for row in rows], next=next_cursor)
 
 
 @images.get("/{image_id}", response_model=ImageOut, responses=openapi.IMAGE)
 async def get_image(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
+    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
 ) -> ImageOut | Response:
-    """Get an image. While its state is not final, `Retry-After` gives the time to ask again."""
-    row = await services.lookup.find(image_id)
-    headers = image_headers(row)
+    """Get an image. While its state is not final, `Retry-After` gives the time to ask again.
+
+    With `Prefer: wait=N`, the response waits up to N seconds until the state is final, or, with `If-None-Match`,
+    until anything has changed.
+    """
+    waited = await read_image(request, services, image_id, wait)
+    row = waited.result
+    headers = image_headers(row) | waited.headers
     if is_not_modified(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
@@ -100,10 +118,10 @@ async def get_image(
 @images.get("/{image_id}/events", responses=openapi.TIMELINE)
 async def get_timeline(response: Response, services: ServicesDep, image_id: uuid.UUID) -> Timeline:
     """List the events of an image in the order in which they occurred, at most the first 1000."""
-    await services.lookup.find(image_id)
+    row = await services.lookup.find(image_id)
     events = await services.repository.timeline(image_id)
     response.headers["Cache-Control"] = "private, no-cache"
-    return Timeline(items=[to_event_out(event) for event in events])
+    return Timeline(items=[to_event_out(event) for event in events], event_id=row.event_id)
 
 
 @images.get("/{image_id}/variants/{type}", response_class=Response, responses=openapi.VARIANT)  # noqa: FAST003
@@ -127,11 +145,21 @@ async def retry_image(
 
 
 @images.delete("/{image_id}", status_code=202, responses=openapi.DELETE)
-async def delete_image(services: ServicesDep, image_id: uuid.UUID) -> DeletionAccepted:
-    """Delete the stored object. Its variants are deleted, and its state changes, a moment later."""
+async def delete_image(
+    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
+) -> DeletionAccepted:
+    """Delete the stored object. Its variants are deleted, and its state changes, a moment later.
+
+    With `Prefer: wait=N`, the response waits up to N seconds: 200 once the state is DELETED, else 202.
+    """
     row = await services.lookup.wait_until_tracked(image_id)
     if row.status in WITHOUT_UPLOAD:
         raise Problem(Code.TICKET_NOT_USED)
     if row.status != Status.DELETED:
         await services.executor.run(services.storage.delete, ORIGINALS_BUCKET, row.key)
+    if wait:
+        waited = await wait_until_deleted(request, services, image_id, wait)
+        row = waited.result
+        response.headers.update(waited.headers)
+        response.status_code = 200 if row.status == Status.DELETED else 202
     return DeletionAccepted(id=row.id, status=Status(row.status), key=row.key or None)

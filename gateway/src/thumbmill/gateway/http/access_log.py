@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,12 +30,12 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 0
+        status, is_live = 0, False
 
         async def record_status(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_live
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_live = message["status"], _is_live(message)
             await send(message)
 
         started = time.perf_counter()
@@ -52,12 +53,20 @@ class AccessLog:
                 raise  # the response has started, so the connection can only be closed
             await Problem(Code.INTERNAL_ERROR).response()(scope, receive, record_status)
         finally:
-            _log_request(scope, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            if not is_live:
+                route = getattr(scope.get("route"), "path", "none")
+                _duration(scope["method"], route, status).observe(seconds)
+            _log_request(scope, status, seconds)
+
+
+def _is_live(message: Message) -> bool:
+    """Return whether a response is a stream, or waited for a change: its time says nothing about the gateway."""
+    headers = Headers(raw=message["headers"])
+    return "preference-applied" in headers or headers.get("content-type") == "text/event-stream"
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "none")
-    _duration(scope["method"], route, status).observe(seconds)
     fields: dict[str, Any] = {
         "method": scope["method"],
         "path": scope["path"],

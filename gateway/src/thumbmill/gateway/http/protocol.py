@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from thumbmill.gateway.http.connections import ConnectionLimiter, DrainQueue
+from thumbmill.gateway.http.disconnects import ABORT
 from thumbmill.gateway.metrics import CONNECTIONS_REJECTED
 from thumbmill.gateway.problems import Code, Problem
 
@@ -105,6 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise _Rejected(Problem(Code.TOO_MANY_REQUESTS))
         super().on_message_begin()
+        self.scope[ABORT] = self.abort_connection  # type: ignore[literal-required]
         self._in_head = True
         self._field_bytes = self._fields = 0
 

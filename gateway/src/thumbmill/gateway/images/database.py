@@ -8,7 +8,7 @@ own timeout and ``statement_timeout`` in the server bound a query.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar
 
@@ -21,6 +21,7 @@ from psycopg import (
     OperationalError,
     ProgrammingError,
     errors,
+    sql,
 )
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
@@ -111,6 +112,14 @@ class Database:
     def _provides_connections(self) -> bool:
         """Return whether the pool provided a connection lately, so that a timeout means only load."""
         return time.monotonic() - self.last_acquired_at < POOL_TIMEOUT_SECONDS / 2
+
+    async def listen(self, channel: LiteralString) -> AsyncIterator[str]:
+        """Yield the payloads of notifications, by a connection outside of the pool. Raise as a query does."""
+        with _map_errors():
+            async with await AsyncConnection.connect(self._url, **_CONNECT_OPTIONS) as connection:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                async for notification in connection.notifies():
+                    yield notification.payload
 
     async def check_login(self) -> None:
         """Connect once outside of the pool, which hides the reason of a failure.

@@ -53,6 +53,7 @@ class ImageOut(BaseModel):
     missing: list[str] = Field(
         default_factory=list, description="Types of variants that were lost and are being created again"
     )
+    batch: str | None = Field(None, description="Label of the batch of uploads that the image belongs to")
     generation: int = Field(1, description="Number of objects that were stored under this key so far")
     attempts: int = Field(description="Number of times that processing started")
     next_attempt_at: Time | None = None
@@ -60,6 +61,12 @@ class ImageOut(BaseModel):
     created_at: Time
     updated_at: Time
     expires_at: Time | None = Field(None, description="End of the time in which the ticket can be used")
+    version: int = Field(
+        0, description="Grows with every change; 0 until the status tracker has recorded the image"
+    )
+    event_id: str | None = Field(
+        None, description="Id of the last change, with which streams and lists of changes continue"
+    )
 
 
 class ImagePage(BaseModel):
@@ -85,6 +92,7 @@ class Timeline(BaseModel):
     """The events of an image in the order in which they occurred."""
 
     items: list[TimelineEventOut]
+    event_id: str | None = Field(None, description="Id of the image's last change that these events may explain")
 
 
 class Accepted(BaseModel):

@@ -39,6 +39,7 @@ def to_image_out(row: ImageRow, links: Links) -> ImageOut:
         details=ImageDetails.model_validate(row.details) if row.details else None,
         damaged=row.damaged,
         variants=_variants_out(row, links),
+        batch=row.batch,
         generation=row.generation,
         attempts=row.attempts,
         missing=[variant.type for variant in variants_of(row) if is_missing(row, variant)],
@@ -47,6 +48,8 @@ def to_image_out(row: ImageRow, links: Links) -> ImageOut:
         created_at=row.created_at,
         updated_at=row.updated_at,
         expires_at=row.expires_at,
+        version=row.version,
+        event_id=row.event_id,
     )
 
 

@@ -13,7 +13,7 @@ MAX_TIMELINE_EVENTS = 1000
 _COLUMNS = (
     "id, key, status, file_name, content_type, size, generation, format, width, height, sha256, variants, "
     "details, damaged, attempts, next_attempt_at, error, created_at, updated_at, expires_at, version, "
-    "object_version, run_id, missing"
+    "object_version, run_id, missing, batch, event_id"
 )
 # The tracker starts at -infinity, which is not a datetime.
 _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
@@ -27,6 +27,7 @@ _TIMELINE = """
     SELECT id, type, object_version, occurred, recorded, recorded_by, data FROM image_timeline
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """
+_NEWEST_FIRST: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
 # Each part reads only what it needs of an index: images_newest_by_status, images_unfinished.
 _BACKLOG = f"""
     SELECT
@@ -68,6 +69,8 @@ class ImageRow:
     object_version: str | None = field(default=None, kw_only=True)  # ETag/bytes/seconds since 1970 of the object
     run_id: str = field(default="", kw_only=True)  # the current run; empty for the first one
     missing: list[str] | None = field(default=None, kw_only=True)  # keys of variants that are being created again
+    batch: str | None = field(default=None, kw_only=True)  # the label that its client gave to a batch of uploads
+    event_id: str | None = field(default=None, kw_only=True)  # of the last change; null for images without any yet
     # Version of the object in the bucket, if the tracker has not recorded any object yet.
     untracked_version: str = field(default="", kw_only=True)
 
@@ -118,21 +121,30 @@ class ImageRepository:
         return (None if row.id is None else row), row.caught_up_to
 
     async def page(
-        self, states: Collection[str] | None, after: tuple[datetime, uuid.UUID] | None, limit: int
+        self,
+        states: Collection[str] | None,
+        batch: str | None,
+        after: tuple[datetime, uuid.UUID] | None,
+        limit: int,
     ) -> Sequence[ImageRow]:
-        """List the images in one of these states, or all images, newest first."""
+        """List the images in one of these states and of this batch, or all images, newest first."""
         created_at, image_id = after or (None, None)
         groups = [] if states is None else _stored_states(states)
         values = {
             "stored": [stored for stored, _ in groups],
             "shown": [shown for _, shown in groups],
+            "states": list(states or ()),
+            "batch": batch,
             "created_at": created_at,
             "id": image_id,
             "limit": limit,
         }
-        return await self._database.fetch_all(
-            _page(by_state=states is not None, later=after is not None), values, ImageRow
-        )
+        later = after is not None
+        if batch is not None:
+            query = _page_of_batch(by_state=states is not None, later=later)
+        else:
+            query = _page(by_state=states is not None, later=later)
+        return await self._database.fetch_all(query, values, ImageRow)
 
     async def timeline(self, image_id: uuid.UUID) -> Sequence[TimelineEvent]:
         """List the first events of an image in the order in which they occurred."""
@@ -167,8 +179,8 @@ def _page(*, by_state: bool, later: bool) -> LiteralString:
     With states, it reads a page of each state by ``images_newest_by_status`` and returns the newest of these rows.
     A condition on several states would read all newer rows in other states.
     """
-    position: LiteralString = "(created_at, id) < (%(created_at)s, %(id)s)" if later else "true"
-    page: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+    position = _position(later=later)
+    page = _NEWEST_FIRST
     if not by_state:
         return f"SELECT {_COLUMNS} FROM image_status WHERE {position} {page}"  # noqa: S608 - constants
     return f"""
@@ -180,3 +192,16 @@ def _page(*, by_state: bool, later: bool) -> LiteralString:
         ) AS found
         {page}
     """  # noqa: S608 - constants
+
+
+def _page_of_batch(*, by_state: bool, later: bool) -> LiteralString:
+    """Return the query for a page of a batch, which ``images_of_batch`` serves: batches are small."""
+    states: LiteralString = "AND status = ANY(%(states)s)" if by_state else ""
+    return f"""
+        SELECT {_COLUMNS} FROM image_status WHERE batch = %(batch)s {states} AND {_position(later=later)}
+        {_NEWEST_FIRST}
+    """  # noqa: S608 - constants
+
+
+def _position(*, later: bool) -> LiteralString:
+    return "(created_at, id) < (%(created_at)s, %(id)s)" if later else "true"

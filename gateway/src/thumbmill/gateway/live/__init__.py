@@ -1,0 +1,1 @@
+"""Live status: the feed of changes, read as streams and bounded waits."""

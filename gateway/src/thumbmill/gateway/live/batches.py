@@ -1,0 +1,111 @@
+"""Batches of uploads: their images, counted by state."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from thumbmill.core.contracts.status import Status
+from thumbmill.gateway.images.database import Database
+from thumbmill.gateway.images.states import TERMINAL
+from thumbmill.gateway.live.event_ids import EventId
+from thumbmill.gateway.live.models import BatchOut
+
+TIMEOUT_SECONDS = 3  # for the tracker, which records its progress every second
+POLL_SECONDS = 0.15
+
+_SUMMARY = """
+    SELECT
+        (SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to,
+        (SELECT epoch FROM feed_head) AS epoch, status, images, last
+    FROM (SELECT) AS always
+    LEFT JOIN (
+        SELECT status, count(*) AS images, max(split_part(event_id, '-', 2)::bigint) AS last
+        FROM image_status WHERE batch = %(batch)s
+        GROUP BY status
+    ) AS counted ON true
+"""
+
+
+@dataclass(frozen=True)
+class StateCount:
+    """The images of a batch in one state, all None if the batch has no images."""
+
+    caught_up_to: datetime | None
+    epoch: str
+    status: str
+    images: int
+    last: int | None  # number of the last change among them
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The state of a batch."""
+
+    counts: Mapping[Status, int]
+    event_id: EventId | None
+    caught_up_to: datetime | None  # the tracker had recorded everything that happened before
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there are images, and none of those that are recorded will change without a request."""
+        return bool(self.counts) and set(self.counts) <= TERMINAL
+
+    def is_finished(self, arrived_at: datetime) -> bool:
+        """Whether the batch is settled, and every upload that was answered before this time is recorded."""
+        return self.is_settled and self.caught_up_to is not None and self.caught_up_to >= arrived_at
+
+
+def to_batch_out(label: str, batch: Batch, arrived_at: datetime) -> BatchOut:
+    """Return the response for a batch."""
+    return BatchOut(
+        batch=label,
+        total=batch.total,
+        counts=dict(batch.counts),
+        finished=batch.is_finished(arrived_at),
+        event_id=str(batch.event_id) if batch.event_id else None,
+    )
+
+
+def batch_headers(batch: BatchOut) -> dict[str, str]:
+    """Return the headers of a batch's response; ``Retry-After`` until it is finished."""
+    counts = "-".join(f"{status.value}.{number}" for status, number in sorted(batch.counts.items()))
+    headers = {
+        "ETag": f'W/"{batch.event_id or 0}-{counts}-{batch.finished:d}"',
+        "Cache-Control": "private, no-cache",
+    }
+    return headers if batch.finished else {**headers, "Retry-After": "1"}
+
+
+class Batches:
+    """Reads batches."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, batch: str, arrived_at: datetime) -> Batch:
+        """Return a batch. If it is settled, wait a moment until the tracker has recorded every earlier upload."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TIMEOUT_SECONDS
+        found = await self._read(batch)
+        while found.is_settled and not found.is_finished(arrived_at) and loop.time() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+            found = await self._read(batch)
+        return found
+
+    async def _read(self, batch: str) -> Batch:
+        return to_batch(await self._database.fetch_all(_SUMMARY, {"batch": batch}, StateCount))
+
+
+def to_batch(rows: Sequence[StateCount]) -> Batch:
+    """Return the batch that these counts describe."""
+    last = max((row.last for row in rows if row.last is not None), default=None)
+    return Batch(
+        counts={Status(row.status): row.images for row in rows if row.status is not None},
+        event_id=None if last is None else EventId(rows[0].epoch, last),
+        caught_up_to=rows[0].caught_up_to,
+    )
