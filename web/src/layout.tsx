@@ -10,6 +10,7 @@ import { formatDuration, t } from "./i18n";
 import type { Key } from "./i18n/en";
 import { connection, held, pause, paused, resume } from "./live";
 import { Link, path } from "./router";
+import { helpOpen, Shortcuts } from "./shortcuts";
 
 interface Entry {
   to: string;
@@ -41,13 +42,17 @@ export function Layout({ children }: { children: ComponentChildren }): JSX.Eleme
             <span>{t("app.name")}</span>
           </Link>
           <Navigation />
-          <LiveIndicator />
+          <div class="side-end">
+            <Button kind="quiet" icon="help" label={t("nav.help")} onClick={() => (helpOpen.value = true)} />
+            <LiveIndicator />
+          </div>
         </header>
         <main id="content" class="content" tabIndex={-1}>
           {children}
         </main>
       </div>
       <DropAnywhere />
+      <Shortcuts />
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement.value}
       </div>

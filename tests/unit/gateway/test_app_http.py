@@ -1,5 +1,6 @@
 """Hosts, origins, methods and the API docs: responses of the application that need no server."""
 
+import json
 import re
 
 import pytest
@@ -43,6 +44,8 @@ def test_openapi_lists_problems_with_examples():
     assert examples["storage_timeout"] == {"$ref": "#/components/examples/storage_timeout"}
     assert document["components"]["examples"]["storage_timeout"]["value"]["code"] == "storage_timeout"
     assert "storage_timeout" in document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    references = set(re.findall(r'"#/components/(\w+)/(\w+)"', json.dumps(document)))
+    assert not {(kind, name) for kind, name in references if name not in document["components"][kind]}
     variant = document["paths"]["/api/v1/images/{image_id}/variants/{type}"]["get"]
     assert "410" in variant["responses"]
 

@@ -70,6 +70,14 @@ export const de: Texts = {
   "login.wrong": "Dieser Schlüssel ist nicht gültig.",
   "login.logout": "Abmelden",
 
+  // Keys
+  "keys.search": "Suchen",
+  "keys.pause": "Aktualisierung anhalten oder fortsetzen",
+  "keys.theme": "Nächstes Farbschema",
+  "keys.help": "Diese Liste",
+  "keys.turnOff": "Einzelne Tasten lassen sich in den Einstellungen abschalten.",
+  "keys.turnOn": "Einzelne Tasten sind abgeschaltet. In den Einstellungen lassen sie sich einschalten.",
+
   // Gallery
   "gallery.title": "Galerie",
 
@@ -134,4 +142,23 @@ export const de: Texts = {
 
   // Settings
   "settings.title": "Einstellungen",
+  "settings.auto": "Automatisch",
+  "settings.appearance": "Darstellung",
+  "settings.theme": "Farbschema",
+  "settings.theme.light": "Hell",
+  "settings.theme.dark": "Dunkel",
+  "settings.language": "Sprache",
+  "settings.access": "Zugang",
+  "settings.access.open": "Dieses System verlangt keinen API-Schlüssel: Wer es erreicht, hat Zugang. API_KEYS ändert das.",
+  "settings.access.until": "Sie sind angemeldet. Die Sitzung endet",
+  "settings.limits": "Grenzen für Uploads",
+  "settings.limits.size": "Größte Datei:",
+  "settings.limits.formats": "Formate",
+  "settings.limits.type": "Format",
+  "settings.limits.extension": "Dateiname",
+  "settings.keys": "Tastatur",
+  "settings.keys.on": "Einzelne Tasten öffnen Seiten",
+  "settings.api": "API",
+  "settings.api.hint": "Diese Konsole benutzt nur die öffentliche API. Was sie kann, kann auch ein Programm.",
+  "settings.api.docs": "API-Dokumentation",
 };

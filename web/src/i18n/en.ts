@@ -71,6 +71,14 @@ export const en = {
   "login.wrong": "This key is not valid.",
   "login.logout": "Log out",
 
+  // Keys
+  "keys.search": "Search",
+  "keys.pause": "Pause or resume updates",
+  "keys.theme": "Next theme",
+  "keys.help": "This list",
+  "keys.turnOff": "Single keys can be switched off in the settings.",
+  "keys.turnOn": "Single keys are switched off. Switch them on in the settings.",
+
   // Gallery
   "gallery.title": "Gallery",
 
@@ -135,6 +143,25 @@ export const en = {
 
   // Settings
   "settings.title": "Settings",
+  "settings.auto": "Automatic",
+  "settings.appearance": "Appearance",
+  "settings.theme": "Theme",
+  "settings.theme.light": "Light",
+  "settings.theme.dark": "Dark",
+  "settings.language": "Language",
+  "settings.access": "Access",
+  "settings.access.open": "This system needs no API key: everyone who can reach it has access. Set API_KEYS to change that.",
+  "settings.access.until": "You are logged in. The session ends",
+  "settings.limits": "Limits of uploads",
+  "settings.limits.size": "Largest file:",
+  "settings.limits.formats": "Formats",
+  "settings.limits.type": "Format",
+  "settings.limits.extension": "File name",
+  "settings.keys": "Keyboard",
+  "settings.keys.on": "Single keys go to pages",
+  "settings.api": "API",
+  "settings.api.hint": "This console uses the public API alone. Whatever it does, a program can do, too.",
+  "settings.api.docs": "API docs",
 } as const satisfies Record<string, Text>;
 
 export type Key = keyof typeof en;

@@ -1,5 +1,6 @@
 """OpenAPI details that FastAPI cannot derive: request bodies, and the problems of each endpoint with examples."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -39,8 +40,7 @@ def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any
 
     FastAPI would read a body parameter before it checks the key.
     """
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # those that responses have, too, are components already
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")  # `describe` moves them there
     return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -81,18 +81,29 @@ def problem_responses(*codes: Code) -> Responses:
 
 
 def describe(app: FastAPI) -> None:
-    """Add what `problem_responses` refers to, once, to the description that FastAPI generates."""
+    """Add what `problem_responses` and `json_body` refer to, once, to the description that FastAPI generates."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         components = (description := generate()).setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+        schemas = components.setdefault("schemas", {})
+        schemas["Problem"] = _PROBLEM_SCHEMA
+        for schema in _request_schemas(description):
+            for name, definition in schema.pop("$defs", {}).items():
+                schemas.setdefault(name, definition)  # a response may have it, too
         components["examples"] = {
             code.value: {"summary": title, "value": Problem(code).body()} for code, (_, title) in PROBLEMS.items()
         }
         return description
 
     app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI documents
+
+
+def _request_schemas(description: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                yield content["schema"]
 
 
 def _reference(kind: str, name: str) -> dict[str, str]:
