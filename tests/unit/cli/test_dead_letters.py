@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thumbmill.cli.dead_letters.model import Selection, format_body, parse_dead_letter
+from thumbmill.cli.dead_letters.model import Selection, format_body
 from thumbmill.core.contracts.cloud_event import CONTENT_TYPE, to_cloud_event
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.events import Processing
 from thumbmill.core.contracts.identity import ObjectVersion, image_id_of
 from thumbmill.core.contracts.system_events import Watermark
 from thumbmill.core.errors import MalformedEvent
-from thumbmill.core.messaging.dead_letters import RawDeadLetter
+from thumbmill.core.messaging.dead_letters import RawDeadLetter, parse_dead_letter
 from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.retry_policy import Disposition, decide
 

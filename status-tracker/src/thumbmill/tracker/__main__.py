@@ -26,11 +26,12 @@ from thumbmill.tracker.batching import BatchDelay
 from thumbmill.tracker.db.connection import InvalidValueError
 from thumbmill.tracker.db.migrate import check_version, migrate
 from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.dead_letters import DeadLetterWatch
 from thumbmill.tracker.handler import Tracker
 from thumbmill.tracker.heartbeats import Heartbeats
 from thumbmill.tracker.on_demand.endpoints import make_endpoints
 from thumbmill.tracker.on_demand.retry import POLL_SECONDS, Retrier
-from thumbmill.tracker.queue_lengths import measure_queues, watched_queues
+from thumbmill.tracker.queue_lengths import QueueWatch, watched_queues
 from thumbmill.tracker.reconciliation.loop import make_reconciler
 from thumbmill.tracker.retention import INTERVAL_SECONDS, Retention, RetentionRules
 from thumbmill.tracker.settings import MigrationSettings, Settings
@@ -169,7 +170,19 @@ def _consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
     )
     retention = Retention(open_repository("retention"), rules)
     watermark_publisher = open_publisher("watermarks")
-    queue_publisher = open_publisher("queue lengths")
+    queue_repository = open_repository("queues")
+    dead_letter_watch = DeadLetterWatch(
+        queue_repository,
+        Tracker(queue_repository, storage, Watermarks(), rules),
+        settings,
+        settings.rabbitmq_queue,
+    )
+    queue_watch = QueueWatch(
+        open_publisher("queues"),
+        queue_repository,
+        watched_queues(settings.rabbitmq_queue),
+        dead_letter_watch.run,
+    )
 
     stop_on_signals(stop, consumer.stop)
     startup = Startup()
@@ -196,15 +209,12 @@ def _consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
         if not consumer.health.readiness():
             heartbeats.run_once()
 
-    queues = watched_queues(settings.rabbitmq_queue)
     threads = [
         repeat("watermarks", WATERMARK_SECONDS, stop, send_watermark),
         repeat("heartbeat", settings.heartbeat_interval_seconds, stop, send_heartbeat),
         repeat("sweep", settings.sweep_interval_seconds, stop, sweep.run),
         repeat("retention", INTERVAL_SECONDS, stop, partial(retention.run, stop)),
-        repeat(
-            "queue lengths", settings.sweep_interval_seconds, stop, partial(measure_queues, queue_publisher, queues)
-        ),
+        repeat("queues", settings.sweep_interval_seconds, stop, queue_watch.run),
         repeat("retries", POLL_SECONDS, stop, retrier.run_once),
         start("reconciliation", reconciler.run),
     ]

@@ -11,6 +11,9 @@ CAUGHT_UP_TO = Gauge(
     "thumbmill_tracker_caught_up_to_seconds", "Time, in seconds since 1970, up to which every event has been seen"
 )
 QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, as of the last sweep", ["queue"])
+SUPERSEDED = Counter(
+    "thumbmill_tracker_superseded_dead_letters", "Dead letters dropped since a later run decided about their image"
+)
 PURGED = Counter("thumbmill_tracker_purged", "Expired rows, or events without a row, that were purged", ["kind"])
 REJECTED = Counter("thumbmill_tracker_rejected_objects", "Objects deleted because their form was no longer valid")
 NOTIFICATIONS_SILENT = Gauge(

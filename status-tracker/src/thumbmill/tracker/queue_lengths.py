@@ -1,10 +1,18 @@
-"""The lengths of queues as a metric: what waits, dead letters, and messages without a queue."""
+"""The lengths of queues, as a metric and in a table: what waits, dead letters, and messages without a queue."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic_core import to_json
 
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import TRACKER_QUEUE, UNROUTED, dead_letter_queue_name
+from thumbmill.tracker.db.connection import execute
+from thumbmill.tracker.db.repository import Repository
 from thumbmill.tracker.metrics import QUEUE_LENGTH
+
+WORKERS_KEPT = timedelta(minutes=15)  # after their heartbeats stopped, so that operators see it
 
 
 def watched_queues(image_queue: str) -> tuple[str, ...]:
@@ -18,7 +26,22 @@ def watched_queues(image_queue: str) -> tuple[str, ...]:
     )
 
 
-def measure_queues(publisher: Publisher, queues: Iterable[str]) -> None:
-    """Set each queue's metric. Raise DependencyUnavailable."""
-    for queue in queues:
-        QUEUE_LENGTH.labels(queue).set(publisher.message_count(queue))
+@dataclass(frozen=True)
+class QueueWatch:
+    """Measures the queues. Belongs to one thread, as its parts do; ``on_measured`` gets the lengths."""
+
+    publisher: Publisher
+    repository: Repository
+    queues: tuple[str, ...]
+    on_measured: Callable[[Mapping[str, int]], None]
+
+    def run(self) -> None:
+        """Measure each queue, and forget workers that stopped long ago. Raise DependencyUnavailable."""
+        lengths = {queue: self.publisher.message_count(queue) for queue in self.queues}
+        for queue, length in lengths.items():
+            QUEUE_LENGTH.labels(queue).set(length)
+        records = [{"name": queue, "ready": length} for queue, length in lengths.items()]
+        with self.repository.connected() as connection:
+            execute(connection, "write_queues", records=to_json(records).decode())
+            execute(connection, "expire_workers", age=WORKERS_KEPT)
+        self.on_measured(lengths)

@@ -13,6 +13,7 @@ from thumbmill.core.build_info import get_version, publish_build_info
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.consumer import Consumer
+from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import thumbnailer_queues
 from thumbmill.core.messaging.workers import per_message
 from thumbmill.core.object_store.store import Storage
@@ -20,6 +21,7 @@ from thumbmill.core.service import logs
 from thumbmill.core.service.lifecycle import Startup, retry_until_available, serve_admin, stop_on_signals
 from thumbmill.core.settings import load_or_exit, masked
 from thumbmill.thumbnailer.handler import Thumbnailer
+from thumbmill.thumbnailer.heartbeats import Heartbeats, Process
 from thumbmill.thumbnailer.sandbox.pool import Decoder
 from thumbmill.thumbnailer.sandbox.process import DecoderUnavailableError
 from thumbmill.thumbnailer.settings import Settings
@@ -91,6 +93,8 @@ def consume(settings: Settings, stop: Event, resources: ExitStack) -> None:
     resources.callback(admin_server.shutdown)
     resources.enter_context(decoder)
     retry_until_available(check_storage, stop, start)
+    publisher = Publisher(settings, f"{NAME} heartbeats")
+    resources.enter_context(Heartbeats(Process(settings), publisher, lambda: consumer.in_flight))
     start.complete()
     consumer.run()
 

@@ -94,6 +94,9 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         validate_default=False,
         description="YAML file that defines every image's variants; default: thumbnails of 256, 640, 1600 pixels",
     )
+    heartbeat_interval_seconds: float = Field(
+        10, gt=0, description="How often this process publishes that it is running"
+    )
     expose_gps: bool = Field(default=False, description="Publish where a photo was taken, if the file contains it")
     accept_damaged: bool = Field(
         default=False,

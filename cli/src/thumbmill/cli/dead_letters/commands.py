@@ -19,13 +19,13 @@ from thumbmill.cli.console import (
     open_console,
     print_status,
 )
-from thumbmill.cli.dead_letters.model import DeadLetter, Selection
+from thumbmill.cli.dead_letters.model import Selection
 from thumbmill.cli.dead_letters.redrive import DeadLetterActions, Tally, apply_all, select
 from thumbmill.cli.dead_letters.table import describe_count, details, tabulate
 from thumbmill.cli.settings import Settings, load_settings
 from thumbmill.cli.signals import stop_on_signals
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
-from thumbmill.core.messaging.dead_letters import DeadLetterReader
+from thumbmill.core.messaging.dead_letters import DeadLetter, DeadLetterReader
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import TRACKER_QUEUE
 from thumbmill.core.service import logs

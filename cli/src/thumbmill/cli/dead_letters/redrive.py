@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from threading import Event
 from time import monotonic
 
-from thumbmill.cli.dead_letters.model import DeadLetter, Selection, parse_dead_letter
+from thumbmill.cli.dead_letters.model import Selection
 from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.interventions import Dropped, Redriven
-from thumbmill.core.messaging.dead_letters import DeadLetterReader
+from thumbmill.core.messaging.dead_letters import DeadLetter, DeadLetterReader, RawDeadLetter, parse_dead_letter
 from thumbmill.core.messaging.message import ORIGIN, REDRIVEN_AT, REDRIVEN_BY, ROUTING_KEY, RUN_ID
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.messaging.topology import RETRY, dead_letter_queue_name
@@ -82,11 +82,22 @@ class DeadLetterActions:
 def select(reader: DeadLetterReader, queues: list[str], selection: Selection, tally: Tally) -> Iterator[DeadLetter]:
     """Yield the selected dead letters of these work queues."""
     for queue in queues:
-        for raw in reader.peek(dead_letter_queue_name(queue)):
+        for raw in _peek(reader, dead_letter_queue_name(queue)):
             tally.seen += 1
             dead_letter = parse_dead_letter(raw)
             if selection.matches(dead_letter):
                 yield dead_letter
+
+
+def _peek(reader: DeadLetterReader, queue: str) -> Iterator[RawDeadLetter]:
+    """Yield what is in a queue. An empty one is looked at twice: the tracker may have been reading it."""
+    is_empty = True
+    for raw in reader.peek(queue):
+        is_empty = False
+        yield raw
+    if is_empty:
+        reader.wait(WAIT_SECONDS)
+        yield from reader.peek(queue)
 
 
 def apply_all(

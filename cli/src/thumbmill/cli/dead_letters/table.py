@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from thumbmill.cli.console import PIPED_WIDTH
-from thumbmill.cli.dead_letters.model import DeadLetter, format_body
+from thumbmill.cli.dead_letters.model import format_body
+from thumbmill.core.messaging.dead_letters import DeadLetter
 from thumbmill.core.text import escape_unprintable
 
 _ID_WIDTH = 36  # an image's id stays on one line; on a narrow terminal keys are wrapped to this width

@@ -91,6 +91,11 @@ class Consumer:
         finally:
             self._session = None
 
+    @property
+    def in_flight(self) -> int:
+        """The number of messages, or batches of them, that are being handled."""
+        return self._workers.busy
+
     def stop(self) -> None:
         """Request a clean stop: no new messages, and running handlers finish. Safe in a signal handler."""
         self._stopping.set()

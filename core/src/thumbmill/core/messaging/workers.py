@@ -107,6 +107,11 @@ class Workers:
                 drained.append(delivery)
 
     @property
+    def busy(self) -> int:
+        """The number of handlers that are running."""
+        return len(self._busy)
+
+    @property
     def is_busy(self) -> bool:
         """Whether a handler is running."""
         return bool(self._busy)

@@ -372,6 +372,28 @@ WHERE id = %(id)s;
 DELETE FROM workers
 WHERE last_seen + 3 * interval_seconds * interval '1 second' < clock_timestamp() - %(age)s;
 
+-- name: write_queues
+INSERT INTO queues (name, ready)
+SELECT name, ready
+FROM jsonb_populate_recordset(NULL::queues, %(records)s::jsonb)
+ORDER BY name
+ON CONFLICT (name) DO UPDATE
+SET ready = excluded.ready, measured_at = excluded.measured_at;
+
+-- name: clear_dead_letters
+DELETE FROM dead_letters
+WHERE queue = %(queue)s;
+
+-- name: write_dead_letters
+INSERT INTO dead_letters
+SELECT *
+FROM jsonb_populate_recordset(NULL::dead_letters, %(records)s::jsonb);
+
+-- name: superseded_dead_letters
+SELECT position
+FROM dead_letter_status
+WHERE queue = %(queue)s AND superseded;
+
 -- name: find_request
 -- By its ID, or the latest.
 SELECT {request_columns}

@@ -255,13 +255,17 @@ CREATE VIEW queue_status AS
 SELECT name, ready, measured_at
 FROM queues;
 
--- Superseded: a later run, another object or a deletion has decided about its image.
+-- Superseded: a later run has decided about the image, or a deletion, or another object. Of the latter two the tracker
+-- must have seen every event that is older than the dead letter; DURABLE may announce one 30 seconds late.
 CREATE VIEW dead_letter_status AS
 SELECT
     queue, position, image_id, code, reason, dead_lettered_at,
     coalesce(
-        images.status = 'DELETED' OR images.object_version <> dead_letters.object_version
-        OR images.run_id > dead_letters.run_id COLLATE "C",
+        CASE
+            WHEN images.status = 'DELETED' OR images.object_version <> dead_letters.object_version
+                THEN dead_lettered_at < (SELECT caught_up_to FROM progress) - interval '30 seconds'
+            ELSE images.run_id > dead_letters.run_id COLLATE "C"
+        END,
         false
     ) AS superseded
 FROM dead_letters

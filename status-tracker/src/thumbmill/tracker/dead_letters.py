@@ -1,0 +1,106 @@
+"""What is in the dead letter queues: written down for operators, and dropped where a later run has decided.
+
+A look takes the messages out of their queue for some milliseconds, and counts as a delivery of each. So a queue is
+read only when its length has changed, or when one of its known messages is superseded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from thumbmill.core.contracts.cloud_event import to_cloud_event
+from thumbmill.core.contracts.interventions import Dropped, next_run_id
+from thumbmill.core.messaging.dead_letters import DeadLetter, DeadLetterReader, parse_dead_letter
+from thumbmill.core.messaging.topology import TRACKER_QUEUE, dead_letter_queue_name
+from thumbmill.core.settings import BrokerSettings
+from thumbmill.core.text import sanitize_text
+from thumbmill.tracker.db.connection import execute
+from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.handler import Tracker
+from thumbmill.tracker.metrics import SUPERSEDED
+from thumbmill.tracker.timeline import from_lifecycle_event
+
+log = structlog.get_logger()
+
+MAX_READ = 1000  # messages of a queue at once
+MAX_REASON_CHARS = 300
+RECORDED_BY = "status-tracker"
+_LOCK = 0x7468756D65  # an arbitrary number that nothing else uses
+
+
+@dataclass
+class DeadLetterWatch:
+    """Belongs to one thread, as its parts do. One tracker at a time reads the queues."""
+
+    repository: Repository
+    tracker: Tracker
+    broker: BrokerSettings
+    image_queue: str
+    _lengths: dict[str, int] = field(default_factory=dict)  # of what was read last
+
+    def run(self, lengths: Mapping[str, int]) -> None:
+        """Read the queues where that is needed; ``lengths`` are the present ones. Raise DependencyUnavailable."""
+        queues = [dead_letter_queue_name(queue) for queue in (self.image_queue, TRACKER_QUEUE)]
+        with self.repository.advisory_lock(_LOCK) as locked:
+            for queue in queues if locked else []:
+                length = lengths.get(queue, 0)
+                if length == self._lengths.get(queue) and not (length and self._superseded(queue)):
+                    continue
+                self._lengths[queue] = self._read(queue, length)
+
+    def _read(self, queue: str, length: int) -> int:
+        """Write down what is in a queue, and drop what is superseded. Return the length to expect next."""
+        with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
+            letters = [parse_dead_letter(raw) for raw in islice(reader.peek(queue), MAX_READ)]
+            self._write(queue, letters)
+            superseded = self._superseded(queue)
+            for position in superseded:
+                self._drop(letters[position], reader)
+        if superseded:
+            self._write(queue, [letter for position, letter in enumerate(letters) if position not in superseded])
+        # Fewer than there were: an operator's program holds the others, so the next look has to see them.
+        return (length if len(letters) == MAX_READ else len(letters)) - len(superseded)
+
+    def _drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
+        """Remove a message whose image a later run has decided about; its timeline says so."""
+        now = datetime.now(UTC)
+        for key in letter.keys:
+            dropped = Dropped(
+                key=key, operator=RECORDED_BY, queue=letter.queue, code=letter.code, run_id=next_run_id("", now)
+            )
+            self.tracker.record([from_lifecycle_event(to_cloud_event(dropped, by=RECORDED_BY), dropped, b"")])
+        reader.remove(letter.raw)
+        SUPERSEDED.inc()
+        log.info("dead_letter_superseded", queue=letter.raw.queue, images=[str(id_) for id_ in letter.image_ids])
+
+    def _write(self, queue: str, letters: Sequence[DeadLetter]) -> None:
+        records = [_to_record(queue, position, letter) for position, letter in enumerate(letters)]
+        with self.repository.connected() as connection, connection.transaction():
+            execute(connection, "clear_dead_letters", queue=queue)
+            execute(connection, "write_dead_letters", records=to_json(records).decode())
+
+    def _superseded(self, queue: str) -> set[int]:
+        """Return the positions of what may be dropped: never an event that was not recorded."""
+        if queue != dead_letter_queue_name(self.image_queue):
+            return set()
+        with self.repository.connected() as connection:
+            return {row["position"] for row in execute(connection, "superseded_dead_letters", queue=queue)}
+
+
+def _to_record(queue: str, position: int, letter: DeadLetter) -> dict[str, Any]:
+    image_ids = letter.image_ids
+    return {
+        "queue": queue,
+        "position": position,
+        "image_id": image_ids[0] if len(image_ids) == 1 else None,
+        "object_version": str(letter.object_version) if letter.object_version else None,
+        "run_id": sanitize_text(letter.run_id, MAX_REASON_CHARS),
+        "code": sanitize_text(letter.code, MAX_REASON_CHARS),
+        "reason": sanitize_text(letter.reason, MAX_REASON_CHARS),
+        "dead_lettered_at": letter.dead_lettered_at,
+    }
