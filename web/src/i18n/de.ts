@@ -1,6 +1,10 @@
 /** Die Texte auf Deutsch. */
 
 import type { Texts } from "./en";
+import { failures } from "./texts/failures.de";
+import { gallery } from "./texts/gallery.de";
+import { image } from "./texts/image.de";
+import { operations } from "./texts/operations.de";
 
 export const de: Texts = {
   // Frame
@@ -55,6 +59,8 @@ export const de: Texts = {
   "common.loading": "Lädt",
   "common.more": "Mehr anzeigen",
   "common.code": "Code",
+  "common.yes": "Ja",
+  "common.no": "Nein",
   "common.unknownFile": "Datei ohne Namen",
 
   // Problems
@@ -77,24 +83,6 @@ export const de: Texts = {
   "keys.help": "Diese Liste",
   "keys.turnOff": "Einzelne Tasten lassen sich in den Einstellungen abschalten.",
   "keys.turnOn": "Einzelne Tasten sind abgeschaltet. In den Einstellungen lassen sie sich einschalten.",
-
-  // Gallery
-  "gallery.title": "Galerie",
-
-  // Image
-  "image.title": "Bild",
-
-  // Failures
-  "failures.title": "Fehler",
-
-  // Pipeline
-  "pipeline.title": "Ablauf",
-
-  // Reconcile
-  "reconcile.title": "Abgleich",
-
-  // Events
-  "events.title": "Ereignisse",
 
   // Upload
   "upload.title": "Hochladen",
@@ -161,4 +149,9 @@ export const de: Texts = {
   "settings.api": "API",
   "settings.api.hint": "Diese Konsole benutzt nur die öffentliche API. Was sie kann, kann auch ein Programm.",
   "settings.api.docs": "API-Dokumentation",
+
+  ...gallery,
+  ...image,
+  ...failures,
+  ...operations,
 };

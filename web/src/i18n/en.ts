@@ -1,5 +1,10 @@
 /** The texts in English, by page. Other languages have the same keys. */
 
+import { failures } from "./texts/failures.en";
+import { gallery } from "./texts/gallery.en";
+import { image } from "./texts/image.en";
+import { operations } from "./texts/operations.en";
+
 /** A text, or its forms for one and for several. */
 export type Text = string | { readonly one: string; readonly other: string };
 
@@ -56,6 +61,8 @@ export const en = {
   "common.loading": "Loading",
   "common.more": "Show more",
   "common.code": "Code",
+  "common.yes": "Yes",
+  "common.no": "No",
   "common.unknownFile": "Unnamed file",
 
   // Problems
@@ -78,24 +85,6 @@ export const en = {
   "keys.help": "This list",
   "keys.turnOff": "Single keys can be switched off in the settings.",
   "keys.turnOn": "Single keys are switched off. Switch them on in the settings.",
-
-  // Gallery
-  "gallery.title": "Gallery",
-
-  // Image
-  "image.title": "Image",
-
-  // Failures
-  "failures.title": "Failures",
-
-  // Pipeline
-  "pipeline.title": "Pipeline",
-
-  // Reconcile
-  "reconcile.title": "Reconcile",
-
-  // Events
-  "events.title": "Events",
 
   // Upload
   "upload.title": "Upload",
@@ -162,6 +151,11 @@ export const en = {
   "settings.api": "API",
   "settings.api.hint": "This console uses the public API alone. Whatever it does, a program can do, too.",
   "settings.api.docs": "API docs",
+
+  ...gallery,
+  ...image,
+  ...failures,
+  ...operations,
 } as const satisfies Record<string, Text>;
 
 export type Key = keyof typeof en;
