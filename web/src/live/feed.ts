@@ -6,7 +6,8 @@
 
 import { apiUrl } from "../base";
 import { loginNeeded } from "../api/session";
-import { CHANGE_TYPES, type Message, type Mode, readChange } from "./messages";
+import type { Schemas } from "../api/client";
+import { CHANGE_TYPES, type Message, type Mode } from "./messages";
 
 const HELLO_MS = 5_000; // a stream whose first event takes longer is being held back
 const SILENCE_MS = 35_000; // two heartbeats of 15 s, and some delay
@@ -90,7 +91,7 @@ export class Feed {
       source.addEventListener(type, (event) => {
         alive();
         this.#lastId = event.lastEventId;
-        this.report({ kind: "change", change: readChange(JSON.parse(event.data), event.lastEventId) });
+        this.report({ kind: "change", change: JSON.parse(event.data) });
       });
     }
     source.onerror = () => {
@@ -141,13 +142,11 @@ export class Feed {
     const headers = this.#lastId ? { Prefer: `wait=${POLL_WAIT_SECONDS}` } : undefined;
     const response = await fetch(apiUrl(`/api/v1/changes${after}`), { signal, ...(headers && { headers }) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    const page = await response.json();
+    const page = (await response.json()) as Schemas["ChangePage"];
     this.#lastEventAt = Date.now();
     if (page.reset) this.report({ kind: "reset", id: page.next });
-    for (const item of this.#lastId ? page.items : []) {
-      this.report({ kind: "change", change: readChange(item, item.id) });
-    }
-    this.#lastId = page.next ?? page.head ?? this.#lastId;
-    this.report({ kind: "heartbeat", id: this.#lastId ?? "", lag: page.lag_s ?? 0 });
+    for (const change of page.items) this.report({ kind: "change", change });
+    this.#lastId = page.next;
+    this.report({ kind: "heartbeat", id: page.next, lag: page.lag_s ?? 0 });
   }
 }

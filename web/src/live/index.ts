@@ -9,7 +9,8 @@ import { Tabs } from "./tabs";
 export { isNewer } from "./messages";
 export type { Change } from "./messages";
 
-const LAG_SECONDS = 5; // from here on "live" would be a wrong word
+// From here on "live" would be a wrong word: on an idle system the tracker is confirmed to be caught up each 15 s.
+const LAG_SECONDS = 40;
 
 const mode = signal<Mode>("connecting");
 const lag = signal(0);

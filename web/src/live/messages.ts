@@ -1,14 +1,9 @@
 /** What the stream, the poll and the other tabs of this browser report, in one form. */
 
-import type { Image } from "../api/client";
+import type { Schemas } from "../api/client";
 
 /** A change of an image: `data` is the image as `GET /api/v1/images/{id}` returned it at that change. */
-export interface Change {
-  id: string;
-  type: string;
-  at: string;
-  data: Image;
-}
+export type Change = Schemas["ChangeOut"];
 
 /** How changes arrive. */
 export type Mode = "connecting" | "stream" | "polling" | "offline";
@@ -32,19 +27,6 @@ export const CHANGE_TYPES = [
   "image.expired",
   "image.deleted",
 ] as const;
-
-interface WireChange {
-  id?: string;
-  type: string;
-  at?: string;
-  timestamp?: string;
-  data: Image;
-}
-
-/** Return the change in an event of the stream or an item of `GET /api/v1/changes`. */
-export function readChange(item: WireChange, id: string): Change {
-  return { id: item.id ?? id, type: item.type, at: item.at ?? item.timestamp ?? item.data.updated_at, data: item.data };
-}
 
 /** Return whether a change is newer than what is known of its image; ids are `<epoch>-<seq>`. */
 export function isNewer(id: string, known: string | null | undefined): boolean {

@@ -245,7 +245,7 @@ async function ask(id: string): Promise<void> {
   const call = client.GET("/api/v1/images/{image_id}", { params: { path: { image_id: imageId } } });
   const image = await body(call).catch(() => null);
   const known = rowsById.get(id)?.peek().image;
-  if (image && (!known || image.updated_at >= known.updated_at)) change(id, { image });
+  if (image && (!known || image.version >= known.version)) change(id, { image });
 }
 
 let askedAt = 0;
