@@ -7,7 +7,8 @@ MINUTES := 2
 SECONDS := 60
 EVENTS := 50000
 # The number of processes among which test files are distributed, each with a system of its own; slow files first.
-WORKERS := 2
+# Most tests wait for servers: two of them keep two cores busy for two thirds of the time.
+WORKERS := 3
 PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
@@ -44,7 +45,7 @@ test: venv  ## run every test on real servers, also next to a running `make up` 
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-unit: venv  ## run the quick tests, which need no server (under a minute)
-	$(BIN)/pytest --quiet -m "not slow" --numprocesses $(WORKERS) tests/unit
+	$(BIN)/pytest --quiet -m "not slow" --numprocesses logical tests/unit
 
 test-long: venv  ## run the tests that take minutes each, on real servers
 	@$(BIN)/python -m devstack setup

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from devstack.postgres import forget_libpq_variables
 from tests.support.fault_injection.launch import inject
 from tests.support.service_logs import ServiceLogs
 from tests.support.stack import run_stack
+
+# Folders whose tests start a system other than that of the other tests.
+OWN_STACK = ("tests/integration/gateway", "tests/integration/reconciliation")
 
 # No test may depend on how busy a machine is, or fail by chance without a change. `--hypothesis-profile=search`
 # draws new examples.
@@ -29,6 +33,20 @@ def pytest_addoption(parser):
     parser.addoption("--guards", action="store_true", help="take every guard out, and see that a drill shows it")
     parser.addoption("--long", action="store_true", help="also what takes minutes, such as outages of two of them")
     parser.addoption("--mutations", type=int, default=500, help="mutated files to decode (default: 500)")
+
+
+class FilesByStack(LoadFileScheduling):
+    """The distribution of `--dist loadfile`, but files that share a stack of their own stay together."""
+
+    def _split_scope(self, nodeid):
+        folder = nodeid.partition("::")[0].rpartition("/")[0]
+        return folder if folder in OWN_STACK else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Replace the scheduler of `--dist loadfile`, and no other."""
+    return FilesByStack(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config, items):
