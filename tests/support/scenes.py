@@ -39,7 +39,7 @@ def scene(seed: int, width: int = 1200, height: int = 800) -> bytes:
     return out.getvalue()
 
 
-def chance_of(seed: int, depth: int) -> list[float]:
+def _phases(seed: int, depth: int) -> list[float]:
     chance = random.Random(f"{seed}/{depth}")
     return [chance.uniform(0, math.tau) for _ in range(6)]
 

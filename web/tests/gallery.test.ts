@@ -12,7 +12,7 @@ function image(id: string, seconds: number, more: Partial<Image> = {}): Image {
 }
 
 function change(seq: number, data: Image): Change {
-  return { id: `e-${seq}`, type: "image.done", at: data.updated_at, data: { ...data, event_id: `e-${seq}` } };
+  return { id: `e-${seq}`, type: "image.done", timestamp: data.updated_at, data: { ...data, event_id: `e-${seq}` } };
 }
 
 describe("the grid", () => {

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Change } from "../src/live/messages";
 import { addChange, curlOf, earlierId, MAX_LINES, passes } from "../src/pages/events/log";
 
-const change = (id: string, type = "image.done", batch = "x"): Change => ({ id, type, at: "", data: { id: "i", batch } }) as Change;
+const change = (id: string, type = "image.done", batch = "x"): Change => ({ id, type, timestamp: "", data: { id: "i", batch } }) as Change;
 
 it("has each change once, newest first, up to its bound", () => {
   let lines: readonly Change[] = [];

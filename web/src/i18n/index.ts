@@ -66,10 +66,10 @@ export function formatBytes(bytes: number): string {
   return formatNumber(value, locale.value, style as Intl.NumberFormatOptions);
 }
 
-/** Return a duration: 320 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
+/** Return a duration: 320ms, 4.2s, 3m 5s, 2h 10m, 3d 4h. */
 export function formatDuration(seconds: number): string {
   const unit = (value: number, name: string, digits = 0): string =>
-    formatNumber(value, locale.value, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits });
+    formatNumber(value, locale.value, { style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits });
   if (seconds < 0) return `−${formatDuration(-seconds)}`;
   if (seconds < 0.9995) return unit(seconds * 1000, "millisecond");
   if (seconds < 59.95) return unit(seconds, "second", seconds < 10 ? 1 : 0);

@@ -8,7 +8,7 @@ import { GATEWAY_URL } from "../../base";
 import { Button, Code, EmptyState, ErrorState, Page, shownStatus, StatusChip } from "../../components";
 import { formatTime, t } from "../../i18n";
 import { type Change, pause, paused, resume, held, useChanges } from "../../live";
-import { CHANGE_TYPES, readChange } from "../../live/messages";
+import { CHANGE_TYPES } from "../../live/messages";
 import { Link, query, setQuery } from "../../router";
 import { nameOf } from "../gallery/Grid";
 import { addChange, curlOf, earlierId, type Filter, MAX_LINES, parametersOf, passes } from "./log";
@@ -26,7 +26,7 @@ export default function Events(): JSX.Element {
     try {
       let known = lines.value;
       for (const change of await fetchEarlier(filter)) known = addChange(known, change);
-      lines.value = [...known].sort((one, other) => other.at.localeCompare(one.at)).slice(0, MAX_LINES);
+      lines.value = [...known].sort((one, other) => other.timestamp.localeCompare(one.timestamp)).slice(0, MAX_LINES);
     } catch (failure) {
       problem.value = toProblem(failure);
     }
@@ -75,8 +75,8 @@ function Line({ change }: { change: Change }): JSX.Element {
   const { data: image } = change;
   return (
     <li class="log-line">
-      <time class="log-time" dateTime={change.at} title={formatTime(new Date(change.at), true)}>
-        {clockOf(change.at)}
+      <time class="log-time" dateTime={change.timestamp} title={formatTime(new Date(change.timestamp), true)}>
+        {clockOf(change.timestamp)}
       </time>
       <StatusChip status={change.type === "image.retrying" ? "RETRYING" : shownStatus(image)} subtle />
       <Link class="log-name" to={`/images/${image.id}`}>
@@ -158,6 +158,5 @@ async function fetchEarlier({ types, batch }: Filter): Promise<Change[]> {
   const filter = { ...(types.length && { type: [...types] }), ...(batch && { batch }) };
   const head = (await body(client.GET("/api/v1/changes", { params: { query: {} } }))).next;
   const query = { after: earlierId(head, EARLIER), limit: EARLIER, ...filter } as { after: string };
-  const page = await body(client.GET("/api/v1/changes", { params: { query } }));
-  return page.items.map((item: Parameters<typeof readChange>[0] & { id: string }) => readChange(item, item.id));
+  return (await body(client.GET("/api/v1/changes", { params: { query } }))).items;
 }

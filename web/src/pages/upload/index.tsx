@@ -45,7 +45,7 @@ export default function Upload(): JSX.Element {
             ))}
           </ul>
           <p class="muted small batch-label">
-            {t("upload.batch")} <Link to={`/?batch=${batch}`}>{batch}</Link>
+            {t("upload.batch")} <Link to={`/?batch=${batch.value}`}>{batch.value}</Link>
           </p>
         </>
       )}

@@ -28,6 +28,7 @@ const PART_BYTES = 5 * MIB; // the smallest part that S3 takes, so that little i
 const CONCURRENT_FILES = 4; // of a browser's six connections; the stream and the requests to the API need one each
 const KEPT_MS = 24 * 3600 * 1000; // as long as MinIO keeps the parts of an unfinished upload
 const MAX_RETRIES = 8; // some two minutes
+const BATCH = "thumbmill.batch"; // in sessionStorage
 const ASK_MS = 2_000; // a row without a change is asked for this often
 
 const rowsById = new Map<string, Signal<Row>>();
@@ -43,8 +44,8 @@ export const totals = computed(() => totalsOf(rows.value.map((row) => row.value)
 /** Files in dropped folders that were left out, because they are no images. */
 export const leftOut = signal(0);
 
-/** The label of this tab's uploads. */
-export const batch = newBatch();
+/** The label of this tab's uploads. It stays over a reload, by which their rows are found again. */
+export const batch = signal(sessionStorage.getItem(BATCH) ?? newBatch());
 
 /** What can be uploaded; null until it is known. */
 export const limits = signal<Limits | null>(null);
@@ -70,7 +71,7 @@ export async function addFiles(chosen: readonly Chosen[]): Promise<void> {
 }
 
 function add(uploader: Uppy<Meta, Body>, file: File, type: string): void {
-  const meta = { batch, size: String(file.size) };
+  const meta = { batch: batch.value, size: String(file.size) };
   try {
     uploader.addFile({ name: file.name, type, data: file, source: "console", meta });
   } catch (error) {
@@ -115,10 +116,12 @@ export async function clearEnded(): Promise<void> {
   const ended = rows.value.map((row) => row.value).filter((row) => ["done", "failed"].includes(outcomeOf(row)));
   for (const row of ended) await remove(row.id);
   leftOut.value = 0;
+  if (!order.value.length) batch.value = newBatch();
 }
 
 async function create(): Promise<Uppy<Meta, Body>> {
   void knownLimits();
+  void showEarlier();
   const uploader = new Uppy<Meta, Body>({ id: "thumbmill", autoProceed: true, allowMultipleUploadBatches: true });
   uploader.on("file-added", (file) => show(rowOf(file)));
   uploader.on("upload-start", (files) => files.forEach((file) => change(file.id, { phase: "uploading", problem: null })));
@@ -142,7 +145,21 @@ async function create(): Promise<Uppy<Meta, Body>> {
   setInterval(() => void askAll(ASK_MS), ASK_MS);
   addEventListener("beforeunload", (event) => totals.value.uploading > 0 && event.preventDefault());
   effect(announceTotals);
+  effect(() => sessionStorage.setItem(BATCH, batch.value));
   return uploader;
+}
+
+/** Show what this tab uploaded before a reload. */
+async function showEarlier(): Promise<void> {
+  if (!sessionStorage.getItem(BATCH)) return;
+  const call = client.GET("/api/v1/images", { params: { query: { batch: batch.value, limit: 200 } } });
+  const page = await body(call).catch(() => null); // the page works without them
+  for (const image of page?.items.toReversed() ?? []) {
+    if (image.status === "AWAITING_UPLOAD" || image.status === "EXPIRED") continue; // Uppy has its file
+    if (rows.peek().some((row) => row.peek().imageId === image.id)) continue;
+    const name = image.file_name ?? t("common.unknownFile");
+    show(newRow(`image:${image.id}`, name, image.bytes ?? 0, { phase: "stored", imageId: image.id, image }));
+  }
 }
 
 /** Only one tab keeps files over a reload: two would continue the same uploads. */
