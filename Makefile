@@ -13,7 +13,7 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
-	bench-reconcile bench-backlog bench-overload drill fuzz corpora sbom release web web-check docs lint lock
+	bench-reconcile bench-tracker bench-backlog bench-overload drill fuzz corpora sbom release web web-check docs lint lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-backlog: venv  ## compare a queue of 50,000 with a short one, and print ta
 
 bench-overload: venv  ## measure 500 uploads at once with 200 polling clients, and print a table
 	$(BIN)/python -m benchmarks.overload
+
+bench-tracker: venv  ## measure what an event costs the status tracker, and print a table
+	$(BIN)/python -m benchmarks.tracker
 
 bench-imaging: venv  ## compare the imaging with sharp and libvips, and print a table
 	$(BIN)/python -m benchmarks.imaging
