@@ -14,7 +14,8 @@ _HIDDEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u1
 
 def sanitize_file_name(name: str) -> str | None:
     """Return the last part of a path without invisible characters; None if nothing is left."""
-    last = re.split(r"[/\\]", "".join(filter(_is_visible, name)))[-1].strip()[:MAX_FILE_NAME_CHARS].rstrip()
+    visible = name if name.isascii() and name.isprintable() else "".join(filter(_is_visible, name))
+    last = re.split(r"[/\\]", visible)[-1].strip()[:MAX_FILE_NAME_CHARS].rstrip()
     return None if last in {"", ".", ".."} else last
 
 
@@ -23,7 +24,9 @@ def sanitize_text(text: str, max_chars: int) -> str:
 
     Unprintable characters count as spaces, and several spaces as one.
     """
-    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * max_chars])
+    shown = text[: 4 * max_chars]
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else " " for char in shown)
     return " ".join(shown.split())[:max_chars].rstrip()
 
 

@@ -15,8 +15,9 @@ HEAD, since that is the common path, unless a removal came before it.
 """
 
 from collections.abc import Callable, Iterable
+from typing import get_args
 
-from thumbmill.core.contracts.events import Done, Removed, UploadExpired, UploadRequested
+from thumbmill.core.contracts.events import Done, ProgressEvent, Removed, UploadExpired, UploadRequested
 from thumbmill.core.contracts.interventions import DriftRepaired, RequestEvent, RetryRequested, TimelineOnlyEvent
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.contracts.storage_events import StorageEvent
@@ -25,7 +26,9 @@ from thumbmill.tracker.image_record import BucketState, ImageRecord
 from thumbmill.tracker.presigned_uploads import is_rejected
 from thumbmill.tracker.timeline import TimelineEvent
 
-_WITHOUT_OBJECT = UploadRequested | UploadExpired | RequestEvent | TimelineOnlyEvent  # they depend on no object
+_PROGRESS = get_args(ProgressEvent)
+# These depend on no object.
+_WITHOUT_OBJECT = (UploadRequested, UploadExpired, *get_args(RequestEvent), *get_args(TimelineOnlyEvent))
 
 
 def fold(
@@ -118,7 +121,7 @@ def _apply_to_own_version(row: ImageRecord, event: TimelineEvent, *, overwrite: 
         row = transitions.check_uploaded_bytes(row, event.payload, overwrite=overwrite)
         if row.status is Status.DELETED:
             return row
-    if isinstance(event.payload, StorageEvent | Removed | _WITHOUT_OBJECT):
+    if not isinstance(event.payload, _PROGRESS):
         return row
     after = transitions.apply_progress(row, event.payload)
     return after if after.rank > row.rank else row

@@ -17,7 +17,7 @@ from thumbmill.core.contracts.events import (
 )
 from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion, upload_key
-from thumbmill.core.contracts.interventions import Dropped, Redriven, RequestEvent, TimelineOnlyEvent
+from thumbmill.core.contracts.interventions import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
 from thumbmill.core.contracts.system_events import Order, SystemEvent, Watermark, WorkerAlive
@@ -60,29 +60,19 @@ class TimelineEvent:
     @property
     def object_version(self) -> ObjectVersion | None:
         """The object that the event is about; None for events about no object or about its absence."""
-        if isinstance(self.payload, UploadRequested | UploadExpired | Removed | Redriven | Dropped):
-            return None
-        return self.payload.object_version
+        return getattr(self.payload, "object_version", None)
 
     @property
     def file_name(self) -> str | None:
-        return (
-            self.payload.file_name
-            if isinstance(self.payload, StorageEvent | UploadRequested | ProgressEvent)
-            else None
-        )
+        return getattr(self.payload, "file_name", None)
 
     @property
     def content_type(self) -> str | None:
-        return (
-            self.payload.content_type
-            if isinstance(self.payload, StorageEvent | UploadRequested | ProgressEvent)
-            else None
-        )
+        return getattr(self.payload, "content_type", None)
 
     @property
     def batch(self) -> str | None:
-        return self.payload.batch if isinstance(self.payload, StorageEvent | UploadRequested) else None
+        return getattr(self.payload, "batch", None)
 
     @property
     def is_removal(self) -> bool:

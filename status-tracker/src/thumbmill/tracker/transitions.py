@@ -137,35 +137,36 @@ def fill_missing(row: ImageRecord, event: TimelineEvent) -> ImageRecord:
     presigned_upload = row.presigned_upload
     if event.is_form_upload and not (presigned_upload and matches(presigned_upload, event)):
         presigned_upload = fingerprint(event)
-    filled = replace(
-        row,
-        file_name=row.file_name or event.file_name,
-        content_type=row.content_type or event.content_type,
-        batch=row.batch or event.batch,
-        presigned_upload=presigned_upload,
+    file_name, content_type = row.file_name or event.file_name, row.content_type or event.content_type
+    batch = row.batch or event.batch
+    if (file_name, content_type, batch) == (row.file_name, row.content_type, row.batch) and (
+        presigned_upload == row.presigned_upload
+    ):
+        return row
+    return replace(
+        row, file_name=file_name, content_type=content_type, batch=batch, presigned_upload=presigned_upload
     )
-    return row if filled == row else filled
 
 
 def apply_progress(row: ImageRecord, progress: ProgressEvent) -> ImageRecord:
     """Return the row that follows from an event of the thumbnailer, if no other event outranks it."""
-    base = replace(row, **{**_RESET_PROGRESS, "run_id": progress.run_id, "attempts": progress.attempt})
+    changed = {**_RESET_PROGRESS, "run_id": progress.run_id, "attempts": progress.attempt}
     match progress:
         case Processing():
-            return replace(base, status=Status.PROCESSING)
+            changed |= {"status": Status.PROCESSING}
         case Retrying():
-            return replace(base, status=Status.PROCESSING, next_attempt_at=progress.next_attempt_at)
+            changed |= {"status": Status.PROCESSING, "next_attempt_at": progress.next_attempt_at}
         case Failed():
-            return replace(base, status=Status.FAILED, error=progress.error)
+            changed |= {"status": Status.FAILED, "error": progress.error}
         case Done():
-            return replace(
-                base,
-                status=Status.DONE,
-                format=progress.format,
-                width=progress.width,
-                height=progress.height,
-                sha256=progress.sha256,
-                variants=tuple(progress.variants),
-                details=progress.details,
-                damaged=progress.damaged,
-            )
+            changed |= {
+                "status": Status.DONE,
+                "format": progress.format,
+                "width": progress.width,
+                "height": progress.height,
+                "sha256": progress.sha256,
+                "variants": tuple(progress.variants),
+                "details": progress.details,
+                "damaged": progress.damaged,
+            }
+    return replace(row, **changed)

@@ -122,7 +122,8 @@ def parse_lifecycle_event(body: bytes) -> CloudEvent:
             raise MalformedEvent(f"subject {envelope.subject!r} is not the id of key {data.key!r}")
     except (ValidationError, ValueError) as error:
         raise MalformedEvent(one_line_error(error)) from error
-    return CloudEvent(
+    # All of it is validated: validating the data twice would take a quarter of the time.
+    return CloudEvent.model_construct(
         id=envelope.id,
         source=envelope.source,
         time=envelope.time,

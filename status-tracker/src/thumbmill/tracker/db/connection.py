@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
+from pydantic_core import from_json
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 
@@ -50,7 +52,7 @@ def connect(url: str, name: str, *, variable: str = "DATABASE_URL") -> Connectio
     """
     options = " ".join(f"-c {setting}={value}" for setting, value in _LIMITS.items())
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             url,
             autocommit=True,
             row_factory=dict_row,
@@ -66,6 +68,8 @@ def connect(url: str, name: str, *, variable: str = "DATABASE_URL") -> Connectio
         if _LOGIN_REJECTED.search(str(error)):
             raise DependencyRejected("postgres", f"check {variable}: {_one_line(error)}") from error
         raise DependencyUnavailable("postgres", _one_line(error)) from error
+    set_json_loads(from_json, connection)  # three times as fast as the standard library's
+    return connection
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
 
 _ROW = tuple(field.name for field in fields(ImageRecord))
+_values_of = attrgetter(*_ROW)
 _NUL = re.compile(r"(\\\\)|\\u0000")  # an escaped backslash may precede a literal u0000
 
 
@@ -218,7 +220,7 @@ def to_image_record(record: dict[str, Any]) -> ImageRecord:
 
 
 def _image_record(row: ImageRecord) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in _ROW}
+    values = dict(zip(_ROW, _values_of(row), strict=True))
     values["object_version"] = str(row.object_version) if row.object_version else None
     values["rejected_version"] = str(row.rejected_version) if row.rejected_version else None
     if row.object_version:
