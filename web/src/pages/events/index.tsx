@@ -5,9 +5,9 @@ import { useEffect } from "preact/hooks";
 import { body, client } from "../../api/client";
 import { toProblem, type Problem } from "../../api/problem";
 import { GATEWAY_URL } from "../../base";
-import { Button, Code, EmptyState, ErrorState, Page, shownStatus, StatusChip } from "../../components";
+import { Button, Code, EmptyState, ErrorState, Page, shownStatus, Skeleton, StatusChip } from "../../components";
 import { formatTime, t } from "../../i18n";
-import { type Change, pause, paused, resume, held, useChanges } from "../../live";
+import { type Change, held, isNewer, pause, paused, resume, useChanges } from "../../live";
 import { CHANGE_TYPES } from "../../live/messages";
 import { Link, query, setQuery } from "../../router";
 import { nameOf } from "../gallery/Grid";
@@ -20,16 +20,19 @@ export default function Events(): JSX.Element {
   const filter = readFilter();
   const lines = useSignal<readonly Change[]>([]);
   const problem = useSignal<Problem | null>(null);
+  const loading = useSignal(true);
 
   async function load(): Promise<void> {
     problem.value = null;
+    loading.value = true;
     try {
       let known = lines.value;
       for (const change of await fetchEarlier(filter)) known = addChange(known, change);
-      lines.value = [...known].sort((one, other) => other.timestamp.localeCompare(one.timestamp)).slice(0, MAX_LINES);
+      lines.value = [...known].sort((one, other) => (isNewer(other.id, one.id) ? 1 : -1)).slice(0, MAX_LINES);
     } catch (failure) {
       problem.value = toProblem(failure);
     }
+    loading.value = false;
   }
 
   useEffect(() => {
@@ -57,6 +60,8 @@ export default function Events(): JSX.Element {
             <Line key={change.id} change={change} />
           ))}
         </ol>
+      ) : loading.value ? (
+        <Skeleton lines={6} />
       ) : (
         !problem.value && (
           <EmptyState
