@@ -1,11 +1,16 @@
 """Resumable uploads: parts in any order, over restarts, completed once however often that is asked."""
 
 import hashlib
+import json
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from devstack.installation import CHECKOUT
 from tests.support.messages import wait_idle
 from tests.support.resumable_uploads import PART, UPLOADS, large_bmp, send, sign, start
 from tests.support.system import ORIGINALS, problem
@@ -33,12 +38,13 @@ def test_a_file_is_uploaded_in_parts_and_resumed_by_another_gateway(system):
     assert system.keys(ORIGINALS, upload["key"]) == []
     etags |= send(system.http, upload, DATA, 1)
     parts = [{"number": number, "etag": etag} for number, etag in etags.items()]
-    completed = system.http.post(upload["complete_url"], json={"parts": parts})
-    assert completed.status_code == 202, completed.text
+    completed = system.http.post(
+        upload["complete_url"], json={"parts": parts}, headers={"Prefer": "wait=30"}, timeout=60
+    )
+    assert completed.status_code == 201, completed.text
     assert completed.headers["location"].endswith(f"/api/v1/images/{upload['id']}")
-    accepted = completed.json()
-    assert (accepted["id"], accepted["bytes"], accepted["content_type"]) == (upload["id"], len(DATA), "image/bmp")
-    image = system.wait_status(upload["id"])
+    image = completed.json()
+    assert (image["id"], image["status"], image["batch"]) == (upload["id"], "DONE", "album-7")
     assert image["sha256"] == hashlib.sha256(DATA).hexdigest()
     assert (image["file_name"], image["generation"]) == ("Père Noël.bmp", 1)
     assert system.http.get(f"/api/v1/images/{upload['id']}/variants/original").content == DATA
@@ -51,9 +57,11 @@ def test_an_upload_is_completed_once_however_often_that_is_asked(system):
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: system.http.post(upload["complete_url"]), range(6)))
     assert [answer.status_code for answer in answers] == [202] * 6, [answer.text for answer in answers]
-    assert {answer.json()["id"] for answer in answers} == {upload["id"]}
+    assert {answer.headers["location"].rpartition("/")[2] for answer in answers} == {upload["id"]}
+    accepted = answers[0].json()
+    assert (accepted["id"], accepted["bytes"], accepted["content_type"]) == (upload["id"], len(DATA), "image/bmp")
     system.wait_status(upload["id"])
-    assert system.http.post(upload["complete_url"]).json() == answers[0].json()
+    assert system.http.post(upload["complete_url"]).json() == accepted | {"status": "DONE"}
     refused = httpx.put(late, content=DATA[:PART])  # a part that arrives late
     assert (refused.status_code, "NoSuchUpload" in refused.text) == (404, True)
     assert system.http.delete(f"{UPLOADS}/{upload['id']}", params=id_of(upload)).status_code == 204
@@ -169,3 +177,21 @@ def test_companions_form(system):
         assert problem(answer, 403) == "cross_origin"
     wrong = parameters | {"metadata[batch]": "a b"}
     assert problem(system.http.get(f"{S3}/params", params=wrong), 422) == "invalid_request"
+
+
+def test_the_program_of_the_guide_continues_where_it_was_interrupted(system, tmp_path):
+    guide = (CHECKOUT / "docs" / "how-to" / "resume-uploads.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "upload.py").write_text(program)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(DATA)
+    upload = start(system.http, DATA)
+    send(system.http, upload, DATA, 2)
+    photo.with_suffix(".upload.json").write_text(json.dumps(upload))
+    command = [sys.executable, "upload.py", str(system.http.base_url), "photo.jpg"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    *sent, url = ended.stdout.splitlines()
+    assert sent == ["part 1 of 3", "part 3 of 3"]
+    assert url.endswith(f"/api/v1/images/{upload['id']}")
+    assert system.wait_status(upload["id"])["bytes"] == len(DATA)
+    assert not photo.with_suffix(".upload.json").exists()

@@ -185,7 +185,7 @@ async def complete_multipart(request: Request, services: ServicesDep, upload_id:
     """Join the parts into the image. Repetitions have no effect and the same response."""
     token = find_upload(services, upload_id, key)
     listed = await read_json(request, MultipartCompletion, MAX_COMPLETE_BYTES)
-    stored = await services.part_uploads.complete(token, {part.PartNumber: part.ETag for part in listed.parts})
+    stored, _ = await services.part_uploads.complete(token, {part.PartNumber: part.ETag for part in listed.parts})
     return Completed(location=links_of(request).image(stored.id), key=stored.key, id=stored.id)
 
 

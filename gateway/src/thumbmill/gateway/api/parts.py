@@ -11,6 +11,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.waiting import WaitSeconds, respond_to_upload
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import Accepted
 from thumbmill.gateway.uploads.part_sizes import MAX_PARTS, part_bytes, part_count
@@ -122,17 +123,28 @@ async def list_parts(
     return [UploadedPart(number=part.number, bytes=part.size, etag=part.etag) for part in parts]
 
 
-@router.post("/complete", status_code=202, openapi_extra=openapi.json_body(Completion), responses=openapi.COMPLETE)
+@router.post(
+    "/complete",
+    status_code=202,
+    response_model=Accepted,
+    openapi_extra=openapi.json_body(Completion),
+    responses=openapi.UPLOADED | openapi.COMPLETE,
+)
 async def complete_upload(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId
-) -> Accepted:
-    """Join the parts into the image. Repetitions have no effect and the same response."""
+    request: Request, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId, wait: WaitSeconds
+) -> Response:
+    """Join the parts into the image. Repetitions have no effect.
+
+    With `Prefer: wait=N`, the response waits as that of `POST /api/v1/images` does.
+    """
     token = services.part_uploads.find(image_id, upload_id)
     listed = await read_json(request, Completion, MAX_COMPLETE_BYTES)
     etags = None if listed.parts is None else {part.number: part.etag for part in listed.parts}
-    stored = await services.part_uploads.complete(token, etags)
-    response.headers["Location"] = url = links_of(request).image(stored.id)
-    return Accepted.model_validate({**vars(stored), "url": url})
+    stored, is_new = await services.part_uploads.complete(token, etags)
+    status = Status.PENDING if is_new else Status((await services.lookup.find(image_id)).status)
+    url = links_of(request).image(image_id)
+    accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
+    return await respond_to_upload(request, services, accepted, wait)
 
 
 @router.delete("", status_code=204, responses=openapi.ABORT)

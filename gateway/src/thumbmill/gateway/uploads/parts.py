@@ -112,8 +112,8 @@ class PartUploads:
         except UploadNotFoundError as error:
             raise Problem(Code.UPLOAD_NOT_FOUND) from error
 
-    async def complete(self, token: UploadToken, etags: Mapping[int, str] | None) -> StoredImage:
-        """Join the parts into an object, and return the image; an upload that was completed before, too.
+    async def complete(self, token: UploadToken, etags: Mapping[int, str] | None) -> tuple[StoredImage, bool]:
+        """Join the parts into an object. Return the image, and whether it was not completed before.
 
         ``etags`` are the parts that the client lists, if it does. Raise Problem, DependencyUnavailable.
         """
@@ -126,7 +126,7 @@ class PartUploads:
         if is_new:
             UPLOADS.labels("stored").inc()
             UPLOAD_BYTES.inc(stored.object_version.size)
-        return _to_image(token.image_id, key, stored)
+        return _to_image(token.image_id, key, stored), is_new
 
     async def abort(self, token: UploadToken) -> None:
         """Drop the parts, if the upload is neither completed nor aborted. Raise DependencyUnavailable."""
