@@ -87,6 +87,16 @@ def test_no_query_takes_longer_than_the_statement_timeout(url):
         asyncio.run(run())
 
 
+def test_no_query_is_compiled(url):
+    """Compiling one read of a new feed, whose tables have no statistics, took a second of CPU time."""
+
+    async def run():
+        async with opened(url) as database:
+            return await database.fetch_all("SELECT current_setting('jit') AS pause, 0 AS pid", {}, Pause)
+
+    assert asyncio.run(run()) == [Pause("off", 0)]
+
+
 def test_more_queries_than_can_be_served_are_rejected_at_once(fresh, url):
     async def run():
         async with opened(url) as database:

@@ -12,7 +12,7 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.live import hub as hub_module
 from thumbmill.gateway.live.selection import Selection
 from thumbmill.gateway.live.streams import HEARTBEAT_SECONDS
-from thumbmill.gateway.live.subscriptions import MAX_CHANGES
+from thumbmill.gateway.live.subscriptions import MAX_CHANGES, Group, Subscription
 from thumbmill.gateway.problems import Code, Problem
 
 SOON = 0.2  # seconds of the virtual clock
@@ -201,6 +201,20 @@ def test_heartbeats_show_lag_and_move_the_position():
     assert (first.type, first.last_id, first.data["head"]) == ("heartbeat", "e1-1", "e1-1")
     assert first.data["lag_s"] < 2
     assert second.data["lag_s"] > HEARTBEAT_SECONDS - 2
+
+
+def test_a_change_in_the_moment_of_a_heartbeat_is_not_skipped():
+    """The heartbeat would move the client's position beyond a change that is still queued."""
+
+    async def scenario():
+        subscription = Subscription(Selection(), lambda: None)
+        taking = asyncio.create_task(subscription.take(HEARTBEAT_SECONDS))
+        await asyncio.sleep(0)
+        change = Group([FakeFeed().publish()])
+        asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, subscription.offer, change)
+        return await taking == [change]
+
+    assert run(scenario())
 
 
 def test_a_stream_survives_an_unavailable_database():

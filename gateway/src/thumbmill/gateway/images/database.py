@@ -37,7 +37,8 @@ _CONNECT_OPTIONS: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": POOL_TIMEOUT_SECONDS,
     "application_name": "thumbmill-gateway",
-    "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS * 1000}",
+    # No JIT: a new table without statistics looks so large that one read of the feed was compiled for a second.
+    "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS * 1000} -c jit=off",
     # Detect a server that vanished within half a minute, since no query task is ever cancelled.
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -61,12 +62,10 @@ class Subscription:
     async def take(self, seconds: float) -> list[Item]:
         """Wait for items and return them all; [] after this time, and once the subscription is closed."""
         if not self._ready.is_set() and seconds > 0:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._ready.wait()
-            except TimeoutError:
-                return []
-        items = self._items
+        items = self._items  # after a timeout, too: some may have come since it fired
         self._clear()
         if not self.is_closed:
             self._ready.clear()
