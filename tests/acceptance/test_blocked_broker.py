@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chaos.proxy import Proxy
-from tests.support.degraded_servers import ALARMS, alarm
+from tests.support.degraded_servers import alarm
 from tests.support.images import photo
 from tests.support.outage_uploads import all_done_after
 from tests.support.system import problem
@@ -41,8 +41,9 @@ def begin_form(system, ticket, keys, pool):
     return sent
 
 
-@pytest.mark.parametrize("kind", ALARMS)
-def test_a_memory_alarm_of_the_broker(system, kind):
+# A client cannot tell one alarm from the other; the loss drill raises either.
+@pytest.mark.parametrize("kind", ["disk", pytest.param("memory", marks=pytest.mark.long)])
+def test_an_alarm_of_the_broker(system, kind):
     with system.restarted("gateway", **DEADLINE), all_done_after(system) as keys, ThreadPoolExecutor(2) as pool:
         ticket = system.ticket()
         system.wait_status(ticket["id"], "AWAITING_UPLOAD")

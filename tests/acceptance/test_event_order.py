@@ -31,7 +31,7 @@ HISTORIES = {
 SERVICES = {"thumbnailer": "image_queue", "status-tracker": "status_tracker"}  # and what they consume
 TARGETS = {"both targets": ("immediate", "durable"), "ledger alone": ("durable",)}
 TIMES = 100
-WRITERS, KEYS = 8, 50
+WRITERS, KEYS = 8, 25
 
 
 def test_the_same_event_a_hundred_times(system):
@@ -61,14 +61,24 @@ def everything_about(system, image_id):
     }
 
 
+def every_order():
+    """Yield every history in every order of its events, with the targets that report them.
+
+    The orders of three events with either set of targets; those of four with each in turn.
+    """
+    for number, (state, history) in enumerate(HISTORIES.items()):
+        for turn, order in enumerate(itertools.permutations(range(len(history)))):
+            for at, targets in enumerate(TARGETS):
+                if len(history) == 3 or (number + turn + at) % 2:
+                    yield state, order, targets
+
+
 @pytest.mark.parametrize(("first", "known"), [("thumbnailer", False), ("status-tracker", False), ("both", True)])
 def test_every_order_of_events_leads_to_what_the_bucket_holds(system, stack, first, known):
     """``known``: the key's first object was DONE before its events came again and in disorder."""
     cases = {
-        f"orders, {first} first/{state}, {targets}/{' '.join(map(str, order))}": (history, order, targets)
-        for state, history in HISTORIES.items()
-        for order in itertools.permutations(range(len(history)))
-        for targets in TARGETS
+        f"orders, {first} first/{state}, {targets}/{' '.join(map(str, order))}": (HISTORIES[state], order, targets)
+        for state, order, targets in every_order()
     }
     with listening(system, "storage.events", *TARGETS["both targets"]) as listener:
         write(system, {key: history[:1] for key, (history, _, _) in cases.items()} if known else {})

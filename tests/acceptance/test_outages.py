@@ -1,7 +1,6 @@
 """Servers and services stop and return: uploads made meanwhile are DONE without an intervention."""
 
 import io
-import itertools
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -153,9 +152,9 @@ def test_an_unresponsive_store_does_not_block_other_requests(system):
         system.wait_status(answer.json()["id"])  # it was stored in the end
 
 
-def test_services_killed_at_once_come_back_in_any_order(system, stack):
+def test_services_killed_at_once_come_back(system, stack):
     with all_done_after(system) as keys:
-        for number, order in enumerate(itertools.permutations(SERVICES)):
+        for number, order in enumerate((SERVICES, SERVICES[::-1])):  # milliseconds apart: each is ready in its time
             for name in SERVICES:
                 stack.kill(name)
             keys.extend(put_many(system, f"order-{number}", count=5))

@@ -19,7 +19,6 @@ from tests.support.waiting import wait_until
 IN_FLIGHT = 'thumbmill_messages_in_progress{queue="image_queue"}'
 SERVICES = ("thumbnailer", "status-tracker", "gateway")
 GRACE_SECONDS = 120
-LARGE = photo(6000, 6000, kind="PNG")  # takes long to decode
 
 
 @contextmanager
@@ -75,7 +74,8 @@ def test_a_resumed_thumbnailer_changes_nothing_and_consumes_again(system, lost):
     """Freeze a thumbnailer while another processes its images, of which one is replaced."""
     patient = {"DECODE_TIMEOUT_SECONDS": "30"}
     with system.restarted("thumbnailer", **patient):
-        ids = [system.post_form(LARGE + bytes([n]), name="large.png")["id"] for n in range(2)]
+        large = photo(6000, 6000, kind="PNG")  # takes long to decode
+        ids = [system.post_form(large + bytes([n]), name="large.png")["id"] for n in range(2)]
         same, replaced = ids
         wait_until(lambda: all(status(system, id_) == "PROCESSING" for id_ in ids), what="both to be PROCESSING")
         with system.frozen("thumbnailer"):

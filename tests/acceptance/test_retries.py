@@ -20,7 +20,7 @@ def retry(system, image_id):
     return system.http.post(f"{IMAGES}/{image_id}/retry")
 
 
-def fail(system, fault="spin"):
+def fail(system, fault="memory"):
     """Upload a good photo on which the faulty decoder fails; a normal decoder succeeds."""
     image_id = system.post_form(faulty_photo(fault))["id"]
     return system.wait_status(image_id, "FAILED", timeout=60)
@@ -94,23 +94,25 @@ def test_the_operator_retries_all_images_with_a_code(system):
     system.query(
         "UPDATE images SET updated_at = updated_at - interval '2 days' WHERE status = 'FAILED' RETURNING 1"
     )
-    spinning, crashing = fail(system)["id"], fail(system, "crash")["id"]
-    output = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", "--dry-run")
-    assert spinning in output
+    hungry, crashing = fail(system)["id"], fail(system, "crash")["id"]
+    output = thumbmill(system, "retry", "--code", "decoder_out_of_memory", "--since", "1d", "--dry-run")
+    assert hungry in output
     assert crashing not in output
     assert re.search(r"\b1 image would be retried", output), output
-    assert system.image(spinning)["status"] == "FAILED"
+    assert system.image(hungry)["status"] == "FAILED"
     assert "--force" in thumbmill(system, "retry", "--code", "decoder_crashed", "--since", "1d", code=2)
     with system.restarted("thumbnailer", command=unharmed(system.stack, "thumbnailer")):
-        output = thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d")
+        output = thumbmill(system, "retry", "--code", "decoder_out_of_memory", "--since", "1d")
         assert re.search(r"\b1 image is being retried", output), output
-        system.wait_status(spinning)
+        system.wait_status(hungry)
         assert system.image(crashing)["status"] == "FAILED"
         thumbmill(system, "retry", "--id", crashing, "--code", "decoder_crashed", "--since", "1d", "--force")
         system.wait_status(crashing)
     [asked] = [event for event in system.events(crashing) if event["type"] == "image.retry_requested"]
     assert (asked["recorded_by"], asked["data"]["operator"], asked["data"]["forced"]) == ("/cli", "ada", True)
-    assert "no FAILED image" in thumbmill(system, "retry", "--code", "decoder_timeout", "--since", "1d", code=3)
+    assert "no FAILED image" in thumbmill(
+        system, "retry", "--code", "decoder_out_of_memory", "--since", "1d", code=3
+    )
 
 
 # --- variants that are lost ----------------------------------------------------------------------------------
