@@ -13,6 +13,8 @@ from thumbmill.thumbnailer.imaging import byte_limit
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
+pytestmark = pytest.mark.slow
+
 THREE = (Preset("thumbnail", 256, 256), Preset("small", 640, 640), Preset("large", 1600, 1600))
 
 

@@ -13,6 +13,8 @@ from tests.unit.thumbnailer.options import make_options
 from thumbmill.thumbnailer.imaging.pipeline import process_image
 from thumbmill.thumbnailer.presets.model import Preset
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 37, 21  # not multiples of a tile's edges, nor of eight
 LOSSLESS = make_options(Preset("full_size", width=640, height=640, format="png"))
 
