@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
-import { body, client, type Image } from "../../api/client";
+import { body, client, type Image, type ImagePage } from "../../api/client";
 import { Button, ErrorState, Icon, Skeleton, StatusChip, Time } from "../../components";
 import { t } from "../../i18n";
 import { isNewer, useChanges } from "../../live";
@@ -11,7 +11,9 @@ import { useResource } from "../../resource";
 import { nameOf } from "../gallery/Grid";
 import { WINDOWS, type Window } from "./scope";
 
+const SHOWN = 100;
 const PAGE_SIZE = 200; // the largest page of the API
+const MAX_PAGES = 5; // read to fill the list
 /** What a browser can show of an original, if it is not the original that is broken. */
 const SHOWABLE = ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"];
 const SHOWABLE_BYTES = 10_000_000;
@@ -122,9 +124,17 @@ function Original({ image }: { image: Image }): JSX.Element {
   );
 }
 
+/** Fetch the newest failed images of the window and the code. The API lists them by upload, whatever their code. */
 async function fetchFailed(window: Window, code: string | null, signal: AbortSignal): Promise<Image[]> {
   const since = Date.now() - WINDOWS[window] * 1000;
-  const query = { status: ["FAILED" as const], limit: PAGE_SIZE };
-  const { items } = await body(client.GET("/api/v1/images", { params: { query }, signal }));
-  return items.filter((image) => Date.parse(image.updated_at) >= since && (!code || image.error?.code === code));
+  const found: Image[] = [];
+  let cursor: string | null = null;
+  for (let pages = 0; pages < MAX_PAGES && found.length < SHOWN; pages += 1) {
+    const query = { status: ["FAILED" as const], limit: PAGE_SIZE, ...(cursor && { cursor }) };
+    const page: ImagePage = await body(client.GET("/api/v1/images", { params: { query }, signal }));
+    found.push(...page.items.filter((image) => Date.parse(image.updated_at) >= since && (!code || image.error?.code === code)));
+    cursor = page.next ?? null;
+    if (!cursor) break;
+  }
+  return found.slice(0, SHOWN);
 }
