@@ -1,5 +1,6 @@
 """The live endpoints: streams of changes, the list of changes, and batches."""
 
+import math
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,6 +16,7 @@ from thumbmill.gateway.api.waiting import WaitSeconds
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.methods import is_head
 from thumbmill.gateway.images.delivery import is_not_modified
+from thumbmill.gateway.images.states import TERMINAL
 from thumbmill.gateway.live.batches import batch_headers, to_batch_out
 from thumbmill.gateway.live.models import BatchOut, ChangePage
 from thumbmill.gateway.live.pages import ChangeList, find_start, read_list, render_list
@@ -25,7 +27,7 @@ from thumbmill.gateway.urls import API, links_of
 router = APIRouter(prefix=API, tags=["live"])
 
 MAX_IMAGES = 100
-BATCH_REREAD_SECONDS = 1.0  # a batch is finished once the tracker has caught up, which is no change of an image
+CATCH_UP_SECONDS = 1.0  # a settled batch is finished once the tracker has caught up, which is no change of an image
 BatchName = Annotated[str, Path(pattern=params.BATCH_PATTERN, description="Label of a batch of uploads")]
 Images = Annotated[
     list[uuid.UUID] | None, Query(alias="image", max_length=MAX_IMAGES, description="Only this image; repeatable")
@@ -156,8 +158,12 @@ async def get_batch(request: Request, services: ServicesDep, batch: BatchName, w
             return not is_not_modified(request, batch_headers(found)["ETag"])
         return found.finished
 
+    def reread_seconds(found: BatchOut) -> float:
+        is_settled = found.total and found.counts.keys() <= TERMINAL
+        return CATCH_UP_SECONDS if is_settled else math.inf
+
     waited = await services.waits.until(
-        request, wait, Selection(batch=batch), read, is_enough, reread_seconds=BATCH_REREAD_SECONDS
+        request, wait, Selection(batch=batch), read, is_enough, reread_seconds=reread_seconds
     )
     headers = {**batch_headers(waited.result), **waited.headers}
     if is_not_modified(request, headers["ETag"]):

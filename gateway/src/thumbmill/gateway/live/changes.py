@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import LiteralString
 
 from pydantic import TypeAdapter
@@ -12,6 +13,7 @@ from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.repository import ImageRow
 from thumbmill.gateway.live.event_ids import EventId, FeedHead
 from thumbmill.gateway.live.selection import Selection
+from thumbmill.gateway.live.shared_reads import SharedReads
 
 PAGE = 500  # changes in one read
 # A query by type reads past the changes of other types. This bounds it: 50,000 of them take some 20 ms.
@@ -95,13 +97,21 @@ class ChangeFeed:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._heads: SharedReads[None, FeedHead] = SharedReads()
+        self._pages: SharedReads[tuple[int, Selection, int], Page] = SharedReads()
 
     async def head(self) -> FeedHead:
         """Return what the feed holds now."""
-        return (await self._database.fetch_all(_HEAD, {}, FeedHead))[0]
+        return await self._heads.get(None, self._read_head)
 
     async def after(self, seq: int, selection: Selection, limit: int = PAGE) -> Page:
         """Return the next changes of the selection after a position."""
+        return await self._pages.get((seq, selection, limit), partial(self._read_page, seq, selection, limit))
+
+    async def _read_head(self) -> FeedHead:
+        return (await self._database.fetch_all(_HEAD, {}, FeedHead))[0]
+
+    async def _read_page(self, seq: int, selection: Selection, limit: int) -> Page:
         window = _UNBOUNDED if selection.images or selection.batch is not None else WINDOW
         parameters = {
             "after": seq,

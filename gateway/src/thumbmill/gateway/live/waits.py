@@ -48,12 +48,12 @@ class Waits:
         read: Callable[[], Awaitable[T]],
         is_enough: Callable[[T], bool],
         *,
-        reread_seconds: float = math.inf,
+        reread_seconds: Callable[[T], float] = lambda _: math.inf,
     ) -> Waited[T]:
         """Read again at each change of the selection, until the result is enough or the time is over.
 
-        Without a change, read again after ``reread_seconds``. With too many live connections, read once. Raise
-        ClientDisconnect if the client leaves.
+        Without a change, read again after the ``reread_seconds`` of the last result. With too many live
+        connections, read once. Raise ClientDisconnect if the client leaves.
         """
         if seconds <= 0:
             return Waited(await read(), 0)
@@ -73,7 +73,7 @@ class Waits:
         subscription: Subscription,
         read: Callable[[], Awaitable[T]],
         is_enough: Callable[[T], bool],
-        reread_seconds: float,
+        reread_seconds: Callable[[T], float],
     ) -> T:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -90,8 +90,9 @@ class Waits:
             result = await read()
             next_read_at = 0.0
             while not is_enough(result) and not subscription.is_closed and (left := deadline - loop.time()) > 0:
-                items = await subscription.take(min(left, reread_seconds))
-                if not items and left < reread_seconds:
+                pause = reread_seconds(result)
+                items = await subscription.take(min(left, pause))
+                if not items and left < pause:
                     break  # the time is over, or the client has left
                 await asyncio.sleep(next_read_at - loop.time())
                 next_read_at = loop.time() + PAUSE_SECONDS
