@@ -19,9 +19,9 @@ describe("the grid", () => {
   const cards = cardsOf([image("b", 20, { status: "PENDING" }), image("a", 10)]);
 
   it("changes an image in its place, and keeps the space that was reserved for it", () => {
-    const { shown } = applyChange(cards, change(6, image("b", 20, { width: 300, height: 100 })), ALL, true);
-    expect(shown.map((card) => [card.image.id, card.image.status])).toEqual([["b", "DONE"], ["a", "DONE"]]);
-    expect(shown[0]?.ratio).toBe(cards.shown[0]?.ratio);
+    const { shown } = applyChange(cards, change(6, image("a", 10, { status: "FAILED", width: 300, height: 100 })), ALL, true);
+    expect(shown.map((card) => [card.image.id, card.image.status])).toEqual([["b", "PENDING"], ["a", "FAILED"]]);
+    expect(shown[1]?.ratio).toBe(cards.shown[1]?.ratio);
   });
 
   it("does not go back to an older state", () => {
