@@ -87,6 +87,13 @@ def test_without_a_broker_a_retry_is_not_promised(system):
     image = fail(system)
     with system.stopped("rabbitmq"):
         assert problem(retry(system, image["id"]), 503) == "broker_unavailable"
+        assert problem(system.http.post("/api/v1/reconciliations"), 503) == "broker_unavailable"
+
+        def named():
+            problems = system.http.get("/api/v1/system").json()["problems"]
+            return [one["what_to_do"] for one in problems if one["component"] == "rabbitmq"]
+
+        assert wait_until(named, 30, "the broker among the problems")[0].startswith("Start RabbitMQ")
     assert system.image(image["id"])["status"] == "FAILED"
 
 

@@ -65,7 +65,7 @@ class World:
         for bucket in (ORIGINALS_BUCKET, VARIANTS_BUCKET):
             for key in self.system.keys(bucket):
                 self.system.s3.delete_object(Bucket=bucket, Key=key)
-        self.ask("TRUNCATE images, events, operator_requests")
+        self.ask("TRUNCATE images, events, operator_requests, redriven, reconciled, reconciliation_passes")
         self.ask(
             "UPDATE reconciliation SET bucket = 'images-original', last_key = '', last_id = NULL, objects = 0,"
             " step = 0, next_step_at = 'epoch', pass_began = NULL, pass_ended = NULL"

@@ -7,6 +7,7 @@ import httpx
 from tests.unit.gateway.fakes import FakeStorage, Namespace, uploads_into
 from thumbmill.gateway.api.app import create_app
 from thumbmill.gateway.auth import ApiKeys
+from thumbmill.gateway.operations.orders import Orders
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.readiness import ReadinessReport
 
@@ -66,6 +67,7 @@ def call(
                     liveness=Namespace(failure=stuck),
                     readiness=Ready(),
                     console=console,
+                    operations=Namespace(orders=Orders(None, None, None, enabled=True)),
                 )
             )
             transport = httpx.ASGITransport(app)

@@ -145,7 +145,14 @@ def test_a_request_is_stored_and_shown_as_json(monkeypatch):
     shown = make_endpoints(lambda: None)["POST", "/retry"]({"operator": "ada", "codes": ["decoder_timeout"]})
     [(kind, parameters, dry_run, requested_by)] = stored
     assert (kind, dry_run, requested_by) == (RequestKind.RETRY, False, "ada")
-    assert parameters == {"codes": ["decoder_timeout"], "ids": [], "since": None, "until": None, "force": False}
+    assert parameters == {
+        "codes": ["decoder_timeout"],
+        "ids": [],
+        "since": None,
+        "until": None,
+        "force": False,
+        "source": "cli",
+    }
     assert RetryParameters(**parameters, operator="ada").codes == {"decoder_timeout"}
     assert shown | {"requested_at": ""} == {
         "id": 7,

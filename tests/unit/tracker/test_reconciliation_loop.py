@@ -12,6 +12,7 @@ def test_the_publisher_of_an_idle_reconciler_answers_heartbeats(monkeypatch):
     stop = Event()
     reconciler = Reconciler(
         repository=SimpleNamespace(lock=lambda: nullcontext(False)),
+        runs=None,
         requests=None,
         scanner=None,
         repairer=SimpleNamespace(publisher=SimpleNamespace(keep_alive=stop.set)),

@@ -1,10 +1,10 @@
 """What is in the dead letter queues: written down for operators, and dropped where a later run has decided.
 
-A look takes the messages out of their queue for some milliseconds, and counts as a delivery of each. So a queue is
+A look takes the messages out of their queue for a few milliseconds, and counts as a delivery of each. So a queue is
 read only when its length has changed, or when one of its known messages is superseded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -31,6 +31,7 @@ MAX_READ = 1000  # messages of a queue at once
 MAX_REASON_CHARS = 300
 RECORDED_BY = "status-tracker"
 _LOCK = 0x7468756D65  # an arbitrary number that nothing else uses
+_Identity = tuple[str, datetime | None]
 
 
 @dataclass
@@ -55,16 +56,30 @@ class DeadLetterWatch:
 
     def _read(self, queue: str, length: int) -> int:
         """Write down what is in a queue, and drop what is superseded. Return the length to expect next."""
-        with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
-            letters = [parse_dead_letter(raw) for raw in islice(reader.peek(queue), MAX_READ)]
-            self._write(queue, letters)
-            superseded = self._superseded(queue)
-            for position in superseded:
-                self._drop(letters[position], reader)
-        if superseded:
-            self._write(queue, [letter for position, letter in enumerate(letters) if position not in superseded])
+        letters = self._peek(queue)
+        self._write(queue, letters)
+        superseded = {_identity(letters[position]) for position in self._superseded(queue)}
+        left = self._drop_all(queue, superseded) if superseded else letters
         # Fewer than there were: an operator's program holds the others, so the next look has to see them.
-        return (length if len(letters) == MAX_READ else len(letters)) - len(superseded)
+        is_whole = len(letters) == MAX_READ or len(letters) >= length
+        return length - (len(letters) - len(left)) if is_whole else len(left)
+
+    def _peek(self, queue: str) -> list[DeadLetter]:
+        with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
+            return [parse_dead_letter(raw) for raw in islice(reader.peek(queue), MAX_READ)]
+
+    def _drop_all(self, queue: str, superseded: Collection[_Identity]) -> list[DeadLetter]:
+        """Drop these messages, and return the others."""
+        left = []
+        with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
+            for raw in islice(reader.peek(queue), MAX_READ):
+                letter = parse_dead_letter(raw)
+                if _identity(letter) in superseded:
+                    self._drop(letter, reader)
+                else:
+                    left.append(letter)
+        self._write(queue, left)
+        return left
 
     def _drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Remove a message whose image a later run has decided about; its timeline says so."""
@@ -90,6 +105,10 @@ class DeadLetterWatch:
             return set()
         with self.repository.connected() as connection:
             return {row["position"] for row in execute(connection, "superseded_dead_letters", queue=queue)}
+
+
+def _identity(letter: DeadLetter) -> _Identity:
+    return letter.id, letter.dead_lettered_at
 
 
 def _to_record(queue: str, position: int, letter: DeadLetter) -> dict[str, Any]:

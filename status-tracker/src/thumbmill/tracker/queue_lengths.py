@@ -36,7 +36,10 @@ class QueueWatch:
     on_measured: Callable[[Mapping[str, int]], None]
 
     def run(self) -> None:
-        """Measure each queue, and forget workers that stopped long ago. Raise DependencyUnavailable."""
+        """Measure each queue, forget workers that stopped long ago, and add up the counts of images.
+
+        Raise DependencyUnavailable.
+        """
         lengths = {queue: self.publisher.message_count(queue) for queue in self.queues}
         for queue, length in lengths.items():
             QUEUE_LENGTH.labels(queue).set(length)
@@ -44,4 +47,5 @@ class QueueWatch:
         with self.repository.connected() as connection:
             execute(connection, "write_queues", records=to_json(records).decode())
             execute(connection, "expire_workers", age=WORKERS_KEPT)
+            execute(connection, "add_up_counts")
         self.on_measured(lengths)

@@ -23,7 +23,9 @@ def record_system_events(repository: Repository, events: Iterable[ReceivedSystem
             case ReconciliationRequested(operator=operator, dry_run=dry_run):
                 requests.add_order(event.id, RequestKind.RECONCILIATION, {}, dry_run=dry_run, requested_by=operator)
             case RedriveRequested(operator=operator):
-                parameters = event.data.model_dump(mode="json", exclude={"type", "operator"})
+                parameters = event.data.model_dump(mode="json", exclude={"type", "operator"}) | {
+                    "source": "gateway"
+                }
                 requests.add_order(event.id, RequestKind.RETRY, parameters, dry_run=False, requested_by=operator)
 
 

@@ -40,7 +40,7 @@ router = APIRouter(prefix=API, tags=["operations"])
 async def get_summary(services: ServicesDep) -> Summary:
     """Count the images in each state, and the failures of the last hour, day and week by code.
 
-    The counts may be a second old, and more on a system with many millions of images: `at` has the time.
+    States are those that the status tracker has recorded. The numbers may be some seconds old: `at` has the time.
     """
     return await services.operations.summaries.get()
 

@@ -1,11 +1,10 @@
 """Bodies of the operator's endpoints."""
 
 import uuid
-from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from thumbmill.core.contracts.error_codes import ErrorCode
 from thumbmill.core.contracts.status import Status
@@ -200,7 +199,7 @@ class RedriveScope(BaseModel):
 
     codes: list[ErrorCode] = Field(default_factory=list, max_length=20, description="Only with these error codes")
     ids: list[uuid.UUID] = Field(default_factory=list, max_length=MAX_REDRIVEN_IDS, description="Only these images")
-    since: datetime | None = Field(default=None, description="Only images that failed at this time or later")
+    since: AwareDatetime | None = Field(default=None, description="Only images that failed at this time or later")
     force: StrictBool = Field(
         default=False,
         description="Also images whose error is not `retryable`: when limits or programs have changed since",

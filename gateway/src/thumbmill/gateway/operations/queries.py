@@ -2,14 +2,7 @@
 
 # The tracker starts at -infinity, which is not a datetime.
 CAUGHT_UP_TO = "SELECT nullif(caught_up_to, '-infinity') AS caught_up_to FROM tracker_progress"
-# By the index images_newest_by_status alone, but for forms: whether one has expired depends on the time.
-COUNTS = """
-    SELECT stored_status AS status, count(*) AS images FROM image_status
-    WHERE stored_status <> 'AWAITING_UPLOAD'
-    GROUP BY stored_status
-    UNION ALL
-    SELECT status, count(*) FROM image_status WHERE stored_status = 'AWAITING_UPLOAD' GROUP BY status
-"""
+COUNTS = "SELECT status, images FROM image_totals"
 # By the index images_failed.
 FAILURES = """
     SELECT error ->> 'code' AS code,

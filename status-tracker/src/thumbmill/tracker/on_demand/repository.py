@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from thumbmill.tracker.db.connection import execute
 from thumbmill.tracker.db.repository import Repository
+from thumbmill.tracker.image_record import ImageRecord
 from thumbmill.tracker.on_demand.request import OperatorRequest, Progress, RequestKind, RequestState
 
 MAX_OPEN = 20  # requests that wait or run, of all kinds together
@@ -84,6 +85,20 @@ class RequestRepository:
         )
         return found is not None
 
+    def add_redriven(self, request_id: int, row: ImageRecord, run_id: str) -> None:
+        """Add an image that a request processes again in a new run."""
+        code = row.error.code.value if row.error else ""
+        with self._repository.connected() as connection:
+            execute(
+                connection,
+                "add_redriven",
+                request=request_id,
+                image_id=row.id,
+                generation=row.generation,
+                code=code,
+                run_id=run_id,
+            )
+
     def cancel(self, kind: RequestKind, request_id: int) -> OperatorRequest | None:
         """Cancel a request if it is open, and return it as it is then."""
         return self._execute("cancel_request", kind=kind.value, id=request_id) or self.find(kind, request_id)
@@ -105,4 +120,5 @@ def _to_request(record: dict[str, Any]) -> OperatorRequest:
         state=RequestState(record["state"]),
         progress=Progress(record["report"] or {}, record["position"] or {}),
         error=record["error"],
+        event_id=record["event_id"],
     )

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
+
+_NO_EVENT = UUID(int=0)
 
 
 class RequestKind(StrEnum):
@@ -44,6 +47,7 @@ class OperatorRequest:
     state: RequestState
     progress: Progress
     error: str
+    event_id: UUID = _NO_EVENT  # by which the API names it
 
     def to_json(self) -> dict[str, object]:
         """Return what the admin port shows."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -29,7 +29,6 @@ from thumbmill.tracker.on_demand.request import OperatorRequest, Progress, Reque
 from thumbmill.tracker.on_demand.runner import RequestRunner
 from thumbmill.tracker.timeline import from_lifecycle_event
 
-RECORDED_BY = "cli"  # as the timeline shows it
 PAGE = 50  # rows at once: progress is saved, and a cancelled request ends, after a second
 MAX_SHOWN = 100  # images that a report names
 POLL_SECONDS = 1.0  # until requests are checked again
@@ -47,6 +46,7 @@ class RetryParameters(BaseModel):
     since: datetime | None = None  # when they failed
     until: datetime | None = None
     operator: str = Field(min_length=1, max_length=200)
+    source: Literal["cli", "gateway"] = "cli"  # as the timeline shows it
     dry_run: StrictBool = False
     force: StrictBool = False
 
@@ -105,7 +105,7 @@ class Retrier:
         while page := self._find_page(parameters, last):
             for row in page:
                 if not dry_run:
-                    self._retry(row, parameters)
+                    self._retry(request.id, row, parameters)
                     if self.stop.wait(1 / REDRIVES_PER_SECOND):
                         raise ShutdownRequested
                 report.add(row)
@@ -130,7 +130,7 @@ class Retrier:
             )
             return [to_image_record(record) for record in found]
 
-    def _retry(self, row: ImageRecord, parameters: RetryParameters) -> None:
+    def _retry(self, request_id: int, row: ImageRecord, parameters: RetryParameters) -> None:
         assert row.object_version is not None  # noqa: S101 - an image that has failed had an object
         now = datetime.now(UTC)
         payload = RetryRequested(
@@ -141,7 +141,8 @@ class Retrier:
             operator=parameters.operator,
             forced=parameters.force,
         )
-        event = from_lifecycle_event(to_cloud_event(payload, by=RECORDED_BY, now=now), payload, b"")
+        RequestRepository(self.repository).add_redriven(request_id, row, payload.run_id)
+        event = from_lifecycle_event(to_cloud_event(payload, by=parameters.source, now=now), payload, b"")
         self.tracker.run_follow_ups(self.tracker.record([event]), self.publisher)
 
 

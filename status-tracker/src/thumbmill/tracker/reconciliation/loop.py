@@ -12,6 +12,7 @@ sets the time before which no tracker takes the next one, so the limit of object
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from threading import Event
 from time import monotonic, time
 from typing import Any
@@ -33,6 +34,7 @@ from thumbmill.tracker.reconciliation.barrier import LATE_SECONDS, CatchUpBarrie
 from thumbmill.tracker.reconciliation.drift import DriftKind
 from thumbmill.tracker.reconciliation.repair import Repairer
 from thumbmill.tracker.reconciliation.repository import Cursor, ReconciliationRepository
+from thumbmill.tracker.reconciliation.runs import RunRepository
 from thumbmill.tracker.reconciliation.scan import Batch, Scanner
 from thumbmill.tracker.retention import RetentionRules
 from thumbmill.tracker.settings import Settings
@@ -63,6 +65,7 @@ class Reconciler:
     """Belongs to one thread, as its parts do."""
 
     repository: ReconciliationRepository
+    runs: RunRepository
     requests: RequestRunner
     scanner: Scanner
     repairer: Repairer
@@ -99,12 +102,16 @@ class Reconciler:
             cursor, due_in = self.repository.read_cursor(self.interval_seconds())
             if due_in > 0:
                 return due_in
-            batch = self._run_batch(cursor, self.scanner, self.repairer)
+            pass_id = self.runs.open_pass()
+            on_found = partial(self.runs.add_image, pass_id, repaired=True)
+            repairer = self.repairer.restarted(dry_run=False, on_found=on_found)
+            batch = self._run_batch(cursor, self.scanner, repairer)
             pause = timedelta(minutes=batch.size / self.per_minute)
             if batch.is_last:
                 RECONCILE_PASS_ENDED.set(time())
                 log.info("reconciliation_pass_ended", objects=cursor.objects + batch.size)
             self.repository.save_cursor(batch.next, pause, began=cursor.is_start, ended=batch.is_last)
+            self.runs.save_pass(pass_id, batch.size, repairer.found, ended=batch.is_last)
             return pause.total_seconds()
 
     def run_pass(self, request: OperatorRequest) -> Iterator[Progress]:
@@ -114,7 +121,9 @@ class Reconciler:
         """
         report = PassReport(**request.progress.report or {"changed": not request.dry_run})
         cursor, is_last = Cursor.from_json(request.progress.position), False
-        scanner, repairer = self.scanner.restarted(), self.repairer.restarted(dry_run=request.dry_run)
+        on_found = partial(self.runs.add_image, request.event_id, repaired=not request.dry_run)
+        scanner = self.scanner.restarted()
+        repairer = self.repairer.restarted(dry_run=request.dry_run, on_found=on_found)
         found_before, started = dict(report.found), monotonic() - report.seconds
         while not is_last:
             if self.stop.is_set():
@@ -164,6 +173,7 @@ def make_reconciler(
     )
     return Reconciler(
         repository=images,
+        runs=RunRepository(repository),
         requests=RequestRunner(RequestRepository(repository), RequestKind.RECONCILIATION),
         scanner=Scanner(storage, images, settings.reconcile_after_seconds),
         repairer=repairer,

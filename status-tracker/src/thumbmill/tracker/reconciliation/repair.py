@@ -16,7 +16,7 @@ races remain:
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -74,10 +74,11 @@ class Repairer:
     age: timedelta
     dry_run: bool = False
     found: Counter[DriftKind] = field(default_factory=Counter)
+    on_found: Callable[[DriftKind, UUID], None] = lambda _kind, _image_id: None
 
-    def restarted(self, *, dry_run: bool) -> "Repairer":
+    def restarted(self, *, dry_run: bool, on_found: Callable[[DriftKind, UUID], None]) -> "Repairer":
         """Return a repairer with the same parts that has found nothing yet."""
-        return replace(self, dry_run=dry_run, found=Counter())
+        return replace(self, dry_run=dry_run, on_found=on_found, found=Counter())
 
     def repair(self, suspected: Sequence[Drift]) -> None:
         """Repair the drift that is confirmed. Raise DependencyUnavailable or ShutdownRequested."""
@@ -142,7 +143,9 @@ class Repairer:
     def _reprocess(self, row: ImageRecord, drift: Drift, head: ObjectMetadata) -> None:
         if not self.dry_run:
             reprocessor = Reprocessor(self.tracker, self.repository, self.storage, self.publisher, RECORDED_BY)
-            self.found[drift.kind] += bool(reprocessor.reprocess(row, head, drift.missing, age=self.age))
+            if reprocessor.reprocess(row, head, drift.missing, age=self.age):
+                self.found[drift.kind] += 1
+                self.on_found(drift.kind, drift.image_id)
         elif missing := [key for key in drift.missing if find_variant(self.storage, key) is None]:
             self._report(drift.kind, drift.image_id, drift.key, variants=missing)
 
@@ -176,6 +179,7 @@ class Repairer:
 
     def _report(self, kind: DriftKind, image_id: UUID, key: str, variants: Sequence[str] = ()) -> None:
         self.found[kind] += 1
+        self.on_found(kind, image_id)
         if not self.dry_run:
             DRIFT_REPAIRED.labels(kind).inc()
         details = {"variants": list(variants)} if variants else {}

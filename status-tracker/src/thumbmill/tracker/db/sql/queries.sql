@@ -4,7 +4,7 @@ id, key, status, object_version, generation, file_name, content_type, expires_at
     variants, missing, details, damaged, created_at, batch
 
 -- name: request_columns
-id, kind, parameters, dry_run, requested_by, requested_at, state, report, position, error
+id, event_id, kind, parameters, dry_run, requested_by, requested_at, state, report, position, error
 
 -- name: lock_images
 -- The rows of a batch, locked in an order that every writer keeps.
@@ -331,6 +331,67 @@ SET bucket = %(bucket)s, last_key = %(last_key)s, last_id = %(last_id)s, objects
 WHERE step = %(step)s
 RETURNING step;
 
+-- name: open_pass
+-- The present pass. A new one begins if it has ended, and with that old runs are purged.
+WITH present AS (
+    SELECT id
+    FROM reconciliation_passes
+    WHERE id = (SELECT pass FROM reconciliation) AND ended IS NULL
+),
+added AS (
+    INSERT INTO reconciliation_passes (began)
+    SELECT clock_timestamp()
+    WHERE NOT EXISTS (SELECT FROM present)
+    RETURNING id
+),
+pointed AS (
+    UPDATE reconciliation
+    SET pass = added.id
+    FROM added
+),
+purged_passes AS (
+    DELETE FROM reconciliation_passes
+    WHERE began < clock_timestamp() - %(age)s AND EXISTS (SELECT FROM added)
+),
+purged_images AS (
+    DELETE FROM reconciled
+    WHERE found_at < clock_timestamp() - %(age)s AND EXISTS (SELECT FROM added)
+)
+SELECT id FROM present
+UNION ALL
+SELECT id FROM added;
+
+-- name: save_pass
+UPDATE reconciliation_passes
+SET objects = objects + %(objects)s,
+    found = (
+        SELECT coalesce(jsonb_object_agg(kind, number), '{}')
+        FROM (
+            SELECT kind, sum(number::bigint) AS number
+            FROM (
+                SELECT * FROM jsonb_each_text(found)
+                UNION ALL
+                SELECT * FROM jsonb_each_text(%(found)s::jsonb)
+            ) AS both_parts (kind, number)
+            GROUP BY kind
+        ) AS sums
+    ),
+    ended = CASE WHEN %(ended)s THEN clock_timestamp() END
+WHERE id = %(id)s;
+
+-- name: add_reconciled
+INSERT INTO reconciled (run_id, image_id, drift, repaired)
+SELECT %(run_id)s, %(image_id)s, %(drift)s, %(repaired)s
+WHERE (SELECT count(*) FROM reconciled WHERE run_id = %(run_id)s) < %(limit)s
+ON CONFLICT DO NOTHING;
+
+-- name: add_redriven
+-- Before its run is requested: after a crash the same image is still FAILED, and comes again.
+INSERT INTO redriven (request, image_id, generation, code, run_id)
+VALUES (%(request)s, %(image_id)s, %(generation)s, %(code)s, %(run_id)s)
+ON CONFLICT (request, image_id) DO UPDATE
+SET run_id = excluded.run_id;
+
 -- name: add_request
 -- Returns no row if too many requests are open.
 WITH purged AS (
@@ -371,6 +432,17 @@ WHERE id = %(id)s;
 -- Those whose heartbeats stopped, after operators had time to see it.
 DELETE FROM workers
 WHERE last_seen + 3 * interval_seconds * interval '1 second' < clock_timestamp() - %(age)s;
+
+-- name: add_up_counts
+WITH taken AS (
+    DELETE FROM image_counts
+    RETURNING status, images
+)
+INSERT INTO image_counts (status, images)
+SELECT status, sum(images)
+FROM taken
+GROUP BY status
+HAVING sum(images) <> 0;
 
 -- name: write_queues
 INSERT INTO queues (name, ready)

@@ -5,6 +5,43 @@ SET LOCAL statement_timeout = 0;            -- an index of ten million rows take
 -- Failures by age, for the summary and for the preview of a redrive.
 CREATE INDEX images_failed ON images (updated_at) WHERE status = 'FAILED';
 
+-- How many images are in each state. Counting ten million rows takes seconds, so triggers add what each statement changes:
+-- rows whose sums count. New rows need no lock that writers would wait for. The tracker adds them up now and then.
+CREATE TABLE image_counts (
+    status text NOT NULL,
+    images bigint NOT NULL                  -- may be negative
+);
+
+CREATE FUNCTION count_images() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO image_counts SELECT status, count(*) FROM new_rows GROUP BY status;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO image_counts
+        SELECT status, sum(change)
+        FROM (SELECT status, 1 AS change FROM new_rows UNION ALL SELECT status, -1 FROM old_rows) AS changes
+        GROUP BY status
+        HAVING sum(change) <> 0;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO image_counts SELECT status, -count(*) FROM old_rows GROUP BY status;
+    ELSE
+        DELETE FROM image_counts;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER count_added AFTER INSERT ON images
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_images();
+CREATE TRIGGER count_changed AFTER UPDATE ON images
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_images();
+CREATE TRIGGER count_removed AFTER DELETE ON images
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_images();
+CREATE TRIGGER count_truncated AFTER TRUNCATE ON images
+    FOR EACH STATEMENT EXECUTE FUNCTION count_images();
+
+INSERT INTO image_counts SELECT status, count(*) FROM images GROUP BY status;
+
 ALTER TABLE operator_requests
     ADD COLUMN event_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE, -- of the message; it may come twice
     ADD COLUMN started_at timestamptz;
@@ -74,6 +111,11 @@ CREATE TABLE dead_letters (
     dead_lettered_at timestamptz,
     PRIMARY KEY (queue, position)
 );
+
+CREATE VIEW image_totals AS
+SELECT status, sum(images)::bigint AS images
+FROM image_counts
+GROUP BY status;
 
 CREATE VIEW worker_status AS
 SELECT
@@ -154,11 +196,12 @@ CROSS JOIN LATERAL (
 ) AS results
 WHERE kind = 'retry';
 
-GRANT SELECT, INSERT ON redriven TO status_tracker;
+GRANT SELECT, INSERT, DELETE ON image_counts TO status_tracker;
+GRANT SELECT, INSERT, UPDATE ON redriven TO status_tracker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON reconciliation_passes TO status_tracker;
 GRANT SELECT, INSERT, DELETE ON reconciled TO status_tracker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers, queues TO status_tracker;
 GRANT SELECT, INSERT, DELETE ON dead_letters TO status_tracker;
 GRANT SELECT ON dead_letter_status TO status_tracker;
-GRANT SELECT ON worker_status, queue_status, dead_letter_status, reconciliation_runs, reconciled_images, redrives,
+GRANT SELECT ON image_totals, worker_status, queue_status, dead_letter_status, reconciliation_runs, reconciled_images, redrives,
     redriven_images TO gateway;
