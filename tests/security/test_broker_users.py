@@ -14,8 +14,14 @@ from tests.support.waiting import wait_until
 
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
 PUBLISHED_BY = {
-    "gateway": {"upload.requested", "image.retry_requested", "image.variants_missing"},
-    "thumbnailer": {"image.processing", "image.retrying", "image.done", "image.failed", "image.removed"},
+    "gateway": {
+        *("upload.requested", "image.retry_requested", "image.variants_missing"),
+        *("reconciliation.requested", "redrive.requested"),
+    },
+    "thumbnailer": {
+        *("image.processing", "image.retrying", "image.done", "image.failed", "image.removed"),
+        "worker.alive",
+    },
     "status-tracker": {"upload.expired", "tracker.watermark"},
     "operator": {"image.redriven", "image.dropped"},
     "minio": set(),

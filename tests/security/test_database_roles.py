@@ -63,7 +63,11 @@ def test_a_role_has_only_the_privileges_that_it_needs(system, role, statement):
 
 
 @pytest.mark.parametrize(
-    "table", ["images", "events", "progress", "reconciliation", "operator_requests", "schema_migrations"]
+    "table",
+    [
+        *("images", "events", "progress", "reconciliation", "operator_requests", "schema_migrations"),
+        *("image_counts", "redriven", "reconciled", "reconciliation_passes", "workers", "queues", "dead_letters"),
+    ],
 )
 def test_the_gateway_reads_views_and_no_tables(system, table):
     with connect(system, "gateway") as connection:

@@ -56,7 +56,7 @@ class DeadLetterWatch:
 
     def _read(self, queue: str, length: int) -> int:
         """Write down what is in a queue, and drop what is superseded. Return the length to expect next."""
-        letters = self._peek(queue)
+        letters = self._peek(queue) if length else []
         self._write(queue, letters)
         superseded = {_identity(letters[position]) for position in self._superseded(queue)}
         left = self._drop_all(queue, superseded) if superseded else letters

@@ -83,7 +83,7 @@ class DeadLetterQueue(BaseModel):
 
     queue: str = Field(examples=["image_queue.dead"])
     messages: int
-    reasons: dict[str, int] = Field(description="Number of the messages read by code")
+    reasons: dict[str, int] = Field(description="Number of messages by code, of the first 1000")
     items: list[DeadLetterOut] = Field(description="The first messages, at most 100")
 
 

@@ -75,9 +75,23 @@ RECONCILED_IMAGES = """
     SELECT image_id, drift, key, found_at, repaired, status FROM reconciled_images
     WHERE run_id = %(id)s ORDER BY found_at, image_id LIMIT %(limit)s
 """
+# The images of these orders alone are looked at.
 REDRIVES = f"""
-    SELECT {ORDER}, parameters, redriven, done, failed, in_progress, superseded FROM redrives
-    WHERE %(id)s::uuid IS NULL OR id = %(id)s ORDER BY requested_at DESC, id LIMIT %(limit)s
+    SELECT {ORDER}, parameters, CASE WHEN dry_run THEN found ELSE results.redriven END AS redriven,
+        results.done, results.failed, results.in_progress, results.superseded
+    FROM (
+        SELECT * FROM redrives
+        WHERE %(id)s::uuid IS NULL OR id = %(id)s ORDER BY requested_at DESC, id LIMIT %(limit)s
+    ) AS latest
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS redriven, count(*) FILTER (WHERE result = 'done') AS done,
+            count(*) FILTER (WHERE result = 'failed') AS failed,
+            count(*) FILTER (WHERE result = 'in_progress') AS in_progress,
+            count(*) FILTER (WHERE result = 'superseded') AS superseded
+        FROM redriven_images
+        WHERE redrive_id = latest.id
+    ) AS results
+    ORDER BY requested_at DESC, id
 """  # noqa: S608 - constants
 REDRIVEN_IMAGES = """
     SELECT image_id, code, status, error, result FROM redriven_images

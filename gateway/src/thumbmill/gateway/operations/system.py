@@ -31,6 +31,7 @@ from thumbmill.gateway.operations.repository import (
 from thumbmill.gateway.readiness import Readiness, ReadinessReport
 
 SERVERS = ("postgres", "minio", "rabbitmq")
+MAX_DEAD_LETTERS = 100  # shown of one queue
 
 
 class SystemReports:
@@ -119,7 +120,7 @@ def to_dead_letter_queues(queues: Sequence[QueueRow], rows: Sequence[DeadLetterR
                     queue=queue.name,
                     messages=queue.ready,
                     reasons=Counter(row.code for row in items),
-                    items=[DeadLetterOut.model_validate(asdict(row)) for row in items],
+                    items=[DeadLetterOut.model_validate(asdict(row)) for row in items[:MAX_DEAD_LETTERS]],
                 )
             )
     return found

@@ -181,19 +181,8 @@ CREATE VIEW redrives AS
 SELECT
     event_id AS id, state, dry_run, requested_by, requested_at, started_at,
     CASE WHEN state NOT IN ('waiting', 'running') THEN updated_at END AS ended_at, parameters, error,
-    CASE WHEN dry_run THEN coalesce((report ->> 'found')::bigint, 0) ELSE results.redriven END AS redriven,
-    results.done, results.failed, results.in_progress, results.superseded
+    coalesce((report ->> 'found')::bigint, 0) AS found
 FROM operator_requests
-CROSS JOIN LATERAL (
-    SELECT
-        count(*) AS redriven,
-        count(*) FILTER (WHERE result = 'done') AS done,
-        count(*) FILTER (WHERE result = 'failed') AS failed,
-        count(*) FILTER (WHERE result = 'in_progress') AS in_progress,
-        count(*) FILTER (WHERE result = 'superseded') AS superseded
-    FROM redriven_images
-    WHERE redrive_id = event_id
-) AS results
 WHERE kind = 'retry';
 
 GRANT SELECT, INSERT, DELETE ON image_counts TO status_tracker;
