@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -24,6 +24,42 @@ ORIGINALS, PROCESSED = "images-original", "images-processed"
 OTHERS = ("thumbnailer", "status-tracker")  # stopped: the tests write the rows
 KEYS = ("first-key", "second-key")
 SETTINGS = {"UPLOAD_DEADLINE_SECONDS": "1.5", "MAX_UPLOAD_BYTES": str(30 * 1024 * 1024), "LOG_FORMAT": "json"}
+
+
+_CHANGE = """
+    WITH head AS (UPDATE feed SET last = last + 1 RETURNING last),
+    written AS (
+        INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants,
+            variants_removed, created_at, updated_at, version, batch, change)
+        SELECT %(id)s, 'uploads/' || %(id)s || '/original', %(status)s, 'e/3/1', 3, 1, '', 1, '[]', false, now(),
+            now(), %(version)s, %(batch)s, last
+        FROM head
+        ON CONFLICT (id) DO UPDATE
+        SET status = excluded.status, version = excluded.version, change = excluded.change
+        RETURNING *
+    ),
+    added AS (
+        INSERT INTO changes (seq, image_id, version, generation, type, batch, at, data)
+        SELECT change, id, version, generation, 'image.' || lower(status), batch, now(), to_jsonb(written)
+        FROM written
+    )
+    SELECT pg_notify('changes', last::text) FROM head
+"""
+_MANY_CHANGES = """
+    WITH head AS (UPDATE feed SET last = last + %(count)s RETURNING last),
+    added AS (
+        INSERT INTO changes (seq, image_id, version, generation, type, at, data)
+        SELECT last - %(count)s + number, image_id, 1, 1, 'image.pending', now(), jsonb_build_object(
+            'id', image_id, 'key', 'a key', 'status', 'PENDING', 'file_name', %(file_name)s::text,
+            'content_type', null, 'size', 3, 'generation', 1, 'format', null, 'width', null, 'height', null,
+            'sha256', null, 'variants', '[]'::jsonb, 'details', null, 'damaged', false, 'attempts', 0,
+            'next_attempt_at', null, 'error', null, 'created_at', now(), 'updated_at', now(), 'expires_at', null,
+            'version', 1)
+        FROM head, generate_series(1, %(count)s) AS number,
+            LATERAL (SELECT gen_random_uuid() AS image_id, number AS of) AS new
+    )
+    SELECT pg_notify('changes', last::text) FROM head
+"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +101,19 @@ class System:
         self.sql(f"INSERT INTO images ({names}) VALUES ({placeholders})", list(row.values()))  # noqa: S608
         return image_id
 
+    def put_changes(self, *statuses, image_id=None, batch=None, connection=None):
+        """Write an image and its changes as the tracker would, each in a transaction of its own; return its id."""
+        image_id = image_id or uuid.uuid4()
+        with ExitStack() as stack:
+            used = connection or stack.enter_context(closing(psycopg.connect(self.owner, autocommit=True)))
+            for status in statuses:
+                used.execute(_CHANGE, {"id": image_id, "status": status, "batch": batch, "version": next(_NUMBERS)})
+        return image_id
+
+    def put_many_changes(self, count, file_name):
+        """Write this many changes of images without a row, in one transaction."""
+        self.sql(_MANY_CHANGES, {"count": count, "file_name": file_name})
+
     def put_done(self, thumbnail=b"thumbnail", **values):
         """Write an image that is done, with a thumbnail in the bucket."""
         image_id = uuid.uuid4()
@@ -82,7 +131,8 @@ class System:
         return {entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
     def reset(self):
-        self.sql("TRUNCATE images, events")
+        self.sql("TRUNCATE images, events, changes")
+        self.sql("UPDATE feed SET oldest = last + 1")
         self.sql("UPDATE progress SET caught_up_to = '-infinity'")
         for bucket in (ORIGINALS, PROCESSED):
             for key in self.keys(bucket):

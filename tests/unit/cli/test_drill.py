@@ -9,7 +9,8 @@ from thumbmill.cli.drill import fingerprint_image
 from thumbmill.cli.drill.history import Content, Operation, TrackedKey
 from thumbmill.cli.drill.poller import Observation, regressions
 from thumbmill.cli.drill.progress_timeout import ProgressTimeout
-from thumbmill.cli.drill.report import check_key, overtaken, unexpected_images
+from thumbmill.cli.drill.report import check_key, overtaken, unannounced, unexpected_images
+from thumbmill.cli.drill.watcher import StreamEvent, Watcher, read_events
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
 
@@ -220,3 +221,36 @@ PUT, REMOVED = "storage.ObjectCreated:Put", "storage.ObjectRemoved:Delete"
 )
 def test_an_object_that_changes_during_its_processing_was_overtaken(events, count):
     assert overtaken(timeline(*events)) == count
+
+
+# --- what the stream delivers ----------------------------------------------------------------------------------
+
+
+def change(event_id, image_id="a"):
+    return StreamEvent("image.done", event_id, f'{{"data": {{"id": "{image_id}"}}}}')
+
+
+@pytest.mark.parametrize(
+    ("last_id", "event_id", "is_missing"),
+    [("e-7", "e-7", False), ("e-8", "e-7", False), ("e-6", "e-7", True), (None, "e-1", True), (None, None, False)],
+)
+def test_an_image_whose_last_change_was_not_delivered_is_unannounced(last_id, event_id, is_missing):
+    row = {"id": "a", "status": "DONE", "event_id": event_id}
+    assert bool(unannounced(row, last_id)) == is_missing
+
+
+def test_the_watcher_sees_what_is_delivered_twice_out_of_order_or_not_at_all():
+    watcher = Watcher(access=None)
+    watcher.handle(StreamEvent("hello", "e-4", "{}"))
+    for event in (change("e-5"), change("e-6", "b"), StreamEvent("heartbeat", "e-9", "{}"), change("e-10")):
+        watcher.handle(event)
+    assert (watcher.last_ids, watcher.errors) == ({"a": "e-10", "b": "e-6"}, [])
+    watcher.handle(change("e-10"))
+    watcher.handle(change("e-8"))
+    watcher.handle(StreamEvent("reset", "e-8", "why"))
+    assert watcher.errors == ["e-10 came after e-10", "e-8 came after e-10", "the stream was reset: why"]
+
+
+def test_an_event_that_was_cut_does_not_count():
+    lines = ["event: image.done", "data: {}", "id: e-1", "", "event: image.done", "data: {}"]
+    assert list(read_events(lines)) == [StreamEvent("image.done", "e-1", "{}")]

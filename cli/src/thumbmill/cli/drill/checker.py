@@ -12,7 +12,16 @@ from thumbmill.cli.drill.clients import Access
 from thumbmill.cli.drill.history import OUTCOMES, History, TrackedKey
 from thumbmill.cli.drill.poller import Poller, regressions
 from thumbmill.cli.drill.progress_timeout import ProgressTimeout
-from thumbmill.cli.drill.report import MOVING, CheckResult, Row, check_key, overtaken, unexpected_images
+from thumbmill.cli.drill.report import (
+    MOVING,
+    CheckResult,
+    Row,
+    check_key,
+    overtaken,
+    unannounced,
+    unexpected_images,
+)
+from thumbmill.cli.drill.watcher import Watcher
 from thumbmill.cli.polling import pause
 from thumbmill.core.contracts.base import EventType
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET, image_id_of
@@ -81,7 +90,7 @@ class Checker:
 
     # --- checking ------------------------------------------------------------------------------------------
 
-    def check(self, poller: Poller) -> CheckResult:
+    def check(self, poller: Poller, watcher: Watcher) -> CheckResult:
         """Return all counts of the drill."""
         result = CheckResult(self._find_unchecked_counts())
         for outcome in OUTCOMES:
@@ -98,7 +107,19 @@ class Checker:
         for image_id, observations in poller.observations.items():
             for step_back in regressions(observations):
                 result.add_error("regressed", f"{image_id}: {step_back}")
+        for description in [*watcher.errors, *self._find_unannounced(rows, watcher)]:
+            result.add_error("unannounced", description)
         return result
+
+    def _find_unannounced(self, rows: Rows, watcher: Watcher) -> list[str]:
+        """Return the images whose last change the stream has not delivered some seconds later."""
+        deadline = time.monotonic() + _RESPONSE_SECONDS
+        while True:
+            missing = [unannounced(row, watcher.last_ids.get(id_)) for id_, row in rows.by_id.items()]
+            missing = [description for description in missing if description]
+            if not missing or time.monotonic() > deadline:
+                return missing
+            pause(0.2)
 
     def _find_unchecked_counts(self) -> frozenset[str]:
         unchecked = frozenset() if self._exclusive else frozenset({"unexpected", "exited"})

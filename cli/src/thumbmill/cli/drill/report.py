@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from thumbmill.cli.drill.history import OUTCOMES, TrackedKey
+from thumbmill.cli.drill.watcher import sequence_number
 
-FATAL = ("lost", "wrong", "stuck", "regressed", "orphaned", "unexpected", "exited")
+FATAL = ("lost", "wrong", "stuck", "regressed", "unannounced", "orphaned", "unexpected", "exited")
 NOTED = ("failed", "overtaken", "duplicated", "repaired")
 MOVING = {"PENDING", "PROCESSING"}
 _MAX_ERRORS = 50  # printed
@@ -69,6 +70,14 @@ def check_key(tracked: TrackedKey, row: Row | None) -> tuple[str, str] | None:
     if not any(content.sha256 == row["sha256"] and content.bad == row["damaged"] for content in contents):
         return "wrong", f"{tracked.name} is DONE with bytes that were not the last upload"
     return None
+
+
+def unannounced(row: Row, last_id: str | None) -> str:
+    """Return what is wrong if the stream's last event of an image is older than the image's last change."""
+    wanted = row["event_id"]
+    if wanted is None or sequence_number(last_id or "") >= sequence_number(wanted):
+        return ""
+    return f"{row['id']} is {row['status']} since {wanted}, and the stream's last event of it is {last_id}"
 
 
 def unexpected_images(

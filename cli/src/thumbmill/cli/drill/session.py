@@ -9,6 +9,7 @@ from thumbmill.cli.drill.clients import Access, Clients
 from thumbmill.cli.drill.history import History
 from thumbmill.cli.drill.poller import Poller
 from thumbmill.cli.drill.report import CheckResult
+from thumbmill.cli.drill.watcher import Watcher
 
 _JOIN_SECONDS = 60  # longer than any request of a client takes
 
@@ -32,7 +33,8 @@ def run(access: Access, plan: Plan, history: History, meanwhile: Callable[[], ob
     Raise SystemUnresponsiveError, DependencyRejected or DependencyUnavailable if it cannot be checked.
     """
     clients = Clients(access, history, plan.seed, folder=f"drill/{uuid.uuid4()}", faults=plan.faults)
-    poller = Poller(access, history, plan.seed)
+    poller, watcher = Poller(access, history, plan.seed), Watcher(access)
+    watcher_thread = watcher.start()  # before the first upload, so that it sees every change
     client_threads, poller_thread = clients.start(plan.clients), poller.start()
     try:
         meanwhile()
@@ -46,9 +48,11 @@ def run(access: Access, plan: Plan, history: History, meanwhile: Callable[[], ob
         seconds = checker.settle(plan.settle_seconds, log)
         poller.stop.set()
         poller_thread.join(_JOIN_SECONDS)
-        result = checker.check(poller)
+        result = checker.check(poller, watcher)
         result.settle_seconds = seconds
     finally:
         poller.stop.set()
+        watcher.stop.set()
         checker.close()
+    watcher_thread.join(_JOIN_SECONDS)
     return result

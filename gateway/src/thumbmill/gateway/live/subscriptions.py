@@ -10,8 +10,9 @@ from thumbmill.gateway.live.changes import Change
 from thumbmill.gateway.live.event_ids import FeedHead, ResetReason
 from thumbmill.gateway.live.selection import Selection
 
-MAX_CHANGES = 1000  # in one queue
-MAX_BYTES = 1024 * 1024  # of their data
+# In one queue, and what one read adds to it.
+MAX_CHANGES = 1000
+MAX_BYTES = 1024 * 1024  # of the changes' data
 
 K = TypeVar("K")
 
@@ -47,17 +48,18 @@ class Subscription:
         self._ready = asyncio.Event()
 
     def offer(self, item: Item) -> None:
-        """Add an item; close the subscription if that is too much."""
+        """Add an item; close the subscription if too much is queued already."""
         if self.is_closed:
+            return
+        if self._changes >= MAX_CHANGES or self._bytes >= MAX_BYTES:
+            self.close()
+            self._on_overflow()
             return
         self._items.append(item)
         if isinstance(item, Group):
             self._changes += len(item.changes)
             self._bytes += sum(len(change.data) for change in item.changes)
         self._ready.set()
-        if self._changes > MAX_CHANGES or self._bytes > MAX_BYTES:
-            self.close()
-            self._on_overflow()
 
     async def take(self, seconds: float) -> list[Item]:
         """Wait for items and return them all; [] after this time, and once the subscription is closed."""
