@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from thumbmill.gateway.images.delivery import is_not_modified
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.settings import Settings
 
@@ -61,7 +62,7 @@ class Console:
             raise Problem(Code.NOT_FOUND)
         cache = _FOREVER if path.startswith(_ASSETS) else "no-cache"
         headers = {**self._headers, "ETag": file.etag, "Vary": "Accept-Encoding", "Cache-Control": cache}
-        if request.headers.get("if-none-match") == file.etag:
+        if is_not_modified(request, file.etag):
             return Response(status_code=304, headers=headers)
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(file.body, media_type=file.content_type, headers=headers)
