@@ -27,7 +27,7 @@ def scene(seed: int, width: int = 1200, height: int = 800) -> bytes:
     for depth, colour in enumerate(ranges):
         base = height * (0.55 + 0.15 * depth)
         ridge = [
-            (x, base - _ridge(x / width, chance_of(seed, depth)) * height * 0.22) for x in range(0, width + 8, 8)
+            (x, base - _ridge(x / width, _phases(seed, depth)) * height * 0.22) for x in range(0, width + 8, 8)
         ]
         mask = Image.new("L", image.size)
         ImageDraw.Draw(mask).polygon([(0, height), *ridge, (width, height)], fill=255)
