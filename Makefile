@@ -13,7 +13,7 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
-	bench-reconcile bench-tracker bench-backlog bench-overload drill fuzz corpora sbom release web web-check docs lint lock
+	bench-reconcile bench-tracker bench-backlog bench-overload bench-streams drill fuzz corpora sbom release web web-check docs lint lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-overload: venv  ## measure 500 uploads at once with 200 polling clients, a
 
 bench-tracker: venv  ## measure what an event costs the status tracker, and print a table
 	$(BIN)/python -m benchmarks.tracker
+
+bench-streams: venv  ## measure 1,000 open streams and 150 images/s, and print a table
+	$(BIN)/python -m benchmarks.streams
 
 bench-imaging: venv  ## compare the imaging with sharp and libvips, and print a table
 	$(BIN)/python -m benchmarks.imaging

@@ -50,6 +50,15 @@ class Client:
         upload.answered = time.time()
         return upload
 
+    async def upload_and_wait(self, number: int) -> float | None:
+        """Upload one photo with `Prefer: wait`; return the seconds to the response, None if it is not DONE."""
+        started = time.perf_counter()
+        headers = {**_form_headers(), "Prefer": "wait=30"}
+        form = self._forms[number % len(self._forms)]
+        async with self._session.post(f"{self._gateway}/api/v1/images", data=form, headers=headers) as response:
+            body = await response.json()
+        return time.perf_counter() - started if response.status == 201 and body["status"] == "DONE" else None
+
     async def upload_all(self, count: int, at_once: int) -> list[Upload]:
         """Upload ``count`` photos, ``at_once`` at a time."""
         numbers, uploads = itertools.count(), list[Upload]()

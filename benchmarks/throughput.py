@@ -38,6 +38,7 @@ class Result:
     client_cpu_ms_per_image: float
     idle_ms: dict[str, float]
     idle_answer_ms: dict[str, float]
+    idle_wait_ms: dict[str, float]  # to the response of a POST with `Prefer: wait`
     peak_rss_mb: dict[str, float]
     thumbnailer_pss_mb: float  # when the last image is DONE
     thumbnailer_pss_idle_mb: float  # after two seconds without work
@@ -157,6 +158,11 @@ async def measure(benchmark: Benchmark, arguments: Namespace, route: str) -> Res
                 idle.append((at - upload.started) * 1000)
                 answered.append((upload.answered - upload.started) * 1000)
             await asyncio.sleep(0.1)
+        waited = []
+        for number in range(arguments.idle if route == "post" else 0):
+            if (seconds := await client.upload_and_wait(number)) is not None:
+                waited.append(seconds * 1000)
+            await asyncio.sleep(0.1)
         await asyncio.sleep(1)
 
         log(f"{route}: {arguments.n} photos, {arguments.at_once} at a time")
@@ -190,6 +196,7 @@ async def measure(benchmark: Benchmark, arguments: Namespace, route: str) -> Res
         client_cpu_ms_per_image=round(own_spent * 1000 / arguments.n, 2),
         idle_ms=quantiles(idle),
         idle_answer_ms=quantiles(answered),
+        idle_wait_ms=quantiles(waited),
         peak_rss_mb=peaks,
         thumbnailer_pss_mb=round(pss / 1e6, 1),
         thumbnailer_pss_idle_mb=round(benchmark.parts["thumbnailer"].memory_bytes(shared_once=True) / 1e6, 1),

@@ -22,6 +22,10 @@ def render(results: Sequence["Result"]) -> str:
             "idle, upload to response: p50 / p95 ms",
             [" / ".join(str(v) for v in r.idle_answer_ms.values()) for r in results],
         ),
+        (
+            "idle, POST with Prefer: wait to response: p50 / p95 ms",
+            [" / ".join(str(v) for v in r.idle_wait_ms.values()) or "-" for r in results],
+        ),
         *((f"peak RSS, MB: {name}", [r.peak_rss_mb[name] for r in results]) for name in PARTS),
         ("thumbnailer's PSS at the end, MB", [r.thumbnailer_pss_mb for r in results]),
         ("thumbnailer's PSS when idle, MB", [r.thumbnailer_pss_idle_mb for r in results]),
