@@ -197,3 +197,26 @@ def test_an_unusual_file_signature_is_accepted_by_http_and_s3(system):
     system.put("hot spot.bmp", bytes(data))
     images = [system.wait_status(by_raw_body(system, bytes(data))), system.wait_key("hot spot.bmp")]
     assert [(image["status"], image["format"]) for image in images] == [("DONE", "BMP")] * 2
+
+
+def test_every_upload_route_takes_the_label_of_a_batch(system):
+    data, label = photo(), "of_every-Route-1"
+    posted = [
+        system.http.post(f"/api/v1/images?batch={label}", files={"file": data}),
+        system.http.post(f"/upload-image/?batch={label}", files={"file": data}),
+    ]
+    ticket = system.http.post("/api/v1/uploads", json={"content_type": "image/jpeg", "batch": label}).json()
+    assert system.send_form(ticket, data).status_code == 204
+    system.uploader.put_object(Bucket=ORIGINALS, Key="labelled.jpg", Body=data, Metadata={"batch": label})
+    ids = {answer.json()["id"] for answer in posted} | {ticket["id"], system.wait_key("labelled.jpg")["id"]}
+    assert {system.wait_status(image_id)["batch"] for image_id in ids} == {label}
+    listed = system.http.get("/api/v1/images", params={"batch": label}).json()["items"]
+    assert {image["id"] for image in listed} == ids
+    for wrong in ("", "a b", "a" * 65, "a/b", "é"):
+        for path, status in (("/api/v1/images", 422), ("/upload-image/", 400)):
+            answer = system.http.post(path, params={"batch": wrong}, files={"file": data})
+            assert problem(answer, status) == "invalid_request"
+        body = {"content_type": "image/jpeg", "batch": wrong}
+        assert problem(system.http.post("/api/v1/uploads", json=body), 422) == "invalid_request"
+    system.uploader.put_object(Bucket=ORIGINALS, Key="mislabelled.jpg", Body=data, Metadata={"batch": "a b"})
+    assert system.wait_key("mislabelled.jpg")["batch"] is None  # not an error of the upload

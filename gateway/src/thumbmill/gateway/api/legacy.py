@@ -35,7 +35,7 @@ class LegacyUpload(BaseModel):
 async def upload_image(request: Request, services: ServicesDep, batch: str | None = None) -> LegacyUpload:
     """Upload an image as a form with a field `file`. Every client error is a 400."""
     services.admission.check_capacity("upload-image")
-    if batch and not valid_batch(batch):
+    if batch is not None and not valid_batch(batch):
         detail = "batch: must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
         raise Problem(Code.INVALID_REQUEST, detail, status=400)
     try:
