@@ -13,7 +13,8 @@ PROGRAMS := gateway thumbnailer status-tracker cli
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up down clean status smoke test test-unit test-long test-compose bench bench-imaging \
-	bench-reconcile bench-tracker bench-backlog bench-overload bench-streams drill fuzz corpora sbom release web web-check docs lint lock
+	bench-reconcile bench-tracker bench-backlog bench-overload bench-streams drill fuzz corpora sbom release web \
+	web-check screenshots docs lint lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +96,9 @@ web: venv  ## build the web console if its sources changed
 
 web-check: venv  ## check the types of the web console and run its unit tests
 	@$(BIN)/python -m devstack web --check
+
+screenshots: web  ## write docs/screenshots, from a system of its own (some minutes)
+	$(BIN)/python -m tests.browser.screenshots
 
 docs: venv  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py

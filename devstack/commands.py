@@ -226,6 +226,7 @@ def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
     ]
     if not backing_only:
         rows.insert(0, ("API docs", f"{endpoints.gateway}/docs", ""))
+        rows.insert(0, ("Web console", f"{endpoints.gateway}/", ""))
         rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/how-to/dead-letters.md"))
     for name, address, login in rows:
         log(f"  {name:<16} {address:<32} {login}".rstrip())

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from devstack.installation import CHECKOUT
 
@@ -23,6 +23,7 @@ def run_browser() -> Iterator[Browser]:
     """Yield a browser without windows."""
     program = shutil.which("chromium")
     assert program, "there is no chromium: `python -m devstack setup` installs it"
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         # Chromium's own sandbox does not work for root, which runs the tests in a container.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
