@@ -123,9 +123,13 @@ class Views:
         return COUNTS
 
     async def reconciliations(self, run_id):
+        if self.error:
+            raise self.error
         return [ReconciliationRow(run_id, "waiting", True, "ada", NOW, None, None, "", 0, None)]
 
     async def redrives(self, redrive_id):
+        if self.error:
+            raise self.error
         parameters = {"codes": ["attempts_exhausted"], "ids": [], "since": None, "until": None, "force": False}
         return [RedriveRow(redrive_id, "running", False, "ada", NOW, NOW, None, "", parameters, 5, 3, 1, 1, 0)]
 
@@ -229,6 +233,21 @@ def test_a_redrive_is_about_what_its_preview_counted(publisher):
     assert (event.data.operator, event.subject, event.source) == ("API key 1", "", "/gateway")
     assert (shown.id, shown.progress.redriven, shown.progress.done) == (event.id, 5, 3)
     assert shown.scope.codes == [EXHAUSTED]
+
+
+def test_an_order_that_was_published_is_accepted_though_postgres_is_unavailable(publisher):
+    """The tracker carries it out later: after an error, the client would send it a second time."""
+    views = Views(DependencyUnavailable("postgres", "down"))
+    request = RedriveRequest(codes=[EXHAUSTED])
+
+    async def both(orders):
+        preview = await orders.preview(request)
+        redrive = await orders.redrive(request, preview, operator="ada", traceparent="")
+        return redrive, await orders.reconcile(dry_run=False, operator="ada", traceparent="")
+
+    shown = order(publisher, both, views=views)
+    assert [one.state for one in shown] == ["requested"] * 2
+    assert [one.id for one in shown] == [event.id for event in publisher.events]
 
 
 def test_orders_can_be_switched_off(publisher):

@@ -8,8 +8,10 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
+
+import structlog
 
 from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE, ErrorCode
@@ -19,6 +21,7 @@ from thumbmill.core.contracts.system_events import (
     ReconciliationRequested,
     RedriveRequested,
 )
+from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.metrics import TRACKER_REQUESTS
@@ -33,6 +36,8 @@ from thumbmill.gateway.operations.models import (
 from thumbmill.gateway.operations.presenter import to_reconciliation, to_redrive
 from thumbmill.gateway.operations.repository import OperationsRepository, Scope
 from thumbmill.gateway.problems import Code, Problem
+
+log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 3  # for the tracker to record an order
 POLL_SECONDS = 0.15
@@ -66,7 +71,7 @@ class Orders:
             state=OrderState.REQUESTED,
             dry_run=dry_run,
             requested_by=operator,
-            requested_at=await self.repository.now(),
+            requested_at=datetime.now(UTC),
         )
 
     async def preview(self, request: RedriveRequest) -> RedrivePreview:
@@ -130,11 +135,18 @@ def make_preview(counts: dict[str, int], request: RedriveRequest, counted_at: da
 
 
 async def _wait_for(read: Callable[[], Awaitable[Sequence[Row]]]) -> Row | None:
-    """Return the order's row, or None if the tracker has not recorded it in time."""
+    """Return the order's row, or None if the tracker has not recorded it in time, or it cannot be read.
+
+    The order is published, so an error would make the client send a second one.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + TIMEOUT_SECONDS
     while True:
-        rows = await read()
+        try:
+            rows = await read()
+        except DependencyUnavailable as error:
+            log.warning("order_not_readable", error=str(error))
+            return None
         if rows or loop.time() >= deadline:
             return rows[0] if rows else None
         await asyncio.sleep(POLL_SECONDS)
