@@ -109,6 +109,8 @@ def test_a_queue_is_read_only_when_its_length_has_changed(watch, table):
     assert (broker.looks, len(table.rows[QUEUE])) == (1, 2)
     broker.messages.append(letter("c"))
     run()
+    assert broker.looks == 1, "the length has not settled"
+    run()
     assert (broker.looks, len(table.rows[QUEUE])) == (2, 3)
     broker.messages.clear()
     run()
@@ -120,6 +122,7 @@ def test_a_look_that_missed_messages_is_repeated(watch, table):
     run = watch(broker)
     broker.held = 2
     run()
+    run()
     assert len(table.rows[QUEUE]) == 1
     broker.held = 0
     run()
@@ -129,6 +132,7 @@ def test_a_look_that_missed_messages_is_repeated(watch, table):
 def test_what_is_superseded_is_dropped_with_a_note_in_the_timeline(watch, table, timeline):
     broker = Broker("a", "b", "c")
     run = watch(broker)
+    run()
     run()
     table.superseded = {table.rows[QUEUE][1]["image_id"]}
     run()

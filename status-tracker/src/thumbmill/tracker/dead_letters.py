@@ -1,7 +1,8 @@
 """What is in the dead letter queues: written down for operators, and dropped where a later run has decided.
 
-A look takes the messages out of their queue for a few milliseconds, and counts as a delivery of each. So a queue is
-read only when its length has changed, or when one of its known messages is superseded.
+A look takes the messages out of their queue for a few milliseconds, so that other programs do not find them, and
+counts as a delivery of each. So a queue is read only when its length has changed and is the same at two runs in a
+row, or when one of its known messages is superseded.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -42,6 +43,7 @@ class DeadLetterWatch:
     tracker: Tracker
     broker: BrokerSettings
     image_queue: str
+    _measured: dict[str, int] = field(default_factory=dict)  # lengths at the last run
     _lengths: dict[str, int] = field(default_factory=dict)  # of what was read last
 
     def run(self, lengths: Mapping[str, int]) -> None:
@@ -50,6 +52,10 @@ class DeadLetterWatch:
         with self.repository.advisory_lock(_LOCK) as locked:
             for queue in queues if locked else []:
                 length = lengths.get(queue, 0)
+                is_settled = length == self._measured.get(queue)
+                self._measured[queue] = length
+                if length and not is_settled:
+                    continue
                 if length == self._lengths.get(queue) and not (length and self._superseded(queue)):
                     continue
                 self._lengths[queue] = self._read(queue, length)
