@@ -34,7 +34,7 @@ class Database:
 
     def ask(self, query, values=(), *, url=""):
         with closing(psycopg.connect(url or self.owner, autocommit=True, row_factory=dict_row)) as connection:
-            cursor = connection.execute(query, values)
+            cursor = connection.execute(query, values or None)  # without values, a % is a %
             return cursor.fetchall() if cursor.description else []
 
     def status(self, image_id):

@@ -5,7 +5,7 @@ import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from tests.integration.postgres.conftest import PATIENT
 from tests.integration.postgres.messages import head, notification
-from tests.unit.tracker.event_factory import KEY, V1, V2
+from tests.unit.tracker.event_factory import KEY, NOON, V1, V2
 from thumbmill.core.contracts.identity import image_id_of
+from thumbmill.core.contracts.storage_events import parse_storage_events
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.tracker.db import migrate as migrations
 from thumbmill.tracker.db.migrate import check_version, migrate
@@ -36,7 +37,8 @@ _CATALOGUE = """
     UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'public'
     UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) || coalesce(proacl::text, '')
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     UNION ALL
     SELECT 'grant', table_name || ' to ' || grantee, string_agg(privilege_type, ' ' ORDER BY privilege_type)
     FROM information_schema.table_privileges WHERE table_schema = 'public' GROUP BY 1, 2
@@ -49,6 +51,30 @@ def test_the_snapshot_equals_the_migrated_schema(empty_database, database):
     assert empty_database.ask(_CATALOGUE) == database.ask(_CATALOGUE)
     progress = "SELECT caught_up_to::text FROM progress"
     assert empty_database.ask(progress) == database.ask(progress)
+
+
+def test_the_timeline_of_an_older_schema_stays_in_the_first_partition(
+    empty_database, monkeypatch, bucket, publications
+):
+    steps = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: steps[:7])
+    migrate(empty_database.owner)
+    message, later = notification(), datetime.now(UTC) + timedelta(days=60)  # a clock was ahead
+    stored = [(parse_storage_events(message.body)[0].identity("immediate"), NOON), (uuid.uuid4(), later)]
+    for event_id, occurred in stored:
+        empty_database.ask(
+            "INSERT INTO events (id, image_id, type, occurred, recorded_by, data)"
+            " VALUES (%s, %s, 'storage.ObjectCreated:Put', %s, 'immediate', '{}')",
+            [event_id, image_id_of(KEY), occurred],
+        )
+    monkeypatch.setattr(migrations, "migrations", lambda: steps)
+    migrate(empty_database.owner)
+    [partition] = empty_database.ask("SELECT name, upto FROM event_partitions WHERE upto IS NOT NULL")
+    assert (partition["name"], partition["upto"] > later) == ("events_first", True)
+    repository = Repository(SecretStr(empty_database.tracker), "test")
+    with closing(repository):
+        Tracker(repository, bucket, Watermarks(), PATIENT).handle([message], publications)
+    assert [event["id"] for event in empty_database.timeline(image_id_of(KEY))] == [name for name, _ in stored]
 
 
 def test_numbers_have_no_gap():

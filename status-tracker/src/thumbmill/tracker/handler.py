@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
@@ -134,6 +134,7 @@ class Tracker:
         removed = unit_of_work.find_removals(
             id_ for id_ in by_image if id_ not in before or before[id_].object_version is None
         )
+        unchanged: list[TimelineEvent] = []
         after = {
             id_: fold(
                 before.get(id_),
@@ -142,12 +143,19 @@ class Tracker:
                 removal_known=id_ in removed,
                 purgeable=id_ not in before and any(map(self._rules.is_purgeable, image_events)),
                 overwrite=self._rules.overwrite,
+                on_unchanged=unchanged.append,
             )
             for id_, image_events in by_image.items()
         }
         deleted = {id_ for id_, row in after.items() if row and row.status is Status.DELETED}
+        # Each partition of the timeline has its own key, so a repetition with another time has to be looked for.
+        known = unit_of_work.find_events(event.id for event in unchanged if event.may_recur)
         unit_of_work.write(
-            [event for event in events if after[event.image_id] or _is_kept_without_row(event)],
+            [
+                event
+                for event in events
+                if (after[event.image_id] or _is_kept_without_row(event)) and event.id not in known
+            ],
             [row for id_, row in after.items() if row is not None and row != before.get(id_)],
             deleted,
         )
@@ -213,7 +221,11 @@ def _find_missed(events: Iterable[TimelineEvent], rows: Rows, unit_of_work: Unit
         for event in events
         if event.counterpart_id and needs_processing(rows.get(event.image_id), event)
     }
-    known = unit_of_work.find_events(waiting)
+    if not waiting:
+        return []
+    # Both targets give the event the same time, unless it was forged: then the times of their arrival.
+    since = min(event.occurred for event in waiting.values()) - timedelta(days=1)
+    known = unit_of_work.find_events(waiting, since)
     return [event for counterpart_id, event in waiting.items() if counterpart_id not in known]
 
 

@@ -39,17 +39,23 @@ def fold(
     removal_known: bool = False,
     purgeable: bool = False,
     overwrite: bool = False,
+    on_unchanged: Callable[[TimelineEvent], None] = lambda _: None,
 ) -> ImageRecord | None:
     """Apply an image's events one after another, with a HEAD request where ``needs_bucket_check`` says so.
 
     ``removal_known``: the timeline has a removal of this image already. ``purgeable``: an event is so old that its
-    row may have been purged. ``overwrite``: a presigned form may upload another file.
+    row may have been purged. ``overwrite``: a presigned form may upload another file. ``on_unchanged`` gets the
+    events that changed nothing: an event that comes again is one of them.
     """
     for event in events:
         if row is None and purgeable and head_object().object_version is None:
+            on_unchanged(event)
             continue  # the image no longer exists
+        before = row
         check = needs_bucket_check(row, event, removal_known=removal_known or purgeable, overwrite=overwrite)
         row = apply(row, event, head_object() if check else None, overwrite=overwrite)
+        if row == before:
+            on_unchanged(event)
         removal_known = removal_known or event.is_removal
     return row
 

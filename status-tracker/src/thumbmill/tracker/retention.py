@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 CHUNK = 200  # images in one transaction, which locks their rows for some milliseconds
 STRAYS = 1000  # events checked in one statement
+PARTITIONS_AHEAD = timedelta(days=3)  # made before they are needed, even if no tracker runs for a weekend
 CHANGES = 2000  # deleted in one transaction
 MAX_CHUNKS = 50  # in one run
 INTERVAL_SECONDS = 10.0
@@ -35,6 +36,7 @@ class RetentionRules:
     deleted: timedelta = timedelta(days=30)  # how long a row stays
     expired: timedelta = timedelta(days=1)
     changes: timedelta = timedelta(days=14)  # how long the feed goes back
+    events: timedelta | None = None  # how long an event stays; None: as long as its image
     overwrite: bool = False  # whether a used form may store another file
 
     @classmethod
@@ -43,6 +45,7 @@ class RetentionRules:
             deleted=timedelta(seconds=settings.deleted_retention_seconds),
             expired=timedelta(seconds=settings.expired_retention_seconds),
             changes=timedelta(days=settings.changes_keep_days),
+            events=timedelta(days=settings.events_keep_days) if settings.events_keep_days else None,
             overwrite=settings.form_overwrite,
         )
 
@@ -68,6 +71,7 @@ class Retention:
 
     def run(self, stop: Event) -> int:
         """Purge what is due, at most MAX_CHUNKS chunks of a kind. Return how many. Raise DependencyUnavailable."""
+        self._keep_partitions()
         total = 0
         kinds = {
             "deleted": self._deleted,
@@ -104,3 +108,13 @@ class Retention:
     def _changes(self) -> tuple[int, bool]:
         purged = self.repository.prune_changes(self.rules.changes, CHANGES)
         return purged, purged < CHANGES
+
+    def _keep_partitions(self) -> None:
+        """Make the timeline's next partitions and drop old ones. They have a day each if events are dropped at all.
+
+        Without a limit there is one a month: each query of a timeline looks into all partitions.
+        """
+        made = self.repository.make_event_partitions("day" if self.rules.events else "month", PARTITIONS_AHEAD)
+        dropped = self.repository.drop_event_partitions(self.rules.events) if self.rules.events else 0
+        if made or dropped:
+            log.info("event_partitions", made=made, dropped=dropped)

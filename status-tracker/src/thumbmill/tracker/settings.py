@@ -1,6 +1,8 @@
 """The tracker's settings: environment variables."""
 
-from pydantic import Field, SecretStr, field_validator
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from thumbmill.core.settings import ConsumerSettings, ServiceSettings, StoreSettings, check_postgres_url
 
@@ -31,6 +33,12 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     expired_retention_seconds: float = Field(
         86_400, gt=0, description="How long an unused ticket is reported as EXPIRED before its ID is unknown"
     )
+    events_keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="How long events stay in timelines, in whole days at least; no limit by default. Not less than "
+        "`DELETED_RETENTION_SECONDS`",
+    )
     changes_keep_days: float = Field(
         14, gt=0, description="How long changes stay in the feed; a client that was away for longer starts anew"
     )
@@ -51,6 +59,13 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
     )
 
     _check = field_validator("database_url")(check_postgres_url)
+
+    @model_validator(mode="after")
+    def _check_retention(self) -> Self:
+        days = self.events_keep_days
+        if days is not None and days * 86_400 < self.deleted_retention_seconds:
+            raise ValueError("EVENTS_KEEP_DAYS must not be less than DELETED_RETENTION_SECONDS")
+        return self
 
 
 class MigrationSettings(ServiceSettings):

@@ -75,6 +75,14 @@ class TimelineEvent:
         return getattr(self.payload, "batch", None)
 
     @property
+    def may_recur(self) -> bool:
+        """Whether it can come again with another time, as when the thumbnailer repeats its work after a crash.
+
+        The time of a bucket's event follows from the event, except for a forged one.
+        """
+        return not isinstance(self.payload, StorageEvent) or self.payload.occurred != self.occurred
+
+    @property
     def is_removal(self) -> bool:
         payload = self.payload
         return isinstance(payload, Removed) or (isinstance(payload, StorageEvent) and payload.is_removal)

@@ -19,7 +19,7 @@ from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.changes import CLEARED_DATA, find_change
 from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translate_errors
-from thumbmill.tracker.image_record import ImageRecord
+from thumbmill.tracker.image_record import MIN_DATETIME, ImageRecord
 from thumbmill.tracker.timeline import RETAINED_DATA, TimelineEvent
 
 _ROW = tuple(field.name for field in fields(ImageRecord))
@@ -104,6 +104,18 @@ class Repository:
             moved = execute(connection, "move_oldest", age=age, limit=limit).fetchone()
             return execute(connection, "prune_changes", oldest=moved["oldest"]).rowcount if moved else 0
 
+    def make_event_partitions(self, step: str, ahead: timedelta) -> int:
+        """Make the timeline's partitions of a ``day`` or ``month`` each for the time ahead; return how many."""
+        with self.connected() as connection:
+            found = execute(connection, "make_event_partitions", step=step, ahead=ahead).fetchone()
+        return int(found["made"]) if found else 0
+
+    def drop_event_partitions(self, age: timedelta) -> int:
+        """Drop the timeline's partitions of which all events are older than ``age``; return how many."""
+        with self.connected() as connection:
+            found = execute(connection, "drop_event_partitions", age=age).fetchone()
+        return int(found["dropped"]) if found else 0
+
     def renew_feed(self) -> tuple[str, int]:
         """Give the feed a new epoch. Return it, and the seq of the last change."""
         with self.connected() as connection:
@@ -153,9 +165,9 @@ class UnitOfWork:
         """Return which of these images have a removal in their timeline."""
         return self._find("find_removals", ids)
 
-    def find_events(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Return which of these events are in the timeline."""
-        return self._find("find_events", ids)
+    def find_events(self, ids: Iterable[UUID], since: datetime = MIN_DATETIME) -> set[UUID]:
+        """Return which of these events are in the timeline and occurred after this time."""
+        return self._find("find_events", ids, since=since)
 
     def forget_personal(self, ids: Iterable[UUID]) -> None:
         """Remove the file's name and what was found in the file from these images' timelines and changes."""
@@ -176,8 +188,9 @@ class UnitOfWork:
         Of an image that is ``deleted`` only the retained data is written. Raise ConflictError if another writer
         changed one of the rows since it was read.
         """
-        # In one order for every writer, so that no two can wait for each other.
-        ordered = sorted(events, key=lambda event: event.id)
+        # An event that came twice, once; all in one order for every writer, so that no two can wait for each other.
+        first = {event.id: event for event in reversed(list(events))}
+        ordered = sorted(first.values(), key=lambda event: event.id)
         event_records = [_event_record(event, deleted=event.image_id in deleted) for event in ordered]
         ordered_rows = sorted(rows, key=lambda row: row.id)
         image_records = [_image_record(row) for row in ordered_rows]
@@ -198,9 +211,11 @@ class UnitOfWork:
         """Record that every event published before this time has been seen."""
         execute(self._connection, "catch_up", time=time)
 
-    def _find(self, statement: str, ids: Iterable[UUID]) -> set[UUID]:
+    def _find(self, statement: str, ids: Iterable[UUID], **values: Any) -> set[UUID]:
         wanted = list(ids)
-        return {record["id"] for record in execute(self._connection, statement, ids=wanted)} if wanted else set()
+        if not wanted:
+            return set()
+        return {record["id"] for record in execute(self._connection, statement, ids=wanted, **values)}
 
 
 def to_image_record(record: dict[str, Any]) -> ImageRecord:

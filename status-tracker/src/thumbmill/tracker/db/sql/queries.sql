@@ -84,7 +84,7 @@ added_events AS (
     INSERT INTO events (id, image_id, type, object_version, occurred, recorded_by, data)
     SELECT id, image_id, type, object_version, occurred, recorded_by, data
     FROM jsonb_populate_recordset(NULL::events, %(events)s::jsonb)
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT DO NOTHING
 )
 SELECT (SELECT count(*) FROM written) AS written, (SELECT pg_notify('changes', last::text) FROM head);
 
@@ -199,9 +199,16 @@ SET epoch = left(md5(gen_random_uuid()::text), 8)
 RETURNING epoch, last, pg_notify('changes', last::text);
 
 -- name: find_events
+-- Of all partitions that begin after this time.
 SELECT id
 FROM events
-WHERE id = ANY(%(ids)s);
+WHERE id = ANY(%(ids)s) AND occurred >= %(since)s;
+
+-- name: make_event_partitions
+SELECT make_event_partitions(%(step)s, %(ahead)s) AS made;
+
+-- name: drop_event_partitions
+SELECT drop_event_partitions(clock_timestamp() - %(age)s) AS dropped;
 
 -- name: catch_up
 -- Also back to an earlier time: then a clock that was ahead has been corrected, and with the later time the gateway
