@@ -14,7 +14,9 @@ QUEUE_LENGTH = Gauge("thumbmill_queue_length", "Messages that wait in a queue, a
 SUPERSEDED = Counter(
     "thumbmill_tracker_superseded_dead_letters", "Dead letters dropped since a later run decided about their image"
 )
-PURGED = Counter("thumbmill_tracker_purged", "Expired rows, or events without a row, that were purged", ["kind"])
+PURGED = Counter(
+    "thumbmill_tracker_purged", "Expired rows, events without a row, and old changes that were purged", ["kind"]
+)
 REJECTED = Counter("thumbmill_tracker_rejected_objects", "Objects deleted because their form was no longer valid")
 NOTIFICATIONS_SILENT = Gauge(
     "thumbmill_notifications_silent",
