@@ -78,8 +78,8 @@ export const failures = {
   "redrive.force.hint": "Sinnvoll nur, wenn sich seitdem Grenzen oder Programme geändert haben.",
   "redrive.running": "Bilder werden neu hergestellt",
   "redrive.ended": "Neu hergestellt",
-  "redrive.result":
-    "{decided} von {total} entschieden: {done} fertig, {failed} wieder fehlgeschlagen, {superseded} inzwischen anders verändert.",
+  "redrive.result": "{decided} von {total} entschieden: {done} fertig, {failed} wieder fehlgeschlagen.",
+  "redrive.changed": { one: "{count} inzwischen anders verändert.", other: "{count} inzwischen anders verändert." },
   "redrive.by": "Veranlasst von {name}",
   "redrive.images": { one: "{count} Bild", other: "{count} Bilder" },
   "redrive.before": "Vorher",

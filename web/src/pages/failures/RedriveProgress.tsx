@@ -35,14 +35,9 @@ export function RedriveProgress({ id, onClose }: { id: string; onClose: () => vo
         <Button kind="quiet" icon="cross" label={t("common.close")} onClick={onClose} />
       </header>
       <progress aria-labelledby="redrive" max={Math.max(1, total)} value={decided} />
-      <p class="redrive-result" role="status" data-done={progress.done} data-redriven={progress.redriven}>
-        {t("redrive.result", {
-          decided,
-          total,
-          done: progress.done ?? 0,
-          failed: progress.failed ?? 0,
-          superseded: progress.superseded ?? 0,
-        })}
+      <p class="redrive-result" role="status">
+        {t("redrive.result", { decided, total, done: progress.done ?? 0, failed: progress.failed ?? 0 })}
+        {progress.superseded ? ` ${t("redrive.changed", { count: progress.superseded })}` : ""}
       </p>
       <p class="muted small">
         {redrive.requested_by && t("redrive.by", { name: redrive.requested_by })} <Time at={redrive.requested_at} />

@@ -27,9 +27,10 @@ export function Grid({ cards, selected, onToggle }: Properties): JSX.Element {
 function Item({ card, selected, onToggle }: { card: Card; selected: boolean; onToggle: (id: string) => void }): JSX.Element {
   const { image, ratio } = card;
   const name = nameOf(image);
+  const state = t(`status.${shownStatus(image)}` as "status.DONE");
   return (
     <li class={`gallery-item ${selected ? "gallery-item-selected" : ""}`} style={{ "--ratio": String(ratio) }} data-id={image.id}>
-      <Link class="gallery-link" to={`/images/${image.id}`} aria-label={`${name}, ${t(`status.${shownStatus(image)}` as "status.DONE")}`}>
+      <Link class="gallery-link" to={`/images/${image.id}`} aria-label={[name, state, reasonOf(image)].filter(Boolean).join(", ")}>
         <Preview image={image} />
       </Link>
       <label class="gallery-select">
@@ -73,7 +74,7 @@ function Preview({ image }: { image: Image }): JSX.Element {
       ) : image.error ? (
         <span class="gallery-reason">
           <Icon name="failures" size={28} />
-          {translate(`failure.${image.error.code}`, image.error.code)}
+          {reasonOf(image)}
         </span>
       ) : (
         !hash && <Icon name={image.status === "DELETED" ? "trash" : "image"} size={28} />
@@ -91,6 +92,10 @@ export function thumbnailOf(image: Image): Image["variants"][number] | undefined
 }
 
 const CARD_WIDTH = 280;
+
+function reasonOf({ error }: Image): string {
+  return error ? translate(`failure.${error.code}`, error.code) : "";
+}
 
 /** Return the name of an image as people know it. */
 export function nameOf(image: Image): string {
