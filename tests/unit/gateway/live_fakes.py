@@ -86,6 +86,7 @@ class FakeFeed:
         self.limit = limit
         self.window = window
         self.error = None
+        self.replay_seconds = 0.001  # for a query of a stream with a selection
         self.reads = []  # the times of reads after a position
         self.bells = []  # events of the hubs that listen
 
@@ -126,6 +127,8 @@ class FakeFeed:
             if max(seq, self.oldest - 1) < change.id.seq <= seq + window and selection.matches(change)
         ][:limit]
         position = matching[-1].id.seq if len(matching) == limit else max(seq, min(seq + window, head.last))
+        # The answer is on its way while more is published, and while a hub reads that.
+        await asyncio.sleep(self.replay_seconds if selection != EVERYTHING else 0.001)
         return Page(head, matching, position)
 
     async def notifications(self):
