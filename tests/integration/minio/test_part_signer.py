@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from minio.datatypes import Part
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyRejected
@@ -100,7 +99,7 @@ def test_the_errors_of_multipart_uploads(gateway, upload):
     key, upload_id = upload
     for call in (
         lambda: gateway.list_parts(ORIGINALS_BUCKET, key, "none"),
-        lambda: gateway.complete_multipart_upload(ORIGINALS_BUCKET, key, "none", [Part(1, "0" * 32)]),
+        lambda: gateway.complete_multipart_upload(ORIGINALS_BUCKET, key, "none", [StoredPart(1, "0" * 32, 1)]),
     ):
         with pytest.raises(UploadNotFoundError):
             call()
