@@ -64,8 +64,12 @@ def test_failures_are_counted_and_redriven_as_the_preview_says(system):
     for image_id in (spinning, crashing):
         system.wait_status(image_id, "FAILED", timeout=60)
     publish_dead(system, announced.body)
-    wait_until(lambda: problems_of(system, DEAD), 60, "the dead letter among the problems")
-    [letters] = [queue for queue in get(system, "system")["dead_letters"] if queue["queue"] == DEAD]
+
+    def read_letters():
+        return [one for one in get(system, "system")["dead_letters"] if one["queue"] == DEAD and one["items"]]
+
+    [letters] = wait_until(read_letters, 60, "the dead letter with its reason")
+    assert problems_of(system, DEAD)
     assert [(one["image_id"], one["superseded"]) for one in letters["items"]] == [(spinning, False)]
     assert letters["reasons"] == {"attempts_exhausted": 1}
 
