@@ -31,11 +31,19 @@ def main() -> None:
     with run_stack(HEARTBEAT_INTERVAL_SECONDS="2") as stack, closing(System(stack)) as system:
         image_id = fill(system)
         with run_browser() as browser:
-            for view, (width, height, scheme) in VIEWS.items():
-                options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
-                console = Console(browser, stack.endpoints.gateway, **options)
-                for page in PAGES:
+            consoles = {
+                view: Console(
+                    browser,
+                    stack.endpoints.gateway,
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,
+                )
+                for view, (width, height, scheme) in VIEWS.items()
+            }
+            for page in PAGES:  # the gallery comes before the uploads that the other pages show
+                for view, console in consoles.items():
                     shoot(console, page, image_id, f"{page}-{view}")
+            for console in consoles.values():
                 console.close()
 
 
