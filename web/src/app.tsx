@@ -4,7 +4,7 @@ import { signal, useComputed } from "@preact/signals";
 import type { ComponentType, JSX } from "preact";
 
 import { loginNeeded } from "./api/session";
-import { EmptyState, Skeleton } from "./components";
+import { EmptyState, Page, Skeleton } from "./components";
 import { t } from "./i18n";
 import { Layout } from "./layout";
 import { Login } from "./pages/login";
@@ -40,15 +40,17 @@ function CurrentPage(): JSX.Element {
   }).value;
   if (!route) {
     return (
-      <EmptyState icon="search" title={t("page.notFound")} hint={t("page.notFound.hint")}>
-        <Link to="/">{t("nav.gallery")}</Link>
-      </EmptyState>
+      <Page title={t("page.notFound")}>
+        <EmptyState icon="search" title={t("page.notFound.hint")}>
+          <Link to="/">{t("nav.gallery")}</Link>
+        </EmptyState>
+      </Page>
     );
   }
-  const Page = loaded.value.get(route.pattern);
-  if (!Page) {
+  const Shown = loaded.value.get(route.pattern);
+  if (!Shown) {
     void route.load().then((module) => (loaded.value = new Map(loaded.value).set(route.pattern, module.default)));
     return <Skeleton />;
   }
-  return <Page key={path.value} parameters={route.parameters} />;
+  return <Shown key={path.value} parameters={route.parameters} />;
 }
