@@ -70,8 +70,10 @@ def shoot(console: Console, page: str, image_id: str, name: str) -> None:
     if page == "upload":
         choose_files(tab)
     tab.wait_for_timeout(1500)  # for pictures, and for numbers that a page asks for each second
-    picture = Image.open(io.BytesIO(tab.screenshot()))
-    picture.quantize(256).save(DIRECTORY / f"{name}.png", optimize=True)  # a third of the size
+    picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+    if page not in {"gallery", "image"}:  # which would show the edges between 256 colours
+        picture = picture.quantize(256)  # a third of the size
+    picture.save(DIRECTORY / f"{name}.png", optimize=True)
     sys.stdout.write(f"docs/screenshots/{name}.png\n")
     tab.close()
 
