@@ -30,7 +30,8 @@ _TRACKER_QUEUE, _UNROUTED = "status_tracker", "unrouted"
 _ALL, _NONE = ".*", "^$"
 # The routing keys that each user may publish on image.lifecycle, equal to thumbmill.core.contracts.senders.
 _LIFECYCLE_KEYS = {
-    "gateway": r"^((upload|reconciliation|redrive)\.requested|image\.(retry_requested|variants_missing))$",
+    "gateway": r"^(upload\.(requested|expired)|(reconciliation|redrive)\.requested|"
+    r"image\.(retry_requested|variants_missing))$",
     "thumbnailer": r"^(image\.(processing|retrying|done|failed|removed)|worker\.alive)$",
     "status-tracker": r"^(upload\.expired|tracker\.watermark)$",
     "operator": r"^image\.(redriven|dropped)$",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import uuid
 
 import pika
 
@@ -172,3 +173,13 @@ def test_orders_can_be_switched_off(system):
             assert problem(answer, 403) == "operator_actions_off"
         assert get(system, "system")["operator_actions"] is False
     assert get(system, "system")["operator_actions"] is True
+
+
+def test_an_order_that_is_not_recorded_yet_is_not_reported_as_unknown(system):
+    with system.frozen("status-tracker"):
+        ordered = order(system, "reconciliations", dry_run=True)
+        assert ordered["state"] == "requested"
+        path = f"{API}/reconciliations/{ordered['id']}"
+        assert problem(system.http.get(path), 503) == "not_caught_up"
+    wait_order(system, f"reconciliations/{ordered['id']}")
+    assert problem(system.http.get(f"{API}/reconciliations/{uuid.uuid4()}"), 404) == "order_not_found"

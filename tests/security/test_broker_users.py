@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 USERS = ("gateway", "thumbnailer", "status-tracker", "operator", "minio")
 PUBLISHED_BY = {
     "gateway": {
-        *("upload.requested", "image.retry_requested", "image.variants_missing"),
+        *("upload.requested", "upload.expired", "image.retry_requested", "image.variants_missing"),
         *("reconciliation.requested", "redrive.requested"),
     },
     "thumbnailer": {

@@ -27,6 +27,7 @@ MIB = 1024 * 1024
 FILE = FileDescription(content_type="image/jpeg", file_name="a.jpg", batch="album")
 NOW = datetime.now(UTC).replace(microsecond=0)
 TOKENS = UploadTokens("secret")
+TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 
 
 @pytest.mark.parametrize("size", [1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 52_428_800, 60_000 * MIB + 7])
@@ -193,7 +194,7 @@ def test_a_file_that_turns_out_too_large_is_aborted(uploads, storage):
     [(parts, *_)] = storage.unfinished.values()
     parts.append(bytes(20 * MIB + 1))
     with pytest.raises(Problem, match="file_too_large"):
-        asyncio.run(uploads.complete(token, {1: "1"}))
+        asyncio.run(uploads.complete(token, {1: "1"}, TRACE))
     assert storage.unfinished == {}
     assert storage.objects == {}
 
@@ -205,9 +206,9 @@ def test_an_expired_upload_is_gone(uploads, storage):
         with pytest.raises(Problem, match="upload_expired"):
             call()
     with pytest.raises(Problem, match="upload_expired"):
-        asyncio.run(uploads.complete(token, None))
+        asyncio.run(uploads.complete(token, None, TRACE))
     assert storage.unfinished  # not completed
-    asyncio.run(uploads.abort(token))
+    asyncio.run(uploads.abort(token, TRACE))
     assert storage.unfinished == {}
 
 

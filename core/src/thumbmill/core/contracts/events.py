@@ -45,7 +45,7 @@ class UploadRequested(FrozenModel):
 
 
 class UploadExpired(FrozenModel):
-    """A presigned form expired, and nothing had been uploaded with it."""
+    """A ticket expired, or its client aborted the upload; nothing had been uploaded with it."""
 
     type: Literal[EventType.EXPIRED] = EventType.EXPIRED
     key: str

@@ -18,7 +18,7 @@ GATEWAY, THUMBNAILER, TRACKER, OPERATOR, MINIO = "gateway", "thumbnailer", "stat
 # A type that is missing here is accepted from no sender: tracker.repaired and the like are never published.
 SENDERS: dict[EventType, tuple[str, ...]] = {
     EventType.REQUESTED: (GATEWAY,),
-    EventType.EXPIRED: (TRACKER,),
+    EventType.EXPIRED: (GATEWAY, TRACKER),
     EventType.PROCESSING: (THUMBNAILER,),
     EventType.RETRYING: (THUMBNAILER,),
     EventType.DONE: (THUMBNAILER,),

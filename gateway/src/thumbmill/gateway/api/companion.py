@@ -185,14 +185,15 @@ async def complete_multipart(request: Request, services: ServicesDep, upload_id:
     """Join the parts into the image. Repetitions have no effect and the same response."""
     token = find_upload(services, upload_id, key)
     listed = await read_json(request, MultipartCompletion, MAX_COMPLETE_BYTES)
-    stored, _ = await services.part_uploads.complete(token, {part.PartNumber: part.ETag for part in listed.parts})
+    etags = {part.PartNumber: part.ETag for part in listed.parts}
+    stored, _ = await services.part_uploads.complete(token, etags, traceparent_of(request))
     return Completed(location=links_of(request).image(stored.id), key=stored.key, id=stored.id)
 
 
 @router.delete("/multipart/{upload_id}", responses=openapi.ABORT)
-async def abort_multipart(services: ServicesDep, upload_id: str, key: Key) -> dict[str, str]:
-    """Drop the uploaded parts."""
-    await services.part_uploads.abort(find_upload(services, upload_id, key))
+async def abort_multipart(request: Request, services: ServicesDep, upload_id: str, key: Key) -> dict[str, str]:
+    """Drop the uploaded parts, and have the ticket expire. A completed upload stays."""
+    await services.part_uploads.abort(find_upload(services, upload_id, key), traceparent_of(request))
     return {}
 
 

@@ -178,7 +178,7 @@ RETRY = problem_responses(
 )
 DELETE = problem_responses(*_LOOKUP, Code.TICKET_NOT_USED)
 SUMMARY = problem_responses(Code.DATABASE_UNAVAILABLE)
-ORDER_STATE = problem_responses(Code.ORDER_NOT_FOUND, Code.DATABASE_UNAVAILABLE)
+ORDER_STATE = problem_responses(Code.ORDER_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE)
 ORDER = problem_responses(
     Code.OPERATOR_ACTIONS_OFF,
     Code.BODY_TOO_LARGE,

@@ -1,6 +1,7 @@
 """The operator's endpoints: summaries, the state of the system, reconciliations and redrives."""
 
 import uuid
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
@@ -22,7 +23,7 @@ from thumbmill.gateway.operations.models import (
     Summary,
     System,
 )
-from thumbmill.gateway.operations.orders import operator_name
+from thumbmill.gateway.operations.orders import Orders, operator_name
 from thumbmill.gateway.operations.presenter import (
     to_reconciliation,
     to_reconciliation_detail,
@@ -76,10 +77,10 @@ async def request_reconciliation(request: Request, response: Response, services:
 @router.get("/reconciliations/{run_id}", responses=openapi.ORDER_STATE)
 async def get_reconciliation(services: ServicesDep, run_id: uuid.UUID) -> ReconciliationDetail:
     """Get a comparison of the buckets with the rows, and the first 1000 images that it found to differ."""
-    repository = services.operations.repository
+    repository, arrived_at = services.operations.repository, datetime.now(UTC)
     rows = await repository.reconciliations(run_id)
     if not rows:
-        raise Problem(Code.ORDER_NOT_FOUND)
+        raise await _missing_order(services.operations.orders, arrived_at)
     images = await repository.reconciled_images(run_id)
     return to_reconciliation_detail(rows[0], await repository.expected_objects(), images)
 
@@ -114,10 +115,10 @@ async def request_redrive(request: Request, response: Response, services: Servic
 @router.get("/redrives/{redrive_id}", responses=openapi.ORDER_STATE)
 async def get_redrive(services: ServicesDep, redrive_id: uuid.UUID) -> RedriveDetail:
     """Get an order to process FAILED images again, and what became of the first 1000 of them."""
-    repository = services.operations.repository
+    repository, arrived_at = services.operations.repository, datetime.now(UTC)
     rows = await repository.redrives(redrive_id)
     if not rows:
-        raise Problem(Code.ORDER_NOT_FOUND)
+        raise await _missing_order(services.operations.orders, arrived_at)
     return to_redrive_detail(rows[0], await repository.redriven_images(redrive_id))
 
 
@@ -139,3 +140,8 @@ async def redrive_image(
     row = await services.lookup.wait_until_changed(row)
     response.headers["Location"] = url = links_of(request).image(image_id)
     return RetryAccepted(id=row.id, status=Status(row.status), url=url)
+
+
+async def _missing_order(orders: Orders, arrived_at: datetime) -> Problem:
+    """Return the problem of an unknown order: one that was published may not be recorded yet."""
+    return Problem(Code.ORDER_NOT_FOUND if await orders.is_recorded(arrived_at) else Code.NOT_CAUGHT_UP)

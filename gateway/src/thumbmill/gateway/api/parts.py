@@ -14,6 +14,7 @@ from thumbmill.gateway.api.dependencies import ServicesDep
 from thumbmill.gateway.api.waiting import WaitSeconds, respond_to_upload
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import Accepted
+from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.part_sizes import MAX_PARTS, part_bytes, part_count
 from thumbmill.gateway.uploads.parts import MAX_NUMBERS, StartedUpload
 from thumbmill.gateway.uploads.tickets import FileDescription
@@ -140,7 +141,7 @@ async def complete_upload(
     token = services.part_uploads.find(image_id, upload_id)
     listed = await read_json(request, Completion, MAX_COMPLETE_BYTES)
     etags = None if listed.parts is None else {part.number: part.etag for part in listed.parts}
-    stored, is_new = await services.part_uploads.complete(token, etags)
+    stored, is_new = await services.part_uploads.complete(token, etags, traceparent_of(request))
     status = Status.PENDING if is_new else Status((await services.lookup.find(image_id)).status)
     url = links_of(request).image(image_id)
     accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
@@ -148,6 +149,9 @@ async def complete_upload(
 
 
 @router.delete("", status_code=204, responses=openapi.ABORT)
-async def abort_upload(services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId) -> None:
-    """Drop the uploaded parts. The ticket expires on its own; a completed upload stays."""
-    await services.part_uploads.abort(services.part_uploads.find(image_id, upload_id))
+async def abort_upload(
+    request: Request, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId
+) -> None:
+    """Drop the uploaded parts, and have the ticket expire. A completed upload stays."""
+    token = services.part_uploads.find(image_id, upload_id)
+    await services.part_uploads.abort(token, traceparent_of(request))

@@ -109,6 +109,16 @@ class Orders:
             }
         )
 
+    async def is_recorded(self, arrived_at: datetime) -> bool:
+        """Return whether the tracker has recorded every order published before a time; give it a moment."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TIMEOUT_SECONDS
+        while (recorded := await self.repository.caught_up_to()) is None or recorded < arrived_at:
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
     async def _publish(self, order: Order, traceparent: str) -> uuid.UUID:
         event = to_cloud_event(order, by="gateway", traceparent=traceparent)
         await self.publisher_executor.run(self.publisher.publish_event, event)

@@ -107,6 +107,13 @@ class WaitingRow:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """The tracker's progress."""
+
+    caught_up_to: datetime | None
+
+
+@dataclass(frozen=True)
 class OrderRow:
     """An order of an operator, or a run that the tracker began itself."""
 
@@ -211,6 +218,10 @@ class OperationsRepository:
     async def waiting(self) -> WaitingRow:
         """Count the images that wait for the thumbnailer."""
         return (await self._database.fetch_all(queries.WAITING, {}, WaitingRow))[0]
+
+    async def caught_up_to(self) -> datetime | None:
+        """Return the time up to which the tracker has recorded every event."""
+        return (await self._database.fetch_all(queries.CAUGHT_UP_TO, {}, Progress))[0].caught_up_to
 
     async def throughput(self) -> ThroughputRow:
         """Compute from the latest changes what became DONE."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from thumbmill.core.contracts.events import UploadRequested
+from thumbmill.core.contracts.events import UploadExpired, UploadRequested
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, UploadNotFoundError
@@ -78,7 +78,7 @@ class PartUploads:
             await self.tickets.announce(requested, traceparent)
         except DependencyUnavailable:
             with suppress(DependencyUnavailable):
-                await self.abort(token)
+                await self._drop_parts(token)
             raise
         return StartedUpload(image_id, key, self.tokens.encode(token), token)
 
@@ -112,13 +112,15 @@ class PartUploads:
         except UploadNotFoundError as error:
             raise Problem(Code.UPLOAD_NOT_FOUND) from error
 
-    async def complete(self, token: UploadToken, etags: Mapping[int, str] | None) -> tuple[StoredImage, bool]:
+    async def complete(
+        self, token: UploadToken, etags: Mapping[int, str] | None, traceparent: str
+    ) -> tuple[StoredImage, bool]:
         """Join the parts into an object. Return the image, and whether it was not completed before.
 
         ``etags`` are the parts that the client lists, if it does. Raise Problem, DependencyUnavailable.
         """
         key = upload_key(token.image_id)
-        is_new = not _has_expired(token) and await self._join(token, etags)
+        is_new = not _has_expired(token) and await self._join(token, etags, traceparent)
         try:
             stored = await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
         except ObjectNotFoundError as error:
@@ -128,19 +130,31 @@ class PartUploads:
             UPLOAD_BYTES.inc(stored.object_version.size)
         return _to_image(token.image_id, key, stored), is_new
 
-    async def abort(self, token: UploadToken) -> None:
-        """Drop the parts, if the upload is neither completed nor aborted. Raise DependencyUnavailable."""
-        with suppress(UploadNotFoundError):
+    async def abort(self, token: UploadToken, traceparent: str) -> None:
+        """Drop the parts and have the ticket expire, unless it is completed. Raise DependencyUnavailable."""
+        key = upload_key(token.image_id)
+        if not await self._drop_parts(token):
+            with suppress(ObjectNotFoundError):
+                await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
+                return
+        await self.tickets.withdraw(UploadExpired(key=key, expires_at=token.expires_at), traceparent)
+
+    async def _drop_parts(self, token: UploadToken) -> bool:
+        """Return whether the object store knew the upload, which it forgets once it is completed or aborted."""
+        try:
             await self.executor.run(
                 self.storage.abort_multipart_upload, ORIGINALS_BUCKET, upload_key(token.image_id), token.upload
             )
+        except UploadNotFoundError:
+            return False
+        return True
 
     async def _list_parts(self, token: UploadToken) -> list[StoredPart]:
         return await self.executor.run(
             self.storage.list_parts, ORIGINALS_BUCKET, upload_key(token.image_id), token.upload
         )
 
-    async def _join(self, token: UploadToken, etags: Mapping[int, str] | None) -> bool:
+    async def _join(self, token: UploadToken, etags: Mapping[int, str] | None, traceparent: str) -> bool:
         """Join the parts. Return False if the object store does not know the upload.
 
         MinIO forgets an upload once it is completed, so a repetition looks like an unknown one.
@@ -148,7 +162,7 @@ class PartUploads:
         try:
             parts = await self._list_parts(token)
             if sum(part.size for part in parts) > self.max_bytes:  # possible only if no size was declared
-                await self.abort(token)
+                await self.abort(token, traceparent)
                 raise self._too_large()
             if token.size is None and etags:
                 parts = [part for part in parts if part.number in etags]

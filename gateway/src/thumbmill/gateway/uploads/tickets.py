@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.cloud_event import to_cloud_event
-from thumbmill.core.contracts.events import UploadRequested
+from thumbmill.core.contracts.events import UploadExpired, UploadRequested
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
@@ -57,9 +57,16 @@ class Tickets:
 
     async def announce(self, requested: UploadRequested, traceparent: str) -> None:
         """Publish a ticket, with a publisher confirm. Raise DependencyUnavailable."""
-        event = to_cloud_event(requested, by="gateway", traceparent=traceparent)
-        await self.publisher_executor.run(self.publisher.publish_event, event)
+        await self._publish(requested, traceparent)
         PRESIGNED_UPLOADS.inc()
+
+    async def withdraw(self, expired: UploadExpired, traceparent: str) -> None:
+        """Publish that a ticket will not be used, with a publisher confirm. Raise DependencyUnavailable."""
+        await self._publish(expired, traceparent)
+
+    async def _publish(self, event: UploadRequested | UploadExpired, traceparent: str) -> None:
+        envelope = to_cloud_event(event, by="gateway", traceparent=traceparent)
+        await self.publisher_executor.run(self.publisher.publish_event, envelope)
 
     async def keep_alive(self) -> None:
         """Answer the broker's heartbeats until the task is cancelled."""
