@@ -1,4 +1,4 @@
-"""One browser for all tests, and the console of the running system in a new profile for each."""
+"""One browser for the tests of a file, and the console of the running system in a new profile for each test."""
 
 from contextlib import closing, contextmanager
 
@@ -8,8 +8,9 @@ from tests.support.browser import Console, run_browser
 from tests.support.system import System
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Yield a browser. Its event loop runs until the end of the file: until then, no test can run another one."""
     with run_browser() as running:
         yield running
 
