@@ -53,6 +53,8 @@ class Node:
 
 def build_console(log: Callable[[str], None]) -> None:
     """Build the console unless its sources are those of the last build. Raise LaunchError."""
+    if not WEB.is_dir():
+        raise LaunchError(f"there is no {WEB}")
     with _lock():
         sources = _digest(path for path in (*_files(WEB), _API))
         if (OUTPUT / "index.html").exists() and _recorded("built") == sources:

@@ -16,13 +16,13 @@ from tests.support.waiting import wait_until
 
 # The thumbnailer's crash points, and the state by then: variants stored, image.done published.
 THUMBNAILER = {
-    "after_receive": (0, False),
-    "after_fetch": (0, False),
-    "after_decode": (0, False),
-    "after_first_put": (1, False),
-    "after_put": (len(PRESETS), False),
-    "before_publish": (len(PRESETS), False),
-    "after_publish": (len(PRESETS), True),
+    "after_receive": ({0}, False),
+    "after_fetch": ({0}, False),
+    "after_decode": ({0}, False),
+    "after_first_put": (set(range(1, len(PRESETS) + 1)), False),  # the variants are stored at the same time
+    "after_put": ({len(PRESETS)}, False),
+    "before_publish": ({len(PRESETS)}, False),
+    "after_publish": ({len(PRESETS)}, True),
 }
 DEATHS = 5  # after so many deliveries the consumer handles the message alone
 
@@ -59,7 +59,7 @@ def test_the_thumbnailer_is_killed(system, stack, point):
         image_id = system.post_form(photo())["id"]
         wait_killed(stack, "thumbnailer")
         wait_tracker(system)
-        assert len(system.keys(PROCESSED, f"{image_id}/")) == stored
+        assert len(system.keys(PROCESSED, f"{image_id}/")) in stored
         assert ("image.done" in system.timeline(image_id)) == observed
         assert (system.image(image_id)["status"] == "DONE") == observed
     check_done(system, image_id)

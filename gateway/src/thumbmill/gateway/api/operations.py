@@ -1,7 +1,9 @@
 """The operator's endpoints: summaries, the state of the system, reconciliations and redrives."""
 
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 
@@ -33,6 +35,8 @@ from thumbmill.gateway.operations.presenter import (
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.urls import API, links_of
+
+Row = TypeVar("Row")
 
 router = APIRouter(prefix=API, tags=["operations"])
 
@@ -77,12 +81,10 @@ async def request_reconciliation(request: Request, response: Response, services:
 @router.get("/reconciliations/{run_id}", responses=openapi.ORDER_STATE)
 async def get_reconciliation(services: ServicesDep, run_id: uuid.UUID) -> ReconciliationDetail:
     """Get a comparison of the buckets with the rows, and the first 1000 images that it found to differ."""
-    repository, arrived_at = services.operations.repository, datetime.now(UTC)
-    rows = await repository.reconciliations(run_id)
-    if not rows:
-        raise await _missing_order(services.operations.orders, arrived_at)
+    repository = services.operations.repository
+    row = await _find(services.operations.orders, lambda: repository.reconciliations(run_id))
     images = await repository.reconciled_images(run_id)
-    return to_reconciliation_detail(rows[0], await repository.expected_objects(), images)
+    return to_reconciliation_detail(row, await repository.expected_objects(), images)
 
 
 @router.get("/redrives", responses=openapi.SUMMARY)
@@ -115,11 +117,9 @@ async def request_redrive(request: Request, response: Response, services: Servic
 @router.get("/redrives/{redrive_id}", responses=openapi.ORDER_STATE)
 async def get_redrive(services: ServicesDep, redrive_id: uuid.UUID) -> RedriveDetail:
     """Get an order to process FAILED images again, and what became of the first 1000 of them."""
-    repository, arrived_at = services.operations.repository, datetime.now(UTC)
-    rows = await repository.redrives(redrive_id)
-    if not rows:
-        raise await _missing_order(services.operations.orders, arrived_at)
-    return to_redrive_detail(rows[0], await repository.redriven_images(redrive_id))
+    repository = services.operations.repository
+    row = await _find(services.operations.orders, lambda: repository.redrives(redrive_id))
+    return to_redrive_detail(row, await repository.redriven_images(redrive_id))
 
 
 @router.post(
@@ -142,6 +142,14 @@ async def redrive_image(
     return RetryAccepted(id=row.id, status=Status(row.status), url=url)
 
 
-async def _missing_order(orders: Orders, arrived_at: datetime) -> Problem:
-    """Return the problem of an unknown order: one that was published may not be recorded yet."""
-    return Problem(Code.ORDER_NOT_FOUND if await orders.is_recorded(arrived_at) else Code.NOT_CAUGHT_UP)
+async def _find(orders: Orders, read: Callable[[], Awaitable[Sequence[Row]]]) -> Row:
+    """Return an order. Raise Problem: order_not_found, or not_caught_up while it may not be recorded yet."""
+    arrived_at = datetime.now(UTC)
+    rows = await read()
+    if not rows:
+        if not await orders.is_recorded(arrived_at):
+            raise Problem(Code.NOT_CAUGHT_UP)
+        rows = await read()
+    if not rows:
+        raise Problem(Code.ORDER_NOT_FOUND)
+    return rows[0]

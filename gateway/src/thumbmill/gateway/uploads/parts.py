@@ -132,22 +132,18 @@ class PartUploads:
 
     async def abort(self, token: UploadToken, traceparent: str) -> None:
         """Drop the parts and have the ticket expire, unless it is completed. Raise DependencyUnavailable."""
+        await self._drop_parts(token)
         key = upload_key(token.image_id)
-        if not await self._drop_parts(token):
-            with suppress(ObjectNotFoundError):
-                await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
-                return
+        with suppress(ObjectNotFoundError):
+            await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
+            return
         await self.tickets.withdraw(UploadExpired(key=key, expires_at=token.expires_at), traceparent)
 
-    async def _drop_parts(self, token: UploadToken) -> bool:
-        """Return whether the object store knew the upload, which it forgets once it is completed or aborted."""
-        try:
+    async def _drop_parts(self, token: UploadToken) -> None:
+        with suppress(UploadNotFoundError):
             await self.executor.run(
                 self.storage.abort_multipart_upload, ORIGINALS_BUCKET, upload_key(token.image_id), token.upload
             )
-        except UploadNotFoundError:
-            return False
-        return True
 
     async def _list_parts(self, token: UploadToken) -> list[StoredPart]:
         return await self.executor.run(
