@@ -18,7 +18,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.executor import BoundedExecutor
-from thumbmill.gateway.images import lookup as lookup_module
+from thumbmill.gateway.images import polling
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.presenter import etag_of
 from thumbmill.gateway.problems import Code, Problem
@@ -40,8 +40,8 @@ class FakeRepository:
 
 @pytest.fixture(autouse=True)
 def short_timeouts(monkeypatch):
-    monkeypatch.setattr(lookup_module, "TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(lookup_module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(polling, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0.01)
 
 
 def now():

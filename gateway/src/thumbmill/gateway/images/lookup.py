@@ -5,7 +5,6 @@ that a status never goes back when the tracker records the image. "Not found" is
 recorded everything that happened before the request.
 """
 
-import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,13 +15,12 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upl
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.images.polling import poll_tracker
 from thumbmill.gateway.images.presenter import pending_row, untracked_row
 from thumbmill.gateway.images.repository import ImageRepository, ImageRow
 from thumbmill.gateway.images.states import WITHOUT_UPLOAD
 from thumbmill.gateway.problems import Code, Problem
 
-TIMEOUT_SECONDS = 3  # for the tracker, which records its progress every second
-POLL_SECONDS = 0.15
 CLOCK_SKEW = timedelta(minutes=5)  # allowed between the clocks of two gateways
 
 
@@ -58,12 +56,9 @@ class Lookup:
 
         Use this before deleting the object: afterwards, only the row shows that there was one.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + TIMEOUT_SECONDS
-        while (row := await self.find(image_id)).untracked_version:
-            if loop.time() >= deadline:
-                raise Problem(Code.NOT_CAUGHT_UP)
-            await asyncio.sleep(POLL_SECONDS)
+        row = await poll_tracker(lambda: self.find(image_id), lambda found: not found.untracked_version)
+        if row.untracked_version:
+            raise Problem(Code.NOT_CAUGHT_UP)
         return row
 
     async def wait_until_changed(self, row: ImageRow) -> ImageRow:
@@ -71,13 +66,7 @@ class Lookup:
 
         Use this after requesting a retry: the next read must not mistake the old failure for a new one.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + TIMEOUT_SECONDS
-        latest = await self.find(row.id)
-        while latest.version == row.version and loop.time() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
-            latest = await self.find(row.id)
-        return latest
+        return await poll_tracker(lambda: self.find(row.id), lambda latest: latest.version != row.version)
 
     async def _find_in_database_and_bucket(self, image_id: uuid.UUID, key: str) -> ImageRow | None:
         row, _ = await self.repository.get(image_id)
@@ -92,14 +81,12 @@ class Lookup:
         return pending_row(row, head) if row else untracked_row(image_id, key, head)
 
     async def _wait_for_tracker(self, image_id: uuid.UUID, arrived_at: datetime) -> ImageRow:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + TIMEOUT_SECONDS
-        while True:
-            row, caught_up_to = await self.repository.get(image_id)
-            if row is not None:
-                return await self.find(image_id)
-            if caught_up_to is not None and caught_up_to >= arrived_at:
-                raise Problem(Code.IMAGE_NOT_FOUND)
-            if loop.time() >= deadline:
-                raise Problem(Code.NOT_CAUGHT_UP)
-            await asyncio.sleep(POLL_SECONDS)
+        def is_caught_up(caught_up_to: datetime | None) -> bool:
+            return caught_up_to is not None and caught_up_to >= arrived_at
+
+        row, caught_up_to = await poll_tracker(
+            lambda: self.repository.get(image_id), lambda found: found[0] is not None or is_caught_up(found[1])
+        )
+        if row is not None:
+            return await self.find(image_id)
+        raise Problem(Code.IMAGE_NOT_FOUND if is_caught_up(caught_up_to) else Code.NOT_CAUGHT_UP)

@@ -1,6 +1,5 @@
 """Batches of uploads: their images, counted by state."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,13 +7,11 @@ from functools import partial
 
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.images.database import Database
+from thumbmill.gateway.images.polling import poll_tracker
 from thumbmill.gateway.images.states import TERMINAL
 from thumbmill.gateway.live.event_ids import EventId
 from thumbmill.gateway.live.models import BatchOut
 from thumbmill.gateway.live.shared_reads import SharedReads
-
-TIMEOUT_SECONDS = 3  # for the tracker, which records its progress every second
-POLL_SECONDS = 0.15
 
 _SUMMARY = """
     SELECT
@@ -92,13 +89,10 @@ class Batches:
 
     async def find(self, batch: str, arrived_at: datetime) -> Batch:
         """Return a batch. If it is settled, wait a moment until the tracker has recorded every earlier upload."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + TIMEOUT_SECONDS
-        found = await self._shared.get(batch, partial(self._read, batch))
-        while found.is_settled and not found.is_finished(arrived_at) and loop.time() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
-            found = await self._shared.get(batch, partial(self._read, batch))
-        return found
+        return await poll_tracker(
+            lambda: self._shared.get(batch, partial(self._read, batch)),
+            lambda found: not found.is_settled or found.is_finished(arrived_at),
+        )
 
     async def _read(self, batch: str) -> Batch:
         return to_batch(await self._database.fetch_all(_SUMMARY, {"batch": batch}, StateCount))

@@ -4,7 +4,6 @@ The gateway writes nothing to the database. It counts what an order is about fro
 out exactly that: images that fail later than the count are left out.
 """
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from thumbmill.core.contracts.system_events import (
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.images.polling import poll_tracker
 from thumbmill.gateway.metrics import TRACKER_REQUESTS
 from thumbmill.gateway.operations.models import (
     NotRetryable,
@@ -38,9 +38,6 @@ from thumbmill.gateway.operations.repository import OperationsRepository, Scope
 from thumbmill.gateway.problems import Code, Problem
 
 log = structlog.get_logger()
-
-TIMEOUT_SECONDS = 3  # for the tracker to record an order
-POLL_SECONDS = 0.15
 
 Row = TypeVar("Row")
 
@@ -111,13 +108,11 @@ class Orders:
 
     async def is_recorded(self, arrived_at: datetime) -> bool:
         """Return whether the tracker has recorded every order published before a time; give it a moment."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + TIMEOUT_SECONDS
-        while (recorded := await self.repository.caught_up_to()) is None or recorded < arrived_at:
-            if loop.time() >= deadline:
-                return False
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+
+        def is_caught_up(caught_up_to: datetime | None) -> bool:
+            return caught_up_to is not None and caught_up_to >= arrived_at
+
+        return is_caught_up(await poll_tracker(self.repository.caught_up_to, is_caught_up))
 
     async def _publish(self, order: Order, traceparent: str) -> uuid.UUID:
         event = to_cloud_event(order, by="gateway", traceparent=traceparent)
@@ -149,17 +144,12 @@ async def _wait_for(read: Callable[[], Awaitable[Sequence[Row]]]) -> Row | None:
 
     The order is published, so an error would make the client send a second one.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + TIMEOUT_SECONDS
-    while True:
-        try:
-            rows = await read()
-        except DependencyUnavailable as error:
-            log.warning("order_not_readable", error=str(error))
-            return None
-        if rows or loop.time() >= deadline:
-            return rows[0] if rows else None
-        await asyncio.sleep(POLL_SECONDS)
+    try:
+        rows = await poll_tracker(read, bool)
+    except DependencyUnavailable as error:
+        log.warning("order_not_readable", error=str(error))
+        return None
+    return rows[0] if rows else None
 
 
 def operator_name(client: str) -> str:
