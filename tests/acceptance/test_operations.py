@@ -66,13 +66,13 @@ def test_failures_are_counted_and_redriven_as_the_preview_says(system):
         system.wait_status(image_id, "FAILED", timeout=60)
     publish_dead(system, announced.body)
 
-    def read_letters():
+    def read_dead_letters():
         return [one for one in get(system, "system")["dead_letters"] if one["queue"] == DEAD and one["items"]]
 
-    [letters] = wait_until(read_letters, 60, "the dead letter with its reason")
+    [queue] = wait_until(read_dead_letters, 60, "the dead letter with its reason")
     assert problems_of(system, DEAD)
-    assert [(one["image_id"], one["superseded"]) for one in letters["items"]] == [(spinning, False)]
-    assert letters["reasons"] == {"attempts_exhausted": 1}
+    assert [(one["image_id"], one["superseded"]) for one in queue["items"]] == [(spinning, False)]
+    assert queue["reasons"] == {"attempts_exhausted": 1}
 
     def summarized():
         return {one["code"]: one for one in get(system, "summary")["failures"] if one["last_hour"]}

@@ -103,7 +103,7 @@ def test_an_upload_continues_after_a_reload(console, system, tmp_path):
 
 
 def test_an_upload_survives_a_restart_of_the_gateway_and_the_loss_of_its_parts(console, system, stack, tmp_path):
-    """The store forgets the unfinished upload while the gateway is away: it starts anew, without a click."""
+    """The store forgets the unfinished upload while the gateway is away: it starts over, without a click."""
     console.expect(r"Failed to load resource|\[Uppy\]")  # the gateway is away, the upload is gone
     tab = console.open("/ui/upload")
     session = slow_down(console, tab, 3 * 2**20)

@@ -170,7 +170,7 @@ def test_uploads_end_well_although_the_gateway_restarts(locked, console, page, l
     assert width > 0  # an <img> sends no key, but the cookie
 
 
-def test_an_upload_that_the_store_has_forgotten_starts_anew(locked, console, page, load, tmp_path):
+def test_an_upload_that_the_store_has_forgotten_starts_over(locked, console, page, load, tmp_path):
     data = large_bmp(parts=2, seed=2)
     load()
     choose(page, tmp_path, photo=data)

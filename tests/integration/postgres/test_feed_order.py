@@ -60,7 +60,7 @@ class Reader(Thread):
 
 
 class Writer(Thread):
-    """Repeats an action with a connection of its own until told to stop; redoes what conflicts with others."""
+    """Repeats an action with a connection of its own until it is stopped; redoes what conflicts with others."""
 
     def __init__(self, url, seed, action, keys):
         super().__init__(daemon=True)

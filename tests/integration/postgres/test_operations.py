@@ -165,7 +165,7 @@ def test_the_throughput_is_read_from_the_feed(database, tracker, publications):
 
 
 @pytest.mark.parametrize(
-    ("image", "letter", "superseded"),
+    ("image", "dead_letter", "superseded"),
     [
         ({}, {}, False),
         ({"run_id": "2026-11-29T01"}, {}, True),
@@ -177,7 +177,7 @@ def test_the_throughput_is_read_from_the_feed(database, tracker, publications):
         ({"status": "DONE"}, {"image_id": uuid.UUID(int=9)}, False),  # an image that is unknown
     ],
 )
-def test_a_dead_letter_is_superseded_by_a_later_run(database, image, letter, superseded):
+def test_a_dead_letter_is_superseded_by_a_later_run(database, image, dead_letter, superseded):
     image_id = uuid.UUID(int=1)
     images = {
         "id": image_id,
@@ -193,7 +193,7 @@ def test_a_dead_letter_is_superseded_by_a_later_run(database, image, letter, sup
         "updated_at": "now",
         "version": 1,
     } | image
-    letters = {
+    dead_letters = {
         "queue": "image_queue.dead",
         "position": 0,
         "image_id": image_id,
@@ -202,9 +202,9 @@ def test_a_dead_letter_is_superseded_by_a_later_run(database, image, letter, sup
         "code": "attempts_exhausted",
         "reason": "no answer",
         "dead_lettered_at": datetime.now(UTC) - timedelta(minutes=5),
-    } | letter
+    } | dead_letter
     database.ask("UPDATE progress SET caught_up_to = clock_timestamp()")
-    for table, values in (("images", images), ("dead_letters", letters)):
+    for table, values in (("images", images), ("dead_letters", dead_letters)):
         names, places = ", ".join(values), ", ".join(["%s"] * len(values))
         database.ask(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))  # noqa: S608
     [row] = ask(database, lambda views: views.dead_letters())

@@ -90,7 +90,7 @@ class FakeFeed:
         self.reads = []  # the times of reads after a position
         self.bells = []  # events of the hubs that listen
 
-    def publish(self, status="PENDING", *, image_id=None, batch=None, heard=True):
+    def publish(self, status="PENDING", *, image_id=None, batch=None, notified=True):
         image_id = image_id or uuid.uuid4()
         seq = len(self.changes) + 1
         row = make_row(image_id, status=status, version=seq, batch=batch, event_id=f"{self.epoch}-{seq}")
@@ -105,7 +105,7 @@ class FakeFeed:
             data=to_json(row).decode(),
         )
         self.changes.append(change)
-        if heard:
+        if notified:
             for bell in self.bells:
                 bell.set()
         return change

@@ -76,7 +76,7 @@ def test_without_notifications_a_change_arrives_within_a_second():
         async with running() as (feed, gateway):
             client = StreamClient(gateway)
             await asyncio.sleep(SOON)
-            feed.publish(heard=False)
+            feed.publish(notified=False)
             await asyncio.sleep(hub_module.POLL_SECONDS + 0.01)
             return changes_of(client)
 
@@ -400,10 +400,10 @@ def test_any_cuts_resumed_at_any_gateway_give_each_change_once_and_in_order(sele
             await client.opened()
             for step, *values in steps:
                 if step == "publish":
-                    count, image_id, is_heard, batch = values
+                    count, image_id, is_notified, batch = values
                     for number in range(count):
                         status = "DONE" if number % 2 else "PENDING"
-                        feed.publish(status, image_id=image_id, batch=batch, heard=is_heard)
+                        feed.publish(status, image_id=image_id, batch=batch, notified=is_notified)
                 elif step == "wait":
                     await asyncio.sleep(values[0])
                 elif step == "outage":

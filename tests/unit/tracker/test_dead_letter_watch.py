@@ -17,7 +17,7 @@ QUEUE = "image_queue.dead"
 VERSION = ObjectVersion("1" * 32, 1000, 1_700_000_001)
 
 
-def letter(key):
+def dead_letter(key):
     body = make_upload_body(key, ObjectMetadata(VERSION, VERSION.etag, "image/jpeg", {}))
     headers = {"x-error-code": "attempts_exhausted", "x-died-at": "2026-11-29T12:00:00+00:00", "x-run": "a run"}
     return RawDeadLetter(QUEUE, body, "application/json", headers=headers)
@@ -27,7 +27,7 @@ class Broker:
     """One queue; ``held`` messages are out of it, as while an operator's program looks at them."""
 
     def __init__(self, *keys):
-        self.messages = [letter(key) for key in keys]
+        self.messages = [dead_letter(key) for key in keys]
         self.held = 0
         self.looks = 0
 
@@ -107,7 +107,7 @@ def test_a_queue_is_read_only_when_its_length_has_changed(watch, table):
     for _ in range(3):
         run()
     assert (broker.looks, len(table.rows[QUEUE])) == (1, 2)
-    broker.messages.append(letter("c"))
+    broker.messages.append(dead_letter("c"))
     run()
     assert broker.looks == 1, "the length has not settled"
     run()
@@ -136,7 +136,7 @@ def test_what_is_superseded_is_dropped_with_a_note_in_the_timeline(watch, table,
     run()
     table.superseded = {table.rows[QUEUE][1]["image_id"]}
     run()
-    assert [message.body for message in broker.messages] == [letter("a").body, letter("c").body]
+    assert [message.body for message in broker.messages] == [dead_letter("a").body, dead_letter("c").body]
     assert len(table.rows[QUEUE]) == 2
     [event] = timeline
     assert (event.type, event.key, event.recorded_by) == ("image.dropped", "b", "/status-tracker")

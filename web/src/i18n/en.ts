@@ -125,7 +125,7 @@ export const en = {
   "upload.problem.unauthorized": "You are logged out. Log in, then try again.",
   "upload.problem.forbidden": "The gateway refused this upload. Look at its log.",
   "upload.problem.invalid_request": "The gateway did not accept this file. Look at its log.",
-  "upload.problem.upload_gone": "The unfinished upload was dropped. It starts anew.",
+  "upload.problem.upload_gone": "The unfinished upload was dropped. It starts over.",
   "upload.problem.busy": "The gateway has too much to do just now.",
   "upload.problem.connection": "The connection was lost.",
   "upload.problem.store_refused": "The object store refused the file. Try again.",

@@ -21,7 +21,7 @@ def renew() -> None:
     """Give the feed a new epoch, after Postgres was restored from a backup.
 
     A restored feed gives new changes numbers that others had before. With another epoch, a client that knows such a
-    number is told to start anew, instead of missing changes.
+    number has to start over, instead of missing changes.
     """
     try:
         settings = load_settings()

@@ -62,13 +62,13 @@ class DeadLetterWatch:
 
     def _read(self, queue: str, length: int) -> int:
         """Write down what is in a queue, and drop what is superseded. Return the length to expect next."""
-        letters = self._peek(queue) if length else []
-        self._write(queue, letters)
-        superseded = {_identity(letters[position]) for position in self._superseded(queue)}
-        left = self._drop_all(queue, superseded) if superseded else letters
+        dead_letters = self._peek(queue) if length else []
+        self._write(queue, dead_letters)
+        superseded = {_identity(dead_letters[position]) for position in self._superseded(queue)}
+        left = self._drop_all(queue, superseded) if superseded else dead_letters
         # Fewer than there were: an operator's program holds the others, so the next look has to see them.
-        is_whole = len(letters) == MAX_READ or len(letters) >= length
-        return length - (len(letters) - len(left)) if is_whole else len(left)
+        is_whole = len(dead_letters) == MAX_READ or len(dead_letters) >= length
+        return length - (len(dead_letters) - len(left)) if is_whole else len(left)
 
     def _peek(self, queue: str) -> list[DeadLetter]:
         with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
@@ -79,28 +79,36 @@ class DeadLetterWatch:
         left = []
         with DeadLetterReader(self.broker, f"{RECORDED_BY} dead letters") as reader:
             for raw in islice(reader.peek(queue), MAX_READ):
-                letter = parse_dead_letter(raw)
-                if _identity(letter) in superseded:
-                    self._drop(letter, reader)
+                dead_letter = parse_dead_letter(raw)
+                if _identity(dead_letter) in superseded:
+                    self._drop(dead_letter, reader)
                 else:
-                    left.append(letter)
+                    left.append(dead_letter)
         self._write(queue, left)
         return left
 
-    def _drop(self, letter: DeadLetter, reader: DeadLetterReader) -> None:
+    def _drop(self, dead_letter: DeadLetter, reader: DeadLetterReader) -> None:
         """Remove a message whose image a later run has decided about; its timeline says so."""
         now = datetime.now(UTC)
-        for key in letter.keys:
+        for key in dead_letter.keys:
             dropped = Dropped(
-                key=key, operator=RECORDED_BY, queue=letter.queue, code=letter.code, run_id=next_run_id("", now)
+                key=key,
+                operator=RECORDED_BY,
+                queue=dead_letter.queue,
+                code=dead_letter.code,
+                run_id=next_run_id("", now),
             )
             self.tracker.record([from_lifecycle_event(to_cloud_event(dropped, by=RECORDED_BY), dropped, b"")])
-        reader.remove(letter.raw)
+        reader.remove(dead_letter.raw)
         SUPERSEDED.inc()
-        log.info("dead_letter_superseded", queue=letter.raw.queue, images=[str(id_) for id_ in letter.image_ids])
+        log.info(
+            "dead_letter_superseded",
+            queue=dead_letter.raw.queue,
+            images=[str(id_) for id_ in dead_letter.image_ids],
+        )
 
-    def _write(self, queue: str, letters: Sequence[DeadLetter]) -> None:
-        records = [_to_record(queue, position, letter) for position, letter in enumerate(letters)]
+    def _write(self, queue: str, dead_letters: Sequence[DeadLetter]) -> None:
+        records = [_to_record(queue, position, dead_letter) for position, dead_letter in enumerate(dead_letters)]
         with self.repository.connected() as connection, connection.transaction():
             execute(connection, "clear_dead_letters", queue=queue)
             execute(connection, "write_dead_letters", records=to_json(records).decode())
@@ -113,19 +121,19 @@ class DeadLetterWatch:
             return {row["position"] for row in execute(connection, "superseded_dead_letters", queue=queue)}
 
 
-def _identity(letter: DeadLetter) -> _Identity:
-    return letter.id, letter.dead_lettered_at
+def _identity(dead_letter: DeadLetter) -> _Identity:
+    return dead_letter.id, dead_letter.dead_lettered_at
 
 
-def _to_record(queue: str, position: int, letter: DeadLetter) -> dict[str, Any]:
-    image_ids = letter.image_ids
+def _to_record(queue: str, position: int, dead_letter: DeadLetter) -> dict[str, Any]:
+    image_ids = dead_letter.image_ids
     return {
         "queue": queue,
         "position": position,
         "image_id": image_ids[0] if len(image_ids) == 1 else None,
-        "object_version": str(letter.object_version) if letter.object_version else None,
-        "run_id": sanitize_text(letter.run_id, MAX_REASON_CHARS),
-        "code": sanitize_text(letter.code, MAX_REASON_CHARS),
-        "reason": sanitize_text(letter.reason, MAX_REASON_CHARS),
-        "dead_lettered_at": letter.dead_lettered_at,
+        "object_version": str(dead_letter.object_version) if dead_letter.object_version else None,
+        "run_id": sanitize_text(dead_letter.run_id, MAX_REASON_CHARS),
+        "code": sanitize_text(dead_letter.code, MAX_REASON_CHARS),
+        "reason": sanitize_text(dead_letter.reason, MAX_REASON_CHARS),
+        "dead_lettered_at": dead_letter.dead_lettered_at,
     }

@@ -40,7 +40,7 @@ class Settings(StoreSettings, ConsumerSettings, ServiceSettings):
         "`DELETED_RETENTION_SECONDS`",
     )
     changes_keep_days: float = Field(
-        14, gt=0, description="How long changes stay in the feed; a client that was away for longer starts anew"
+        14, gt=0, description="How long changes stay in the feed; a client that was away for longer starts over"
     )
     form_overwrite: bool = Field(
         default=False, description="Let a used form store another file in place of the first"

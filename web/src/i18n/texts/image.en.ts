@@ -73,7 +73,7 @@ export const image = {
   "event.upload.requested": "Upload form issued",
   "event.upload.expired": "Upload form expired",
   "event.storage.created": "Stored",
-  "event.storage.created.again": "Stored anew: another file under the same key",
+  "event.storage.created.again": "Stored again: another file under the same key",
   "event.storage.removed": "Object removed",
   "event.image.processing": "Processing began",
   "event.image.retrying": "Attempt failed, another follows",

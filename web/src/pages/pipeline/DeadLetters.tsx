@@ -6,7 +6,7 @@ import { t } from "../../i18n";
 import { Link } from "../../router";
 
 type Queue = Schemas["DeadLetterQueue"];
-type Letter = Schemas["DeadLetterOut"];
+type DeadLetter = Schemas["DeadLetterOut"];
 
 /** Messages that were given up, by queue, each with its reason and its image. */
 export function DeadLetters({ queues }: { queues: readonly Queue[] }): JSX.Element {
@@ -22,34 +22,34 @@ export function DeadLetters({ queues }: { queues: readonly Queue[] }): JSX.Eleme
           </h3>
           <p class="muted">{t("deadLetters.hint")}</p>
           <Code text="thumbmill dead redrive --all --dry-run" />
-          <Table<Letter>
+          <Table<DeadLetter>
             caption={queue.queue}
             rows={queue.items}
-            keyOf={(letter) => `${letter.image_id} ${letter.dead_lettered_at} ${letter.reason}`}
+            keyOf={(deadLetter) => `${deadLetter.image_id} ${deadLetter.dead_lettered_at} ${deadLetter.reason}`}
             columns={[
               {
                 key: "image",
                 title: t("image.title"),
-                cell: (letter) =>
-                  letter.image_id ? (
-                    <Link to={`/images/${letter.image_id}`}>
-                      <code>{letter.image_id}</code>
+                cell: (deadLetter) =>
+                  deadLetter.image_id ? (
+                    <Link to={`/images/${deadLetter.image_id}`}>
+                      <code>{deadLetter.image_id}</code>
                     </Link>
                   ) : (
                     t("deadLetters.noImage")
                   ),
               },
-              { key: "code", title: t("common.code"), cell: (letter) => <code>{letter.code || "–"}</code> },
-              { key: "reason", title: t("image.detail.reason"), cell: (letter) => <span lang="en">{letter.reason || "–"}</span> },
+              { key: "code", title: t("common.code"), cell: (deadLetter) => <code>{deadLetter.code || "–"}</code> },
+              { key: "reason", title: t("image.detail.reason"), cell: (deadLetter) => <span lang="en">{deadLetter.reason || "–"}</span> },
               {
                 key: "at",
                 title: t("deadLetters.at"),
-                cell: (letter) => (letter.dead_lettered_at ? <Time at={letter.dead_lettered_at} /> : "–"),
+                cell: (deadLetter) => (deadLetter.dead_lettered_at ? <Time at={deadLetter.dead_lettered_at} /> : "–"),
               },
               {
                 key: "superseded",
                 title: t("order.state"),
-                cell: (letter) => t(letter.superseded ? "deadLetters.superseded" : "deadLetters.open"),
+                cell: (deadLetter) => t(deadLetter.superseded ? "deadLetters.superseded" : "deadLetters.open"),
               },
             ]}
           />

@@ -75,7 +75,7 @@ export interface Failure {
   code: string;
   /** Whether trying again may help without anybody's doing. */
   transient: boolean;
-  /** Whether the store does not know the multipart upload any more, so that it has to start anew. */
+  /** Whether the store does not know the multipart upload any more, so that it has to start over. */
   gone: boolean;
 }
 
