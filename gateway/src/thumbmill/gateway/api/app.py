@@ -18,7 +18,7 @@ from thumbmill.gateway.api import (
     routes,
     session,
 )
-from thumbmill.gateway.api.dependencies import require_api_key
+from thumbmill.gateway.api.dependencies import require_principal
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.access_log import AccessLog
@@ -52,7 +52,7 @@ def create_routes() -> FastAPI:
     app = FastAPIOffline(
         redoc_url=None, title="Thumbmill", description=_DESCRIPTION, version="1", redirect_slashes=False
     )
-    checks = [Depends(require_api_key), Depends(reject_unknown_parameters)]
+    checks = [Depends(require_principal), Depends(reject_unknown_parameters)]
     app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(operations.router, dependencies=checks, responses=openapi.COMMON)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key
 from thumbmill.gateway.api import openapi
-from thumbmill.gateway.api.dependencies import ServicesDep, reject_other_pages
+from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep, reject_other_pages
 from thumbmill.gateway.api.parts import MAX_COMPLETE_BYTES
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.request_body import read_json
@@ -131,26 +131,24 @@ def find_upload(services: Services, upload_id: str, key: str) -> UploadToken:
 
 @router.get("/params", responses=openapi.PRESIGNED)
 async def get_form(
-    request: Request, services: ServicesDep, filename: FileName, type_: ContentType = ""
+    request: Request, services: ServicesDep, principal: PrincipalDep, filename: FileName, type_: ContentType = ""
 ) -> FormParameters:
     """Create a ticket for a file that Uppy uploads in one request."""
     services.admission.check_capacity("uploads")
     metadata = read_metadata({"batch": request.query_params.get("metadata[batch]")})
     file = FileDescription(content_type=type_, file_name=filename, batch=metadata.batch)
-    upload = await services.presigned_uploads.create(file, traceparent_of(request), request.state.client)
+    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal.name)
     expires = int(services.presigned_uploads.lifetime.total_seconds())
     return FormParameters(url=upload.form.url, fields=upload.form.fields, expires=expires)
 
 
 @router.post("/multipart", openapi_extra=openapi.json_body(MultipartRequest), responses=openapi.PRESIGNED)
-async def start_multipart(request: Request, services: ServicesDep) -> Multipart:
+async def start_multipart(request: Request, services: ServicesDep, principal: PrincipalDep) -> Multipart:
     """Start an upload in parts."""
     services.admission.check_capacity("uploads")
     wanted = await read_json(request, MultipartRequest)
     file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=wanted.metadata.batch)
-    started = await services.part_uploads.start(
-        file, wanted.metadata.size, traceparent_of(request), request.state.client
-    )
+    started = await services.part_uploads.start(file, wanted.metadata.size, traceparent_of(request), principal.name)
     return Multipart(key=started.key, uploadId=started.upload_id, id=started.id)
 
 

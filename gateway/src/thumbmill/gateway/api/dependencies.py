@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from thumbmill.gateway.access.principal import ANONYMOUS, Principal
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_token
@@ -32,9 +33,9 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 @dataclass(frozen=True)
 class Client:
-    """A client that may use the API."""
+    """A principal, and how it was identified."""
 
-    name: str  # "" without API keys
+    principal: Principal
     session_expires_at: datetime | None = None  # set if it showed no key, but a session
 
 
@@ -48,23 +49,26 @@ async def identify_client(
     """Return the client that sends a request, or None if it has no access. A key is preferred to a session."""
     api_keys = services.api_keys
     if api_keys.allows_anonymous:
-        return Client("")
+        return Client(ANONYMOUS)
     if key := api_key or (bearer.credentials if bearer else ""):
-        return Client(api_keys.client_name(key)) if api_keys.verify(key) else None
+        return Client(_principal_of(api_keys.client_name(key))) if api_keys.verify(key) else None
     session = api_keys.find_session(read_token(request, services.settings.public_url), datetime.now(UTC))
-    return Client(session.client, session.expires_at) if session else None
+    return Client(_principal_of(session.client), session.expires_at) if session else None
 
 
 ClientDep = Annotated[Client | None, Depends(identify_client)]
 
 
-async def require_api_key(request: Request, services: ServicesDep, client: ClientDep) -> None:
-    """Raise Problem (401) unless the request has a valid key or session, or no key is required."""
+async def require_principal(request: Request, services: ServicesDep, client: ClientDep) -> Principal:
+    """Return who sends a request. Raise Problem (401) without a valid key or session, if one is required."""
     if client is None:
         raise Problem(Code.UNAUTHORIZED)
     if client.session_expires_at and request.method not in SAFE_METHODS:
         _check_own_page(request, services)
-    request.state.client = client.name
+    return client.principal
+
+
+PrincipalDep = Annotated[Principal, Depends(require_principal)]
 
 
 async def require_own_page(request: Request, services: ServicesDep) -> None:
@@ -82,3 +86,7 @@ async def reject_other_pages(request: Request, services: ServicesDep) -> None:
 def _check_own_page(request: Request, services: Services) -> None:
     if not is_own_page(request.headers, base_url(request, services.settings.public_url)):
         raise Problem(Code.CROSS_ORIGIN, "a session can be used only by pages of the gateway itself")
+
+
+def _principal_of(name: str) -> Principal:
+    return Principal(name, key_id=name)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
-from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import RetryAccepted
 from thumbmill.gateway.operations.models import (
@@ -67,12 +67,14 @@ async def list_reconciliations(services: ServicesDep) -> ReconciliationPage:
 @router.post(
     "/reconciliations", status_code=202, openapi_extra=openapi.RECONCILIATION_BODY, responses=openapi.ORDER
 )
-async def request_reconciliation(request: Request, response: Response, services: ServicesDep) -> Reconciliation:
+async def request_reconciliation(
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep
+) -> Reconciliation:
     """Compare the buckets with the rows now, and repair what differs unless `dry_run` is set."""
     services.operations.orders.check_enabled()
     wanted = await read_json(request, ReconciliationRequest)
     order = await services.operations.orders.reconcile(
-        dry_run=wanted.dry_run, operator=operator_name(request.state.client), traceparent=traceparent_of(request)
+        dry_run=wanted.dry_run, operator=operator_name(principal.name), traceparent=traceparent_of(request)
     )
     response.headers["Location"] = f"{links_of(request).api}/reconciliations/{order.id}"
     return order
@@ -94,7 +96,9 @@ async def list_redrives(services: ServicesDep) -> RedrivePage:
 
 
 @router.post("/redrives", status_code=202, openapi_extra=openapi.REDRIVE_BODY, responses=openapi.REDRIVES)
-async def request_redrive(request: Request, response: Response, services: ServicesDep) -> RedriveAccepted:
+async def request_redrive(
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep
+) -> RedriveAccepted:
     """Process FAILED images again: those that the preview counts, and no others.
 
     With `dry_run` the response is 200, and nothing changes. Only images that another run can help are redriven,
@@ -108,7 +112,7 @@ async def request_redrive(request: Request, response: Response, services: Servic
         response.status_code = 200
         return RedriveAccepted(dry_run=wanted.dry_run, preview=preview)
     redrive = await orders.redrive(
-        wanted, preview, operator=operator_name(request.state.client), traceparent=traceparent_of(request)
+        wanted, preview, operator=operator_name(principal.name), traceparent=traceparent_of(request)
     )
     response.headers["Location"] = f"{links_of(request).api}/redrives/{redrive.id}"
     return RedriveAccepted(dry_run=False, preview=preview, redrive=redrive)
@@ -129,13 +133,13 @@ async def get_redrive(services: ServicesDep, redrive_id: uuid.UUID) -> RedriveDe
     responses=openapi.IMAGE_REDRIVE,
 )
 async def redrive_image(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep, image_id: uuid.UUID
 ) -> RetryAccepted:
     """Process one FAILED image again, as an operator: at once, and with `force` whatever its error is."""
     services.operations.orders.check_enabled()
     wanted = await read_json(request, ImageRedriveRequest)
     row = await services.lookup.find(image_id)
-    operator = operator_name(request.state.client)
+    operator = operator_name(principal.name)
     await services.tracker.request_redrive(row, traceparent_of(request), operator=operator, force=wanted.force)
     row = await services.lookup.wait_until_changed(row)
     response.headers["Location"] = url = links_of(request).image(image_id)

@@ -8,7 +8,7 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
 from thumbmill.gateway.api.waiting import WaitSeconds, read_image, respond_to_upload, wait_until_deleted
 from thumbmill.gateway.http.request_body import read_json
@@ -54,19 +54,17 @@ async def upload_image(
     responses=openapi.PRESIGNED,
 )
 async def create_presigned_upload(
-    request: Request, response: Response, services: ServicesDep
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep
 ) -> PresignedUpload | PartsUpload:
     """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store."""
     services.admission.check_capacity("uploads")
     wanted, links = await read_json(request, UploadRequest), links_of(request)
     upload: PresignedUpload | PartsUpload
     if wanted.method == "parts":
-        started = await services.part_uploads.start(
-            wanted, wanted.bytes, traceparent_of(request), request.state.client
-        )
+        started = await services.part_uploads.start(wanted, wanted.bytes, traceparent_of(request), principal.name)
         upload = to_parts_upload(started, links)
     else:
-        upload = await services.presigned_uploads.create(wanted, traceparent_of(request), request.state.client)
+        upload = await services.presigned_uploads.create(wanted, traceparent_of(request), principal.name)
     response.headers["Location"] = links.image(upload.id)
     return upload
 
