@@ -31,6 +31,11 @@ def test_a_new_id_contains_its_time():
     assert uuid7_timestamp(uuid.uuid4()) is None
 
 
+def test_the_hash_of_an_idempotency_key_can_be_an_id():
+    image_id = uuid.UUID("0123abcd-0123-8abc-9abc-0123456789ab")
+    assert image_id_of(upload_key(image_id)) == image_id
+
+
 @pytest.mark.parametrize(
     "foreign",
     [

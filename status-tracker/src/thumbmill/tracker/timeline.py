@@ -16,7 +16,7 @@ from thumbmill.core.contracts.events import (
     UploadRequested,
 )
 from thumbmill.core.contracts.failure import Failure
-from thumbmill.core.contracts.identity import ObjectVersion, upload_key
+from thumbmill.core.contracts.identity import ObjectVersion, is_upload_key
 from thumbmill.core.contracts.interventions import RequestEvent, TimelineOnlyEvent
 from thumbmill.core.contracts.senders import MINIO, check_sender
 from thumbmill.core.contracts.storage_events import StorageEvent, parse_storage_events
@@ -91,11 +91,7 @@ class TimelineEvent:
     def is_form_upload(self) -> bool:
         """Whether a presigned form of the gateway stored the file: its user may store files by POST alone."""
         payload = self.payload
-        return (
-            isinstance(payload, StorageEvent)
-            and payload.name == _FORM_UPLOAD
-            and self.key == upload_key(self.image_id)
-        )
+        return isinstance(payload, StorageEvent) and payload.name == _FORM_UPLOAD and is_upload_key(self.key)
 
     @property
     def counterpart_id(self) -> UUID | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from thumbmill.core.contracts.events import Done, Failed, Processing, ProgressEvent, Retrying, UploadRequested
-from thumbmill.core.contracts.identity import upload_key
+from thumbmill.core.contracts.identity import is_upload_key
 from thumbmill.core.contracts.interventions import DriftRepaired, RetryRequested
 from thumbmill.core.contracts.status import Status
 from thumbmill.tracker.image_record import SPENT, BucketState, ImageRecord
@@ -119,7 +119,7 @@ def delete(row: ImageRecord) -> ImageRecord:
 
 def record_variants_removed(row: ImageRecord) -> ImageRecord:
     """Record that no variant is left, so that a key which a client chose can be forgotten, too."""
-    return replace(row, variants_removed=True, key=row.key if row.key == upload_key(row.id) else "")
+    return replace(row, variants_removed=True, key=row.key if is_upload_key(row.key) else "")
 
 
 def check_uploaded_bytes(row: ImageRecord, done: Done, *, overwrite: bool) -> ImageRecord:

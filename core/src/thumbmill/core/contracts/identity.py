@@ -11,13 +11,24 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from thumbmill.core.contracts.tenants import (
+    DEFAULT_TENANT,
+    add_tenant_tag,
+    has_tenant_tag,
+    tenant_of,
+    tenant_prefix,
+)
+
 ORIGINALS_BUCKET = "images-original"
 VARIANTS_BUCKET = "images-processed"
 # A folder marker, whose events show the status tracker that notifications arrive.
 HEARTBEAT_KEY = ".thumbmill/heartbeat/"
 
 _NAMESPACE = uuid.UUID("6f2d1f0e-6c0b-5a5e-9d0e-7468756d626d")
-_UPLOAD_KEY = re.compile(r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original")
+# Version 7: a new id. Version 8: the hash of an idempotency key.
+_UPLOAD_KEY = re.compile(
+    r"uploads/([0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})/original"
+)
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
 _VARIANT_KEY = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[0-9a-f]{16}-[a-z0-9.-]+/[a-z0-9.-]+")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
@@ -44,11 +55,11 @@ class ObjectVersion:
         return cls(etag, int(size), int(modified))
 
 
-def new_image_id() -> uuid.UUID:
-    """Return a new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then random bits."""
+def new_image_id(tenant: str = DEFAULT_TENANT) -> uuid.UUID:
+    """Return a new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, random bits, and the tenant's tag."""
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
-    return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    return add_tenant_tag(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62), tenant)
 
 
 def uuid7_timestamp(image_id: uuid.UUID) -> datetime | None:
@@ -61,19 +72,30 @@ def uuid7_timestamp(image_id: uuid.UUID) -> datetime | None:
         return None
 
 
-def upload_key(image_id: uuid.UUID) -> str:
-    """Return the key of an image that was uploaded through the gateway."""
-    return f"uploads/{image_id}/original"
+def upload_key(image_id: uuid.UUID, tenant: str = DEFAULT_TENANT) -> str:
+    """Return the key of an image that a tenant uploaded through the gateway."""
+    return f"{tenant_prefix(tenant)}uploads/{image_id}/original"
+
+
+def is_upload_key(key: str) -> bool:
+    """Return whether a key is one that the gateway makes, so that it contains its image's id."""
+    return _upload_id_of(key) is not None
 
 
 def image_id_of(key: str) -> uuid.UUID:
     """Return the id of the image under a key of the bucket of originals.
 
-    Only a key that matches the gateway's pattern as a whole contains its id; every other key gets a UUIDv5, so no
-    client can upload under the id of another image.
+    Only a key that matches the gateway's pattern as a whole contains its id, and a tenant's only if the id has that
+    tenant's tag. Every other key gets a UUIDv5, so no client can upload under the id of another image.
     """
-    found = _UPLOAD_KEY.fullmatch(key)
-    return uuid.UUID(found[1]) if found else uuid.uuid5(_NAMESPACE, f"{ORIGINALS_BUCKET}/{key}")
+    return _upload_id_of(key) or uuid.uuid5(_NAMESPACE, f"{ORIGINALS_BUCKET}/{key}")
+
+
+def _upload_id_of(key: str) -> uuid.UUID | None:
+    tenant = tenant_of(key)
+    found = _UPLOAD_KEY.fullmatch(key, len(tenant_prefix(tenant)))
+    image_id = uuid.UUID(found[1]) if found else None
+    return image_id if image_id and has_tenant_tag(image_id, tenant) else None
 
 
 def is_folder_marker(key: str, size: int) -> bool:

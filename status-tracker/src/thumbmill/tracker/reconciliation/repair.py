@@ -173,7 +173,7 @@ class Repairer:
 
         An original whose key neither a row nor the ID gives would be drift of the kind MISSED.
         """
-        key = row.key if row and row.key else upload_key(image_id) if image_id.version == 7 else None
+        key = row.key if row and row.key else upload_key(image_id) if image_id.version != 5 else None
         head = find_original(self.storage, key) if key else None
         return head.object_version if head else None
 
