@@ -1,7 +1,7 @@
 """Tenants: the groups of users that share an installation and see nothing of each other's images.
 
-A tenant is a pure function of an object's key: ``t/<tenant>/…`` belongs to that tenant, every other key to the default
-tenant, whose name is empty. So every upload route has it, and the S3 clients of a tenant, too.
+A tenant is a pure function of an object's key: ``t/<tenant>/…`` belongs to that tenant, every other key to the
+default tenant, whose name is empty. So it is the same for every upload route, and for S3 clients.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def tenant_tag(tenant: str) -> int:
 
 
 def add_tenant_tag(image_id: uuid.UUID, tenant: str) -> uuid.UUID:
-    """Return the id with the tenant's tag in its last bits. The default tenant's ids have none and stay as they are."""
+    """Return the id with the tenant's tag in its last bits. The ids of the default tenant have no tag."""
     if not tenant:
         return image_id
     return uuid.UUID(int=image_id.int >> TAG_BITS << TAG_BITS | tenant_tag(tenant))
