@@ -1,6 +1,5 @@
 """Shared by all tests: one running system, started when the first test that needs servers asks for it."""
 
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,17 +7,13 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from devstack.postgres import forget_libpq_variables
-from devstack.stack import Stack
+from tests.support.dead_letter_queues import EmptyDeadLetterQueues
 from tests.support.fault_injection.launch import inject
 from tests.support.service_logs import ServiceLogs
 from tests.support.stack import run_stack
-from tests.support.system import System
 
 # Folders whose tests start a system other than that of the other tests.
 OWN_STACK = ("tests/integration/gateway", "tests/integration/reconciliation")
-
-DEAD_LETTER_QUEUES = ("image_queue.dead", "status_tracker.dead", "unrouted")
-_RUNNING = pytest.StashKey[Stack]()
 
 # No test may depend on how busy a machine is, or fail by chance without a change. `--hypothesis-profile=search`
 # draws new examples.
@@ -74,19 +69,8 @@ def stack(request):
     rarely = {"RECONCILE_INTERVAL_SECONDS": "86400", "HEARTBEAT_INTERVAL_SECONDS": "86400"}
     with run_stack(prepare=have_faulty_decoders, DECODE_TIMEOUT_SECONDS="2", **rarely) as running:
         request.config.pluginmanager.register(ServiceLogs(running))
-        request.config.stash[_RUNNING] = running
+        request.config.pluginmanager.register(EmptyDeadLetterQueues(running))
         yield running
-        del request.config.stash[_RUNNING]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_dead_letters_at_the_start(request):
-    """Remove what an earlier file left in the dead letter queues: the files run in any order."""
-    stack = request.config.stash.get(_RUNNING, None)
-    if stack and stack.is_running("rabbitmq"):
-        with closing(System(stack)) as system:
-            for queue in DEAD_LETTER_QUEUES:
-                system.drain(queue)
 
 
 def have_faulty_decoders(stack):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from tests.support.dead_letter_queues import DEAD_LETTER_QUEUES
 from tests.support.images import photo, red_quarter
 from tests.support.system import System
 from tests.support.waiting import wait_until
@@ -14,7 +15,6 @@ COUNT = 20
 # From the server's return. About two seconds on an idle machine; on a busy one twenty large
 # images take a minute of CPU time and get a fraction of a core. No test depends on how long it takes.
 SETTLE_SECONDS = 180
-DEAD = ("image_queue.dead", "status_tracker.dead", "unrouted")
 
 
 def put_many(system: System, name: str, data: bytes | None = None, count: int = COUNT) -> list[str]:
@@ -28,7 +28,7 @@ def put_many(system: System, name: str, data: bytes | None = None, count: int = 
 @contextmanager
 def all_done_after(system: System) -> Iterator[list[str]]:
     """Yield a list for keys; after the block they must be DONE in time, each once, without dead letters."""
-    before = [system.message_count(queue) for queue in DEAD]
+    before = [system.message_count(queue) for queue in DEAD_LETTER_QUEUES]
     keys: list[str] = []
     yield keys
     left = set(keys)
@@ -47,7 +47,7 @@ def all_done_after(system: System) -> Iterator[list[str]]:
             system.events(image["id"]),
         )
         assert red_quarter(system.thumbnail(image["id"])) == "left upper"
-    assert [system.message_count(queue) for queue in DEAD] == before
+    assert [system.message_count(queue) for queue in DEAD_LETTER_QUEUES] == before
 
 
 def readiness(system: System, port: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from thumbmill.core.contracts.tenants import DEFAULT_TENANT
+
 
 class Scope(StrEnum):
     """What a key may be used for. Every route of the API needs one of these, or declares that it is public."""
@@ -25,7 +27,7 @@ class Principal:
 
     name: str  # "" for anonymous access
     key_id: str | None = None  # None for anonymous access
-    tenant: str = ""  # "" is the default tenant
+    tenant: str = DEFAULT_TENANT
     scopes: frozenset[Scope] = ALL_SCOPES
     limits: Mapping[str, int] = field(default_factory=dict)  # by policy; others have the limits of the settings
 
