@@ -5,7 +5,7 @@ import createClient, { type FetchResponse } from "openapi-fetch";
 import { GATEWAY_URL } from "../base";
 import { Problem, problemOf, toProblem } from "./problem";
 import type { components, paths } from "./schema";
-import { loginNeeded } from "./session";
+import { watchUnauthorized } from "./session";
 
 export type Image = components["schemas"]["ImageOut"];
 export type Variant = components["schemas"]["VariantOut"];
@@ -23,6 +23,7 @@ export const client = createClient<paths>({ baseUrl: GATEWAY_URL, credentials: "
 export async function body<T extends Record<string | number, unknown>, O, M extends `${string}/${string}`>(
   call: Promise<FetchResponse<T, O, M>>,
 ): Promise<NonNullable<FetchResponse<T, O, M>["data"]>> {
+  const onUnauthorized = watchUnauthorized();
   let result: FetchResponse<T, O, M>;
   try {
     result = await call;
@@ -31,7 +32,7 @@ export async function body<T extends Record<string | number, unknown>, O, M exte
   }
   if (result.response.ok) return result.data as NonNullable<FetchResponse<T, O, M>["data"]>;
   const problem: Problem = problemOf(result.response, result.error);
-  if (problem.status === 401) loginNeeded.value = true;
+  if (problem.status === 401) onUnauthorized();
   throw problem;
 }
 

@@ -8,6 +8,19 @@ import { problemOf } from "./problem";
 /** Whether the gateway answered 401, so that the login has to be shown. */
 export const loginNeeded = signal(false);
 
+let logins = 0;
+
+/**
+ * Return what to call if the request that is sent now is answered 401. It shows the login, unless somebody has logged
+ * in meanwhile: such a late answer says nothing of the new session.
+ */
+export function watchUnauthorized(): () => void {
+  const before = logins;
+  return () => {
+    if (logins === before) loginNeeded.value = true;
+  };
+}
+
 /** Exchange an API key for the cookie. Throw a `Problem` if it is not valid. */
 export async function logIn(key: string): Promise<void> {
   const response = await fetch(apiUrl("/api/v1/session"), {
@@ -16,6 +29,7 @@ export async function logIn(key: string): Promise<void> {
     body: JSON.stringify({ key }),
   });
   if (!response.ok) throw problemOf(response, await response.json().catch(() => null));
+  logins += 1;
   loginNeeded.value = false;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { apiUrl } from "../base";
-import { loginNeeded } from "../api/session";
+import { watchUnauthorized } from "../api/session";
 import type { Schemas } from "../api/client";
 import { CHANGE_TYPES, type Message, type Mode } from "./messages";
 
@@ -116,8 +116,9 @@ export class Feed {
 
   /** An EventSource does not tell the status of its failure: ask once whether a login is needed. */
   async #noticeLogin(): Promise<void> {
+    const onUnauthorized = watchUnauthorized();
     const response = await fetch(apiUrl("/api/v1/images?limit=1")).catch(() => null);
-    if (response?.status === 401) loginNeeded.value = true;
+    if (response?.status === 401) onUnauthorized();
   }
 
   async #poll(): Promise<void> {
