@@ -41,7 +41,7 @@ def test_a_redrive_does_what_its_preview_says(system, console):
     for image_id in (*retried, left):
         system.wait_status(image_id, "FAILED", timeout=60)
     before = system.image(left)
-    tab = console.open("/ui/failures?window=1h")
+    tab = console.open("/ui/failures?window=1h&code=decoder_out_of_memory")
 
     group = tab.locator(".failure-group", has_text="decoder_out_of_memory")
     group.get_by_role("button", name=re.compile("^Make .* again")).click()
