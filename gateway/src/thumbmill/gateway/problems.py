@@ -30,6 +30,7 @@ class Code(StrEnum):
     EMPTY_FILE = "empty_file"
     UNKNOWN_PARAMETER = "unknown_parameter"
     UNAUTHORIZED = "unauthorized"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
     CROSS_ORIGIN = "cross_origin"
     OPERATOR_ACTIONS_OFF = "operator_actions_off"
     KEY_NOT_ALLOWED = "key_not_allowed"
@@ -86,6 +87,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         401,
         "A valid API key is required. Send X-API-Key: <key> or Authorization: Bearer <key>.",
     ),
+    Code.INSUFFICIENT_SCOPE: (403, "The API key has not the scope that this request needs."),
     Code.CROSS_ORIGIN: (
         403,
         "Pages of other origins may not change anything. Add the origin to CORS_ALLOW_ORIGINS to allow it.",

@@ -20,12 +20,13 @@ from thumbmill.gateway.api import (
 )
 from thumbmill.gateway.api.dependencies import require_principal
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
+from thumbmill.gateway.api.route_scopes import check_declarations
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.access_log import AccessLog
 from thumbmill.gateway.http.expect_continue import ExpectContinue
 from thumbmill.gateway.http.forwarded_headers import ForwardedHeaders
 from thumbmill.gateway.http.methods import HeadAsGet
-from thumbmill.gateway.http.request_guard import RequestGuard
+from thumbmill.gateway.http.request_guard import OPERATOR_PATHS, RequestGuard
 
 _DESCRIPTION = """
 Upload images, follow their processing, and download thumbnails.
@@ -68,11 +69,15 @@ def create_routes() -> FastAPI:
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the application. The caller created the services and closes them."""
+    """Return the application. The caller created the services and closes them.
+
+    Raise UndeclaredScopeError if a route declares no scope.
+    """
     app = create_routes()
     app.state.services = services
     problems.install_handlers(app)
     console.add_console(app, services.console)
+    check_declarations(app, {*OPERATOR_PATHS, "/docs/oauth2-redirect"})
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
     app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)

@@ -12,9 +12,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep, reject_other_pages
 from thumbmill.gateway.api.parts import MAX_COMPLETE_BYTES
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.problems import Code, Problem, validation_problem
@@ -26,7 +28,9 @@ from thumbmill.gateway.uploads.upload_tokens import UploadToken
 from thumbmill.gateway.urls import API, links_of
 
 # Some of these change something by GET, as Companion's do, so pages of other origins may not send them either.
-router = APIRouter(prefix=f"{API}/s3", tags=["uppy"], dependencies=[Depends(reject_other_pages)])
+router = APIRouter(
+    prefix=f"{API}/s3", tags=["uppy"], dependencies=[needs(Scope.UPLOAD), Depends(reject_other_pages)]
+)
 
 Key = Annotated[str, Query(max_length=1024, description="The value of `key` when the upload was started")]
 FileName = Annotated[str, Query(min_length=1, max_length=1000, description="Name of the file")]

@@ -5,9 +5,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.route_scopes import PUBLIC
 from thumbmill.gateway.http.session_cookie import read_token
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
 
 @router.get("/health", summary="Check that the gateway answers")

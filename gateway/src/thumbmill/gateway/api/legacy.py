@@ -8,11 +8,13 @@ from pydantic import BaseModel
 from thumbmill.core.contracts.batch import valid_batch
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.status import Status
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.problems import Code, Problem
 
-router = APIRouter(tags=["legacy"])
+router = APIRouter(tags=["legacy"], dependencies=[needs(Scope.UPLOAD)])
 
 
 class LegacyUpload(BaseModel):

@@ -3,11 +3,13 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.http.media_types import EXTENSIONS, SUPPORTED
 from thumbmill.gateway.urls import API
 
-router = APIRouter(prefix=f"{API}/limits", tags=["upload"])
+router = APIRouter(prefix=f"{API}/limits", tags=["upload"], dependencies=[needs(Scope.UPLOAD)])
 
 
 class AcceptedFormat(BaseModel):

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response
 
 from thumbmill.core.contracts.changes import ChangeType
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.methods import is_head
@@ -24,7 +26,7 @@ from thumbmill.gateway.live.selection import Selection
 from thumbmill.gateway.live.streams import HEADERS, StreamRequest
 from thumbmill.gateway.urls import API, links_of
 
-router = APIRouter(prefix=API, tags=["live"])
+router = APIRouter(prefix=API, tags=["live"], dependencies=[needs(Scope.READ)])
 
 MAX_IMAGES = 100
 CATCH_UP_SECONDS = 1.0  # a settled batch is finished once the tracker has caught up, which is no change of an image

@@ -113,7 +113,7 @@ def _reference(kind: str, name: str) -> dict[str, str]:
 _LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
 _NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 
-COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INTERNAL_ERROR)
+COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.INTERNAL_ERROR)
 UPLOADED: Responses = {201: {"model": ImageOut, "description": "The image is DONE or FAILED (`Prefer: wait`)"}}
 UPLOAD = problem_responses(
     Code.MISSING_FILE,

@@ -8,8 +8,10 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 
 from thumbmill.core.contracts.status import Status
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import RetryAccepted
 from thumbmill.gateway.operations.models import (
@@ -38,7 +40,7 @@ from thumbmill.gateway.urls import API, links_of
 
 Row = TypeVar("Row")
 
-router = APIRouter(prefix=API, tags=["operations"])
+router = APIRouter(prefix=API, tags=["operations"], dependencies=[needs(Scope.ADMIN)])
 
 
 @router.get("/summary", responses=openapi.SUMMARY)

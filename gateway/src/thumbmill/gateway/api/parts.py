@@ -8,9 +8,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from thumbmill.core.contracts.status import Status
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, respond_to_upload
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import Accepted
@@ -22,7 +24,7 @@ from thumbmill.gateway.urls import API, Links, links_of
 
 MAX_COMPLETE_BYTES = 1024 * 1024  # of a body that lists all parts
 
-router = APIRouter(prefix=f"{API}/uploads/{{image_id}}", tags=["upload"])
+router = APIRouter(prefix=f"{API}/uploads/{{image_id}}", tags=["upload"], dependencies=[needs(Scope.UPLOAD)])
 
 
 class UploadRequest(FileDescription):

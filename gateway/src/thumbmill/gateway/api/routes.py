@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request, Response
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.contracts.status import Status
+from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
+from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, read_image, respond_to_upload, wait_until_deleted
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_not_modified
@@ -22,7 +24,7 @@ from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.presigned import PresignedUpload
 from thumbmill.gateway.urls import API, links_of
 
-uploads = APIRouter(prefix=API, tags=["upload"])
+uploads = APIRouter(prefix=API, tags=["upload"], dependencies=[needs(Scope.UPLOAD)])
 images = APIRouter(prefix=f"{API}/images", tags=["images"])
 
 
@@ -69,7 +71,7 @@ async def create_presigned_upload(
     return upload
 
 
-@images.get("", responses=openapi.LIST)
+@images.get("", dependencies=[needs(Scope.READ)], responses=openapi.LIST)
 async def list_images(
     request: Request,
     services: ServicesDep,
@@ -95,7 +97,7 @@ async def list_images(
     return ImagePage(items=[to_image_out(row, links) for row in rows], next=next_cursor)
 
 
-@images.get("/{image_id}", response_model=ImageOut, responses=openapi.IMAGE)
+@images.get("/{image_id}", dependencies=[needs(Scope.READ)], response_model=ImageOut, responses=openapi.IMAGE)
 async def get_image(
     request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
 ) -> ImageOut | Response:
@@ -113,7 +115,7 @@ async def get_image(
     return to_image_out(row, links_of(request))
 
 
-@images.get("/{image_id}/events", responses=openapi.TIMELINE)
+@images.get("/{image_id}/events", dependencies=[needs(Scope.READ)], responses=openapi.TIMELINE)
 async def get_timeline(response: Response, services: ServicesDep, image_id: uuid.UUID) -> Timeline:
     """List the events of an image in the order in which they occurred, at most the first 1000."""
     row = await services.lookup.find(image_id)
@@ -122,7 +124,12 @@ async def get_timeline(response: Response, services: ServicesDep, image_id: uuid
     return Timeline(items=[to_event_out(event) for event in events], event_id=row.event_id)
 
 
-@images.get("/{image_id}/variants/{type}", response_class=Response, responses=openapi.VARIANT)  # noqa: FAST003
+@images.get(
+    "/{image_id}/variants/{type}",  # noqa: FAST003
+    dependencies=[needs(Scope.READ)],
+    response_class=Response,
+    responses=openapi.VARIANT,
+)
 async def get_variant(
     request: Request, services: ServicesDep, image_id: uuid.UUID, type_: params.Variant, v: params.ContentId = None
 ) -> Response:
@@ -130,7 +137,7 @@ async def get_variant(
     return await services.delivery.respond(request, image_id, type_, v)
 
 
-@images.post("/{image_id}/retry", status_code=202, responses=openapi.RETRY)
+@images.post("/{image_id}/retry", dependencies=[needs(Scope.UPLOAD)], status_code=202, responses=openapi.RETRY)
 async def retry_image(
     request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
 ) -> RetryAccepted:
@@ -142,7 +149,7 @@ async def retry_image(
     return RetryAccepted(id=row.id, status=Status(row.status), url=url)
 
 
-@images.delete("/{image_id}", status_code=202, responses=openapi.DELETE)
+@images.delete("/{image_id}", dependencies=[needs(Scope.DELETE)], status_code=202, responses=openapi.DELETE)
 async def delete_image(
     request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
 ) -> DeletionAccepted:

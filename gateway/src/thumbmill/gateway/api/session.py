@@ -7,13 +7,14 @@ from pydantic import BaseModel, Field, SecretStr
 
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import ClientDep, ServicesDep, require_own_page
+from thumbmill.gateway.api.route_scopes import PUBLIC
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.http.session_cookie import delete_cookie, set_cookie
 from thumbmill.gateway.images.models import Time
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import API, base_url
 
-router = APIRouter(prefix=f"{API}/session", tags=["session"])
+router = APIRouter(prefix=f"{API}/session", tags=["session"], dependencies=[PUBLIC])
 
 
 class SessionRequest(BaseModel):

@@ -9,7 +9,7 @@ from thumbmill.gateway.http.session_cookie import read_token
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.settings import Settings
 
-_OPERATOR_PATHS = {"/metrics", "/docs", "/openapi.json"}
+OPERATOR_PATHS = frozenset({"/metrics", "/docs", "/openapi.json"})
 
 
 class RequestGuard:
@@ -38,7 +38,7 @@ class RequestGuard:
             return Problem(Code.WRONG_HOST, f"{host[:100]!r} is not in ALLOWED_HOSTS")
         if is_cross_origin_write(request.scope["method"], headers, self._trusted_origins):
             return Problem(Code.CROSS_ORIGIN)
-        if path not in _OPERATOR_PATHS:
+        if path not in OPERATOR_PATHS:
             return None
         if not self._api_keys.verify_operator(headers, read_token(request, self._public_url)):
             return Problem(Code.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="thumbmill"'})
