@@ -131,16 +131,15 @@ def test_a_ticket_expires_a_minute_after_its_form_and_can_still_be_used(tracker,
 
 
 @pytest.mark.parametrize(
-    ("query", "index"),
+    ("condition", "index"),
     [
-        ("SELECT * FROM image_status ORDER BY created_at DESC, id DESC LIMIT 20", "images_newest"),
-        (
-            "SELECT * FROM image_status WHERE stored_status = 'FAILED' ORDER BY created_at DESC, id DESC LIMIT 20",
-            "images_newest_by_status",
-        ),
+        ("tenant = 'acme'", "images_newest"),
+        ("tenant = 'acme' AND stored_status = 'FAILED'", "images_newest_by_status"),
+        ("tenant = 'acme' AND batch = 'album'", "images_of_batch"),
     ],
 )
-def test_lists_are_read_from_an_index(database, query, index):
+def test_lists_are_read_from_an_index(database, condition, index):
+    query = f"SELECT * FROM image_status WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 20"  # noqa: S608
     with closing(psycopg.connect(database.owner)) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = json.dumps(connection.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchone()[0])

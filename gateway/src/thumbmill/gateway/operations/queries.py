@@ -2,7 +2,7 @@
 
 # The tracker starts at -infinity, which is not a datetime.
 CAUGHT_UP_TO = "SELECT nullif(caught_up_to, '-infinity') AS caught_up_to FROM tracker_progress"
-COUNTS = "SELECT status, images FROM image_totals"
+COUNTS = "SELECT status, sum(images)::bigint AS images FROM image_totals GROUP BY status"
 # By the index images_failed.
 FAILURES = """
     SELECT error ->> 'code' AS code,

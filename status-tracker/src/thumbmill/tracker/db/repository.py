@@ -17,6 +17,7 @@ from thumbmill.core.contracts.failure import Failure
 from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.contracts.image_details import ImageDetails
 from thumbmill.core.contracts.status import Status
+from thumbmill.core.contracts.tenants import tenant_of
 from thumbmill.tracker.changes import CLEARED_DATA, find_change
 from thumbmill.tracker.db.connection import ConflictError, Connection, connect, execute, translate_errors
 from thumbmill.tracker.image_record import MIN_DATETIME, ImageRecord
@@ -240,6 +241,8 @@ def _image_record(row: ImageRecord) -> dict[str, Any]:
     values["rejected_version"] = str(row.rejected_version) if row.rejected_version else None
     if row.object_version:
         values["size"] = row.object_version.size
+    if row.version == 0:  # never written again: the key of a deleted image may be forgotten
+        values["tenant"] = tenant_of(row.key)
     return values
 
 

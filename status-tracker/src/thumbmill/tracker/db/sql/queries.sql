@@ -44,10 +44,10 @@ added AS (
     -- The version continues that of changes of a purged image with the same key, which readers may know.
     INSERT INTO images (id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
         next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        presigned_upload, rejected_version, expires_at, created_at, batch, change, updated_at, version)
+        presigned_upload, rejected_version, expires_at, created_at, batch, tenant, change, updated_at, version)
     SELECT id, key, status, object_version, size, generation, file_name, content_type, run_id, attempts,
         next_attempt_at, error, format, width, height, sha256, variants, missing, details, damaged, variants_removed,
-        presigned_upload, rejected_version, expires_at, created_at, batch, seq, clock_timestamp(),
+        presigned_upload, rejected_version, expires_at, created_at, batch, tenant, seq, clock_timestamp(),
         1 + coalesce((SELECT max(version) FROM changes WHERE image_id = given.id), 0)
     FROM given
     WHERE version = 0
@@ -74,8 +74,8 @@ written AS (
     SELECT * FROM updated
 ),
 added_changes AS (
-    INSERT INTO changes (seq, image_id, version, generation, type, batch, at, data)
-    SELECT seq, image_id, version, generation, type, batch, updated_at,
+    INSERT INTO changes (seq, image_id, version, generation, type, batch, tenant, at, data)
+    SELECT seq, image_id, version, generation, type, batch, tenant, updated_at,
         to_jsonb(written) - '{variants_removed,presigned_upload,rejected_version,republished_at,change}'::text[]
     FROM written
     JOIN numbered ON numbered.image_id = written.id
@@ -293,11 +293,13 @@ WITH seen AS (
 newest AS (
     SELECT id
     FROM (
-        (SELECT id, created_at FROM images WHERE status = 'PROCESSING' ORDER BY created_at DESC, id DESC LIMIT 1)
-        UNION ALL
-        (SELECT id, created_at FROM images WHERE status = 'DONE' ORDER BY created_at DESC, id DESC LIMIT 1)
-        UNION ALL
-        (SELECT id, created_at FROM images WHERE status = 'FAILED' ORDER BY created_at DESC, id DESC LIMIT 1)
+        SELECT DISTINCT status, tenant FROM image_counts WHERE status IN ('PROCESSING', 'DONE', 'FAILED')
+    ) AS present
+    CROSS JOIN LATERAL (
+        SELECT id, created_at FROM images
+        WHERE images.status = present.status AND images.tenant = present.tenant
+        ORDER BY created_at DESC, id DESC
+        LIMIT 1
     ) AS processed
     ORDER BY created_at DESC, id DESC
     LIMIT 1
@@ -443,12 +445,12 @@ WHERE last_seen + 3 * interval_seconds * interval '1 second' < clock_timestamp()
 -- name: add_up_counts
 WITH taken AS (
     DELETE FROM image_counts
-    RETURNING status, images
+    RETURNING status, images, tenant
 )
-INSERT INTO image_counts (status, images)
-SELECT status, sum(images)
+INSERT INTO image_counts (status, images, tenant)
+SELECT status, sum(images), tenant
 FROM taken
-GROUP BY status
+GROUP BY status, tenant
 HAVING sum(images) <> 0;
 
 -- name: write_queues

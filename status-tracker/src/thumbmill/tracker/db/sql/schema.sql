@@ -39,11 +39,12 @@ CREATE TABLE images (
     rejected_version text,                  -- an object under the key that counts as missing
     batch text,                             -- the label that its client gave to a batch of uploads
     change bigint,                          -- seq of its last change; null: none since the feed exists
+    tenant text NOT NULL DEFAULT '',        -- by the key, which may be forgotten; '': the default tenant
     CHECK ((status IN ('AWAITING_UPLOAD', 'EXPIRED')) = (object_version IS NULL))
 );
 
-CREATE INDEX images_newest ON images (created_at DESC, id DESC);
-CREATE INDEX images_newest_by_status ON images (status, created_at DESC, id DESC);
+CREATE INDEX images_newest ON images (tenant, created_at DESC, id DESC);
+CREATE INDEX images_newest_by_status ON images (status, tenant, created_at DESC, id DESC);
 CREATE INDEX images_unfinished ON images (updated_at)
     WHERE status IN ('PENDING', 'PROCESSING') OR (status = 'DELETED' AND NOT variants_removed);
 
@@ -55,30 +56,37 @@ CREATE INDEX images_live_by_key ON images (key COLLATE "C")
 CREATE INDEX images_deleted ON images (updated_at) WHERE status = 'DELETED' AND variants_removed;
 CREATE INDEX images_awaiting ON images (status, expires_at) WHERE status IN ('AWAITING_UPLOAD', 'EXPIRED');
 
-CREATE INDEX images_of_batch ON images (batch, created_at DESC, id DESC) WHERE batch IS NOT NULL;
+CREATE INDEX images_of_batch ON images (tenant, batch, created_at DESC, id DESC) WHERE batch IS NOT NULL;
 
 -- Failures by age, for the summary and for the preview of a redrive.
-CREATE INDEX images_failed ON images (updated_at) WHERE status = 'FAILED';
+CREATE INDEX images_failed ON images (tenant, updated_at) WHERE status = 'FAILED';
 
--- How many images are in each state. Counting ten million rows takes seconds, so triggers add what each statement changes:
+-- How many images of each tenant are in each state. Counting ten million rows takes seconds, so triggers add what each statement changes:
 -- rows whose sums count. New rows need no lock that writers would wait for. The tracker adds them up now and then.
 CREATE TABLE image_counts (
     status text NOT NULL,
-    images bigint NOT NULL                  -- may be negative
+    images bigint NOT NULL,                 -- may be negative
+    tenant text NOT NULL DEFAULT ''
 );
 
 CREATE FUNCTION count_images() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO image_counts SELECT status, count(*) FROM new_rows GROUP BY status;
+        INSERT INTO image_counts (status, images, tenant)
+        SELECT status, count(*), tenant FROM new_rows GROUP BY status, tenant;
     ELSIF TG_OP = 'UPDATE' THEN
-        INSERT INTO image_counts
-        SELECT status, sum(change)
-        FROM (SELECT status, 1 AS change FROM new_rows UNION ALL SELECT status, -1 FROM old_rows) AS changes
-        GROUP BY status
+        INSERT INTO image_counts (status, images, tenant)
+        SELECT status, sum(change), tenant
+        FROM (
+            SELECT status, tenant, 1 AS change FROM new_rows
+            UNION ALL
+            SELECT status, tenant, -1 FROM old_rows
+        ) AS changes
+        GROUP BY status, tenant
         HAVING sum(change) <> 0;
     ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO image_counts SELECT status, -count(*) FROM old_rows GROUP BY status;
+        INSERT INTO image_counts (status, images, tenant)
+        SELECT status, -count(*), tenant FROM old_rows GROUP BY status, tenant;
     ELSE
         DELETE FROM image_counts;
     END IF;
@@ -203,10 +211,11 @@ CREATE TABLE changes (
     batch text,
     at timestamptz NOT NULL,
     data jsonb NOT NULL,                    -- the image after the change, as image_status shows it
+    tenant text NOT NULL DEFAULT '',
     UNIQUE (image_id, version)
 );
 
-CREATE INDEX changes_of_batch ON changes (batch, seq) WHERE batch IS NOT NULL;
+CREATE INDEX changes_of_batch ON changes (tenant, batch, seq) WHERE batch IS NOT NULL;
 
 CREATE TABLE progress (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -328,7 +337,8 @@ SELECT
     attempts, next_attempt_at, error, created_at, updated_at, expires_at, version,
     details, damaged,
     run_id, missing,
-    batch, (SELECT epoch FROM feed) || '-' || change AS event_id
+    batch, (SELECT epoch FROM feed) || '-' || change AS event_id,
+    tenant
 FROM images;
 
 CREATE VIEW image_timeline AS
@@ -338,7 +348,8 @@ FROM events;
 CREATE VIEW image_changes AS
 SELECT
     seq, event_id, image_id, version, generation, type, batch, at,
-    data || jsonb_build_object('event_id', event_id) AS data
+    data || jsonb_build_object('event_id', event_id) AS data,
+    tenant
 FROM (SELECT *, (SELECT epoch FROM feed) || '-' || seq AS event_id FROM changes) AS numbered;
 
 CREATE VIEW feed_head AS
@@ -350,9 +361,9 @@ SELECT caught_up_to
 FROM progress;
 
 CREATE VIEW image_totals AS
-SELECT status, sum(images)::bigint AS images
+SELECT status, sum(images)::bigint AS images, tenant
 FROM image_counts
-GROUP BY status;
+GROUP BY status, tenant;
 
 CREATE VIEW worker_status AS
 SELECT
