@@ -87,6 +87,7 @@ class FakeFeed:
         self.window = window
         self.error = None
         self.replay_seconds = 0.001  # for a query of a stream with a selection
+        self.most_at_once = self._selected = 0  # queries of streams with a selection
         self.reads = []  # the times of reads after a position
         self.bells = []  # events of the hubs that listen
 
@@ -128,7 +129,13 @@ class FakeFeed:
         ][:limit]
         position = matching[-1].id.seq if len(matching) == limit else max(seq, min(seq + window, head.last))
         # The answer is on its way while more is published, and while a hub reads that.
-        await asyncio.sleep(self.replay_seconds if selection != EVERYTHING else 0.001)
+        if selection == EVERYTHING:
+            await asyncio.sleep(0.001)
+        else:
+            self._selected += 1
+            self.most_at_once = max(self.most_at_once, self._selected)
+            await asyncio.sleep(self.replay_seconds)
+            self._selected -= 1
         return Page(head, matching, position)
 
     async def notifications(self):

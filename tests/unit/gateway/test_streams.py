@@ -11,7 +11,7 @@ from tests.unit.gateway.live_fakes import UNAVAILABLE, FakeFeed, Gateway, Stream
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.live import hub as hub_module
 from thumbmill.gateway.live.selection import Selection
-from thumbmill.gateway.live.streams import HEARTBEAT_SECONDS
+from thumbmill.gateway.live.streams import HEARTBEAT_SECONDS, MAX_REPLAYS
 from thumbmill.gateway.live.subscriptions import MAX_CHANGES, Group, Subscription
 from thumbmill.gateway.problems import Code, Problem
 
@@ -177,6 +177,39 @@ def test_a_change_while_the_missed_ones_are_read_arrives():
             return [event.seq for event in changes_of(client)]
 
     assert run(scenario()) == [1, 2]
+
+
+def test_only_a_few_streams_read_what_they_have_missed_at_the_same_time():
+    async def scenario():
+        async with running() as (feed, gateway):
+            for _ in range(5):
+                feed.publish(batch="a")
+            feed.replay_seconds = SOON
+            positions = [f"e1-{number % 4}" for number in range(12)]
+            clients = [StreamClient(gateway, Selection(batch="a"), position) for position in positions]
+            other = StreamClient(gateway)
+            await asyncio.sleep(SOON)
+            assert feed.most_at_once == MAX_REPLAYS
+            assert [event.type for event in other.events] == ["hello"]
+            await asyncio.sleep(20 * SOON)
+            return [[event.seq for event in changes_of(client)] for client in clients]
+
+    assert run(scenario()) == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5], [4, 5]] * 3
+
+
+def test_a_stop_ends_the_streams_that_still_read_what_they_have_missed():
+    async def scenario():
+        async with running() as (feed, gateway):
+            for _ in range(100):
+                feed.publish(batch="a")
+            feed.replay_seconds = SOON
+            clients = [StreamClient(gateway, Selection(batch="a"), "earliest") for _ in range(12)]
+            await asyncio.sleep(1.5 * SOON)
+            gateway.hub.close()
+            await asyncio.sleep(1.5 * SOON)
+            return [client.task.done() for client in clients]
+
+    assert run(scenario()) == [True] * 12
 
 
 def test_a_renewed_epoch_resets_the_open_streams():

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -35,6 +35,9 @@ from thumbmill.gateway.live.subscriptions import Item, Reset, Subscription
 from thumbmill.gateway.urls import Links
 
 HEARTBEAT_SECONDS = 15.0  # proxies close a connection that is silent for 60 s, some sooner
+# After a restart every client comes back and has missed something. Reading a page takes one of eight connections to
+# the database, and rendering it some 20 ms of the event loop: what all other requests would wait for is this often.
+MAX_REPLAYS = 4
 # Exactly this type: Starlette would add a charset, and some proxies recognize only the bare one.
 HEADERS = {
     "Content-Type": "text/event-stream",
@@ -62,6 +65,7 @@ class Streams:
     feed: ChangeFeed
     lookup: Lookup
     heartbeat_seconds: float = HEARTBEAT_SECONDS
+    replays: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_REPLAYS))
 
     def open(self, request: StreamRequest, links: Links) -> Response:
         """Return the response that streams to a client. Sending it may raise Problem before it starts."""
@@ -103,6 +107,7 @@ class _Frames:
         self._feed = streams.feed
         self._lookup = streams.lookup
         self._heartbeat_seconds = streams.heartbeat_seconds
+        self._replays = streams.replays
         self._request = request
         self._links = links
         self._subscription = subscription
@@ -163,17 +168,23 @@ class _Frames:
         """Yield the changes after the position, and follow the feed once they are nearly all read."""
         followed: FeedHead | None = None
         while followed is None or self._position.seq < followed.last:
-            page = await self._feed.after(self._position.seq, self._request.selection)
-            if reason := find_reset(self._position, page.head):  # it has expired meanwhile
-                self._hub.follow(self._subscription)
-                yield self._reset(Reset(reason, page.head))
-                return
-            self._position = EventId(page.head.epoch, page.position)
-            if page.changes:
-                self._is_final = page.changes[-1].type in FINAL_TYPES
-                yield change_frames(page.changes, self._links)
-            if page.is_last and followed is None:
-                followed = self._hub.follow(self._subscription)
+            chunk = b""
+            async with self._replays:  # not while a slow client receives the page
+                if self._subscription.is_closed:
+                    return
+                page = await self._feed.after(self._position.seq, self._request.selection)
+                if reason := find_reset(self._position, page.head):  # it has expired meanwhile
+                    self._hub.follow(self._subscription)
+                    chunk, followed = self._reset(Reset(reason, page.head)), page.head
+                else:
+                    self._position = EventId(page.head.epoch, page.position)
+                    if page.changes:
+                        self._is_final = page.changes[-1].type in FINAL_TYPES
+                        chunk = change_frames(page.changes, self._links)
+                    if page.is_last and followed is None:
+                        followed = self._hub.follow(self._subscription)
+            if chunk:
+                yield chunk
 
     async def _follow(self) -> AsyncIterator[bytes]:
         """Yield changes as they come, and heartbeats."""
