@@ -17,6 +17,7 @@ from thumbmill.gateway.live.event_ids import EventId, FeedHead
 from thumbmill.gateway.live.hub import Hub
 from thumbmill.gateway.live.selection import Selection
 from thumbmill.gateway.live.streams import StreamRequest, Streams
+from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import Links
 
 LINKS = Links("http://here")
@@ -83,6 +84,7 @@ class FakeFeed:
         self.epoch = "e1"
         self.changes = []
         self.oldest = 1
+        self.unknown = set()  # ids that nobody has used
         self.limit = limit
         self.window = window
         self.error = None
@@ -149,6 +151,8 @@ class FakeFeed:
     async def find(self, image_id):
         """Look an image up, as ``Lookup`` does."""
         await asyncio.sleep(0.001)
+        if image_id in self.unknown:
+            raise Problem(Code.IMAGE_NOT_FOUND)
         for change in reversed(self.changes):
             if change.image_id == image_id:
                 return replace(change.row, event_id=f"{self.epoch}-{change.id.seq}")

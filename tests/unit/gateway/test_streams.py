@@ -342,6 +342,24 @@ def test_the_stream_of_an_image_waits_for_its_first_change():
     assert [event.type for event in run(scenario())] == ["image.failed"]
 
 
+@pytest.mark.parametrize("until_final", [True, False])
+@pytest.mark.parametrize("resume", [None, "e1-0", "earliest", "e0-9"])
+def test_an_unknown_image_has_no_stream(resume, until_final):
+    async def scenario():
+        async with running() as (feed, gateway):
+            feed.publish()
+            image = uuid.uuid4()
+            feed.unknown.add(image)
+            selection = Selection(frozenset({image}))
+            client = StreamClient(gateway, selection, resume, image_id=image, until_final=until_final)
+            await asyncio.sleep(SOON)
+            with pytest.raises(Problem) as problem:
+                client.task.result()
+            return client.status, problem.value.code
+
+    assert run(scenario()) == (None, Code.IMAGE_NOT_FOUND)
+
+
 def test_a_client_that_does_not_read_is_closed_and_can_resume():
     async def scenario():
         async with running() as (feed, gateway):

@@ -154,15 +154,15 @@ class _Frames:
         return chunk + image_frame(row, self._links, row.event_id or str(head.id))
 
     async def _is_finished(self, position: EventId) -> bool:
-        """Return whether the client has seen the end of its image's stream.
+        """Return whether the client has seen the end of its image's stream. Raise Problem for an unknown image.
 
         Browsers reconnect when a stream ends, and only a 204 stops them.
         """
-        if self._request.image_id is None or not self._request.until_final:
+        if self._request.image_id is None:
             return False
         row = await self._lookup.find(self._request.image_id)
         last = parse_event_id(row.event_id or "")
-        return type_of(row) in FINAL_TYPES and (last is None or last.seq <= position.seq)
+        return self._request.until_final and type_of(row) in FINAL_TYPES and (last is None or last.seq <= position.seq)
 
     async def _replay(self) -> AsyncIterator[bytes]:
         """Yield the changes after the position, and follow the feed once they are nearly all read."""
