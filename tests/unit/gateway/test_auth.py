@@ -35,15 +35,15 @@ def test_a_session_belongs_to_its_key_until_it_expires():
     token, session = api_keys.open_session("second", NOW)
     assert session.expires_at == NOW + SESSION_LIFETIME
     assert session.client == api_keys.client_name("second")
-    assert api_keys.find_session(token, session.expires_at - timedelta(seconds=1)) == session
-    assert api_keys.find_session(token, session.expires_at) is None
+    assert api_keys.find_session([token], session.expires_at - timedelta(seconds=1)) == session
+    assert api_keys.find_session([token], session.expires_at) is None
 
 
 def test_every_gateway_with_the_key_accepts_the_session_and_no_other():
     token, session = ApiKeys(["first", "second"]).open_session("second", NOW)
-    assert ApiKeys(["second"], "watch").find_session(token, NOW) == session
-    assert ApiKeys(["first"]).find_session(token, NOW) is None
-    assert ApiKeys([]).find_session(token, NOW) is None
+    assert ApiKeys(["second"], "watch").find_session([token], NOW) == session
+    assert ApiKeys(["first"]).find_session([token], NOW) is None
+    assert ApiKeys([]).find_session([token], NOW) is None
 
 
 def test_a_changed_token_opens_nothing():
@@ -52,7 +52,7 @@ def test_a_changed_token_opens_nothing():
     expiry, signature = token.split(".")
     forged = [f"{int(expiry) + 1}.{signature}", f".{signature}", expiry, f"{expiry}.", "", ".", "\udcff.\udcff"]
     forged += [f"{expiry}.{signature[:-1]}", f"{token}0", f" {token}", f"{expiry}.{signature.upper()}", "é.é"]
-    assert [one for one in forged if api_keys.find_session(one, NOW)] == []
+    assert [one for one in forged if api_keys.find_session([one], NOW)] == []
 
 
 def test_a_session_is_compared_with_all_keys_even_after_a_match(monkeypatch):
@@ -60,5 +60,5 @@ def test_a_session_is_compared_with_all_keys_even_after_a_match(monkeypatch):
     token, _ = api_keys.open_session("first", NOW)
     compared = []
     monkeypatch.setattr("thumbmill.gateway.auth.hmac.compare_digest", lambda a, b: compared.append(b) or a == b)
-    assert api_keys.find_session(token, NOW)
+    assert api_keys.find_session([token], NOW)
     assert len(compared) == 3

@@ -110,6 +110,16 @@ def test_a_cookie_changes_something_only_for_pages_of_the_gateway(expected, head
             assert (status(method, path, headers, **body) != 403) == expected
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_of_several_cookies_of_the_name_is_tried(order):
+    own = cookie()["Cookie"]
+    sent = "; ".join(["a=b", own, "thumbmill_session=1.forged"][::order])
+    for path in (SESSION, "/readyz", "/metrics"):
+        response = call("GET", path, keys=KEYS, headers={"Cookie": sent})
+        assert response.status_code == 200
+    assert call("GET", SESSION, keys=KEYS, headers={"Cookie": sent}).json()["authenticated"]
+
+
 def test_a_key_is_preferred_to_the_cookie():
     assert not is_allowed("GET", "/api/v1/images/x", cookie() | {"X-API-Key": "wrong"})
     assert is_allowed("POST", "/api/v1/images", cookie() | {"X-API-Key": "right"})  # a program, not a page

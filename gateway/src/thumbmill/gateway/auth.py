@@ -44,14 +44,14 @@ class ApiKeys:
         """Return whether this is one of the keys."""
         return _is_among(key, self._digests)
 
-    def verify_operator(self, headers: Mapping[str, str], session_token: str = "") -> bool:
+    def verify_operator(self, headers: Mapping[str, str], session_tokens: Iterable[str] = ()) -> bool:
         """Return whether a request may see operator data: metrics, API docs and the details of readiness.
 
         The key is sent as for the API, or as the password of Basic authentication, for which browsers prompt.
         """
         if not self._operators or _is_among(_key_in(headers), self._operators):
             return True
-        return self.find_session(session_token, datetime.now(UTC)) is not None
+        return self.find_session(session_tokens, datetime.now(UTC)) is not None
 
     def open_session(self, key: str, now: datetime) -> tuple[str, Session]:
         """Return the token of a new session for the client with this valid key, and the session."""
@@ -60,8 +60,12 @@ class ApiKeys:
         expiry = f"{expires_at.timestamp():.0f}"
         return f"{expiry}.{_sign(self._session_secrets[client], expiry)}", Session(client, expires_at)
 
-    def find_session(self, token: str, now: datetime) -> Session | None:
-        """Return the session of a token, or None if it has expired or no present key has signed it."""
+    def find_session(self, tokens: Iterable[str], now: datetime) -> Session | None:
+        """Return the first session of these tokens that has not expired and that a present key has signed."""
+        sessions = (self._verify_session(token) for token in tokens)
+        return next((found for found in sessions if found is not None and now < found.expires_at), None)
+
+    def _verify_session(self, token: str) -> Session | None:
         expiry, _, signature = token.partition(".")
         given = signature.encode(errors="replace")
         # Compare with the signature of every key, as verify() does.
@@ -70,10 +74,8 @@ class ApiKeys:
             for client, secret in self._session_secrets.items()
             if hmac.compare_digest(given, _sign(secret, expiry).encode())
         ]
-        if not clients:
-            return None
-        expires_at = datetime.fromtimestamp(int(expiry), UTC)  # signed, so it is a number
-        return Session(clients[0], expires_at) if now < expires_at else None
+        # It is signed, so the expiry is a number.
+        return Session(clients[0], datetime.fromtimestamp(int(expiry), UTC)) if clients else None
 
 
 def _key_in(headers: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCreden
 from thumbmill.gateway.access.principal import ANONYMOUS, Principal
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
-from thumbmill.gateway.http.session_cookie import COOKIE, read_token
+from thumbmill.gateway.http.session_cookie import COOKIE, read_tokens
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import base_url
 
@@ -52,7 +52,7 @@ async def identify_client(
         return Client(ANONYMOUS)
     if key := api_key or (bearer.credentials if bearer else ""):
         return Client(_principal_of(api_keys.client_name(key))) if api_keys.verify(key) else None
-    session = api_keys.find_session(read_token(request, services.settings.public_url), datetime.now(UTC))
+    session = api_keys.find_session(read_tokens(request, services.settings.public_url), datetime.now(UTC))
     return Client(_principal_of(session.client), session.expires_at) if session else None
 
 

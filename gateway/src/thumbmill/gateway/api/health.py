@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from thumbmill.gateway.api.dependencies import ServicesDep
 from thumbmill.gateway.api.route_scopes import PUBLIC
-from thumbmill.gateway.http.session_cookie import read_token
+from thumbmill.gateway.http.session_cookie import read_tokens
 
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
@@ -33,8 +33,8 @@ async def readyz(request: Request, services: ServicesDep) -> JSONResponse:
     """
     report = await services.readiness.check()
     status = {"status": "not ready" if report.unavailable else "ok"}
-    token = read_token(request, services.settings.public_url)
-    is_operator = services.api_keys.verify_operator(request.headers, token)
+    tokens = read_tokens(request, services.settings.public_url)
+    is_operator = services.api_keys.verify_operator(request.headers, tokens)
     details = {"unavailable": report.unavailable, "degraded": report.degraded} if is_operator else {}
     return JSONResponse({**status, **details}, 503 if report.unavailable else 200)
 

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.http.origin_policy import is_allowed_host, is_cross_origin_write
-from thumbmill.gateway.http.session_cookie import read_token
+from thumbmill.gateway.http.session_cookie import read_tokens
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.settings import Settings
 
@@ -40,6 +40,6 @@ class RequestGuard:
             return Problem(Code.CROSS_ORIGIN)
         if path not in OPERATOR_PATHS:
             return None
-        if not self._api_keys.verify_operator(headers, read_token(request, self._public_url)):
+        if not self._api_keys.verify_operator(headers, read_tokens(request, self._public_url)):
             return Problem(Code.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="thumbmill"'})
         return None

@@ -12,11 +12,17 @@ from starlette.responses import Response
 from thumbmill.gateway.urls import base_url
 
 COOKIE = "thumbmill_session"
+MAX_TOKENS = 10  # that are checked, each against every key
 
 
-def read_token(connection: HTTPConnection, public_url: str) -> str:
-    """Return the session token of a request, or an empty text."""
-    return connection.cookies.get(_name(base_url(connection, public_url)), "")
+def read_tokens(connection: HTTPConnection, public_url: str) -> list[str]:
+    """Return the session tokens of a request.
+
+    A browser sends several where another path or a sibling domain has set a cookie of the same name.
+    """
+    name = _name(base_url(connection, public_url))
+    pairs = (pair.partition("=") for line in connection.headers.getlist("cookie") for pair in line.split(";"))
+    return [value.strip() for key, _, value in pairs if key.strip() == name][:MAX_TOKENS]
 
 
 def set_cookie(response: Response, own_url: str, token: str, expires_at: datetime) -> None:
