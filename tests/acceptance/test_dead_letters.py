@@ -164,7 +164,7 @@ def test_a_redrive_killed_between_two_steps_loses_nothing(system, no_dead, point
     wait_until(lambda: notes(system, image_id, "image.done")[-1]["data"]["run_id"], what="the later run to be done")
     wait_idle(system)
     assert system.message_count(DEAD) == 0
-    # Once the first redrive's run is done, the tracker may drop the returned dead letter before the operator redrives it.
+    # Once the first redrive's run is done, the tracker may drop the returned dead letter before the second redrive.
     dropped = notes(system, image_id, "image.dropped") if point == "after_redrive" else []
     assert len(notes(system, image_id)) + len(dropped) == 2
     assert system.image(image_id)["status"] == "DONE"

@@ -162,7 +162,9 @@ class _Frames:
             return False
         row = await self._lookup.find(self._request.image_id)
         last = parse_event_id(row.event_id or "")
-        return self._request.until_final and type_of(row) in FINAL_TYPES and (last is None or last.seq <= position.seq)
+        return (
+            self._request.until_final and type_of(row) in FINAL_TYPES and (last is None or last.seq <= position.seq)
+        )
 
     async def _replay(self) -> AsyncIterator[bytes]:
         """Yield the changes after the position, and follow the feed once they are nearly all read."""
