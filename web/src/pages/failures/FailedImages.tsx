@@ -9,15 +9,12 @@ import { isNewer, useChanges } from "../../live";
 import { Link } from "../../router";
 import { useResource } from "../../resource";
 import { nameOf } from "../gallery/Grid";
+import { showableOriginal } from "./original";
 import { WINDOWS, type Window } from "./scope";
 
 const SHOWN = 100;
 const PAGE_SIZE = 200; // the largest page of the API
 const MAX_PAGES = 5; // read to fill the list
-/** What a browser can show of an original, if it is not the original that is broken. */
-const SHOWABLE = ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"];
-const SHOWABLE_BYTES = 10_000_000;
-
 interface Properties {
   window: Window;
   code: string | null;
@@ -111,11 +108,10 @@ function reasonOf({ error }: Image): JSX.Element | string {
 /** The original as the browser shows it, or an icon. */
 function Original({ image }: { image: Image }): JSX.Element {
   const broken = useSignal(false);
-  const original = image.variants[0];
-  const showable = original && SHOWABLE.includes(original.content_type) && (original.bytes ?? 0) <= SHOWABLE_BYTES;
+  const original = showableOriginal(image);
   return (
     <div class="failed-picture">
-      {showable && !broken.value ? (
+      {original && !broken.value ? (
         <img src={original.url} alt="" loading="lazy" decoding="async" onError={() => (broken.value = true)} />
       ) : (
         <Icon name="image" size={24} />
