@@ -24,7 +24,7 @@ from devstack.running import LAUNCHER, find_running, recorded, require_running
 from devstack.smoke import run_smoke
 from devstack.stack import Stack, describe_exit, stop_stale_processes
 from devstack.supervision import supervise
-from devstack.web_build import build_console, check_console, try_to_build_console
+from devstack.web_build import build_console, check_console, is_built, try_to_build_console
 
 WATCHERS = ("minio-watch", "rabbitmq-watch")
 DIRECTORY = CHECKOUT / ".local"
@@ -210,7 +210,8 @@ def _log_still_stopping(_number: int, _frame: FrameType | None) -> None:
     log("still stopping; please wait until all processes have exited")
 
 
-def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
+def list_endpoints(stack: Stack, *, backing_only: bool) -> list[tuple[str, str, str]]:
+    """Return the name, the address and the login of everything that is running."""
     endpoints, ports = stack.endpoints, stack.installation.ports
     minio = " / ".join(endpoints.root_keys)
     rows = [
@@ -226,8 +227,13 @@ def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
     ]
     if not backing_only:
         rows.insert(0, ("API docs", f"{endpoints.gateway}/docs", ""))
-        rows.insert(0, ("Web console", f"{endpoints.gateway}/", ""))
+        if is_built():  # the gateway has just read it
+            rows.insert(0, ("Web console", f"{endpoints.gateway}/", ""))
         rows.append(("Dead letters", ".venv/bin/thumbmill dead list", "docs/how-to/dead-letters.md"))
-    for name, address, login in rows:
+    return rows
+
+
+def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
+    for name, address, login in list_endpoints(stack, backing_only=backing_only):
         log(f"  {name:<16} {address:<32} {login}".rstrip())
     log(f"logs are in {stack.installation.logs}; press Ctrl-C to stop")

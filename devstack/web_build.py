@@ -57,7 +57,7 @@ def build_console(log: Callable[[str], None]) -> None:
         raise LaunchError(f"there is no {WEB}")
     with _lock():
         sources = _digest(path for path in (*_files(WEB), _API))
-        if (OUTPUT / "index.html").exists() and _recorded("built") == sources:
+        if is_built() and _recorded("built") == sources:
             return
         started = time.monotonic()
         node = _install_packages(log)
@@ -65,6 +65,11 @@ def build_console(log: Callable[[str], None]) -> None:
         node.run("run", "build")
         _record("built", sources)
         log(f"the web console is built ({time.monotonic() - started:.0f} s)")
+
+
+def is_built() -> bool:
+    """Return whether there is a console, of these or of older sources."""
+    return (OUTPUT / "index.html").exists()
 
 
 def check_console(log: Callable[[str], None]) -> None:
@@ -80,7 +85,8 @@ def try_to_build_console(log: Callable[[str], None]) -> None:
     except LaunchError as error:
         for line in str(error).splitlines():
             log(line)
-        log("the system starts without the web console; `make web` tries again")
+        state = "with an older web console" if is_built() else "without the web console"
+        log(f"the system starts {state}; `make web` tries again, then restart the gateway")
 
 
 def find_node() -> Node:

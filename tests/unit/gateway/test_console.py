@@ -68,8 +68,14 @@ def test_behind_a_prefix_the_page_finds_its_files():
 def test_the_root_leads_to_the_console_or_else_to_the_docs(console, target):
     response = call("GET", "/", console=console)
     assert (response.status_code, response.headers["Location"]) == (307, target)
-    assert call("GET", "/ui/", console=None).status_code == 404
-    assert get("/ui").headers["Location"] == "/ui/"
+    assert call("GET", "/ui", console=console).headers["Location"] == "/ui/"
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/failures", "/ui/assets/index-1a2b.js"])
+def test_a_gateway_without_the_console_says_what_to_do(path):
+    response = call("GET", path, console=None, keys=["right"])
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
+    assert "Run `make web`, then restart the gateway." in response.text
 
 
 def test_the_policy_allows_the_page_itself_and_uploads_to_minio():
