@@ -1,10 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 
+import errors from "../../docs/reference/errors.md?raw";
+
 vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined });
 vi.stubGlobal("document", { documentElement: { dataset: {} } });
 vi.stubGlobal("navigator", { language: "en-GB", languages: ["en-GB"] });
 const { de } = await import("../src/i18n/de");
 const { en } = await import("../src/i18n/en");
+const { problems } = await import("../src/i18n/texts/problems.de");
 const { fill, formatAge, formatBytes, formatDuration } = await import("../src/i18n");
 
 describe("the texts", () => {
@@ -17,6 +20,21 @@ describe("the texts", () => {
   it("have plural forms", () => {
     const text = { one: "{count} file", other: "{count} files" };
     expect([0, 1, 1200].map((count) => fill(text, { count }, "en"))).toEqual(["0 files", "1 file", "1,200 files"]);
+  });
+});
+
+describe("the codes of the reference of errors", () => {
+  const codes = (pattern: RegExp): string[] => [...errors.matchAll(pattern)].map((found) => found[1] ?? "");
+
+  it.each(codes(/^\| `(\w+)` \| (?:yes|no) /gm))("have a text and a remedy for the image's error %s", (code) => {
+    expect(en).toHaveProperty([`failure.${code}`]);
+    expect(en).toHaveProperty([`failure.${code}.remedy`]);
+  });
+
+  it("are the only ones with a German text for a problem", () => {
+    const known = codes(/^\| \d{3} \| `(\w+)` /gm).map((code) => `problem.${code}`);
+    expect(known.length).toBeGreaterThan(40);
+    expect(Object.keys(problems).filter((key) => !known.includes(key))).toEqual([]);
   });
 });
 

@@ -12,7 +12,7 @@ export function ErrorState({ problem, onRetry }: { problem: Problem; onRetry?: (
       <Icon name="alert" size={40} />
       <h2>{t("problem.title")}</h2>
       <p>{translate(`problem.${problem.code}`, problem.title)}</p>
-      {problem.detail && <p class="muted">{problem.detail}</p>}
+      {problem.detail && <p class="muted" lang="en">{problem.detail}</p>}
       <p class="muted small">
         {t("common.code")}: <code>{problem.code}</code>
       </p>

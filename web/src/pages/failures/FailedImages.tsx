@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import { body, client, type Image, type ImagePage } from "../../api/client";
 import { Button, ErrorState, Icon, Skeleton, StatusChip, Time } from "../../components";
-import { t } from "../../i18n";
+import { t, translate } from "../../i18n";
 import { isNewer, useChanges } from "../../live";
 import { Link } from "../../router";
 import { useResource } from "../../resource";
@@ -91,7 +91,7 @@ function Row({ image, selectable, selected, onToggle }: RowProperties): JSX.Elem
       <Original image={image} />
       <div class="failed-text">
         <Link to={`/images/${image.id}`}>{name}</Link>
-        <p class="muted">{reasonOf(image)}</p>
+        <Why image={image} />
       </div>
       <div class="failed-state">
         <StatusChip status={image.status} subtle={image.status === "FAILED"} />
@@ -101,8 +101,14 @@ function Row({ image, selectable, selected, onToggle }: RowProperties): JSX.Elem
   );
 }
 
-function reasonOf({ error }: Image): JSX.Element | string {
-  return error ? <span lang="en">{error.detail}</span> : t("failures.notFailedNow");
+/** What the code means, and the sentence of the decoder that says more. */
+function Why({ image: { error } }: { image: Image }): JSX.Element {
+  if (!error) return <p class="muted">{t("failures.notFailedNow")}</p>;
+  return (
+    <p class="muted">
+      {translate(`failure.${error.code}`, error.code)}: <span lang="en">{error.detail}</span>
+    </p>
+  );
 }
 
 /** The original as the browser shows it, or an icon. */

@@ -79,7 +79,7 @@ export function RedriveDialog({ scope, window, groups, onClose, onOrdered }: Pro
       )}
       {problem.value && (
         <p class="field-error" role="alert">
-          {translate(`problem.${problem.value.code}`, problem.value.title)} {problem.value.detail}
+          {translate(`problem.${problem.value.code}`, problem.value.title)} <span lang="en">{problem.value.detail}</span>
         </p>
       )}
     </Dialog>

@@ -37,7 +37,7 @@ function Detail({ row }: { row: Row }): JSX.Element {
     const hint = t(failure.retryable ? "upload.failed.retryable" : "upload.failed.final");
     return (
       <span class="upload-why">
-        {translate(`error.${failure.code}`, failure.detail || failure.code)} <span class="muted">{hint}</span>
+        {translate(`failure.${failure.code}`, failure.detail || failure.code)} <span class="muted">{hint}</span>
       </span>
     );
   }
