@@ -9,6 +9,7 @@ _DATABASE_SECRETS = {
     OWNER: "POSTGRES_PASSWORD",
     "status_tracker": "STATUS_TRACKER_DATABASE_PASSWORD",
     "gateway": "GATEWAY_DATABASE_PASSWORD",
+    "key_keeper": "KEY_KEEPER_DATABASE_PASSWORD",
 }
 
 
@@ -49,7 +50,7 @@ class Endpoints:
         return "s3-uploader", self.installation.secrets["S3_UPLOADER_SECRET_KEY"]
 
     def database(self, role: str = OWNER) -> str:
-        """Return the database's URL with the login of thumbmill (the owner), status_tracker or gateway."""
+        """Return the database's URL with the login of thumbmill (the owner) or of another role."""
         return database_url(self.installation, role, self.installation.secrets[_DATABASE_SECRETS[role]])
 
     def _http(self, variable: str) -> str:

@@ -39,6 +39,9 @@ def describe_operator(installation: Installation) -> dict[str, str]:
         "RABBITMQ_PASSWORD": installation.secrets["OPERATOR_RABBITMQ_PASSWORD"],
         "RABBITMQ_QUEUE": installation.queue,
         "STATUS_TRACKER_URL": f"http://127.0.0.1:{installation.ports['STATUS_TRACKER_HEALTH_PORT']}",
+        "KEY_KEEPER_DATABASE_URL": database_url(
+            installation, "key_keeper", installation.secrets["KEY_KEEPER_DATABASE_PASSWORD"]
+        ),
     }
 
 

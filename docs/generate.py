@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from thumbmill.cli.settings import KeySettings
 from thumbmill.cli.settings import Settings as CommandLineSettings
 from thumbmill.core import build_info
 from thumbmill.core import metrics as consumer_metrics
@@ -41,6 +42,7 @@ SERVICES: dict[str, type[BaseSettings]] = {
 PROGRAMS: dict[str, type[BaseSettings]] = {
     "`status-tracker migrate`": MigrationSettings,
     "`thumbmill`": CommandLineSettings,
+    "`thumbmill keys`": KeySettings,
 }
 METRICS: dict[str, tuple[ModuleType, ...]] = {
     "All services": (build_info,),

@@ -28,6 +28,7 @@ PASSWORDS = (
     "postgres_password",
     "status_tracker_database_password",
     "gateway_database_password",
+    "key_keeper_database_password",
     "api_keys",  # comma separated; the first one is generated
     "monitoring_key",
 )
@@ -36,6 +37,7 @@ DATABASE_URLS = {
     "migration_database_url": ("thumbmill", "postgres_password"),
     "status_tracker_database_url": ("status_tracker", "status_tracker_database_password"),
     "gateway_database_url": ("gateway", "gateway_database_password"),
+    "key_keeper_database_url": ("key_keeper", "key_keeper_database_password"),
 }
 MINIO_TARGETS = "minio_targets"
 _SECRET_BYTES = 24  # 32 characters; MinIO accepts 8 to 40

@@ -6,7 +6,11 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-SECRETS = {"status_tracker": "STATUS_TRACKER_DATABASE_PASSWORD", "gateway": "GATEWAY_DATABASE_PASSWORD"}
+SECRETS = {
+    "status_tracker": "STATUS_TRACKER_DATABASE_PASSWORD",
+    "gateway": "GATEWAY_DATABASE_PASSWORD",
+    "key_keeper": "KEY_KEEPER_DATABASE_PASSWORD",
+}
 
 
 @pytest.fixture(params=SECRETS)
@@ -67,6 +71,7 @@ def test_a_role_has_only_the_privileges_that_it_needs(system, role, statement):
     [
         *("images", "events", "progress", "reconciliation", "operator_requests", "schema_migrations"),
         *("image_counts", "redriven", "reconciled", "reconciliation_passes", "workers", "queues", "dead_letters"),
+        *("api_keys", "api_key_events"),
     ],
 )
 def test_the_gateway_reads_views_and_no_tables(system, table):

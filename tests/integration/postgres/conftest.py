@@ -31,6 +31,7 @@ class Database:
     owner: str
     tracker: str
     gateway: str
+    key_keeper: str
 
     def ask(self, query, values=(), *, url=""):
         with closing(psycopg.connect(url or self.owner, autocommit=True, row_factory=dict_row)) as connection:
@@ -111,6 +112,7 @@ def create(stack, template="template0"):
         url_of(stack, name, "thumbmill", "POSTGRES_PASSWORD"),
         url_of(stack, name, "status_tracker", "STATUS_TRACKER_DATABASE_PASSWORD"),
         url_of(stack, name, "gateway", "GATEWAY_DATABASE_PASSWORD"),
+        url_of(stack, name, "key_keeper", "KEY_KEEPER_DATABASE_PASSWORD"),
     )
 
 

@@ -11,12 +11,18 @@ import pytest
 from devstack.envfile import read_env_file
 from devstack.ports import DEFAULTS
 from tests.support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
+from thumbmill.cli.settings import KeySettings
 from thumbmill.cli.settings import Settings as OperatorSettings
 from thumbmill.core.settings import load
 from thumbmill.gateway.settings import Settings as GatewaySettings
 from thumbmill.thumbnailer.settings import Settings as ThumbnailerSettings
 from thumbmill.tracker.settings import MigrationSettings
 from thumbmill.tracker.settings import Settings as TrackerSettings
+
+
+class CommandLineSettings(KeySettings, OperatorSettings):
+    """The settings of all commands."""
+
 
 WRITTEN = read_compose("compose.yaml")
 SYSTEMS = {
@@ -28,7 +34,7 @@ SETTINGS = {
     "thumbnailer": ThumbnailerSettings,
     "status-tracker": TrackerSettings,
     "migrate": MigrationSettings,
-    "cli": OperatorSettings,
+    "cli": CommandLineSettings,
 }
 PROVISION = runpy.run_path(str(CHECKOUT / "infra/minio/provision.py"))
 USERS = runpy.run_path(str(CHECKOUT / "infra/rabbitmq/users.py"))

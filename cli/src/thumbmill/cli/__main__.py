@@ -7,6 +7,7 @@ import typer
 from thumbmill.cli import feed
 from thumbmill.cli.dead_letters import commands
 from thumbmill.cli.drill.command import drill
+from thumbmill.cli.keys.commands import app as keys
 from thumbmill.cli.reconcile import reconcile
 from thumbmill.cli.retry import retry
 from thumbmill.core.build_info import get_version
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(commands.app, name="dead")
 app.add_typer(feed.app, name="feed")
+app.add_typer(keys, name="keys")
 app.command()(drill)
 app.command()(reconcile)
 app.command()(retry)

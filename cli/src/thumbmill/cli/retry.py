@@ -1,7 +1,6 @@
 """``thumbmill retry``: process FAILED images again, each in a new run that its timeline shows."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,12 +9,11 @@ from rich import box
 from rich.table import Table
 
 from thumbmill.cli.console import NOTHING_FOUND, WRONG_USE, exit_with, open_console, print_status
+from thumbmill.cli.durations import parse_duration
 from thumbmill.cli.tracker_client import Report, run_request
 from thumbmill.core.contracts.error_codes import RETRYABLE, ErrorCode
 
 PATH = "/retry"
-_AGO = re.compile(r"(\d{1,6})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 Codes = Annotated[
     list[str] | None,
@@ -79,8 +77,8 @@ def parse_filters(codes: list[str], since: str, ids: list[str], *, force: bool) 
 
 def read_time(text: str, now: datetime | None = None) -> datetime | None:
     """Parse a time, or how long ago it was; a time without an offset is local. Return None if it is invalid."""
-    if ago := _AGO.fullmatch(text):
-        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if (ago := parse_duration(text)) is not None:
+        return (now or datetime.now(UTC)) - ago
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

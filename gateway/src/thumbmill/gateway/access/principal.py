@@ -2,21 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from thumbmill.core.contracts.api_keys import Scope
 from thumbmill.core.contracts.tenants import DEFAULT_TENANT
 
-
-class Scope(StrEnum):
-    """What a key may be used for. Every route of the API needs one of these, or declares that it is public."""
-
-    UPLOAD = "upload"
-    READ = "read"
-    DELETE = "delete"
-    SIGN = "sign"
-    FETCH = "fetch"
-    ADMIN = "admin"
-
+__all__ = ["ALL_SCOPES", "ANONYMOUS", "Principal", "Scope"]
 
 ALL_SCOPES = frozenset(Scope)
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from thumbmill.core.errors import DependencyRejected
 from thumbmill.tracker.db.connection import Connection, connect, translate_errors
 
-ROLES = ("status_tracker", "gateway")
+ROLES = ("status_tracker", "gateway", "key_keeper")
 _LOCK = 0x7468756D62  # an arbitrary number that nothing else uses
 
 

@@ -1,0 +1,1 @@
+"""``thumbmill keys``: the API keys of clients, in Postgres."""
