@@ -89,6 +89,13 @@ def test_the_grid_moves_only_when_a_person_asks(system, console):
     expect(cards).to_have_count(2)
     expect(tab.get_by_role("link", name=re.compile(r"^Done\s*2$"))).to_be_visible()
 
+    links = tab.locator(".gallery-link")
+    links.first.focus()
+    tab.keyboard.press("ArrowRight")
+    expect(links.last).to_be_focused()
+    tab.keyboard.press("ArrowLeft")
+    expect(links.first).to_be_focused()
+
     tab.get_by_role("checkbox", name="Select grid-1.jpg").check()
     tab.get_by_role("region", name="Selected images").get_by_role("button", name="Delete").click()
     tab.get_by_role("dialog").get_by_role("button", name="Delete").click()

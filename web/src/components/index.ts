@@ -2,6 +2,7 @@
 
 export { Button } from "./Button";
 export { Code } from "./Code";
+export { ConfirmDialog } from "./ConfirmDialog";
 export { CopyButton } from "./CopyButton";
 export { Dialog } from "./Dialog";
 export { EmptyState } from "./EmptyState";

@@ -5,6 +5,7 @@ import type { Image } from "../../api/client";
 import { Icon, shownStatus, StatusChip, Thumbhash, Time } from "../../components";
 import { t, translate } from "../../i18n";
 import { Link } from "../../router";
+import { nextIndex } from "./arrows";
 import type { Card } from "./cards";
 
 interface Properties {
@@ -16,12 +17,24 @@ interface Properties {
 /** Rows of pictures of equal height. Each keeps the space that was reserved for it. */
 export function Grid({ cards, selected, onToggle }: Properties): JSX.Element {
   return (
-    <ul class={`gallery ${selected.size ? "gallery-selecting" : ""}`} aria-label={t("gallery.title")}>
+    <ul class={`gallery ${selected.size ? "gallery-selecting" : ""}`} aria-label={t("gallery.title")} onKeyDown={moveFocus}>
       {cards.map((card) => (
         <Item key={card.image.id} card={card} selected={selected.has(card.image.id)} onToggle={onToggle} />
       ))}
     </ul>
   );
+}
+
+/** Move the focus from one image to another by the arrow keys. */
+function moveFocus(event: JSX.TargetedKeyboardEvent<HTMLUListElement>): void {
+  const links = [...event.currentTarget.querySelectorAll<HTMLElement>(".gallery-link")];
+  const current = links.indexOf(event.target as HTMLElement);
+  if (current < 0 || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const boxes = links.map((link) => link.getBoundingClientRect());
+  const next = nextIndex(boxes, current, event.key);
+  if (next === current) return;
+  event.preventDefault(); // the page would scroll
+  links[next]?.focus();
 }
 
 function Item({ card, selected, onToggle }: { card: Card; selected: boolean; onToggle: (id: string) => void }): JSX.Element {

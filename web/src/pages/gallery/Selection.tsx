@@ -4,8 +4,8 @@ import type { JSX } from "preact";
 import { announce } from "../../announce";
 import { body, client, type Image } from "../../api/client";
 import { toProblem } from "../../api/problem";
-import { Button, CopyButton, Dialog } from "../../components";
-import { t, translate } from "../../i18n";
+import { Button, ConfirmDialog, CopyButton } from "../../components";
+import { t } from "../../i18n";
 import { nameOf, thumbnailOf } from "./Grid";
 
 const AT_ONCE = 4; // requests in flight
@@ -19,20 +19,14 @@ interface Properties {
 /** The bar with what can be done with the selected images. */
 export function Selection({ images, onClear, onDeleted }: Properties): JSX.Element | null {
   const asking = useSignal(false);
-  const busy = useSignal(false);
-  const error = useSignal("");
   if (!images.length) return null;
   const count = images.length;
 
   async function remove(): Promise<void> {
-    busy.value = true;
-    error.value = "";
     const { deleted, problem } = await deleteImages(images);
-    busy.value = false;
     onDeleted(deleted);
     if (deleted.size) announce(t("gallery.deleted", { count: deleted.size }));
-    if (problem) error.value = translate(`problem.${problem.code}`, problem.title);
-    else asking.value = false;
+    if (problem) throw problem;
   }
 
   return (
@@ -45,27 +39,18 @@ export function Selection({ images, onClear, onDeleted }: Properties): JSX.Eleme
         </Button>
         <Button kind="quiet" icon="cross" label={t("gallery.clear")} onClick={onClear} />
       </div>
-      <Dialog
+      <ConfirmDialog
         open={asking.value}
         title={t("gallery.delete.title", { count })}
+        action={t("gallery.delete")}
+        kind="danger"
+        icon="trash"
+        onConfirm={remove}
         onClose={() => (asking.value = false)}
-        actions={
-          <>
-            <Button onClick={() => (asking.value = false)}>{t("common.cancel")}</Button>
-            <Button kind="danger" icon="trash" busy={busy.value} onClick={() => void remove()}>
-              {t("gallery.delete")}
-            </Button>
-          </>
-        }
       >
         <p>{t("gallery.delete.hint")}</p>
         <p class="muted">{summaryOf(images)}</p>
-        {error.value && (
-          <p class="field-error" role="alert">
-            {error.value}
-          </p>
-        )}
-      </Dialog>
+      </ConfirmDialog>
     </>
   );
 }

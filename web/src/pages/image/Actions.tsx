@@ -3,9 +3,8 @@ import type { JSX } from "preact";
 
 import { announce } from "../../announce";
 import { body, client, type Image } from "../../api/client";
-import { toProblem } from "../../api/problem";
-import { Button, Dialog } from "../../components";
-import { t, translate } from "../../i18n";
+import { Button, ConfirmDialog } from "../../components";
+import { t } from "../../i18n";
 import { nameOf } from "../gallery/Grid";
 
 type Asking = "delete" | "redrive" | null;
@@ -13,31 +12,20 @@ type Asking = "delete" | "redrive" | null;
 /** What can be done with the image: make it again if it failed, delete it if its object exists. */
 export function Actions({ image }: { image: Image }): JSX.Element {
   const asking = useSignal<Asking>(null);
-  const busy = useSignal(false);
-  const error = useSignal("");
   const path = { image_id: image.id };
   const force = !image.error?.retryable;
 
-  async function act(action: () => Promise<unknown>, done: string): Promise<void> {
-    busy.value = true;
-    error.value = "";
-    try {
-      await action();
-      asking.value = null;
-      announce(done);
-    } catch (failure) {
-      const problem = toProblem(failure);
-      error.value = translate(`problem.${problem.code}`, problem.title);
-    }
-    busy.value = false;
+  async function remove(): Promise<void> {
+    await body(client.DELETE("/api/v1/images/{image_id}", { params: { path } }));
+    announce(t("gallery.deleted", { count: 1 }));
   }
 
-  const remove = (): Promise<void> =>
-    act(() => body(client.DELETE("/api/v1/images/{image_id}", { params: { path } })), t("gallery.deleted", { count: 1 }));
-  const redrive = (): Promise<void> =>
-    act(() => body(client.POST("/api/v1/images/{image_id}/redrive", { params: { path }, body: { force } })), t("image.redriven"));
+  async function redrive(): Promise<void> {
+    await body(client.POST("/api/v1/images/{image_id}/redrive", { params: { path }, body: { force } }));
+    announce(t("image.redriven"));
+  }
 
-  const isRedrive = asking.value === "redrive";
+  const close = (): void => void (asking.value = null);
   return (
     <>
       {image.status === "FAILED" && (
@@ -50,33 +38,30 @@ export function Actions({ image }: { image: Image }): JSX.Element {
           {t("gallery.delete")}
         </Button>
       )}
-      <Dialog
-        open={asking.value !== null}
-        title={isRedrive ? t("image.redrive.title") : t("gallery.delete.title", { count: 1 })}
-        onClose={() => (asking.value = null)}
-        actions={
-          <>
-            <Button onClick={() => (asking.value = null)}>{t("common.cancel")}</Button>
-            {isRedrive ? (
-              <Button kind="primary" icon="reconcile" busy={busy.value} onClick={() => void redrive()}>
-                {t("image.redrive")}
-              </Button>
-            ) : (
-              <Button kind="danger" icon="trash" busy={busy.value} onClick={() => void remove()}>
-                {t("gallery.delete")}
-              </Button>
-            )}
-          </>
-        }
+      <ConfirmDialog
+        open={asking.value === "redrive"}
+        title={t("image.redrive.title")}
+        action={t("image.redrive")}
+        kind="primary"
+        icon="reconcile"
+        onConfirm={redrive}
+        onClose={close}
       >
-        <p>{isRedrive ? t(force ? "image.redrive.forced" : "image.redrive.hint") : t("gallery.delete.hint")}</p>
+        <p>{t(force ? "image.redrive.forced" : "image.redrive.hint")}</p>
         <p class="muted">{nameOf(image)}</p>
-        {error.value && (
-          <p class="field-error" role="alert">
-            {error.value}
-          </p>
-        )}
-      </Dialog>
+      </ConfirmDialog>
+      <ConfirmDialog
+        open={asking.value === "delete"}
+        title={t("gallery.delete.title", { count: 1 })}
+        action={t("gallery.delete")}
+        kind="danger"
+        icon="trash"
+        onConfirm={remove}
+        onClose={close}
+      >
+        <p>{t("gallery.delete.hint")}</p>
+        <p class="muted">{nameOf(image)}</p>
+      </ConfirmDialog>
     </>
   );
 }
