@@ -10,7 +10,7 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.operations.advice import find_problems
 from thumbmill.gateway.operations.cache import Cached
-from thumbmill.gateway.operations.models import RedriveRequest, System, TrackerState, Waiting, Worker
+from thumbmill.gateway.operations.order_models import RedriveRequest
 from thumbmill.gateway.operations.orders import Orders, make_preview, operator_name
 from thumbmill.gateway.operations.repository import (
     DeadLetterRow,
@@ -21,6 +21,7 @@ from thumbmill.gateway.operations.repository import (
     WaitingRow,
 )
 from thumbmill.gateway.operations.system import SystemReports, to_dead_letter_queues, to_queues, to_throughput
+from thumbmill.gateway.operations.system_models import System, TrackerState, Waiting, Worker
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.readiness import ReadinessReport
 

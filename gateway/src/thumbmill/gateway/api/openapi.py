@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from thumbmill.gateway.images.models import ImageOut
-from thumbmill.gateway.operations.models import (
+from thumbmill.gateway.operations.order_models import (
     ImageRedriveRequest,
     ReconciliationRequest,
     RedriveAccepted,

@@ -14,7 +14,7 @@ from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import RetryAccepted
-from thumbmill.gateway.operations.models import (
+from thumbmill.gateway.operations.order_models import (
     ImageRedriveRequest,
     Reconciliation,
     ReconciliationDetail,
@@ -24,8 +24,6 @@ from thumbmill.gateway.operations.models import (
     RedriveDetail,
     RedrivePage,
     RedriveRequest,
-    Summary,
-    System,
 )
 from thumbmill.gateway.operations.orders import Orders, operator_name
 from thumbmill.gateway.operations.presenter import (
@@ -34,6 +32,7 @@ from thumbmill.gateway.operations.presenter import (
     to_redrive,
     to_redrive_detail,
 )
+from thumbmill.gateway.operations.system_models import Summary, System
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.urls import API, links_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from thumbmill.core.messaging.topology import UNROUTED, dead_letter_queue_name
-from thumbmill.gateway.operations.models import DeadLetterQueue, Queue, System, SystemProblem, Worker
+from thumbmill.gateway.operations.system_models import DeadLetterQueue, Queue, System, SystemProblem, Worker
 
 LAG_SECONDS = 30.0  # of the tracker; a watermark that was lost is sent again after as long
 STALE_SECONDS = 60.0  # of measurements that the tracker makes every ten seconds

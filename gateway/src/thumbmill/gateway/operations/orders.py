@@ -25,7 +25,7 @@ from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images.polling import poll_tracker
 from thumbmill.gateway.metrics import TRACKER_REQUESTS
-from thumbmill.gateway.operations.models import (
+from thumbmill.gateway.operations.order_models import (
     NotRetryable,
     OrderState,
     Reconciliation,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from thumbmill.gateway.operations.models import (
+from thumbmill.gateway.operations.order_models import (
     OrderState,
     ReconciledImage,
     Reconciliation,

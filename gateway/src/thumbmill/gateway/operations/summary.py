@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from thumbmill.core.contracts.error_codes import MESSAGES, RETRYABLE, ErrorCode
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.operations.cache import Cached
-from thumbmill.gateway.operations.models import FailureCount, Summary
 from thumbmill.gateway.operations.repository import FailureRow, OperationsRepository
+from thumbmill.gateway.operations.system_models import FailureCount, Summary
 
 
 class Summaries:

@@ -9,7 +9,15 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.topology import TRACKER_QUEUE, dead_letter_queue_name
 from thumbmill.gateway.operations.advice import find_problems, is_dead_letter_queue
 from thumbmill.gateway.operations.cache import Cached
-from thumbmill.gateway.operations.models import (
+from thumbmill.gateway.operations.repository import (
+    RECENT_CHANGES,
+    WINDOW,
+    DeadLetterRow,
+    OperationsRepository,
+    QueueRow,
+    ThroughputRow,
+)
+from thumbmill.gateway.operations.system_models import (
     DeadLetterOut,
     DeadLetterQueue,
     Dependency,
@@ -19,14 +27,6 @@ from thumbmill.gateway.operations.models import (
     TrackerState,
     Waiting,
     Worker,
-)
-from thumbmill.gateway.operations.repository import (
-    RECENT_CHANGES,
-    WINDOW,
-    DeadLetterRow,
-    OperationsRepository,
-    QueueRow,
-    ThroughputRow,
 )
 from thumbmill.gateway.readiness import Readiness, ReadinessReport
 
