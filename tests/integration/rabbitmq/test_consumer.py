@@ -170,6 +170,29 @@ def test_in_a_batch_only_the_failing_message_is_retried(broker, queue_group):
     assert [b"1"] in batches or [b"1", b"bad", b"3"] not in batches
 
 
+def test_messages_wait_for_the_one_that_lets_them_go(broker, queue_group):
+    batches, waiting = [], []
+
+    def handle(messages, _publisher):
+        batches.append([message.body for message in messages])
+
+    def delay(messages):
+        waiting[:] = [message.body for message in messages]
+        return 0 if b"last" in waiting else 3600
+
+    work = queue_group.work.name
+    with consuming(broker, queue_group, handle, prefetch=10, batch=10, batch_delay=delay) as consumer:
+        broker.send(work, b"1", b"2")
+        wait_until(lambda: waiting == [b"1", b"2"], TIMEOUT)
+        broker.send(work, b"last")
+        wait_until(lambda: batches == [[b"1", b"2", b"last"]], TIMEOUT)
+        broker.send(work, b"3")
+        wait_until(lambda: waiting == [b"3"], TIMEOUT)
+        consumer.stop()
+        wait_until(lambda: broker.length(work) == 1, TIMEOUT)
+    assert len(batches) == 1
+
+
 def test_stopping_finishes_running_handlers_and_requeues_the_rest(broker, queue_group):
     begun, finish = threading.Event(), threading.Event()
 

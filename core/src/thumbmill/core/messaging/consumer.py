@@ -16,6 +16,7 @@ import structlog
 from pika.exceptions import AMQPError
 
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable, error_message
+from thumbmill.core.messaging.message import Message
 from thumbmill.core.messaging.publisher import connect
 from thumbmill.core.messaging.session import ConsumerHealth, Session, open_session
 from thumbmill.core.messaging.topology import QueueGroup
@@ -35,7 +36,8 @@ class Consumer:
     ``handle`` gets up to ``batch`` messages at once; ``retry_policy`` lists the exceptions that it may raise. If a
     batch fails, its messages are handled again one by one, so that only the failing one is retried. ``on_failure``
     is called after a failed attempt, before the message is delayed or dead-lettered. ``probes`` check whether a
-    dependency is available again. ``batch_delay`` maps the number of messages just arrived to seconds to wait.
+    dependency is available again. ``batch_delay`` maps the messages that have arrived to the seconds that they may
+    wait for more, counted from the arrival of the first.
     """
 
     name: str  # of the connection in RabbitMQ's management UI
@@ -44,7 +46,7 @@ class Consumer:
     handle: Handle
     on_failure: OnFailure = lambda _message, _disposition, _publisher: None
     probes: Mapping[str, Probe] = field(default_factory=dict)
-    batch_delay: Callable[[int], float] = lambda _size: 0
+    batch_delay: Callable[[Sequence[Message]], float] = lambda _messages: 0
     workers: int = 1
     prefetch: int = 1
     batch: int = 1

@@ -60,7 +60,7 @@ class SessionSettings(Protocol):
     grace_seconds: float
 
     @property
-    def batch_delay(self) -> Callable[[int], float]: ...
+    def batch_delay(self) -> Callable[[Sequence[Message]], float]: ...
 
 
 @contextmanager
@@ -99,7 +99,9 @@ class Session:
 
     def __post_init__(self) -> None:
         self.workers = self.health.workers
-        self._arrived: list[Delivery] = []
+        self._arrived: list[Delivery] = []  # and not submitted yet
+        self._arrived_at = 0.0  # the first of them
+        self._due = 0.0  # when they are submitted
         self._credentials = credentials_of(self.workers.broker)
 
     def run(self) -> None:
@@ -150,18 +152,20 @@ class Session:
         channel.close()
 
     def _dispatch(self) -> None:
-        """Submit all messages that have arrived together, then wait for more as ``batch_delay`` says."""
-        self.connection.process_data_events(LOOP_SECONDS)
+        """Receive messages, and submit all that have arrived once ``batch_delay`` lets them go."""
+        seen = len(self._arrived)
+        wait = min(LOOP_SECONDS, self._due - time.monotonic()) if self._arrived else LOOP_SECONDS
+        self.connection.process_data_events(max(0.0, wait))
         gathered = 0
         while self.workers.batch > 1 and gathered < len(self._arrived):
             gathered = len(self._arrived)
             self.connection.process_data_events(0)
-        count = len(self._arrived)
-        for delivery in self._arrived:
-            self.workers.submit(delivery)
-        self._arrived.clear()
-        if count and (seconds := self.settings.batch_delay(count)):
-            self.stopping.wait(seconds)
+        if len(self._arrived) > seen:
+            self._due = self._arrived_at + self.settings.batch_delay([item.message for item in self._arrived])
+        if self._arrived and time.monotonic() >= self._due:
+            for delivery in self._arrived:
+                self.workers.submit(delivery)
+            self._arrived.clear()
 
     def _receive(
         self, channel: BlockingChannel, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -175,12 +179,15 @@ class Session:
             user_id=properties.user_id or "",
             reader=self._credentials,
         )
+        if not self._arrived:
+            self._arrived_at = time.monotonic()
         self._arrived.append(Delivery(message, channel, method.delivery_tag or 0))
 
     def _cancel(self, consumer_tag: str) -> None:
         """Stop consuming, and requeue what no worker has begun."""
         self.channel.basic_cancel(consumer_tag)
-        self._acknowledge(self.workers.drain_pending(), ack=False)
+        self._acknowledge([*self.workers.drain_pending(), *self._arrived], ack=False)
+        self._arrived.clear()
 
     def _acknowledge(self, deliveries: Sequence[Delivery], *, ack: bool) -> None:
         # A single worker has acknowledged all earlier deliveries, so one acknowledgement covers a batch.
