@@ -1,6 +1,7 @@
 """kill -9 between any two steps: the image is DONE after a restart, without a trace of the crash."""
 
 import signal
+import uuid
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,20 +29,26 @@ DEATHS = 5  # after so many deliveries the consumer handles the message alone
 
 
 def test_the_gateway_is_killed_in_the_middle_of_an_upload(system, stack):
-    before = system.keys(ORIGINALS)
+    before, headers = system.keys(ORIGINALS), {"Idempotency-Key": str(uuid.uuid4())}
+    data = photo().ljust(6 * 1024 * 1024, b"\0")
     with gateway_dies(stack, "after_part"):
-        system.post_form(photo().ljust(6 * 1024 * 1024, b"\0"))
+        system.post_form(data, headers=headers)
     assert system.keys(ORIGINALS) == before
-    check_done(system, system.post_form(photo())["id"])
+    retried = system.post_form(data, headers=headers)
+    check_done(system, retried["id"], "storage.ObjectCreated:CompleteMultipartUpload")
     assert len(system.keys(ORIGINALS)) == len(before) + 1
 
 
 def test_the_gateway_is_killed_before_it_responds_to_an_upload(system, stack):
-    before = set(system.keys(ORIGINALS))
+    before, headers = set(system.keys(ORIGINALS)), {"Idempotency-Key": str(uuid.uuid4())}
     with gateway_dies(stack, "after_store"):
-        system.post_form(photo())
+        system.post_form(photo(), headers=headers)
     [key] = set(system.keys(ORIGINALS)) - before
     check_done(system, system.wait_key(key)["id"])
+    retried = system.post_form(photo(), headers=headers)
+    assert (retried["key"], retried["status"]) == (key, "DONE")
+    assert set(system.keys(ORIGINALS)) - before == {key}
+    check_done(system, retried["id"])
 
 
 def test_the_gateway_is_killed_before_it_returns_a_ticket(system, stack):
@@ -153,12 +160,12 @@ def running_in(session):
     return found
 
 
-def check_done(system, image_id):
+def check_done(system, image_id, stored="storage.ObjectCreated:Put"):
     """Check the final state, which no crash may affect."""
     image = system.wait_status(image_id)
     wait_tracker(system)
     observed = Counter((event["type"], event["recorded_by"]) for event in system.events(image_id))
-    assert {type_ for type_, _ in observed} == {"storage.ObjectCreated:Put", "image.processing", "image.done"}
+    assert {type_ for type_, _ in observed} == {stored, "image.processing", "image.done"}
     assert set(observed.values()) == {1}, observed
     assert image["attempts"] == 1
     assert len(system.keys(PROCESSED, f"{image_id}/")) == len(PRESETS)

@@ -17,10 +17,10 @@ def large_bmp(parts=3, seed=1):
     return file.getvalue()
 
 
-def start(http, data, **more):
+def start(http, data, *, headers=None, **more):
     """Start an upload of these bytes; return the response's body."""
     wanted = {"method": "parts", "content_type": "image/bmp", "file_name": "a.bmp", "bytes": len(data)}
-    answer = http.post(UPLOADS, json=wanted | more)
+    answer = http.post(UPLOADS, json=wanted | more, headers=headers)
     assert answer.status_code == 201, answer.text
     return answer.json()
 

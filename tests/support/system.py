@@ -88,9 +88,9 @@ class System:
         base_url = f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}"
         return self._open.enter_context(httpx.Client(base_url=base_url, timeout=30))
 
-    def post_form(self, data, name="photo.jpg"):
+    def post_form(self, data, name="photo.jpg", *, headers=None):
         """Upload as a browser does; return the response's body."""
-        answer = self.http.post("/api/v1/images", files={"file": (name, data, "image/jpeg")})
+        answer = self.http.post("/api/v1/images", files={"file": (name, data, "image/jpeg")}, headers=headers)
         assert answer.status_code == 202, answer.text
         return answer.json()
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from thumbmill.core.object_store.errors import ObjectNotFoundError
+from thumbmill.core.object_store.errors import ObjectNotFoundError, PreconditionFailedError
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits
 from thumbmill.gateway.uploads.service import UploadService
@@ -27,12 +27,14 @@ class FakeStorage:
         if self.error:
             raise self.error
 
-    def put(self, bucket, key, data, content_type, metadata):
+    def put(self, bucket, key, data, content_type, metadata, *, if_absent=False):
         self._pass()
+        self._check(bucket, key, if_absent)
         self.objects[bucket, key] = (data, content_type, metadata)
 
-    def create_multipart_upload(self, bucket, key, content_type, metadata):
+    def create_multipart_upload(self, bucket, key, content_type, metadata, *, if_absent=False):
         self._pass()
+        self._check(bucket, key, if_absent)
         self.unfinished[bucket, key, "an upload"] = ([], content_type, metadata)
         return "an upload"
 
@@ -43,8 +45,9 @@ class FakeStorage:
         assert number == len(parts)
         return number
 
-    def complete_multipart_upload(self, bucket, key, upload, parts):
+    def complete_multipart_upload(self, bucket, key, upload, parts, *, if_absent=False):
         self._pass()
+        self._check(bucket, key, if_absent)
         sent, content_type, metadata = self.unfinished.pop((bucket, key, upload))
         assert parts == list(range(1, len(sent) + 1))
         self.objects[bucket, key] = (b"".join(sent), content_type, metadata)
@@ -57,6 +60,10 @@ class FakeStorage:
         if (bucket, key) not in self.objects:
             raise ObjectNotFoundError(key)
         return self.objects[bucket, key]
+
+    def _check(self, bucket, key, if_absent):
+        if if_absent and (bucket, key) in self.objects:
+            raise PreconditionFailedError(key)
 
 
 class Namespace:
@@ -106,6 +113,7 @@ def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, 
             max_bytes=max_bytes,
             deadline_seconds=deadline_seconds,
             rate_limits=rate_limits,
+            earlier=None,  # needed for idempotency keys only
         )
     finally:
         storage.gate.set()

@@ -132,6 +132,7 @@ def uploads(publisher, storage):
         tickets=Tickets(publisher, executor, RateLimiter(2)),
         tokens=TOKENS,
         max_bytes=20 * MIB,
+        earlier=None,  # needed for idempotency keys only
     )
     executor.close()
 

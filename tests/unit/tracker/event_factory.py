@@ -159,8 +159,8 @@ def requested(
     return payload(ticket, by="gateway")
 
 
-def expired(*, key: str = KEY) -> TimelineEvent:
-    return payload(UploadExpired(key=key, expires_at=NOON + timedelta(minutes=15)), by="status-tracker")
+def expired(*, key: str = KEY, expires_at: datetime = NOON + timedelta(minutes=15)) -> TimelineEvent:
+    return payload(UploadExpired(key=key, expires_at=expires_at), by="status-tracker")
 
 
 def payload(data: LifecycleEvent, *, by: str = "thumbnailer") -> TimelineEvent:

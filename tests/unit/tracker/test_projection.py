@@ -13,6 +13,7 @@ from tests.unit.tracker.event_factory import (
     delete,
     done,
     dropped,
+    expired,
     failed,
     processing,
     put,
@@ -58,8 +59,17 @@ def test_a_late_upload_request_fills_in_only_what_is_missing():
     after = apply(before, requested())
     assert (after.status, after.variants, after.created_at) == (before.status, before.variants, before.created_at)
     assert (after.file_name, after.expires_at) == ("a.jpg", requested().payload.expires_at)
-    later = after.expires_at + timedelta(hours=1)
-    assert apply(after, requested()) == apply(after, requested(expires_at=later)) == after
+    assert apply(after, requested()) == after
+
+
+def test_of_a_renewed_ticket_the_latest_counts_in_every_order_of_its_events():
+    later = requested().payload.expires_at + timedelta(hours=1)
+    for order in permutations([requested(), expired(), requested(expires_at=later)]):
+        row = row_after(*order)
+        assert (row.status, row.expires_at) == (Status.AWAITING_UPLOAD, later), order
+    for order in permutations([expired(), requested(expires_at=later), expired(expires_at=later)]):
+        row = row_after(requested(), *order)
+        assert (row.status, row.expires_at) == (Status.EXPIRED, later), order
 
 
 @pytest.mark.parametrize("first", [processing, retrying, done, failed])

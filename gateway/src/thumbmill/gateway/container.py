@@ -33,6 +33,7 @@ from thumbmill.gateway.operations.system import SystemReports
 from thumbmill.gateway.readiness import Readiness
 from thumbmill.gateway.settings import Settings
 from thumbmill.gateway.uploads.admission import AdmissionControl
+from thumbmill.gateway.uploads.idempotency import EarlierUploads
 from thumbmill.gateway.uploads.parts import PartUploads
 from thumbmill.gateway.uploads.presigned import PresignedUploads
 from thumbmill.gateway.uploads.service import UploadService
@@ -65,6 +66,7 @@ class Services:
     uploads: UploadService
     presigned_uploads: PresignedUploads
     part_uploads: PartUploads
+    earlier_uploads: EarlierUploads
     repository: ImageRepository
     lookup: Lookup
     tracker: TrackerClient
@@ -90,6 +92,12 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(executor.close)
         storage = Storage(settings, connections=STORE_THREADS)
 
+        database = Database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        await database.open()
+        repository = ImageRepository(database)
+        earlier = EarlierUploads(repository, storage, executor)
+
         # No retries: a second PUT after a lost response would be a second generation of the image.
         upload_storage = Storage(settings, connections=slots, retries=0)
         upload_executor = BoundedExecutor("minio", slots, deadline_seconds=settings.upload_deadline_seconds)
@@ -101,6 +109,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             max_bytes=settings.max_upload_bytes,
             deadline_seconds=settings.upload_deadline_seconds,
             rate_limits=BodyRateLimits(settings.min_body_rate, settings.body_deadline_seconds),
+            earlier=earlier,
         )
         stack.push_async_callback(uploads.close)
 
@@ -128,15 +137,12 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             tickets=tickets,
             tokens=UploadTokens(settings.part_signer_secret_key.get_secret_value()),
             max_bytes=settings.max_upload_bytes,
+            earlier=earlier,
         )
         tracker = TrackerClient(publisher, publisher_executor, settings.retry_interval_seconds)
         stack.push_async_callback(tracker.close)
         stack.push_async_callback(_cancel, asyncio.create_task(tickets.keep_alive()))
 
-        database = Database(settings.database_url.get_secret_value())
-        stack.push_async_callback(database.close)
-        await database.open()
-        repository = ImageRepository(database)
         liveness = Liveness(database, repository)
         stack.push_async_callback(_cancel, asyncio.create_task(liveness.watch()))
         admission = AdmissionControl(
@@ -159,6 +165,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             uploads=uploads,
             presigned_uploads=presigned_uploads,
             part_uploads=part_uploads,
+            earlier_uploads=earlier,
             repository=repository,
             lookup=lookup,
             tracker=tracker,

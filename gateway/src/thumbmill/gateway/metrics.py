@@ -20,7 +20,9 @@ LIVE_CONNECTIONS_REJECTED = Counter(
 )
 SLOW_STREAMS = Counter("thumbmill_slow_streams", "Streams closed because their client read too slowly")
 UPLOADS = Counter(
-    "thumbmill_uploads", "Uploads by outcome: stored, client_disconnected, or the code of a problem", ["outcome"]
+    "thumbmill_uploads",
+    "Uploads by outcome: stored, replayed, client_disconnected, or the code of a problem",
+    ["outcome"],
 )
 UPLOAD_BYTES = Counter("thumbmill_upload_bytes", "Bytes of stored files")
 UPLOADS_RUNNING = Gauge(

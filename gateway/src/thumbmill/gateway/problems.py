@@ -28,6 +28,7 @@ class Code(StrEnum):
     SEVERAL_FILES = "several_files"
     FORM_TOO_LARGE = "form_too_large"
     EMPTY_FILE = "empty_file"
+    IDEMPOTENCY_KEY_INVALID = "idempotency_key_invalid"
     UNKNOWN_PARAMETER = "unknown_parameter"
     UNAUTHORIZED = "unauthorized"
     INSUFFICIENT_SCOPE = "insufficient_scope"
@@ -48,6 +49,7 @@ class Code(StrEnum):
     NOT_RETRYABLE = "not_retryable"
     ALREADY_RUNNING = "already_running"
     INVALID_PARTS = "invalid_parts"
+    IDEMPOTENCY_KEY_SPENT = "idempotency_key_spent"
     GONE = "gone"
     UPLOAD_EXPIRED = "upload_expired"
     FILE_TOO_LARGE = "file_too_large"
@@ -56,6 +58,7 @@ class Code(StrEnum):
     UNSUPPORTED_CONTENT_TYPE = "unsupported_content_type"
     WRONG_HOST = "wrong_host"
     INVALID_REQUEST = "invalid_request"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     HEADERS_TOO_LARGE = "headers_too_large"
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
@@ -82,6 +85,10 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     Code.SEVERAL_FILES: (400, "The form has more than one file. Send one file in each request."),
     Code.FORM_TOO_LARGE: (400, "The form has too much data besides the file. Send the file and few small fields."),
     Code.EMPTY_FILE: (400, "The file is empty."),
+    Code.IDEMPOTENCY_KEY_INVALID: (
+        400,
+        "The Idempotency-Key must be one text of 1 to 255 printable ASCII characters, bare or in double quotes.",
+    ),
     Code.UNKNOWN_PARAMETER: (400, "The URL has a query parameter that this endpoint does not accept."),
     Code.UNAUTHORIZED: (
         401,
@@ -120,6 +127,10 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         409,
         "The uploaded parts do not make up the file. Upload the parts that the detail names, then complete again.",
     ),
+    Code.IDEMPOTENCY_KEY_SPENT: (
+        409,
+        "The image that was uploaded with this Idempotency-Key was deleted. Use a new key to upload it again.",
+    ),
     Code.GONE: (410, "The image was deleted."),
     Code.UPLOAD_EXPIRED: (410, "The time in which this upload could be continued has ended. Start a new one."),
     Code.FILE_TOO_LARGE: (413, "The file is larger than the limit."),
@@ -137,6 +148,10 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         "The Host header does not name this gateway. Add the name to ALLOWED_HOSTS to allow it.",
     ),
     Code.INVALID_REQUEST: (422, "The request is not valid. The detail names each invalid value."),
+    Code.IDEMPOTENCY_KEY_REUSED: (
+        422,
+        "Another file was uploaded with this Idempotency-Key. Use a new key for each file.",
+    ),
     Code.RETRIED_TOO_SOON: (429, "The image has just failed again. Wait before the next retry."),
     Code.TOO_MANY_TICKETS: (429, "The client requested too many tickets within a minute. Try again later."),
     Code.HTTP_ERROR: (400, "The request cannot be processed."),

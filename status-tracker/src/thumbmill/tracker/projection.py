@@ -111,7 +111,7 @@ def _apply_request(row: ImageRecord | None, event: TimelineEvent) -> ImageRecord
         case UploadRequested():
             return transitions.apply_upload_request(row, event, event.payload)
         case UploadExpired():
-            return transitions.apply_upload_expiry(row)
+            return transitions.apply_upload_expiry(row, event.payload)
         case RetryRequested():
             return transitions.apply_retry_request(row, event.payload)
         case DriftRepaired():

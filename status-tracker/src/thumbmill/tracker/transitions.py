@@ -3,7 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from thumbmill.core.contracts.events import Done, Failed, Processing, ProgressEvent, Retrying, UploadRequested
+from thumbmill.core.contracts.events import (
+    Done,
+    Failed,
+    Processing,
+    ProgressEvent,
+    Retrying,
+    UploadExpired,
+    UploadRequested,
+)
 from thumbmill.core.contracts.identity import is_upload_key
 from thumbmill.core.contracts.interventions import DriftRepaired, RetryRequested
 from thumbmill.core.contracts.status import Status
@@ -28,19 +36,26 @@ _RESET_PROGRESS: dict[str, Any] = {
 
 
 def apply_upload_request(row: ImageRecord | None, event: TimelineEvent, request: UploadRequested) -> ImageRecord:
-    """Add what the gateway has signed in a presigned form. This event may come after the upload's."""
+    """Add what the gateway has signed in a presigned form. This event may come after the upload's.
+
+    The ticket of an idempotency key may be renewed: the latest one counts, also if an earlier one has expired.
+    """
     row = row or ImageRecord(event.image_id, event.key, event.occurred)
-    expires_at = row.expires_at or request.expires_at
+    expires_at = max(row.expires_at or request.expires_at, request.expires_at)
     if row.status is Status.DELETED:
         return replace(row, expires_at=expires_at, presigned_upload=SPENT)
-    return replace(fill_missing(row, event), expires_at=expires_at)
+    is_renewed = row.status is Status.EXPIRED and expires_at != row.expires_at
+    status = Status.AWAITING_UPLOAD if is_renewed else row.status
+    return replace(fill_missing(row, event), expires_at=expires_at, status=status)
 
 
-def apply_upload_expiry(row: ImageRecord | None) -> ImageRecord | None:
-    """Mark an image as EXPIRED, unless something was uploaded at the last moment."""
-    if row is None or row.status is not Status.AWAITING_UPLOAD:
+def apply_upload_expiry(row: ImageRecord | None, expired: UploadExpired) -> ImageRecord | None:
+    """Mark an image as EXPIRED, unless something was uploaded at the last moment, or the ticket was renewed."""
+    if row is None or row.status not in {Status.AWAITING_UPLOAD, Status.EXPIRED}:
         return row
-    return replace(row, status=Status.EXPIRED)
+    if row.expires_at and expired.expires_at < row.expires_at:
+        return row
+    return replace(row, status=Status.EXPIRED, expires_at=expired.expires_at)
 
 
 def apply_retry_request(row: ImageRecord | None, request: RetryRequested) -> ImageRecord | None:

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
 from thumbmill.core.contracts.events import LifecycleEvent, Removed, UploadExpired, UploadRequested
-from thumbmill.core.contracts.identity import event_id, image_id_of
+from thumbmill.core.contracts.identity import event_id, image_id_of, is_idempotent
 from thumbmill.core.contracts.interventions import (
     DriftRepaired,
     Dropped,
@@ -84,7 +84,9 @@ def _event_id(data: LifecycleEvent) -> uuid.UUID:
     image_id = image_id_of(data.key)
     match data:
         case UploadRequested() | UploadExpired():
-            return event_id(data.key, data.type.value)
+            # A ticket with an idempotency key may be renewed, and each one expires.
+            renewal = [data.expires_at.isoformat()] if is_idempotent(image_id) else []
+            return event_id(data.key, data.type.value, *renewal)
         case Removed():
             return event_id(image_id, data.cause, data.type.value)
         case DriftRepaired():

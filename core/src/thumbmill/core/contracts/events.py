@@ -7,7 +7,7 @@ Contracts change only by addition: unknown fields are ignored, and a removed fie
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from thumbmill.core.contracts.base import EventType, FrozenModel
 from thumbmill.core.contracts.batch import Batch
@@ -40,7 +40,7 @@ class UploadRequested(FrozenModel):
     key: str
     file_name: FileName | None = None
     content_type: str
-    expires_at: datetime
+    expires_at: AwareDatetime
     batch: Batch = None  # the client's label of uploads that belong together
 
 
@@ -49,7 +49,7 @@ class UploadExpired(FrozenModel):
 
     type: Literal[EventType.EXPIRED] = EventType.EXPIRED
     key: str
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 class _ObjectEvent(FrozenModel):

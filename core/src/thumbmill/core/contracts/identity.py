@@ -62,6 +62,18 @@ def new_image_id(tenant: str = DEFAULT_TENANT) -> uuid.UUID:
     return add_tenant_tag(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62), tenant)
 
 
+def idempotent_image_id(idempotency_key: str, tenant: str = DEFAULT_TENANT) -> uuid.UUID:
+    """Return the UUIDv8 (RFC 9562, 5.8) of a tenant's upload with this idempotency key, with the tenant's tag."""
+    digest = hashlib.sha256(f"idempotency\n{tenant}\n{idempotency_key}".encode()).digest()
+    value = int.from_bytes(digest[:16], "big") & ~(0xF << 76) | 0x8 << 76
+    return add_tenant_tag(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62), tenant)
+
+
+def is_idempotent(image_id: uuid.UUID) -> bool:
+    """Return whether an image was uploaded with an idempotency key, which determines its id."""
+    return image_id.version == 8
+
+
 def uuid7_timestamp(image_id: uuid.UUID) -> datetime | None:
     """Return the time of a UUIDv7, UTC; None for another version, or a time after the year 9999."""
     if image_id.version != 7:

@@ -19,7 +19,12 @@ _ERROR_BYTES = 64 * 1024  # read of an error response; most have 400
 # Codes of responses without a body. MinIO sends none for a key with `..` in it, either.
 _HEAD_CODES = {400: "InvalidRequest", 403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed"}
 _ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_TEMPORARY_CODES = {"ClientDisconnected", "RequestTimeout", "XMinioAdminBucketQuotaExceeded"}  # with a status 4xx
+_TEMPORARY_CODES = {
+    "ClientDisconnected",
+    "ConditionalRequestConflict",
+    "RequestTimeout",
+    "XMinioAdminBucketQuotaExceeded",
+}  # with a status 4xx
 _SKEWED_CODE, _MAX_SKEW = "RequestTimeTooSkewed", timedelta(minutes=15)  # S3's limit
 
 

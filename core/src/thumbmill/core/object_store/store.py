@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from xml.sax.saxutils import escape
 
 import urllib3
 from minio import Minio
-from minio.datatypes import Part, PostPolicy
+from minio.datatypes import CompleteMultipartUploadResult, PostPolicy
 from minio.deleteobjects import DeleteObject
 
 from thumbmill.core.contracts.batch import BATCH_METADATA, valid_batch
@@ -46,6 +47,7 @@ class ObjectMetadata:
     etag: str  # of the store, for If-Match
     content_type: str | None
     metadata: dict[str, str]  # set by the uploader; keys in lower case without their prefix
+    is_etag_md5: bool = True  # of its bytes, or of its parts; not so if the store encrypts with keys of a KMS
 
     @property
     def file_name(self) -> str | None:
@@ -129,14 +131,23 @@ class Storage:
     # --- writing -------------------------------------------------------------------------------------------
 
     def put(
-        self, bucket: str, key: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_absent: bool = False,
     ) -> str:
         """Write an object in one request and return its ETag.
 
-        Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
+        Raise PreconditionFailedError if ``if_absent`` and there is an object, InvalidKeyError,
+        DependencyUnavailable, DependencyRejected.
         """
-        headers = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
-        with self._request("PUT", bucket, key, {"Content-Type": content_type, **headers}, data) as response:
+        named = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        headers = {"Content-Type": content_type, **named, **_condition(if_absent=if_absent)}
+        with self._request("PUT", bucket, key, headers, data) as response:
             return response.headers.get("etag", "").strip('"')
 
     def delete(self, bucket: str, key: str) -> None:
@@ -154,14 +165,18 @@ class Storage:
                 raise DependencyUnavailable("minio", f"{error.code} deleting {error.name}")
 
     # Multipart uploads, for a body of unknown length. minio-py has them only for a stream that it reads itself; the
-    # gateway pushes its data. The four calls are private there, and the version is pinned below 8.
+    # gateway pushes its data. The calls are private there, and the version is pinned below 8.
 
-    def create_multipart_upload(self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]) -> str:
+    def create_multipart_upload(
+        self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str], *, if_absent: bool = False
+    ) -> str:
         """Start a multipart upload and return its id.
 
-        Raise InvalidKeyError, DependencyUnavailable, DependencyRejected.
+        Raise PreconditionFailedError if ``if_absent`` and there is an object, InvalidKeyError,
+        DependencyUnavailable, DependencyRejected.
         """
-        headers: Any = {"Content-Type": content_type, **{f"X-Amz-Meta-{k}": v for k, v in metadata.items()}}
+        named = {f"X-Amz-Meta-{name}": value for name, value in metadata.items()}
+        headers: Any = {"Content-Type": content_type, **named, **_condition(if_absent=if_absent)}
         with map_errors(key):
             return str(self._minio._create_multipart_upload(bucket, key, headers))  # noqa: SLF001
 
@@ -171,15 +186,24 @@ class Storage:
             etag = self._minio._upload_part(bucket, key, data, None, upload, number)  # noqa: SLF001
             return StoredPart(number, str(etag), len(data))
 
-    def complete_multipart_upload(self, bucket: str, key: str, upload: str, parts: list[StoredPart]) -> str:
+    def complete_multipart_upload(
+        self, bucket: str, key: str, upload: str, parts: list[StoredPart], *, if_absent: bool = False
+    ) -> str:
         """Join the parts into an object and return its ETag.
 
-        Raise UploadNotFoundError (also after it was completed), InvalidKeyError for parts that cannot be joined,
-        DependencyUnavailable, DependencyRejected.
+        Raise UploadNotFoundError (also after it was completed), PreconditionFailedError if ``if_absent`` and there
+        is an object, InvalidKeyError for parts that cannot be joined, DependencyUnavailable, DependencyRejected.
         """
-        with map_errors(key):
-            joined = [Part(part.number, part.etag) for part in parts]
-            done = self._minio._complete_multipart_upload(bucket, key, upload, joined)  # noqa: SLF001
+        listed = "".join(
+            f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag></Part>" for part in parts
+        )
+        body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+        headers: Any = {"Content-Type": "application/xml", **_condition(if_absent=if_absent)}
+        with map_errors(key):  # minio-py's own method takes no headers
+            response = self._minio._execute(  # noqa: SLF001
+                "POST", bucket, key, body=body, headers=headers, query_params={"uploadId": upload}
+            )
+            done = CompleteMultipartUploadResult(response)
             if not done.etag:  # S3 may respond with 200 and an error in the body
                 raise DependencyUnavailable("minio", "it did not complete the upload")
             return str(done.etag)
@@ -279,6 +303,11 @@ class Storage:
                 raise DependencyUnavailable("minio", f"its health check responded with status {response.status}")
 
 
+def _condition(*, if_absent: bool) -> dict[str, str]:
+    """Return the header of a request that writes an object only if there is none."""
+    return {"If-None-Match": "*"} if if_absent else {}
+
+
 def _parse_metadata(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
     """Parse a response's headers, whose names are in lower case.
 
@@ -296,5 +325,9 @@ def _parse_metadata(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
     if is_folder_marker(key, object_version.size):
         raise ObjectNotFoundError(key)
     return ObjectMetadata(
-        object_version=object_version, etag=etag, content_type=headers.get("content-type"), metadata=metadata
+        object_version=object_version,
+        etag=etag,
+        content_type=headers.get("content-type"),
+        metadata=metadata,
+        is_etag_md5=headers.get("x-amz-server-side-encryption") != "aws:kms",
     )

@@ -40,6 +40,7 @@ _EXPOSED_HEADERS = (
     "Allow",
     "Content-Disposition",
     "ETag",
+    "Idempotent-Replayed",
     "Location",
     "Preference-Applied",
     "Retry-After",

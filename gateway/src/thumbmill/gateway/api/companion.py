@@ -12,15 +12,17 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key
-from thumbmill.gateway.access.principal import Scope
+from thumbmill.gateway.access.principal import Principal, Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep, reject_other_pages
 from thumbmill.gateway.api.parts import MAX_COMPLETE_BYTES
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.container import Services
+from thumbmill.gateway.http.idempotency_key import IDEMPOTENCY_KEY_PATTERN
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.problems import Code, Problem, validation_problem
 from thumbmill.gateway.tracing import traceparent_of
+from thumbmill.gateway.uploads.idempotency import IdempotencyKey
 from thumbmill.gateway.uploads.part_sizes import MAX_PARTS
 from thumbmill.gateway.uploads.parts import URL_LIFETIME
 from thumbmill.gateway.uploads.tickets import FileDescription
@@ -46,6 +48,9 @@ class Metadata(BaseModel):
 
     size: int | None = Field(None, ge=1, description="Size of the file: then the object store checks each part's")
     batch: str | None = Field(None, pattern=BATCH_PATTERN, description="Label of uploads that belong together")
+    idempotency_key: str | None = Field(
+        None, pattern=IDEMPOTENCY_KEY_PATTERN, description="As the header `Idempotency-Key` of other uploads"
+    )
 
 
 class MultipartRequest(BaseModel):
@@ -53,7 +58,7 @@ class MultipartRequest(BaseModel):
 
     filename: str = Field(min_length=1, max_length=1000)
     type: str = Field(max_length=200)
-    metadata: Metadata = Metadata(size=None, batch=None)
+    metadata: Metadata = Metadata(size=None, batch=None, idempotency_key=None)
 
     @field_validator("metadata", mode="before")
     @classmethod
@@ -133,26 +138,30 @@ def find_upload(services: Services, upload_id: str, key: str) -> UploadToken:
     return token
 
 
-@router.get("/params", responses=openapi.PRESIGNED)
+@router.get("/params", responses=openapi.COMPANION_TICKET)
 async def get_form(
     request: Request, services: ServicesDep, principal: PrincipalDep, filename: FileName, type_: ContentType = ""
 ) -> FormParameters:
     """Create a ticket for a file that Uppy uploads in one request."""
     services.admission.check_capacity("uploads")
-    metadata = read_metadata({"batch": request.query_params.get("metadata[batch]")})
+    parameters = request.query_params
+    metadata = read_metadata({name: parameters.get(f"metadata[{name}]") for name in ("batch", "idempotency_key")})
     file = FileDescription(content_type=type_, file_name=filename, batch=metadata.batch)
-    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal.name)
+    key = await check_key(services, principal, metadata)
+    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal.name, key)
     expires = int(services.presigned_uploads.lifetime.total_seconds())
     return FormParameters(url=upload.form.url, fields=upload.form.fields, expires=expires)
 
 
-@router.post("/multipart", openapi_extra=openapi.json_body(MultipartRequest), responses=openapi.PRESIGNED)
+@router.post("/multipart", openapi_extra=openapi.json_body(MultipartRequest), responses=openapi.COMPANION_TICKET)
 async def start_multipart(request: Request, services: ServicesDep, principal: PrincipalDep) -> Multipart:
     """Start an upload in parts."""
     services.admission.check_capacity("uploads")
     wanted = await read_json(request, MultipartRequest)
-    file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=wanted.metadata.batch)
-    started = await services.part_uploads.start(file, wanted.metadata.size, traceparent_of(request), principal.name)
+    metadata = wanted.metadata
+    file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=metadata.batch)
+    key = await check_key(services, principal, metadata)
+    started = await services.part_uploads.start(file, metadata.size, traceparent_of(request), principal.name, key)
     return Multipart(key=started.key, uploadId=started.upload_id, id=started.id)
 
 
@@ -188,7 +197,7 @@ async def complete_multipart(request: Request, services: ServicesDep, upload_id:
     token = find_upload(services, upload_id, key)
     listed = await read_json(request, MultipartCompletion, MAX_COMPLETE_BYTES)
     etags = {part.PartNumber: part.ETag for part in listed.parts}
-    stored, _ = await services.part_uploads.complete(token, etags, traceparent_of(request))
+    stored = await services.part_uploads.complete(token, etags, traceparent_of(request))
     return Completed(location=links_of(request).image(stored.id), key=stored.key, id=stored.id)
 
 
@@ -197,6 +206,18 @@ async def abort_multipart(request: Request, services: ServicesDep, upload_id: st
     """Drop the uploaded parts, and have the ticket expire. A completed upload stays."""
     await services.part_uploads.abort(find_upload(services, upload_id, key), traceparent_of(request))
     return {}
+
+
+async def check_key(services: Services, principal: Principal, metadata: Metadata) -> IdempotencyKey | None:
+    """Return the idempotency key of a file. Raise Problem if its image was deleted.
+
+    Companion cannot answer that the image is there already, so the file is sent again: no second image, either.
+    """
+    if metadata.idempotency_key is None:
+        return None
+    key = IdempotencyKey(metadata.idempotency_key, principal.tenant)
+    await services.earlier_uploads.find(key.image_id, key.object_key)
+    return key
 
 
 def read_metadata(values: dict[str, str | None]) -> Metadata:

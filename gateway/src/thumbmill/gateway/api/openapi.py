@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from thumbmill.gateway.images.models import ImageOut
+from thumbmill.gateway.images.models import ExistingImage, ImageOut
 from thumbmill.gateway.operations.order_models import (
     ImageRedriveRequest,
     ReconciliationRequest,
@@ -115,6 +115,9 @@ _NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in
 
 COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.INTERNAL_ERROR)
 UPLOADED: Responses = {201: {"model": ImageOut, "description": "The image is DONE or FAILED (`Prefer: wait`)"}}
+EXISTING: Responses = {
+    200: {"model": ExistingImage, "description": "The image is there already: nothing needs to be uploaded"}
+}
 UPLOAD = problem_responses(
     Code.MISSING_FILE,
     Code.EMPTY_FILE,
@@ -125,15 +128,20 @@ UPLOAD = problem_responses(
     Code.FILE_TOO_LARGE,
     Code.UNSUPPORTED_FORMAT,
     Code.UNSUPPORTED_CONTENT_TYPE,
+    Code.INVALID_REQUEST,
+    Code.IDEMPOTENCY_KEY_INVALID,
+    Code.IDEMPOTENCY_KEY_SPENT,
+    Code.IDEMPOTENCY_KEY_REUSED,
     Code.TOO_MANY_UPLOADS,
     Code.TOO_MANY_WAITING,
     Code.STORAGE_TIMEOUT,
     Code.STORAGE_UNAVAILABLE,
+    Code.DATABASE_UNAVAILABLE,
 )
 LEGACY_UPLOAD = problem_responses(
     Code.MISSING_FILE, Code.EMPTY_FILE, Code.TOO_MANY_UPLOADS, Code.TOO_MANY_WAITING, Code.STORAGE_TIMEOUT
 )
-PRESIGNED = problem_responses(
+_TICKET = (
     Code.BODY_TOO_LARGE,
     Code.UNSUPPORTED_FORMAT,
     Code.INVALID_REQUEST,
@@ -142,10 +150,22 @@ PRESIGNED = problem_responses(
     Code.STORAGE_UNAVAILABLE,
     Code.TOO_MANY_WAITING,
     Code.TOO_MANY_TICKETS,
+    Code.IDEMPOTENCY_KEY_SPENT,
+)
+COMPANION_TICKET = problem_responses(*_TICKET)
+TICKET = EXISTING | problem_responses(
+    *_TICKET, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_KEY_REUSED, Code.DATABASE_UNAVAILABLE
 )
 _PARTS = (Code.UPLOAD_NOT_FOUND, Code.UPLOAD_EXPIRED, Code.STORAGE_UNAVAILABLE, Code.INVALID_REQUEST)
 PARTS = problem_responses(*_PARTS, Code.BODY_TOO_LARGE)
-COMPLETE = problem_responses(*_PARTS, Code.BODY_TOO_LARGE, Code.INVALID_PARTS, Code.FILE_TOO_LARGE)
+COMPLETE = problem_responses(
+    *_PARTS,
+    Code.BODY_TOO_LARGE,
+    Code.INVALID_PARTS,
+    Code.FILE_TOO_LARGE,
+    Code.IDEMPOTENCY_KEY_SPENT,
+    Code.IDEMPOTENCY_KEY_REUSED,
+)
 ABORT = problem_responses(Code.UPLOAD_NOT_FOUND, Code.STORAGE_UNAVAILABLE)
 SESSION = problem_responses(Code.CROSS_ORIGIN, Code.BODY_TOO_LARGE, Code.INVALID_REQUEST)
 LIST = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)

@@ -20,7 +20,7 @@ from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.part_sizes import MAX_PARTS, part_bytes, part_count
 from thumbmill.gateway.uploads.parts import MAX_NUMBERS, StartedUpload
 from thumbmill.gateway.uploads.tickets import FileDescription
-from thumbmill.gateway.urls import API, Links, links_of
+from thumbmill.gateway.urls import API, Links
 
 MAX_COMPLETE_BYTES = 1024 * 1024  # of a body that lists all parts
 
@@ -143,11 +143,8 @@ async def complete_upload(
     token = services.part_uploads.find(image_id, upload_id)
     listed = await read_json(request, Completion, MAX_COMPLETE_BYTES)
     etags = None if listed.parts is None else {part.number: part.etag for part in listed.parts}
-    stored, is_new = await services.part_uploads.complete(token, etags, traceparent_of(request))
-    status = Status.PENDING if is_new else Status((await services.lookup.find(image_id)).status)
-    url = links_of(request).image(image_id)
-    accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
-    return await respond_to_upload(request, services, accepted, wait)
+    stored = await services.part_uploads.complete(token, etags, traceparent_of(request))
+    return await respond_to_upload(request, services, stored, wait)
 
 
 @router.delete("", status_code=204, responses=openapi.ABORT)

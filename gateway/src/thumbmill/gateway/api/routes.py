@@ -10,12 +10,22 @@ from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
+from thumbmill.gateway.api.existing import find_for_ticket
+from thumbmill.gateway.api.idempotency import IdempotencyKeyDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, read_image, respond_to_upload, wait_until_deleted
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.delivery import is_not_modified
-from thumbmill.gateway.images.models import Accepted, DeletionAccepted, ImageOut, ImagePage, RetryAccepted, Timeline
+from thumbmill.gateway.images.models import (
+    Accepted,
+    DeletionAccepted,
+    ExistingImage,
+    ImageOut,
+    ImagePage,
+    RetryAccepted,
+    Timeline,
+)
 from thumbmill.gateway.images.pagination import read_page
 from thumbmill.gateway.images.presenter import image_headers, select_states, to_event_out, to_image_out
 from thumbmill.gateway.images.states import WITHOUT_UPLOAD
@@ -36,37 +46,58 @@ images = APIRouter(prefix=f"{API}/images", tags=["images"])
     responses=openapi.UPLOADED | openapi.UPLOAD,
 )
 async def upload_image(
-    request: Request, services: ServicesDep, wait: WaitSeconds, batch: params.Batch = None
+    request: Request,
+    services: ServicesDep,
+    wait: WaitSeconds,
+    idempotency_key: IdempotencyKeyDep,
+    batch: params.Batch = None,
 ) -> Response:
     """Upload an image, as a form with a field `file` or as the raw bytes with an `image/*` content type.
 
     With `Prefer: wait=N`, the response waits up to N seconds: 201 with the image once it is DONE or FAILED, else
-    202.
+    202. With an `Idempotency-Key`, a repetition with the same bytes gets the response of the first request, and the
+    header `Idempotent-Replayed: true`.
     """
     services.admission.check_capacity("images")
-    stored = await services.uploads.store(request, batch)
-    url = links_of(request).image(stored.id)
-    return await respond_to_upload(request, services, Accepted.model_validate({**vars(stored), "url": url}), wait)
+    stored = await services.uploads.store(request, batch, idempotency_key)
+    return await respond_to_upload(request, services, stored, wait)
 
 
 @uploads.post(
     "/uploads",
     status_code=201,
     openapi_extra=openapi.json_body(UploadRequest),
-    responses=openapi.PRESIGNED,
+    responses=openapi.TICKET,
 )
 async def create_presigned_upload(
-    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep
-) -> PresignedUpload | PartsUpload:
-    """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store."""
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    idempotency_key: IdempotencyKeyDep,
+) -> PresignedUpload | PartsUpload | ExistingImage:
+    """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store.
+
+    With an `Idempotency-Key`, a repetition renews the ticket of the same image. It gets a 200
+    without a ticket once that image is uploaded.
+    """
     services.admission.check_capacity("uploads")
     wanted, links = await read_json(request, UploadRequest), links_of(request)
+    if found := await find_for_ticket(request, services, wanted, idempotency_key):
+        existing, headers = found
+        response.status_code = 200
+        response.headers.update(headers)
+        return existing
     upload: PresignedUpload | PartsUpload
     if wanted.method == "parts":
-        started = await services.part_uploads.start(wanted, wanted.bytes, traceparent_of(request), principal.name)
+        started = await services.part_uploads.start(
+            wanted, wanted.bytes, traceparent_of(request), principal.name, idempotency_key
+        )
         upload = to_parts_upload(started, links)
     else:
-        upload = await services.presigned_uploads.create(wanted, traceparent_of(request), principal.name)
+        upload = await services.presigned_uploads.create(
+            wanted, traceparent_of(request), principal.name, idempotency_key
+        )
     response.headers["Location"] = links.image(upload.id)
     return upload
 

@@ -19,6 +19,7 @@ from thumbmill.gateway.images.repository import ImageRow
 from thumbmill.gateway.images.states import TERMINAL
 from thumbmill.gateway.live.selection import FINAL_TYPES, Selection
 from thumbmill.gateway.live.waits import VARY, Waited
+from thumbmill.gateway.uploads.service import StoredImage
 from thumbmill.gateway.urls import links_of
 
 log = structlog.get_logger()
@@ -38,12 +39,17 @@ async def read_wait_seconds(prefer: Prefer = None, wait: Wait = None) -> int:
 WaitSeconds = Annotated[int, Depends(read_wait_seconds)]
 
 
-async def respond_to_upload(request: Request, services: Services, accepted: Accepted, seconds: int) -> Response:
+async def respond_to_upload(request: Request, services: Services, stored: StoredImage, seconds: int) -> Response:
     """Return the response to an upload whose object is stored, and whose slot is free.
 
     For a client that waits: 201 with the whole image, once it is DONE or FAILED. Otherwise 202.
     """
-    headers = {**VARY, "Location": accepted.url}
+    # Only an image that was stored before can have got further than PENDING.
+    status = (await services.lookup.find(stored.id)).status if stored.is_replayed else Status.PENDING
+    url = links_of(request).image(stored.id)
+    accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
+    always = {"Location": url, **replayed_header(is_replayed=stored.is_replayed)}
+    headers = {**VARY, **always}
 
     async def read() -> ImageRow | None:
         return (await services.repository.get(accepted.id))[0]
@@ -59,10 +65,15 @@ async def respond_to_upload(request: Request, services: Services, accepted: Acce
             if row := waited.result:
                 accepted.status = Status(row.status)
             if row and _is_final(row):
-                headers = {**waited.headers, **image_headers(row), "Location": accepted.url}
+                headers = {**waited.headers, **image_headers(row), **always}
                 body = to_image_out(row, links_of(request))
                 return Response(body.model_dump_json(), 201, headers, "application/json")
     return Response(accepted.model_dump_json(), 202, headers, "application/json")
+
+
+def replayed_header(*, is_replayed: bool) -> dict[str, str]:
+    """Return the header by which a client sees that an earlier request with its idempotency key did the work."""
+    return {"Idempotent-Replayed": "true"} if is_replayed else {}
 
 
 def _is_final(row: ImageRow | None) -> bool:

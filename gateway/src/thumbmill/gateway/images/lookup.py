@@ -11,7 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key, uuid7_timestamp
+from thumbmill.core.contracts.identity import (
+    ORIGINALS_BUCKET,
+    image_id_of,
+    is_idempotent,
+    upload_key,
+    uuid7_timestamp,
+)
 from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError
 from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.executor import BoundedExecutor
@@ -21,6 +27,7 @@ from thumbmill.gateway.images.repository import ImageRepository, ImageRow
 from thumbmill.gateway.images.states import WITHOUT_UPLOAD
 from thumbmill.gateway.problems import Code, Problem
 
+UPLOAD_VERSIONS = {7, 8}  # of the ids that the gateway makes
 CLOCK_SKEW = timedelta(minutes=5)  # allowed between the clocks of two gateways
 
 
@@ -36,11 +43,12 @@ class Lookup:
         """Return an image. Raise Problem: image_not_found, or not_caught_up while the tracker lags behind."""
         structlog.contextvars.bind_contextvars(image_id=str(image_id))
         arrived_at = datetime.now(UTC)
-        if image_id.version == 7:
+        if image_id.version in UPLOAD_VERSIONS:
             row = await self._find_in_database_and_bucket(image_id, upload_key(image_id))
-            created_at = uuid7_timestamp(image_id)
-            if row is None and (created_at is None or created_at > arrived_at + CLOCK_SKEW):
-                raise Problem(Code.IMAGE_NOT_FOUND)
+            if row is None and not is_idempotent(image_id):
+                created_at = uuid7_timestamp(image_id)
+                if created_at is None or created_at > arrived_at + CLOCK_SKEW:
+                    raise Problem(Code.IMAGE_NOT_FOUND)
         else:
             row, _ = await self.repository.get(image_id)
             if row is None and image_id.version != 5:

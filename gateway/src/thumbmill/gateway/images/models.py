@@ -108,6 +108,15 @@ class Accepted(BaseModel):
     url: str
 
 
+class ExistingImage(BaseModel):
+    """An image that is there already, so that nothing needs to be uploaded."""
+
+    id: uuid.UUID
+    status: Status
+    key: str | None
+    url: str
+
+
 class RetryAccepted(BaseModel):
     """An image that will be processed again."""
 

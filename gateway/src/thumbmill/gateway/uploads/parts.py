@@ -13,19 +13,25 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from thumbmill.core.contracts.events import UploadExpired, UploadRequested
-from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, upload_key
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, is_idempotent, new_image_id, upload_key
 from thumbmill.core.errors import DependencyUnavailable
-from thumbmill.core.object_store.errors import InvalidKeyError, ObjectNotFoundError, UploadNotFoundError
+from thumbmill.core.object_store.errors import (
+    InvalidKeyError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    UploadNotFoundError,
+)
 from thumbmill.core.object_store.listing import StoredPart
 from thumbmill.core.object_store.part_signer import PartSigner
-from thumbmill.core.object_store.store import ObjectMetadata, Storage
+from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS
 from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.uploads.idempotency import Content, EarlierUploads, IdempotencyKey, possible_etags
 from thumbmill.gateway.uploads.object_metadata import object_metadata
 from thumbmill.gateway.uploads.part_sizes import bytes_of_part, find_invalid_parts, part_count
-from thumbmill.gateway.uploads.service import StoredImage
+from thumbmill.gateway.uploads.service import StoredImage, replayed_image
 from thumbmill.gateway.uploads.tickets import FileDescription, Tickets
 from thumbmill.gateway.uploads.upload_tokens import UploadToken, UploadTokens
 
@@ -56,13 +62,21 @@ class PartUploads:
     tickets: Tickets
     tokens: UploadTokens
     max_bytes: int
+    earlier: EarlierUploads
 
-    async def start(self, file: FileDescription, size: int | None, traceparent: str, client: str) -> StartedUpload:
+    async def start(
+        self,
+        file: FileDescription,
+        size: int | None,
+        traceparent: str,
+        client: str,
+        idempotency_key: IdempotencyKey | None = None,
+    ) -> StartedUpload:
         """Start an upload of a file of this size, or of a size that is not known. Raise Problem."""
         content_type = self.tickets.admit(file.content_type, client)
         if size is not None and size > self.max_bytes:
             raise self._too_large()
-        image_id = new_image_id()
+        image_id = idempotency_key.image_id if idempotency_key else new_image_id()
         key = upload_key(image_id)
         file_name = sanitize_file_name(file.file_name or "")
         metadata = object_metadata(file_name, traceparent, file.batch)
@@ -112,10 +126,8 @@ class PartUploads:
         except UploadNotFoundError as error:
             raise Problem(Code.UPLOAD_NOT_FOUND) from error
 
-    async def complete(
-        self, token: UploadToken, etags: Mapping[int, str] | None, traceparent: str
-    ) -> tuple[StoredImage, bool]:
-        """Join the parts into an object. Return the image, and whether it was not completed before.
+    async def complete(self, token: UploadToken, etags: Mapping[int, str] | None, traceparent: str) -> StoredImage:
+        """Join the parts into an object, unless they were joined before. Return the image.
 
         ``etags`` are the parts that the client lists, if it does. Raise Problem, DependencyUnavailable.
         """
@@ -125,10 +137,12 @@ class PartUploads:
             stored = await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
         except ObjectNotFoundError as error:
             raise Problem(Code.UPLOAD_EXPIRED if _has_expired(token) else Code.UPLOAD_NOT_FOUND) from error
-        if is_new:
-            UPLOADS.labels("stored").inc()
-            UPLOAD_BYTES.inc(stored.object_version.size)
-        return _to_image(token.image_id, key, stored), is_new
+        if not is_new:
+            return replayed_image(token.image_id, key, stored)
+        UPLOADS.labels("stored").inc()
+        UPLOAD_BYTES.inc(stored.object_version.size)
+        size = stored.object_version.size
+        return StoredImage(token.image_id, key, stored.file_name, stored.content_type or "", size)
 
     async def abort(self, token: UploadToken, traceparent: str) -> None:
         """Drop the parts and have the ticket expire, unless it is completed. Raise DependencyUnavailable."""
@@ -164,15 +178,34 @@ class PartUploads:
                 parts = [part for part in parts if part.number in etags]
             if invalid := find_invalid_parts(parts, token.size, etags):
                 raise _invalid_parts(invalid)
-            key = upload_key(token.image_id)
-            await self.executor.run(
-                self.storage.complete_multipart_upload, ORIGINALS_BUCKET, key, token.upload, parts
-            )
+            return await self._join_once(token, parts)
         except UploadNotFoundError:
             return False
         except InvalidKeyError as error:  # a part was replaced meanwhile, or one of an unknown size is too small
             raise Problem(Code.INVALID_PARTS, str(error)) from error
-        return True
+
+    async def _join_once(self, token: UploadToken, parts: list[StoredPart]) -> bool:
+        """Join the parts. Return False if another upload with the same idempotency key has stored the same file."""
+        key, image_id = upload_key(token.image_id), token.image_id
+        stored = await self.earlier.find(image_id, key) if is_idempotent(image_id) else None
+        if stored is None:
+            try:
+                await self.executor.run(
+                    self.storage.complete_multipart_upload,
+                    ORIGINALS_BUCKET,
+                    key,
+                    token.upload,
+                    parts,
+                    if_absent=is_idempotent(image_id),
+                )
+            except PreconditionFailedError:
+                stored = await self.earlier.head(key)
+            else:
+                return True
+        content = Content(sum(part.size for part in parts), possible_etags([part.etag for part in parts]))
+        await self.earlier.check_same(image_id, stored, content)
+        await self._drop_parts(token)
+        return False
 
     def _too_large(self) -> Problem:
         return Problem(Code.FILE_TOO_LARGE, f"the limit is {self.max_bytes} bytes", max_bytes=self.max_bytes)
@@ -193,7 +226,3 @@ def _remaining(token: UploadToken) -> timedelta:
     if _has_expired(token):
         raise Problem(Code.UPLOAD_EXPIRED)
     return max(token.expires_at - datetime.now(UTC), timedelta(seconds=1))
-
-
-def _to_image(image_id: uuid.UUID, key: str, stored: ObjectMetadata) -> StoredImage:
-    return StoredImage(image_id, key, stored.file_name, stored.content_type or "", stored.object_version.size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from thumbmill.core.object_store.store import Storage
+from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.http.request_body import read_body
@@ -16,7 +16,8 @@ from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_RUNNING
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.file_body import MAX_OVERHEAD_BYTES, open_file_body
-from thumbmill.gateway.uploads.streaming_upload import StreamingUpload
+from thumbmill.gateway.uploads.idempotency import EarlierUploads, IdempotencyKey
+from thumbmill.gateway.uploads.streaming_upload import Repetition, StreamingUpload
 from thumbmill.gateway.urls import links_of
 
 WINDOW_SECONDS = 5  # in which rejected uploads are counted
@@ -32,6 +33,7 @@ class StoredImage:
     file_name: str | None
     content_type: str
     bytes: int
+    is_replayed: bool = False  # an earlier request with the same idempotency key has stored it
 
 
 class RetryAfterJitter:
@@ -71,6 +73,7 @@ class UploadService:
         max_bytes: int,
         deadline_seconds: float,
         rate_limits: BodyRateLimits,
+        earlier: EarlierUploads,
     ) -> None:
         self._storage = storage
         self._executor = executor
@@ -78,16 +81,19 @@ class UploadService:
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._rate_limits = rate_limits
+        self._earlier = earlier
         self._retry_after = RetryAfterJitter(slots)
         self._used_slots = 0
         self._receiving: set[BodyRateMonitor] = set()
         self._aborting: set[asyncio.Task[None]] = set()
 
-    async def store(self, request: Request, batch: str | None = None) -> StoredImage:
+    async def store(
+        self, request: Request, batch: str | None = None, idempotency_key: IdempotencyKey | None = None
+    ) -> StoredImage:
         """Store the file in the request body. Raise Problem, or ClientDisconnect if the client disconnects."""
         self._check_capacity(request)
         body = open_file_body(request.headers)
-        upload = self._start(request, batch)
+        upload = self._start(request, batch, idempotency_key)
         monitor = BodyRateMonitor(self._rate_limits)
         self._receiving.add(monitor)
         try:
@@ -107,9 +113,12 @@ class UploadService:
         finally:
             self._receiving.discard(monitor)
             self._end(upload)
+        assert upload.image_id is not None  # noqa: S101 - it is stored
+        if earlier := upload.earlier:
+            UPLOADS.labels("replayed").inc()
+            return replayed_image(upload.image_id, upload.key, earlier)
         UPLOADS.labels("stored").inc()
         UPLOAD_BYTES.inc(upload.size)
-        assert upload.image_id is not None  # noqa: S101 - it is stored
         return StoredImage(upload.image_id, upload.key, body.file_name, upload.content_type, upload.size)
 
     async def close(self) -> None:
@@ -140,7 +149,7 @@ class UploadService:
         slowest.evict()
         return True
 
-    def _start(self, request: Request, batch: str | None) -> StreamingUpload:
+    def _start(self, request: Request, batch: str | None, key: IdempotencyKey | None) -> StreamingUpload:
         self._used_slots += 1
         UPLOADS_RUNNING.inc()
         return StreamingUpload(
@@ -150,6 +159,7 @@ class UploadService:
             deadline_seconds=self._deadline_seconds,
             traceparent=traceparent_of(request),
             batch=batch,
+            repetition=Repetition(key.image_id, self._earlier) if key else None,
         )
 
     def _end(self, upload: StreamingUpload) -> None:
@@ -165,6 +175,12 @@ class UploadService:
     def _free_slot(self) -> None:
         self._used_slots -= 1
         UPLOADS_RUNNING.dec()
+
+
+def replayed_image(image_id: uuid.UUID, key: str, stored: ObjectMetadata) -> StoredImage:
+    """Return the image that an earlier request has stored."""
+    size = stored.object_version.size
+    return StoredImage(image_id, key, stored.file_name, stored.content_type or "", size, is_replayed=True)
 
 
 def _add_location(problem: Problem, upload: StreamingUpload, request: Request) -> Problem:
