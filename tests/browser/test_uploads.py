@@ -8,10 +8,11 @@ import struct
 
 from playwright.sync_api import expect
 
-from tests.support.images import noise, photo
+from tests.support.images import faulty_photo, noise, photo
 from tests.support.waiting import wait_until
 
 PARTS = 8  # of 5 MiB
+LONG_MS = 120_000  # a hundred images on a busy machine
 DROP = """(files) => {
     const transfer = new DataTransfer();
     for (const [name, data] of files) {
@@ -70,18 +71,40 @@ def parts_put(tab, numbers):
 
 def test_a_hundred_files_dropped_at_once_and_three_of_them_are_broken(console):
     """Dropped on another page than that of uploads, too."""
-    whole = [(f"photo-{number:03}.jpg", photo(160, 120, seed=number)) for number in range(97)]
-    broken = [(f"broken-{number}.jpg", photo(160, 120)[: 300 + number]) for number in range(3)]
+    broken = {
+        "notes.jpg": (b"\xff\xd8\xff no picture", "Damaged or incomplete file"),
+        "text.jpg": (b"a text", "Not a supported image"),
+        "crash.jpg": (faulty_photo("crash"), "The decoder crashed"),
+    }
+    files = [(f"photo-{number:03}.jpg", photo(160, 120, seed=number)) for number in range(97)]
+    files += [(name, data) for name, (data, _) in broken.items()]
     tab = console.open("/ui/settings")
-    tab.evaluate(DROP, [(name, base64.b64encode(data).decode()) for name, data in [*whole, *broken]])
+    tab.evaluate(DROP, [(name, base64.b64encode(data).decode()) for name, data in files])
     expect(tab.get_by_role("heading", name="Upload", exact=True)).to_be_visible()
-    expect(tab.get_by_text("97 of 100 done, 3 failed")).to_be_visible(timeout=90_000)
-    for name, _ in broken:
+    expect(tab.get_by_text("97 of 100 done, 3 failed")).to_be_visible(timeout=LONG_MS)
+    for name, (_, reason) in broken.items():
+        expect(row(tab, name)).to_contain_text(reason)
         expect(row(tab, name)).to_contain_text("The same file would fail again")
-    shown = "[...document.querySelectorAll('.upload img')].filter((one) => one.complete && one.naturalWidth).length"
-    tab.get_by_role("listitem").filter(has_text="photo-000").scroll_into_view_if_needed()
-    assert tab.locator(".upload img").count() == 97
-    wait_until(lambda: tab.evaluate(shown) > 5, what="thumbnails on the screen")
+    tab.evaluate("for (const image of document.querySelectorAll('.upload img')) image.loading = 'eager'")
+    shown = "[...document.querySelectorAll('.upload img')].filter((one) => one.naturalWidth).length"
+    wait_until(lambda: tab.evaluate(shown) == 97, what="the thumbnails")
+
+
+AT_ONCE = """addEventListener("load", () => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(["x"], "x.jpg", { type: "image/jpeg" }));
+    const drag = new DragEvent("dragover", { dataTransfer: transfer, bubbles: true, cancelable: true });
+    window.accepted = !document.body.dispatchEvent(drag);
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "u", bubbles: true }));
+})"""
+
+
+def test_a_page_takes_drops_and_keys_as_soon_as_it_is_loaded(console):
+    """Otherwise the browser would leave the page and show the dropped file."""
+    console.context.add_init_script(AT_ONCE)
+    tab = console.open("/ui/settings")
+    assert tab.evaluate("window.accepted")
+    expect(tab).to_have_url(re.compile("/ui/upload$"))
 
 
 def test_an_upload_continues_after_a_reload(console, system, tmp_path):

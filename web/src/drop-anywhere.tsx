@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 import { loginNeeded } from "./api/session";
 import { Icon } from "./components";
@@ -12,7 +12,8 @@ import { navigate } from "./router";
 
 export function DropAnywhere(): JSX.Element | null {
   const over = useSignal(false);
-  useEffect(() => {
+  // Before the browser can drop anything: it would leave the page and show the file.
+  useLayoutEffect(() => {
     let depth = 0; // entering a child comes before leaving its parent
     const count = (event: DragEvent, change: number): void => {
       if (!event.dataTransfer?.types.includes("Files") || loginNeeded.value) return;

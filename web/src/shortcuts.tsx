@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 import { Dialog } from "./components";
 import { t } from "./i18n";
@@ -45,7 +45,7 @@ function shortcutOf(event: KeyboardEvent): Shortcut | undefined {
 }
 
 export function Shortcuts(): JSX.Element {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent): void => {
       const shortcut = shortcutOf(event);
       if (!shortcut) return;
