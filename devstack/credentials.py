@@ -30,6 +30,7 @@ GENERATED = (
     "GATEWAY_DATABASE_PASSWORD",
     "KEY_KEEPER_DATABASE_PASSWORD",
 )
+_SIGNING_KEY_BYTES = 32
 _SECRET_BYTES = 24  # 32 characters; MinIO accepts 8 to 40
 
 
@@ -45,3 +46,10 @@ def load_secrets(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     if complete != known:
         write_private_env_file(path, complete)
     return complete
+
+
+def create_signing_keys(path: Path) -> None:
+    """Create the keys of signed links if there are none. The gateway reads the file again when it changes."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(f"1:{secrets.token_urlsafe(_SIGNING_KEY_BYTES)}\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.account import Account, choose_data_directory, find_backing_account
-from devstack.credentials import load_secrets
+from devstack.credentials import create_signing_keys, load_secrets
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,6 +39,11 @@ class Installation:
         return self.directory / "operator.env"
 
     @property
+    def signing_keys_file(self) -> Path:
+        """The keys of signed links."""
+        return self.directory / "signing-keys"
+
+    @property
     def queue(self) -> str:
         """The name of the image queue; RABBITMQ_QUEUE overrides it."""
         return self.overrides.get("RABBITMQ_QUEUE") or os.environ.get("RABBITMQ_QUEUE") or "image_queue"
@@ -55,6 +60,7 @@ def open_installation(
     directory = directory.resolve()
     for part in (directory, directory / "logs", directory / "run"):
         part.mkdir(parents=True, exist_ok=True)
+    create_signing_keys(directory / "signing-keys")
     account = find_backing_account()
     return Installation(
         directory=directory,

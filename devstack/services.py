@@ -54,6 +54,7 @@ def _describe_gateway(installation: Installation) -> Process:
         "MINIO_PUBLIC_URL": f"http://127.0.0.1:{installation.ports['MINIO_PORT']}",
         "UPLOAD_SIGNER_ACCESS_KEY": "upload-signer",
         "UPLOAD_SIGNER_SECRET_KEY": installation.secrets["UPLOAD_SIGNER_SECRET_KEY"],
+        "SIGNING_KEYS_FILE": str(installation.signing_keys_file),
         "PART_SIGNER_ACCESS_KEY": "part-signer",
         "PART_SIGNER_SECRET_KEY": installation.secrets["PART_SIGNER_SECRET_KEY"],
     }
@@ -105,8 +106,9 @@ def _describe(
 
 def _merge_environment(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
     """Merge the shell's environment (THUMBNAILER_DECODERS=4 make up), the settings and the overrides."""
-    files = {f"{name}_FILE" for name in settings}  # a service rejects a secret that is set twice
-    inherited = {name: value for name, value in os.environ.items() if name not in files}
+    # A service rejects a secret that is set twice.
+    twins = {name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE" for name in settings}
+    inherited = {name: value for name, value in os.environ.items() if name not in twins}
     return {**inherited, **settings, **overrides}
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+SIGNING_KEYS = "signing_keys"  # of links, one `id:secret` a line
 PASSWORDS = (
     "minio_root_user",  # random too, since no policy limits root
     "minio_root_password",
@@ -31,6 +32,7 @@ PASSWORDS = (
     "key_keeper_database_password",
     "api_keys",  # comma separated; the first one is generated
     "monitoring_key",
+    SIGNING_KEYS,
 )
 # File name -> the role of the Postgres URL in it, and the file of the role's password.
 DATABASE_URLS = {
@@ -66,7 +68,8 @@ def write_secrets(directory: Path) -> list[str]:
     directory.chmod(_DIRECTORY_MODE)
     created = [name for name in PASSWORDS if not (directory / name).exists()]
     for name in created:
-        _write(directory / name, secrets.token_urlsafe(_SECRET_BYTES))
+        key_id = "1:" if name == SIGNING_KEYS else ""
+        _write(directory / name, key_id + secrets.token_urlsafe(_SECRET_BYTES))
     for name, (role, password) in DATABASE_URLS.items():
         _write(directory / name, f"postgresql://{role}:{_read_quoted(directory / password)}@postgres/thumbmill")
     broker = f"amqp://minio:{_read_quoted(directory / 'minio_rabbitmq_password')}@rabbitmq:5672"

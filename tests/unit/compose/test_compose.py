@@ -136,7 +136,8 @@ def test_the_settings_accept_the_values(system, services, name, monkeypatch, tmp
             monkeypatch.setenv(variable, str(CHECKOUT / system["configs"][mounted[value]]["file"]))
         elif variable.endswith("_FILE"):
             path = tmp_path / variable
-            path.write_text("postgresql://u:p@postgres/thumbmill" if "DATABASE_URL" in variable else "secret")
+            secret = f"1:{'s' * 32}" if "SIGNING_KEYS" in variable else "secret"
+            path.write_text("postgresql://u:p@postgres/thumbmill" if "DATABASE_URL" in variable else secret)
             monkeypatch.setenv(variable, str(path))
         else:
             monkeypatch.setenv(variable, "http://example.org" if value.startswith("<") else value)

@@ -64,6 +64,7 @@ def call(
                     admission=FakeAdmission(is_backlogged=is_backlogged),
                     uploads=uploads,
                     repository=BrokenRepository(),
+                    link_signer=None,
                     liveness=Namespace(failure=stuck),
                     readiness=Ready(),
                     console=console,

@@ -13,6 +13,7 @@ from thumbmill.core.contracts.identity import ObjectVersion
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.http.object_responses import ObjectResponses
 from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.problems import Code, Problem
 
@@ -35,7 +36,7 @@ class Store:
         return ObjectMetadata(ObjectVersion("0" * 32, len(CONTENT), 1_700_000_000), "0" * 32, "image/jpeg", {})
 
     @contextmanager
-    def open(self, bucket, key):
+    def open(self, bucket, key, **_):
         yield self.head(bucket, key), BytesIO(CONTENT)
         self.requests[-1] = ("GET", bucket)
 
@@ -46,7 +47,7 @@ def ask(type_, headers=(), *, head, etag=""):
         headers_sent = [(b"if-none-match", etag.encode())] if etag else []
         request = Request({"type": "http", "method": "GET", "headers": headers_sent, "thumbmill.is_head": head})
         try:
-            delivery = ImageDelivery(Lookup(), store, executor, None, is_public=False)
+            delivery = ImageDelivery(Lookup(), ObjectResponses(store, executor), None, is_public=False)
             answer = await delivery.respond(request, DONE.id, type_, None)
             sent = []
 
@@ -97,7 +98,7 @@ class Bucket:
         return ObjectMetadata(self.objects[key], "0" * 32, "image/jpeg", {})
 
     @contextmanager
-    def open(self, bucket, key):
+    def open(self, bucket, key, **_):
         yield self.head(bucket, key), BytesIO(CONTENT)
 
 
@@ -123,7 +124,7 @@ def find(type_, bucket, *rows, head=False):
     """Return the status of the response or the code of the problem, and the reports to the tracker."""
     tracker, executor = FakeTracker(), BoundedExecutor("minio", 1, deadline_seconds=30)
     request = Request({"type": "http", "method": "GET", "headers": [], "thumbmill.is_head": head})
-    delivery = ImageDelivery(Rows(*rows), bucket, executor, tracker, is_public=False)
+    delivery = ImageDelivery(Rows(*rows), ObjectResponses(bucket, executor), tracker, is_public=False)
     try:
         return asyncio.run(delivery.respond(request, DONE.id, type_, None)).status_code, tracker.reports
     except Problem as problem:

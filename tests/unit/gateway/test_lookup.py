@@ -22,6 +22,7 @@ from thumbmill.gateway.images import polling
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.presenter import etag_of
 from thumbmill.gateway.problems import Code, Problem
+from thumbmill.gateway.urls import Links
 
 S3_KEY = "holiday/ä b+c 100%.jpg"
 A_MINUTE = timedelta(minutes=1)
@@ -101,8 +102,10 @@ def test_the_untracked_object_of_a_ticket_is_pending(status):
     row = find(ticket.id, (ticket, None), keys=[ticket.key])
     assert (row.status, row.generation, row.size, row.file_name) == (Status.PENDING, 1, 3, TICKET_NAME)
     assert row == run(lambda lookup: lookup.find_by_key(ticket.key), (ticket, None), keys=[ticket.key])
-    assert etag_of(row) != etag_of(ticket)
-    assert etag_of(row) != etag_of(row_of(ticket.id, "PENDING", version=ticket.version + 1))
+    assert etag_of(row, Links("http://here")) != etag_of(ticket, Links("http://here"))
+    assert etag_of(row, Links("http://here")) != etag_of(
+        row_of(ticket.id, "PENDING", version=ticket.version + 1), Links("http://here")
+    )
     assert find(ticket.id, (ticket, None)) is ticket
 
 

@@ -116,8 +116,8 @@ def test_the_content_type_of_the_original_is_that_of_its_format(changes, content
 
 def test_expiration_changes_the_etag_without_an_event():
     waiting = replace(DONE, status="AWAITING_UPLOAD")
-    assert etag_of(waiting) != etag_of(replace(waiting, status="EXPIRED"))
-    assert etag_of(waiting) != etag_of(replace(waiting, version=8))
+    assert etag_of(waiting, LINKS) != etag_of(replace(waiting, status="EXPIRED"), LINKS)
+    assert etag_of(waiting, LINKS) != etag_of(replace(waiting, version=8), LINKS)
 
 
 def test_an_untracked_object_is_pending():
@@ -126,8 +126,8 @@ def test_an_untracked_object_is_pending():
     )
     row = untracked_row(ID, DONE.key, head)
     assert (row.status, row.file_name, row.size, row.attempts) == (Status.PENDING, "ä.png", 3, 0)
-    assert etag_of(row) != etag_of(
-        untracked_row(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000)))
+    assert etag_of(row, LINKS) != etag_of(
+        untracked_row(ID, DONE.key, replace(head, object_version=ObjectVersion("1" * 32, 3, 1_700_000_000))), LINKS
     )
     assert row.created_at.year == 2026  # from its id
     out = to_image_out(row, LINKS)
@@ -169,7 +169,7 @@ def test_a_lost_variant_is_listed_as_missing_only():
 
 
 def test_a_row_after_a_purged_one_has_another_etag():
-    assert etag_of(DONE) != etag_of(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
+    assert etag_of(DONE, LINKS) != etag_of(replace(DONE, created_at=datetime(2027, 1, 1, tzinfo=UTC)), LINKS)
 
 
 def test_a_deleted_image_without_a_key_is_shown_without_it():

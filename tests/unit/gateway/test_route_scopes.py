@@ -47,8 +47,9 @@ def test_openapi_names_the_scope_of_each_route():
     assert found["get", "/api/v1/images/{image_id}/variants/{type}"] == {"read"}
     assert found["delete", "/api/v1/images/{image_id}"] == {"delete"}
     assert found["post", "/api/v1/redrives"] == {"admin"}
+    assert found["post", "/api/v1/images/{image_id}/links"] == {"sign"}
     public = {path for (_, path), scopes in found.items() if not scopes}
-    assert public == {"/health", "/livez", "/readyz", "/api/v1/session"}
+    assert public == {"/health", "/livez", "/readyz", "/api/v1/session", "/i/{key}"}
 
 
 def test_a_missing_scope_is_named_in_the_challenge():

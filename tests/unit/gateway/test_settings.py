@@ -67,6 +67,19 @@ def test_anonymous_access_must_be_explicit(monkeypatch):
     assert load(Settings).keys == ["one", "two"]
 
 
+def test_signing_keys_are_optional_and_an_empty_file_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("SIGNING_KEYS", "")
+    settings = load(Settings)
+    assert (settings.signing_keys.get_secret_value(), settings.signing_keys_file) == ("", None)
+    file = tmp_path / "keys"
+    file.write_text("\n")
+    monkeypatch.setenv("SIGNING_KEYS_FILE", str(file))
+    with pytest.raises(SettingsError, match=r"^SIGNING_KEYS: has no key"):
+        load(Settings)
+    file.write_text(f"1:{'s' * 32}\n")
+    assert load(Settings).signing_keys_file == file
+
+
 def test_addresses_are_accepted_in_their_usual_forms(monkeypatch):
     monkeypatch.setenv("GATEWAY_HOST", "[::1]")
     monkeypatch.setenv("PUBLIC_URL", "https://[2001:db8::1]:8443/images/")

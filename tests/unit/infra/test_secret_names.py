@@ -16,7 +16,7 @@ POSTGRES = {
     "KEY_KEEPER_DATABASE_PASSWORD",
 }
 SERVERS = {*MINIO_SECRETS.values(), *RABBITMQ_SECRETS.values(), *ROOT, *POSTGRES}
-GATEWAY_KEYS = {"API_KEYS", "MONITORING_KEY"}  # of clients: the launcher has no API keys
+GATEWAY_KEYS = {"API_KEYS", "MONITORING_KEY", "SIGNING_KEYS"}  # of clients: the launcher has no API keys
 
 
 def test_the_launcher_generates_what_the_servers_need():

@@ -48,6 +48,12 @@ class FileSuffixSettingsSource(PydanticBaseSettingsSource):
         return {name: value for name, value in values.items() if value is not None}
 
 
+def secret_file(variable: str) -> Path | None:
+    """Return the file that X_FILE names for a variable X, to read it again when it changes."""
+    path = os.environ.get(f"{variable}_FILE")
+    return Path(path) if path else None
+
+
 class ServiceSettings(BaseSettings):
     """Settings of every service. An empty variable counts as unset, so compose files can pass on all of them."""
 

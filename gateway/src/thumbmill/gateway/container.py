@@ -14,12 +14,16 @@ from thumbmill.core.object_store.store import Storage
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits
+from thumbmill.gateway.http.object_responses import ObjectResponses
 from thumbmill.gateway.http.rate_limiter import RateLimiter
 from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
+from thumbmill.gateway.links.delivery import LinkDelivery
+from thumbmill.gateway.links.signer import LinkSigner
+from thumbmill.gateway.links.signing_keys import SigningKeys
 from thumbmill.gateway.live.batches import Batches
 from thumbmill.gateway.live.changes import ChangeFeed
 from thumbmill.gateway.live.hub import Hub
@@ -71,6 +75,8 @@ class Services:
     lookup: Lookup
     tracker: TrackerClient
     delivery: ImageDelivery
+    links: LinkDelivery
+    link_signer: LinkSigner | None  # None without signing keys
     storage: Storage
     executor: BoundedExecutor
     hub: Hub
@@ -150,6 +156,8 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         )
         stack.push_async_callback(_cancel, asyncio.create_task(admission.watch()))
         api_keys = ApiKeys(settings.keys, settings.monitoring_key.get_secret_value())
+        object_responses = ObjectResponses(storage, executor)
+        link_signer = _create_link_signer(settings)
         lookup = Lookup(repository, storage, executor)
         readiness = Readiness(
             settings, database, repository, storage, signer, part_signer, executor, publisher_executor
@@ -169,7 +177,9 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             repository=repository,
             lookup=lookup,
             tracker=tracker,
-            delivery=ImageDelivery(lookup, storage, executor, tracker, is_public=api_keys.allows_anonymous),
+            delivery=ImageDelivery(lookup, object_responses, tracker, is_public=api_keys.allows_anonymous),
+            links=LinkDelivery(link_signer, object_responses),
+            link_signer=link_signer,
             storage=storage,
             executor=executor,
             hub=hub,
@@ -186,6 +196,13 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             console=load_console(settings),
         )
+
+
+def _create_link_signer(settings: Settings) -> LinkSigner | None:
+    keys = settings.signing_keys.get_secret_value()
+    if not keys:
+        return None
+    return LinkSigner(SigningKeys(keys, settings.signing_keys_file), settings.signed_url_window_seconds)
 
 
 async def _close_publisher(publisher: Publisher, publisher_executor: BoundedExecutor) -> None:

@@ -35,6 +35,8 @@ class Code(StrEnum):
     CROSS_ORIGIN = "cross_origin"
     OPERATOR_ACTIONS_OFF = "operator_actions_off"
     KEY_NOT_ALLOWED = "key_not_allowed"
+    INVALID_SIGNATURE = "invalid_signature"
+    LINKS_OFF = "links_off"
     NOT_FOUND = "not_found"
     IMAGE_NOT_FOUND = "image_not_found"
     ORDER_NOT_FOUND = "order_not_found"
@@ -52,10 +54,12 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_SPENT = "idempotency_key_spent"
     GONE = "gone"
     UPLOAD_EXPIRED = "upload_expired"
+    LINK_EXPIRED = "link_expired"
     FILE_TOO_LARGE = "file_too_large"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_FORMAT = "unsupported_format"
     UNSUPPORTED_CONTENT_TYPE = "unsupported_content_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     WRONG_HOST = "wrong_host"
     INVALID_REQUEST = "invalid_request"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
@@ -104,6 +108,8 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         "The orders of operators are switched off on this gateway (OPERATOR_ACTIONS).",
     ),
     Code.KEY_NOT_ALLOWED: (403, "The key is not the one that this upload was started with."),
+    Code.INVALID_SIGNATURE: (403, "The link is not one that this installation has signed."),
+    Code.LINKS_OFF: (403, "This gateway signs no links, since it has no keys for them (SIGNING_KEYS_FILE)."),
     Code.NOT_FOUND: (404, "There is no resource at this URL."),
     Code.IMAGE_NOT_FOUND: (404, "There is no image with this id."),
     Code.ORDER_NOT_FOUND: (404, "There is no order or run with this id."),
@@ -133,6 +139,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
     ),
     Code.GONE: (410, "The image was deleted."),
     Code.UPLOAD_EXPIRED: (410, "The time in which this upload could be continued has ended. Start a new one."),
+    Code.LINK_EXPIRED: (410, "The link has expired. Get a new one from the image's status."),
     Code.FILE_TOO_LARGE: (413, "The file is larger than the limit."),
     Code.BODY_TOO_LARGE: (413, "The request body is larger than the limit."),
     Code.UNSUPPORTED_FORMAT: (
@@ -143,6 +150,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         415,
         "The Content-Type is not supported. Send multipart/form-data, or the raw bytes with an image/* type.",
     ),
+    Code.RANGE_NOT_SATISFIABLE: (416, "The file has none of the bytes that the header Range names."),
     Code.WRONG_HOST: (
         421,
         "The Host header does not name this gateway. Add the name to ALLOWED_HOSTS to allow it.",

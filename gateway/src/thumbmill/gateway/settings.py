@@ -1,6 +1,7 @@
 """Settings of the gateway: the shared groups and its own environment variables."""
 
 import ipaddress
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -13,8 +14,10 @@ from thumbmill.core.settings import (
     StoreSettings,
     check_http_url,
     check_postgres_url,
+    secret_file,
 )
 from thumbmill.gateway.http.forwarded_headers import parse_networks
+from thumbmill.gateway.links.signing_keys import parse_signing_keys
 
 
 # ServiceSettings comes last: pydantic uses the configuration of the last base.
@@ -35,6 +38,18 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     monitoring_key: SecretStr = Field(
         SecretStr(""),
         description="Extra key for `/metrics`, `/docs` and the details of `/readyz`; it gives no access to images",
+    )
+    signing_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys of signed links, one `id:secret` a line: the first signs, all verify; "
+        "`SIGNING_KEYS_FILE` is read again when it changes; default: no links",
+    )
+    signed_url_window_seconds: int = Field(
+        86_400,
+        ge=60,
+        le=2_592_000,
+        description="Time in which all signed URLs of a variant are the same; by default they are valid for one to "
+        "two windows",
     )
     allow_anonymous: bool = Field(
         default=False, description="Allow access without a key from any address when `API_KEYS` is empty"
@@ -150,6 +165,13 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
                 raise ValueError("a key may contain only printable ASCII characters, without spaces or commas")
         return keys
 
+    @field_validator("signing_keys")
+    @classmethod
+    def _check_signing_keys(cls, keys: SecretStr) -> SecretStr:
+        if (text := keys.get_secret_value()) or secret_file("SIGNING_KEYS"):  # an empty file is an error
+            parse_signing_keys(text)
+        return keys
+
     @field_validator("cors_allow_origins")
     @classmethod
     def _check_origins(cls, origins: str) -> str:
@@ -176,6 +198,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     @property
     def keys(self) -> list[str]:
         return _split(self.api_keys.get_secret_value())
+
+    @property
+    def signing_keys_file(self) -> Path | None:
+        return secret_file("SIGNING_KEYS")
 
     @property
     def proxies(self) -> list[str]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from thumbmill.gateway.images.delivery import is_not_modified
+from thumbmill.gateway.http.object_responses import is_not_modified
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.settings import Settings
 

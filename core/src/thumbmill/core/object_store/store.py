@@ -94,15 +94,23 @@ class Storage:
             return _parse_metadata(key, response.headers)
 
     @contextmanager
-    def open(self, bucket: str, key: str, *, etag: str | None = None) -> Iterator[tuple[ObjectMetadata, Response]]:
+    def open(
+        self, bucket: str, key: str, *, etag: str | None = None, byte_range: tuple[int, int] | None = None
+    ) -> Iterator[tuple[ObjectMetadata, Response]]:
         """Open an object for reading, only if it still has this ETag (that of ``ObjectVersion``).
+
+        ``byte_range`` has the first and the last byte to read; the object must have both.
 
         Raise ObjectNotFoundError, PreconditionFailedError, DependencyUnavailable, DependencyRejected, also while
         the caller reads.
         """
         # ObjectVersion has only a hash of an ETag of another form, which MinIO cannot compare: check the response.
-        condition = {"If-Match": f'"{etag}"'} if etag and normalize_etag(etag) == etag else None
-        with self._request("GET", bucket, key, condition) as response:
+        headers = {"If-Match": f'"{etag}"'} if etag and normalize_etag(etag) == etag else {}
+        if byte_range:
+            headers["Range"] = f"bytes={byte_range[0]}-{byte_range[1]}"
+        with self._request("GET", bucket, key, headers) as response:
+            if byte_range and response.status != 206:
+                raise MalformedResponseError(f"a response of status {response.status} to a range")
             metadata = _parse_metadata(key, response.headers)
             if etag and metadata.object_version.etag != etag:
                 raise PreconditionFailedError(key)
@@ -270,7 +278,7 @@ class Storage:
                     raise DependencyUnavailable(
                         "minio", f"{response.status} from a server that is not an object store: check MINIO_URL"
                     )
-                if response.status not in {200, 204}:
+                if response.status not in {200, 204, 206}:
                     raise read_error(response, bucket, key)
                 yield response
 
@@ -317,9 +325,8 @@ def _parse_metadata(key: str, headers: Mapping[str, str]) -> ObjectMetadata:
     metadata = {k.removeprefix("x-amz-meta-"): v for k, v in headers.items() if k.startswith("x-amz-meta-")}
     try:
         modified = parsedate_to_datetime(headers["last-modified"])
-        object_version = ObjectVersion(
-            normalize_etag(etag), int(headers.get("content-length", 0)), int(modified.timestamp())
-        )
+        size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length", "0")
+        object_version = ObjectVersion(normalize_etag(etag), int(size), int(modified.timestamp()))
     except (KeyError, ValueError, OverflowError) as error:
         raise MalformedResponseError(f"its headers describe no object: {error!r}") from error
     if is_folder_marker(key, object_version.size):

@@ -2,7 +2,6 @@
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.cors import CORSMiddleware
 
 from thumbmill.gateway import problems
 from thumbmill.gateway.api import (
@@ -11,6 +10,7 @@ from thumbmill.gateway.api import (
     health,
     legacy,
     limits,
+    links,
     live,
     openapi,
     operations,
@@ -23,6 +23,7 @@ from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.api.route_scopes import check_declarations
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.access_log import AccessLog
+from thumbmill.gateway.http.cors import ApiCors
 from thumbmill.gateway.http.expect_continue import ExpectContinue
 from thumbmill.gateway.http.forwarded_headers import ForwardedHeaders
 from thumbmill.gateway.http.methods import HeadAsGet
@@ -64,6 +65,8 @@ def create_routes() -> FastAPI:
     app.include_router(live.router, dependencies=checks, responses=openapi.COMMON)
     app.include_router(legacy.router, dependencies=checks[:1], responses=openapi.COMMON)
     app.include_router(session.router, dependencies=checks[1:], responses=openapi.COMMON)
+    app.include_router(links.router, dependencies=checks, responses=openapi.COMMON)
+    app.include_router(links.public)
     app.include_router(health.router)
     openapi.describe(app)
     return app
@@ -86,7 +89,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(ExpectContinue)
     if services.settings.origins:  # added last, so that it is the outermost and errors carry its headers too
         app.add_middleware(
-            CORSMiddleware,
+            ApiCors,
             allow_origins=services.settings.origins,
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
             # Any header: origin and key decide what a page may do, and every upload widget has headers of its own.

@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from thumbmill.gateway.access.principal import ANONYMOUS, Principal
+from thumbmill.gateway.access.principal import ANONYMOUS, Principal, Scope
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_tokens
 from thumbmill.gateway.problems import Code, Problem
-from thumbmill.gateway.urls import base_url
+from thumbmill.gateway.urls import Links, base_url, links_of
 
 _API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of the keys in `API_KEYS`")
 _BEARER = HTTPBearer(auto_error=False, description="One of the keys in `API_KEYS`")
@@ -69,6 +69,14 @@ async def require_principal(request: Request, services: ServicesDep, client: Cli
 
 
 PrincipalDep = Annotated[Principal, Depends(require_principal)]
+
+
+async def links_for(request: Request, services: ServicesDep, principal: PrincipalDep) -> Links:
+    """Return the URLs for a client: signed ones, too, if it may sign."""
+    return links_of(request, services.link_signer if Scope.SIGN in principal.scopes else None)
+
+
+LinksDep = Annotated[Links, Depends(links_for)]
 
 
 async def require_own_page(request: Request, services: ServicesDep) -> None:

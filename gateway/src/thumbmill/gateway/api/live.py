@@ -12,19 +12,19 @@ from thumbmill.core.contracts.changes import ChangeType
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.dependencies import LinksDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.methods import is_head
-from thumbmill.gateway.images.delivery import is_not_modified
+from thumbmill.gateway.http.object_responses import is_not_modified
 from thumbmill.gateway.images.states import TERMINAL
 from thumbmill.gateway.live.batches import batch_headers, to_batch_out
 from thumbmill.gateway.live.models import BatchOut, ChangePage
 from thumbmill.gateway.live.pages import ChangeList, find_start, read_list, render_list
 from thumbmill.gateway.live.selection import Selection
 from thumbmill.gateway.live.streams import HEADERS, StreamRequest
-from thumbmill.gateway.urls import API, links_of
+from thumbmill.gateway.urls import API, Links
 
 router = APIRouter(prefix=API, tags=["live"], dependencies=[needs(Scope.READ)])
 
@@ -83,45 +83,51 @@ ResumeId = Annotated[str | None, Depends(read_resume_id)]
 
 
 @router.get("/stream", response_class=Response, responses=openapi.STREAM)
-async def stream_changes(request: Request, services: ServicesDep, selected: Selected, resume: ResumeId) -> Response:
+async def stream_changes(
+    request: Request, services: ServicesDep, links: LinksDep, selected: Selected, resume: ResumeId
+) -> Response:
     """Follow changes as server-sent events: all of them, or those of images, a batch or some types.
 
     `hello` comes first, `heartbeat` every 15 seconds, and `reset` if the changes after the last event's id are no
     longer known: then read the present state. Every other event is a change, with the data of an item of
     `GET /api/v1/changes`.
     """
-    return _stream(request, services, StreamRequest(selected, resume))
+    return _stream(request, services, links, StreamRequest(selected, resume))
 
 
 @router.get("/images/{image_id}/stream", response_class=Response, responses=openapi.IMAGE_STREAM)
 async def stream_image(
     request: Request,
     services: ServicesDep,
+    links: LinksDep,
     image_id: uuid.UUID,
     resume: ResumeId,
     follow: Follow = False,  # noqa: FBT002 - a query parameter
 ) -> Response:
     """Follow one image as server-sent events, beginning with its present state, until its state is final."""
     selection = Selection(frozenset({image_id}))
-    return _stream(request, services, StreamRequest(selection, resume, image_id, until_final=not follow))
+    return _stream(request, services, links, StreamRequest(selection, resume, image_id, until_final=not follow))
 
 
 @router.get("/batches/{batch}/stream", response_class=Response, responses=openapi.STREAM)
-async def stream_batch(request: Request, services: ServicesDep, batch: BatchName, resume: ResumeId) -> Response:
+async def stream_batch(
+    request: Request, services: ServicesDep, links: LinksDep, batch: BatchName, resume: ResumeId
+) -> Response:
     """Follow the images of a batch as server-sent events, those that are still to be uploaded too."""
-    return _stream(request, services, StreamRequest(Selection(batch=batch), resume))
+    return _stream(request, services, links, StreamRequest(Selection(batch=batch), resume))
 
 
-def _stream(request: Request, services: Services, wanted: StreamRequest) -> Response:
+def _stream(request: Request, services: Services, links: Links, wanted: StreamRequest) -> Response:
     if is_head(request):
         return Response(headers=HEADERS)
-    return services.streams.open(wanted, links_of(request))
+    return services.streams.open(wanted, links)
 
 
 @router.get("/changes", response_model=ChangePage, responses=openapi.CHANGES)
 async def list_changes(
     request: Request,
     services: ServicesDep,
+    links: LinksDep,
     selected: Selected,
     wait: WaitSeconds,
     after: After = None,
@@ -140,7 +146,7 @@ async def list_changes(
 
     waited = await services.waits.until(request, wait, selected, read, lambda found: found.is_news)
     headers = {**waited.headers, "Cache-Control": "no-store"}
-    return Response(render_list(waited.result, links_of(request)), 200, headers, "application/json")
+    return Response(render_list(waited.result, links), 200, headers, "application/json")
 
 
 @router.get("/batches/{batch}", response_model=BatchOut, responses=openapi.BATCH)

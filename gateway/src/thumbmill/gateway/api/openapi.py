@@ -183,9 +183,37 @@ IMAGE_STREAM = (
 CHANGES = problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE)
 BATCH = _NOT_MODIFIED | problem_responses(Code.INVALID_REQUEST, Code.DATABASE_UNAVAILABLE)
 VARIANT: Responses = (
-    {200: {"description": "The bytes of the image", "content": {"image/*": {}}}}
+    {
+        200: {"description": "The bytes of the image", "content": {"image/*": {}}},
+        206: {"description": "The bytes of the image that `Range` names", "content": {"image/*": {}}},
+    }
     | _NOT_MODIFIED
-    | problem_responses(*_LOOKUP, Code.VARIANT_NOT_FOUND, Code.NOT_READY, Code.GONE, Code.VARIANT_LOST)
+    | problem_responses(
+        *_LOOKUP, Code.VARIANT_NOT_FOUND, Code.NOT_READY, Code.GONE, Code.VARIANT_LOST, Code.RANGE_NOT_SATISFIABLE
+    )
+)
+LINK: Responses = (
+    {
+        200: {"description": "The bytes of the variant", "content": {"image/*": {}}},
+        206: {"description": "The bytes of the variant that `Range` names", "content": {"image/*": {}}},
+    }
+    | _NOT_MODIFIED
+    | problem_responses(
+        Code.INVALID_SIGNATURE,
+        Code.LINK_EXPIRED,
+        Code.VARIANT_NOT_FOUND,
+        Code.RANGE_NOT_SATISFIABLE,
+        Code.STORAGE_UNAVAILABLE,
+    )
+)
+LINKS = problem_responses(
+    *_LOOKUP,
+    Code.LINKS_OFF,
+    Code.BODY_TOO_LARGE,
+    Code.INVALID_REQUEST,
+    Code.VARIANT_NOT_FOUND,
+    Code.NOT_READY,
+    Code.GONE,
 )
 RETRY = problem_responses(
     *_LOOKUP,

@@ -11,7 +11,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.dependencies import LinksDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, respond_to_upload
 from thumbmill.gateway.http.request_body import read_json
@@ -134,7 +134,12 @@ async def list_parts(
     responses=openapi.UPLOADED | openapi.COMPLETE,
 )
 async def complete_upload(
-    request: Request, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId, wait: WaitSeconds
+    request: Request,
+    services: ServicesDep,
+    links: LinksDep,
+    image_id: uuid.UUID,
+    upload_id: params.UploadId,
+    wait: WaitSeconds,
 ) -> Response:
     """Join the parts into the image. Repetitions have no effect.
 
@@ -144,7 +149,7 @@ async def complete_upload(
     listed = await read_json(request, Completion, MAX_COMPLETE_BYTES)
     etags = None if listed.parts is None else {part.number: part.etag for part in listed.parts}
     stored = await services.part_uploads.complete(token, etags, traceparent_of(request))
-    return await respond_to_upload(request, services, stored, wait)
+    return await respond_to_upload(request, services, links, stored, wait)
 
 
 @router.delete("", status_code=204, responses=openapi.ABORT)

@@ -9,14 +9,14 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
+from thumbmill.gateway.api.dependencies import LinksDep, PrincipalDep, ServicesDep
 from thumbmill.gateway.api.existing import find_for_ticket
 from thumbmill.gateway.api.idempotency import IdempotencyKeyDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, read_image, respond_to_upload, wait_until_deleted
+from thumbmill.gateway.http.object_responses import is_not_modified
 from thumbmill.gateway.http.request_body import read_json
-from thumbmill.gateway.images.delivery import is_not_modified
 from thumbmill.gateway.images.models import (
     Accepted,
     DeletionAccepted,
@@ -48,6 +48,7 @@ images = APIRouter(prefix=f"{API}/images", tags=["images"])
 async def upload_image(
     request: Request,
     services: ServicesDep,
+    links: LinksDep,
     wait: WaitSeconds,
     idempotency_key: IdempotencyKeyDep,
     batch: params.Batch = None,
@@ -60,7 +61,7 @@ async def upload_image(
     """
     services.admission.check_capacity("images")
     stored = await services.uploads.store(request, batch, idempotency_key)
-    return await respond_to_upload(request, services, stored, wait)
+    return await respond_to_upload(request, services, links, stored, wait)
 
 
 @uploads.post(
@@ -104,8 +105,8 @@ async def create_presigned_upload(
 
 @images.get("", dependencies=[needs(Scope.READ)], responses=openapi.LIST)
 async def list_images(
-    request: Request,
     services: ServicesDep,
+    links: LinksDep,
     status: params.StatusFilter = None,
     deleted: params.IncludeDeleted = True,  # noqa: FBT002 - a query parameter
     key: params.KeyFilter = None,
@@ -124,26 +125,30 @@ async def list_images(
         row = await services.lookup.find_by_key(key)
         is_wanted = row and (states is None or row.status in states) and (batch is None or row.batch == batch)
         rows = [row] if row and is_wanted else []
-    links = links_of(request)
     return ImagePage(items=[to_image_out(row, links) for row in rows], next=next_cursor)
 
 
 @images.get("/{image_id}", dependencies=[needs(Scope.READ)], response_model=ImageOut, responses=openapi.IMAGE)
 async def get_image(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    links: LinksDep,
+    image_id: uuid.UUID,
+    wait: WaitSeconds,
 ) -> ImageOut | Response:
     """Get an image. While its state is not final, `Retry-After` gives the time to ask again.
 
     With `Prefer: wait=N`, the response waits up to N seconds until the state is final, or, with `If-None-Match`,
     until anything has changed.
     """
-    waited = await read_image(request, services, image_id, wait)
+    waited = await read_image(request, services, links, image_id, wait)
     row = waited.result
-    headers = image_headers(row) | waited.headers
+    headers = image_headers(row, links) | waited.headers
     if is_not_modified(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    return to_image_out(row, links_of(request))
+    return to_image_out(row, links)
 
 
 @images.get("/{image_id}/events", dependencies=[needs(Scope.READ)], responses=openapi.TIMELINE)

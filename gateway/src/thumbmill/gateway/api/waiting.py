@@ -11,8 +11,8 @@ from thumbmill.core.contracts.changes import ChangeType
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.container import Services
+from thumbmill.gateway.http.object_responses import is_not_modified
 from thumbmill.gateway.http.prefer import MAX_WAIT_SECONDS, wanted_seconds
-from thumbmill.gateway.images.delivery import is_not_modified
 from thumbmill.gateway.images.models import Accepted
 from thumbmill.gateway.images.presenter import etag_of, image_headers, to_image_out
 from thumbmill.gateway.images.repository import ImageRow
@@ -20,7 +20,7 @@ from thumbmill.gateway.images.states import TERMINAL
 from thumbmill.gateway.live.selection import FINAL_TYPES, Selection
 from thumbmill.gateway.live.waits import VARY, Waited
 from thumbmill.gateway.uploads.service import StoredImage
-from thumbmill.gateway.urls import links_of
+from thumbmill.gateway.urls import Links
 
 log = structlog.get_logger()
 
@@ -39,14 +39,16 @@ async def read_wait_seconds(prefer: Prefer = None, wait: Wait = None) -> int:
 WaitSeconds = Annotated[int, Depends(read_wait_seconds)]
 
 
-async def respond_to_upload(request: Request, services: Services, stored: StoredImage, seconds: int) -> Response:
+async def respond_to_upload(
+    request: Request, services: Services, links: Links, stored: StoredImage, seconds: int
+) -> Response:
     """Return the response to an upload whose object is stored, and whose slot is free.
 
     For a client that waits: 201 with the whole image, once it is DONE or FAILED. Otherwise 202.
     """
     # Only an image that was stored before can have got further than PENDING.
     status = (await services.lookup.find(stored.id)).status if stored.is_replayed else Status.PENDING
-    url = links_of(request).image(stored.id)
+    url = links.image(stored.id)
     accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
     always = {"Location": url, **replayed_header(is_replayed=stored.is_replayed)}
     headers = {**VARY, **always}
@@ -65,8 +67,8 @@ async def respond_to_upload(request: Request, services: Services, stored: Stored
             if row := waited.result:
                 accepted.status = Status(row.status)
             if row and _is_final(row):
-                headers = {**waited.headers, **image_headers(row), **always}
-                body = to_image_out(row, links_of(request))
+                headers = {**waited.headers, **image_headers(row, links), **always}
+                body = to_image_out(row, links)
                 return Response(body.model_dump_json(), 201, headers, "application/json")
     return Response(accepted.model_dump_json(), 202, headers, "application/json")
 
@@ -80,13 +82,15 @@ def _is_final(row: ImageRow | None) -> bool:
     return row is not None and row.status in TERMINAL
 
 
-async def read_image(request: Request, services: Services, image_id: uuid.UUID, seconds: int) -> Waited[ImageRow]:
+async def read_image(
+    request: Request, services: Services, links: Links, image_id: uuid.UUID, seconds: int
+) -> Waited[ImageRow]:
     """Return an image, once it is final or is no longer the one that the client has, if the client waits for it."""
     has_one = "if-none-match" in request.headers
     selection = Selection(frozenset({image_id}), types=frozenset() if has_one else FINAL_TYPES)
 
     def is_enough(row: ImageRow) -> bool:
-        return not is_not_modified(request, etag_of(row)) if has_one else _is_final(row)
+        return not is_not_modified(request, etag_of(row, links)) if has_one else _is_final(row)
 
     return await services.waits.until(
         request, seconds, selection, lambda: services.lookup.find(image_id), is_enough

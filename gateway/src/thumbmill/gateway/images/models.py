@@ -23,7 +23,12 @@ class VariantOut(BaseModel):
     bytes: int | None = None
     width: int | None = Field(None, description="Pixels")
     height: int | None = Field(None, description="Pixels")
-    url: str
+    url: str = Field(description="URL that needs a key with the scope `read`, or a session")
+    signed_url: str | None = Field(
+        None,
+        description="URL of a variant that needs no key, for pages and shared caches; it expires, and is the same "
+        "for a day; null for the original, without the scope `sign`, and if the gateway has no signing keys",
+    )
 
 
 class ImageOut(BaseModel):

@@ -72,6 +72,11 @@ def variants_of(row: ImageRow) -> list[Variant]:
     return [one for one in variants if not find_variant_error(one.key, one.content_type, row.id)]
 
 
+def available_variants(row: ImageRow) -> list[Variant]:
+    """Return the variants of an image that can be downloaded, as far as the tracker knows."""
+    return [variant for variant in variants_of(row) if not is_missing(row, variant)]
+
+
 def is_missing(row: ImageRow, variant: Variant) -> bool:
     """Return whether the tracker has recorded that a variant is lost."""
     return variant.key in (row.missing or ())
@@ -94,19 +99,20 @@ def content_id(variant: Variant) -> str:
     return variant.key.split("/")[1]
 
 
-def etag_of(row: ImageRow) -> str:
+def etag_of(row: ImageRow, links: Links) -> str:
     """Return the ETag of an image's representation, which can change while the version of its row does not.
 
     A row becomes EXPIRED without an update, and an object can be in the bucket before the tracker records it. A new
-    row for a purged image starts again at version 0.
+    row for a purged image starts again at version 0. Signed URLs change with their window.
     """
+    period = f"-{links.period}" if links.period else ""
     untracked = f"-{row.untracked_version}" if row.untracked_version else ""
-    return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{untracked}"'
+    return f'W/"{int(row.created_at.timestamp() * 1e6):x}-{row.version}-{row.status}{untracked}{period}"'
 
 
-def image_headers(row: ImageRow) -> dict[str, str]:
+def image_headers(row: ImageRow, links: Links) -> dict[str, str]:
     """Return the headers of an image's response; ``Retry-After`` while its state is not final."""
-    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": etag_of(row, links), "Cache-Control": "private, no-cache"}
     return headers if row.status in TERMINAL else {**headers, "Retry-After": "1"}
 
 
@@ -170,9 +176,9 @@ def _variants_out(row: ImageRow, links: Links) -> list[VariantOut]:
         width=row.width,
         height=row.height,
         url=links.variant(row.id, ORIGINAL),
+        signed_url=None,
     )
-    available = (variant for variant in variants_of(row) if not is_missing(row, variant))
-    return [original, *(_variant_out(row, variant, links) for variant in available)]
+    return [original, *(_variant_out(row, variant, links) for variant in available_variants(row))]
 
 
 def _variant_out(row: ImageRow, variant: Variant, links: Links) -> VariantOut:
@@ -183,4 +189,5 @@ def _variant_out(row: ImageRow, variant: Variant, links: Links) -> VariantOut:
         width=variant.width,
         height=variant.height,
         url=links.variant(row.id, variant.type, content_id(variant)),
+        signed_url=links.signed(variant.key),
     )

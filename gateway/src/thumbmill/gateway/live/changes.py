@@ -52,7 +52,7 @@ class Change:
     batch: str | None
     at: datetime
     data: str
-    rendered: dict[str, bytes] = field(default_factory=dict)  # the JSON for clients, by the base of its URLs
+    rendered: dict[tuple[str, str], bytes] = field(default_factory=dict)  # JSON, by base and period of its URLs
 
     @property
     def row(self) -> ImageRow:

@@ -22,7 +22,8 @@ RETRY_MILLISECONDS = (2000, 5000)
 
 def render_change(change: Change, links: Links) -> bytes:
     """Return a change as JSON: the same in a stream and in a page of changes."""
-    rendered = change.rendered.get(links.base)
+    rendering = links.base, links.period
+    rendered = change.rendered.get(rendering)
     if rendered is None:
         body = ChangeOut(
             id=str(change.id),
@@ -30,15 +31,16 @@ def render_change(change: Change, links: Links) -> bytes:
             timestamp=change.at,
             data=to_image_out(change.row, links),
         )
-        rendered = change.rendered[links.base] = body.model_dump_json().encode()
+        rendered = change.rendered[rendering] = body.model_dump_json().encode()
     return rendered
 
 
 def group_frames(group: Group, links: Links) -> bytes:
     """Return the frames of changes, ready to be sent."""
-    rendered = group.rendered.get(links.base)
+    rendering = links.base, links.period
+    rendered = group.rendered.get(rendering)
     if rendered is None:
-        rendered = group.rendered[links.base] = change_frames(group.changes, links)
+        rendered = group.rendered[rendering] = change_frames(group.changes, links)
     return rendered
 
 

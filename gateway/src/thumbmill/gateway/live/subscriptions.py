@@ -22,7 +22,7 @@ class Group:
     """Changes that became known together. All clients that get the same ones share it, and what is rendered."""
 
     changes: Sequence[Change]
-    rendered: dict[str, bytes] = field(default_factory=dict)  # frames, by the base of their URLs
+    rendered: dict[tuple[str, str], bytes] = field(default_factory=dict)  # frames, by base and period of their URLs
 
 
 @dataclass(frozen=True)
