@@ -1,7 +1,7 @@
 """The loss drill: upload by every route while faults are injected, let the system settle, and check every upload.
 
-Exit codes: 0 nothing was lost, wrong, stuck, regressed, unannounced, orphaned or unexpected, and no process exited
-unexpectedly; 1 otherwise; 2 the drill could not run. docs/loss-drill.md explains each count.
+Exit codes: 0 nothing was lost, wrong, stuck, regressed, unannounced, orphaned, unexpected or doubled, and no
+process exited unexpectedly; 1 otherwise; 2 the drill could not run. docs/loss-drill.md explains each count.
 """
 
 import argparse

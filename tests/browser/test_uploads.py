@@ -126,7 +126,7 @@ def test_an_upload_continues_after_a_reload(console, system, tmp_path):
 
 
 def test_an_upload_survives_a_restart_of_the_gateway_and_the_loss_of_its_parts(console, system, stack, tmp_path):
-    """The store forgets the unfinished upload while the gateway is away: it starts over, without a click."""
+    """The store forgets the unfinished upload while the gateway is away: it starts over as the same image."""
     console.expect(r"Failed to load resource|\[Uppy\]")  # the gateway is away, the upload is gone
     tab = console.open("/ui/upload")
     session = slow_down(console, tab, 3 * 2**20)
@@ -138,6 +138,8 @@ def test_an_upload_survives_a_restart_of_the_gateway_and_the_loss_of_its_parts(c
     expect(row(tab, "patient.bmp")).to_contain_text("Tries again")
     stack.start("gateway")
     expect(row(tab, "patient.bmp")).to_contain_text("Done", timeout=90_000)
+    images = system.http.get("/api/v1/images", params={"limit": 20}).json()["items"]
+    assert [image["status"] for image in images if image["file_name"] == "patient.bmp"] == ["DONE"]
 
 
 def test_a_file_that_cannot_be_uploaded_says_why_and_is_not_sent(console):

@@ -14,7 +14,7 @@ from devstack.installation import CHECKOUT
 from tests.support.ablation_cases import cases
 
 QUICK = "--scenario zombie --without hash"
-FATAL = {"lost", "wrong", "stuck", "regressed", "unannounced", "orphaned", "unexpected", "exited"}
+FATAL = {"lost", "wrong", "stuck", "regressed", "unannounced", "orphaned", "unexpected", "doubled", "exited"}
 SETTLE_SECONDS = 45  # long enough for every repair
 
 

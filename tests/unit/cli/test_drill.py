@@ -2,14 +2,16 @@
 
 import io
 
+import httpx
 import pytest
 from PIL import Image
 
 from thumbmill.cli.drill import fingerprint_image
+from thumbmill.cli.drill.clients import post_image
 from thumbmill.cli.drill.history import Content, Operation, TrackedKey
 from thumbmill.cli.drill.poller import Observation, regressions
 from thumbmill.cli.drill.progress_timeout import ProgressTimeout
-from thumbmill.cli.drill.report import check_key, overtaken, unannounced, unexpected_images
+from thumbmill.cli.drill.report import check_key, doubled_uploads, overtaken, unannounced, unexpected_images
 from thumbmill.cli.drill.watcher import StreamEvent, Watcher, read_events
 
 ONE, TWO, BAD = Content(1, "a" * 64), Content(2, "b" * 64), Content(3, "c" * 64, bad=True)
@@ -193,6 +195,40 @@ POST = TrackedKey("post", operations=[Operation(ONE, "unknown")])
 def test_an_image_is_unexpected_unless_a_lost_response_explains_it(tracked_keys, statuses, unexpected):
     rows = {image_id: {"status": status} for image_id, status in statuses.items()}
     assert set(unexpected_images(rows, tracked_keys, digest=lambda image_id: image_id * 64)) == unexpected
+
+
+@pytest.mark.parametrize(
+    ("digests", "tracked", "doubled"),
+    [
+        ({"a": "1"}, {"1"}, ["a"]),  # the upload has an image of its own
+        ({"a": "1"}, {"2"}, []),
+        ({"a": "1", "b": "1"}, set(), ["b"]),  # both responses were lost
+        ({"a": None, "b": None}, {"1"}, []),  # deleted meanwhile
+    ],
+)
+def test_an_upload_is_doubled_if_two_images_have_its_bytes(digests, tracked, doubled):
+    assert doubled_uploads(digests, tracked) == doubled
+
+
+def test_an_upload_of_unknown_outcome_is_repeated_with_its_key():
+    responses, requests = [httpx.ConnectError("lost"), 503, 202], []
+
+    def respond(request):
+        requests.append(request)
+        answer = responses.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer, json={"id": "an id"})
+
+    tracked, waits = TrackedKey("post"), []
+    with httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(respond)) as http:
+        assert post_image(http, tracked, b"image", waits.append) == "acknowledged"
+        assert (tracked.image_id, waits) == ("an id", [1, 2])
+        responses = [503, 400, 400, 400, 400]
+        assert post_image(http, tracked, b"image", waits.append) == "unknown"  # the first may have stored it
+        responses = [400]
+        assert post_image(http, tracked, b"image", waits.append) == "refused"
+    assert {request.headers["idempotency-key"] for request in requests} == {tracked.idempotency_key}
 
 
 # --- overtaken images ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import { type Change, connection, subscribe } from "../../live";
 import { type Chosen, contentTypeOf, findFault, type Limits } from "./files";
 import { failureOf, imageIdOf, newRow, outcomeOf, retryDelay, type Row, speedOf, totalsOf } from "./rows";
 
-type Meta = { batch: string; size: string; [name: string]: unknown };
+type Meta = { batch: string; size: string; idempotency_key: string; [name: string]: unknown };
 type Body = { key: string; location: string };
 type UploadFile = UppyFile<Meta, Body>;
 
@@ -71,7 +71,8 @@ export async function addFiles(chosen: readonly Chosen[]): Promise<void> {
 }
 
 function add(uploader: Uppy<Meta, Body>, file: File, type: string): void {
-  const meta = { batch: batch.value, size: String(file.size) };
+  // With its key a file that is sent again, after a lost response or a reload, is the same image.
+  const meta = { batch: batch.value, size: String(file.size), idempotency_key: newKey() };
   try {
     uploader.addFile({ name: file.name, type, data: file, source: "console", meta });
   } catch (error) {
@@ -284,6 +285,11 @@ function announceTotals(): void {
   const { total, done, failed, uploading, processing } = totals.value;
   if (!total || (uploading + processing && !done && !failed)) return;
   announce(t("upload.announce", { done, failed, total }));
+}
+
+function newKey(): string {
+  // Not crypto.randomUUID(), which pages over plain HTTP do not have.
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
 function newBatch(): string {

@@ -17,6 +17,7 @@ from thumbmill.cli.drill.report import (
     CheckResult,
     Row,
     check_key,
+    doubled_uploads,
     overtaken,
     unannounced,
     unexpected_images,
@@ -98,8 +99,7 @@ class Checker:
         rows = self._read_rows(self._history)
         for tracked in self._history:
             self._check_key(tracked, rows.find(tracked), result)
-        for image_id in self._find_unexpected_images(rows):
-            result.add_error("unexpected", f"{image_id} was not uploaded by the drill")
+        self._check_unknown_images(rows, result)
         for orphan in self._find_orphans(rows):
             result.add_error("orphaned", orphan)
         for name in poller.unexpected_404s:
@@ -122,7 +122,7 @@ class Checker:
             pause(0.2)
 
     def _find_unchecked_counts(self) -> frozenset[str]:
-        unchecked = frozenset() if self._exclusive else frozenset({"unexpected", "exited"})
+        unchecked = frozenset() if self._exclusive else frozenset({"unexpected", "doubled", "exited"})
         return unchecked if self._may_list else unchecked | {"orphaned"}
 
     def _check_key(self, tracked: TrackedKey, row: Row | None, result: CheckResult) -> None:
@@ -139,10 +139,15 @@ class Checker:
         result.counts["duplicated"] += max(0, types.count(EventType.PROCESSING) - row["generation"])
         result.counts["repaired"] += types.count(EventType.DRIFT_REPAIRED)
 
-    def _find_unexpected_images(self, rows: Rows) -> list[str]:
-        known = {row["id"] for tracked in self._history if (row := rows.find(tracked))}
-        unknown = {image_id: row for image_id, row in rows.by_id.items() if image_id not in known}
-        return unexpected_images(unknown, self._history, lambda image_id: self._digest(unknown[image_id]["key"]))
+    def _check_unknown_images(self, rows: Rows, result: CheckResult) -> None:
+        found = {row["id"]: tracked for tracked in self._history if (row := rows.find(tracked))}
+        unknown = {image_id: row for image_id, row in rows.by_id.items() if image_id not in found}
+        digests = {image_id: self._digest(row["key"]) for image_id, row in unknown.items()}
+        for image_id in unexpected_images(unknown, self._history, digests.get):
+            result.add_error("unexpected", f"{image_id} was not uploaded by the drill")
+        sent = {op.content.sha256 for tracked in found.values() for op in tracked.operations if op.content}
+        for image_id in doubled_uploads(digests, sent):
+            result.add_error("doubled", f"{image_id} has the bytes of an upload that made another image, too")
 
     def _digest(self, key: str | None) -> str | None:
         if self._store is None or key is None:

@@ -1,7 +1,8 @@
 """The drill's clients: they upload by every upload route, overwrite and delete, and record each response.
 
 2xx is acknowledged and 4xx is refused, so nothing was stored. Anything else, no response included, leaves the
-outcome unknown. No client uses that key again, since a request that seemed lost can still arrive.
+outcome unknown. Uploads through the gateway are repeated then, with the same idempotency key, and some of them also
+after they were acknowledged. No S3 client uses its key again, since a request that seemed lost can still arrive.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import httpx
 
 from thumbmill.cli.drill import fingerprint_image
 from thumbmill.cli.drill.history import Content, History, Operation, Outcome, TrackedKey
+from thumbmill.cli.polling import pause
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.object_store.errors import InvalidKeyError
@@ -23,6 +25,8 @@ from thumbmill.core.object_store.store import Storage
 BAD_SHARE = 1 / 21  # one bad image for twenty valid ones
 _CHANGE_SHARE = 0.4  # of the objects put by S3: overwritten or deleted while they may be in processing
 _PROCESSING_SECONDS = 0.3
+_REPEATED_SHARE = 0.1  # of the acknowledged uploads by POST: sent again, as if the response had been lost
+_RETRY_SECONDS = (1, 2, 4, 8)  # before each repetition of an upload of unknown outcome
 _TIMEOUT_SECONDS = 20  # the gateway's own deadline is 10
 
 
@@ -73,10 +77,13 @@ class Clients:
         match rng.choices(("post", "ticket", "s3", "overwrite", "delete"), (30, 20, 30, 10, 10))[0]:
             case "post":
                 tracked, (content, data) = self.history.add(TrackedKey("post")), self._image(rng)
-                tracked.operations.append(Operation(content, post_image(http, tracked, data)))
+                tracked.operations.append(Operation(content, post_image(http, tracked, data, self.stop.wait)))
+                if rng.random() < _REPEATED_SHARE and tracked.acknowledged:
+                    post_image(http, tracked, data, self.stop.wait)
             case "ticket":
                 tracked, (content, data) = self.history.add(TrackedKey("ticket")), self._image(rng)
-                tracked.operations.append(Operation(content, _send_form(http, tracked, data)))
+                outcome = _repeat(lambda: _send_form(http, tracked, data), self.stop.wait)
+                tracked.operations.append(Operation(content, outcome))
             case "s3" if store:
                 tracked = self.history.add(TrackedKey("s3", key=f"{self.folder}/{next(self._numbers)}"))
                 self._put(rng, store, tracked)
@@ -108,28 +115,53 @@ class Clients:
         return Content(number, hashlib.sha256(data).hexdigest(), bad=bad), data
 
 
-def post_image(http: httpx.Client, tracked: TrackedKey, data: bytes) -> Outcome:
-    """Upload by POST, record the image's id, and return the outcome."""
+def post_image(
+    http: httpx.Client, tracked: TrackedKey, data: bytes, wait: Callable[[float], object] = pause
+) -> Outcome:
+    """Upload by POST, repeatedly if the outcome is unknown; record the image's id, and return the outcome."""
+    return _repeat(lambda: _post(http, tracked, data), wait)
+
+
+def _repeat(upload: Callable[[], Outcome], wait: Callable[[float], object]) -> Outcome:
+    """Repeat an upload with an idempotency key until its outcome is known, or for some seconds."""
+    outcome = upload()
+    for seconds in _RETRY_SECONDS:
+        if outcome != "unknown":
+            break
+        wait(seconds)
+        if upload() == "acknowledged":
+            outcome = "acknowledged"  # not refused: an earlier request may still store the image
+    return outcome
+
+
+def _post(http: httpx.Client, tracked: TrackedKey, data: bytes) -> Outcome:
+    file, headers = ("drill.jpg", data, "image/jpeg"), {"Idempotency-Key": tracked.idempotency_key}
     try:
-        response = http.post("/api/v1/images", files={"file": ("drill.jpg", data, "image/jpeg")})
+        response = http.post("/api/v1/images", files={"file": file}, headers=headers)
     except httpx.HTTPError:
         return "unknown"
     try:
-        tracked.image_id = response.json().get("id")
+        tracked.image_id = response.json().get("id") or tracked.image_id
     except ValueError:
-        tracked.image_id = None
+        pass
     return _outcome_of(response.status_code)
 
 
 def _send_form(http: httpx.Client, tracked: TrackedKey, data: bytes) -> Outcome:
+    wanted, headers = (
+        {"content_type": "image/jpeg", "file_name": "drill.jpg"},
+        {"Idempotency-Key": tracked.idempotency_key},
+    )
     try:
-        response = http.post("/api/v1/uploads", json={"content_type": "image/jpeg", "file_name": "drill.jpg"})
+        response = http.post("/api/v1/uploads", json=wanted, headers=headers)
     except httpx.HTTPError:
-        return "refused"  # without its form nothing can be stored
-    if response.status_code != 201:
-        return "refused"
+        return "unknown"
+    if response.status_code not in {200, 201}:
+        return _outcome_of(response.status_code)
     ticket = response.json()
     tracked.image_id = ticket["id"]
+    if response.status_code == 200:
+        return "acknowledged"  # an earlier form has stored it
     form = ticket["form"]
     try:
         stored = httpx.post(form["url"], data=form["fields"], files={"file": ("x", data)}, timeout=_TIMEOUT_SECONDS)

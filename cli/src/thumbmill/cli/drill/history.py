@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -35,6 +36,7 @@ class TrackedKey:
     route: str  # the upload route
     key: str | None = None  # known for uploads by S3
     image_id: str | None = None  # known once a response has named it
+    idempotency_key: str = field(default_factory=lambda: f"drill {uuid.uuid4()}")  # for uploads through the gateway
     operations: list[Operation] = field(default_factory=list)
 
     @property

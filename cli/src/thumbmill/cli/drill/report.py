@@ -1,7 +1,7 @@
 """The checks of a drill's images, and the table of its counts. Pure."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from thumbmill.cli.drill.history import OUTCOMES, TrackedKey
 from thumbmill.cli.drill.watcher import sequence_number
 
-FATAL = ("lost", "wrong", "stuck", "regressed", "unannounced", "orphaned", "unexpected", "exited")
+FATAL = ("lost", "wrong", "stuck", "regressed", "unannounced", "orphaned", "unexpected", "doubled", "exited")
 NOTED = ("failed", "overtaken", "duplicated", "repaired")
 MOVING = {"PENDING", "PROCESSING"}
 _MAX_ERRORS = 50  # printed
@@ -100,6 +100,21 @@ def unexpected_images(
     unused = [image_id for image_id, row in rows.items() if row["status"] in {"AWAITING_UPLOAD", "EXPIRED"}]
     stored = [image_id for image_id in rows if image_id not in unused]
     return unused[tickets:] + [image_id for image_id in stored if digest(image_id) not in in_doubt]
+
+
+def doubled_uploads(digests: Mapping[str, str | None], tracked: Collection[str]) -> list[str]:
+    """Return the images that an upload made in addition to its own, by the SHA-256 of their bytes.
+
+    ``digests`` are those of images without a tracked key, and ``tracked`` those of images with one. No two uploads
+    of a drill have the same bytes.
+    """
+    seen, doubled = set(tracked), []
+    for image_id, digest in digests.items():
+        if digest in seen:
+            doubled.append(image_id)
+        elif digest:
+            seen.add(digest)
+    return doubled
 
 
 def overtaken(timeline: list[Row]) -> int:
