@@ -30,17 +30,17 @@ _CHANGE = """
     WITH head AS (UPDATE feed SET last = last + 1 RETURNING last),
     written AS (
         INSERT INTO images (id, key, status, object_version, size, generation, run_id, attempts, variants,
-            variants_removed, created_at, updated_at, version, batch, change)
+            variants_removed, created_at, updated_at, version, batch, tenant, change)
         SELECT %(id)s, 'uploads/' || %(id)s || '/original', %(status)s, 'e/3/1', 3, 1, '', 1, '[]', false, now(),
-            now(), %(version)s, %(batch)s, last
+            now(), %(version)s, %(batch)s, %(tenant)s, last
         FROM head
         ON CONFLICT (id) DO UPDATE
         SET status = excluded.status, version = excluded.version, change = excluded.change
         RETURNING *
     ),
     added AS (
-        INSERT INTO changes (seq, image_id, version, generation, type, batch, at, data)
-        SELECT change, id, version, generation, 'image.' || lower(status), batch, now(), to_jsonb(written)
+        INSERT INTO changes (seq, image_id, version, generation, type, batch, tenant, at, data)
+        SELECT change, id, version, generation, 'image.' || lower(status), batch, tenant, now(), to_jsonb(written)
         FROM written
     )
     SELECT pg_notify('changes', last::text) FROM head
@@ -101,13 +101,14 @@ class System:
         self.sql(f"INSERT INTO images ({names}) VALUES ({placeholders})", list(row.values()))  # noqa: S608
         return image_id
 
-    def put_changes(self, *statuses, image_id=None, batch=None, connection=None):
+    def put_changes(self, *statuses, image_id=None, batch=None, tenant="", connection=None):
         """Write an image and its changes as the tracker would, each in a transaction of its own; return its id."""
         image_id = image_id or uuid.uuid4()
         with ExitStack() as stack:
             used = connection or stack.enter_context(closing(psycopg.connect(self.owner, autocommit=True)))
             for status in statuses:
-                used.execute(_CHANGE, {"id": image_id, "status": status, "batch": batch, "version": next(_NUMBERS)})
+                values = {"id": image_id, "status": status, "batch": batch, "tenant": tenant}
+                used.execute(_CHANGE, values | {"version": next(_NUMBERS)})
         return image_id
 
     def put_many_changes(self, count, file_name):
@@ -116,7 +117,7 @@ class System:
 
     def put_done(self, thumbnail=b"thumbnail", **values):
         """Write an image that is done, with a thumbnail in the bucket."""
-        image_id = uuid.uuid4()
+        image_id = values.pop("id", None) or uuid.uuid4()
         key = f"{image_id}/0123456789abcdef-v1/thumbnail.jpg"
         self.s3.put_object(Bucket=PROCESSED, Key=key, Body=thumbnail)
         variant = {"type": "thumbnail", "key": key, "width": 256, "height": 171, "bytes": len(thumbnail)}

@@ -86,7 +86,12 @@ def test_a_list_without_deleted_images_does_not_read_them(fresh):
     )
     fresh.sql("ANALYZE images")
     states = [("DONE", None), ("FAILED", None), ("PENDING", None), ("PROCESSING", None), ("AWAITING_UPLOAD", None)]
-    values = {"stored": [stored for stored, _ in states], "shown": [shown for _, shown in states], "limit": 50}
+    values = {
+        "stored": [stored for stored, _ in states],
+        "shown": [shown for _, shown in states],
+        "limit": 50,
+        "tenant": "",
+    }
     plan = fresh.sql("EXPLAIN (ANALYZE, FORMAT JSON) " + _page(by_state=True, later=False), values)[0][0][0]["Plan"]
 
     def read(node):

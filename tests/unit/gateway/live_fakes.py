@@ -21,7 +21,7 @@ from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import Links
 
 LINKS = Links("http://here")
-EVERYTHING = Selection()
+EVERYTHING = Selection("")  # of the default tenant
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
@@ -93,12 +93,13 @@ class FakeFeed:
         self.reads = []  # the times of reads after a position
         self.bells = []  # events of the hubs that listen
 
-    def publish(self, status="PENDING", *, image_id=None, batch=None, notified=True):
+    def publish(self, status="PENDING", *, image_id=None, batch=None, notified=True, tenant=""):
         image_id = image_id or uuid.uuid4()
         seq = len(self.changes) + 1
         row = make_row(image_id, status=status, version=seq, batch=batch, event_id=f"{self.epoch}-{seq}")
         change = Change(
             id=EventId(self.epoch, seq),
+            tenant=tenant,
             image_id=image_id,
             version=seq,
             generation=1,
@@ -123,15 +124,16 @@ class FakeFeed:
         head = await self.head()
         self.reads.append(asyncio.get_running_loop().time())
         limit = limit or self.limit
-        window = 10**9 if selection.images or selection.batch is not None else self.window
+        window = 10**9 if selection and (selection.images or selection.batch is not None) else self.window
         matching = [
             replace(change, id=EventId(self.epoch, change.id.seq), rendered={})
             for change in self.changes[: head.last]
-            if max(seq, self.oldest - 1) < change.id.seq <= seq + window and selection.matches(change)
+            if max(seq, self.oldest - 1) < change.id.seq <= seq + window
+            and (selection is None or selection.matches(change))
         ][:limit]
         position = matching[-1].id.seq if len(matching) == limit else max(seq, min(seq + window, head.last))
         # The answer is on its way while more is published, and while a hub reads that.
-        if selection == EVERYTHING:
+        if selection in (None, EVERYTHING):
             await asyncio.sleep(0.001)
         else:
             self._selected += 1
@@ -148,7 +150,7 @@ class FakeFeed:
             bell.clear()
             yield "a change"
 
-    async def find(self, image_id):
+    async def find(self, image_id, _=""):
         """Look an image up, as ``Lookup`` does."""
         await asyncio.sleep(0.001)
         if image_id in self.unknown:

@@ -21,7 +21,7 @@ CONTENT = b"\xff\xd8\xff image" * 50_000  # more than one chunk
 
 
 class Lookup:
-    async def find(self, _):
+    async def find(self, *_):
         return replace(DONE, size=len(CONTENT))
 
 
@@ -48,7 +48,7 @@ def ask(type_, headers=(), *, head, etag=""):
         request = Request({"type": "http", "method": "GET", "headers": headers_sent, "thumbmill.is_head": head})
         try:
             delivery = ImageDelivery(Lookup(), ObjectResponses(store, executor), None, is_public=False)
-            answer = await delivery.respond(request, DONE.id, type_, None)
+            answer = await delivery.respond(request, DONE.id, "", type_, None)
             sent = []
 
             async def send(message):
@@ -108,7 +108,7 @@ class Rows:
     def __init__(self, *rows):
         self.rows = list(rows)
 
-    async def find(self, _):
+    async def find(self, *_):
         return self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
 
 
@@ -126,7 +126,7 @@ def find(type_, bucket, *rows, head=False):
     request = Request({"type": "http", "method": "GET", "headers": [], "thumbmill.is_head": head})
     delivery = ImageDelivery(Rows(*rows), ObjectResponses(bucket, executor), tracker, is_public=False)
     try:
-        return asyncio.run(delivery.respond(request, DONE.id, type_, None)).status_code, tracker.reports
+        return asyncio.run(delivery.respond(request, DONE.id, "", type_, None)).status_code, tracker.reports
     except Problem as problem:
         return problem.code, tracker.reports
     finally:

@@ -26,7 +26,7 @@ class Lookup:
     def __init__(self, row):
         self._row = row
 
-    async def find(self, _):
+    async def find(self, *_):
         return self._row
 
 

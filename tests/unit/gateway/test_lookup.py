@@ -34,7 +34,7 @@ class FakeRepository:
     def __init__(self, *results):
         self.results = list(results)
 
-    async def get(self, _):
+    async def get(self, *_):
         row, caught_up_to = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         return row, caught_up_to() if callable(caught_up_to) else caught_up_to
 
@@ -81,7 +81,7 @@ def run(query, *results, keys=(), error=None):
 
 
 def find(image_id, *results, **bucket):
-    return run(lambda lookup: lookup.find(image_id), *results, **bucket)
+    return run(lambda lookup: lookup.find(image_id, ""), *results, **bucket)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "DONE", "FAILED", "DELETED"])
@@ -101,7 +101,7 @@ def test_the_untracked_object_of_a_ticket_is_pending(status):
     ticket = row_of(new_image_id(), status)
     row = find(ticket.id, (ticket, None), keys=[ticket.key])
     assert (row.status, row.generation, row.size, row.file_name) == (Status.PENDING, 1, 3, TICKET_NAME)
-    assert row == run(lambda lookup: lookup.find_by_key(ticket.key), (ticket, None), keys=[ticket.key])
+    assert row == run(lambda lookup: lookup.find_by_key(ticket.key, ""), (ticket, None), keys=[ticket.key])
     assert etag_of(row, Links("http://here")) != etag_of(ticket, Links("http://here"))
     assert etag_of(row, Links("http://here")) != etag_of(
         row_of(ticket.id, "PENDING", version=ticket.version + 1), Links("http://here")
@@ -122,7 +122,7 @@ def test_an_object_that_was_tracked_and_deleted_during_the_lookup(status):
     image_id = new_image_id()
     before, after = row_of(image_id, status) if status else None, row_of(image_id, "DELETED")
     assert find(image_id, (before, None), (after, None)) is after
-    assert run(lambda lookup: lookup.find_by_key(upload_key(image_id)), (before, None), (after, None)) is after
+    assert run(lambda lookup: lookup.find_by_key(upload_key(image_id), ""), (before, None), (after, None)) is after
 
 
 @pytest.mark.parametrize("position", range(5))
@@ -155,7 +155,7 @@ def test_deletion_waits_until_the_object_is_tracked():
     ticket, tracked = row_of(new_image_id(), "AWAITING_UPLOAD"), row_of(new_image_id(), "PENDING")
 
     def wait(*results, **bucket):
-        return run(lambda lookup: lookup.wait_until_tracked(ticket.id), *results, **bucket)
+        return run(lambda lookup: lookup.wait_until_tracked(ticket.id, ""), *results, **bucket)
 
     for untracked in (None, ticket):
         assert wait((untracked, None), keys=[ticket.key]) is Code.NOT_CAUGHT_UP
@@ -189,3 +189,34 @@ def test_an_untracked_id_waits_for_the_tracker(image_id, caught_up_to):
 )
 def test_ids_that_cannot_exist_are_not_found_at_once(image_id):
     assert find(image_id, (None, None)) is Code.IMAGE_NOT_FOUND
+
+
+def test_an_id_from_an_idempotency_key_is_found_in_the_bucket_and_waited_for():
+    image_id = uuid.UUID("07000000-0000-8000-8000-000000000000")
+    assert find(image_id, (None, None), keys=[upload_key(image_id)]).status is Status.PENDING
+    assert find(image_id, (None, None)) is Code.NOT_CAUGHT_UP
+    assert find(image_id, (None, now() + A_MINUTE)) is Code.IMAGE_NOT_FOUND
+
+
+def test_an_object_is_found_only_for_its_tenant():
+    """The tracker has no row yet, so the bucket alone decides."""
+    image_id = new_image_id("acme")
+    key = upload_key(image_id, "acme")
+
+    def find_for(tenant):
+        return run(lambda lookup: lookup.find(image_id, tenant), (None, now() + A_MINUTE), keys=[key])
+
+    def find_key_for(tenant):
+        return run(lambda lookup: lookup.find_by_key(key, tenant), (None, None), keys=[key])
+
+    assert (find_for("acme").key, find_key_for("acme").id) == (key, image_id)
+    for tenant in ("", "other"):
+        assert (find_for(tenant), find_key_for(tenant)) == (Code.IMAGE_NOT_FOUND, None)
+
+
+def test_no_key_is_made_from_an_id_without_the_tag_of_its_tenant():
+    """Such a key is that of another image, as a UUIDv5."""
+    image_id = new_image_id()
+    keys = [upload_key(image_id), upload_key(image_id, "acme")]
+    query = (None, now() + A_MINUTE)
+    assert run(lambda lookup: lookup.find(image_id, "acme"), query, keys=keys) is Code.IMAGE_NOT_FOUND

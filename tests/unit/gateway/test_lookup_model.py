@@ -80,7 +80,7 @@ class StatusModel(RuleBasedStateMachine):
 
     # --- the interfaces of Lookup ------------------------------------------------------------------------------
 
-    async def get(self, image_id):
+    async def get(self, image_id, _):
         if self.row is None:
             return None, None
         recorded = {"status": self.row.status.value, "generation": self.row.generation, "version": self.row.version}
@@ -96,7 +96,7 @@ class StatusModel(RuleBasedStateMachine):
 
     def find(self):
         try:
-            self.lookup.find_by_key(KEY).send(None)
+            self.lookup.find_by_key(KEY, "").send(None)
         except StopIteration as answered:  # the coroutine never waits
             return answered.value
 

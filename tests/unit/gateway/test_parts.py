@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from thumbmill.core.object_store.errors import UploadNotFoundError
 from thumbmill.core.object_store.listing import StoredPart
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.settings import StoreSettings
+from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.rate_limiter import RateLimiter
 from thumbmill.gateway.problems import Problem
@@ -65,11 +67,14 @@ def test_missing_and_changed_parts_are_found(invalid, parts, size, etags):
 
 
 @pytest.mark.parametrize("size", [None, 1, 52_428_800])
-def test_an_id_carries_the_upload(size):
-    token = UploadToken(uuid.uuid4(), "an id. with spaces=", size, NOW)
+@pytest.mark.parametrize("tenant", ["", "acme"])
+def test_an_id_carries_the_upload(size, tenant):
+    token = UploadToken(uuid.uuid4(), "an id. with spaces=", size, NOW, tenant)
     text = TOKENS.encode(token)
-    assert TOKENS.decode(text) == token
-    assert UploadTokens("secret").decode(text) == token  # another gateway
+    assert TOKENS.decode(text, tenant) == token
+    assert UploadTokens("secret").decode(text, tenant) == token  # another gateway
+    with pytest.raises(Problem, match="upload_not_found"):
+        TOKENS.decode(text, "other")
     payload, signature = text.split(".")
     for forged in (
         f"{payload}x.{signature}",
@@ -81,9 +86,9 @@ def test_an_id_carries_the_upload(size):
         "é.é",
     ):
         with pytest.raises(Problem, match="upload_not_found"):
-            TOKENS.decode(forged)
+            TOKENS.decode(forged, tenant)
     with pytest.raises(Problem, match="upload_not_found"):
-        UploadTokens("another secret").decode(text)
+        UploadTokens("another secret").decode(text, tenant)
 
 
 class Publisher:
@@ -137,8 +142,8 @@ def uploads(publisher, storage):
     executor.close()
 
 
-def start(uploads, size=12 * MIB):
-    return asyncio.run(uploads.start(FILE, size, "00-a-b-01", "client"))
+def start(uploads, size=12 * MIB, tenant=""):
+    return asyncio.run(uploads.start(FILE, size, "00-a-b-01", Principal("client", tenant=tenant)))
 
 
 def test_an_upload_is_announced_before_the_response(uploads, publisher, storage):
@@ -202,7 +207,7 @@ def test_a_file_that_turns_out_too_large_is_aborted(uploads, storage):
 
 def test_an_expired_upload_is_gone(uploads, storage):
     live = start(uploads).token
-    token = UploadToken(live.image_id, live.upload, live.size, NOW - timedelta(seconds=1))
+    token = replace(live, expires_at=NOW - timedelta(seconds=1))
     for call in (lambda: uploads.sign(token, [1]), lambda: asyncio.run(uploads.list_parts(token))):
         with pytest.raises(Problem, match="upload_expired"):
             call()
@@ -215,6 +220,6 @@ def test_an_expired_upload_is_gone(uploads, storage):
 
 def test_an_upload_that_expires_ends_its_urls(uploads):
     live = start(uploads).token
-    token = UploadToken(live.image_id, live.upload, live.size, datetime.now(UTC) + timedelta(seconds=60))
+    token = replace(live, expires_at=datetime.now(UTC) + timedelta(seconds=60))
     [(url, _)] = uploads.sign(token, [1]).values()
     assert 0 < int(url.partition("X-Amz-Expires=")[2].partition("&")[0]) <= 60

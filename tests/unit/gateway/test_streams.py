@@ -112,10 +112,13 @@ def test_a_filtered_stream_has_only_what_it_selects():
         async with running() as (feed, gateway):
             image = uuid.uuid4()
             selections = [
-                Selection(frozenset({image})),
-                Selection(batch="a"),
-                Selection(types=frozenset({"image.done"})),
-                Selection(frozenset({image}), "a", frozenset({"image.done"})),
+                Selection("", frozenset({image})),
+                Selection("", batch="a"),
+                Selection("", types=frozenset({"image.done"})),
+                Selection("", frozenset({image}), "a", frozenset({"image.done"})),
+                Selection("acme"),
+                Selection("acme", batch="a"),
+                Selection("acme", frozenset({image})),
             ]
             clients = [StreamClient(gateway, selection) for selection in selections]
             late = [StreamClient(gateway, selection, "earliest") for selection in selections]
@@ -125,12 +128,14 @@ def test_a_filtered_stream_has_only_what_it_selects():
             feed.publish("PENDING", batch="a", image_id=image)
             feed.publish("DONE", batch="b")
             feed.publish("DONE", batch="a", image_id=image)
+            feed.publish("DONE", batch="a", tenant="acme")
+            feed.publish("DONE", tenant="acme")
             await asyncio.sleep(SOON)
             late += [StreamClient(gateway, selection, "earliest") for selection in selections]
             await asyncio.sleep(SOON)
             return [[event.seq for event in changes_of(client)] for client in clients + late]
 
-    assert run(scenario()) == [[1, 3, 5], [2, 3, 5], [2, 4, 5], [5]] * 3
+    assert run(scenario()) == [[1, 3, 5], [2, 3, 5], [2, 4, 5], [5], [6, 7], [6], []] * 3
 
 
 @pytest.mark.parametrize(
@@ -170,7 +175,7 @@ def test_a_change_while_the_missed_ones_are_read_arrives():
             await StreamClient(gateway).opened()
             feed.publish(batch="a")
             feed.replay_seconds = 2 * SOON
-            client = StreamClient(gateway, Selection(batch="a"), "earliest")
+            client = StreamClient(gateway, Selection("", batch="a"), "earliest")
             await asyncio.sleep(SOON)
             feed.publish(batch="a")
             await asyncio.sleep(10 * SOON)
@@ -186,7 +191,7 @@ def test_only_a_few_streams_read_what_they_have_missed_at_the_same_time():
                 feed.publish(batch="a")
             feed.replay_seconds = SOON
             positions = [f"e1-{number % 4}" for number in range(12)]
-            clients = [StreamClient(gateway, Selection(batch="a"), position) for position in positions]
+            clients = [StreamClient(gateway, Selection("", batch="a"), position) for position in positions]
             other = StreamClient(gateway)
             await asyncio.sleep(SOON)
             assert feed.most_at_once == MAX_REPLAYS
@@ -203,7 +208,7 @@ def test_a_stop_ends_the_streams_that_still_read_what_they_have_missed():
             for _ in range(100):
                 feed.publish(batch="a")
             feed.replay_seconds = SOON
-            clients = [StreamClient(gateway, Selection(batch="a"), "earliest") for _ in range(12)]
+            clients = [StreamClient(gateway, Selection("", batch="a"), "earliest") for _ in range(12)]
             await asyncio.sleep(1.5 * SOON)
             gateway.hub.close()
             await asyncio.sleep(1.5 * SOON)
@@ -235,7 +240,7 @@ def test_a_renewed_epoch_resets_the_open_streams():
 def test_heartbeats_show_lag_and_move_the_position():
     async def scenario():
         async with running() as (feed, gateway):
-            client = StreamClient(gateway, Selection(batch="quiet"))
+            client = StreamClient(gateway, Selection("", batch="quiet"))
             await asyncio.sleep(SOON)
             feed.publish()
             await asyncio.sleep(HEARTBEAT_SECONDS)
@@ -255,7 +260,7 @@ def test_a_change_in_the_moment_of_a_heartbeat_is_not_skipped():
     """The heartbeat would move the client's position beyond a change that is still queued."""
 
     async def scenario():
-        subscription = Subscription(Selection(), lambda: None)
+        subscription = Subscription(Selection(""), lambda: None)
         taking = asyncio.create_task(subscription.take(HEARTBEAT_SECONDS))
         await asyncio.sleep(0)
         change = Group([FakeFeed().publish()])
@@ -296,7 +301,7 @@ def test_the_stream_of_an_image_begins_with_its_state_and_ends_with_a_final_one(
     async def scenario():
         async with running() as (feed, gateway):
             image = uuid.uuid4()
-            of_image = {"selection": Selection(frozenset({image})), "image_id": image}
+            of_image = {"selection": Selection("", frozenset({image})), "image_id": image}
             feed.publish("PENDING", image_id=image)
             feed.publish("PENDING")
             client = StreamClient(gateway, until_final=True, **of_image)
@@ -332,7 +337,7 @@ def test_the_stream_of_an_image_waits_for_its_first_change():
     async def scenario():
         async with running() as (feed, gateway):
             image = uuid.uuid4()
-            client = StreamClient(gateway, Selection(frozenset({image})), image_id=image, until_final=True)
+            client = StreamClient(gateway, Selection("", frozenset({image})), image_id=image, until_final=True)
             await asyncio.sleep(SOON)
             feed.publish("FAILED", image_id=image)
             await asyncio.sleep(SOON)
@@ -350,7 +355,7 @@ def test_an_unknown_image_has_no_stream(resume, until_final):
             feed.publish()
             image = uuid.uuid4()
             feed.unknown.add(image)
-            selection = Selection(frozenset({image}))
+            selection = Selection("", frozenset({image}))
             client = StreamClient(gateway, selection, resume, image_id=image, until_final=until_final)
             await asyncio.sleep(SOON)
             with pytest.raises(Problem) as problem:
@@ -418,10 +423,11 @@ def test_a_stop_ends_all_streams_even_those_that_are_not_read():
 
 IMAGES = [uuid.UUID(int=number) for number in range(3)]
 SELECTIONS = (
-    Selection(),
-    Selection(frozenset(IMAGES[:1])),
-    Selection(batch="a"),
-    Selection(types=frozenset({"image.done"})),
+    Selection(""),
+    Selection("", frozenset(IMAGES[:1])),
+    Selection("", batch="a"),
+    Selection("", types=frozenset({"image.done"})),
+    Selection("acme"),
 )
 STEPS = st.lists(
     st.one_of(
@@ -431,6 +437,7 @@ STEPS = st.lists(
             st.sampled_from(IMAGES),
             st.booleans(),
             st.sampled_from([None, "a"]),
+            st.sampled_from(["", "acme"]),
         ),
         st.tuples(st.just("wait"), st.sampled_from([0, 0.002, 0.03, 0.06, 0.5, 1.1, 16])),
         st.tuples(st.just("cut"), st.integers(0, 1), st.integers(0, 2000)),
@@ -446,15 +453,15 @@ def test_any_cuts_resumed_at_any_gateway_give_each_change_once_and_in_order(sele
     async def scenario():
         async with running(gateways=2) as (feed, *gateways):
             for gateway in gateways:  # another client, so that the hubs read on while this one is away
-                await StreamClient(gateway, Selection(batch="quiet")).opened()
+                await StreamClient(gateway, Selection("", batch="quiet")).opened()
             client, received = StreamClient(gateways[0], selection), []
             await client.opened()
             for step, *values in steps:
                 if step == "publish":
-                    count, image_id, is_notified, batch = values
+                    count, image_id, is_notified, batch, tenant = values
                     for number in range(count):
                         status = "DONE" if number % 2 else "PENDING"
-                        feed.publish(status, image_id=image_id, batch=batch, notified=is_notified)
+                        feed.publish(status, image_id=image_id, batch=batch, notified=is_notified, tenant=tenant)
                 elif step == "wait":
                     await asyncio.sleep(values[0])
                 elif step == "outage":

@@ -23,7 +23,7 @@ def store(storage, request, **limits):
     async def run():
         with uploads_into(storage, **limits) as uploads:
             try:
-                return await uploads.store(request)
+                return await uploads.store(request, "")
             finally:
                 storage.gate.set()
                 await uploads.close()
@@ -56,7 +56,7 @@ def test_a_small_file_is_stored_with_its_metadata():
 def test_a_file_sent_byte_by_byte_needs_no_more_memory_than_its_size():
     """A view of one byte is 200 bytes large: 5 MiB of them took a gigabyte."""
     content = JPEG + bytes(MIB // 10)
-    upload = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE)
+    upload = StreamingUpload(None, None, max_bytes=MIB, deadline_seconds=1, traceparent=TRACE, tenant="")
     views = [content[i : i + 1] for i in range(len(content))]
     tracemalloc.start()
     try:
@@ -141,14 +141,14 @@ def test_a_slow_upload_is_evicted_if_all_slots_are_used(monkeypatch):
 
     async def run():
         with uploads_into(storage, slots=1) as uploads:
-            slow = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
+            slow = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True), ""))
             async with asyncio.timeout(10):
                 while not any(coming.shortfall for coming in uploads._receiving):  # noqa: SLF001, ASYNC110
                     await asyncio.sleep(0)
-            stored = await uploads.store(make_request([JPEG], RAW))
+            stored = await uploads.store(make_request([JPEG], RAW), "")
             with pytest.raises(Problem) as raised:
                 await slow
-            assert await uploads.store(make_request([JPEG], RAW))
+            assert await uploads.store(make_request([JPEG], RAW), "")
             return stored, raised.value.code
 
     stored, code = asyncio.run(run())
@@ -159,10 +159,10 @@ def test_a_slow_upload_is_evicted_if_all_slots_are_used(monkeypatch):
 def test_a_fast_upload_is_not_evicted():
     async def run():
         with uploads_into(FakeStorage(), slots=1) as uploads:
-            first = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True)))
+            first = asyncio.create_task(uploads.store(make_request([], RAW, stuck=True), ""))
             await asyncio.sleep(0)  # it has begun
             with pytest.raises(Problem) as raised:
-                await uploads.store(make_request([JPEG], RAW))
+                await uploads.store(make_request([JPEG], RAW), "")
             first.cancel()
             return raised.value.code
 
@@ -204,14 +204,14 @@ def test_a_slot_is_used_until_the_store_has_finished():
         with uploads_into(storage, slots=1, deadline_seconds=0.05) as uploads:
             storage.gate.clear()
             with pytest.raises(Problem, match="storage_timeout"):
-                await uploads.store(make_request([JPEG], RAW))
+                await uploads.store(make_request([JPEG], RAW), "")
             with pytest.raises(Problem, match="too_many_uploads") as busy:
-                await uploads.store(request := make_request([JPEG], RAW))
+                await uploads.store(request := make_request([JPEG], RAW), "")
             assert len(request.unread) == 2
             assert "Retry-After" in busy.value.headers
             storage.gate.set()
             await uploads.close()
-            await uploads.store(make_request([JPEG], RAW))
+            await uploads.store(make_request([JPEG], RAW), "")
 
     asyncio.run(run())
 

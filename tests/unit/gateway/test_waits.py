@@ -47,7 +47,7 @@ class Client:
             self.reads.append(asyncio.get_running_loop().time())
             return await feed.find(image)
 
-        selection = Selection(frozenset({image}), types=FINAL_TYPES)
+        selection = Selection("", frozenset({image}), types=FINAL_TYPES)
         request = SimpleNamespace(receive=self._receive)
         waited = await Waits(gateway.hub).until(
             request, seconds, selection, read, lambda row: row.status in {"DONE", "FAILED"}

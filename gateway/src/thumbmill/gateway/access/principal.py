@@ -21,5 +21,9 @@ class Principal:
     scopes: frozenset[Scope] = ALL_SCOPES
     limits: Mapping[str, int] = field(default_factory=dict)  # by policy; others have the limits of the settings
 
+    def has(self, scope: Scope) -> bool:
+        """Return whether it has a scope. ``admin`` is about all tenants, so no principal of one of them has it."""
+        return scope in self.scopes and not (scope is Scope.ADMIN and self.tenant)
+
 
 ANONYMOUS = Principal("")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from thumbmill.core.contracts.batch import BATCH_PATTERN
-from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, image_id_of, upload_key
+from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
 from thumbmill.gateway.access.principal import Principal, Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep, reject_other_pages
@@ -127,15 +127,15 @@ class Completed(BaseModel):
     id: uuid.UUID = Field(description="Id of the image")
 
 
-def find_upload(services: Services, upload_id: str, key: str) -> UploadToken:
+async def find_upload(services: ServicesDep, principal: PrincipalDep, upload_id: str, key: Key) -> UploadToken:
     """Return the upload with this id and key. Raise Problem for any other key: Companion accepts all of them."""
-    image_id = image_id_of(key)
-    if key != upload_key(image_id):
-        raise Problem(Code.KEY_NOT_ALLOWED)
-    token = services.part_uploads.tokens.decode(upload_id)
-    if token.image_id != image_id:
+    token = services.part_uploads.tokens.decode(upload_id, principal.tenant)
+    if token.key != key:
         raise Problem(Code.KEY_NOT_ALLOWED)
     return token
+
+
+UploadDep = Annotated[UploadToken, Depends(find_upload)]
 
 
 @router.get("/params", responses=openapi.COMPANION_TICKET)
@@ -148,7 +148,7 @@ async def get_form(
     metadata = read_metadata({name: parameters.get(f"metadata[{name}]") for name in ("batch", "idempotency_key")})
     file = FileDescription(content_type=type_, file_name=filename, batch=metadata.batch)
     key = await check_key(services, principal, metadata)
-    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal.name, key)
+    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal, key)
     expires = int(services.presigned_uploads.lifetime.total_seconds())
     return FormParameters(url=upload.form.url, fields=upload.form.fields, expires=expires)
 
@@ -161,50 +161,49 @@ async def start_multipart(request: Request, services: ServicesDep, principal: Pr
     metadata = wanted.metadata
     file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=metadata.batch)
     key = await check_key(services, principal, metadata)
-    started = await services.part_uploads.start(file, metadata.size, traceparent_of(request), principal.name, key)
+    started = await services.part_uploads.start(file, metadata.size, traceparent_of(request), principal, key)
     return Multipart(key=started.key, uploadId=started.upload_id, id=started.id)
 
 
-@router.get("/multipart/{upload_id}", responses=openapi.PARTS)
-async def list_parts(services: ServicesDep, upload_id: str, key: Key) -> list[StoredPartOut]:
+@router.get("/multipart/{upload_id}", responses=openapi.PARTS)  # noqa: FAST003 - of UploadDep
+async def list_parts(services: ServicesDep, upload: UploadDep) -> list[StoredPartOut]:
     """List the parts that the object store has."""
-    parts = await services.part_uploads.list_parts(find_upload(services, upload_id, key))
+    parts = await services.part_uploads.list_parts(upload)
     return [StoredPartOut(PartNumber=part.number, ETag=part.etag, Size=part.size) for part in parts]
 
 
-@router.get("/multipart/{upload_id}/batch", responses=openapi.PARTS)
-async def sign_parts(services: ServicesDep, upload_id: str, key: Key, part_numbers: Numbers) -> SignedParts:
+@router.get("/multipart/{upload_id}/batch", responses=openapi.PARTS)  # noqa: FAST003 - of UploadDep
+async def sign_parts(services: ServicesDep, upload: UploadDep, part_numbers: Numbers) -> SignedParts:
     """Get URLs to PUT several parts to."""
     numbers = [int(number) for number in part_numbers.split(",")]
-    signed = services.part_uploads.sign(find_upload(services, upload_id, key), numbers)
+    signed = services.part_uploads.sign(upload, numbers)
     return SignedParts(presignedUrls={number: url for number, (url, _) in signed.items()})
 
 
-@router.get("/multipart/{upload_id}/{number}", responses=openapi.PARTS)
-async def sign_part(services: ServicesDep, upload_id: str, number: int, key: Key) -> SignedPart:
+@router.get("/multipart/{upload_id}/{number}", responses=openapi.PARTS)  # noqa: FAST003 - of UploadDep
+async def sign_part(services: ServicesDep, upload: UploadDep, number: int) -> SignedPart:
     """Get the URL to PUT a part to."""
-    signed = services.part_uploads.sign(find_upload(services, upload_id, key), [number])
+    signed = services.part_uploads.sign(upload, [number])
     return SignedPart(url=signed[number][0], expires=int(URL_LIFETIME.total_seconds()))
 
 
 @router.post(
-    "/multipart/{upload_id}/complete",
+    "/multipart/{upload_id}/complete",  # noqa: FAST003 - of UploadDep
     openapi_extra=openapi.json_body(MultipartCompletion),
     responses=openapi.COMPLETE,
 )
-async def complete_multipart(request: Request, services: ServicesDep, upload_id: str, key: Key) -> Completed:
+async def complete_multipart(request: Request, services: ServicesDep, upload: UploadDep) -> Completed:
     """Join the parts into the image. Repetitions have no effect and the same response."""
-    token = find_upload(services, upload_id, key)
     listed = await read_json(request, MultipartCompletion, MAX_COMPLETE_BYTES)
     etags = {part.PartNumber: part.ETag for part in listed.parts}
-    stored = await services.part_uploads.complete(token, etags, traceparent_of(request))
+    stored = await services.part_uploads.complete(upload, etags, traceparent_of(request))
     return Completed(location=links_of(request).image(stored.id), key=stored.key, id=stored.id)
 
 
-@router.delete("/multipart/{upload_id}", responses=openapi.ABORT)
-async def abort_multipart(request: Request, services: ServicesDep, upload_id: str, key: Key) -> dict[str, str]:
+@router.delete("/multipart/{upload_id}", responses=openapi.ABORT)  # noqa: FAST003 - of UploadDep
+async def abort_multipart(request: Request, services: ServicesDep, upload: UploadDep) -> dict[str, str]:
     """Drop the uploaded parts, and have the ticket expire. A completed upload stays."""
-    await services.part_uploads.abort(find_upload(services, upload_id, key), traceparent_of(request))
+    await services.part_uploads.abort(upload, traceparent_of(request))
     return {}
 
 

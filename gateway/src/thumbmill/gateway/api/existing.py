@@ -25,7 +25,7 @@ async def find_for_ticket(
         return None
     if wanted.bytes not in {None, stored.object_version.size}:
         raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
-    row = await services.lookup.find(key.image_id)
+    row = await services.lookup.find(key.image_id, key.tenant)
     url = links_of(request).image(row.id)
     image = ExistingImage(id=row.id, status=Status(row.status), key=row.key, url=url)
     return image, {"Location": url, **replayed_header(is_replayed=True)}

@@ -46,11 +46,15 @@ async def upload_image(
         raise Problem(Code.INVALID_REQUEST, detail, status=400)
     try:
         key = await read_idempotency_key(request, principal)
-        stored = await services.uploads.store(request, batch, key)
+        stored = await services.uploads.store(request, principal.tenant, batch, key)
     except Problem as problem:
         if problem.is_client_error:
             problem.status = 400
         raise
-    status = Status((await services.lookup.find(stored.id)).status) if stored.is_replayed else Status.PENDING
+    status = (
+        Status((await services.lookup.find(stored.id, principal.tenant)).status)
+        if stored.is_replayed
+        else Status.PENDING
+    )
     response.headers.update(replayed_header(is_replayed=stored.is_replayed))
     return LegacyUpload(id=stored.id, filename=stored.file_name, key=stored.key, status=status)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
-from thumbmill.gateway.api.dependencies import ServicesDep
+from thumbmill.gateway.api.dependencies import PrincipalDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import PUBLIC, needs
 from thumbmill.gateway.http.request_body import read_json
 from thumbmill.gateway.images.models import Time
@@ -67,14 +67,14 @@ async def get_link(request: Request, services: ServicesDep, key: str) -> Respons
     "/{image_id}/links", openapi_extra=openapi.json_body(LinksRequest, required=False), responses=openapi.LINKS
 )
 async def create_links(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep, image_id: uuid.UUID
 ) -> LinksOut:
     """Sign links to all variants of an image, for a time of your choice."""
     signer = services.link_signer
     if signer is None:
         raise Problem(Code.LINKS_OFF)
     wanted = await read_json(request, LinksRequest)
-    row = await services.lookup.find(image_id)
+    row = await services.lookup.find(image_id, principal.tenant)
     if row.status == Status.DELETED:
         raise Problem(Code.GONE)
     variants = available_variants(row)

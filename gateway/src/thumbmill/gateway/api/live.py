@@ -12,7 +12,7 @@ from thumbmill.core.contracts.changes import ChangeType
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import LinksDep, ServicesDep
+from thumbmill.gateway.api.dependencies import LinksDep, PrincipalDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds
 from thumbmill.gateway.container import Services
@@ -66,9 +66,11 @@ LastEventIdParameter = Annotated[
 ]
 
 
-async def select_changes(images: Images = None, batch: params.BatchFilter = None, types: Types = None) -> Selection:
-    """Return the selection that the filters in a URL describe."""
-    return Selection(frozenset(images or ()), batch, frozenset(types or ()))
+async def select_changes(
+    principal: PrincipalDep, images: Images = None, batch: params.BatchFilter = None, types: Types = None
+) -> Selection:
+    """Return the selection that the filters in a URL describe, of the client's tenant."""
+    return Selection(principal.tenant, frozenset(images or ()), batch, frozenset(types or ()))
 
 
 Selected = Annotated[Selection, Depends(select_changes)]
@@ -100,21 +102,28 @@ async def stream_image(
     request: Request,
     services: ServicesDep,
     links: LinksDep,
+    principal: PrincipalDep,
     image_id: uuid.UUID,
     resume: ResumeId,
     follow: Follow = False,  # noqa: FBT002 - a query parameter
 ) -> Response:
     """Follow one image as server-sent events, beginning with its present state, until its state is final."""
-    selection = Selection(frozenset({image_id}))
-    return _stream(request, services, links, StreamRequest(selection, resume, image_id, until_final=not follow))
+    selection = Selection(principal.tenant, frozenset({image_id}))
+    wanted = StreamRequest(selection, resume, image_id, until_final=not follow)
+    return _stream(request, services, links, wanted)
 
 
 @router.get("/batches/{batch}/stream", response_class=Response, responses=openapi.STREAM)
 async def stream_batch(
-    request: Request, services: ServicesDep, links: LinksDep, batch: BatchName, resume: ResumeId
+    request: Request,
+    services: ServicesDep,
+    links: LinksDep,
+    principal: PrincipalDep,
+    batch: BatchName,
+    resume: ResumeId,
 ) -> Response:
     """Follow the images of a batch as server-sent events, those that are still to be uploaded too."""
-    return _stream(request, services, links, StreamRequest(Selection(batch=batch), resume))
+    return _stream(request, services, links, StreamRequest(Selection(principal.tenant, batch=batch), resume))
 
 
 def _stream(request: Request, services: Services, links: Links, wanted: StreamRequest) -> Response:
@@ -150,7 +159,9 @@ async def list_changes(
 
 
 @router.get("/batches/{batch}", response_model=BatchOut, responses=openapi.BATCH)
-async def get_batch(request: Request, services: ServicesDep, batch: BatchName, wait: WaitSeconds) -> Response:
+async def get_batch(
+    request: Request, services: ServicesDep, principal: PrincipalDep, batch: BatchName, wait: WaitSeconds
+) -> Response:
     """Count the images of a batch by their states. Until all are final, `Retry-After` gives the time to ask again.
 
     With `Prefer: wait=N`, the response waits up to N seconds until the batch is finished, or, with `If-None-Match`,
@@ -159,7 +170,7 @@ async def get_batch(request: Request, services: ServicesDep, batch: BatchName, w
     arrived_at = datetime.now(UTC)
 
     async def read() -> BatchOut:
-        return to_batch_out(batch, await services.batches.find(batch, arrived_at), arrived_at)
+        return to_batch_out(batch, await services.batches.find(batch, principal.tenant, arrived_at), arrived_at)
 
     def is_enough(found: BatchOut) -> bool:
         if "if-none-match" in request.headers:
@@ -171,7 +182,7 @@ async def get_batch(request: Request, services: ServicesDep, batch: BatchName, w
         return CATCH_UP_SECONDS if is_settled else math.inf
 
     waited = await services.waits.until(
-        request, wait, Selection(batch=batch), read, is_enough, reread_seconds=reread_seconds
+        request, wait, Selection(principal.tenant, batch=batch), read, is_enough, reread_seconds=reread_seconds
     )
     headers = {**batch_headers(waited.result), **waited.headers}
     if is_not_modified(request, headers["ETag"]):

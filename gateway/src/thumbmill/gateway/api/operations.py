@@ -139,10 +139,10 @@ async def redrive_image(
     """Process one FAILED image again, as an operator: at once, and with `force` whatever its error is."""
     services.operations.orders.check_enabled()
     wanted = await read_json(request, ImageRedriveRequest)
-    row = await services.lookup.find(image_id)
+    row = await services.lookup.find(image_id, principal.tenant)
     operator = operator_name(principal.name)
     await services.tracker.request_redrive(row, traceparent_of(request), operator=operator, force=wanted.force)
-    row = await services.lookup.wait_until_changed(row)
+    row = await services.lookup.wait_until_changed(row, principal.tenant)
     response.headers["Location"] = url = links_of(request).image(image_id)
     return RetryAccepted(id=row.id, status=Status(row.status), url=url)
 

@@ -11,7 +11,7 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import LinksDep, ServicesDep
+from thumbmill.gateway.api.dependencies import LinksDep, PrincipalDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds, respond_to_upload
 from thumbmill.gateway.http.request_body import read_json
@@ -107,10 +107,14 @@ def to_parts_upload(started: StartedUpload, links: Links) -> PartsUpload:
 
 @router.post("/parts", openapi_extra=openapi.json_body(PartNumbers), responses=openapi.PARTS)
 async def sign_parts(
-    request: Request, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId
+    request: Request,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    image_id: uuid.UUID,
+    upload_id: params.UploadId,
 ) -> dict[int, PartUrl]:
     """Get URLs to PUT parts to, by part number. A part can be uploaded again."""
-    token = services.part_uploads.find(image_id, upload_id)
+    token = services.part_uploads.find(image_id, principal.tenant, upload_id)
     wanted = await read_json(request, PartNumbers)
     signed = services.part_uploads.sign(token, wanted.numbers)
     return {number: PartUrl(url=url, bytes=size or 0) for number, (url, size) in signed.items()}
@@ -118,10 +122,16 @@ async def sign_parts(
 
 @router.get("/parts", responses=openapi.PARTS)
 async def list_parts(
-    response: Response, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId
+    response: Response,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    image_id: uuid.UUID,
+    upload_id: params.UploadId,
 ) -> list[UploadedPart]:
     """List the parts that the object store has, to resume an upload."""
-    parts = await services.part_uploads.list_parts(services.part_uploads.find(image_id, upload_id))
+    parts = await services.part_uploads.list_parts(
+        services.part_uploads.find(image_id, principal.tenant, upload_id)
+    )
     response.headers["Cache-Control"] = "no-store"
     return [UploadedPart(number=part.number, bytes=part.size, etag=part.etag) for part in parts]
 
@@ -137,6 +147,7 @@ async def complete_upload(
     request: Request,
     services: ServicesDep,
     links: LinksDep,
+    principal: PrincipalDep,
     image_id: uuid.UUID,
     upload_id: params.UploadId,
     wait: WaitSeconds,
@@ -145,7 +156,7 @@ async def complete_upload(
 
     With `Prefer: wait=N`, the response waits as that of `POST /api/v1/images` does.
     """
-    token = services.part_uploads.find(image_id, upload_id)
+    token = services.part_uploads.find(image_id, principal.tenant, upload_id)
     listed = await read_json(request, Completion, MAX_COMPLETE_BYTES)
     etags = None if listed.parts is None else {part.number: part.etag for part in listed.parts}
     stored = await services.part_uploads.complete(token, etags, traceparent_of(request))
@@ -154,8 +165,12 @@ async def complete_upload(
 
 @router.delete("", status_code=204, responses=openapi.ABORT)
 async def abort_upload(
-    request: Request, services: ServicesDep, image_id: uuid.UUID, upload_id: params.UploadId
+    request: Request,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    image_id: uuid.UUID,
+    upload_id: params.UploadId,
 ) -> None:
     """Drop the uploaded parts, and have the ticket expire. A completed upload stays."""
-    token = services.part_uploads.find(image_id, upload_id)
+    token = services.part_uploads.find(image_id, principal.tenant, upload_id)
     await services.part_uploads.abort(token, traceparent_of(request))

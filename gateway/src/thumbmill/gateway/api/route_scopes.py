@@ -23,7 +23,7 @@ async def check_scopes(needed: SecurityScopes, principal: PrincipalDep) -> None:
 
 def require_scopes(principal: Principal, needed: Collection[Scope]) -> None:
     """Raise Problem (403) unless the principal has all of these scopes."""
-    if missing := [scope for scope in needed if scope not in principal.scopes]:
+    if missing := [scope for scope in needed if not principal.has(scope)]:
         names = " ".join(needed)
         raise Problem(
             Code.INSUFFICIENT_SCOPE,

@@ -49,6 +49,7 @@ async def upload_image(
     request: Request,
     services: ServicesDep,
     links: LinksDep,
+    principal: PrincipalDep,
     wait: WaitSeconds,
     idempotency_key: IdempotencyKeyDep,
     batch: params.Batch = None,
@@ -60,7 +61,7 @@ async def upload_image(
     header `Idempotent-Replayed: true`.
     """
     services.admission.check_capacity("images")
-    stored = await services.uploads.store(request, batch, idempotency_key)
+    stored = await services.uploads.store(request, principal.tenant, batch, idempotency_key)
     return await respond_to_upload(request, services, links, stored, wait)
 
 
@@ -92,12 +93,12 @@ async def create_presigned_upload(
     upload: PresignedUpload | PartsUpload
     if wanted.method == "parts":
         started = await services.part_uploads.start(
-            wanted, wanted.bytes, traceparent_of(request), principal.name, idempotency_key
+            wanted, wanted.bytes, traceparent_of(request), principal, idempotency_key
         )
         upload = to_parts_upload(started, links)
     else:
         upload = await services.presigned_uploads.create(
-            wanted, traceparent_of(request), principal.name, idempotency_key
+            wanted, traceparent_of(request), principal, idempotency_key
         )
     response.headers["Location"] = links.image(upload.id)
     return upload
@@ -107,6 +108,7 @@ async def create_presigned_upload(
 async def list_images(
     services: ServicesDep,
     links: LinksDep,
+    principal: PrincipalDep,
     status: params.StatusFilter = None,
     deleted: params.IncludeDeleted = True,  # noqa: FBT002 - a query parameter
     key: params.KeyFilter = None,
@@ -120,9 +122,9 @@ async def list_images(
     """
     states, next_cursor = select_states(status, deleted=deleted), None
     if key is None:
-        rows, next_cursor = await read_page(services.repository, states, batch, cursor, limit)
+        rows, next_cursor = await read_page(services.repository, principal.tenant, states, batch, cursor, limit)
     else:
-        row = await services.lookup.find_by_key(key)
+        row = await services.lookup.find_by_key(key, principal.tenant)
         is_wanted = row and (states is None or row.status in states) and (batch is None or row.batch == batch)
         rows = [row] if row and is_wanted else []
     return ImagePage(items=[to_image_out(row, links) for row in rows], next=next_cursor)
@@ -134,6 +136,7 @@ async def get_image(
     response: Response,
     services: ServicesDep,
     links: LinksDep,
+    principal: PrincipalDep,
     image_id: uuid.UUID,
     wait: WaitSeconds,
 ) -> ImageOut | Response:
@@ -142,7 +145,7 @@ async def get_image(
     With `Prefer: wait=N`, the response waits up to N seconds until the state is final, or, with `If-None-Match`,
     until anything has changed.
     """
-    waited = await read_image(request, services, links, image_id, wait)
+    waited = await read_image(request, services, links, principal.tenant, image_id, wait)
     row = waited.result
     headers = image_headers(row, links) | waited.headers
     if is_not_modified(request, headers["ETag"]):
@@ -152,10 +155,12 @@ async def get_image(
 
 
 @images.get("/{image_id}/events", dependencies=[needs(Scope.READ)], responses=openapi.TIMELINE)
-async def get_timeline(response: Response, services: ServicesDep, image_id: uuid.UUID) -> Timeline:
+async def get_timeline(
+    response: Response, services: ServicesDep, principal: PrincipalDep, image_id: uuid.UUID
+) -> Timeline:
     """List the events of an image in the order in which they occurred, at most the first 1000."""
-    row = await services.lookup.find(image_id)
-    events = await services.repository.timeline(image_id)
+    row = await services.lookup.find(image_id, principal.tenant)
+    events = await services.repository.timeline(image_id, principal.tenant)
     response.headers["Cache-Control"] = "private, no-cache"
     return Timeline(items=[to_event_out(event) for event in events], event_id=row.event_id)
 
@@ -167,39 +172,49 @@ async def get_timeline(response: Response, services: ServicesDep, image_id: uuid
     responses=openapi.VARIANT,
 )
 async def get_variant(
-    request: Request, services: ServicesDep, image_id: uuid.UUID, type_: params.Variant, v: params.ContentId = None
+    request: Request,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    image_id: uuid.UUID,
+    type_: params.Variant,
+    v: params.ContentId = None,
 ) -> Response:
     """Download `original` or a variant. The URL is stable; its content changes with the stored object."""
-    return await services.delivery.respond(request, image_id, type_, v)
+    return await services.delivery.respond(request, image_id, principal.tenant, type_, v)
 
 
 @images.post("/{image_id}/retry", dependencies=[needs(Scope.UPLOAD)], status_code=202, responses=openapi.RETRY)
 async def retry_image(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID
+    request: Request, response: Response, services: ServicesDep, principal: PrincipalDep, image_id: uuid.UUID
 ) -> RetryAccepted:
     """Retry a FAILED image whose error is `retryable`; its status changes later. Repetitions have no effect."""
-    row = await services.lookup.find(image_id)
+    row = await services.lookup.find(image_id, principal.tenant)
     await services.tracker.request_retry(row, traceparent_of(request))
-    row = await services.lookup.wait_until_changed(row)
+    row = await services.lookup.wait_until_changed(row, principal.tenant)
     response.headers["Location"] = url = links_of(request).image(image_id)
     return RetryAccepted(id=row.id, status=Status(row.status), url=url)
 
 
 @images.delete("/{image_id}", dependencies=[needs(Scope.DELETE)], status_code=202, responses=openapi.DELETE)
 async def delete_image(
-    request: Request, response: Response, services: ServicesDep, image_id: uuid.UUID, wait: WaitSeconds
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    image_id: uuid.UUID,
+    wait: WaitSeconds,
 ) -> DeletionAccepted:
     """Delete the stored object. Its variants are deleted, and its state changes, a moment later.
 
     With `Prefer: wait=N`, the response waits up to N seconds: 200 once the state is DELETED, else 202.
     """
-    row = await services.lookup.wait_until_tracked(image_id)
+    row = await services.lookup.wait_until_tracked(image_id, principal.tenant)
     if row.status in WITHOUT_UPLOAD:
         raise Problem(Code.TICKET_NOT_USED)
     if row.status != Status.DELETED:
         await services.executor.run(services.storage.delete, ORIGINALS_BUCKET, row.key)
     if wait:
-        waited = await wait_until_deleted(request, services, image_id, wait)
+        waited = await wait_until_deleted(request, services, principal.tenant, image_id, wait)
         row = waited.result
         response.headers.update(waited.headers)
         response.status_code = 200 if row.status == Status.DELETED else 202

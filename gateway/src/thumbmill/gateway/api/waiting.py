@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from thumbmill.core.contracts.changes import ChangeType
 from thumbmill.core.contracts.status import Status
+from thumbmill.core.contracts.tenants import tenant_of
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.object_responses import is_not_modified
@@ -46,18 +47,19 @@ async def respond_to_upload(
 
     For a client that waits: 201 with the whole image, once it is DONE or FAILED. Otherwise 202.
     """
+    tenant = tenant_of(stored.key)
     # Only an image that was stored before can have got further than PENDING.
-    status = (await services.lookup.find(stored.id)).status if stored.is_replayed else Status.PENDING
+    status = (await services.lookup.find(stored.id, tenant)).status if stored.is_replayed else Status.PENDING
     url = links.image(stored.id)
     accepted = Accepted.model_validate({**vars(stored), "status": status, "url": url})
     always = {"Location": url, **replayed_header(is_replayed=stored.is_replayed)}
     headers = {**VARY, **always}
 
     async def read() -> ImageRow | None:
-        return (await services.repository.get(accepted.id))[0]
+        return (await services.repository.get(accepted.id, tenant))[0]
 
     if seconds:
-        selection = Selection(frozenset({accepted.id}), types=FINAL_TYPES)
+        selection = Selection(tenant, frozenset({accepted.id}), types=FINAL_TYPES)
         try:
             waited = await services.waits.until(request, seconds, selection, read, _is_final)
         except DependencyUnavailable as error:  # the image is stored all the same
@@ -83,29 +85,29 @@ def _is_final(row: ImageRow | None) -> bool:
 
 
 async def read_image(
-    request: Request, services: Services, links: Links, image_id: uuid.UUID, seconds: int
+    request: Request, services: Services, links: Links, tenant: str, image_id: uuid.UUID, seconds: int
 ) -> Waited[ImageRow]:
     """Return an image, once it is final or is no longer the one that the client has, if the client waits for it."""
     has_one = "if-none-match" in request.headers
-    selection = Selection(frozenset({image_id}), types=frozenset() if has_one else FINAL_TYPES)
+    selection = Selection(tenant, frozenset({image_id}), types=frozenset() if has_one else FINAL_TYPES)
 
     def is_enough(row: ImageRow) -> bool:
         return not is_not_modified(request, etag_of(row, links)) if has_one else _is_final(row)
 
     return await services.waits.until(
-        request, seconds, selection, lambda: services.lookup.find(image_id), is_enough
+        request, seconds, selection, lambda: services.lookup.find(image_id, tenant), is_enough
     )
 
 
 async def wait_until_deleted(
-    request: Request, services: Services, image_id: uuid.UUID, seconds: int
+    request: Request, services: Services, tenant: str, image_id: uuid.UUID, seconds: int
 ) -> Waited[ImageRow]:
     """Return an image whose object was deleted, once it is DELETED or the client no longer waits."""
-    selection = Selection(frozenset({image_id}), types=frozenset({ChangeType.DELETED}))
+    selection = Selection(tenant, frozenset({image_id}), types=frozenset({ChangeType.DELETED}))
     return await services.waits.until(
         request,
         seconds,
         selection,
-        lambda: services.lookup.find(image_id),
+        lambda: services.lookup.find(image_id, tenant),
         lambda row: row.status == Status.DELETED,
     )

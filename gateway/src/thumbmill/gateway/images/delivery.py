@@ -40,17 +40,17 @@ class ImageDelivery:
     is_public: bool  # shared caches may store responses that need no key
 
     async def respond(
-        self, request: Request, image_id: uuid.UUID, type_: str, requested_content: str | None
+        self, request: Request, image_id: uuid.UUID, tenant: str, type_: str, requested_content: str | None
     ) -> Response:
         """Return the bytes of a variant, or a 304. Raise Problem.
 
         ``requested_content`` is the content id in the URL, if there is one.
         """
-        row = await self.lookup.find(image_id)
+        row = await self.lookup.find(image_id, tenant)
         try:
             return await self._respond(request, row, type_, requested_content)
         except ObjectNotFoundError:
-            row = await self.lookup.find(image_id)  # the variant may have been replaced in the meantime
+            row = await self.lookup.find(image_id, tenant)  # the variant may have been replaced in the meantime
         try:
             return await self._respond(request, row, type_, requested_content)
         except ObjectNotFoundError as error:

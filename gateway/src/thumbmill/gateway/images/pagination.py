@@ -15,11 +15,16 @@ _INVALID = "cursor: is not valid, use the value of 'next' from an earlier page"
 
 
 async def read_page(
-    repository: ImageRepository, states: Collection[str] | None, batch: str | None, cursor: str | None, limit: int
+    repository: ImageRepository,
+    tenant: str,
+    states: Collection[str] | None,
+    batch: str | None,
+    cursor: str | None,
+    limit: int,
 ) -> tuple[Sequence[ImageRow], str | None]:
-    """Return a page of images and the cursor of the next page, if there is one. Raise Problem."""
+    """Return a page of a tenant's images and the cursor of the next page, if there is one. Raise Problem."""
     after = read_cursor(cursor) if cursor else None
-    rows = await repository.page(states, batch, after, limit + 1)
+    rows = await repository.page(tenant, states, batch, after, limit + 1)
     if len(rows) <= limit:
         return rows, None
     return rows[:limit], write_cursor(rows[limit - 1].created_at, rows[limit - 1].id)

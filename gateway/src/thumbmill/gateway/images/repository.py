@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from thumbmill.gateway.images.database import Database
+from thumbmill.gateway.images.tenant_views import IMAGES, TIMELINE
 
 MAX_TIMELINE_EVENTS = 1000
 
@@ -21,14 +22,14 @@ _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress
 _IMAGE = f"""
     SELECT {_COLUMNS}, caught_up_to
     FROM (SELECT {_CAUGHT_UP_TO}) AS progress
-    LEFT JOIN image_status ON image_status.id = %(id)s
+    LEFT JOIN {IMAGES} AS images ON images.id = %(id)s
 """  # noqa: S608 - constants
-_TIMELINE = """
-    SELECT id, type, object_version, occurred, recorded, recorded_by, data FROM image_timeline
+_TIMELINE = f"""
+    SELECT id, type, object_version, occurred, recorded, recorded_by, data FROM {TIMELINE} AS events
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
-"""
+"""  # noqa: S608 - constants
 _NEWEST_FIRST: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
-# Each part reads only what it needs of an index: images_newest_by_status, images_unfinished.
+# Of all tenants. Each part reads only what it needs of an index: images_newest_by_status, images_unfinished.
 _BACKLOG = f"""
     SELECT
         (SELECT count(*) FROM (
@@ -115,22 +116,25 @@ class ImageRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, image_id: uuid.UUID) -> tuple[ImageRow | None, datetime | None]:
-        """Return the row of an image, if there is one, and the tracker's progress at the same moment."""
-        row = (await self._database.fetch_all(_IMAGE, {"id": image_id}, _ImageAndProgress))[0]
+    async def get(self, image_id: uuid.UUID, tenant: str) -> tuple[ImageRow | None, datetime | None]:
+        """Return the row of a tenant's image, if there is one, and the tracker's progress at the same moment."""
+        values = {"id": image_id, "tenant": tenant}
+        row = (await self._database.fetch_all(_IMAGE, values, _ImageAndProgress))[0]
         return (None if row.id is None else row), row.caught_up_to
 
     async def page(
         self,
+        tenant: str,
         states: Collection[str] | None,
         batch: str | None,
         after: tuple[datetime, uuid.UUID] | None,
         limit: int,
     ) -> Sequence[ImageRow]:
-        """List the images in one of these states and of this batch, or all images, newest first."""
+        """List a tenant's images in one of these states and of this batch, or all of them, newest first."""
         created_at, image_id = after or (None, None)
         groups = [] if states is None else _stored_states(states)
         values = {
+            "tenant": tenant,
             "stored": [stored for stored, _ in groups],
             "shown": [shown for _, shown in groups],
             "states": list(states or ()),
@@ -146,11 +150,10 @@ class ImageRepository:
             query = _page(by_state=states is not None, later=later)
         return await self._database.fetch_all(query, values, ImageRow)
 
-    async def timeline(self, image_id: uuid.UUID) -> Sequence[TimelineEvent]:
-        """List the first events of an image in the order in which they occurred."""
-        return await self._database.fetch_all(
-            _TIMELINE, {"id": image_id, "limit": MAX_TIMELINE_EVENTS}, TimelineEvent
-        )
+    async def timeline(self, image_id: uuid.UUID, tenant: str) -> Sequence[TimelineEvent]:
+        """List the first events of a tenant's image in the order in which they occurred."""
+        values = {"id": image_id, "tenant": tenant, "limit": MAX_TIMELINE_EVENTS}
+        return await self._database.fetch_all(_TIMELINE, values, TimelineEvent)
 
     async def backlog(self, limit: int) -> Backlog:
         """Count the images that wait for the thumbnailer, up to ``limit``."""
@@ -182,11 +185,11 @@ def _page(*, by_state: bool, later: bool) -> LiteralString:
     position = _position(later=later)
     page = _NEWEST_FIRST
     if not by_state:
-        return f"SELECT {_COLUMNS} FROM image_status WHERE {position} {page}"  # noqa: S608 - constants
+        return f"SELECT {_COLUMNS} FROM {IMAGES} AS images WHERE {position} {page}"  # noqa: S608 - constants
     return f"""
         SELECT {_COLUMNS} FROM unnest(%(stored)s::text[], %(shown)s::text[]) AS wanted (stored_state, shown_state)
         CROSS JOIN LATERAL (
-            SELECT * FROM image_status
+            SELECT * FROM {IMAGES} AS images
             WHERE stored_status = stored_state AND (shown_state IS NULL OR status = shown_state) AND {position}
             {page}
         ) AS found
@@ -198,7 +201,7 @@ def _page_of_batch(*, by_state: bool, later: bool) -> LiteralString:
     """Return the query for a page of a batch, which ``images_of_batch`` serves: batches are small."""
     states: LiteralString = "AND status = ANY(%(states)s)" if by_state else ""
     return f"""
-        SELECT {_COLUMNS} FROM image_status WHERE batch = %(batch)s {states} AND {_position(later=later)}
+        SELECT {_COLUMNS} FROM {IMAGES} AS images WHERE batch = %(batch)s {states} AND {_position(later=later)}
         {_NEWEST_FIRST}
     """  # noqa: S608 - constants
 

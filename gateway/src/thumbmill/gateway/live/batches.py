@@ -9,21 +9,22 @@ from thumbmill.core.contracts.status import Status
 from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.polling import poll_tracker
 from thumbmill.gateway.images.states import TERMINAL
+from thumbmill.gateway.images.tenant_views import IMAGES
 from thumbmill.gateway.live.event_ids import EventId
 from thumbmill.gateway.live.models import BatchOut
 from thumbmill.gateway.live.shared_reads import SharedReads
 
-_SUMMARY = """
+_SUMMARY = f"""
     SELECT
         (SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to,
-        (SELECT epoch FROM feed_head) AS epoch, status, images, last
+        (SELECT epoch FROM feed_head) AS epoch, status, number AS images, last
     FROM (SELECT) AS always
     LEFT JOIN (
-        SELECT status, count(*) AS images, max(split_part(event_id, '-', 2)::bigint) AS last
-        FROM image_status WHERE batch = %(batch)s
+        SELECT status, count(*) AS number, max(split_part(event_id, '-', 2)::bigint) AS last
+        FROM {IMAGES} AS images WHERE batch = %(batch)s
         GROUP BY status
     ) AS counted ON true
-"""
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,18 @@ class Batches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._shared: SharedReads[str, Batch] = SharedReads()
+        self._shared: SharedReads[tuple[str, str], Batch] = SharedReads()
 
-    async def find(self, batch: str, arrived_at: datetime) -> Batch:
-        """Return a batch. If it is settled, wait a moment until the tracker has recorded every earlier upload."""
+    async def find(self, batch: str, tenant: str, arrived_at: datetime) -> Batch:
+        """Return a tenant's batch. If it is settled, wait until the tracker has recorded earlier uploads."""
         return await poll_tracker(
-            lambda: self._shared.get(batch, partial(self._read, batch)),
+            lambda: self._shared.get((batch, tenant), partial(self._read, batch, tenant)),
             lambda found: not found.is_settled or found.is_finished(arrived_at),
         )
 
-    async def _read(self, batch: str) -> Batch:
-        return to_batch(await self._database.fetch_all(_SUMMARY, {"batch": batch}, StateCount))
+    async def _read(self, batch: str, tenant: str) -> Batch:
+        values = {"batch": batch, "tenant": tenant}
+        return to_batch(await self._database.fetch_all(_SUMMARY, values, StateCount))
 
 
 def to_batch(rows: Sequence[StateCount]) -> Batch:

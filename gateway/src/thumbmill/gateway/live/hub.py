@@ -29,14 +29,12 @@ START_SECONDS = 5  # for the first read, after which clients can be followed
 RECONNECT_SECONDS = 1.0  # until a lost connection for notifications is opened again
 CLOSE_SECONDS = 1.0  # for clients to read the end of their streams when the gateway stops
 
-_EVERYTHING = Selection()
-
 
 class Feed(Protocol):
     """What the hub reads."""
 
     async def head(self) -> FeedHead: ...
-    async def after(self, seq: int, selection: Selection) -> Page: ...
+    async def after(self, seq: int, selection: Selection | None) -> Page: ...
 
 
 class Hub:
@@ -155,7 +153,7 @@ class Hub:
             if head is None:
                 self._set_head(await self._feed.head(), began)
                 return
-            page = await self._feed.after(head.last, _EVERYTHING)
+            page = await self._feed.after(head.last, None)
         except DependencyUnavailable as error:
             log.warning("feed_unavailable", error=str(error))
         except Exception:  # a bug: without this handler, every stream would be silent for ever

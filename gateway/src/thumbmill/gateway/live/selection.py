@@ -14,6 +14,8 @@ class Described(Protocol):
     """What a selection looks at in a change."""
 
     @property
+    def tenant(self) -> str: ...
+    @property
     def image_id(self) -> uuid.UUID: ...
     @property
     def batch(self) -> str | None: ...
@@ -23,15 +25,17 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class Selection:
-    """Changes of these images, of this batch and of these types; what is empty does not restrict."""
+    """Changes of a tenant's images: these, of this batch and of these types; what is empty does not restrict."""
 
+    tenant: str
     images: frozenset[uuid.UUID] = frozenset()
     batch: str | None = None
     types: frozenset[str] = frozenset()
 
     def matches(self, change: Described) -> bool:
         return (
-            (not self.images or change.image_id in self.images)
+            change.tenant == self.tenant
+            and (not self.images or change.image_id in self.images)
             and (self.batch is None or change.batch == self.batch)
             and (not self.types or change.type in self.types)
         )

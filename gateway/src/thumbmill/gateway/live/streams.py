@@ -145,7 +145,7 @@ class _Frames:
             chunk += reset_frame(reason, head)
         if self._request.image_id is None:
             return chunk
-        row = await self._lookup.find(self._request.image_id)
+        row = await self._lookup.find(self._request.image_id, self._request.selection.tenant)
         if row.version == 0:
             return chunk  # the tracker has not recorded it: its first change is still to come
         if row.event_id and (position := parse_event_id(row.event_id)):
@@ -160,7 +160,7 @@ class _Frames:
         """
         if self._request.image_id is None:
             return False
-        row = await self._lookup.find(self._request.image_id)
+        row = await self._lookup.find(self._request.image_id, self._request.selection.tenant)
         last = parse_event_id(row.event_id or "")
         return (
             self._request.until_final and type_of(row) in FINAL_TYPES and (last is None or last.seq <= position.seq)

@@ -88,7 +88,7 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._by_image: _Index[object] = _Index()
-        self._by_batch: _Index[str] = _Index()
+        self._by_batch: _Index[tuple[str, str]] = _Index()  # of a tenant
         self._others: set[Subscription] = set()
 
     def add(self, subscription: Subscription) -> None:
@@ -97,16 +97,17 @@ class Subscribers:
             for image_id in selection.images:
                 self._by_image.add(image_id, subscription)
         elif selection.batch is not None:
-            self._by_batch.add(selection.batch, subscription)
+            self._by_batch.add((selection.tenant, selection.batch), subscription)
         else:
             self._others.add(subscription)
 
     def remove(self, subscription: Subscription) -> None:
         """Remove a subscription, if it is present."""
-        for image_id in subscription.selection.images:
+        selection = subscription.selection
+        for image_id in selection.images:
             self._by_image.remove(image_id, subscription)
-        if subscription.selection.batch is not None:
-            self._by_batch.remove(subscription.selection.batch, subscription)
+        if selection.batch is not None:
+            self._by_batch.remove((selection.tenant, selection.batch), subscription)
         self._others.discard(subscription)
 
     def distribute(self, changes: Sequence[Change]) -> None:
@@ -118,17 +119,18 @@ class Subscribers:
                     selected.setdefault(subscription, []).append(change)
         for subscription, matching in selected.items():
             subscription.offer(Group(matching))
-        everything = Group(changes)
+        groups: dict[Selection, Group] = {}
         for subscription in self._others:
-            types = subscription.selection.types
-            group = Group([one for one in changes if one.type in types]) if types else everything
-            if group.changes:
-                subscription.offer(group)
+            selection = subscription.selection
+            if selection not in groups:
+                groups[selection] = Group([change for change in changes if selection.matches(change)])
+            if groups[selection].changes:
+                subscription.offer(groups[selection])
 
     def _find(self, change: Change) -> Iterator[Subscription]:
         yield from self._by_image.get(change.image_id)
         if change.batch is not None:
-            yield from self._by_batch.get(change.batch)
+            yield from self._by_batch.get((change.tenant, change.batch))
 
 
 class _Index(Generic[K]):

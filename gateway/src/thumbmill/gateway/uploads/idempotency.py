@@ -13,6 +13,7 @@ import structlog
 
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, idempotent_image_id, upload_key
 from thumbmill.core.contracts.status import Status
+from thumbmill.core.contracts.tenants import tenant_of
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
@@ -110,7 +111,7 @@ class EarlierUploads:
 
         Raise Problem if it was deleted since, DependencyUnavailable.
         """
-        row = await self._read_row(image_id)
+        row = await self._read_row(image_id, tenant_of(key))
         if row is not None and row.status == Status.DELETED:
             raise Problem(Code.IDEMPOTENCY_KEY_SPENT)
         if row is not None and row.status not in WITHOUT_UPLOAD:
@@ -129,18 +130,18 @@ class EarlierUploads:
         except ObjectNotFoundError as error:
             raise Problem(Code.IDEMPOTENCY_KEY_SPENT) from error
 
-    async def check_same(self, image_id: uuid.UUID, stored: ObjectMetadata, content: Content) -> None:
+    async def check_same(self, image_id: uuid.UUID, tenant: str, stored: ObjectMetadata, content: Content) -> None:
         """Raise Problem unless an image's object has these bytes."""
         if content.is_in(stored, None) and stored.is_etag_md5:
             return
-        row = await self._read_row(image_id)
+        row = await self._read_row(image_id, tenant)
         if not content.is_in(stored, row.sha256 if row else None):
             raise Problem(Code.IDEMPOTENCY_KEY_REUSED)
 
-    async def _read_row(self, image_id: uuid.UUID) -> ImageRow | None:
+    async def _read_row(self, image_id: uuid.UUID, tenant: str) -> ImageRow | None:
         """Return the image's row. While the database is unavailable uploads continue, as if there were none."""
         try:
-            return (await self.repository.get(image_id))[0]
+            return (await self.repository.get(image_id, tenant))[0]
         except DependencyUnavailable as error:
             log.warning("earlier_upload_unknown", image_id=str(image_id), error=str(error))
             return None

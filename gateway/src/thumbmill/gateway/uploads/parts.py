@@ -25,6 +25,7 @@ from thumbmill.core.object_store.listing import StoredPart
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
+from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS
 from thumbmill.gateway.problems import Code, Problem
@@ -69,22 +70,22 @@ class PartUploads:
         file: FileDescription,
         size: int | None,
         traceparent: str,
-        client: str,
+        principal: Principal,
         idempotency_key: IdempotencyKey | None = None,
     ) -> StartedUpload:
         """Start an upload of a file of this size, or of a size that is not known. Raise Problem."""
-        content_type = self.tickets.admit(file.content_type, client)
+        content_type = self.tickets.admit(file.content_type, principal.name)
         if size is not None and size > self.max_bytes:
             raise self._too_large()
-        image_id = idempotency_key.image_id if idempotency_key else new_image_id()
-        key = upload_key(image_id)
+        image_id = idempotency_key.image_id if idempotency_key else new_image_id(principal.tenant)
+        key = upload_key(image_id, principal.tenant)
         file_name = sanitize_file_name(file.file_name or "")
         metadata = object_metadata(file_name, traceparent, file.batch)
         expires_at = datetime.now(UTC).replace(microsecond=0) + LIFETIME
         upload = await self.executor.run(
             self.storage.create_multipart_upload, ORIGINALS_BUCKET, key, content_type, metadata
         )
-        token = UploadToken(image_id, upload, size, expires_at)
+        token = UploadToken(image_id, upload, size, expires_at, principal.tenant)
         requested = UploadRequested(
             key=key, file_name=file_name, content_type=content_type, expires_at=expires_at, batch=file.batch
         )
@@ -96,9 +97,9 @@ class PartUploads:
             raise
         return StartedUpload(image_id, key, self.tokens.encode(token), token)
 
-    def find(self, image_id: uuid.UUID, upload_id: str) -> UploadToken:
-        """Return the upload of an image. Raise Problem if the id does not belong to it."""
-        token = self.tokens.decode(upload_id)
+    def find(self, image_id: uuid.UUID, tenant: str, upload_id: str) -> UploadToken:
+        """Return the upload of a tenant's image. Raise Problem if the id does not belong to it."""
+        token = self.tokens.decode(upload_id, tenant)
         if token.image_id != image_id:
             raise Problem(Code.UPLOAD_NOT_FOUND)
         structlog.contextvars.bind_contextvars(image_id=str(image_id))
@@ -107,7 +108,7 @@ class PartUploads:
     def sign(self, token: UploadToken, numbers: Iterable[int]) -> dict[int, tuple[str, int | None]]:
         """Return the URL and the exact size of each part; the size is None if that of the file is not known."""
         lifetime = min(_remaining(token), URL_LIFETIME)
-        key = upload_key(token.image_id)
+        key = token.key
         last = part_count(token.size or self.max_bytes)
         signed: dict[int, tuple[str, int | None]] = {}
         for number in numbers:
@@ -131,7 +132,7 @@ class PartUploads:
 
         ``etags`` are the parts that the client lists, if it does. Raise Problem, DependencyUnavailable.
         """
-        key = upload_key(token.image_id)
+        key = token.key
         is_new = not _has_expired(token) and await self._join(token, etags, traceparent)
         try:
             stored = await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
@@ -147,7 +148,7 @@ class PartUploads:
     async def abort(self, token: UploadToken, traceparent: str) -> None:
         """Drop the parts and have the ticket expire, unless it is completed. Raise DependencyUnavailable."""
         await self._drop_parts(token)
-        key = upload_key(token.image_id)
+        key = token.key
         with suppress(ObjectNotFoundError):
             await self.executor.run(self.storage.head, ORIGINALS_BUCKET, key)
             return
@@ -155,14 +156,10 @@ class PartUploads:
 
     async def _drop_parts(self, token: UploadToken) -> None:
         with suppress(UploadNotFoundError):
-            await self.executor.run(
-                self.storage.abort_multipart_upload, ORIGINALS_BUCKET, upload_key(token.image_id), token.upload
-            )
+            await self.executor.run(self.storage.abort_multipart_upload, ORIGINALS_BUCKET, token.key, token.upload)
 
     async def _list_parts(self, token: UploadToken) -> list[StoredPart]:
-        return await self.executor.run(
-            self.storage.list_parts, ORIGINALS_BUCKET, upload_key(token.image_id), token.upload
-        )
+        return await self.executor.run(self.storage.list_parts, ORIGINALS_BUCKET, token.key, token.upload)
 
     async def _join(self, token: UploadToken, etags: Mapping[int, str] | None, traceparent: str) -> bool:
         """Join the parts. Return False if the object store does not know the upload.
@@ -186,7 +183,7 @@ class PartUploads:
 
     async def _join_once(self, token: UploadToken, parts: list[StoredPart]) -> bool:
         """Join the parts. Return False if another upload with the same idempotency key has stored the same file."""
-        key, image_id = upload_key(token.image_id), token.image_id
+        key, image_id = token.key, token.image_id
         stored = await self.earlier.find(image_id, key) if is_idempotent(image_id) else None
         if stored is None:
             try:
@@ -203,7 +200,7 @@ class PartUploads:
             else:
                 return True
         content = Content(sum(part.size for part in parts), possible_etags([part.etag for part in parts]))
-        await self.earlier.check_same(image_id, stored, content)
+        await self.earlier.check_same(image_id, token.tenant, stored, content)
         await self._drop_parts(token)
         return False
 

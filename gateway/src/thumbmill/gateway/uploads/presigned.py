@@ -11,6 +11,7 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, up
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
+from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.uploads.idempotency import IdempotencyKey
 from thumbmill.gateway.uploads.tickets import FileDescription, Tickets
 
@@ -45,12 +46,16 @@ class PresignedUploads:
     max_bytes: int
 
     async def create(
-        self, file: FileDescription, traceparent: str, client: str, idempotency_key: IdempotencyKey | None = None
+        self,
+        file: FileDescription,
+        traceparent: str,
+        principal: Principal,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> PresignedUpload:
         """Create a presigned upload, or renew the one with this key. Raise Problem, DependencyUnavailable."""
-        content_type = self.tickets.admit(file.content_type, client)
-        image_id = idempotency_key.image_id if idempotency_key else new_image_id()
-        key = upload_key(image_id)
+        content_type = self.tickets.admit(file.content_type, principal.name)
+        image_id = idempotency_key.image_id if idempotency_key else new_image_id(principal.tenant)
+        key = upload_key(image_id, principal.tenant)
         fields = self.signer.presign_post(ORIGINALS_BUCKET, key, content_type, self.max_bytes, self.lifetime)
         expires_at = datetime.now(UTC) + self.lifetime
         requested = UploadRequested(

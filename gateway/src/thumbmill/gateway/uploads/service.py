@@ -88,12 +88,12 @@ class UploadService:
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def store(
-        self, request: Request, batch: str | None = None, idempotency_key: IdempotencyKey | None = None
+        self, request: Request, tenant: str, batch: str | None = None, idempotency_key: IdempotencyKey | None = None
     ) -> StoredImage:
-        """Store the file in the request body. Raise Problem, or ClientDisconnect if the client disconnects."""
+        """Store the file in the body for a tenant. Raise Problem, or ClientDisconnect if the client leaves."""
         self._check_capacity(request)
         body = open_file_body(request.headers)
-        upload = self._start(request, batch, idempotency_key)
+        upload = self._start(request, tenant, batch, idempotency_key)
         monitor = BodyRateMonitor(self._rate_limits)
         self._receiving.add(monitor)
         try:
@@ -149,7 +149,9 @@ class UploadService:
         slowest.evict()
         return True
 
-    def _start(self, request: Request, batch: str | None, key: IdempotencyKey | None) -> StreamingUpload:
+    def _start(
+        self, request: Request, tenant: str, batch: str | None, key: IdempotencyKey | None
+    ) -> StreamingUpload:
         self._used_slots += 1
         UPLOADS_RUNNING.inc()
         return StreamingUpload(
@@ -158,6 +160,7 @@ class UploadService:
             max_bytes=self._max_bytes,
             deadline_seconds=self._deadline_seconds,
             traceparent=traceparent_of(request),
+            tenant=tenant,
             batch=batch,
             repetition=Repetition(key.image_id, self._earlier) if key else None,
         )

@@ -55,6 +55,7 @@ class StreamingUpload:
         max_bytes: int,
         deadline_seconds: float,
         traceparent: str,
+        tenant: str,
         batch: str | None = None,
         repetition: Repetition | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class StreamingUpload:
         self._max_bytes = max_bytes
         self._deadline_seconds = deadline_seconds
         self._traceparent = traceparent
+        self._tenant = tenant
         self._batch = batch
         self._repetition = repetition
         self._buffer = bytearray()  # not a list of chunks: a client may send single bytes
@@ -108,7 +110,7 @@ class StreamingUpload:
             await self._call("complete", self._complete_multipart_upload)
         if self._repetition and (stored := self._repetition.stored):
             content = self._repetition.digests.content()
-            await self._repetition.earlier.check_same(self._repetition.image_id, stored, content)
+            await self._repetition.earlier.check_same(self._repetition.image_id, self._tenant, stored, content)
 
     @property
     def earlier(self) -> ObjectMetadata | None:
@@ -141,8 +143,8 @@ class StreamingUpload:
         self.content_type = content_type
 
     async def _assign_id(self) -> None:
-        self.image_id = self._repetition.image_id if self._repetition else new_image_id()
-        self.key = upload_key(self.image_id)
+        self.image_id = self._repetition.image_id if self._repetition else new_image_id(self._tenant)
+        self.key = upload_key(self.image_id, self._tenant)
         structlog.contextvars.bind_contextvars(image_id=str(self.image_id))
         await self._find_earlier()
 
