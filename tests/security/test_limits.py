@@ -129,6 +129,52 @@ def test_trickling_uploads_give_way_to_others(system):
     system.wait_status(image_id)
 
 
+def metrics(system):
+    return system.http.get("/metrics", headers={"X-API-Key": "b-key"}).text.splitlines()
+
+
+def test_a_key_that_holds_many_slots_leaves_some_to_other_keys(system):
+    fields = b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\nX-API-Key: a-key\r\n\r\n"
+    begin = head("/api/v1/images", fields, b"POST") + b"\xff\xd8\xff"
+    photos = {"file": ("photo.jpg", photo())}
+    # No body is too slow, so that only the sharing can help.
+    with ExitStack() as opened:
+        opened.enter_context(system.restarted("gateway", API_KEYS="a-key,b-key", MIN_BODY_RATE="0"))
+        assert f"thumbmill_uploads_places {TRICKLES:.1f}" in metrics(system)
+        for _ in range(TRICKLES):
+            opened.enter_context(connected(system)).send(begin)
+        wait_until(lambda: "thumbmill_uploads_running 28.0" in metrics(system), 30, "the share of a key")
+        refused = system.http.post("/api/v1/images", files=photos, headers={"X-API-Key": "a-key"})
+        assert problem(refused, 503) == "too_many_uploads"
+        served = system.http.post("/api/v1/images", files=photos, headers={"X-API-Key": "b-key"})
+        assert served.status_code == 202
+    system.wait_status(served.json()["id"])
+
+
+def test_a_limited_key_gets_a_429_with_the_fields_of_the_draft(system):
+    limits = {"API_KEYS": "a-key,b-key", "MAX_REQUESTS_PER_MINUTE": "3", "MAX_BYTES_PER_DAY": "100"}
+    with system.restarted("gateway", **limits):
+        answers = [system.http.get("/api/v1/images", headers={"X-API-Key": "a-key"}) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"requests";q=3;w=60;thumbmill-per="gateway"'
+        assert answers[0].headers["ratelimit"] == '"requests";r=2;t=20'
+        assert problem(answers[3], 429) == "rate_limited"
+        assert answers[3].json()["violated-policies"] == ["requests"]
+        wait = answers[3].headers["retry-after"]
+        assert 1 <= int(wait) <= 20
+        assert answers[3].headers["ratelimit"] == f'"requests";r=0;t={wait}'
+        assert 'thumbmill_rate_limited_total{policy="requests"} 1.0' in metrics(system)
+
+        too_much = {"content_type": "image/jpeg", "method": "parts", "bytes": 60}
+        tickets = [
+            system.http.post("/api/v1/uploads", json=too_much, headers={"X-API-Key": "b-key"}) for _ in range(2)
+        ]
+        assert [answer.status_code for answer in tickets] == [201, 429]
+        assert tickets[1].json()["violated-policies"] == ["bytes"]
+    ticket = tickets[0].json()
+    system.http.delete(f"/api/v1/uploads/{ticket['id']}", params={"upload_id": ticket["upload_id"]})
+
+
 def test_clients_that_read_nothing_cost_little_and_leave_nothing(system):
     image_id = system.post_form(noise(3000, 3000), name="noise.png")["id"]
     log = system.stack.log_path("gateway")

@@ -31,7 +31,7 @@ def test_unused_tickets_do_not_grow_the_database_forever(system):
         refused = [answer for answer in answers if answer.status_code != 201]
         assert len(given) >= LIMIT
         assert refused, "more tickets than the limit allows, with those that it regained during the requests"
-        assert {problem(answer, 429) for answer in refused} == {"too_many_tickets"}
+        assert {problem(answer, 429) for answer in refused} == {"rate_limited"}
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
         assert ask_for_ticket(system, **{"X-API-Key": "b-key"}).status_code == 201, (
             "another client has its own limit"

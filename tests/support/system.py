@@ -264,6 +264,9 @@ class System:
             return connection.execute(sql, parameters).fetchall()
 
 
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
 def problem(answer, status):
     """Return the code of a response that must be a problem (RFC 9457) with this status."""
     assert answer.status_code == status, answer.text
@@ -271,5 +274,6 @@ def problem(answer, status):
     body = answer.json()
     assert body["status"] == status
     assert body["title"]
-    assert body["type"] == f"urn:thumbmill:problem:{body['code']}"
+    own_type = f"urn:thumbmill:problem:{body['code']}"
+    assert body["type"] == (QUOTA_EXCEEDED if body["code"] == "rate_limited" else own_type)
     return body["code"]

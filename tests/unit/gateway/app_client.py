@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from tests.unit.gateway.fakes import FakeStorage, Namespace, uploads_into
+from tests.unit.gateway.fakes import NO_LIMITS, FakeStorage, Namespace, uploads_into
 from thumbmill.gateway.api.app import create_app
 from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.operations.orders import Orders
@@ -47,10 +47,11 @@ def call(
     proxies=(),
     monitoring_key="",
     console=None,
+    limiter=NO_LIMITS,
     **request,
 ):
     async def run():
-        with uploads_into(FakeStorage()) as uploads:
+        with uploads_into(FakeStorage(), limiter=limiter) as uploads:
             app = create_app(
                 Namespace(
                     settings=Namespace(
@@ -61,6 +62,7 @@ def call(
                         trusted_origins=frozenset(origins),
                     ),
                     api_keys=ApiKeys(keys, monitoring_key),
+                    limiter=limiter,
                     admission=FakeAdmission(is_backlogged=is_backlogged),
                     uploads=uploads,
                     repository=BrokenRepository(),

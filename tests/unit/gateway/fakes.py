@@ -9,7 +9,10 @@ from starlette.requests import Request
 from thumbmill.core.object_store.errors import ObjectNotFoundError, PreconditionFailedError
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits
+from thumbmill.gateway.limits.limiter import RateLimiter
 from thumbmill.gateway.uploads.service import UploadService
+
+NO_LIMITS = RateLimiter({})
 
 
 class FakeStorage:
@@ -103,7 +106,15 @@ def make_request(chunks, headers, *, complete=True, stuck=False):
 
 
 @contextmanager
-def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, rate_limits=BodyRateLimits()):  # noqa: B008
+def uploads_into(
+    storage,
+    *,
+    slots=2,
+    max_bytes=20_000_000,
+    deadline_seconds=5,
+    limiter=NO_LIMITS,
+    rate_limits=BodyRateLimits(),  # noqa: B008
+):
     executor = BoundedExecutor("minio", slots, deadline_seconds=deadline_seconds)
     try:
         yield UploadService(
@@ -112,6 +123,7 @@ def uploads_into(storage, *, slots=2, max_bytes=20_000_000, deadline_seconds=5, 
             slots=slots,
             max_bytes=max_bytes,
             deadline_seconds=deadline_seconds,
+            limiter=limiter,
             rate_limits=rate_limits,
             earlier=None,  # needed for idempotency keys only
         )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pydantic_core import to_json
 
 from tests.support.sse import parse_events
+from tests.unit.gateway.fakes import NO_LIMITS
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.http.disconnects import ABORT
 from thumbmill.gateway.images.repository import ImageRow
@@ -168,7 +169,7 @@ class Gateway:
     """One gateway that reads a feed."""
 
     def __init__(self, feed, *, max_connections=100):
-        self.hub = Hub(feed, feed.notifications, max_connections=max_connections)
+        self.hub = Hub(feed, feed.notifications, NO_LIMITS, max_connections=max_connections)
         self.streams = Streams(self.hub, feed, feed)
         self._running = asyncio.create_task(self.hub.run())
 

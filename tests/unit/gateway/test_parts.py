@@ -18,7 +18,8 @@ from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.settings import StoreSettings
 from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
-from thumbmill.gateway.http.rate_limiter import RateLimiter
+from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
+from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Problem
 from thumbmill.gateway.uploads.part_sizes import bytes_of_part, find_invalid_parts, part_bytes, part_count
 from thumbmill.gateway.uploads.parts import PartUploads
@@ -134,7 +135,7 @@ def uploads(publisher, storage):
         storage=storage,
         executor=executor,
         signer=PartSigner(settings, "https://files.example:443"),
-        tickets=Tickets(publisher, executor, RateLimiter(2)),
+        tickets=Tickets(publisher, executor, RateLimiter({Policy.TICKETS: 2}), 20 * MIB),
         tokens=TOKENS,
         max_bytes=20 * MIB,
         earlier=None,  # needed for idempotency keys only
@@ -143,7 +144,8 @@ def uploads(publisher, storage):
 
 
 def start(uploads, size=12 * MIB, tenant=""):
-    return asyncio.run(uploads.start(FILE, size, "00-a-b-01", Principal("client", tenant=tenant)))
+    limits = RequestLimits(Principal("client", tenant=tenant))
+    return asyncio.run(uploads.start(FILE, size, "00-a-b-01", limits))
 
 
 def test_an_upload_is_announced_before_the_response(uploads, publisher, storage):
@@ -169,10 +171,22 @@ def test_an_upload_that_cannot_be_announced_leaves_nothing(uploads, publisher, s
     assert storage.unfinished == {}
 
 
+def test_an_upload_that_cannot_be_announced_costs_no_bytes(uploads, publisher):
+    limited = replace(uploads, tickets=replace(uploads.tickets, limiter=RateLimiter({Policy.BYTES: 12 * MIB})))
+    publisher.is_available = False
+    for _ in range(3):
+        with pytest.raises(DependencyUnavailable):
+            start(limited)
+    publisher.is_available = True
+    start(limited)
+    with pytest.raises(Problem, match="rate_limited"):
+        start(limited)
+
+
 def test_too_many_uploads_are_rejected_as_tickets_are(uploads):
     start(uploads)
     start(uploads)
-    with pytest.raises(Problem, match="too_many_tickets"):
+    with pytest.raises(Problem, match="rate_limited"):
         start(uploads)
 
 

@@ -3,12 +3,14 @@ import pytest
 from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.gateway.problems import PROBLEMS, Code, Problem, dependency_problem
 
+_IANA = {Code.RATE_LIMITED: "https://iana.org/assignments/http-problem-types#quota-exceeded"}
+
 
 @pytest.mark.parametrize("code", list(Code))
 def test_every_code_has_a_status_and_a_title(code):
     problem = Problem(code, "because")
     assert problem.body() == {
-        "type": f"urn:thumbmill:problem:{code}",
+        "type": _IANA.get(code, f"urn:thumbmill:problem:{code}"),
         "title": PROBLEMS[code][1],
         "status": PROBLEMS[code][0],
         "code": code,

@@ -48,7 +48,7 @@ class Client:
             return await feed.find(image)
 
         selection = Selection("", frozenset({image}), types=FINAL_TYPES)
-        request = SimpleNamespace(receive=self._receive)
+        request = SimpleNamespace(receive=self._receive, scope={})
         waited = await Waits(gateway.hub).until(
             request, seconds, selection, read, lambda row: row.status in {"DONE", "FAILED"}
         )

@@ -15,12 +15,13 @@ from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits
 from thumbmill.gateway.http.object_responses import ObjectResponses
-from thumbmill.gateway.http.rate_limiter import RateLimiter
 from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.delivery import ImageDelivery
 from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
+from thumbmill.gateway.limits.limiter import RateLimiter
+from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.links.delivery import LinkDelivery
 from thumbmill.gateway.links.signer import LinkSigner
 from thumbmill.gateway.links.signing_keys import SigningKeys
@@ -66,6 +67,7 @@ class Services:
 
     settings: Settings
     api_keys: ApiKeys
+    limiter: RateLimiter
     admission: AdmissionControl
     uploads: UploadService
     presigned_uploads: PresignedUploads
@@ -93,6 +95,13 @@ class Services:
 async def create_services(settings: Settings) -> AsyncIterator[Services]:
     """Create the services. This sends no request, so dependencies may be unavailable."""
     slots = settings.max_concurrent_uploads
+    limiter = RateLimiter(
+        {
+            Policy.REQUESTS: settings.max_requests_per_minute,
+            Policy.TICKETS: settings.max_tickets_per_minute,
+            Policy.BYTES: settings.max_bytes_per_day,
+        }
+    )
     async with AsyncExitStack() as stack:
         executor = BoundedExecutor("minio", STORE_THREADS, deadline_seconds=STORE_SECONDS)
         stack.callback(executor.close)
@@ -114,6 +123,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             slots=slots,
             max_bytes=settings.max_upload_bytes,
             deadline_seconds=settings.upload_deadline_seconds,
+            limiter=limiter,
             rate_limits=BodyRateLimits(settings.min_body_rate, settings.body_deadline_seconds),
             earlier=earlier,
         )
@@ -125,7 +135,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_close_publisher, publisher, publisher_executor)
         signer = Storage(settings.signer, connections=1)
         part_signer = PartSigner(settings.part_signer, settings.form_url)
-        tickets = Tickets(publisher, publisher_executor, RateLimiter(settings.max_tickets_per_minute))
+        tickets = Tickets(publisher, publisher_executor, limiter, settings.max_upload_bytes)
         presigned_uploads = PresignedUploads(
             signer=signer,
             tickets=tickets,
@@ -164,11 +174,12 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         )
         operations = OperationsRepository(database)
         feed = ChangeFeed(database)
-        hub = Hub(feed, partial(database.listen, CHANNEL), max_connections=settings.live_connections)
+        hub = Hub(feed, partial(database.listen, CHANNEL), limiter, max_connections=settings.live_connections)
         stack.push_async_callback(_cancel, asyncio.create_task(hub.run()))
         yield Services(
             settings=settings,
             api_keys=api_keys,
+            limiter=limiter,
             admission=admission,
             uploads=uploads,
             presigned_uploads=presigned_uploads,

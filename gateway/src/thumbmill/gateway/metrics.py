@@ -28,6 +28,10 @@ UPLOAD_BYTES = Counter("thumbmill_upload_bytes", "Bytes of stored files")
 UPLOADS_RUNNING = Gauge(
     "thumbmill_uploads_running", "Uploads in progress, including those whose object store request has not ended"
 )
+UPLOADS_PLACES = Gauge("thumbmill_uploads_places", "Places for uploads (`MAX_CONCURRENT_UPLOADS`)")
+RATE_LIMITED = Counter(
+    "thumbmill_rate_limited", "Requests rejected with a 429 because their client exceeds a policy", ["policy"]
+)
 UPLOAD_STORE_SECONDS = Histogram(
     "thumbmill_upload_store_seconds",
     "Time of one object store request of an upload: put, or create, part and complete of a multipart upload",

@@ -67,7 +67,7 @@ class Code(StrEnum):
     HTTP_ERROR = "http_error"
     INTERNAL_ERROR = "internal_error"
     RETRIED_TOO_SOON = "retried_too_soon"
-    TOO_MANY_TICKETS = "too_many_tickets"
+    RATE_LIMITED = "rate_limited"
     VARIANT_LOST = "variant_lost"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_REQUESTS = "too_many_requests"
@@ -161,7 +161,10 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         "Another file was uploaded with this Idempotency-Key. Use a new key for each file.",
     ),
     Code.RETRIED_TOO_SOON: (429, "The image has just failed again. Wait before the next retry."),
-    Code.TOO_MANY_TICKETS: (429, "The client requested too many tickets within a minute. Try again later."),
+    Code.RATE_LIMITED: (
+        429,
+        "The client exceeds a limit of this gateway. Retry-After says when to try again.",
+    ),
     Code.HTTP_ERROR: (400, "The request cannot be processed."),
     Code.INTERNAL_ERROR: (500, "An internal error occurred. The log of the gateway has the details."),
     Code.VARIANT_LOST: (503, "The variant is missing and is being created again. Try again later."),
@@ -193,6 +196,10 @@ _RETRY_SECONDS = {
     Code.TOO_MANY_WAITING: 10,
     Code.NOT_CAUGHT_UP: 1,
     Code.NOT_READY: 1,
+}
+# Problem types that other specifications define; the others are URNs of their codes.
+_TYPES = {
+    Code.RATE_LIMITED: "https://iana.org/assignments/http-problem-types#quota-exceeded",
 }
 _CODE_OF_DEPENDENCY = {
     "gateway": Code.TOO_MANY_REQUESTS,  # its queue for database connections is full
@@ -234,7 +241,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's term
         """Return the body as RFC 9457 defines it."""
         detail = {"detail": self.detail} if self.detail else {}
         return {
-            "type": f"urn:thumbmill:problem:{self.code.value}",
+            "type": _TYPES.get(self.code, f"urn:thumbmill:problem:{self.code.value}"),
             "title": PROBLEMS[self.code][1],
             "status": self.status,
             "code": self.code.value,

@@ -110,7 +110,15 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         900, ge=1, le=604_800, description="How long a client can use the upload form of a ticket"
     )
     max_tickets_per_minute: int = Field(
-        300, ge=0, description="Maximum of tickets per minute and API key; 0: no limit"
+        300, ge=0, description="Maximum of tickets per minute and client, on each gateway; 0: no limit"
+    )
+    max_requests_per_minute: int = Field(
+        0, ge=0, description="Maximum of API requests per minute and client, on each gateway; 0: no limit"
+    )
+    max_bytes_per_day: int = Field(
+        0,
+        ge=0,
+        description="Maximum of bytes that a client may upload within a day, on each gateway; 0: no limit",
     )
     retry_interval_seconds: float = Field(
         60, ge=0, description="Minimum time between a failed retry of an image and the next retry"

@@ -18,7 +18,7 @@ from thumbmill.gateway.api import (
     routes,
     session,
 )
-from thumbmill.gateway.api.dependencies import require_principal
+from thumbmill.gateway.api.dependencies import count_request
 from thumbmill.gateway.api.parameters import reject_unknown_parameters
 from thumbmill.gateway.api.route_scopes import check_declarations
 from thumbmill.gateway.container import Services
@@ -28,6 +28,7 @@ from thumbmill.gateway.http.expect_continue import ExpectContinue
 from thumbmill.gateway.http.forwarded_headers import ForwardedHeaders
 from thumbmill.gateway.http.methods import HeadAsGet
 from thumbmill.gateway.http.request_guard import OPERATOR_PATHS, RequestGuard
+from thumbmill.gateway.limits.limiter import RateLimitFields
 
 _DESCRIPTION = """
 Upload images, follow their processing, and download thumbnails.
@@ -44,6 +45,8 @@ _EXPOSED_HEADERS = (
     "Idempotent-Replayed",
     "Location",
     "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "WWW-Authenticate",
 )
@@ -55,7 +58,7 @@ def create_routes() -> FastAPI:
     app = FastAPIOffline(
         redoc_url=None, title="Thumbmill", description=_DESCRIPTION, version="1", redirect_slashes=False
     )
-    checks = [Depends(require_principal), Depends(reject_unknown_parameters)]
+    checks = [Depends(count_request), Depends(reject_unknown_parameters)]
     app.include_router(routes.uploads, dependencies=checks, responses=openapi.COMMON)
     app.include_router(routes.images, dependencies=checks, responses=openapi.COMMON)
     app.include_router(operations.router, dependencies=checks, responses=openapi.COMMON)
@@ -83,6 +86,7 @@ def create_app(services: Services) -> FastAPI:
     console.add_console(app, services.console)
     check_declarations(app, {*OPERATOR_PATHS, "/docs/oauth2-redirect"})
     app.add_middleware(HeadAsGet)
+    app.add_middleware(RateLimitFields)
     app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
     app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)
     app.add_middleware(AccessLog)

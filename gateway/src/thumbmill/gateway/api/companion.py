@@ -20,6 +20,7 @@ from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.idempotency_key import IDEMPOTENCY_KEY_PATTERN
 from thumbmill.gateway.http.request_body import read_json
+from thumbmill.gateway.limits.limiter import limits_of
 from thumbmill.gateway.problems import Code, Problem, validation_problem
 from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.idempotency import IdempotencyKey
@@ -140,28 +141,30 @@ UploadDep = Annotated[UploadToken, Depends(find_upload)]
 
 @router.get("/params", responses=openapi.COMPANION_TICKET)
 async def get_form(
-    request: Request, services: ServicesDep, principal: PrincipalDep, filename: FileName, type_: ContentType = ""
+    request: Request, services: ServicesDep, filename: FileName, type_: ContentType = ""
 ) -> FormParameters:
     """Create a ticket for a file that Uppy uploads in one request."""
     services.admission.check_capacity("uploads")
     parameters = request.query_params
     metadata = read_metadata({name: parameters.get(f"metadata[{name}]") for name in ("batch", "idempotency_key")})
     file = FileDescription(content_type=type_, file_name=filename, batch=metadata.batch)
-    key = await check_key(services, principal, metadata)
-    upload = await services.presigned_uploads.create(file, traceparent_of(request), principal, key)
+    key = await check_key(services, limits_of(request.scope).client, metadata)
+    upload = await services.presigned_uploads.create(
+        file, metadata.size, traceparent_of(request), limits_of(request.scope), key
+    )
     expires = int(services.presigned_uploads.lifetime.total_seconds())
     return FormParameters(url=upload.form.url, fields=upload.form.fields, expires=expires)
 
 
 @router.post("/multipart", openapi_extra=openapi.json_body(MultipartRequest), responses=openapi.COMPANION_TICKET)
-async def start_multipart(request: Request, services: ServicesDep, principal: PrincipalDep) -> Multipart:
+async def start_multipart(request: Request, services: ServicesDep) -> Multipart:
     """Start an upload in parts."""
     services.admission.check_capacity("uploads")
     wanted = await read_json(request, MultipartRequest)
-    metadata = wanted.metadata
+    metadata, limits = wanted.metadata, limits_of(request.scope)
     file = FileDescription(content_type=wanted.type, file_name=wanted.filename, batch=metadata.batch)
-    key = await check_key(services, principal, metadata)
-    started = await services.part_uploads.start(file, metadata.size, traceparent_of(request), principal, key)
+    key = await check_key(services, limits.client, metadata)
+    started = await services.part_uploads.start(file, metadata.size, traceparent_of(request), limits, key)
     return Multipart(key=started.key, uploadId=started.upload_id, id=started.id)
 
 

@@ -14,6 +14,8 @@ from thumbmill.gateway.access.principal import ANONYMOUS, Principal, Scope
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_tokens
+from thumbmill.gateway.limits.limiter import limits_of
+from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import Links, base_url, links_of
 
@@ -69,6 +71,16 @@ async def require_principal(request: Request, services: ServicesDep, client: Cli
 
 
 PrincipalDep = Annotated[Principal, Depends(require_principal)]
+
+
+async def count_request(request: Request, services: ServicesDep, principal: PrincipalDep) -> None:
+    """Count a request against its client's limits. Raise Problem (429) beyond them.
+
+    Only routers depend on this: FastAPI calls a dependency again for each set of scopes that a route asks for.
+    """
+    limits = limits_of(request.scope)
+    limits.client = principal
+    services.limiter.charge(limits, Policy.REQUESTS)
 
 
 async def links_for(request: Request, services: ServicesDep, principal: PrincipalDep) -> Links:

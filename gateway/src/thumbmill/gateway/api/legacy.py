@@ -39,7 +39,7 @@ class LegacyUpload(BaseModel):
 async def upload_image(
     request: Request, response: Response, services: ServicesDep, principal: PrincipalDep, batch: str | None = None
 ) -> LegacyUpload:
-    """Upload an image as a form with a field `file`. Every client error is a 400."""
+    """Upload an image as a form with a field `file`. Every client error but a 429 is a 400."""
     services.admission.check_capacity("upload-image")
     if batch is not None and not valid_batch(batch):
         detail = "batch: must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
@@ -48,7 +48,7 @@ async def upload_image(
         key = await read_idempotency_key(request, principal)
         stored = await services.uploads.store(request, principal.tenant, batch, key)
     except Problem as problem:
-        if problem.is_client_error:
+        if problem.is_client_error and problem.code != Code.RATE_LIMITED:
             problem.status = 400
         raise
     status = (

@@ -113,7 +113,9 @@ def _reference(kind: str, name: str) -> dict[str, str]:
 _LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE)
 _NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 
-COMMON = problem_responses(Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.INTERNAL_ERROR)
+COMMON = problem_responses(
+    Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.RATE_LIMITED, Code.INTERNAL_ERROR
+)
 UPLOADED: Responses = {201: {"model": ImageOut, "description": "The image is DONE or FAILED (`Prefer: wait`)"}}
 EXISTING: Responses = {
     200: {"model": ExistingImage, "description": "The image is there already: nothing needs to be uploaded"}
@@ -149,7 +151,7 @@ _TICKET = (
     Code.BROKER_UNAVAILABLE,
     Code.STORAGE_UNAVAILABLE,
     Code.TOO_MANY_WAITING,
-    Code.TOO_MANY_TICKETS,
+    Code.RATE_LIMITED,
     Code.IDEMPOTENCY_KEY_SPENT,
 )
 COMPANION_TICKET = problem_responses(*_TICKET)

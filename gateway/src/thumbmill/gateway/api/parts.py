@@ -33,7 +33,9 @@ class UploadRequest(FileDescription):
     method: Literal["form", "parts"] = Field(
         "form", description="`form`: one request; `parts`: a multipart upload that can be resumed for 24 hours"
     )
-    bytes: int | None = Field(None, ge=1, description="Size of the file; required for `parts`")
+    bytes: int | None = Field(
+        None, ge=1, description="Size of the file; required for `parts`. A form then accepts no larger file"
+    )
 
     @model_validator(mode="after")
     def _check_size(self) -> "UploadRequest":

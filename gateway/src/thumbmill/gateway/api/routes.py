@@ -29,6 +29,7 @@ from thumbmill.gateway.images.models import (
 from thumbmill.gateway.images.pagination import read_page
 from thumbmill.gateway.images.presenter import image_headers, select_states, to_event_out, to_image_out
 from thumbmill.gateway.images.states import WITHOUT_UPLOAD
+from thumbmill.gateway.limits.limiter import limits_of
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of
 from thumbmill.gateway.uploads.presigned import PresignedUpload
@@ -75,7 +76,6 @@ async def create_presigned_upload(
     request: Request,
     response: Response,
     services: ServicesDep,
-    principal: PrincipalDep,
     idempotency_key: IdempotencyKeyDep,
 ) -> PresignedUpload | PartsUpload | ExistingImage:
     """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store.
@@ -93,12 +93,12 @@ async def create_presigned_upload(
     upload: PresignedUpload | PartsUpload
     if wanted.method == "parts":
         started = await services.part_uploads.start(
-            wanted, wanted.bytes, traceparent_of(request), principal, idempotency_key
+            wanted, wanted.bytes, traceparent_of(request), limits_of(request.scope), idempotency_key
         )
         upload = to_parts_upload(started, links)
     else:
         upload = await services.presigned_uploads.create(
-            wanted, traceparent_of(request), principal, idempotency_key
+            wanted, wanted.bytes, traceparent_of(request), limits_of(request.scope), idempotency_key
         )
     response.headers["Location"] = links.image(upload.id)
     return upload

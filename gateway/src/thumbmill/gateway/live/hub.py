@@ -14,6 +14,9 @@ from typing import Protocol
 import structlog
 
 from thumbmill.core.errors import DependencyUnavailable
+from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
+from thumbmill.gateway.limits.places import Places
+from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.live.changes import Page
 from thumbmill.gateway.live.event_ids import EventId, FeedHead, find_reset
 from thumbmill.gateway.live.selection import Selection
@@ -41,11 +44,17 @@ class Hub:
     """Distributes changes, and counts the live connections: streams and waits."""
 
     def __init__(
-        self, feed: Feed, notifications: Callable[[], AsyncIterator[object]], *, max_connections: int
+        self,
+        feed: Feed,
+        notifications: Callable[[], AsyncIterator[object]],
+        limiter: RateLimiter,
+        *,
+        max_connections: int,
     ) -> None:
         self._feed = feed
         self._notifications = notifications
-        self._max_connections = max_connections
+        self._limiter = limiter
+        self._places = Places(max_connections)
         self._connections: dict[Subscription, Callable[[], None]] = {}  # with what aborts the connection
         self._subscribers = Subscribers()
         self._head: FeedHead | None = None  # up to which changes were distributed; None while nothing is read
@@ -68,15 +77,16 @@ class Hub:
 
     @contextmanager
     def subscribe(
-        self, kind: str, selection: Selection, abort: Callable[[], None] = lambda: None
+        self, kind: str, selection: Selection, limits: RequestLimits, abort: Callable[[], None] = lambda: None
     ) -> Iterator[Subscription]:
         """Count a live connection, and yield its subscription. ``abort`` closes a connection that does not read.
 
-        Raise Problem if there are too many. No change is queued before ``follow``.
+        Raise Problem if there are too many, or the client has its share. No change is queued before ``follow``.
         """
-        if self._is_closed or len(self._connections) >= self._max_connections:
+        if self._is_closed or not self._places.are_free_for(limits.client):
             LIVE_CONNECTIONS_REJECTED.labels(kind).inc()
             raise Problem(Code.TOO_MANY_STREAMS)
+        self._limiter.check_places(limits, Policy.LIVE, self._places)
 
         def on_overflow() -> None:
             SLOW_STREAMS.inc()
@@ -84,12 +94,14 @@ class Hub:
 
         subscription = Subscription(selection, on_overflow)
         self._connections[subscription] = abort
+        self._places.take(limits.client)
         LIVE_CONNECTIONS.labels(kind).inc()
         self._wake.set()
         try:
             yield subscription
         finally:
             LIVE_CONNECTIONS.labels(kind).dec()
+            self._places.free(limits.client)
             self._subscribers.remove(subscription)
             del self._connections[subscription]
             if not self._connections:

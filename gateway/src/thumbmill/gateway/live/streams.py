@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from thumbmill.gateway.http.disconnects import ABORT, on_disconnect
 from thumbmill.gateway.images.lookup import Lookup
+from thumbmill.gateway.limits.limiter import limits_of
 from thumbmill.gateway.live.changes import Change, ChangeFeed
 from thumbmill.gateway.live.event_ids import (
     EventId,
@@ -82,7 +83,9 @@ class _EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         hub = self._streams.hub
-        with hub.subscribe("stream", self._request.selection, scope.get(ABORT, _do_nothing)) as subscription:
+        with hub.subscribe(
+            "stream", self._request.selection, limits_of(scope), scope.get(ABORT, _do_nothing)
+        ) as subscription:
             await hub.start()
             with on_disconnect(receive, subscription.close):
                 async with aclosing(

@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from thumbmill.gateway.http.disconnects import on_disconnect
+from thumbmill.gateway.limits.limiter import limits_of
 from thumbmill.gateway.live.hub import Hub
 from thumbmill.gateway.live.selection import Selection
 from thumbmill.gateway.live.subscriptions import Subscription
@@ -58,11 +59,11 @@ class Waits:
         if seconds <= 0:
             return Waited(await read(), 0)
         try:
-            with self.hub.subscribe("wait", selection) as subscription:
+            with self.hub.subscribe("wait", selection, limits_of(request.scope)) as subscription:
                 waiting = self._wait(request, seconds, subscription, read, is_enough, reread_seconds)
                 return Waited(await waiting, seconds)
         except Problem as problem:
-            if problem.code != Code.TOO_MANY_STREAMS:
+            if problem.code not in {Code.TOO_MANY_STREAMS, Code.RATE_LIMITED}:
                 raise
         return Waited(await read(), 0)
 

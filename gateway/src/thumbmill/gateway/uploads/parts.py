@@ -25,8 +25,8 @@ from thumbmill.core.object_store.listing import StoredPart
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
-from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
+from thumbmill.gateway.limits.limiter import RequestLimits
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.uploads.idempotency import Content, EarlierUploads, IdempotencyKey, possible_etags
@@ -70,24 +70,29 @@ class PartUploads:
         file: FileDescription,
         size: int | None,
         traceparent: str,
-        principal: Principal,
+        limits: RequestLimits,
         idempotency_key: IdempotencyKey | None = None,
     ) -> StartedUpload:
         """Start an upload of a file of this size, or of a size that is not known. Raise Problem."""
-        content_type = self.tickets.admit(file.content_type, principal.name)
-        if size is not None and size > self.max_bytes:
-            raise self._too_large()
-        image_id = idempotency_key.image_id if idempotency_key else new_image_id(principal.tenant)
-        key = upload_key(image_id, principal.tenant)
+        tenant = limits.client.tenant
+        image_id = idempotency_key.image_id if idempotency_key else new_image_id(tenant)
+        with self.tickets.admit(file.content_type, size, limits) as content_type:
+            known = file.model_copy(update={"content_type": content_type})
+            return await self._start(image_id, tenant, known, size, traceparent)
+
+    async def _start(
+        self, image_id: uuid.UUID, tenant: str, file: FileDescription, size: int | None, traceparent: str
+    ) -> StartedUpload:
+        key = upload_key(image_id, tenant)
         file_name = sanitize_file_name(file.file_name or "")
         metadata = object_metadata(file_name, traceparent, file.batch)
         expires_at = datetime.now(UTC).replace(microsecond=0) + LIFETIME
         upload = await self.executor.run(
-            self.storage.create_multipart_upload, ORIGINALS_BUCKET, key, content_type, metadata
+            self.storage.create_multipart_upload, ORIGINALS_BUCKET, key, file.content_type, metadata
         )
-        token = UploadToken(image_id, upload, size, expires_at, principal.tenant)
+        token = UploadToken(image_id, upload, size, expires_at, tenant)
         requested = UploadRequested(
-            key=key, file_name=file_name, content_type=content_type, expires_at=expires_at, batch=file.batch
+            key=key, file_name=file_name, content_type=file.content_type, expires_at=expires_at, batch=file.batch
         )
         try:
             await self.tickets.announce(requested, traceparent)

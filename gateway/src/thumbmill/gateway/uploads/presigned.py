@@ -11,7 +11,7 @@ from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, new_image_id, up
 from thumbmill.core.contracts.status import Status
 from thumbmill.core.object_store.store import Storage
 from thumbmill.core.text import sanitize_file_name
-from thumbmill.gateway.access.principal import Principal
+from thumbmill.gateway.limits.limiter import RequestLimits
 from thumbmill.gateway.uploads.idempotency import IdempotencyKey
 from thumbmill.gateway.uploads.tickets import FileDescription, Tickets
 
@@ -48,23 +48,34 @@ class PresignedUploads:
     async def create(
         self,
         file: FileDescription,
+        size: int | None,
         traceparent: str,
-        principal: Principal,
+        limits: RequestLimits,
         idempotency_key: IdempotencyKey | None = None,
     ) -> PresignedUpload:
-        """Create a presigned upload, or renew the one with this key. Raise Problem, DependencyUnavailable."""
-        content_type = self.tickets.admit(file.content_type, principal.name)
-        image_id = idempotency_key.image_id if idempotency_key else new_image_id(principal.tenant)
-        key = upload_key(image_id, principal.tenant)
-        fields = self.signer.presign_post(ORIGINALS_BUCKET, key, content_type, self.max_bytes, self.lifetime)
+        """Create a presigned upload, of at most this size if it is known, or renew the one with this key.
+
+        Raise Problem, DependencyUnavailable.
+        """
+        tenant, max_bytes = limits.client.tenant, size or self.max_bytes
+        image_id = idempotency_key.image_id if idempotency_key else new_image_id(tenant)
+        with self.tickets.admit(file.content_type, size, limits) as content_type:
+            known = file.model_copy(update={"content_type": content_type})
+            return await self._issue(image_id, tenant, known, max_bytes, traceparent)
+
+    async def _issue(
+        self, image_id: uuid.UUID, tenant: str, file: FileDescription, max_bytes: int, traceparent: str
+    ) -> PresignedUpload:
+        key = upload_key(image_id, tenant)
+        fields = self.signer.presign_post(ORIGINALS_BUCKET, key, file.content_type, max_bytes, self.lifetime)
         expires_at = datetime.now(UTC) + self.lifetime
         requested = UploadRequested(
             key=key,
             file_name=sanitize_file_name(file.file_name or ""),
-            content_type=content_type,
+            content_type=file.content_type,
             expires_at=expires_at,
             batch=file.batch,
         )
         await self.tickets.announce(requested, traceparent)
         form = Form(url=f"{self.form_url}/{ORIGINALS_BUCKET}", fields=fields)
-        return PresignedUpload(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=self.max_bytes)
+        return PresignedUpload(id=image_id, key=key, form=form, expires_at=expires_at, max_bytes=max_bytes)

@@ -1,8 +1,9 @@
 """Tickets: permissions to upload one file directly to the object store. Their limits, and their announcement."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -14,7 +15,8 @@ from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
-from thumbmill.gateway.http.rate_limiter import RateLimiter
+from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
+from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 
@@ -43,17 +45,29 @@ class Tickets:
 
     publisher: Publisher
     publisher_executor: BoundedExecutor
-    rate_limiter: RateLimiter
+    limiter: RateLimiter
+    max_bytes: int  # of a file
 
-    def admit(self, content_type: str, client: str) -> str:
-        """Return the canonical content type. Raise Problem if it is not supported, or too many were requested."""
+    @contextmanager
+    def admit(self, content_type: str, size: int | None, limits: RequestLimits) -> Iterator[str]:
+        """Yield the canonical content type, and charge the client. Refund the bytes if no ticket is issued.
+
+        A ticket without a size costs the bytes that it allows. Raise Problem if the type is not supported, the file
+        is too large, or the client exceeds a limit.
+        """
         normalized = normalize_content_type(content_type)
         if normalized not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type: must be one of {', '.join(SUPPORTED)}")
-        if wait := self.rate_limiter.acquire(client):
-            headers = {"Retry-After": str(ceil(wait))}
-            raise Problem(Code.TOO_MANY_TICKETS, f"try again in {ceil(wait)} s", headers=headers)
-        return normalized
+        if size is not None and size > self.max_bytes:
+            raise Problem(Code.FILE_TOO_LARGE, f"the limit is {self.max_bytes} bytes", max_bytes=self.max_bytes)
+        self.limiter.charge(limits, Policy.TICKETS)
+        cost = size or self.max_bytes
+        self.limiter.charge(limits, Policy.BYTES, cost)
+        try:
+            yield normalized
+        except BaseException:  # the client may have left
+            self.limiter.settle(limits, Policy.BYTES, -cost)
+            raise
 
     async def announce(self, requested: UploadRequested, traceparent: str) -> None:
         """Publish a ticket, with a publisher confirm. Raise DependencyUnavailable."""
