@@ -51,7 +51,7 @@ def main() -> int:
     up = commands.add_parser("up", help="start everything in the foreground; Ctrl-C stops it")
     up.add_argument("--backing", action="store_true", help="start only MinIO, RabbitMQ and Postgres, provisioned")
     commands.add_parser("down", help="stop a running `up` from another terminal")
-    commands.add_parser("status", help="show which processes are running and ready")
+    commands.add_parser("status", help="show which processes are running and ready, and the logins of the consoles")
     commands.add_parser("smoke", help="upload a sample image to a running system and wait for its thumbnails")
     commands.add_parser("clean", help="remove .local and all its data")
     arguments = parser.parse_args()
@@ -137,7 +137,7 @@ def down() -> None:
 
 
 def status() -> int:
-    """Print one line for each process. Return 0 if all of them are ready, else 1."""
+    """Print each process, and the addresses and logins of what runs. Return 0 if all are ready, else 1."""
     if not DIRECTORY.exists():
         log(f"nothing is running: {DIRECTORY} does not exist. Start the system with `make up`")
         return 1
@@ -150,6 +150,10 @@ def status() -> int:
         all_ready = all_ready and ready
         state = "not running" if pid is None else f"process {pid}, {'ready' if ready else 'not ready'}"
         print(f"{name:<15} {state}   {stack.log_path(name)}")
+    if running:
+        backing_only = not (stack.installation.pids / "gateway.pid").exists()
+        for line in describe_endpoints(stack, backing_only=backing_only):
+            print(line)
     return 0 if all_ready else 1
 
 
@@ -233,7 +237,13 @@ def list_endpoints(stack: Stack, *, backing_only: bool) -> list[tuple[str, str, 
     return rows
 
 
+def describe_endpoints(stack: Stack, *, backing_only: bool) -> list[str]:
+    """Return a line for the address and the login of everything that is running."""
+    rows = list_endpoints(stack, backing_only=backing_only)
+    return [f"  {name:<16} {address:<32} {login}".rstrip() for name, address, login in rows]
+
+
 def _print_endpoints(stack: Stack, *, backing_only: bool) -> None:
-    for name, address, login in list_endpoints(stack, backing_only=backing_only):
-        log(f"  {name:<16} {address:<32} {login}".rstrip())
+    for line in describe_endpoints(stack, backing_only=backing_only):
+        log(line)
     log(f"logs are in {stack.installation.logs}; press Ctrl-C to stop")

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from devstack.envfile import read_env_file, write_private_env_file
 
-# Well-known default logins of the two consoles, acceptable since both listen on loopback only. To change one, set
-# the environment variable of the same name at any start.
-DEFAULT_LOGINS = {
-    "MINIO_ROOT_USER": "minioadmin",
-    "MINIO_ROOT_PASSWORD": "minioadmin",
-    "RABBITMQ_ADMIN_PASSWORD": "admin",
-}
+MINIO_ROOT_USER = "minioadmin"
+# Of the two consoles. They listen on loopback only, but a web page whose name leads there could try known passwords
+# against their interfaces. To choose one, set the environment variable of the same name at any start.
+CONSOLE_PASSWORDS = ("MINIO_ROOT_PASSWORD", "RABBITMQ_ADMIN_PASSWORD")
 GENERATED = (
+    *CONSOLE_PASSWORDS,
     "GATEWAY_MINIO_SECRET_KEY",
     "UPLOAD_SIGNER_SECRET_KEY",
     "PART_SIGNER_SECRET_KEY",
@@ -40,9 +38,10 @@ def load_secrets(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     The environment overrides the logins of the two consoles.
     """
     known = read_env_file(path) if path.exists() else {}
-    chosen = {name: environment[name] for name in DEFAULT_LOGINS if environment.get(name)}
+    changeable = ("MINIO_ROOT_USER", *CONSOLE_PASSWORDS)
+    chosen = {name: environment[name] for name in changeable if environment.get(name)}
     generated = {name: secrets.token_urlsafe(_SECRET_BYTES) for name in GENERATED if name not in known}
-    complete = DEFAULT_LOGINS | known | chosen | generated
+    complete = {"MINIO_ROOT_USER": MINIO_ROOT_USER} | generated | known | chosen
     if complete != known:
         write_private_env_file(path, complete)
     return complete

@@ -106,6 +106,8 @@ def test_status_and_smoke_use_their_own_checkout_and_a_killed_server_is_restarte
 
     status = running.run("status", **elsewhere, **FOREIGN_VARIABLES)
     assert status.returncode == 0, status.stdout
+    [password] = re.findall("RabbitMQ UI .* admin / (.+)", status.stdout)
+    assert f"admin / {password}\n" in running.printed()
     assert running.run("smoke", **elsewhere).returncode == 0
 
 

@@ -14,3 +14,11 @@ def test_the_web_console_is_announced_only_where_the_gateway_has_it(is_built, ba
     names = {name for name, _, _ in rows}
     assert ("Web console" in names) == (is_built and not backing_only)
     assert ("API docs" in names) == (not backing_only)
+
+
+def test_the_logins_of_the_consoles_are_announced(tmp_path):
+    stack = Stack(tmp_path, ports_from({}))
+    lines = "\n".join(commands.describe_endpoints(stack, backing_only=False))
+    secrets = stack.installation.secrets
+    assert f"minioadmin / {secrets['MINIO_ROOT_PASSWORD']}\n" in lines
+    assert f"admin / {secrets['RABBITMQ_ADMIN_PASSWORD']}\n" in lines

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from devstack.account import choose_data_directory, remove_data
-from devstack.credentials import DEFAULT_LOGINS, GENERATED, load_secrets
+from devstack.credentials import CONSOLE_PASSWORDS, GENERATED, load_secrets
 from devstack.envfile import read_env_file
 from devstack.processes import read_pid_file, write_pid_file
 
@@ -15,7 +15,7 @@ from devstack.processes import read_pid_file, write_pid_file
 def test_secrets_are_generated_once_and_only_their_owner_can_read_them(tmp_path):
     path = tmp_path / "secrets.env"
     made = load_secrets(path, {})
-    assert made.keys() == {*DEFAULT_LOGINS, *GENERATED}
+    assert made.keys() == {"MINIO_ROOT_USER", *GENERATED}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_secrets(path, {}) == made
     assert len({made[name] for name in GENERATED}) == len(GENERATED)
@@ -29,6 +29,19 @@ def test_a_missing_secret_is_added_and_the_others_stay(tmp_path):
     path.write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
     assert load_secrets(path, {}).items() >= kept.items()
     assert load_secrets(path, {}).keys() == made.keys()
+
+
+def test_each_installation_has_its_own_passwords_of_the_consoles_and_an_older_one_keeps_its_known_ones(tmp_path):
+    first, second = (load_secrets(tmp_path / name, {}) for name in ("first.env", "second.env"))
+    assert all(first[name] != second[name] for name in CONSOLE_PASSWORDS)
+    older = {
+        "MINIO_ROOT_USER": "minioadmin",
+        "MINIO_ROOT_PASSWORD": "minioadmin",
+        "RABBITMQ_ADMIN_PASSWORD": "admin",
+    }
+    path = tmp_path / "older.env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in older.items()))
+    assert load_secrets(path, {}).items() >= older.items()
 
 
 def test_the_environment_overrides_the_logins_of_the_consoles(tmp_path):
