@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from ctypes.util import find_library
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -24,10 +25,18 @@ from benchmarks.imaging.contestants import (
     make_once,
     run_program,
 )
-from benchmarks.imaging.rows import QUALITY, ROWS, Row
+from benchmarks.imaging.rows import LIBHEIF, QUALITY, ROWS, Row
 
-LOCAL = Path(__file__).parents[2] / ".local"
-CHECKOUT_PATH = {"PYTHONPATH": str(Path(__file__).parents[2])}  # for the module `benchmarks`
+CHECKOUT = Path(__file__).parents[2]
+LOCAL = CHECKOUT / ".local"
+SCREENSHOTS = CHECKOUT / "docs" / "screenshots"
+CHECKOUT_PATH = {"PYTHONPATH": str(CHECKOUT)}  # for the module `benchmarks`
+# Without the wheel's module pyvips loads the operating system's libvips.so.42.
+SYSTEM_LIBVIPS = """
+import runpy, sys
+sys.modules["_libvips"] = None
+runpy.run_module("benchmarks.imaging.libvips", run_name="__main__")
+"""
 ONE_THREAD = {"VIPS_CONCURRENCY": "1"}
 
 
@@ -54,9 +63,10 @@ class Benchmark:
 
     def run(self, row: Row, rounds: int) -> Result:
         result = Result(row)
+        contestants = self.contestants_of(row)
         for number in range(rounds):
-            turn = number % len(self.contestants)
-            for contestant in self.contestants[turn:] + self.contestants[:turn]:
+            turn = number % len(contestants)
+            for contestant in contestants[turn:] + contestants[:turn]:
                 outcome = contestant.run(self.job(row))
                 if "rejected" in outcome:
                     result.skipped = (
@@ -70,6 +80,9 @@ class Benchmark:
         result.fine = self.score(row, 100)
         return result
 
+    def contestants_of(self, row: Row) -> list[Contestant]:
+        return [one for one in self.contestants if one.name in {"thumbmill", *row.competitors}]
+
     def job(self, row: Row, quality: int = QUALITY, out: Path | None = None) -> dict[str, object]:
         files = sorted(str(path) for path in (self.files / row.source).iterdir())
         return {"files": files, "edges": row.edges, "quality": quality, "out": str(out) if out else None}
@@ -77,7 +90,7 @@ class Benchmark:
     def score(self, row: Row, quality: int) -> dict[str, dict[str, float]]:
         """Make the images once more, without measuring, and return their scores."""
         folders: dict[str, str] = {}
-        for contestant in self.contestants:
+        for contestant in self.contestants_of(row):
             folder = Path(tempfile.mkdtemp(dir=self.work))
             contestant.run(self.job(row, quality, folder))
             folders[contestant.name] = str(folder)
@@ -90,8 +103,10 @@ class Benchmark:
 
 def make_files(base: Path, photos: list[corpus.Photo], python: Path) -> Path:
     script, folder = HERE / "files.py", base / "files"
-    made_of = fingerprint(script, *(photo.path for photo in photos))
-    command = [str(python), str(script), str(folder), *(str(photo.path) for photo in photos)]
+    screenshots = sorted(path for path in SCREENSHOTS.glob("*.png") if not path.stem.endswith("narrow"))
+    sources = [*(photo.path for photo in photos), *screenshots]
+    made_of = fingerprint(script, *sources)
+    command = [str(python), str(script), str(folder), *map(str, sources)]
     make_once(folder, made_of, "writing photographs in every format", lambda: run(command))
     return folder
 
@@ -118,17 +133,19 @@ def table(results: list[Result], competitors: list[str]) -> str:
         lines.append(
             [
                 result.row.title,
-                *(ratio(result.cpu_ms[competitor], result.cpu_ms["thumbmill"]) for competitor in competitors),
-                " / ".join(f"{median(result.cpu_ms[name]):.1f}" for name in names),
-                " / ".join(f"{result.scores[name]['ssim']:.4f}" for name in names),
-                " / ".join(f"{result.scores[name]['psnr']:.1f}" for name in names),
-                " / ".join(f"{result.fine[name]['psnr']:.1f}" for name in names),
+                *(ratio(result.cpu_ms.get(competitor), result.cpu_ms["thumbmill"]) for competitor in competitors),
+                " / ".join(f"{median(result.cpu_ms[name]):.1f}" for name in names if name in result.cpu_ms),
+                " / ".join(f"{result.scores[name]['ssim']:.4f}" for name in names if name in result.scores),
+                " / ".join(f"{result.scores[name]['psnr']:.1f}" for name in names if name in result.scores),
+                " / ".join(f"{result.fine[name]['psnr']:.1f}" for name in names if name in result.fine),
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def ratio(competitor: list[float], thumbmill: list[float]) -> str:
+def ratio(competitor: list[float] | None, thumbmill: list[float]) -> str:
+    if competitor is None:
+        return "-"  # it does not take part
     ratios = [one / other for one, other in zip(competitor, thumbmill, strict=True)]
     return f"{median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
 
@@ -170,6 +187,10 @@ def main() -> None:
     contestants.append(
         Contestant("libvips", (str(python), "-m", "benchmarks.imaging.libvips"), CHECKOUT_PATH | ONE_THREAD)
     )
+    if find_library("vips"):
+        contestants.append(Contestant(LIBHEIF, (str(python), "-c", SYSTEM_LIBVIPS), CHECKOUT_PATH | ONE_THREAD))
+    else:
+        log(f"skipping {LIBHEIF}: install Debian's package libvips42")
 
     with tempfile.TemporaryDirectory(dir=base) as work:
         benchmark = Benchmark(contestants, python, files, Path(work))

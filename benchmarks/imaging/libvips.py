@@ -8,11 +8,16 @@ import pyvips
 
 from benchmarks.imaging.job import Maker, run_job
 
+# libvips 8.15 renamed both options.
+IS_RENAMED = pyvips.at_least_libvips(8, 15)
+TO_SRGB = {"output_profile" if IS_RENAMED else "export_profile": "srgb"}
+WITHOUT_METADATA = {"keep": "none"} if IS_RENAMED else {"strip": True}
+
 
 def prepare(edges: list[int], quality: int) -> Maker:
     def make(data: bytes) -> list[bytes]:
         *smaller, largest = edges
-        small = pyvips.Image.thumbnail_buffer(data, largest, height=largest, size="down", output_profile="srgb")
+        small = pyvips.Image.thumbnail_buffer(data, largest, height=largest, size="down", **TO_SRGB)
         made = []
         for edge in reversed(smaller):
             small = small.copy_memory()
@@ -22,7 +27,7 @@ def prepare(edges: list[int], quality: int) -> Maker:
         return made[::-1]
 
     def save(small: pyvips.Image) -> bytes:
-        data: bytes = small.jpegsave_buffer(Q=quality, keep="none")
+        data: bytes = small.jpegsave_buffer(Q=quality, **WITHOUT_METADATA)
         return data
 
     return make

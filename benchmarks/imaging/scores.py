@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms, ImageOps
 
 Plane = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -79,6 +80,7 @@ def _blur(plane: Plane) -> Plane:
 
 
 if __name__ == "__main__":
+    pillow_heif.register_heif_opener()
     job = json.load(sys.stdin)
     folders = {name: Path(folder) for name, folder in job["folders"].items()}
     print(json.dumps(score([Path(name) for name in job["files"]], job["edges"], folders)))
