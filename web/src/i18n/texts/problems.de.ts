@@ -41,7 +41,6 @@ export const problems = {
   "problem.too_many_connections": "Das Gateway hat zu viele Verbindungen. Versuchen Sie es später.",
   "problem.too_many_requests": "Das Gateway hat gerade zu viel zu tun. Versuchen Sie es später.",
   "problem.too_many_streams": "Das Gateway hat zu viele offene Ströme. Versuchen Sie es später.",
-  "problem.too_many_tickets": "Zu viele Tickets in einer Minute. Versuchen Sie es später.",
   "problem.too_many_uploads": "Es laufen zu viele Uploads zugleich. Versuchen Sie es später.",
   "problem.too_many_waiting": "Zu viele Bilder warten auf ihre Verarbeitung. Versuchen Sie es später.",
   "problem.unknown_parameter": "Die Adresse hat einen Parameter, den es hier nicht gibt.",
@@ -53,4 +52,9 @@ export const problems = {
   "problem.variant_lost": "Die Variante fehlt und wird neu hergestellt. Versuchen Sie es gleich noch einmal.",
   "problem.variant_not_found": "Das Bild hat keine solche Variante.",
   "problem.wrong_host": "Der Name im Host-Header gehört nicht zu diesem Gateway. ALLOWED_HOSTS erlaubt ihn.",
+  "problem.invalid_signature": "Die Signatur dieses Links ist nicht gültig.",
+  "problem.link_expired": "Dieser Link ist abgelaufen.",
+  "problem.links_off": "Dieses Gateway signiert keine Links: Es hat keine Schlüssel dafür (SIGNING_KEYS_FILE).",
+  "problem.range_not_satisfiable": "Der verlangte Bereich liegt hinter dem Ende der Datei.",
+  "problem.rate_limited": "Sie überschreiten eine Grenze dieses Gateways. Versuchen Sie es später.",
 };

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import { body, client, type Image, type ImagePage } from "../../api/client";
 import { Button, ErrorState, Icon, Skeleton, StatusChip, Time } from "../../components";
-import { t, translate } from "../../i18n";
+import { locale, t, translate } from "../../i18n";
 import { isNewer, useChanges } from "../../live";
 import { Link } from "../../router";
 import { useResource } from "../../resource";
@@ -101,12 +101,13 @@ function Row({ image, selectable, selected, onToggle }: RowProperties): JSX.Elem
   );
 }
 
-/** What the code means, and the sentence of the decoder that says more. */
+/** What the code means, in the chosen language, and the sentence of the API, which says more and includes it. */
 function Why({ image: { error } }: { image: Image }): JSX.Element {
   if (!error) return <p class="muted">{t("failures.notFailedNow")}</p>;
   return (
     <p class="muted">
-      {translate(`failure.${error.code}`, error.code)}: <span lang="en">{error.detail}</span>
+      {!locale.value.startsWith("en") && `${translate(`failure.${error.code}`, error.code)}: `}
+      <span lang="en">{error.detail}</span>
     </p>
   );
 }

@@ -5,7 +5,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { body, client } from "../../api/client";
 import { logOut, loginNeeded } from "../../api/session";
 import { apiUrl } from "../../base";
-import { Button, ErrorState, Page, Skeleton, Table, Time } from "../../components";
+import { Button, ErrorState, Page, Skeleton, Time } from "../../components";
 import { formatBytes, t } from "../../i18n";
 import { useResource } from "../../resource";
 import { language, shortcuts, theme } from "../../settings";
@@ -129,15 +129,16 @@ function Limits(): JSX.Element {
       <p>
         {t("settings.limits.size")} <strong>{formatBytes(known.max_upload_bytes)}</strong> <code>MAX_UPLOAD_BYTES</code>
       </p>
-      <Table
-        caption={t("settings.limits.formats")}
-        columns={[
-          { key: "type", title: t("settings.limits.type"), cell: (format) => <code>{format.content_type}</code> },
-          { key: "extension", title: t("settings.limits.extension"), cell: (format) => <code>.{format.extension}</code> },
-        ]}
-        rows={known.formats}
-        keyOf={(format) => format.content_type}
-      />
+      <p>
+        {t("settings.limits.formats")}{" "}
+        <span class="settings-formats">
+          {known.formats.map((format) => (
+            <code key={format.content_type} title={format.content_type}>
+              .{format.extension}
+            </code>
+          ))}
+        </span>
+      </p>
     </>
   );
 }
