@@ -1,11 +1,14 @@
 """Who gets links, and to which variants."""
 
 import asyncio
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic_core import to_json
 from starlette.requests import Request
 
 from tests.unit.gateway.fakes import App, Namespace
@@ -17,6 +20,10 @@ from thumbmill.gateway.api.dependencies import links_for, require_principal
 from thumbmill.gateway.images.presenter import etag_of, to_image_out
 from thumbmill.gateway.links.signer import LinkSigner
 from thumbmill.gateway.links.signing_keys import SigningKeys
+from thumbmill.gateway.live.changes import Change
+from thumbmill.gateway.live.event_ids import EventId
+from thumbmill.gateway.live.frames import group_frames, render_change
+from thumbmill.gateway.live.subscriptions import Group
 from thumbmill.gateway.problems import install_handlers
 
 OTHER = VARIANT | {"type": "small", "key": VARIANT["key"].replace("thumbnail", "small")}
@@ -111,3 +118,31 @@ def test_the_etag_of_an_image_changes_with_its_links():
     clock.now += 86_400
     assert len({before, other_key, reader, etag(signs)}) == 4
     assert etag(reads) == reader
+
+
+def test_clients_share_a_rendered_change_only_with_those_of_the_same_scope_and_window():
+    change = Change(
+        id=EventId("e1", 1),
+        image_id=ID,
+        version=1,
+        generation=1,
+        type="image.done",
+        batch=None,
+        at=datetime(2026, 11, 29, tzinfo=UTC),
+        data=to_json(asdict(DONE)).decode(),
+    )
+    group, clock = Group([change]), Clock()
+    signing = links_of_client(ALL_SCOPES, make_signer(clock=clock))
+    reading = links_of_client({Scope.READ}, make_signer(clock=clock))
+
+    def signed_url(links):
+        rendered = render_change(change, links)
+        assert rendered in group_frames(group, links)
+        return json.loads(rendered)["data"]["variants"][1]["signed_url"]
+
+    today = signed_url(signing)
+    assert today
+    assert signed_url(reading) is None
+    assert signed_url(signing) == today
+    clock.now += 86_400
+    assert signed_url(signing) not in {today, None}
