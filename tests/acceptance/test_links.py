@@ -101,6 +101,20 @@ def test_links_work_without_the_database_and_the_tracker(system, image, keys):
         assert rejected(system.http.get(expired), 410) == "link_expired"
 
 
+def test_downloads_with_a_key_have_ranges_too(system):
+    original = photo()
+    image = system.wait_status(system.post_form(original)["id"])
+    for type_, whole in (("original", original), ("large", system.thumbnail(image["id"], "large"))):
+        path = f"/api/v1/images/{image['id']}/variants/{type_}"
+        part = system.http.get(path, headers={"Range": f"bytes={len(whole) // 2}-"})
+        assert (part.status_code, part.content) == (206, whole[len(whole) // 2 :])
+        assert part.headers["content-range"] == f"bytes {len(whole) // 2}-{len(whole) - 1}/{len(whole)}"
+        same = {"Range": "bytes=-4", "If-Range": part.headers["etag"]}
+        assert system.http.get(path, headers=same).content == whole[-4:]
+        outside = system.http.get(path, headers={"Range": f"bytes={len(whole)}-"})
+        assert problem(outside, 416) == "range_not_satisfiable"
+
+
 def test_links_need_no_key_and_are_one_response_for_all_pages(system, image, keys):
     minute = sign(keys.read_text(), key_of(thumbnail_link(image)), int(time.time()) + 60)
     with system.restarted("gateway", API_KEYS="a-client-of-links", CORS_ALLOW_ORIGINS=ORIGIN):

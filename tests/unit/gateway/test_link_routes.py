@@ -123,6 +123,7 @@ def test_the_etag_of_an_image_changes_with_its_links():
 def test_clients_share_a_rendered_change_only_with_those_of_the_same_scope_and_window():
     change = Change(
         id=EventId("e1", 1),
+        tenant="",
         image_id=ID,
         version=1,
         generation=1,
