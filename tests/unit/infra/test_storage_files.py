@@ -43,7 +43,12 @@ def rights(name):
 
 @pytest.mark.parametrize("name", ["upload-signer", "part-signer"])
 def test_the_signers_may_only_put_uploads(name):
-    assert rights(name) == {("s3:PutObject", "images-original/uploads/*")}
+    assert rights(name) == {("s3:PutObject", f"images-original/{prefix}uploads/*") for prefix in ("", "t/*/")}
+
+
+def test_the_uploader_of_the_default_tenant_may_do_nothing_with_keys_of_others():
+    denied = [statement for statement in POLICIES["s3-uploader"]["Statement"] if statement["Effect"] == "Deny"]
+    assert {"Effect": "Deny", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::images-original/t/*"]} in denied
 
 
 def test_only_the_thumbnailer_writes_variants():
@@ -53,7 +58,8 @@ def test_only_the_thumbnailer_writes_variants():
 def test_deleting_variants_and_originals_is_limited_to_those_who_need_it():
     assert who_may("s3:DeleteObject", "images-processed") == {"thumbnailer", "status-tracker"}
     assert who_may("s3:DeleteObject", "images-original/*") == {"gateway"}
-    assert who_may("s3:DeleteObject", "images-original/uploads/*") == {"status-tracker"}
+    for prefix in ("", "t/*/"):
+        assert who_may("s3:DeleteObject", f"images-original/{prefix}uploads/*") == {"status-tracker"}
 
 
 def who_may(action, bucket):
