@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from devstack.stack import Stack
 from tests.support.images import grain
+from tests.support.live import Stream
 from tests.support.stack import run_stack
 from tests.support.waiting import wait_until
 
@@ -193,3 +194,23 @@ def photo():
     file = BytesIO()
     grain((600, 400), 80).convert("RGB").save(file, "JPEG")
     return file.getvalue()
+
+
+@pytest.fixture
+def port(fresh):
+    return fresh.stack.installation.ports["GATEWAY_PORT"]
+
+
+@pytest.fixture
+def opened(port):
+    """Return a function that opens a stream and waits for its hello."""
+    streams = []
+
+    def open_stream(path="/api/v1/stream", **options):
+        stream = Stream(options.pop("port", port), path, **options)
+        streams.append(stream)
+        return stream.read_until(lambda one: one.events)
+
+    yield open_stream
+    for stream in streams:
+        stream.close()

@@ -8,7 +8,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from tests.integration.gateway.test_live import Stream, wait_changes
+from tests.support.live import Stream, wait_changes
 from tests.support.services import free_port
 from tests.support.waiting import wait_until
 
