@@ -63,7 +63,7 @@ def test_addresses_and_keys_are_required():
     assert environment["PUBLIC_URL"].startswith("${PUBLIC_URL:?")
     assert environment["MINIO_PUBLIC_URL"].startswith("${MINIO_PUBLIC_URL:?")
     assert "API_KEYS_FILE" in environment
-    assert "ALLOW_ANONYMOUS" not in environment
+    assert environment["ALLOW_ANONYMOUS"] == "false"
 
 
 def test_only_what_clients_need_is_published():

@@ -4,9 +4,9 @@ import asyncio
 
 import httpx
 
+from tests.unit.gateway.access_fakes import authenticator
 from tests.unit.gateway.fakes import NO_LIMITS, FakeStorage, Namespace, uploads_into
 from thumbmill.gateway.api.app import create_app
-from thumbmill.gateway.auth import ApiKeys
 from thumbmill.gateway.operations.orders import Orders
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.readiness import ReadinessReport
@@ -48,6 +48,7 @@ def call(
     monitoring_key="",
     console=None,
     limiter=NO_LIMITS,
+    known=(),
     **request,
 ):
     async def run():
@@ -61,7 +62,7 @@ def call(
                         hosts=frozenset({"here"}),
                         trusted_origins=frozenset(origins),
                     ),
-                    api_keys=ApiKeys(keys, monitoring_key),
+                    authenticator=authenticator(keys, monitoring_key, known=known, allows_anonymous=not keys),
                     limiter=limiter,
                     admission=FakeAdmission(is_backlogged=is_backlogged),
                     uploads=uploads,

@@ -182,6 +182,8 @@ class Gateway:
 class StreamClient:
     """A client of one stream. It can stop reading, and cut the connection."""
 
+    has_access = True
+
     def __init__(self, gateway, selection=EVERYTHING, resume=None, **request):
         self.content = b""
         self.known_bytes = 0  # that the client has certainly read
@@ -196,7 +198,7 @@ class StreamClient:
         self.task = asyncio.create_task(self._run(gateway))
 
     async def _run(self, gateway):
-        response = gateway.streams.open(self._request, LINKS)
+        response = gateway.streams.open(self._request, LINKS, lambda: self.has_access)
         await response({"type": "http", ABORT: self._abort}, self._receive, self._send)
 
     async def opened(self):

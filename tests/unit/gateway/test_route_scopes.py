@@ -4,13 +4,13 @@ import pytest
 from fastapi import APIRouter
 
 from thumbmill.gateway.access.principal import Principal, Scope
+from thumbmill.gateway.access.scopes import require_scopes
 from thumbmill.gateway.api.app import create_routes
 from thumbmill.gateway.api.route_scopes import (
     PUBLIC,
     UndeclaredScopeError,
     check_declarations,
     needs,
-    require_scopes,
 )
 from thumbmill.gateway.http.request_guard import OPERATOR_PATHS
 from thumbmill.gateway.problems import Problem

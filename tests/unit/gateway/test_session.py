@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.unit.gateway.access_fakes import authenticator
 from tests.unit.gateway.app_client import IMAGE_FILE, call
-from thumbmill.gateway.auth import ApiKeys
 
 SESSION = "/api/v1/session"
 KEYS = ["other", "right"]
@@ -13,7 +13,8 @@ OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 def cookie(key="right", name="thumbmill_session"):
-    token, _ = ApiKeys(KEYS).open_session(key, datetime.now(UTC))
+    now, access = datetime.now(UTC), authenticator(KEYS)
+    token, _ = access.sessions.open(access.find_key(key, now), now)
     return {"Cookie": f"{name}={token}"}
 
 

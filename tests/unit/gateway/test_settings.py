@@ -62,7 +62,9 @@ def test_anonymous_access_must_be_explicit(monkeypatch):
         load(Settings)
     monkeypatch.setenv("ALLOW_ANONYMOUS", "true")
     assert load(Settings).keys == []
-    monkeypatch.setenv("ALLOW_ANONYMOUS", "false")
+    assert not load(Settings).requires_key
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "false")  # keys of the database
+    assert load(Settings).requires_key
     monkeypatch.setenv("API_KEYS", " one,two ,")
     assert load(Settings).keys == ["one", "two"]
 

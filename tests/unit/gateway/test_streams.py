@@ -217,6 +217,20 @@ def test_a_stop_ends_the_streams_that_still_read_what_they_have_missed():
     assert run(scenario()) == [True] * 12
 
 
+def test_the_stream_of_a_client_ends_with_its_access_and_no_other():
+    async def scenario():
+        async with running() as (feed, gateway):
+            ended, other = StreamClient(gateway), StreamClient(gateway)
+            await asyncio.sleep(SOON)
+            ended.has_access = False
+            await asyncio.sleep(hub_module.ACCESS_SECONDS + SOON)
+            feed.publish()
+            await asyncio.sleep(SOON)
+            return ended.task.done(), len(changes_of(ended)), other.task.done(), len(changes_of(other))
+
+    assert run(scenario()) == (True, 0, False, 1)
+
+
 def test_a_renewed_epoch_resets_the_open_streams():
     async def scenario():
         async with running() as (feed, gateway):

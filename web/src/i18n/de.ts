@@ -71,7 +71,7 @@ export const de: Texts = {
 
   // Login
   "login.title": "Anmelden",
-  "login.hint": "Einer der Schlüssel aus API_KEYS. Dieser Browser behält ihn als Cookie, das Skripte nicht lesen können.",
+  "login.hint": "Ein API-Schlüssel. Dieser Browser behält ihn als Cookie, das Skripte nicht lesen können.",
   "login.key": "API-Schlüssel",
   "login.submit": "Anmelden",
   "login.wrong": "Dieser Schlüssel ist nicht gültig.",

@@ -72,7 +72,7 @@ export const en = {
 
   // Login
   "login.title": "Log in",
-  "login.hint": "Enter one of the keys in API_KEYS. This browser keeps it as a cookie that scripts cannot read.",
+  "login.hint": "Enter an API key. This browser keeps it as a cookie that scripts cannot read.",
   "login.key": "API key",
   "login.submit": "Log in",
   "login.wrong": "This key is not valid.",

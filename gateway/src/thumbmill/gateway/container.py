@@ -11,7 +11,10 @@ from thumbmill.core.contracts.changes import CHANNEL
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
-from thumbmill.gateway.auth import ApiKeys
+from thumbmill.gateway.access.authenticator import Authenticator
+from thumbmill.gateway.access.keys import StaticKeys
+from thumbmill.gateway.access.known_keys import KnownKeys
+from thumbmill.gateway.access.sessions import SessionSigner
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.body_rate import BodyRateLimits
 from thumbmill.gateway.http.object_responses import ObjectResponses
@@ -66,7 +69,7 @@ class Services:
     """The services that the routes use."""
 
     settings: Settings
-    api_keys: ApiKeys
+    authenticator: Authenticator
     limiter: RateLimiter
     admission: AdmissionControl
     uploads: UploadService
@@ -165,12 +168,24 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             repository, max_images=settings.max_queued_images, max_seconds=settings.max_queue_age_seconds
         )
         stack.push_async_callback(_cancel, asyncio.create_task(admission.watch()))
-        api_keys = ApiKeys(settings.keys, settings.monitoring_key.get_secret_value())
+        # A connection of its own: clients that keep all others busy must not keep a revoked key valid.
+        keys_database = Database(settings.database_url.get_secret_value(), connections=1)
+        stack.push_async_callback(keys_database.close)
+        await keys_database.open()
+        known_keys = KnownKeys(keys_database)
+        stack.push_async_callback(_cancel, asyncio.create_task(known_keys.watch()))
+        authenticator = Authenticator(
+            static_keys=StaticKeys(settings.keys),
+            known_keys=known_keys,
+            sessions=SessionSigner(settings.part_signer_secret_key.get_secret_value()),
+            monitoring_key=settings.monitoring_key.get_secret_value(),
+            allows_anonymous=not settings.requires_key,
+        )
         object_responses = ObjectResponses(storage, executor)
         link_signer = _create_link_signer(settings)
         lookup = Lookup(repository, storage, executor)
         readiness = Readiness(
-            settings, database, repository, storage, signer, part_signer, executor, publisher_executor
+            settings, database, repository, storage, signer, part_signer, executor, publisher_executor, known_keys
         )
         operations = OperationsRepository(database)
         feed = ChangeFeed(database)
@@ -178,7 +193,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_cancel, asyncio.create_task(hub.run()))
         yield Services(
             settings=settings,
-            api_keys=api_keys,
+            authenticator=authenticator,
             limiter=limiter,
             admission=admission,
             uploads=uploads,
@@ -188,7 +203,7 @@ async def create_services(settings: Settings) -> AsyncIterator[Services]:
             repository=repository,
             lookup=lookup,
             tracker=tracker,
-            delivery=ImageDelivery(lookup, object_responses, tracker, is_public=api_keys.allows_anonymous),
+            delivery=ImageDelivery(lookup, object_responses, tracker, is_public=authenticator.allows_anonymous),
             links=LinkDelivery(link_signer, object_responses),
             link_signer=link_signer,
             storage=storage,

@@ -79,6 +79,7 @@ class Code(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     BROKER_UNAVAILABLE = "broker_unavailable"
     NOT_CAUGHT_UP = "not_caught_up"
+    KEYS_UNKNOWN = "keys_unknown"
 
 
 # code: status, title
@@ -188,6 +189,7 @@ PROBLEMS: dict[Code, tuple[int, str]] = {
         503,
         "The status tracker has not yet processed everything that happened before this request. Try again later.",
     ),
+    Code.KEYS_UNKNOWN: (503, "The database with the API keys cannot be read. Try again later."),
 }
 
 _RETRY_SECONDS = {

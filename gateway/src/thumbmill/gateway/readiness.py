@@ -11,6 +11,7 @@ from thumbmill.core.errors import DependencyRejected, DependencyUnavailable
 from thumbmill.core.messaging.publisher import connect
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
+from thumbmill.gateway.access.known_keys import KnownKeys
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.repository import ImageRepository
@@ -19,6 +20,7 @@ from thumbmill.gateway.settings import Settings
 CACHE_SECONDS = 1  # however many probes arrive
 SLOW_CACHE_SECONDS = 10  # for checks whose result rarely changes
 TIMEOUT_SECONDS = 4
+UNKNOWN_KEYS = "the API keys in the database have not been read yet, or not for a quarter of an hour"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Readiness:
     part_signer: PartSigner
     executor: BoundedExecutor
     publisher_executor: BoundedExecutor
+    known_keys: KnownKeys
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _report: ReadinessReport = field(default_factory=ReadinessReport)
     _report_expires: float = 0
@@ -57,11 +60,16 @@ class Readiness:
                     _error_of(self._check_broker()),
                 )
                 self._report = ReadinessReport(
-                    unavailable=_without_empty({"postgres": database, "minio": store}),
+                    unavailable=_without_empty(
+                        {"postgres": database, "minio": store, "keys": self._error_of_keys(database)}
+                    ),
                     degraded=_without_empty({"rabbitmq": broker}),
                 )
                 self._report_expires = time.monotonic() + CACHE_SECONDS
             return self._report
+
+    def _error_of_keys(self, database: str) -> str:
+        return "" if database or self.known_keys.is_known else UNKNOWN_KEYS
 
     async def check_startup(self) -> dict[str, str]:
         """Return the errors of unavailable dependencies. Raise DependencyRejected if waiting cannot fix one."""

@@ -33,7 +33,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="API keys of clients, comma separated; without keys the gateway listens on loopback only",
+        description="API keys with all scopes, comma separated; others are in the database (`thumbmill keys`)",
     )
     monitoring_key: SecretStr = Field(
         SecretStr(""),
@@ -51,8 +51,10 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         description="Time in which all signed URLs of a variant are the same; by default they are valid for one to "
         "two windows",
     )
-    allow_anonymous: bool = Field(
-        default=False, description="Allow access without a key from any address when `API_KEYS` is empty"
+    allow_anonymous: bool | None = Field(
+        None,
+        description="Access without a key when `API_KEYS` is empty: `true` allows it from any address, `false` "
+        "never; default: only while the gateway listens on loopback",
     )
     public_url: str = Field(
         "",
@@ -74,7 +76,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         "",
         description=(
             "Host names that requests may use, comma separated, or `*`; addresses, names without a dot and the "
-            "host of `PUBLIC_URL` are always allowed; default: any host if `API_KEYS` is set, else none but these"
+            "host of `PUBLIC_URL` are always allowed; default: any host if a key is required, else none but these"
         ),
     )
     max_connections: int = Field(
@@ -190,13 +192,13 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
 
     @model_validator(mode="after")
     def _check_access(self) -> Self:
-        if not (self.keys or self.allow_anonymous or is_loopback(self.gateway_host)):
+        if not (self.requires_key or self.allow_anonymous or is_loopback(self.gateway_host)):
             raise ValueError(
                 f"API_KEYS is not set, and GATEWAY_HOST={self.gateway_host} can be reached from other machines: "
-                "set API_KEYS, or ALLOW_ANONYMOUS=true to allow anyone to upload, read and delete, "
-                "or GATEWAY_HOST=127.0.0.1"
+                "set API_KEYS, or ALLOW_ANONYMOUS=false to require keys of `thumbmill keys`, or "
+                "ALLOW_ANONYMOUS=true to allow anyone to upload, read and delete, or GATEWAY_HOST=127.0.0.1"
             )
-        if "*" in self.origins and not (self.keys or self.allow_anonymous):
+        if "*" in self.origins and not (self.requires_key or self.allow_anonymous):
             raise ValueError(
                 "CORS_ALLOW_ORIGINS=* without API_KEYS allows any page that is open in a browser to upload, read "
                 "and delete: list the origins, set API_KEYS, or set ALLOW_ANONYMOUS=true to allow this"
@@ -212,6 +214,11 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
         return secret_file("SIGNING_KEYS")
 
     @property
+    def requires_key(self) -> bool:
+        """Whether every client of the API needs a key."""
+        return bool(self.keys) or self.allow_anonymous is False
+
+    @property
     def proxies(self) -> list[str]:
         return _split(self.trusted_proxies)
 
@@ -224,7 +231,7 @@ class Settings(StoreSettings, BrokerSettings, ServiceSettings):
     def hosts(self) -> frozenset[str] | None:
         """Allowed names in a Host header; None allows any."""
         names = {name.lower() for name in _split(self.allowed_hosts)}
-        if "*" in names or (self.keys and not names):
+        if "*" in names or (self.requires_key and not names):
             return None
         return frozenset({*names, urlsplit(self.public_url).hostname or "localhost"})
 

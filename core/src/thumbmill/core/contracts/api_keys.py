@@ -30,7 +30,7 @@ KEY_PATTERN = rf"{PREFIX}({ID_PATTERN})_[0-9A-Za-z]{{49}}"
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_DIGITS, _SECRET_DIGITS, _CHECKSUM_DIGITS = 10, 43, 6  # 62^43 > 2^256, 62^6 > 2^32
-_KEY = re.compile(KEY_PATTERN)
+_ID, _KEY = re.compile(ID_PATTERN), re.compile(KEY_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ def make_key() -> NewKey:
 def is_well_formed(text: str) -> bool:
     """Return whether a text has the form of a key and its checksum is right."""
     return bool(_KEY.fullmatch(text)) and _checksum(text[:-_CHECKSUM_DIGITS]) == text[-_CHECKSUM_DIGITS:]
+
+
+def is_key_id(text: str) -> bool:
+    """Return whether a text has the form of a key's id."""
+    return bool(_ID.fullmatch(text))
 
 
 def id_of(text: str) -> str:

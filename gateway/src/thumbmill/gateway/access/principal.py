@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from thumbmill.core.contracts.api_keys import Scope
 from thumbmill.core.contracts.tenants import DEFAULT_TENANT
 
-__all__ = ["ALL_SCOPES", "ANONYMOUS", "Principal", "Scope"]
+__all__ = ["ALL_SCOPES", "ANONYMOUS", "MONITORING", "Client", "Principal", "Scope"]
 
 ALL_SCOPES = frozenset(Scope)
 
@@ -27,3 +28,12 @@ class Principal:
 
 
 ANONYMOUS = Principal("")
+MONITORING = Principal("monitoring", scopes=frozenset({Scope.ADMIN}))  # MONITORING_KEY, for operator data alone
+
+
+@dataclass(frozen=True)
+class Client:
+    """A principal, and how it was identified."""
+
+    principal: Principal
+    session_expires_at: datetime | None = None  # set if it showed no key, but a session

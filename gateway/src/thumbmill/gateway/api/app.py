@@ -87,7 +87,7 @@ def create_app(services: Services) -> FastAPI:
     check_declarations(app, {*OPERATOR_PATHS, "/docs/oauth2-redirect"})
     app.add_middleware(HeadAsGet)
     app.add_middleware(RateLimitFields)
-    app.add_middleware(RequestGuard, settings=services.settings, api_keys=services.api_keys)
+    app.add_middleware(RequestGuard, settings=services.settings, authenticator=services.authenticator)
     app.add_middleware(ForwardedHeaders, trusted=services.settings.proxies, public_url=services.settings.public_url)
     app.add_middleware(AccessLog)
     app.add_middleware(ExpectContinue)

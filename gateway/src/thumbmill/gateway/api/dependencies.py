@@ -3,14 +3,15 @@
 All of them are coroutines: FastAPI runs plain functions in a thread pool.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from thumbmill.gateway.access.principal import ANONYMOUS, Principal, Scope
+from thumbmill.gateway.access.principal import Client, Principal, Scope
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_tokens
@@ -19,8 +20,8 @@ from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import Links, base_url, links_of
 
-_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of the keys in `API_KEYS`")
-_BEARER = HTTPBearer(auto_error=False, description="One of the keys in `API_KEYS`")
+_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key")
+_BEARER = HTTPBearer(auto_error=False, description="An API key")
 _COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="Session of a browser (`POST /api/v1/session`)")
 
 
@@ -33,14 +34,6 @@ async def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-@dataclass(frozen=True)
-class Client:
-    """A principal, and how it was identified."""
-
-    principal: Principal
-    session_expires_at: datetime | None = None  # set if it showed no key, but a session
-
-
 async def identify_client(
     request: Request,
     services: ServicesDep,
@@ -49,16 +42,20 @@ async def identify_client(
     _: Annotated[str | None, Security(_COOKIE)] = None,  # for the API docs: over HTTPS the name has a prefix
 ) -> Client | None:
     """Return the client that sends a request, or None if it has no access. A key is preferred to a session."""
-    api_keys = services.api_keys
-    if api_keys.allows_anonymous:
-        return Client(ANONYMOUS)
-    if key := api_key or (bearer.credentials if bearer else ""):
-        return Client(_principal_of(api_keys.client_name(key))) if api_keys.verify(key) else None
-    session = api_keys.find_session(read_tokens(request, services.settings.public_url), datetime.now(UTC))
-    return Client(_principal_of(session.client), session.expires_at) if session else None
+    key = api_key or (bearer.credentials if bearer else "")
+    tokens = read_tokens(request, services.settings.public_url)
+    return services.authenticator.identify(key, tokens, datetime.now(UTC))
 
 
 ClientDep = Annotated[Client | None, Depends(identify_client)]
+
+
+async def get_access_check(services: ServicesDep, client: ClientDep) -> Callable[[], bool]:
+    """Return whether the client of a long response still has access, for asking again and again."""
+    return partial(services.authenticator.has_access, client)
+
+
+AccessCheckDep = Annotated[Callable[[], bool], Depends(get_access_check)]
 
 
 async def require_principal(request: Request, services: ServicesDep, client: ClientDep) -> Principal:
@@ -106,7 +103,3 @@ async def reject_other_pages(request: Request, services: ServicesDep) -> None:
 def _check_own_page(request: Request, services: Services) -> None:
     if not is_own_page(request.headers, base_url(request, services.settings.public_url)):
         raise Problem(Code.CROSS_ORIGIN, "a session can be used only by pages of the gateway itself")
-
-
-def _principal_of(name: str) -> Principal:
-    return Principal(name, key_id=name)

@@ -12,7 +12,7 @@ from thumbmill.core.contracts.changes import ChangeType
 from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
-from thumbmill.gateway.api.dependencies import LinksDep, PrincipalDep, ServicesDep
+from thumbmill.gateway.api.dependencies import AccessCheckDep, LinksDep, PrincipalDep, ServicesDep
 from thumbmill.gateway.api.route_scopes import needs
 from thumbmill.gateway.api.waiting import WaitSeconds
 from thumbmill.gateway.container import Services
@@ -86,7 +86,12 @@ ResumeId = Annotated[str | None, Depends(read_resume_id)]
 
 @router.get("/stream", response_class=Response, responses=openapi.STREAM)
 async def stream_changes(
-    request: Request, services: ServicesDep, links: LinksDep, selected: Selected, resume: ResumeId
+    request: Request,
+    services: ServicesDep,
+    links: LinksDep,
+    selected: Selected,
+    resume: ResumeId,
+    has_access: AccessCheckDep,
 ) -> Response:
     """Follow changes as server-sent events: all of them, or those of images, a batch or some types.
 
@@ -94,7 +99,7 @@ async def stream_changes(
     longer known: then read the present state. Every other event is a change, with the data of an item of
     `GET /api/v1/changes`.
     """
-    return _stream(request, services, links, StreamRequest(selected, resume))
+    return _stream(request, services, links, has_access, StreamRequest(selected, resume))
 
 
 @router.get("/images/{image_id}/stream", response_class=Response, responses=openapi.IMAGE_STREAM)
@@ -105,12 +110,13 @@ async def stream_image(
     principal: PrincipalDep,
     image_id: uuid.UUID,
     resume: ResumeId,
+    has_access: AccessCheckDep,
     follow: Follow = False,  # noqa: FBT002 - a query parameter
 ) -> Response:
     """Follow one image as server-sent events, beginning with its present state, until its state is final."""
     selection = Selection(principal.tenant, frozenset({image_id}))
     wanted = StreamRequest(selection, resume, image_id, until_final=not follow)
-    return _stream(request, services, links, wanted)
+    return _stream(request, services, links, has_access, wanted)
 
 
 @router.get("/batches/{batch}/stream", response_class=Response, responses=openapi.STREAM)
@@ -121,15 +127,20 @@ async def stream_batch(
     principal: PrincipalDep,
     batch: BatchName,
     resume: ResumeId,
+    has_access: AccessCheckDep,
 ) -> Response:
     """Follow the images of a batch as server-sent events, those that are still to be uploaded too."""
-    return _stream(request, services, links, StreamRequest(Selection(principal.tenant, batch=batch), resume))
+    return _stream(
+        request, services, links, has_access, StreamRequest(Selection(principal.tenant, batch=batch), resume)
+    )
 
 
-def _stream(request: Request, services: Services, links: Links, wanted: StreamRequest) -> Response:
+def _stream(
+    request: Request, services: Services, links: Links, has_access: AccessCheckDep, wanted: StreamRequest
+) -> Response:
     if is_head(request):
         return Response(headers=HEADERS)
-    return services.streams.open(wanted, links)
+    return services.streams.open(wanted, links, has_access)
 
 
 @router.get("/changes", response_model=ChangePage, responses=openapi.CHANGES)

@@ -114,7 +114,12 @@ _LOOKUP = (Code.IMAGE_NOT_FOUND, Code.NOT_CAUGHT_UP, Code.DATABASE_UNAVAILABLE, 
 _NOT_MODIFIED: Responses = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 
 COMMON = problem_responses(
-    Code.UNKNOWN_PARAMETER, Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.RATE_LIMITED, Code.INTERNAL_ERROR
+    Code.UNKNOWN_PARAMETER,
+    Code.UNAUTHORIZED,
+    Code.INSUFFICIENT_SCOPE,
+    Code.RATE_LIMITED,
+    Code.INTERNAL_ERROR,
+    Code.KEYS_UNKNOWN,
 )
 UPLOADED: Responses = {201: {"model": ImageOut, "description": "The image is DONE or FAILED (`Prefer: wait`)"}}
 EXISTING: Responses = {

@@ -7,9 +7,9 @@ from fastapi import Depends, FastAPI, Security, params
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import SecurityScopes
 
-from thumbmill.gateway.access.principal import Principal, Scope
+from thumbmill.gateway.access.principal import Scope
+from thumbmill.gateway.access.scopes import require_scopes
 from thumbmill.gateway.api.dependencies import PrincipalDep
-from thumbmill.gateway.problems import Code, Problem
 
 
 class UndeclaredScopeError(Exception):
@@ -19,18 +19,6 @@ class UndeclaredScopeError(Exception):
 async def check_scopes(needed: SecurityScopes, principal: PrincipalDep) -> None:
     """Raise Problem (403) unless the principal has every scope that the route needs."""
     require_scopes(principal, [Scope(scope) for scope in needed.scopes])
-
-
-def require_scopes(principal: Principal, needed: Collection[Scope]) -> None:
-    """Raise Problem (403) unless the principal has all of these scopes."""
-    if missing := [scope for scope in needed if not principal.has(scope)]:
-        names = " ".join(needed)
-        raise Problem(
-            Code.INSUFFICIENT_SCOPE,
-            f"this needs the scope {' and '.join(missing)}",
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{names}"'},
-            scope=names,
-        )
 
 
 async def _allow_everyone() -> None:

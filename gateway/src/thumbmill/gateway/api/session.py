@@ -20,7 +20,7 @@ router = APIRouter(prefix=f"{API}/session", tags=["session"], dependencies=[PUBL
 class SessionRequest(BaseModel):
     """The API key that opens a session."""
 
-    key: SecretStr = Field(description="One of the keys in `API_KEYS`")
+    key: SecretStr = Field(description="An API key")
 
 
 class SessionOut(BaseModel):
@@ -36,7 +36,7 @@ async def get_session(response: Response, services: ServicesDep, client: ClientD
     """Get whether a key is needed, and whether this client has access. This endpoint needs no key."""
     response.headers["Cache-Control"] = "no-store"
     return SessionOut(
-        key_required=not services.api_keys.allows_anonymous,
+        key_required=not services.authenticator.allows_anonymous,
         authenticated=client is not None,
         expires_at=client.session_expires_at if client else None,
     )
@@ -52,18 +52,19 @@ async def open_session(request: Request, response: Response, services: ServicesD
     """Exchange an API key for a cookie, with which a browser has access until `expires_at`.
 
     Requests that change something accept the cookie only from pages of the gateway itself. A session ends earlier
-    when its key is removed from `API_KEYS`.
+    with its key.
     """
     wanted = await read_json(request, SessionRequest)
     response.headers["Cache-Control"] = "no-store"
-    if services.api_keys.allows_anonymous:
+    authenticator, text, now = services.authenticator, wanted.key.get_secret_value(), datetime.now(UTC)
+    key = authenticator.find_key(text, now)
+    if key is None:
+        if authenticator.identify(text, (), now) is None:
+            raise Problem(Code.UNAUTHORIZED)
         return SessionOut(key_required=False, authenticated=True, expires_at=None)
-    key = wanted.key.get_secret_value()
-    if not services.api_keys.verify(key):
-        raise Problem(Code.UNAUTHORIZED)
-    token, session = services.api_keys.open_session(key, datetime.now(UTC))
-    set_cookie(response, base_url(request, services.settings.public_url), token, session.expires_at)
-    return SessionOut(key_required=True, authenticated=True, expires_at=session.expires_at)
+    token, expires_at = authenticator.sessions.open(key, now)
+    set_cookie(response, base_url(request, services.settings.public_url), token, expires_at)
+    return SessionOut(key_required=not authenticator.allows_anonymous, authenticated=True, expires_at=expires_at)
 
 
 @router.delete("", status_code=204, dependencies=[Depends(require_own_page)])

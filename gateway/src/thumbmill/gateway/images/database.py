@@ -63,13 +63,14 @@ T = TypeVar("T")
 class Database:
     """The connection pool. Every query may raise DependencyUnavailable or DependencyRejected."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
         self._url = url
+        self._connections = connections
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             url,
             open=False,
             min_size=1,
-            max_size=CONNECTIONS,
+            max_size=connections,
             timeout=POOL_TIMEOUT_SECONDS,
             max_waiting=MAX_WAITING,
             # A lost connection is reconnected twice and then no longer counted, so that the next query reconnects
@@ -138,7 +139,7 @@ class Database:
         self, query: LiteralString, parameters: dict[str, Any], row_type: type[T]
     ) -> list[T]:
         """Fetch, and retry on each pooled connection: after a restart of the server, each one fails once."""
-        for _ in range(CONNECTIONS):
+        for _ in range(self._connections):
             try:
                 return await self._fetch(query, parameters, row_type)
             except OperationalError as error:

@@ -6,9 +6,9 @@ feed, nothing is read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -30,7 +30,18 @@ POLL_SECONDS = 1.0
 MIN_INTERVAL_SECONDS = 0.05  # between two reads: at 600 changes a second some 30 in each
 START_SECONDS = 5  # for the first read, after which clients can be followed
 RECONNECT_SECONDS = 1.0  # until a lost connection for notifications is opened again
-CLOSE_SECONDS = 1.0  # for clients to read the end of their streams when the gateway stops
+CLOSE_SECONDS = 1.0  # for clients to read the end of their streams
+ACCESS_SECONDS = 1.0  # between two checks whether clients still have access
+
+
+@dataclass(frozen=True)
+class _Connection:
+    abort: Callable[[], None]
+    has_access: Callable[[], bool]
+
+
+def _always() -> bool:
+    return True
 
 
 class Feed(Protocol):
@@ -55,7 +66,7 @@ class Hub:
         self._notifications = notifications
         self._limiter = limiter
         self._places = Places(max_connections)
-        self._connections: dict[Subscription, Callable[[], None]] = {}  # with what aborts the connection
+        self._connections: dict[Subscription, _Connection] = {}
         self._subscribers = Subscribers()
         self._head: FeedHead | None = None  # up to which changes were distributed; None while nothing is read
         self._read_at = 0.0
@@ -65,23 +76,29 @@ class Hub:
 
     async def run(self) -> None:
         """Read and distribute until the task is cancelled."""
-        listening = asyncio.create_task(self._listen())
+        others = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch_access())]
         try:
             while True:
                 await self._pause()
                 await self._read()
         finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
     @contextmanager
     def subscribe(
-        self, kind: str, selection: Selection, limits: RequestLimits, abort: Callable[[], None] = lambda: None
+        self,
+        kind: str,
+        selection: Selection,
+        limits: RequestLimits,
+        abort: Callable[[], None] = lambda: None,
+        has_access: Callable[[], bool] = _always,
     ) -> Iterator[Subscription]:
         """Count a live connection, and yield its subscription. ``abort`` closes a connection that does not read.
 
-        Raise Problem if there are too many, or the client has its share. No change is queued before ``follow``.
+        The subscription is closed once its client has no access any more. No change is queued before ``follow``.
+        Raise Problem if there are too many, or the client has its share.
         """
         if self._is_closed or not self._places.are_free_for(limits.client):
             LIVE_CONNECTIONS_REJECTED.labels(kind).inc()
@@ -93,7 +110,7 @@ class Hub:
             abort()
 
         subscription = Subscription(selection, on_overflow)
-        self._connections[subscription] = abort
+        self._connections[subscription] = _Connection(abort, has_access)
         self._places.take(limits.client)
         LIVE_CONNECTIONS.labels(kind).inc()
         self._wake.set()
@@ -137,13 +154,25 @@ class Hub:
     def close(self) -> None:
         """End all streams and waits at once, and abort after a second the connections that do not read."""
         self._is_closed = True
-        for subscription in tuple(self._connections):
-            subscription.close()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort_all)
+        self._end(tuple(self._connections))
 
-    def _abort_all(self) -> None:
-        for abort in tuple(self._connections.values()):
-            abort()
+    def _end(self, subscriptions: Sequence[Subscription]) -> None:
+        for subscription in subscriptions:
+            subscription.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._abort, subscriptions)
+
+    def _abort(self, subscriptions: Sequence[Subscription]) -> None:
+        for subscription in subscriptions:
+            if connection := self._connections.get(subscription):
+                connection.abort()
+
+    async def _watch_access(self) -> None:
+        """End the streams of clients whose key was revoked or whose session has ended."""
+        while True:
+            await asyncio.sleep(ACCESS_SECONDS)
+            connections = self._connections.items()
+            if ended := [one for one, client in connections if not one.is_closed and not client.has_access()]:
+                self._end(ended)
 
     async def _pause(self) -> None:
         """Wait for a reason to read: the first client, a notification, or that a second has passed."""

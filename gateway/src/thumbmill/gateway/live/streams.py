@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -68,24 +68,29 @@ class Streams:
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     replays: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_REPLAYS))
 
-    def open(self, request: StreamRequest, links: Links) -> Response:
-        """Return the response that streams to a client. Sending it may raise Problem before it starts."""
-        return _EventStream(self, request, links)
+    def open(self, request: StreamRequest, links: Links, has_access: Callable[[], bool]) -> Response:
+        """Return the response that streams to a client for as long as it has access.
+
+        Sending it may raise Problem before it starts.
+        """
+        return _EventStream(self, request, links, has_access)
 
 
 class _EventStream(Response):
-    def __init__(self, streams: Streams, request: StreamRequest, links: Links) -> None:
+    def __init__(
+        self, streams: Streams, request: StreamRequest, links: Links, has_access: Callable[[], bool]
+    ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._streams = streams
         self._request = request
         self._links = links
+        self._has_access = has_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         hub = self._streams.hub
-        with hub.subscribe(
-            "stream", self._request.selection, limits_of(scope), scope.get(ABORT, _do_nothing)
-        ) as subscription:
+        abort, limits = scope.get(ABORT, _do_nothing), limits_of(scope)
+        with hub.subscribe("stream", self._request.selection, limits, abort, self._has_access) as subscription:
             await hub.start()
             with on_disconnect(receive, subscription.close):
                 async with aclosing(
