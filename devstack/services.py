@@ -42,6 +42,9 @@ def describe_operator(installation: Installation) -> dict[str, str]:
         "KEY_KEEPER_DATABASE_URL": database_url(
             installation, "key_keeper", installation.secrets["KEY_KEEPER_DATABASE_PASSWORD"]
         ),
+        "MINIO_URL": f"http://127.0.0.1:{installation.ports['MINIO_PORT']}",
+        "MINIO_ROOT_USER": installation.secrets["MINIO_ROOT_USER"],
+        "MINIO_ROOT_PASSWORD": installation.secrets["MINIO_ROOT_PASSWORD"],
     }
 
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from thumbmill.cli.settings import KeySettings
+from thumbmill.cli.settings import KeySettings, TenantSettings
 from thumbmill.cli.settings import Settings as CommandLineSettings
 from thumbmill.core import build_info
 from thumbmill.core import metrics as consumer_metrics
@@ -43,6 +43,7 @@ PROGRAMS: dict[str, type[BaseSettings]] = {
     "`status-tracker migrate`": MigrationSettings,
     "`thumbmill`": CommandLineSettings,
     "`thumbmill keys`": KeySettings,
+    "`thumbmill tenants`": TenantSettings,
 }
 METRICS: dict[str, tuple[ModuleType, ...]] = {
     "All services": (build_info,),

@@ -11,7 +11,7 @@ import pytest
 from devstack.envfile import read_env_file
 from devstack.ports import DEFAULTS
 from tests.support.compose_files import CHECKOUT, merge_compose, read_compose, read_dockerfile, resolve
-from thumbmill.cli.settings import KeySettings
+from thumbmill.cli.settings import KeySettings, TenantSettings
 from thumbmill.cli.settings import Settings as OperatorSettings
 from thumbmill.core.settings import load
 from thumbmill.gateway.settings import Settings as GatewaySettings
@@ -20,7 +20,7 @@ from thumbmill.tracker.settings import MigrationSettings
 from thumbmill.tracker.settings import Settings as TrackerSettings
 
 
-class CommandLineSettings(KeySettings, OperatorSettings):
+class CommandLineSettings(KeySettings, TenantSettings, OperatorSettings):
     """The settings of all commands."""
 
 

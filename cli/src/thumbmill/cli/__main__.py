@@ -10,6 +10,7 @@ from thumbmill.cli.drill.command import drill
 from thumbmill.cli.keys.commands import app as keys
 from thumbmill.cli.reconcile import reconcile
 from thumbmill.cli.retry import retry
+from thumbmill.cli.tenants.commands import app as tenants
 from thumbmill.core.build_info import get_version
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(commands.app, name="dead")
 app.add_typer(feed.app, name="feed")
 app.add_typer(keys, name="keys")
+app.add_typer(tenants, name="tenants")
 app.command()(drill)
 app.command()(reconcile)
 app.command()(retry)

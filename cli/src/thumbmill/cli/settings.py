@@ -13,6 +13,7 @@ from thumbmill.core.settings import (
     ConsumerSettings,
     ServiceSettings,
     SettingsError,
+    StoreSettings,
     check_http_url,
     check_postgres_url,
     load,
@@ -71,6 +72,16 @@ class KeySettings(OperatorSettings):
     )
 
     _check_database = field_validator("key_keeper_database_url")(check_postgres_url)
+
+
+class TenantSettings(OperatorSettings):
+    """The settings of ``thumbmill tenants``."""
+
+    minio_url: str = Field("http://127.0.0.1:9000", description=describe(StoreSettings, "minio_url"))
+    minio_root_user: SecretStr = Field(description="MinIO's root user, who alone may create others")
+    minio_root_password: SecretStr = Field(description="Its password")
+
+    _check_minio = field_validator("minio_url")(check_http_url)
 
 
 def load_settings() -> Settings:
