@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import nginx
 from tests.support.images import photo
+from tests.support.nginx import PROGRAM, run_nginx
 from tests.support.system import problem
 
 ORIGIN = "https://gallery.example"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "put-a-cdn-in-front.md"
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +34,20 @@ def image(system):
 
 @pytest.fixture
 def cache(system, tmp_path):
-    if nginx.PROGRAM is None:
+    """Yield the URL of a cache in front, as the page about CDNs configures it."""
+    if PROGRAM is None:
         pytest.skip("needs Debian's package nginx-light")
-    with nginx.run_nginx(tmp_path, f"http://127.0.0.1:{system.ports['GATEWAY_PORT']}") as url:
-        yield url
+    block = PAGE.read_text().partition("```nginx\n")[2].partition("```")[0]
+    replaced = {
+        "/var/cache/nginx/thumbmill": f"{tmp_path}/cache",
+        "listen 80;": "listen 127.0.0.1:PORT;",
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{system.ports['GATEWAY_PORT']}",
+    }
+    for documented, used in replaced.items():
+        assert documented in block
+        block = block.replace(documented, used)
+    with run_nginx(tmp_path, block) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def sign(line, key, expiry):
