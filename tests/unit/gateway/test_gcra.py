@@ -4,10 +4,11 @@ import random
 
 import pytest
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.limits import gcra
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
-from thumbmill.gateway.limits.policies import Policy, limit_field, policy_field
+from thumbmill.gateway.limits.policies import limit_field, policy_field
 from thumbmill.gateway.problems import Problem
 
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from tests.unit.gateway.fakes import FakeStorage
 from thumbmill.core.contracts.events import UploadRequested
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.object_store.errors import UploadNotFoundError
 from thumbmill.core.object_store.listing import StoredPart
@@ -19,7 +20,6 @@ from thumbmill.core.settings import StoreSettings
 from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Problem
 from thumbmill.gateway.uploads.part_sizes import bytes_of_part, find_invalid_parts, part_bytes, part_count
 from thumbmill.gateway.uploads.parts import PartUploads

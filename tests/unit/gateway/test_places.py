@@ -2,10 +2,10 @@
 
 import pytest
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.gateway.access.principal import ANONYMOUS, Principal
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
 from thumbmill.gateway.limits.places import Places, may_take
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Problem
 
 

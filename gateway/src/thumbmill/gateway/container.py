@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from thumbmill.core.contracts.changes import CHANNEL
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.core.object_store.part_signer import PartSigner
 from thumbmill.core.object_store.store import Storage
@@ -24,7 +25,6 @@ from thumbmill.gateway.images.lookup import Lookup
 from thumbmill.gateway.images.repository import ImageRepository
 from thumbmill.gateway.images.tracker_client import TrackerClient
 from thumbmill.gateway.limits.limiter import RateLimiter
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.links.delivery import LinkDelivery
 from thumbmill.gateway.links.signer import LinkSigner
 from thumbmill.gateway.links.signing_keys import SigningKeys

@@ -1,5 +1,6 @@
 """The commands of ``thumbmill keys``: options, output, exit codes."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from thumbmill.cli.keys.database import Grant, KeyStore, RevokedKeyError, Unknow
 from thumbmill.cli.keys.table import describe_expiry, tabulate_history, tabulate_keys
 from thumbmill.cli.settings import KeySettings, load_from_file
 from thumbmill.core.contracts.api_keys import Scope, make_key
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.contracts.tenants import DEFAULT_TENANT, is_tenant_name
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.settings import SettingsError
@@ -32,6 +34,10 @@ def create(
         DEFAULT_TENANT
     ),
     expires: Expires = "",
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="POLICY=N", help=f"Repeat it; 0 is none. {', '.join(Policy)}."),
+    ] = None,
 ) -> None:
     """Create a key and print it. It is shown only this once."""
     grant = Grant(
@@ -39,7 +45,7 @@ def create(
         name=_check_name(name),
         scopes=_parse_scopes(scopes),
         expires_at=_parse_expiry(expires),
-        limits={},
+        limits=dict(map(_parse_limit, limits or [])),
     )
     key = make_key()
     with _open() as keys:
@@ -144,6 +150,13 @@ def _parse_scopes(text: str) -> list[str]:
     if not wanted:
         exit_with(f"--scope: name at least one of {', '.join(Scope)}", WRONG_USE)
     return [scope.value for scope in Scope if scope in wanted]
+
+
+def _parse_limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in set(Policy) or not re.fullmatch("[0-9]{1,15}", number):
+        exit_with(f"--limit: use POLICY=NUMBER, with one of {', '.join(Policy)}", WRONG_USE)
+    return name, int(number)
 
 
 def _parse_expiry(text: str) -> datetime | None:

@@ -11,12 +11,12 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.gateway.access.principal import Client, Principal, Scope
 from thumbmill.gateway.container import Services
 from thumbmill.gateway.http.origin_policy import SAFE_METHODS, is_cross_origin_write, is_own_page
 from thumbmill.gateway.http.session_cookie import COOKIE, read_tokens
 from thumbmill.gateway.limits.limiter import limits_of
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.urls import Links, base_url, links_of
 

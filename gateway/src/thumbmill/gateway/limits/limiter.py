@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.gateway.access.principal import ANONYMOUS, Principal
 from thumbmill.gateway.limits import gcra
 from thumbmill.gateway.limits.gcra import Balance
 from thumbmill.gateway.limits.places import Places
-from thumbmill.gateway.limits.policies import RULES, Policy, limit_field, policy_field
+from thumbmill.gateway.limits.policies import RULES, limit_field, policy_field
 from thumbmill.gateway.metrics import RATE_LIMITED
 from thumbmill.gateway.problems import Code, Problem
 

@@ -6,21 +6,11 @@ Both fields follow draft-ietf-httpapi-ratelimit-headers-10.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.gateway.limits.gcra import Balance
 
 MINUTE, DAY = 60, 86_400
-
-
-class Policy(StrEnum):
-    """Names of the policies: in the fields, in `violated-policies`, in metrics, and in the limits of a key."""
-
-    REQUESTS = "requests"
-    TICKETS = "tickets"
-    BYTES = "bytes"
-    UPLOADS = "concurrent-uploads"
-    LIVE = "live-connections"
 
 
 @dataclass(frozen=True)

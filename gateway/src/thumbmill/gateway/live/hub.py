@@ -13,10 +13,10 @@ from typing import Protocol
 
 import structlog
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
 from thumbmill.gateway.limits.places import Places
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.live.changes import Page
 from thumbmill.gateway.live.event_ids import EventId, FeedHead, find_reset
 from thumbmill.gateway.live.selection import Selection

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.object_store.store import ObjectMetadata, Storage
 from thumbmill.gateway.access.principal import Principal
 from thumbmill.gateway.executor import BoundedExecutor
@@ -15,7 +16,6 @@ from thumbmill.gateway.http.body_rate import BodyRateLimits, BodyRateMonitor
 from thumbmill.gateway.http.request_body import read_body
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits, limits_of
 from thumbmill.gateway.limits.places import Places
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.metrics import UPLOAD_BYTES, UPLOADS, UPLOADS_PLACES, UPLOADS_RUNNING
 from thumbmill.gateway.problems import Code, Problem
 from thumbmill.gateway.tracing import traceparent_of

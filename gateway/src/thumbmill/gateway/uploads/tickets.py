@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 from thumbmill.core.contracts.batch import BATCH_PATTERN
 from thumbmill.core.contracts.cloud_event import to_cloud_event
 from thumbmill.core.contracts.events import UploadExpired, UploadRequested
+from thumbmill.core.contracts.limits import Policy
 from thumbmill.core.errors import DependencyUnavailable
 from thumbmill.core.messaging.publisher import Publisher
 from thumbmill.gateway.executor import BoundedExecutor
 from thumbmill.gateway.http.media_types import SUPPORTED, normalize_content_type
 from thumbmill.gateway.limits.limiter import RateLimiter, RequestLimits
-from thumbmill.gateway.limits.policies import Policy
 from thumbmill.gateway.metrics import PRESIGNED_UPLOADS
 from thumbmill.gateway.problems import Code, Problem
 
