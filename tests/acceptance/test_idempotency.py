@@ -1,5 +1,6 @@
 """Uploads that are repeated: one key makes one image, whatever is lost, and whoever else sends it."""
 
+import base64
 import hashlib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -137,6 +138,7 @@ def test_a_ticket_is_renewed_until_its_image_is_uploaded(system, key):
     stored = ask()  # before or after the tracker has recorded it
     assert (stored.status_code, stored.headers["idempotent-replayed"]) == (200, "true"), stored.text
     assert stored.json() | {"status": "?"} == {
+        "duplicate_of": None,
         "id": image_id,
         "status": "?",
         "key": first.json()["key"],
@@ -146,6 +148,8 @@ def test_a_ticket_is_renewed_until_its_image_is_uploaded(system, key):
     assert (check_replay_of_form.status_code, check_replay_of_form.json()["id"]) == (202, image_id)
     system.wait_status(image_id)
     assert problem(ask(method="parts", bytes=1), 422) == "idempotency_key_reused"
+    assert ask(sha256=hashlib.sha256(photo()).hexdigest()).status_code == 200
+    assert problem(ask(sha256="0" * 64), 422) == "idempotency_key_reused"
 
 
 def test_uploads_in_parts_with_one_key_are_one_image(system, key):
@@ -176,3 +180,38 @@ def test_an_aborted_upload_can_be_started_again_with_its_key(system, key):
     answer = post(system, photo(), key)
     assert (answer.status_code, answer.json()["id"]) == (202, upload["id"])
     system.wait_status(upload["id"])
+
+
+# --- the same bytes ---------------------------------------------------------------------------------------------
+
+
+def digest_of(data):
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+def test_an_image_with_the_same_bytes_is_found_before_anything_is_sent(system):
+    data = photo() + uuid.uuid4().bytes  # bytes of this test alone
+    wanted = {"content_type": "image/jpeg", "sha256": hashlib.sha256(data).hexdigest()}
+    plain = {"Content-Type": "image/jpeg"}
+    headers = {**plain, "Prefer": "return=existing", "Repr-Digest": digest_of(data)}
+    assert system.http.post(UPLOADS, json=wanted).status_code == 201  # nothing with these bytes yet
+    first = system.http.post(IMAGES, content=data, headers=headers)
+    assert first.status_code == 202, first.text
+    image_id = first.json()["id"]
+    system.wait_status(image_id)
+    second = system.http.post(IMAGES, content=data, headers=plain).json()["id"]  # asks for no other
+    system.wait_status(second)
+    for answer in (
+        system.http.post(UPLOADS, json=wanted),
+        system.http.post(UPLOADS, json=wanted | {"method": "parts", "bytes": len(data)}),
+        system.http.post(IMAGES, content=b"is not read", headers=headers),
+    ):
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["duplicate_of"], answer.json()["status"]) == (image_id, "DONE")
+        assert answer.headers["location"] == answer.json()["url"]
+    assert answer.headers["preference-applied"] == "return=existing"
+    malformed = headers | {"Repr-Digest": "sha-256=x"}
+    assert problem(system.http.post(IMAGES, content=data, headers=malformed), 422) == "invalid_request"
+    system.http.delete(f"{IMAGES}/{image_id}")
+    system.wait_status(image_id, "DELETED")
+    assert system.http.post(UPLOADS, json=wanted).json()["duplicate_of"] == second

@@ -7,6 +7,8 @@ import pytest
 from thumbmill.core.contracts.identity import ObjectVersion, idempotent_image_id, image_id_of, upload_key
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.http.idempotency_key import parse_idempotency_key
+from thumbmill.gateway.http.prefer import prefers_existing
+from thumbmill.gateway.http.repr_digest import parse_sha256
 from thumbmill.gateway.uploads.idempotency import Content, ContentDigests, possible_etags
 
 PART = b"x" * 1000
@@ -91,3 +93,38 @@ def test_without_an_etag_of_the_bytes_the_hash_of_a_done_image_decides():
     assert not content.is_in(stored("0" * 32, size=1, is_etag_md5=False), None)
     assert content.is_in(stored("0" * 32 + "-7"), content.sha256)  # an S3 client may choose other parts
     assert not Content(1001, frozenset()).is_in(stored("0" * 32), content.sha256)
+
+
+@pytest.mark.parametrize(
+    ("values", "digest"),
+    [
+        ([], None),
+        (["md5=:rL0Y20zC+Fzt72VPzMSk2A==:"], None),
+        (["sha-256=:eNoozcH5+q37MyfZhyxpdKS1ne65iTnIOQTsD8rqWBM=:"], "78da28"),
+        (["md5=:rL0Y20zC+Fzt72VPzMSk2A==:, sha-256 = :eNoozcH5+q37MyfZhyxpdKS1ne65iTnIOQTsD8rqWBM=: "], "78da28"),
+        (["sha-512=:x:", "sha-256=:eNoozcH5+q37MyfZhyxpdKS1ne65iTnIOQTsD8rqWBM=:"], "78da28"),
+    ],
+)
+def test_the_digest_of_a_file_is_read(values, digest):
+    found = parse_sha256(values)
+    assert found == digest or found.startswith(digest)
+
+
+@pytest.mark.parametrize("value", ["sha-256=abc", "sha-256=:abc:", f"sha-256={SHA256.hex()}", "sha-256="])
+def test_a_digest_of_another_form_is_invalid(value):
+    with pytest.raises(ValueError, match="base64"):
+        parse_sha256([value])
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wanted"),
+    [
+        ([], False),
+        (["wait=3"], False),
+        (["return=existing"], True),
+        (['wait=3, Return = "existing"'], True),
+        (["return=minimal"], False),
+    ],
+)
+def test_an_existing_image_may_be_preferred(prefer, wanted):
+    assert prefers_existing(prefer) == wanted

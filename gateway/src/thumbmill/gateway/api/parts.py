@@ -36,6 +36,12 @@ class UploadRequest(FileDescription):
     bytes: int | None = Field(
         None, ge=1, description="Size of the file; required for `parts`. A form then accepts no larger file"
     )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the file, 64 hex digits: if there is an image with these bytes, the response is a "
+        "200 with its id, and no ticket",
+    )
 
     @model_validator(mode="after")
     def _check_size(self) -> "UploadRequest":

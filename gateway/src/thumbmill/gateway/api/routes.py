@@ -10,7 +10,7 @@ from thumbmill.gateway.access.principal import Scope
 from thumbmill.gateway.api import openapi
 from thumbmill.gateway.api import parameters as params
 from thumbmill.gateway.api.dependencies import LinksDep, PrincipalDep, ServicesDep
-from thumbmill.gateway.api.existing import find_for_ticket
+from thumbmill.gateway.api.existing import find_for_ticket, find_preferred
 from thumbmill.gateway.api.idempotency import IdempotencyKeyDep
 from thumbmill.gateway.api.parts import PartsUpload, UploadRequest, to_parts_upload
 from thumbmill.gateway.api.route_scopes import needs
@@ -44,7 +44,7 @@ images = APIRouter(prefix=f"{API}/images", tags=["images"])
     status_code=202,
     response_model=Accepted,
     openapi_extra=openapi.UPLOAD_BODY,
-    responses=openapi.UPLOADED | openapi.UPLOAD,
+    responses=openapi.EXISTING | openapi.UPLOADED | openapi.UPLOAD,
 )
 async def upload_image(
     request: Request,
@@ -59,9 +59,13 @@ async def upload_image(
 
     With `Prefer: wait=N`, the response waits up to N seconds: 201 with the image once it is DONE or FAILED, else
     202. With an `Idempotency-Key`, a repetition with the same bytes gets the response of the first request, and the
-    header `Idempotent-Replayed: true`.
+    header `Idempotent-Replayed: true`. With `Prefer: return=existing` and the SHA-256 of the file in `Repr-Digest`,
+    the response is a 200 at once if there is an image with these bytes.
     """
     services.admission.check_capacity("images")
+    if found := await find_preferred(request, services, principal):
+        existing, headers = found
+        return Response(existing.model_dump_json(), 200, headers, "application/json")
     stored = await services.uploads.store(request, principal.tenant, batch, idempotency_key)
     return await respond_to_upload(request, services, links, stored, wait)
 
@@ -76,16 +80,17 @@ async def create_presigned_upload(
     request: Request,
     response: Response,
     services: ServicesDep,
+    principal: PrincipalDep,
     idempotency_key: IdempotencyKeyDep,
 ) -> PresignedUpload | PartsUpload | ExistingImage:
     """Create a ticket: a form, or a resumable upload in parts, of one file directly to the object store.
 
-    With an `Idempotency-Key`, a repetition renews the ticket of the same image. It gets a 200
-    without a ticket once that image is uploaded.
+    With an `Idempotency-Key`, a repetition renews the ticket of the same image. The response is a 200
+    without a ticket if that image was uploaded meanwhile, or if there is an image with this `sha256`.
     """
     services.admission.check_capacity("uploads")
     wanted, links = await read_json(request, UploadRequest), links_of(request)
-    if found := await find_for_ticket(request, services, wanted, idempotency_key):
+    if found := await find_for_ticket(request, services, principal, wanted, idempotency_key):
         existing, headers = found
         response.status_code = 200
         response.headers.update(headers)

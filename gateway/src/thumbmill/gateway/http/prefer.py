@@ -1,4 +1,8 @@
-"""How long a client is willing to wait for a response: ``Prefer: wait=N`` (RFC 7240) or ``?wait=N``. Pure."""
+"""The header ``Prefer`` (RFC 7240), parsed. Pure.
+
+``wait=N``, or the parameter ``wait``, is how long a client is willing to wait for a response. ``return=existing``
+asks for an image that is there already, instead of another one with the same bytes.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,6 +10,7 @@ from collections.abc import Iterable
 MAX_WAIT_SECONDS = 30  # proxies often close a silent connection after a minute
 
 _PREFERENCE = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9})\1\s*(?:;.*)?', re.IGNORECASE)
+_EXISTING = re.compile(r'\s*return\s*=\s*("?)existing\1\s*(?:;.*)?', re.IGNORECASE)
 
 
 def wanted_seconds(prefer: Iterable[str], parameter: int | None) -> int:
@@ -17,3 +22,8 @@ def wanted_seconds(prefer: Iterable[str], parameter: int | None) -> int:
         if match := _PREFERENCE.fullmatch(preference):
             return min(int(match[2]), MAX_WAIT_SECONDS)
     return min(parameter or 0, MAX_WAIT_SECONDS)
+
+
+def prefers_existing(prefer: Iterable[str]) -> bool:
+    """Return whether a client prefers an image that is there already."""
+    return any(_EXISTING.fullmatch(preference) for preference in ",".join(prefer).split(","))

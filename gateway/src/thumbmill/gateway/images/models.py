@@ -120,6 +120,9 @@ class ExistingImage(BaseModel):
     status: Status
     key: str | None
     url: str
+    duplicate_of: uuid.UUID | None = Field(
+        None, description="The id, if the image was found by its bytes; null if it was by its Idempotency-Key"
+    )
 
 
 class RetryAccepted(BaseModel):

@@ -29,6 +29,11 @@ _TIMELINE = f"""
     WHERE image_id = %(id)s ORDER BY occurred, recorded, id LIMIT %(limit)s
 """  # noqa: S608 - constants
 _NEWEST_FIRST: LiteralString = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+# By images_of_bytes, of which there are few with the same.
+_SAME_BYTES = f"""
+    SELECT {_COLUMNS} FROM {IMAGES} AS images
+    WHERE stored_status = 'DONE' AND sha256 = %(sha256)s ORDER BY created_at, id LIMIT 1
+"""  # noqa: S608 - constants
 # Of all tenants. Each part reads only what it needs of an index: images_newest_by_status, images_unfinished.
 _BACKLOG = f"""
     SELECT
@@ -121,6 +126,11 @@ class ImageRepository:
         values = {"id": image_id, "tenant": tenant}
         row = (await self._database.fetch_all(_IMAGE, values, _ImageAndProgress))[0]
         return (None if row.id is None else row), row.caught_up_to
+
+    async def find_same_bytes(self, sha256: str, tenant: str) -> ImageRow | None:
+        """Return a tenant's oldest image that is DONE and has these bytes."""
+        rows = await self._database.fetch_all(_SAME_BYTES, {"sha256": sha256, "tenant": tenant}, ImageRow)
+        return rows[0] if rows else None
 
     async def page(
         self,

@@ -61,6 +61,9 @@ CREATE INDEX images_of_batch ON images (tenant, batch, created_at DESC, id DESC)
 -- Failures by age, for the summary and for the preview of a redrive.
 CREATE INDEX images_failed ON images (tenant, updated_at) WHERE status = 'FAILED';
 
+-- Images with the same bytes, of which there are few, so their tenants are compared in the rows.
+CREATE INDEX images_of_bytes ON images USING hash (sha256) WHERE status = 'DONE';
+
 -- How many images of each tenant are in each state. Counting ten million rows takes seconds, so triggers add what each statement changes:
 -- rows whose sums count. New rows need no lock that writers would wait for. The tracker adds them up now and then.
 CREATE TABLE image_counts (
