@@ -21,8 +21,13 @@ CONTENT = b"\xff\xd8\xff image" * 50_000  # more than one chunk
 
 
 class Lookup:
+    """Knows one image."""
+
+    def __init__(self, row):
+        self._row = row
+
     async def find(self, *_):
-        return replace(DONE, size=len(CONTENT))
+        return replace(self._row, size=len(CONTENT))
 
 
 class Store:
@@ -41,13 +46,13 @@ class Store:
         self.requests[-1] = ("GET", bucket)
 
 
-def ask(type_, headers=(), *, head, etag=""):
+def ask(type_, headers=(), *, head, etag="", is_public=False, row=DONE):
     async def run():
         store, executor = Store(), BoundedExecutor("minio", 1, deadline_seconds=30)
         headers_sent = [(b"if-none-match", etag.encode())] if etag else []
         request = Request({"type": "http", "method": "GET", "headers": headers_sent, "thumbmill.is_head": head})
         try:
-            delivery = ImageDelivery(Lookup(), ObjectResponses(store, executor), None, is_public=False)
+            delivery = ImageDelivery(Lookup(row), ObjectResponses(store, executor), None, is_public=is_public)
             answer = await delivery.respond(request, DONE.id, "", type_, None)
             sent = []
 
@@ -61,6 +66,16 @@ def ask(type_, headers=(), *, head, etag=""):
         return sent[0]["status"], dict(sent[0]["headers"]), body, store.requests
 
     return asyncio.run(run())
+
+
+@pytest.mark.parametrize("type_", ["original", "thumbnail"])
+@pytest.mark.parametrize(
+    ("is_public", "tenant", "scope"),
+    [(True, "", b"public"), (True, "t/acme/", b"private"), (False, "", b"private")],
+)
+def test_shared_caches_may_store_what_everyone_may_see_and_nothing_else(type_, is_public, tenant, scope):
+    row = replace(DONE, key=f"{tenant}{DONE.key}")
+    assert ask(type_, head=False, is_public=is_public, row=row)[1][b"cache-control"].startswith(scope)
 
 
 @pytest.mark.parametrize("type_", ["original", "thumbnail"])

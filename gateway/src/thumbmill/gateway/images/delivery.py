@@ -11,6 +11,7 @@ from starlette.responses import Response
 from thumbmill.core.contracts.events import Variant
 from thumbmill.core.contracts.identity import ORIGINALS_BUCKET, VARIANTS_BUCKET
 from thumbmill.core.contracts.status import Status
+from thumbmill.core.contracts.tenants import DEFAULT_TENANT, tenant_of
 from thumbmill.core.object_store.errors import ObjectNotFoundError
 from thumbmill.core.object_store.store import ObjectMetadata
 from thumbmill.gateway.http.media_types import EXTENSIONS
@@ -37,7 +38,7 @@ class ImageDelivery:
     lookup: Lookup
     responses: ObjectResponses
     tracker: TrackerClient
-    is_public: bool  # shared caches may store responses that need no key
+    is_public: bool  # no key is required: shared caches may store images of the default tenant
 
     async def respond(
         self, request: Request, image_id: uuid.UUID, tenant: str, type_: str, requested_content: str | None
@@ -78,7 +79,7 @@ class ImageDelivery:
             return await self._respond_with_original(request, row)
         variant = _select_variant(row, type_)
         content = content_id(variant)
-        headers = self._headers(content, variant.content_type, is_immutable=requested_content == content)
+        headers = self._headers(row, content, variant.content_type, is_immutable=requested_content == content)
         if is_not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return await self.responses.respond(request, VARIANTS_BUCKET, variant.key, lambda _: headers)
@@ -92,11 +93,11 @@ class ImageDelivery:
 
     def _describe_original(self, row: ImageRow, metadata: ObjectMetadata) -> Headers:
         content_type = content_type_of(row)
-        headers = self._headers(metadata.object_version.etag, content_type, is_immutable=False)
+        headers = self._headers(row, metadata.object_version.etag, content_type, is_immutable=False)
         return headers | {"Content-Disposition": attachment(row.file_name or _default_name(row, content_type))}
 
-    def _headers(self, content: str, content_type: str, *, is_immutable: bool) -> Headers:
-        scope = "public" if self.is_public else "private"
+    def _headers(self, row: ImageRow, content: str, content_type: str, *, is_immutable: bool) -> Headers:
+        scope = "public" if self.is_public and tenant_of(row.key) == DEFAULT_TENANT else "private"
         caching = f"{scope}, max-age={YEAR_SECONDS}, immutable" if is_immutable else f"{scope}, no-cache"
         return {
             **SECURITY_HEADERS,
