@@ -57,4 +57,5 @@ export const problems = {
   "problem.links_off": "Dieses Gateway signiert keine Links: Es hat keine Schlüssel dafür (SIGNING_KEYS_FILE).",
   "problem.range_not_satisfiable": "Der verlangte Bereich liegt hinter dem Ende der Datei.",
   "problem.rate_limited": "Sie überschreiten eine Grenze dieses Gateways. Versuchen Sie es später.",
+  "problem.keys_unknown": "Die API-Schlüssel können gerade nicht gelesen werden. Versuchen Sie es später.",
 };
