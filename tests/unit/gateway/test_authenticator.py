@@ -31,9 +31,10 @@ def test_each_static_key_is_accepted_with_all_scopes():
         assert (principal.scopes, principal.tenant, principal.key_id) == (ALL_SCOPES, "", principal.name)
 
 
-@pytest.mark.parametrize("key", ["", "firs", "first ", "FIRST", "first,second", "\udcff", KEY.text, MISTYPED])
+@pytest.mark.parametrize("key", ["", "firs", "first ", "FIRST", "first,second", "\udcff"])
 def test_every_other_key_is_rejected(key):
-    assert authenticator(["first", "second"], known=[stored(OTHER)]).identify(key, (), NOW) is None
+    access = authenticator(["first", "second"], known=[stored(OTHER)])
+    assert [text for text in (key, KEY.text, MISTYPED) if access.identify(text, (), NOW)] == []
 
 
 def test_a_static_key_is_compared_with_all_keys_even_after_a_match(monkeypatch):
@@ -83,7 +84,7 @@ def test_static_keys_work_while_the_database_cannot_be_read():
     assert access.identify("", [token], NOW)
 
 
-@pytest.mark.parametrize("text", [OTHER.text, MISTYPED])
+@pytest.mark.parametrize("text", [OTHER.text, MISTYPED], ids=["another", "mistyped"])
 def test_a_wrong_key_of_the_database_makes_nobody_anonymous(text):
     access = authenticator(known=[stored(KEY, name="a camera")], allows_anonymous=True)
     assert access.identify(text, (), NOW) is None
