@@ -1,23 +1,23 @@
 """The gateway for tests: the header ``X-Tenant`` names the tenant of a client, which has all scopes."""
 
-from fastapi import Request
+from starlette.datastructures import Headers
 
 from thumbmill.gateway import __main__ as gateway
-from thumbmill.gateway.access.principal import Principal
-from thumbmill.gateway.api.dependencies import Client, identify_client
+from thumbmill.gateway.access.principal import Client, Principal
 
 create_app = gateway.create_app
 
 
 def create(services):
     app = create_app(services)
-    app.dependency_overrides[identify_client] = identify
-    return app
 
+    async def as_tenant(scope, receive, send):
+        if scope["type"] == "http":
+            tenant = Headers(scope=scope).get("x-tenant", "")
+            scope.setdefault("state", {})["client"] = Client(Principal(f"a client of {tenant}", tenant=tenant))
+        await app(scope, receive, send)
 
-async def identify(request: Request):
-    tenant = request.headers.get("x-tenant", "")
-    return Client(Principal(f"a client of {tenant}", tenant=tenant))
+    return as_tenant
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from tests.unit.gateway.fakes import App, Namespace
 from tests.unit.gateway.test_links import OLD, Clock, make_signer
 from tests.unit.gateway.test_presenter import DONE, ID, VARIANT
-from thumbmill.gateway.access.principal import ALL_SCOPES, Principal, Scope
+from thumbmill.gateway.access.principal import ALL_SCOPES, Client, Principal, Scope
 from thumbmill.gateway.api import links as api
-from thumbmill.gateway.api.dependencies import links_for, require_principal
+from thumbmill.gateway.api.dependencies import links_for
 from thumbmill.gateway.images.presenter import etag_of, to_image_out
 from thumbmill.gateway.links.signer import LinkSigner
 from thumbmill.gateway.links.signing_keys import SigningKeys
@@ -45,9 +45,13 @@ def create(row, *, scopes=ALL_SCOPES, signer=None, **body):
         settings = Namespace(public_url="http://here")
         app.state.services = Namespace(link_signer=signer, lookup=Lookup(row), settings=settings)
         app.include_router(api.router)
-        app.dependency_overrides[require_principal] = lambda: Principal("a client", scopes=frozenset(scopes))
         install_handlers(app)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+
+        async def as_client(scope, receive, send):
+            scope["state"] = {"client": Client(Principal("a client", scopes=frozenset(scopes)))}
+            await app(scope, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(as_client), base_url="http://here") as client:
             return await client.post(f"/api/v1/images/{ID}/links", json=body)
 
     return asyncio.run(run())
@@ -90,9 +94,9 @@ def test_links_that_are_not_made(row, options, status, code):
 
 def links_of_client(scopes, signer):
     app = App(settings=Namespace(public_url="http://here"), link_signer=signer)
-    request = Request({"type": "http", "headers": [], "app": app})
-    principal = Principal("a client", scopes=frozenset(scopes))
-    return asyncio.run(links_for(request, app.state.services, principal))
+    client = Client(Principal("a client", scopes=frozenset(scopes)))
+    request = Request({"type": "http", "method": "GET", "headers": [], "app": app, "state": {"client": client}})
+    return asyncio.run(links_for(request))
 
 
 def test_an_image_has_signed_urls_only_for_a_client_that_may_sign():

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from thumbmill.gateway.api.route_scopes import scopes_of_routes
+from thumbmill.gateway.http.session_cookie import COOKIE
 from thumbmill.gateway.images.models import ExistingImage, ImageOut
 from thumbmill.gateway.operations.order_models import (
     ImageRedriveRequest,
@@ -32,6 +34,18 @@ UPLOAD_BODY = {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
         },
     }
+}
+
+
+_SECURITY_SCHEMES = {
+    "APIKeyHeader": {"type": "apiKey", "description": "An API key", "in": "header", "name": "X-API-Key"},
+    "HTTPBearer": {"type": "http", "description": "An API key", "scheme": "bearer"},
+    "APIKeyCookie": {
+        "type": "apiKey",
+        "description": "Session of a browser (`POST /api/v1/session`)",
+        "in": "cookie",
+        "name": COOKIE,  # over HTTPS it has a prefix
+    },
 }
 
 
@@ -91,6 +105,12 @@ def describe(app: FastAPI) -> None:
         for schema in _request_schemas(description):
             for name, definition in schema.pop("$defs", {}).items():
                 schemas.setdefault(name, definition)  # a response may have it, too
+        components["securitySchemes"] = _SECURITY_SCHEMES
+        for route, scopes in scopes_of_routes(app):
+            for method in route.methods or ():
+                description["paths"][route.path][method.lower()]["security"] = [
+                    {scheme: scopes} for scheme in _SECURITY_SCHEMES
+                ]
         components["examples"] = {
             code.value: {"summary": title, "value": Problem(code).body()} for code, (_, title) in PROBLEMS.items()
         }
