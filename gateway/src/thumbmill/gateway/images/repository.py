@@ -1,11 +1,13 @@
 """The tracker's views in Postgres, and their rows."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, LiteralString
 
+from thumbmill.gateway.images.batched_reads import BatchedReads
 from thumbmill.gateway.images.database import Database
 from thumbmill.gateway.images.tenant_views import IMAGES, TIMELINE
 
@@ -19,10 +21,10 @@ _COLUMNS = (
 # The tracker starts at -infinity, which is not a datetime.
 _CAUGHT_UP_TO = "(SELECT nullif(caught_up_to, '-infinity') FROM tracker_progress) AS caught_up_to"
 # One statement reads one snapshot: between two statements a row could appear and be missed.
-_IMAGE = f"""
+_IMAGES_BY_ID = f"""
     SELECT {_COLUMNS}, caught_up_to
     FROM (SELECT {_CAUGHT_UP_TO}) AS progress
-    LEFT JOIN {IMAGES} AS images ON images.id = %(id)s
+    LEFT JOIN {IMAGES} AS images ON images.id = ANY(%(ids)s)
 """  # noqa: S608 - constants
 _TIMELINE = f"""
     SELECT id, type, object_version, occurred, recorded, recorded_by, data FROM {TIMELINE} AS events
@@ -83,7 +85,7 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class _ImageAndProgress(ImageRow):
-    """A row, all None if there is none, and the time up to which the tracker had recorded every event."""
+    """A row, all None if none was found, and the time up to which the tracker had recorded every event."""
 
     caught_up_to: datetime | None
 
@@ -115,17 +117,28 @@ class _Progress:
     caught_up_to: datetime | None
 
 
+Snapshot = tuple[ImageRow | None, datetime | None]  # a row, and the tracker's progress at the same moment
+
+
 class ImageRepository:
     """Reads the views. Every method may raise DependencyUnavailable or DependencyRejected."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._reads: dict[str, BatchedReads[uuid.UUID, Snapshot]] = {}  # by tenant
 
-    async def get(self, image_id: uuid.UUID, tenant: str) -> tuple[ImageRow | None, datetime | None]:
+    async def get(self, image_id: uuid.UUID, tenant: str) -> Snapshot:
         """Return the row of a tenant's image, if there is one, and the tracker's progress at the same moment."""
-        values = {"id": image_id, "tenant": tenant}
-        row = (await self._database.fetch_all(_IMAGE, values, _ImageAndProgress))[0]
-        return (None if row.id is None else row), row.caught_up_to
+        reads = self._reads.get(tenant)
+        if reads is None:
+            reads = self._reads[tenant] = BatchedReads(partial(self._find, tenant))
+        return await reads.get(image_id)
+
+    async def _find(self, tenant: str, ids: Collection[uuid.UUID]) -> Callable[[uuid.UUID], Snapshot]:
+        values = {"ids": list(ids), "tenant": tenant}
+        rows = await self._database.fetch_all(_IMAGES_BY_ID, values, _ImageAndProgress)
+        found: dict[uuid.UUID, ImageRow] = {row.id: row for row in rows if row.id is not None}
+        return lambda image_id: (found.get(image_id), rows[0].caught_up_to)
 
     async def find_same_bytes(self, sha256: str, tenant: str) -> ImageRow | None:
         """Return a tenant's oldest image that is DONE and has these bytes."""
