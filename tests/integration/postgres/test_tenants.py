@@ -20,7 +20,7 @@ def tenants(database, view="image_status"):
     return {row["tenant"] for row in database.ask(f"SELECT tenant FROM {view}", url=database.gateway)}  # noqa: S608
 
 
-@pytest.mark.parametrize("key", [upload_key(new_image_id(TENANT), TENANT), FOREIGN_KEY])
+@pytest.mark.parametrize("key", [upload_key(new_image_id(TENANT), TENANT), FOREIGN_KEY], ids=["api", "s3"])
 def test_the_tracker_stores_the_tenant_of_the_key_in_row_and_changes(tracker, database, publications, key):
     tracker.handle([notification(key=key)], publications)
     tracker.handle([lifecycle_message(event_factory.done(key=key))], publications)
