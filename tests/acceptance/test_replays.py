@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support.images import opened, photo
-from tests.support.messages import listening, post, purge, settled, wait_idle
+from tests.support.messages import listening, post, purge, settled, wait_idle, wait_tracker
 from tests.support.system import ORIGINALS, PROCESSED
 from tests.support.waiting import wait_until
 
@@ -34,6 +34,7 @@ def test_replayed_old_events_change_nothing(system):
         wait_until(lambda: system.image(ids["failed"])["status"] == "FAILED", what="the failure")
         wait_idle(system)
         observed = bucket.take(2 * 9) + lifecycle.take(4 * 2 + 3 * 2 + 2)
+        wait_tracker(system)  # it records the durable events after this listener received them
     before = everything(system, ids)
     superseded = system.metric("THUMBNAILER_HEALTH_PORT", 'thumbmill_events_processed_total{outcome="superseded"}')
 

@@ -122,8 +122,9 @@ def test_a_ticket_accepts_another_file_if_a_setting_allows_it(system):
         system.wait_generation(ticket["id"], 2)
         assert red_quarter(system.thumbnail(ticket["id"])) == "right lower"
         with system.frozen("thumbnailer"):
-            for seed in (3, 4):
-                assert system.send_form(ticket, photo(seed=seed)).status_code == 204
+            for generation in (3, 4):
+                assert system.send_form(ticket, photo(seed=generation)).status_code == 204
+                wait_until(lambda expected=generation: system.image(ticket["id"])["generation"] == expected)
         system.wait_generation(ticket["id"], 4)
         system.http.delete(f"{IMAGES}/{ticket['id']}")
         system.wait_status(ticket["id"], "DELETED")

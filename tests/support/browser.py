@@ -48,6 +48,8 @@ class Console:
         page = self.context.new_page()
         page.on("console", lambda message: self._note(message.type, f"{message.text} ({message.location['url']})"))
         page.on("pageerror", lambda error: self._note("error", str(error)))
+        # Asked for at once: asked for just before a click, Chromium may take the click first, and open no dialog.
+        page.on("filechooser", lambda _: None)
         page.goto(path)
         return page
 

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 
 import { toProblem } from "../api/problem";
-import { t, translate } from "../i18n";
+import { loadProblemText, t } from "../i18n";
 import { Button } from "./Button";
 import { Dialog } from "./Dialog";
 import type { IconName } from "./Icon";
@@ -37,8 +37,7 @@ export function ConfirmDialog({ open, title, action, kind, icon, onConfirm, onCl
       await onConfirm();
       close();
     } catch (failure) {
-      const problem = toProblem(failure);
-      error.value = translate(`problem.${problem.code}`, problem.title);
+      error.value = await loadProblemText(toProblem(failure));
     }
     busy.value = false;
   }

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 
 import type { Problem } from "../api/problem";
-import { t, translate } from "../i18n";
+import { problemText, t } from "../i18n";
 import { Button } from "./Button";
 import { Icon } from "./Icon";
 
@@ -11,7 +11,7 @@ export function ErrorState({ problem, onRetry }: { problem: Problem; onRetry?: (
     <div class="state state-error" role="alert">
       <Icon name="alert" size={40} />
       <h2>{t("problem.title")}</h2>
-      <p>{translate(`problem.${problem.code}`, problem.title)}</p>
+      <p>{problemText(problem)}</p>
       {problem.detail && <p class="muted" lang="en">{problem.detail}</p>}
       <p class="muted small">
         {t("common.code")}: <code>{problem.code}</code>

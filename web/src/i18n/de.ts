@@ -5,7 +5,6 @@ import { failures } from "./texts/failures.de";
 import { gallery } from "./texts/gallery.de";
 import { image } from "./texts/image.de";
 import { operations } from "./texts/operations.de";
-import { problems } from "./texts/problems.de";
 
 export const de: Texts = {
   // Frame
@@ -153,5 +152,4 @@ export const de: Texts = {
   ...image,
   ...failures,
   ...operations,
-  ...problems,
 };

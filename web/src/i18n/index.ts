@@ -7,6 +7,11 @@ import { en, type Key, type Text, type Texts } from "./en";
 
 const LOADERS = { de: () => import("./de").then((module) => module.de) };
 
+// Loaded at the first problem: a page that works does not need them.
+const PROBLEM_LOADERS = { de: () => import("./texts/problems.de").then((module) => module.problems) };
+
+const problemTexts = signal<{ locale: string; texts: Readonly<Record<string, string>> }>({ locale: "en", texts: {} });
+
 const loaded = signal<{ locale: string; texts: Texts }>({ locale: "en", texts: en });
 
 function wantedLanguage(): "en" | "de" {
@@ -35,6 +40,29 @@ export function t(key: Key, parameters: Record<string, string | number> = {}): s
 /** Return a text by a key that is only known at run time, such as an error code, or the fallback. */
 export function translate(key: string, fallback: string): string {
   return key in loaded.value.texts ? t(key as Key) : fallback;
+}
+
+/** Return what a problem of the API says. Until its texts are loaded, and in English, these are the API's own words. */
+export function problemText(problem: { code: string; title: string }): string {
+  void loadProblemTexts();
+  const { locale, texts } = problemTexts.value;
+  return (locale === loaded.value.locale && texts[`problem.${problem.code}`]) || problem.title;
+}
+
+/** Return what a problem of the API says, once its texts are loaded. */
+export async function loadProblemText(problem: { code: string; title: string }): Promise<string> {
+  await loadProblemTexts();
+  return problemText(problem);
+}
+
+async function loadProblemTexts(): Promise<void> {
+  const { locale } = loaded.value;
+  if (locale !== "de" || problemTexts.peek().locale === locale) return;
+  try {
+    problemTexts.value = { locale, texts: await PROBLEM_LOADERS.de() };
+  } catch {
+    // The API's own words stay.
+  }
 }
 
 /** Choose the plural form and fill in the parameters. */

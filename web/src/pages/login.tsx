@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { toProblem } from "../api/problem";
 import { logIn } from "../api/session";
 import { Button, Page } from "../components";
-import { t, translate } from "../i18n";
+import { loadProblemText, t } from "../i18n";
 import { resume } from "../live";
 
 /** The login: one field, which password managers and pasting can fill. */
@@ -22,7 +22,7 @@ export function Login(): JSX.Element {
       resume();
     } catch (failure) {
       const problem = toProblem(failure);
-      error.value = problem.status === 401 ? t("login.wrong") : translate(`problem.${problem.code}`, problem.title);
+      error.value = problem.status === 401 ? t("login.wrong") : await loadProblemText(problem);
     }
     busy.value = false;
   }

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { body, client } from "../../api/client";
 import { type Problem, toProblem } from "../../api/problem";
 import { Button, Dialog, Skeleton } from "../../components";
-import { formatDuration, t, translate } from "../../i18n";
+import { formatDuration, problemText, t } from "../../i18n";
 import { type Consequences, consequencesOf, type Group, type RedrivePreview, type RedriveScope, type Window } from "./scope";
 
 interface Properties {
@@ -79,7 +79,7 @@ export function RedriveDialog({ scope, window, groups, onClose, onOrdered }: Pro
       )}
       {problem.value && (
         <p class="field-error" role="alert">
-          {translate(`problem.${problem.value.code}`, problem.value.title)} <span lang="en">{problem.value.detail}</span>
+          {problemText(problem.value)} <span lang="en">{problem.value.detail}</span>
         </p>
       )}
     </Dialog>

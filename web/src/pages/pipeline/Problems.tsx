@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import type { Schemas } from "../../api/client";
 import type { Problem } from "../../api/problem";
 import { Icon } from "../../components";
-import { t, translate } from "../../i18n";
+import { problemText, t, translate } from "../../i18n";
 
 interface Properties {
   problems: readonly Schemas["SystemProblem"][];
@@ -17,7 +17,7 @@ export function Problems({ problems, unreachable }: Properties): JSX.Element {
     return (
       <p class="pipeline-problem" role="alert">
         <Icon name="alert" />
-        <strong>{t("pipeline.stale")}</strong> {translate(`problem.${unreachable.code}`, unreachable.title)}
+        <strong>{t("pipeline.stale")}</strong> {problemText(unreachable)}
       </p>
     );
   }

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { body, client, type Schemas } from "../../api/client";
 import { toProblem } from "../../api/problem";
 import { Button, EmptyState, ErrorState, Page, Skeleton, Table, Time } from "../../components";
-import { formatDuration, formatNumber, t, translate } from "../../i18n";
+import { formatDuration, formatNumber, loadProblemText, t, translate } from "../../i18n";
 import { usePolling } from "../../polling";
 import { Link, query, setQuery } from "../../router";
 import { useResource } from "../../resource";
@@ -36,8 +36,7 @@ export default function Reconcile(): JSX.Element {
       setQuery({ run: ordered.id });
       list.reload();
     } catch (failure) {
-      const problem = toProblem(failure);
-      error.value = translate(`problem.${problem.code}`, problem.title);
+      error.value = await loadProblemText(toProblem(failure));
     }
     busy.value = null;
   }
