@@ -45,9 +45,13 @@ def _of_event(_: object, event: Any, *__: object) -> Iterable[object]:
     return [event.image_id]
 
 
+def _of_key(_store: object, _bucket: str, key: str, *_: object, **__: object) -> Iterable[object]:
+    return [image_id_of(key)]
+
+
 SPANS = {
     "gateway": [
-        Span("put", "thumbmill.core.object_store.store:Storage.put", lambda _, __, key, *___: [image_id_of(key)])
+        Span("put", "thumbmill.core.object_store.store:Storage.put", _of_key),
     ],
     "thumbnailer": [
         Span("process", f"{_HANDLER}:Thumbnailer._process_event", _of_event),
