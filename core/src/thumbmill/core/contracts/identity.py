@@ -57,15 +57,18 @@ class ObjectVersion:
 
 def new_image_id(tenant: str = DEFAULT_TENANT) -> uuid.UUID:
     """Return a new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, random bits, and the tenant's tag."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return add_tenant_tag(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62), tenant)
+    return _make_image_id((time.time_ns() // 1_000_000) << 80 | secrets.randbits(80), 7, tenant)
 
 
 def idempotent_image_id(idempotency_key: str, tenant: str = DEFAULT_TENANT) -> uuid.UUID:
     """Return the UUIDv8 (RFC 9562, 5.8) of a tenant's upload with this idempotency key, with the tenant's tag."""
     digest = hashlib.sha256(f"idempotency\n{tenant}\n{idempotency_key}".encode()).digest()
-    value = int.from_bytes(digest[:16], "big") & ~(0xF << 76) | 0x8 << 76
+    return _make_image_id(int.from_bytes(digest[:16], "big"), 8, tenant)
+
+
+def _make_image_id(value: int, version: int, tenant: str) -> uuid.UUID:
+    """Return the UUID of 128 bits, of which some become the version, the variant and the tenant's tag."""
+    value = value & ~(0xF << 76) | version << 76
     return add_tenant_tag(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62), tenant)
 
 

@@ -45,7 +45,7 @@ async def upload_image(
         detail = "batch: must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
         raise Problem(Code.INVALID_REQUEST, detail, status=400)
     try:
-        key = await read_idempotency_key(request, principal)
+        key = await read_idempotency_key(request)
         stored = await services.uploads.store(request, principal.tenant, batch, key)
     except Problem as problem:
         if problem.is_client_error and problem.code != Code.RATE_LIMITED:

@@ -76,9 +76,8 @@ class PartUploads:
         """Start an upload of a file of this size, or of a size that is not known. Raise Problem."""
         tenant = limits.client.tenant
         image_id = idempotency_key.image_id if idempotency_key else new_image_id(tenant)
-        with self.tickets.admit(file.content_type, size, limits) as content_type:
-            known = file.model_copy(update={"content_type": content_type})
-            return await self._start(image_id, tenant, known, size, traceparent)
+        with self.tickets.admit(file, size, limits) as admitted:
+            return await self._start(image_id, tenant, admitted, size, traceparent)
 
     async def _start(
         self, image_id: uuid.UUID, tenant: str, file: FileDescription, size: int | None, traceparent: str

@@ -59,9 +59,8 @@ class PresignedUploads:
         """
         tenant, max_bytes = limits.client.tenant, size or self.max_bytes
         image_id = idempotency_key.image_id if idempotency_key else new_image_id(tenant)
-        with self.tickets.admit(file.content_type, size, limits) as content_type:
-            known = file.model_copy(update={"content_type": content_type})
-            return await self._issue(image_id, tenant, known, max_bytes, traceparent)
+        with self.tickets.admit(file, size, limits) as admitted:
+            return await self._issue(image_id, tenant, admitted, max_bytes, traceparent)
 
     async def _issue(
         self, image_id: uuid.UUID, tenant: str, file: FileDescription, max_bytes: int, traceparent: str

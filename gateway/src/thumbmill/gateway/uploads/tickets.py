@@ -49,13 +49,13 @@ class Tickets:
     max_bytes: int  # of a file
 
     @contextmanager
-    def admit(self, content_type: str, size: int | None, limits: RequestLimits) -> Iterator[str]:
-        """Yield the canonical content type, and charge the client. Refund the bytes if no ticket is issued.
+    def admit(self, file: FileDescription, size: int | None, limits: RequestLimits) -> Iterator[FileDescription]:
+        """Charge the client, and yield the file with its canonical content type. Refund bytes without a ticket.
 
         A ticket without a size costs the bytes that it allows. Raise Problem if the type is not supported, the file
         is too large, or the client exceeds a limit.
         """
-        normalized = normalize_content_type(content_type)
+        normalized = normalize_content_type(file.content_type)
         if normalized not in SUPPORTED:
             raise Problem(Code.UNSUPPORTED_FORMAT, f"content_type: must be one of {', '.join(SUPPORTED)}")
         if size is not None and size > self.max_bytes:
@@ -64,7 +64,7 @@ class Tickets:
         cost = size or self.max_bytes
         self.limiter.charge(limits, Policy.BYTES, cost)
         try:
-            yield normalized
+            yield file.model_copy(update={"content_type": normalized})
         except BaseException:  # the client may have left
             self.limiter.settle(limits, Policy.BYTES, -cost)
             raise
